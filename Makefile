@@ -1,0 +1,53 @@
+# CLM. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test run check bench migrate lock openapi fmt
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## Create .venv and install everything from the hashed lock
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "CLM needs Python 3.11 or newer; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## See CLM do its job on real data, then serve it (ARGS=--once to exit)
+	@$(BIN)/clm demo $(ARGS)
+
+test: setup  ## Run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+run: setup  ## Serve the API, a worker and the database on this machine
+	@$(BIN)/clm serve $(ARGS)
+
+migrate: setup  ## Bring the database of CLM_DATABASE_URL to the newest schema
+	@$(BIN)/clm migrate
+
+check: setup  ## Lint, types and import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup  ## Measure against named baselines; each script prints its ratios last
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+fmt: setup  ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+openapi: setup  ## Write openapi.json anew
+	@$(BIN)/python -m tests.openapi > openapi.json
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock" --python-version 3.11 pyproject.toml
+lock: ## Resolve the dependencies anew into the two hashed locks
+	$(COMPILE) -o requirements.lock
+	$(COMPILE) --all-extras --group dev -c requirements.lock -o requirements-dev.lock

@@ -1,0 +1,212 @@
+"""Every error a caller can see, as one tree; each class is one row of the table of codes.
+
+AppError
+├── MalformedRequest 400 malformed
+│   └── InvalidCursor 400 invalid_cursor
+├── Unauthorized 401 unauthorized
+├── MissingScope 403 missing_scope
+├── NotFound 404 not_found
+├── MethodNotAllowed 405 method_not_allowed
+├── RequestTimeout 408 request_timeout
+├── Conflict 409 conflict
+│   ├── IdempotencyInProgress 409 idempotency_in_progress
+│   └── OperationRunning 409 operation_running
+├── StaleVersion 412 stale_version
+├── PayloadTooLarge 413 payload_too_large
+├── UnsupportedMediaType 415 unsupported_media_type
+├── ValidationFailed 422 validation_failed
+│   ├── BatchRejected 422 batch_rejected
+│   └── IdempotencyKeyReused 422 idempotency_key_reused
+├── InternalError 500 internal_error
+└── Unavailable 503 unavailable
+    ├── Overloaded 503 overloaded
+    ├── DatabaseUnavailable 503 database_unavailable
+    └── Draining 503 draining
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One fault of a request: where (a JSON pointer, `query:name` or `header:name`), and what."""
+
+    pointer: str
+    code: str
+    detail: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"pointer": self.pointer, "code": self.code, "detail": self.detail}
+
+
+class AppError(Exception):
+    """Base of all: carries what a problem document (RFC 9457) needs."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Something went wrong on our side"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+        self.extra = extra
+
+    def problem(self, *, instance: str, request_id: str) -> dict[str, Any]:
+        """Return the problem document of this error for one request."""
+        return {
+            "type": f"urn:clm:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": instance,
+            "code": self.code,
+            "request_id": request_id,
+            "errors": [error.as_dict() for error in self.errors],
+            **self.extra,
+        }
+
+
+class MalformedRequest(AppError):
+    status = 400
+    code = "malformed"
+    title = "The request cannot be read"
+
+
+class InvalidCursor(MalformedRequest):
+    code = "invalid_cursor"
+    title = "The cursor is not one of ours, or belongs to other filters"
+
+
+class Unauthorized(AppError):
+    status = 401
+    code = "unauthorized"
+    title = "A valid API key is needed"
+
+    def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("headers", {"WWW-Authenticate": "Bearer"})
+        super().__init__(detail, **kwargs)
+
+
+class MissingScope(AppError):
+    status = 403
+    code = "missing_scope"
+    title = "The API key lacks the scope of this operation"
+
+
+class NotFound(AppError):
+    status = 404
+    code = "not_found"
+    title = "There is no such thing here"
+
+
+class MethodNotAllowed(AppError):
+    status = 405
+    code = "method_not_allowed"
+    title = "This path does not answer that method"
+
+
+class RequestTimeout(AppError):
+    status = 408
+    code = "request_timeout"
+    title = "The request body did not arrive in time"
+
+
+class Conflict(AppError):
+    status = 409
+    code = "conflict"
+    title = "The request contradicts what is stored"
+
+
+class IdempotencyInProgress(Conflict):
+    code = "idempotency_in_progress"
+    title = "A request with the same Idempotency-Key is still running"
+
+    def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("headers", {"Retry-After": "1"})
+        super().__init__(detail, **kwargs)
+
+
+class OperationRunning(Conflict):
+    code = "operation_running"
+    title = "Another operation of this kind is running"
+
+
+class StaleVersion(AppError):
+    status = 412
+    code = "stale_version"
+    title = "The stored version is not the one named in If-Match"
+
+
+class PayloadTooLarge(AppError):
+    status = 413
+    code = "payload_too_large"
+    title = "The request body is larger than the limit"
+
+
+class UnsupportedMediaType(AppError):
+    status = 415
+    code = "unsupported_media_type"
+    title = "The body must be JSON in UTF-8, not encoded otherwise"
+
+
+class ValidationFailed(AppError):
+    status = 422
+    code = "validation_failed"
+    title = "The request does not fit its description"
+
+
+class BatchRejected(ValidationFailed):
+    code = "batch_rejected"
+    title = "Nothing was written, because an item of the atomic batch was rejected"
+
+
+class IdempotencyKeyReused(ValidationFailed):
+    code = "idempotency_key_reused"
+    title = "This Idempotency-Key was used with another request"
+
+
+class InternalError(AppError):
+    pass
+
+
+class Unavailable(AppError):
+    status = 503
+    code = "unavailable"
+    title = "The service cannot answer right now; try again"
+
+    def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("headers", {"Retry-After": "1"})
+        super().__init__(detail, **kwargs)
+
+
+class Overloaded(Unavailable):
+    code = "overloaded"
+    title = "More requests are in flight than this process admits"
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database_unavailable"
+    title = "The database cannot be reached or did not answer in time"
+
+
+class Draining(Unavailable):
+    code = "draining"
+    title = "This process is shutting down"
+
+
+def tree(root: type[AppError] = AppError) -> Iterator[type[AppError]]:
+    """Yield every error class below `root`, `root` excluded, parents first."""
+    for child in root.__subclasses__():
+        yield child
+        yield from tree(child)

@@ -1,0 +1,235 @@
+"""From the facts of one customer to what they amount to, and to every state on the way there.
+
+A refund that names its purchase reduces it from the refund's own time on, in whichever order the
+two arrive; once the named refunds reach the amount, the purchase is refunded in full and makes no
+purchase day. What exceeds the purchase, or names one not known (yet), is `refund_excess`. A refund
+that names none reduces revenue only. Facts later than the asked instant count for nothing.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import pairwise
+from operator import itemgetter
+from typing import NamedTuple
+
+from app.lifecycle.policy import SilenceLimit
+
+
+class Fact(NamedTuple):
+    """A purchase (`refunds` is None), or a refund naming a purchase's key, or `FREE`."""
+
+    at: int
+    day: int
+    value: int
+    key: Hashable
+    refunds: Hashable | None
+
+
+FREE = ("",)
+"""What a refund names that names no purchase."""
+
+
+class State(NamedTuple):
+    """The purchase days of a customer after one of them."""
+
+    purchase_days: int
+    first_day: int
+    last_day: int
+    life_start_day: int
+    life_purchase_days: int
+    lives: int
+
+
+NO_PURCHASES = State(0, 0, 0, 0, 0, 0)
+
+
+class Point(NamedTuple):
+    """A state, and the instant and day from which it held."""
+
+    at: int
+    day: int
+    state: State
+
+
+class Summary(NamedTuple):
+    """What the facts up to an instant amount to; true until `next_fact_at`."""
+
+    facts: int
+    refunds: int
+    facts_until: int | None
+    next_fact_at: int | None
+    state: State
+    revenue: int
+    purchase_value: int
+    first_day_value: int
+    last_day_value: int
+    paid_days: int
+    refund_excess: int
+    sum_log_gaps: float
+
+
+EMPTY = Summary(0, 0, None, None, NO_PURCHASES, 0, 0, 0, 0, 0, 0, 0.0)
+
+
+class _Purchase(NamedTuple):
+    at: int
+    day: int
+    net: int
+    cancelled: tuple[int, int] | None
+    """Instant and day from which it is refunded in full."""
+
+
+def next_state(state: State, day: int, limit: SilenceLimit) -> State:
+    """Return the state after a purchase day; a silence past the limit before it begins a life."""
+    days, first, last, life_start, life_days, lives = state
+    if days == 0:
+        return State(1, day, day, day, 1, 1)
+    silence = day - last
+    if silence > limit.floor_days and silence > limit.after(last - life_start, life_days):
+        return State(days + 1, first, day, day, 1, lives + 1)
+    return State(days + 1, first, day, life_start, life_days + 1, lives)
+
+
+def fold(facts: Iterable[Fact], limit: SilenceLimit, *, until: int) -> tuple[Summary, list[Point]]:
+    """Fold all facts of one customer, in any order, as they stood at `until`."""
+    counted: list[Fact] = []
+    later: list[Fact] = []
+    for fact in facts:
+        (counted if fact.at <= until else later).append(fact)
+    purchases, free, excess = _net(counted)
+    points, states = _sweep(purchases, limit)
+    standing = [purchase for purchase in purchases if purchase.cancelled is None]
+    value_of: dict[int, int] = {}
+    for purchase in standing:
+        value_of[purchase.day] = value_of.get(purchase.day, 0) + purchase.net
+    state = states[-1] if states else NO_PURCHASES
+    purchase_value = sum(value_of.values())
+    summary = Summary(
+        facts=len(counted) + len(later),
+        refunds=sum(fact.refunds is not None for group in (counted, later) for fact in group),
+        facts_until=max((fact.at for fact in counted), default=None),
+        next_fact_at=min((fact.at for fact in later), default=None),
+        state=state,
+        revenue=purchase_value - free,
+        purchase_value=purchase_value,
+        first_day_value=value_of.get(state.first_day, 0),
+        last_day_value=value_of.get(state.last_day, 0),
+        paid_days=sum(value > 0 for value in value_of.values()),
+        refund_excess=excess,
+        sum_log_gaps=_sum_log_gaps([state.last_day for state in states]),
+    )
+    return summary, points
+
+
+def extend(
+    summary: Summary, purchases: Sequence[Fact], limit: SilenceLimit
+) -> tuple[Summary, list[Point]]:
+    """Add purchases that are in order of time, none before `summary.facts_until`.
+
+    Equals `fold` of all facts when no refund is on file and no fact is waiting for its time.
+    """
+    state, points = summary.state, []
+    added, first_value = 0, summary.first_day_value
+    last_value, paid_days, log_gaps = (
+        summary.last_day_value,
+        summary.paid_days,
+        summary.sum_log_gaps,
+    )
+    for fact in purchases:
+        if state.purchase_days == 0 or fact.day > state.last_day:
+            if state.purchase_days:
+                log_gaps += math.log(fact.day - state.last_day)
+            state = next_state(state, fact.day, limit)
+            points.append(Point(fact.at, fact.day, state))
+            last_value = 0
+        paid_days += last_value == 0 and fact.value > 0
+        last_value += fact.value
+        first_value += fact.value if fact.day == state.first_day else 0
+        added += fact.value
+    return summary._replace(
+        facts=summary.facts + len(purchases),
+        facts_until=purchases[-1].at,
+        state=state,
+        revenue=summary.revenue + added,
+        purchase_value=summary.purchase_value + added,
+        first_day_value=first_value,
+        last_day_value=last_value,
+        paid_days=paid_days,
+        sum_log_gaps=log_gaps,
+    ), points
+
+
+def _net(facts: Sequence[Fact]) -> tuple[list[_Purchase], int, int]:
+    """Set the named refunds off against their purchases; return also free refunds and excess."""
+    refunds: dict[Hashable, list[Fact]] = {}
+    free = excess = 0
+    for fact in facts:
+        if fact.refunds == FREE:
+            free += fact.value
+        elif fact.refunds is not None:
+            refunds.setdefault(fact.refunds, []).append(fact)
+    purchases = []
+    for fact in facts:
+        if fact.refunds is not None:
+            continue
+        named = refunds.pop(fact.key, None)
+        if named is None:
+            purchases.append(_Purchase(fact.at, fact.day, fact.value, None))
+            continue
+        refunded = sum(refund.value for refund in named)
+        excess += max(0, refunded - fact.value)
+        cancelled = _cancelled(fact, named) if refunded >= fact.value else None
+        purchases.append(_Purchase(fact.at, fact.day, max(0, fact.value - refunded), cancelled))
+    excess += sum(refund.value for named in refunds.values() for refund in named)
+    return purchases, free, excess
+
+
+def _cancelled(purchase: Fact, refunds: list[Fact]) -> tuple[int, int]:
+    """Return when the refunds of a purchase refunded in full first reached its amount."""
+    refunded = 0
+    for refund in sorted(refunds, key=itemgetter(0)):
+        refunded += refund.value
+        if refunded >= purchase.value:
+            break
+    return max((refund.at, refund.day), (purchase.at, purchase.day))
+
+
+def _sweep(purchases: Sequence[_Purchase], limit: SilenceLimit) -> tuple[list[Point], list[State]]:
+    """Follow the purchase days through time; return each change, and the states at the end."""
+    events = [(each.at, each.day, each.day, False) for each in purchases]
+    events += [(*each.cancelled, each.day, True) for each in purchases if each.cancelled]
+    events.sort()
+    standing: dict[int, int] = {}
+    states: list[State] = []
+    points: list[Point] = []
+    for at, today, day, cancels in events:
+        before = standing.get(day, 0)
+        standing[day] = after = before - 1 if cancels else before + 1
+        if before and after:
+            continue
+        if after and (not states or day > states[-1].last_day):
+            states.append(next_state(states[-1] if states else NO_PURCHASES, day, limit))
+        else:
+            _set_day(states, day, limit, stands=bool(after))
+        if points and points[-1].at == at:
+            points.pop()
+        points.append(Point(at, today, states[-1] if states else NO_PURCHASES))
+    return points, states
+
+
+def _set_day(states: list[State], day: int, limit: SilenceLimit, *, stands: bool) -> None:
+    """Add a purchase day to the ordered states or take it out, and redo what follows it."""
+    place = bisect_left(states, day, key=itemgetter(2))
+    following = [state.last_day for state in states[place:] if state.last_day != day]
+    del states[place:]
+    for each in [day, *following] if stands else following:
+        states.append(next_state(states[-1] if states else NO_PURCHASES, each, limit))
+
+
+def _sum_log_gaps(days: Sequence[int]) -> float:
+    """Sum ln(gap) from the first gap to the last, in that order, so that `extend` adds alike."""
+    total = 0.0
+    for before, after in pairwise(days):
+        total += math.log(after - before)
+    return total

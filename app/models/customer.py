@@ -1,0 +1,55 @@
+"""Customers: the profile, and the stage that the ledger last recorded."""
+
+from datetime import date
+
+from sqlalchemy import CheckConstraint, Index, Text, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base, Counter, Identifier, Instant, Json
+
+
+class Customer(Base):
+    """A person or company, also one who has never bought.
+
+    `version` moves with every write that touches the customer, and is the lock all writers
+    take first; `profile_version` moves with the profile alone and is its ETag.
+    """
+
+    __tablename__ = "customers"
+    __table_args__ = (
+        CheckConstraint("kind IN ('person', 'company')", name="kind"),
+        Index("ix_customers_stage", "stage", "customer_id"),
+        Index("ix_customers_owner", "owner", "customer_id"),
+        Index("ix_customers_created_at", "created_at", "customer_id"),
+        Index("ix_customers_name_prefix", func.lower(text("name")).collate("C")),
+        Index("ix_customers_email_prefix", func.lower(text("email")).collate("C")),
+        Index("ix_customers_phone_prefix", text('phone COLLATE "C"')),
+    )
+
+    customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    version: Mapped[Counter]
+    profile_version: Mapped[Counter]
+    kind: Mapped[str | None] = mapped_column(Text)
+    name: Mapped[str | None] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text)
+    phone: Mapped[str | None] = mapped_column(Text)
+    country: Mapped[str | None] = mapped_column(Text)
+    region: Mapped[str | None] = mapped_column(Text)
+    city: Mapped[str | None] = mapped_column(Text)
+    gender: Mapped[str | None] = mapped_column(Text)
+    birth_date: Mapped[date | None]
+    occupation: Mapped[str | None] = mapped_column(Text)
+    industry: Mapped[str | None] = mapped_column(Text)
+    income_band: Mapped[str | None] = mapped_column(Text)
+    parent_customer_id: Mapped[Identifier | None]
+    owner: Mapped[str | None] = mapped_column(Text(collation="C"))
+    acquisition_channel: Mapped[str | None] = mapped_column(Text)
+    referred_by: Mapped[Identifier | None]
+    first_contact_at: Mapped[Instant | None]
+    source: Mapped[str | None] = mapped_column(Text)
+    attributes: Mapped[Json]
+    stage: Mapped[str] = mapped_column(Text)
+    stage_since: Mapped[Instant | None]
+    stage_version: Mapped[Counter]
+    created_at: Mapped[Instant]
+    updated_at: Mapped[Instant]

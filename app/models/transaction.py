@@ -1,0 +1,89 @@
+"""Transactions, the revisions they replaced, and the summary kept of each customer's purchases."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, Numeric, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base, Identifier, Instant, Json, Money, MoneySum
+
+
+class Transaction(Base):
+    """The revision in force of a purchase or a refund.
+
+    `amount` is in `currency`; `value` is the same in the deployment's currency;
+    `occurred_on` is the day of `occurred_at` in the deployment's zone.
+    """
+
+    __tablename__ = "transactions"
+    __table_args__ = (
+        CheckConstraint("kind IN ('purchase', 'refund')", name="kind"),
+        CheckConstraint("amount >= 0 AND value >= 0", name="not_negative"),
+        Index("ix_transactions_occurred_at", "customer_id", "occurred_at"),
+    )
+
+    customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    source: Mapped[Identifier] = mapped_column(primary_key=True)
+    transaction_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    kind: Mapped[str] = mapped_column(Text)
+    occurred_at: Mapped[Instant]
+    occurred_on: Mapped[date]
+    amount: Mapped[Money]
+    currency: Mapped[str] = mapped_column(Text)
+    exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
+    value: Mapped[Money]
+    refunds_source: Mapped[Identifier | None]
+    refunds_transaction_id: Mapped[Identifier | None]
+    margin: Mapped[Decimal | None] = mapped_column(Numeric(18, 4))
+    channel: Mapped[str | None] = mapped_column(Text)
+    items: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
+    received_at: Mapped[Instant]
+
+
+class TransactionRevision(Base):
+    """A revision of a transaction that is not in force: replaced by a higher one, or late."""
+
+    __tablename__ = "transaction_revisions"
+
+    customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    source: Mapped[Identifier] = mapped_column(primary_key=True)
+    transaction_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    content: Mapped[Json]
+    received_at: Mapped[Instant]
+
+
+class PurchaseSummary(Base):
+    """What the facts of a customer amount to.
+
+    True for every instant in [`facts_until`, `next_fact_at`): later facts do not count yet.
+    `revenue` nets all refunds; `purchase_value` nets only refunds that name their purchase.
+    A paid day is a purchase day with a positive net value.
+    """
+
+    __tablename__ = "purchase_summaries"
+
+    customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    facts: Mapped[int] = mapped_column(Integer)
+    refunds: Mapped[int] = mapped_column(Integer)
+    facts_until: Mapped[Instant | None]
+    next_fact_at: Mapped[Instant | None]
+    purchase_days: Mapped[int] = mapped_column(Integer)
+    first_purchase_on: Mapped[date | None]
+    last_purchase_on: Mapped[date | None]
+    revenue: Mapped[MoneySum]
+    purchase_value: Mapped[MoneySum]
+    first_day_value: Mapped[MoneySum]
+    last_day_value: Mapped[MoneySum]
+    paid_days: Mapped[int] = mapped_column(Integer)
+    refund_excess: Mapped[MoneySum]
+    sum_log_gaps: Mapped[float]
+    lives: Mapped[int] = mapped_column(Integer)
+    life_started_on: Mapped[date | None]
+    life_purchase_days: Mapped[int] = mapped_column(Integer)
