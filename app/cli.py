@@ -1,0 +1,215 @@
+"""The command `clm`."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import __version__, embedded, migrate, worker
+from app import main as api
+from app.config import Settings, load_settings
+from app.db import Database, ReadSession, WriteSession, create_engine
+from app.services import keys as keys_service
+from app.services.settings import SettingsMismatch
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Customer lifecycle management.")
+keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
+app.add_typer(keys, name="keys")
+
+Result = TypeVar("Result")
+WORKER_STOP_SECONDS = 30
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="port to listen on")] = None,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="serve the API alone")] = False,
+) -> None:
+    """Serve the API, with a worker, and the embedded database if no other is named."""
+    settings = _settings(host=host, port=port)
+    # Once it has closed its door, uvicorn sends itself the signal again: it must unwind this
+    # stack, which stops the worker and then the database, and not end the process at once.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        url = stack.enter_context(_database(settings, own=True))
+        if not no_worker:
+            stack.enter_context(_worker_process(url))
+        api.serve(settings, url)
+
+
+@contextlib.contextmanager
+def _worker_process(url: str) -> Iterator[None]:
+    """Run `clm worker` beside the API; it is stopped after the API and before the database.
+
+    It holds the other end of its standard input, so that it ends, too, if this process is killed.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "worker", "--until-eof"],
+        env={**os.environ, "CLM_DATABASE_URL": url},
+        stdin=subprocess.PIPE,
+        process_group=0,
+    )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(WORKER_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+@app.command(name="worker")
+def run_worker(
+    until_eof: Annotated[
+        bool, typer.Option("--until-eof", help="end when standard input does")
+    ] = False,
+) -> None:
+    """Work off operations: model fits and scoring runs."""
+    settings = _settings()
+    with _database(settings) as url:
+        worker.work(settings, url, until_eof=until_eof)
+
+
+@app.command(name="migrate")
+def run_migrate() -> None:
+    """Bring the database to the newest schema."""
+    settings = _settings()
+    with _database(settings, migrated=False) as url:
+        _with_engine(url, lambda database: migrate.migrate(database.engine, settings))
+    typer.echo("the schema is the newest")
+
+
+@keys.command(name="create")
+def create_key(
+    name: Annotated[str, typer.Option(help="who will use it")],
+    scopes: Annotated[str, typer.Option(help=f"comma-separated: {', '.join(keys_service.SCOPES)}")],
+    expires_in_days: Annotated[int | None, typer.Option(min=1, max=3650)] = None,
+) -> None:
+    """Make a key and print it, this once."""
+    now = datetime.now(UTC)
+    expires_at = None if expires_in_days is None else now + timedelta(days=expires_in_days)
+
+    async def create(session: WriteSession) -> str:
+        wanted = [scope.strip() for scope in scopes.split(",")]
+        return await keys_service.create(session, name, wanted, now=now, expires_at=expires_at)
+
+    typer.echo(_in_transaction(create))
+
+
+@keys.command(name="list")
+def list_keys() -> None:
+    """List the keys; secrets are not kept and cannot be shown."""
+    table = Table("id", "name", "scopes", "created", "expires", "revoked")
+    for row in _in_transaction(keys_service.listed):
+        dates = (row.created_at, row.expires_at, row.revoked_at)
+        shown = [f"{at:%Y-%m-%d %H:%M}" if at else "" for at in dates]
+        table.add_row(row.key_id, row.name, ", ".join(row.scopes), *shown)
+    Console().print(table)
+
+
+@keys.command(name="revoke")
+def revoke_key(key_id: str) -> None:
+    """Revoke a key; it stops working within ten seconds."""
+    now = datetime.now(UTC)
+    if not _in_transaction(lambda session: keys_service.revoke(session, key_id, now)):
+        _fail(f"there is no valid key {key_id!r}")
+    typer.echo(f"revoked {key_id}")
+
+
+def _settings(**given: str | int | None) -> Settings:
+    settings = load_settings()
+    return settings.model_copy(update={k: v for k, v in given.items() if v is not None})
+
+
+@contextlib.contextmanager
+def _database(settings: Settings, *, own: bool = False, migrated: bool = True) -> Iterator[str]:
+    """Yield the URL of a database fit for use: the named one, or the embedded one.
+
+    The embedded one is migrated at start. A server of this folder that runs already is used,
+    save by `serve`, which must own it.
+    """
+    if settings.database_url is not None:
+        if migrated:
+            _with_engine(settings.database_url, lambda db: migrate.verify(db.engine, settings))
+        yield settings.database_url
+        return
+    if not settings.embedded:
+        _fail("CLM_DATABASE_URL is not set, and the embedded database is not offered here")
+    running = None if own else embedded.running(settings.data_dir)
+    if running is not None:
+        _with_engine(running, lambda db: migrate.verify(db.engine, settings))
+        yield running
+        return
+    with embedded.EmbeddedPostgres.start(settings.data_dir) as server:
+        _with_engine(server.url, lambda db: migrate.migrate(db.engine, settings))
+        yield server.url
+
+
+def _with_engine(url: str, use: Callable[[Database], Awaitable[Result]]) -> Result:
+    async def run() -> Result:
+        database = Database.on(create_engine(url, pool_size=2))
+        try:
+            return await use(database)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+def _in_transaction(use: Callable[[WriteSession], Awaitable[Result]]) -> Result:
+    async def run(database: Database) -> Result:
+        async with database.writes() as session, session.begin():
+            return await use(WriteSession(ReadSession(session)))
+
+    with _database(_settings()) as url:
+        return _with_engine(url, run)
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"clm: {message}", err=True)
+    raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run the command; what the user can mend is said in a line, not in a traceback."""
+    try:
+        app()
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            name = "_".join(str(part) for part in fault["loc"]).upper()
+            typer.echo(f"clm: CLM_{name}: {fault['msg']}", err=True)
+        sys.exit(2)
+    except (
+        embedded.EmbeddedPostgresError,
+        migrate.SchemaOutdated,
+        SettingsMismatch,
+        ValueError,
+    ) as error:
+        typer.echo(f"clm: {error}", err=True)
+        sys.exit(2)
+    except (SQLAlchemyError, OSError) as error:
+        typer.echo(f"clm: cannot use the database: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

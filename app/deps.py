@@ -1,0 +1,251 @@
+"""What routes ask for: sessions, the caller, a page; and the class that makes POST repeatable."""
+
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Path, Query, Request, Response, params
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.config import Settings
+from app.days import AsOf
+from app.db import Database, ReadSession, WriteSession
+from app.deployment import Deployment
+from app.errors import FieldError, MissingScope, Unauthorized, ValidationFailed
+from app.jsonbody import ClmRequest
+from app.schemas.types import Identifier
+from app.services import as_of as as_ofs
+from app.services import idempotency, keys, settings
+from app.services.idempotency import Claim, Replay
+from app.services.paging import PageRequest
+
+PRINCIPAL_SECONDS = 10.0
+MAX_KEPT_PRINCIPALS = 10_000
+_KEPT_HEADERS = ("content-type", "etag", "location")
+
+
+@dataclass
+class State:
+    """What a process of the API holds from start to end."""
+
+    settings: Settings
+    database: Database
+    here: Deployment
+    cursor_secret: bytes
+    principals: dict[bytes, tuple[float, keys.Principal]]
+
+    @classmethod
+    async def begin(cls, settings_: Settings, database: Database) -> "State":
+        async with database.reads() as session:
+            secret = await settings.get(ReadSession(session), settings.CURSOR_SECRET)
+        return cls(settings_, database, Deployment.of(settings_), bytes.fromhex(secret), {})
+
+
+def _state(request: Request) -> State:
+    state: State = request.app.state.clm
+    return state
+
+
+def _here(request: Request) -> Deployment:
+    return _state(request).here
+
+
+def current_time() -> datetime:
+    """Return the clock of a request; tests set another one."""
+    return datetime.now(UTC)
+
+
+AppState = Annotated[State, Depends(_state)]
+Here = Annotated[Deployment, Depends(_here)]
+Now = Annotated[datetime, Depends(current_time)]
+
+_bearer = HTTPBearer(
+    auto_error=False, description="An API key: `clm keys create --name N --scopes a,b`"
+)
+
+
+async def _principal(
+    state: AppState,
+    now: Now,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> keys.Principal:
+    """Recognise the key; borrows a connection and returns it before the request opens its own."""
+    if credentials is None:
+        raise Unauthorized
+    # Keyed by a hash, so that no secret lies about in memory.
+    mark = hashlib.sha256(credentials.credentials.encode("utf-8", "surrogatepass")).digest()
+    kept = state.principals.get(mark)
+    if kept is not None and time.monotonic() - kept[0] < PRINCIPAL_SECONDS:
+        principal: keys.Principal | None = kept[1]
+    else:
+        async with state.database.reads() as session:
+            principal = await keys.recognise(ReadSession(session), credentials.credentials, now)
+        if principal is not None:
+            if len(state.principals) >= MAX_KEPT_PRINCIPALS:
+                state.principals.clear()
+            state.principals[mark] = (time.monotonic(), principal)
+    if principal is None or (principal.expires_at is not None and principal.expires_at <= now):
+        raise Unauthorized("The API key is unknown, expired or revoked.")
+    return principal
+
+
+Principal = Annotated[keys.Principal, Depends(_principal)]
+
+
+class Scope:
+    """Asks for a scope; a route without one does not pass the tests."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+
+    def __call__(self, principal: Principal) -> None:
+        if not principal.may(self.scope):
+            raise MissingScope(
+                f"This operation needs the scope {self.scope}.", missing_scope=self.scope
+            )
+
+
+async def _read_session(state: AppState, principal: Principal) -> AsyncIterator[ReadSession]:
+    del principal  # who calls is known before a connection is taken
+    async with state.database.reads() as session:
+        yield ReadSession(session)
+
+
+async def _write_session(
+    request: Request, state: AppState, principal: Principal, now: Now
+) -> AsyncIterator[WriteSession]:
+    """Open the one transaction of a request; it commits before the response is sent."""
+    async with state.database.writes() as session, session.begin():
+        writing = WriteSession(ReadSession(session))
+        claimed = await _claim_of(request, principal)
+        if claimed is not None:
+            replay = await idempotency.claim(writing, claimed, now)
+            if replay is not None:
+                raise _Replayed(replay)
+            request.state.claim = (writing, claimed)
+        yield writing
+
+
+# The default scope would commit after the response was sent, and tell callers of writes that fail.
+Read = Annotated[ReadSession, Depends(_read_session, scope="function")]
+Write = Annotated[WriteSession, Depends(_write_session, scope="function")]
+
+
+class _Replayed(Exception):  # no error: the way out for a stored answer
+    def __init__(self, replay: Replay) -> None:
+        super().__init__()
+        self.replay = replay
+
+
+async def _claim_of(request: Request, principal: keys.Principal) -> Claim | None:
+    key = request.headers.get("idempotency-key")
+    if key is None or request.method != "POST":
+        return None
+    # The draft standard quotes the key, most callers do not: both are the same key.
+    key = key.strip().removeprefix('"').removesuffix('"')
+    if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
+        raise ValidationFailed(
+            errors=[
+                FieldError(
+                    "header:Idempotency-Key", "idempotency_key", "1 to 255 printable characters"
+                )
+            ]
+        )
+    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    return Claim(principal.key_id, key, hashlib.sha256(asked + await request.body()).digest())
+
+
+class Route(APIRoute):
+    """Reads bodies strictly, refuses unknown parameters, and keeps answers of repeatable POSTs."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        known = {
+            field.alias
+            for field in get_flat_params(self.dependant)
+            if isinstance(field.field_info, params.Query)
+        }
+
+        async def run(request: Request) -> Response:
+            _refuse_unknown(request, known)
+            try:
+                response = await handle(ClmRequest(request.scope, request.receive))
+            except _Replayed as replayed:
+                return _stored(replayed.replay)
+            claim = getattr(request.state, "claim", None)
+            if claim is not None:
+                session, claimed = claim
+                headers = {
+                    name: value for name, value in response.headers.items() if name in _KEPT_HEADERS
+                }
+                answer = Replay(response.status_code, headers, bytes(response.body))
+                await idempotency.store(session, claimed, answer)
+            return response
+
+        return run
+
+
+def _refuse_unknown(request: Request, known: set[str]) -> None:
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        raise ValidationFailed(
+            errors=[
+                FieldError(f"query:{name[:100]}", "extra_forbidden", "is not a parameter here")
+                for name in unknown[:20]
+            ]
+        )
+
+
+def _stored(replay: Replay) -> Response:
+    headers = {**replay.headers, "Idempotent-Replayed": "true"}
+    return Response(replay.body, status_code=replay.status, headers=headers)
+
+
+def _page(
+    state: AppState,
+    limit: Annotated[int, Query(ge=1, le=500, description="items on a page")] = 50,
+    cursor: Annotated[
+        str | None, Query(max_length=2000, description="`next_cursor` of the page before")
+    ] = None,
+    sort: Annotated[
+        str | None, Query(max_length=50, description="a sort key; `-` in front for descending")
+    ] = None,
+) -> PageRequest:
+    return PageRequest(limit, cursor, sort, state.cursor_secret)
+
+
+def _as_of(
+    here: Here,
+    now: Now,
+    as_of: Annotated[
+        str | None,
+        Query(
+            max_length=40,
+            description="an instant, or a day that means its end; default now",
+            examples=["2026-01-31"],
+        ),
+    ] = None,
+) -> AsOf:
+    return as_ofs.parse(as_of, here, now)
+
+
+Page = Annotated[PageRequest, Depends(_page)]
+AsOfQuery = Annotated[AsOf, Depends(_as_of)]
+CustomerId = Annotated[Identifier, Path(examples=["c-1001"])]
+IfMatch = Annotated[
+    str | None,
+    Header(alias="If-Match", max_length=200, description='the ETag last seen, such as "3"'),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=257,
+        description="makes a repeated POST have one effect; the first answer is replayed",
+    ),
+]

@@ -1,0 +1,91 @@
+"""Reads the body of a request within its limits of size, time and encoding."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+
+from starlette.types import Message, Receive
+
+from app.errors import PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+
+
+class ClientLeftError(Exception):
+    """The caller closed the connection before its request could run."""
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The limit is {limit} bytes")
+
+
+def check_headers(headers: Mapping[str, str], limit: int) -> int:
+    """Refuse a body that its headers already exclude; return the bytes to expect at most."""
+    if headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaType("Send the body without Content-Encoding")
+    if "transfer-encoding" in headers:
+        return limit
+    declared = headers.get("content-length", "0")
+    length = int(declared) if declared.isdecimal() else 0
+    if length > limit:
+        raise _too_large(limit)
+    return length
+
+
+async def _collect(receive: Receive, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeftError
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise _too_large(limit)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+async def read_body(receive: Receive, limit: int, seconds: float | None) -> bytes:
+    """Return the whole body, of `limit` bytes at most.
+
+    It must arrive within `seconds`; None is for a request whose head announced no body, and
+    spares each GET the cost of a timer.
+    """
+    if seconds is None:
+        return await _collect(receive, limit)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _collect(receive, limit)
+    except TimeoutError:
+        raise RequestTimeout(f"The body must arrive within {seconds:g} seconds") from None
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Return a receive channel that gives the body read before, then what follows it."""
+    message: Message | None = {"type": "http.request", "body": body, "more_body": False}
+
+    async def replayed() -> Message:
+        nonlocal message
+        if message is None:
+            return await receive()
+        first, message = message, None
+        return first
+
+    return replayed
+
+
+async def has_left(receive: Receive) -> bool:
+    """Say whether the caller is gone; its body was read, so nothing else can arrive."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            message = await receive()
+            return bool(message["type"] == "http.disconnect")
+    return False
+
+
+async def discard(receive: Receive, seconds: float) -> None:
+    """Read what still arrives of a body, for a while."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while (await receive()).get("more_body", False):
+                pass

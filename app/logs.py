@@ -1,0 +1,115 @@
+"""Logs: one JSON object a line on stdout, each with the ids of the request it belongs to.
+
+Callers log what happened and codes, never bodies, headers, URLs or personal data.
+"""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonEncoder, JsonFormatter
+
+request_id_var: ContextVar[str] = ContextVar("request_id", default="")
+trace_id_var: ContextVar[str] = ContextVar("trace_id", default="")
+
+# Messages of these types name types, attributes and modules; any other may quote a value
+# of a customer (a driver quotes the row, a validator the input), so only its type is kept.
+_PLAIN_TYPES = (AttributeError, ImportError, NameError, NotImplementedError, TypeError)
+# Below these levels they write statements with their values, or URLs.
+_QUIET = ("asyncio", "httpcore", "httpx", "sqlalchemy.engine", "sqlalchemy.pool")
+_MAX_CHAIN = 10
+_NOT_EXTRA = frozenset((*RESERVED_ATTRS, "color_message"))  # the latter is uvicorn's
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+def _name(error: BaseException) -> str:
+    kind = type(error)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    name = module + kind.__qualname__
+    sqlstate = getattr(error, "sqlstate", None)
+    if isinstance(sqlstate, str):
+        return f"{name} (sqlstate {sqlstate})"
+    return f"{name}: {error}" if kind in _PLAIN_TYPES else name
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and what it came from, at most a few, each once."""
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo and len(seen) < _MAX_CHAIN:
+        current = todo.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        hidden = current.__suppress_context__
+        todo.append(current.__cause__ or (None if hidden else current.__context__))
+        if isinstance(current, BaseExceptionGroup):
+            todo.extend(current.exceptions)
+
+
+def describe(error: BaseException) -> str:
+    """Return the stack of an error and of its causes, root last, without their messages."""
+    parts = [
+        "".join([_name(each), "\n", *traceback.format_tb(each.__traceback__)])
+        for each in _chain(error)
+    ]
+    return "from ".join(parts).rstrip()
+
+
+class JsonLines(JsonFormatter):
+    """Formats a record as one line of JSON."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._encode = JsonEncoder().encode
+
+    def add_fields(
+        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        moment = datetime.fromtimestamp(record.created, UTC)
+        log_data["time"] = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        log_data["level"] = record.levelname
+        log_data["logger"] = record.name
+        log_data["message"] = record.message
+        for field, variable in (("request_id", request_id_var), ("trace_id", trace_id_var)):
+            if value := variable.get():
+                log_data[field] = value
+        extra = {key: value for key, value in vars(record).items() if key not in _NOT_EXTRA}
+        log_data.update(extra, **message_dict)
+
+    def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
+        return self._encode(log_data)
+
+    def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 - the name is logging's
+        return "" if ei[1] is None else describe(ei[1])
+
+
+def configure(level: str = "INFO") -> None:
+    """Send every logger of the process through one JSON handler; safe to call again.
+
+    uvicorn must be started with `log_config=None`, or it puts its own handlers back.
+    """
+    # What no line shows need not be looked up for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines())
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    # The guard writes the access log; without a handler uvicorn does not format its own.
+    access = logging.getLogger("uvicorn.access")
+    access.handlers.clear()
+    access.propagate = False
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))

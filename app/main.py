@@ -1,0 +1,102 @@
+"""The API: wiring only."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from fastapi_swagger import patch_fastapi
+
+from app import __version__, handlers, logs
+from app.config import Settings
+from app.db import Database
+from app.deps import State
+from app.guard import Guard
+from app.openapi import TAGS, describe
+from app.routers import (
+    customers,
+    models,
+    operations,
+    reports,
+    runs,
+    scores,
+    stages,
+    system,
+    transactions,
+)
+
+SHUTDOWN_SECONDS = 25
+
+
+def create_app(settings: Settings, database: Database) -> FastAPI:
+    """Return the API on a database whose schema is the newest."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.clm = await State.begin(settings, database)
+        yield
+        await database.close()
+
+    app = FastAPI(
+        title="CLM",
+        version=__version__,
+        description="Customer lifecycle management: facts in; stage, value and churn risk out.",
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    for module in (customers, transactions, stages, models, runs, scores, reports, operations):
+        app.include_router(module.routes)
+    app.include_router(system.routes)
+    app.include_router(system.bare_routes)
+    patch_fastapi(app, title="CLM")
+    handlers.install(app)
+    app.add_middleware(Guard, settings=settings)
+    describe(app)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+class Server(uvicorn.Server):
+    """A server that says it is not ready for a while before it closes its door."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                backlog=4096,
+            )
+        )
+        self._api = app
+        self._drain_seconds = settings.drain_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        guard = getattr(self._api.state, "guard", None)
+        if guard is None or guard.draining or not self._drain_seconds or sig == signal.SIGINT:
+            super().handle_exit(sig, frame)
+            return
+        guard.draining = True
+        asyncio.get_running_loop().call_later(self._drain_seconds, super().handle_exit, sig, frame)
+
+
+def serve(settings: Settings, url: str) -> None:
+    """Serve the API until a signal ends it."""
+    logs.configure(settings.log_level)
+    app = create_app(settings, Database.connect(settings, url))
+    Server(app, settings).run()

@@ -1,0 +1,1 @@
+"""HTTP: paths, statuses and shapes, and one service call each."""

@@ -1,0 +1,99 @@
+"""Customers over HTTP."""
+
+from typing import Annotated, Any
+
+from fastapi import Query, Response
+
+from app.deps import CustomerId, IdempotencyKey, IfMatch, Now, Page, Read, Write
+from app.routers.api import problems, router, scope
+from app.schemas.common import BulkAnswer, bulk_answer
+from app.schemas.common import Page as PageOf
+from app.schemas.customers import Customer, CustomerBatch, Profile, ProfilePatch
+from app.schemas.types import Text
+from app.services import customers, customers_bulk
+
+routes = router("customers")
+
+
+@routes.put(
+    "/customers/{customer_id}",
+    response_model=Customer,
+    responses={201: {"model": Customer}, **problems(412)},
+    **scope("customers:write"),
+)
+async def put_customer(
+    customer_id: CustomerId,
+    profile: Profile,
+    session: Write,
+    now: Now,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Any:
+    """Make the profile exactly this. 201 if the customer is new."""
+    row, created = await customers.put(session, customer_id, profile, if_match=if_match, now=now)
+    response.status_code = 201 if created else 200
+    response.headers["ETag"] = customers.etag(row.profile_version)
+    response.headers["Location"] = f"/v1/customers/{customer_id}"
+    return customers.shown(row)
+
+
+@routes.patch(
+    "/customers/{customer_id}",
+    response_model=Customer,
+    responses=problems(404, 412),
+    **scope("customers:write"),
+)
+async def patch_customer(
+    customer_id: CustomerId,
+    change: ProfilePatch,
+    session: Write,
+    now: Now,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Any:
+    """Merge a change into the profile: absent fields stay, null clears (RFC 7396)."""
+    row = await customers.patch(session, customer_id, change, if_match=if_match, now=now)
+    response.headers["ETag"] = customers.etag(row.profile_version)
+    return customers.shown(row)
+
+
+@routes.get(
+    "/customers/{customer_id}",
+    response_model=Customer,
+    responses=problems(404),
+    **scope("customers:read"),
+)
+async def get_customer(customer_id: CustomerId, session: Read, response: Response) -> Any:
+    """Return the profile and the recorded stage."""
+    row = await customers.get(session, customer_id)
+    response.headers["ETag"] = customers.etag(row.profile_version)
+    return customers.shown(row)
+
+
+@routes.get("/customers", response_model=PageOf[Customer], **scope("customers:read"))
+async def list_customers(
+    session: Read,
+    page: Page,
+    stage: Annotated[Text | None, Query(description="the recorded stage")] = None,
+    owner: Annotated[Text | None, Query()] = None,
+    q: Annotated[Text | None, Query(description="a prefix of id, name, e-mail or phone")] = None,
+) -> Any:
+    """List customers, by `customer_id` (default) or `created_at`, `-` in front for descending."""
+    return await customers.search(session, page, stage=stage, owner=owner, q=q)
+
+
+@routes.post(
+    "/customers/bulk",
+    response_model=BulkAnswer,
+    responses=problems(409),
+    **scope("customers:write"),
+)
+async def write_customers(
+    batch: CustomerBatch, session: Write, now: Now, idempotency_key: IdempotencyKey = None
+) -> Any:
+    """Merge up to 1,000 profiles like PATCH; customers not known are made."""
+    del idempotency_key
+    outcomes = await customers_bulk.merge(
+        session, batch.items, atomic=batch.mode == "atomic", now=now
+    )
+    return bulk_answer(outcomes)

@@ -1,0 +1,52 @@
+"""Models over HTTP."""
+
+from typing import Annotated, Any
+
+from fastapi import Path, Response
+
+from app.deps import Here, IdempotencyKey, Now, Page, Principal, Read, Write
+from app.routers.api import accept, problems, router, scope
+from app.schemas.common import Page as PageOf
+from app.schemas.models import Model, ModelRequest
+from app.schemas.operations import Operation
+from app.schemas.types import Text
+from app.services import models
+
+routes = router("models")
+ModelId = Annotated[Text, Path(examples=["model_5f0c2a9d1b7e4c63"])]
+
+
+@routes.post(
+    "/models",
+    status_code=202,
+    response_model=Operation,
+    responses=problems(409),
+    **scope("models:write"),
+)
+async def fit_model(
+    request: ModelRequest,
+    session: Write,
+    here: Here,
+    now: Now,
+    principal: Principal,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Fit a model to the facts up to `as_of`; follow the operation in `Location`."""
+    del idempotency_key
+    operation = await models.submit(session, here, request, now=now, by=principal.key_id)
+    return accept(response, operation)
+
+
+@routes.get("/models", response_model=PageOf[Model], **scope("scores:read"))
+async def list_models(session: Read, page: Page) -> Any:
+    """List fitted models, newest first."""
+    return await models.search(session, page)
+
+
+@routes.get(
+    "/models/{model_id}", response_model=Model, responses=problems(404), **scope("scores:read")
+)
+async def get_model(model_id: ModelId, session: Read) -> Any:
+    """Return parameters, likelihood, cuts and status of a model."""
+    return await models.describe(session, model_id)

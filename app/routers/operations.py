@@ -1,0 +1,37 @@
+"""Long work over HTTP."""
+
+from typing import Annotated, Any
+
+from fastapi import Path, Query
+
+from app.deps import Page, Read
+from app.routers.api import problems, router, scope
+from app.schemas.common import Page as PageOf
+from app.schemas.operations import Operation, State
+from app.schemas.types import Text
+from app.services import operations
+
+routes = router("operations")
+OperationId = Annotated[Text, Path(examples=["op_4f1d7c0a9be25d18"])]
+
+
+@routes.get(
+    "/operations/{operation_id}",
+    response_model=Operation,
+    responses=problems(404),
+    **scope("operations:read"),
+)
+async def get_operation(operation_id: OperationId, session: Read) -> Any:
+    """Return the state and progress of long work."""
+    return await operations.describe(session, operation_id)
+
+
+@routes.get("/operations", response_model=PageOf[Operation], **scope("operations:read"))
+async def list_operations(
+    session: Read,
+    page: Page,
+    state: Annotated[State | None, Query()] = None,
+    kind: Annotated[Text | None, Query(examples=["scoring_run"])] = None,
+) -> Any:
+    """List operations, newest first."""
+    return await operations.search(session, page, state=state, kind=kind)

@@ -1,0 +1,35 @@
+"""Scoring runs over HTTP."""
+
+from typing import Any
+
+from fastapi import Response
+
+from app.deps import Here, IdempotencyKey, Now, Principal, Write
+from app.routers.api import accept, problems, router, scope
+from app.schemas.models import RunRequest
+from app.schemas.operations import Operation
+from app.services import runs
+
+routes = router("scores")
+
+
+@routes.post(
+    "/scoring-runs",
+    status_code=202,
+    response_model=Operation,
+    responses=problems(404, 409),
+    **scope("models:write"),
+)
+async def start_scoring_run(
+    request: RunRequest,
+    session: Write,
+    here: Here,
+    now: Now,
+    principal: Principal,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Score everybody, and move the stages that time has changed. Fits a model if there is none."""
+    del idempotency_key
+    operation = await runs.submit(session, here, request, now=now, by=principal.key_id)
+    return accept(response, operation)

@@ -1,0 +1,50 @@
+"""What operations need: liveness, readiness, metrics; and what this deployment is."""
+
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from app import metrics
+from app.deps import AppState, Now, Read
+from app.errors import Draining
+from app.routers.api import problems, router, scope
+from app.schemas.scores import Info
+from app.services import health, info
+
+routes = router("info")
+bare_routes = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    status: Literal["ok"] = Field("ok", examples=["ok"])
+
+
+@routes.get("/info", response_model=Info, **scope("scores:read"))
+async def get_info(session: Read, state: AppState) -> Any:
+    """Return zone, currency, version, limits, and the active policy, model and run."""
+    return await info.get(session, state.settings)
+
+
+@bare_routes.get("/livez", response_model=Health)
+async def get_liveness() -> Any:
+    """Answer while the process runs; asks nothing of the database."""
+    return Health()
+
+
+@bare_routes.get("/readyz", response_model=Health, responses=problems(503))
+async def get_readiness(state: AppState, request: Request) -> Any:
+    """Answer ok when the database answers, its schema is the newest, and nothing is closing."""
+    if request.app.state.guard.draining:
+        raise Draining
+    await health.check(state.database)
+    return Health()
+
+
+@bare_routes.get(
+    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+)
+async def get_metrics(state: AppState, now: Now) -> Response:
+    """Return the metrics in the text format of Prometheus."""
+    metrics.set_gauges(**await health.gauges(state.database, now))
+    return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)

@@ -1,0 +1,109 @@
+"""Shapes that several resources share: problems, pages, and the answer to a bulk."""
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+from app.errors import FieldError
+from app.schemas.types import Answer
+
+Item = TypeVar("Item")
+BULK_LIMIT = 1000
+
+
+class ProblemField(BaseModel):
+    pointer: str = Field(
+        description="JSON pointer into the body, or query:name, path:name, header:name",
+        examples=["/items/3/amount"],
+    )
+    code: str = Field(examples=["decimal"])
+    detail: str = Field(examples=['must be a decimal number in a string, such as "12.50"'])
+
+
+class Problem(BaseModel):
+    """A problem document of RFC 9457. Branch on `code`, never on the texts."""
+
+    type: str = Field(examples=["urn:clm:problem:validation_failed"])
+    title: str = Field(examples=["The request does not fit its description"])
+    status: int = Field(examples=[422])
+    detail: str
+    instance: str = Field(examples=["/v1/transactions"])
+    code: str = Field(examples=["validation_failed"])
+    request_id: str = Field(examples=["0b6bd6f3a0fd4d6c8f2a"])
+    errors: list[ProblemField] = []
+
+
+class Page(Answer, Generic[Item]):
+    """A page of a list; `next_cursor` is null on the last one."""
+
+    items: list[Item]
+    next_cursor: str | None = None
+
+
+class Rejected(BaseModel):
+    """An item that did not validate; keeps its faults so that the others can be written."""
+
+    faults: list[FieldError]
+
+
+def _keep_faults(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return handler(value)
+    except ValidationError as error:
+        return Rejected(
+            faults=[
+                FieldError(to_pointer(each["loc"]), each["type"], each["msg"])
+                for each in error.errors(include_url=False, include_input=False)[:20]
+            ]
+        )
+
+
+Lenient = Annotated[Item, WrapValidator(_keep_faults)]
+"""An item of a partial bulk: a bad one becomes `Rejected` instead of failing the request."""
+
+
+def to_pointer(location: tuple[int | str, ...]) -> str:
+    """Return the JSON pointer (RFC 6901) of a location in a body."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in location)
+
+
+class BulkCounts(Answer):
+    created: int = 0
+    updated: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+
+
+class BulkItemError(Answer):
+    code: str = Field(examples=["validation_failed"])
+    detail: str
+    errors: list[ProblemField] = Field(default_factory=list)
+
+
+class BulkItem(Answer):
+    index: int
+    status: Literal["created", "updated", "duplicate", "rejected"]
+    error: BulkItemError | None = None
+
+
+class BulkAnswer(Answer):
+    """What became of each item, in the order of the request."""
+
+    counts: BulkCounts
+    items: list[BulkItem]
+
+
+def bulk_answer(outcomes: list[tuple[Any, BulkItemError | None]]) -> dict[str, Any]:
+    """Count and number the outcomes of a bulk."""
+    counts = BulkCounts()
+    items = []
+    for index, (status, error) in enumerate(outcomes):
+        setattr(counts, status, getattr(counts, status) + 1)
+        items.append(BulkItem.model_construct(index=index, status=status, error=error))
+    return {"counts": counts, "items": items}

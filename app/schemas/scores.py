@@ -1,0 +1,181 @@
+"""What a customer is worth, how likely the customer is to leave, and why."""
+
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import Field
+
+from app.schemas.common import Page
+from app.schemas.types import AmountOut, Answer, Money, Timestamp
+
+Status = Literal["ok", "never_purchased", "insufficient_history", "no_model"]
+Level = Literal["low", "medium", "high"]
+Tier = Literal["high", "medium", "low"]
+
+
+class ModelInputs(Answer):
+    """What the purchase process sees of a customer, in `unit`."""
+
+    x: int = Field(description="repeat purchase days")
+    t_x: float = Field(description="time of the last one since the first")
+    T: float = Field(description="time from the first purchase to as_of")
+    unit: str
+
+
+class ExpectedPurchases(Answer):
+    horizon_days: int
+    value: float
+
+
+class Clv(Answer):
+    """Customer lifetime value: discounted expected spend within the horizon."""
+
+    horizon_days: int = Field(examples=[365])
+    amount: AmountOut
+    currency: str
+    basis: Literal["revenue"] = "revenue"
+    annual_discount: float = Field(examples=[0.1])
+
+
+class Reason(Answer):
+    """A part of the difference to the reference customer, on the log-odds of no purchase."""
+
+    code: Literal["purchases", "age", "silence"]
+    contribution: float = Field(description="positive raises the risk")
+    value: float
+    reference: float
+    text: str = Field(examples=["62 days silent; usually 21"])
+
+
+class ChurnRisk(Answer):
+    """The probability of no purchase in the next `horizon_days`; P(alive) is not it.
+
+    `base_log_odds` plus all contributions is the log-odds of `probability`.
+    """
+
+    horizon_days: int = Field(examples=[90])
+    probability: float
+    level: Level = Field(
+        description="low: silent for at most 1 usual gap; medium: at most 2; high: longer"
+    )
+    base_log_odds: float = Field(description="log-odds of the reference customer")
+    log_odds: float
+    reasons: list[Reason]
+
+
+class Scores(Answer):
+    """The score card of a customer, computed for the asked instant from the facts up to it.
+
+    R, F and M: 1 + the number of stored cuts strictly below the value (for recency, below minus
+    the days), so equal values score alike. The cuts are those of everybody with a purchase day
+    at the model's `as_of`. `value_at_risk` is the CLV the customer would have had, had the last
+    purchase been at `as_of`, minus the CLV now; zero for churned customers.
+    """
+
+    customer_id: str = Field(examples=["c-1001"])
+    status: Status
+    stage: str
+    days_since_last_purchase: int | None
+    purchase_days: int
+    mean_spend: Money | None = Field(description="mean net value of the days with a positive one")
+    revenue: Money
+    refund_excess: Money | None
+    usual_gap_days: float | None
+    at_risk: bool | None
+    r: int | None
+    f: int | None
+    m: int | None
+    rfm_score: int | None = Field(description="R + F + M")
+    rfm_group: str | None
+    model_inputs: ModelInputs | None
+    p_alive: float | None
+    expected_purchases: ExpectedPurchases | None
+    clv: Clv | None
+    value_tier: Tier | None
+    churn_risk: ChurnRisk | None
+    value_at_risk: Money | None
+    withheld: dict[str, str] = Field(
+        description="fields answered with null although the status is ok, each with the reason",
+        examples=[{"p_alive": "no_dropout_identified"}],
+    )
+    lookahead: bool = Field(description="the model was fitted on facts later than as_of")
+    model_id: str | None
+    model_as_of: Timestamp | None
+    policy_version: int
+    as_of: Timestamp
+    computed_at: Timestamp
+
+
+class ChurnRiskItem(Answer):
+    """A customer of the published run."""
+
+    customer_id: str
+    name: str | None
+    stage: str
+    at_risk: bool
+    value_tier: Tier | None
+    last_purchase_on: date
+    days_silent: int
+    usual_gap_days: float | None
+    probability: float
+    horizon_days: int
+    level: Level
+    value_at_risk: Money | None
+    clv: Money | None
+    reasons: list[Reason]
+
+
+class ChurnRiskPage(Page[ChurnRiskItem]):
+    as_of: Timestamp | None
+    run_id: int | None
+    model_id: str | None
+
+
+class StageCount(Answer):
+    stage: str
+    name: dict[str, str]
+    customers: int
+    revenue: AmountOut
+    value_at_risk: AmountOut | None
+
+
+class ReportAnswer(Answer):
+    """Of the published run; all null or empty before the first."""
+
+    run_id: int | None
+    model_id: str | None
+    policy_version: int | None
+    as_of: Timestamp | None
+    currency: str
+
+
+class StageReport(ReportAnswer):
+    stages: list[StageCount]
+
+
+class RfmGroup(Answer):
+    group: str
+    name: str
+    customers: int
+    revenue: AmountOut
+
+
+class RfmReport(ReportAnswer):
+    """`grid[r-1][f-1]` is the number of customers with those scores."""
+
+    grid: list[list[int]]
+    groups: list[RfmGroup]
+    cuts: dict[str, Any] | None
+
+
+class Info(Answer):
+    """What this deployment is."""
+
+    service: Literal["clm"] = "clm"
+    version: str
+    time_zone: str
+    currency: str
+    policy_version: int
+    model_id: str | None
+    run_id: int | None
+    limits: dict[str, int]

@@ -1,0 +1,145 @@
+"""Transactions as they come in and go out."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.schemas.common import BULK_LIMIT, BulkAnswer, Lenient
+from app.schemas.types import (
+    MAX_INT,
+    AmountIn,
+    AmountOut,
+    Answer,
+    Currency,
+    ExchangeRate,
+    Identifier,
+    Shape,
+    Text,
+    Timestamp,
+)
+
+DEFAULT_SOURCE = "default"
+EXAMPLE: dict[str, Any] = {
+    "customer_id": "c-1001",
+    "transaction_id": "order-7731",
+    "occurred_at": "2026-01-31T12:00:00Z",
+    "amount": "12.50",
+}
+REFUND_EXAMPLE: dict[str, Any] = {
+    "customer_id": "c-1001",
+    "transaction_id": "refund-12",
+    "occurred_at": "2026-02-03T09:30:00+08:00",
+    "kind": "refund",
+    "amount": "12.50",
+    "refunds": {"transaction_id": "order-7731"},
+}
+
+
+class TransactionName(Shape):
+    """The identity of a purchase of the same customer."""
+
+    source: Identifier | None = Field(None, description="by default that of the refund")
+    transaction_id: Identifier
+
+
+class Line(Shape):
+    """A line of a transaction, stored as given."""
+
+    product_id: Text
+    category: Text | None = None
+    quantity: Annotated[float, Field(gt=0, le=1e9)]
+    unit_price: AmountIn
+
+
+class TransactionIn(Shape):
+    """A purchase or a refund. Its identity is (customer_id, source, transaction_id), for ever."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE, REFUND_EXAMPLE]})
+
+    customer_id: Identifier = Field(examples=["c-1001"])
+    transaction_id: Identifier = Field(examples=["order-7731"])
+    source: Identifier = Field(DEFAULT_SOURCE, description="the system the transaction came from")
+    occurred_at: Timestamp
+    kind: Literal["purchase", "refund"] = "purchase"
+    amount: AmountIn = Field(description="not negative, for a refund too")
+    currency: Currency | None = Field(None, description="by default the deployment's")
+    exchange_rate: ExchangeRate | None = Field(
+        None,
+        description="units of the deployment's currency for one of this one's",
+    )
+    refunds: TransactionName | None = Field(
+        None, description="the purchase that a refund reduces, from the refund's own time on"
+    )
+    revision: int = Field(
+        1,
+        ge=1,
+        le=MAX_INT,
+        description="a higher one replaces the content, a lower one changes nothing",
+    )
+    margin: AmountIn | None = Field(None, description="an amount, not a rate")
+    channel: Text | None = None
+    items: Annotated[list[Line], Field(max_length=500)] | None = None
+
+    @model_validator(mode="after")
+    def _refund_names_another(self) -> Self:
+        if self.refunds is None:
+            return self
+        if self.kind == "purchase":
+            raise PydanticCustomError("refunds", "only a refund may name a purchase in `refunds`")
+        named = (self.refunds.source or self.source, self.refunds.transaction_id)
+        if named == (self.source, self.transaction_id):
+            raise PydanticCustomError("refunds", "a refund cannot name itself")
+        return self
+
+
+class TransactionBatch(Shape):
+    """Up to 1,000 transactions, applied as one write."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [EXAMPLE, REFUND_EXAMPLE], "mode": "partial"}]}
+    )
+
+    items: list[Lenient[TransactionIn]] = Field(min_length=1, max_length=BULK_LIMIT)
+    mode: Literal["partial", "atomic"] = Field(
+        "partial", description="atomic: all or nothing; partial: bad items are rejected alone"
+    )
+
+
+class TransactionBatchAnswer(BulkAnswer):
+    customers_created: int = Field(
+        description="customers not known before, now with an empty profile"
+    )
+
+
+class TransactionWritten(Answer):
+    """What became of one transaction."""
+
+    status: Literal["created", "updated", "duplicate"]
+    customer_created: bool
+    transaction: "Transaction"
+
+
+class NamedTransaction(Answer):
+    source: str
+    transaction_id: str
+
+
+class Transaction(Answer):
+    """The revision in force of a transaction."""
+
+    customer_id: str
+    transaction_id: str
+    source: str
+    revision: int
+    kind: str
+    occurred_at: Timestamp
+    amount: AmountOut
+    currency: str
+    exchange_rate: str | None
+    value: AmountOut = Field(description="the amount in the deployment's currency")
+    refunds: NamedTransaction | None
+    margin: AmountOut | None
+    channel: str | None
+    items: list[dict[str, object]] | None
+    received_at: Timestamp

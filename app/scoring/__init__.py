@@ -1,0 +1,16 @@
+"""Customer-base analysis in plain numpy: arrays in, arrays or frozen dataclasses out.
+
+Nothing here reads a clock, does I/O or imports another part of the application; the only
+library is numpy. Times are in any one unit, the same for ``x, t_x, T`` and horizons, and no
+prediction depends on which.
+
+===================  =====================================================================
+``purchase_summary``  a raw log of purchases and refunds -> ``x, t_x, T``, mean value, ...
+``bg_nbd, mbg_nbd``   when customers buy and whether they have left: fit and predictions
+``gamma_gamma``       what a purchase of a customer is worth
+``clv``               discounted lifetime value, value at risk, tiers
+``churn``             reasons behind a probability of no purchase; levels of silence
+``rfm``               recency, frequency and monetary scores against stored cuts; groups
+``hiatus``            the baseline every model has to beat: silence alone
+===================  =====================================================================
+"""

@@ -1,0 +1,1 @@
+"""Use cases: plain async functions, each holding its own SQL. None commits."""

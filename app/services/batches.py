@@ -1,0 +1,48 @@
+"""What every bulk write has in common: items that did not validate, and how they are told."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.errors import FieldError
+from app.schemas.common import BulkItemError, ProblemField, Rejected
+
+Outcome = tuple[str, BulkItemError | None]
+
+
+def validation_error(faults: Sequence[FieldError]) -> BulkItemError:
+    """Return the error of an item that does not fit its description."""
+    return item_error("validation_failed", "The item does not fit its description.", faults)
+
+
+def item_error(code: str, detail: str, faults: Sequence[FieldError] = ()) -> BulkItemError:
+    """Return the error of one item."""
+    fields = [ProblemField(**fault.as_dict()) for fault in faults]
+    return BulkItemError(code=code, detail=detail, errors=fields)
+
+
+def rejections(items: Sequence[Any]) -> list[Outcome]:
+    """Return an outcome for each item: rejected where it did not validate, else still open."""
+    outcomes: list[Outcome] = []
+    for index, item in enumerate(items):
+        error = None
+        if isinstance(item, Rejected):
+            error = validation_error(
+                [
+                    FieldError(f"/items/{index}{fault.pointer}", fault.code, fault.detail)
+                    for fault in item.faults
+                ]
+            )
+        outcomes.append(("rejected" if error else "open", error))
+    return outcomes
+
+
+def faults(outcomes: Sequence[Outcome]) -> list[FieldError]:
+    """Return the faults of all rejected items, for the problem of an atomic batch."""
+    found = []
+    for index, (_, error) in enumerate(outcomes):
+        if error is None:
+            continue
+        if not error.errors:
+            found.append(FieldError(f"/items/{index}", error.code, error.detail))
+        found += [FieldError(each.pointer, each.code, each.detail) for each in error.errors]
+    return found[:100]

@@ -1,0 +1,27 @@
+"""What this deployment is."""
+
+from typing import Any
+
+from app import __version__
+from app.config import Settings
+from app.db import ReadSession
+from app.schemas.common import BULK_LIMIT
+from app.services import settings as stored
+
+
+async def get(session: ReadSession, settings: Settings) -> dict[str, Any]:
+    """Return version, zone, currency, limits and what is active."""
+    active = await stored.pointers(session)
+    return {
+        "version": __version__,
+        "time_zone": settings.time_zone,
+        "currency": settings.currency,
+        "policy_version": active.policy_version,
+        "model_id": active.model_id,
+        "run_id": active.run_id,
+        "limits": {
+            "bulk_items": BULK_LIMIT,
+            "body_bytes": settings.body_limit,
+            "requests_in_flight": settings.admission_limit,
+        },
+    }

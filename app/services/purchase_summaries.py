@@ -1,0 +1,188 @@
+"""The summary of each customer's purchases: reading it for an instant, and keeping it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Dialect, select, text
+from sqlalchemy.dialects import postgresql
+
+from app.days import from_day, from_micros, to_day, to_micros
+from app.db import AnyRow, ReadSession, WriteSession
+from app.deployment import to_amount, to_units
+from app.lifecycle.facts import FREE, Fact, Point, State, Summary, fold
+from app.lifecycle.policy import SilenceLimit
+from app.models import PurchaseSummary, Transaction
+
+COLUMNS = [
+    PurchaseSummary.facts,
+    PurchaseSummary.refunds,
+    PurchaseSummary.facts_until,
+    PurchaseSummary.next_fact_at,
+    PurchaseSummary.purchase_days,
+    PurchaseSummary.first_purchase_on,
+    PurchaseSummary.last_purchase_on,
+    PurchaseSummary.life_started_on,
+    PurchaseSummary.life_purchase_days,
+    PurchaseSummary.lives,
+    PurchaseSummary.revenue,
+    PurchaseSummary.purchase_value,
+    PurchaseSummary.first_day_value,
+    PurchaseSummary.last_day_value,
+    PurchaseSummary.paid_days,
+    PurchaseSummary.refund_excess,
+    PurchaseSummary.sum_log_gaps,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The facts of a customer folded: the summary, and every state on the way to it."""
+
+    summary: Summary
+    points: list[Point]
+
+
+def from_row(row: AnyRow) -> Summary:
+    """Read the columns of `COLUMNS`."""
+    return Summary(
+        facts=row.facts,
+        refunds=row.refunds,
+        facts_until=None if row.facts_until is None else to_micros(row.facts_until),
+        next_fact_at=None if row.next_fact_at is None else to_micros(row.next_fact_at),
+        state=State(
+            row.purchase_days,
+            _day(row.first_purchase_on),
+            _day(row.last_purchase_on),
+            _day(row.life_started_on),
+            row.life_purchase_days,
+            row.lives,
+        ),
+        revenue=to_units(row.revenue),
+        purchase_value=to_units(row.purchase_value),
+        first_day_value=to_units(row.first_day_value),
+        last_day_value=to_units(row.last_day_value),
+        paid_days=row.paid_days,
+        refund_excess=to_units(row.refund_excess),
+        sum_log_gaps=row.sum_log_gaps,
+    )
+
+
+def _day(on: Any) -> int:
+    return 0 if on is None else to_day(on)
+
+
+def holds_at(summary: Summary, at: int) -> bool:
+    """Whether a summary is what the facts up to an instant amount to."""
+    return (summary.facts_until is None or summary.facts_until <= at) and (
+        summary.next_fact_at is None or at < summary.next_fact_at
+    )
+
+
+async def stored(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, Summary]:
+    """Return the kept summaries of customers; one without facts has none."""
+    rows = await session.execute(
+        select(PurchaseSummary.customer_id, *COLUMNS).where(
+            PurchaseSummary.customer_id == text("ANY(CAST(:customer_ids AS text[]))")
+        ),
+        {"customer_ids": list(customer_ids)},
+    )
+    return {row.customer_id: from_row(row) for row in rows}
+
+
+async def at(
+    session: ReadSession,
+    limit: SilenceLimit,
+    summaries: Mapping[str, Summary],
+    until: datetime,
+) -> dict[str, Summary]:
+    """Return summaries true at `until`: the kept one where it holds, else from the facts."""
+    micros = to_micros(until)
+    others = [each for each, summary in summaries.items() if not holds_at(summary, micros)]
+    if not others:
+        return dict(summaries)
+    folded = await fold_facts(session, limit, dict.fromkeys(others, micros))
+    return {**summaries, **{each: folded[each].summary for each in others}}
+
+
+async def fold_facts(
+    session: ReadSession, limit: SilenceLimit, until: Mapping[str, int]
+) -> dict[str, Folded]:
+    """Fold all facts of customers, each up to its own instant."""
+    facts: dict[str, list[Fact]] = {each: [] for each in until}
+    rows = await session.stream(_FACTS, {"customer_ids": list(until)})
+    async for block in rows.partitions(5000):
+        for each, source, transaction_id, occurred_at, on, value, is_refund, names, named in block:
+            refunds = None if not is_refund else FREE if named is None else (names, named)
+            facts[each].append(
+                Fact(
+                    to_micros(occurred_at),
+                    to_day(on),
+                    to_units(value),
+                    (source, transaction_id),
+                    refunds,
+                )
+            )
+    return {each: Folded(*fold(facts[each], limit, until=until[each])) for each in until}
+
+
+_FACTS = select(
+    Transaction.customer_id,
+    Transaction.source,
+    Transaction.transaction_id,
+    Transaction.occurred_at,
+    Transaction.occurred_on,
+    Transaction.value,
+    Transaction.kind == "refund",
+    Transaction.refunds_source,
+    Transaction.refunds_transaction_id,
+).where(Transaction.customer_id == text("ANY(CAST(:customer_ids AS text[]))"))
+
+
+_NAMES = ["customer_id", *(column.key for column in COLUMNS)]
+_DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+_TYPES = [PurchaseSummary.__table__.c[name].type.compile(dialect=_DIALECT) for name in _NAMES]
+_SAVE = text(
+    f"INSERT INTO purchase_summaries ({', '.join(_NAMES)}) SELECT * FROM unnest("  # noqa: S608
+    + ", ".join(
+        f"CAST(:{name} AS {kind.split(' COLLATE')[0]}[])"
+        for name, kind in zip(_NAMES, _TYPES, strict=True)
+    )
+    + ") ON CONFLICT (customer_id) DO UPDATE SET "
+    + ", ".join(f"{name} = EXCLUDED.{name}" for name in _NAMES[1:])
+)
+
+
+async def save(session: WriteSession, summaries: Mapping[str, Summary]) -> None:
+    """Keep the summaries of customers that the session has taken."""
+    if not summaries:
+        return
+    rows = [(each, *_to_row(summary)) for each, summary in summaries.items()]
+    columns = zip(*rows, strict=True)
+    await session.execute(_SAVE, dict(zip(_NAMES, map(list, columns), strict=True)))
+
+
+def _to_row(summary: Summary) -> tuple[object, ...]:
+    state = summary.state
+    days = state.first_day, state.last_day, state.life_start_day
+    first, last, life_start = map(from_day, days) if state.purchase_days else (None, None, None)
+    return (
+        summary.facts,
+        summary.refunds,
+        None if summary.facts_until is None else from_micros(summary.facts_until),
+        None if summary.next_fact_at is None else from_micros(summary.next_fact_at),
+        state.purchase_days,
+        first,
+        last,
+        life_start,
+        state.life_purchase_days,
+        state.lives,
+        to_amount(summary.revenue),
+        to_amount(summary.purchase_value),
+        to_amount(summary.first_day_value),
+        to_amount(summary.last_day_value),
+        summary.paid_days,
+        to_amount(summary.refund_excess),
+        summary.sum_log_gaps,
+    )

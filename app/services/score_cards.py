@@ -1,0 +1,112 @@
+"""The score cards of one customer or of everybody: one computation, columns in, columns out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.days import AsOf
+from app.lifecycle.evaluator import evaluate
+from app.lifecycle.policy import CHURNED, Policy
+from app.scoring import churn, clv, rfm
+from app.services.learning import Learnt
+from app.services.populations import Floats, Ints, Population
+
+DEFAULT_HORIZON_DAYS = 90
+
+
+@dataclass(frozen=True, eq=False)
+class Lifecycle:
+    """Stage and silence of each customer; needs no fitted model, save for the usual gap."""
+
+    stage: Ints
+    rule: Ints
+    days_silent: Ints
+    usual_gap: Floats | None
+    at_risk: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Cards:
+    """What a model says of buyers. Arrays are as long as the population."""
+
+    r: Ints
+    f: Ints
+    m: Ints
+    group: Ints
+    p_alive: Floats
+    expected_purchases: Floats
+    clv: Floats
+    tier: Ints
+    value_at_risk: Floats
+    probability: Floats
+    level: Ints
+    reasons: churn.Contributions
+
+
+def lifecycle(policy: Policy, people: Population, as_of: AsOf, gap_days: float | None) -> Lifecycle:
+    """Return where each customer stands."""
+    columns = people.columns
+    stage, rule = evaluate(policy, columns, np.full(len(people), as_of.day))
+    silent = as_of.day - columns.last_day
+    usual_gap = at_risk = None
+    if gap_days is not None:
+        days = np.maximum(columns.purchase_days, 1)
+        usual_gap = churn.usual_gap(people.t_x, days, gap_days)
+        living = (columns.purchase_days > 0) & (stage != policy.stage_code(CHURNED))
+        at_risk = living & (silent > 2 * usual_gap)
+    return Lifecycle(stage, rule, silent, usual_gap, at_risk)
+
+
+def cards(
+    learnt: Learnt,
+    policy: Policy,
+    buyers: Population,
+    where: Lifecycle,
+    as_of: AsOf,
+    horizon_days: int,
+) -> Cards:
+    """Score customers who have a purchase day; the model must have seen some."""
+    assert learnt.rfm_cuts is not None
+    assert learnt.tier_cuts is not None
+    unit = learnt.unit
+    history = buyers.x, buyers.t_x / unit, buyers.T(as_of) / unit
+    horizon = horizon_days / unit
+    r, f, m = rfm.score(
+        learnt.rfm_cuts, where.days_silent, buyers.columns.purchase_days, buyers.revenue
+    )
+    value, at_risk = learnt.lifetime_value(buyers, as_of)
+    churned = where.stage == policy.stage_code(CHURNED)
+    # Where nobody has purchased twice no gap is known: the silence that ends a life stands in.
+    unknown_gap = np.full(len(buyers), policy.silence.floor_days / 2)
+    gap = unknown_gap if where.usual_gap is None else where.usual_gap
+    return Cards(
+        r=r,
+        f=f,
+        m=m,
+        group=rfm.groups(r, f),
+        p_alive=learnt.purchases.p_alive(*history),
+        expected_purchases=learnt.purchases.expected_purchases(*history, horizon=horizon),
+        clv=value,
+        tier=clv.tiers(value, learnt.tier_cuts),
+        value_at_risk=np.where(churned, 0.0, at_risk),
+        probability=learnt.purchases.p_no_purchase(*history, horizon=horizon),
+        level=churn.level(where.days_silent, gap),
+        reasons=reasons(learnt, *history, horizon_days=horizon_days),
+    )
+
+
+def reasons(
+    learnt: Learnt,
+    x: Ints,
+    t_x: Floats,
+    T: Floats,  # noqa: N803
+    *,
+    horizon_days: int,
+) -> churn.Contributions:
+    """Split the log-odds of no purchase; histories in the unit of the model."""
+    reference = learnt.reference()
+    assert reference is not None
+    return churn.contributions(
+        learnt.purchases, x, t_x, T, reference=reference, horizon=horizon_days / learnt.unit
+    )

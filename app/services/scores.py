@@ -1,0 +1,213 @@
+"""The score card of one customer, computed for the asked instant from the facts up to it."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import select
+
+from app.days import AsOf
+from app.db import AnyRow, ReadSession
+from app.deployment import Deployment, to_amount
+from app.lifecycle.facts import EMPTY
+from app.lifecycle.policy import Policy
+from app.models import Customer, PurchaseSummary, Setting
+from app.scoring import churn, clv, rfm
+from app.services import (
+    customers,
+    learning,
+    models,
+    policies,
+    purchase_summaries,
+    score_cards,
+    settings,
+)
+from app.services.learning import Learnt
+from app.services.populations import Population
+from app.services.score_cards import Cards, Lifecycle
+
+CENT = Decimal("0.01")
+
+_POINTER = {
+    name: select(Setting.value).where(Setting.key == name).scalar_subquery()
+    for name in (settings.ACTIVE_POLICY, settings.ACTIVE_MODEL)
+}
+_CUSTOMER = select(
+    Customer.stage,
+    _POINTER[settings.ACTIVE_POLICY].label("policy_version"),
+    _POINTER[settings.ACTIVE_MODEL].label("model_id"),
+    *purchase_summaries.COLUMNS,
+).outerjoin(PurchaseSummary, PurchaseSummary.customer_id == Customer.customer_id)
+
+
+async def get(
+    session: ReadSession,
+    here: Deployment,
+    customer_id: str,
+    *,
+    as_of: AsOf,
+    horizon_days: int,
+    now: datetime,
+) -> dict[str, Any]:
+    """Return the score card of a customer."""
+    statement = _CUSTOMER.where(Customer.customer_id == customer_id)
+    row = (await session.execute(statement)).one_or_none()
+    if row is None:
+        raise customers.unknown(customer_id)
+    policy = await policies.get(session, row.policy_version)
+    learnt = None if row.model_id is None else await models.load(session, row.model_id)
+    people = await _one(session, policy, customer_id, row, as_of)
+    where = score_cards.lifecycle(policy, people, as_of, learnt.gap_days if learnt else None)
+    card = _facts(here, policy, people, where)
+    card |= {
+        "lookahead": learnt is not None and learnt.as_of > as_of.at,
+        "model_id": learnt and learnt.model_id,
+        "model_as_of": learnt and learnt.as_of,
+        "policy_version": policy.version,
+        "as_of": as_of.at,
+        "computed_at": now,
+    }
+    if card["status"] is None:
+        if learnt is None or learnt.rfm_cuts is None:
+            card["status"] = "no_model"
+        else:
+            scored = score_cards.cards(learnt, policy, people, where, as_of, horizon_days)
+            card |= _model(here, learnt, people, where, as_of, scored, horizon_days)
+    return card
+
+
+async def _one(
+    session: ReadSession,
+    policy: Policy,
+    customer_id: str,
+    row: AnyRow,
+    as_of: AsOf,
+) -> Population:
+    kept = EMPTY if row.facts is None else purchase_summaries.from_row(row)
+    found = await purchase_summaries.at(session, policy.silence, {customer_id: kept}, as_of.at)
+    return Population.of([customer_id], [row.stage], [found[customer_id]])
+
+
+def _facts(
+    here: Deployment, policy: Policy, people: Population, where: Lifecycle
+) -> dict[str, Any]:
+    """Return what needs no model; the rest is null until one fills it in."""
+    summary = people.summaries[0]
+    bought = summary.state.purchase_days > 0
+    usual = where.usual_gap
+    card: dict[str, Any] = dict.fromkeys(_MODEL_FIELDS)
+    card |= {
+        "customer_id": people.customer_ids[0],
+        "status": None if bought else "never_purchased",
+        "stage": policy.stages[where.stage[0]],
+        "days_since_last_purchase": int(where.days_silent[0]) if bought else None,
+        "purchase_days": summary.state.purchase_days,
+        "mean_spend": None,
+        "revenue": money(here, to_amount(summary.revenue)),
+        "refund_excess": None,
+        "usual_gap_days": float(usual[0]) if bought and usual is not None else None,
+        "at_risk": None if where.at_risk is None else bool(where.at_risk[0]),
+        "withheld": {},
+    }
+    if summary.paid_days:
+        mean = to_amount(summary.purchase_value) / summary.paid_days
+        card["mean_spend"] = money(here, mean.quantize(CENT))
+    if summary.refund_excess:
+        card["refund_excess"] = money(here, to_amount(summary.refund_excess))
+    return card
+
+
+_MODEL_FIELDS = (
+    "r", "f", "m", "rfm_score", "rfm_group", "model_inputs", "p_alive", "expected_purchases",
+    "clv", "value_tier", "churn_risk", "value_at_risk",
+)  # fmt: skip
+
+
+def money(here: Deployment, amount: Decimal) -> dict[str, Any]:
+    """Return an amount of the deployment's currency."""
+    return {"amount": amount, "currency": here.currency}
+
+
+def cents(value: float) -> Decimal:
+    """Return a computed value of money, rounded as it is shown."""
+    return Decimal(repr(float(value))).quantize(CENT)
+
+
+def _model(
+    here: Deployment,
+    learnt: Learnt,
+    people: Population,
+    where: Lifecycle,
+    as_of: AsOf,
+    scored: Cards,
+    horizon_days: int,
+) -> dict[str, Any]:
+    """Return what the model says of the one customer."""
+    r, f, m = int(scored.r[0]), int(scored.f[0]), int(scored.m[0])
+    told = learnt.dropout_identified
+    return {
+        "status": "insufficient_history" if learnt.status == "fallback" else "ok",
+        "r": r,
+        "f": f,
+        "m": m,
+        "rfm_score": r + f + m,
+        "rfm_group": rfm.GROUPS[scored.group[0]],
+        "model_inputs": {
+            "x": int(people.x[0]),
+            "t_x": float(people.t_x[0] / learnt.unit),
+            "T": float(people.T(as_of)[0] / learnt.unit),
+            "unit": learnt.time_unit,
+        },
+        "p_alive": float(scored.p_alive[0]) if told else None,
+        "expected_purchases": {
+            "horizon_days": horizon_days,
+            "value": float(scored.expected_purchases[0]),
+        },
+        "clv": {
+            "horizon_days": learning.CLV_HORIZON_DAYS,
+            **money(here, cents(scored.clv[0])),
+            "annual_discount": learning.ANNUAL_DISCOUNT,
+        },
+        "value_tier": clv.TIERS[scored.tier[0]],
+        "churn_risk": {
+            "horizon_days": horizon_days,
+            "probability": float(scored.probability[0]),
+            "level": churn.LEVELS[scored.level[0]],
+            "base_log_odds": float(scored.reasons.base),
+            "log_odds": float(scored.reasons.total[0]),
+            "reasons": explain(learnt, people, where, scored.reasons, 0, as_of),
+        },
+        "value_at_risk": money(here, cents(scored.value_at_risk[0])) if told else None,
+        "withheld": {} if told else dict.fromkeys(("p_alive", "value_at_risk"), learnt.status),
+    }
+
+
+def explain(
+    learnt: Learnt,
+    people: Population,
+    where: Lifecycle,
+    parts: churn.Contributions,
+    row: int,
+    as_of: AsOf,
+) -> list[dict[str, Any]]:
+    """Return the reasons of one customer, the weightiest first, in words and numbers."""
+    assert learnt.reference_days is not None
+    usual_x, usual_t, usual_age = learnt.reference_days
+    bought, silent = int(people.columns.purchase_days[row]), int(where.days_silent[row])
+    age = int(people.T(as_of)[row])
+    usual = None if where.usual_gap is None else round(float(where.usual_gap[row]))
+    own_gap = "" if usual is None else f"; usually {usual}"
+    reasons = [
+        ("purchases", parts.purchases[row], bought, usual_x + 1,
+         f"{bought} purchase days; a typical customer has {usual_x + 1:.0f}"),
+        ("age", parts.age[row], age, usual_age,
+         f"customer for {age} days; a typical one for {usual_age:.0f}"),
+        ("silence", parts.silence[row], silent, usual_age - usual_t,
+         f"{silent} days silent{own_gap}"),
+    ]  # fmt: skip
+    told = [
+        {"code": code, "contribution": float(part), "value": value, "reference": reference,
+         "text": text}
+        for code, part, value, reference, text in reasons
+    ]  # fmt: skip
+    return sorted(told, key=lambda reason: -abs(reason["contribution"]))

@@ -1,0 +1,206 @@
+"""The ledger of moves: reading its live rows, and making it say what the facts say."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlalchemy import text
+
+from app.days import from_micros, to_micros
+from app.db import ReadSession, WriteSession
+from app.lifecycle.evaluator import CAUSES, Columns, Moves, variables
+from app.lifecycle.facts import Point
+from app.lifecycle.policy import Policy
+
+_EVER = datetime(1, 1, 2, tzinfo=UTC)
+
+
+class LiveRow(NamedTuple):
+    """A row of the ledger that is not voided."""
+
+    transition_id: int
+    from_stage: str
+    to_stage: str
+    effective_at: int
+    cause: str
+    rule: str
+    policy_version: int
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        return self[1:]
+
+
+_LIVE = text(
+    "SELECT t.customer_id, t.transition_id, t.from_stage, t.to_stage, t.effective_at, t.cause,"
+    " t.rule, t.policy_version"
+    " FROM unnest(CAST(:customer_ids AS text[]), CAST(:since AS timestamptz[]))"
+    " AS asked (customer_id, since)"
+    " JOIN stage_transitions t ON t.customer_id = asked.customer_id"
+    " AND t.effective_at > asked.since AND t.voided_at IS NULL"
+    " ORDER BY t.customer_id, t.effective_at"
+)
+
+
+async def live(session: ReadSession, since: Mapping[str, int | None]) -> dict[str, list[LiveRow]]:
+    """Return the live rows of customers after an instant each (None: all), in order of time."""
+    rows = await session.execute(
+        _LIVE,
+        {
+            "customer_ids": list(since),
+            "since": [_EVER if at is None else from_micros(at) for at in since.values()],
+        },
+    )
+    found: dict[str, list[LiveRow]] = {}
+    for customer_id, transition_id, before, after, at, *rest in rows:
+        row = LiveRow(transition_id, before, after, to_micros(at), *rest)
+        found.setdefault(customer_id, []).append(row)
+    return found
+
+
+async def record(
+    session: WriteSession,
+    policy: Policy,
+    owners: Sequence[str],
+    found: Moves,
+    points: Sequence[Point],
+    *,
+    live: Mapping[str, Sequence[LiveRow]],
+    since: Mapping[str, int | None],
+    now: datetime,
+) -> int:
+    """Make the ledger after `since` hold exactly the found moves; return how many rows changed.
+
+    A row that no longer follows from the facts is voided, never edited; what is missing is added.
+    """
+    unclaimed = {
+        (each, row.content): row.transition_id for each, rows in live.items() for row in rows
+    }
+    names = policy.stages
+    added: list[int] = []
+    last: dict[str, tuple[str, datetime | None]] = {}
+    for index, owner in enumerate(found.owner.tolist()):
+        each = owners[owner]
+        content = _content(policy, found, index)
+        last[each] = (names[found.to_stage[index]], from_micros(found.at[index]))
+        if unclaimed.pop((each, content), None) is None:
+            added.append(index)
+    for each in owners:
+        if since.get(each) is None:
+            last.setdefault(each, (names[0], None))
+    await _void(session, unclaimed, now)
+    await _add(session, policy, owners, found, points, added, now)
+    changed = {each for each, _ in unclaimed} | {owners[found.owner[index]] for index in added}
+    if changed:
+        await _move(session, {each: last.get(each) for each in changed})
+    return len(added) + len(unclaimed)
+
+
+def _content(policy: Policy, found: Moves, index: int) -> tuple[object, ...]:
+    return (
+        policy.stages[found.from_stage[index]],
+        policy.stages[found.to_stage[index]],
+        int(found.at[index]),
+        CAUSES[found.cause[index]],
+        policy.rules[found.rule[index]].code,
+        policy.version,
+    )
+
+
+async def _void(session: WriteSession, rows: Mapping[tuple[str, Any], int], now: datetime) -> None:
+    if rows:
+        await session.execute(
+            text(
+                "UPDATE stage_transitions t SET voided_at = :now"
+                " FROM unnest(CAST(:customer_ids AS text[]), CAST(:transition_ids AS bigint[]))"
+                " AS gone (customer_id, transition_id)"
+                " WHERE t.customer_id = gone.customer_id AND t.transition_id = gone.transition_id"
+            ),
+            {
+                "now": now,
+                "customer_ids": [each for each, _ in rows],
+                "transition_ids": list(rows.values()),
+            },
+        )
+
+
+_ADD = text(
+    "INSERT INTO stage_transitions (customer_id, from_stage, to_stage, effective_at, recorded_at,"
+    " cause, rule, policy_version, evidence)"
+    " SELECT customer_id, from_stage, to_stage, effective_at, :now, cause, rule, :policy_version,"
+    " CAST(evidence AS jsonb)"
+    " FROM unnest(CAST(:customer_id AS text[]), CAST(:from_stage AS text[]),"
+    " CAST(:to_stage AS text[]), CAST(:effective_at AS timestamptz[]), CAST(:cause AS text[]),"
+    " CAST(:rule AS text[]), CAST(:evidence AS text[]))"
+    " AS added (customer_id, from_stage, to_stage, effective_at, cause, rule, evidence)"
+)
+
+
+async def _add(
+    session: WriteSession,
+    policy: Policy,
+    owners: Sequence[str],
+    found: Moves,
+    points: Sequence[Point],
+    added: Sequence[int],
+    now: datetime,
+) -> None:
+    if not added:
+        return
+    contents = [_content(policy, found, index) for index in added]
+    await session.execute(
+        _ADD,
+        {
+            "now": now,
+            "policy_version": policy.version,
+            "customer_id": [owners[found.owner[index]] for index in added],
+            "from_stage": [content[0] for content in contents],
+            "to_stage": [content[1] for content in contents],
+            "effective_at": [from_micros(found.at[index]) for index in added],
+            "cause": [content[3] for content in contents],
+            "rule": [content[4] for content in contents],
+            "evidence": _evidence(policy, found, points, added),
+        },
+    )
+
+
+def _evidence(
+    policy: Policy, found: Moves, points: Sequence[Point], added: Sequence[int]
+) -> list[str]:
+    """Return, as JSON, the values on which each move was decided."""
+    rows = np.array(added)
+    columns = Columns.of([points[point].state for point in found.point[rows]])
+    values = variables(policy, columns, found.day[rows])
+    values = {
+        name: np.where(columns.purchase_days > 0, value, 0.0) for name, value in values.items()
+    }
+    texts = []
+    for row in range(len(added)):
+        parts = (f'"{name}": {value[row]:.10g}' for name, value in values.items())
+        texts.append("{" + ", ".join(parts) + "}")
+    return texts
+
+
+async def _move(
+    session: WriteSession, stages: Mapping[str, tuple[str, datetime | None] | None]
+) -> None:
+    """Write the recorded stage of customers; None: whatever the ledger's last live row says."""
+    missing = [each for each, stage in stages.items() if stage is None]
+    known = {each: stage for each, stage in stages.items() if stage is not None}
+    for each, rows in (await live(session, dict.fromkeys(missing)) if missing else {}).items():
+        known[each] = (rows[-1].to_stage, from_micros(rows[-1].effective_at))
+    await session.execute(
+        text(
+            "UPDATE customers c SET stage = moved.stage, stage_since = moved.since,"
+            " stage_version = c.stage_version + 1"
+            " FROM unnest(CAST(:customer_ids AS text[]), CAST(:stages AS text[]),"
+            " CAST(:since AS timestamptz[])) AS moved (customer_id, stage, since)"
+            " WHERE c.customer_id = moved.customer_id"
+        ),
+        {
+            "customer_ids": list(known),
+            "stages": [stage for stage, _ in known.values()],
+            "since": [at for _, at in known.values()],
+        },
+    )

@@ -1,0 +1,130 @@
+"""What a failure of the database means to a caller: the one table of SQLSTATE codes.
+
+The messages of the server and of the driver quote rows and parameters, so none is passed on.
+"""
+
+import socket
+from collections.abc import Iterator
+
+import asyncpg
+import sqlalchemy.exc
+
+from app.errors import AppError, Conflict, DatabaseUnavailable, ValidationFailed
+
+_MAX_CHAIN = 5
+_RETRY = {"Retry-After": "1"}
+
+
+def _invalid() -> AppError:
+    return ValidationFailed("A value of the request is outside what can be stored")
+
+
+def _conflict() -> AppError:
+    return Conflict("The request contradicts what is stored")
+
+
+def _raced() -> AppError:
+    return Conflict("Another request changed the same data at the same time", headers=_RETRY)
+
+
+def _unavailable() -> AppError:
+    return DatabaseUnavailable()
+
+
+# A longer key wins over a shorter one.
+_MEANING = {
+    "08": _unavailable,  # connection exception
+    "21": _invalid,  # cardinality violation
+    "22": _invalid,  # data exception
+    "23": _conflict,  # integrity constraint violation
+    "40": _raced,  # serialization failure, deadlock
+    "40003": _unavailable,  # statement completion unknown
+    "53": _unavailable,  # insufficient resources: connections, memory, disk
+    "58": _unavailable,  # system error: input and output
+    "57P0": _unavailable,  # shutdown, crash, not yet started, dropped, idle timeout
+    "25006": _unavailable,  # read-only: a standby, until the switch is over
+    "25P03": _unavailable,  # idle in transaction timeout
+    "25P04": _unavailable,  # transaction timeout
+    "55P03": _unavailable,  # lock timeout
+    "57014": _unavailable,  # statement timeout
+    "28000": _unavailable,  # refused while connecting, as are the next two
+    "28P01": _unavailable,
+    "3D000": _unavailable,
+}
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error, then what SQLAlchemy and its adapter wrapped, outermost first."""
+    current: BaseException | None = error
+    for _ in range(_MAX_CHAIN):
+        if current is None:
+            return
+        yield current
+        inner = getattr(current, "orig", None)
+        current = inner if isinstance(inner, BaseException) else current.__cause__
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """Return the SQLSTATE that an error of asyncpg or SQLAlchemy carries."""
+    for each in _chain(error):
+        state = getattr(each, "sqlstate", None)
+        if isinstance(state, str):
+            return state
+    return None
+
+
+def _by_state(state: str) -> AppError | None:
+    for length in (5, 4, 2):
+        if meaning := _MEANING.get(state[:length]):
+            return meaning()
+    return None
+
+
+def _raised_by_driver(error: BaseException) -> bool:
+    """Say whether an error came up through asyncpg; a plain OSError does not tell."""
+    trace = error.__traceback__
+    while trace is not None:
+        if str(trace.tb_frame.f_globals.get("__name__")).startswith("asyncpg."):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _is_connection_loss(error: BaseException) -> bool:
+    match error:
+        # No free connection in the pool; a plan that a migration made stale; no connection.
+        case (
+            sqlalchemy.exc.TimeoutError()
+            | asyncpg.InvalidCachedStatementError()
+            | ConnectionError()
+            | TimeoutError()
+            | socket.gaierror()
+        ):
+            return True
+        case sqlalchemy.exc.DBAPIError():
+            return error.connection_invalidated
+        case asyncpg.InterfaceError():
+            return "closed" in str(error)
+        case OSError():
+            return _raised_by_driver(error)
+        case _:
+            return False
+
+
+def _is_unstorable(error: BaseException) -> bool:
+    """Say whether asyncpg could not encode a value; that error carries no SQLSTATE."""
+    return (
+        isinstance(error, asyncpg.InterfaceError)
+        and isinstance(error, ValueError)
+        and not isinstance(error, asyncpg.exceptions.ClientConfigurationError)
+    )
+
+
+def from_database(error: BaseException) -> AppError | None:
+    """Return what the caller is told, or None when the failure is a fault of ours (a 500)."""
+    if any(_is_connection_loss(each) for each in _chain(error)):
+        return _unavailable()
+    if any(_is_unstorable(each) for each in _chain(error)):
+        return _invalid()
+    state = sqlstate_of(error)
+    return None if state is None else _by_state(state)

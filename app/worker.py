@@ -1,0 +1,154 @@
+"""The worker: claims parts of operations, runs the service function, finishes. Wiring only."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import logs
+from app.config import Settings
+from app.db import Database, ReadSession, WriteSession, create_engine
+from app.deployment import Deployment
+from app.errors import AppError, InternalError
+from app.services import housekeeping, models, operations, runs, schedule
+from app.services.operations import LEASE, LeaseLost, Part
+from app.sqlstates import from_database
+
+Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[None]]
+Completion = Callable[[WriteSession, Part, datetime], Awaitable[dict[str, Any]]]
+
+TASKS: dict[str, Task] = {
+    models.FIT: models.fit_part,
+    runs.RUN: runs.plan_part,
+    "move": runs.move_part,
+    "score": runs.score_part,
+}
+COMPLETIONS: dict[str, Completion] = {models.FIT: models.fit_result, runs.RUN: runs.publish}
+
+IDLE_SECONDS = 0.5
+HOUSEKEEPING_SECONDS = 60.0
+# A part holds its transaction while numpy works, and reads and writes many rows at a time.
+SERVER_SETTINGS = {
+    "application_name": "clm-worker",
+    "statement_timeout": "600000",
+    "idle_in_transaction_session_timeout": "600000",
+    "lock_timeout": "60000",
+}
+
+logger = logging.getLogger("clm.worker")
+
+
+class Worker:
+    """Works off parts, one at a time, until it is told to stop."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._here = Deployment.of(settings)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Finish the part at hand and end."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until stopped; the database may go away and come back meanwhile."""
+        due = 0.0
+        clock = asyncio.get_running_loop().time
+        while not self._stopping.is_set():
+            try:
+                if clock() >= due:
+                    due = clock() + (0.0 if await self._keep_house() else HOUSEKEEPING_SECONDS)
+                worked = await self.work_once()
+            except (SQLAlchemyError, OSError) as error:
+                logger.warning("database away", extra={"error": type(error).__name__})
+                worked = False
+            if not worked:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), IDLE_SECONDS)
+
+    async def work_once(self) -> bool:
+        """Do one part if there is any."""
+        async with self._write() as session:
+            part = await operations.claim(session)
+        if part is None:
+            return False
+        heart = asyncio.create_task(self._beat(part))
+        try:
+            await self._do(part)
+        except LeaseLost:
+            logger.warning("part taken over", extra={"part": part.part_id, "task": part.task})
+        except Exception as error:  # noqa: BLE001  # whatever it was, the operation says so
+            await self._give_up(part, error)
+        finally:
+            heart.cancel()
+        return True
+
+    async def _do(self, part: Part) -> None:
+        """Run the task; its effect, its `done` and what completes the operation are one commit."""
+        logger.info("part started", extra={"part": part.part_id, "task": part.task})
+        now = datetime.now(UTC)
+        async with self._write() as session:
+            await TASKS[part.task](session, self._here, part, now)
+            if await operations.finish(session, part):
+                now = datetime.now(UTC)
+                part = await operations.refresh(session, part)
+                result = await COMPLETIONS[part.kind](session, part, now)
+                await operations.succeed(session, part.operation_id, result, now)
+
+    async def _give_up(self, part: Part, error: Exception) -> None:
+        """Try again later if the database was the cause, else fail the operation."""
+        logger.error("part failed", extra={"part": part.part_id, "task": part.task}, exc_info=error)
+        async with self._write() as session:
+            if from_database(error) is not None and part.attempt < operations.MAX_ATTEMPTS:
+                await operations.release(session, part)
+            else:
+                problem = error if isinstance(error, AppError) else InternalError()
+                await operations.fail(session, part.operation_id, problem, datetime.now(UTC))
+
+    async def _beat(self, part: Part) -> None:
+        """Keep the lease while the part is worked on, on a connection of its own."""
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            with contextlib.suppress(SQLAlchemyError, OSError):
+                async with self._write() as session:
+                    await operations.extend_lease(session, part)
+
+    async def _keep_house(self) -> bool:
+        now = datetime.now(UTC)
+        async with self._write() as session:
+            await schedule.start_due(session, self._settings.scoring_every, now)
+        async with self._write() as session:
+            await operations.fail_exhausted(session, now)
+            return await housekeeping.sweep(session, now)
+
+    @contextlib.asynccontextmanager
+    async def _write(self) -> AsyncIterator[WriteSession]:
+        async with self._database.writes() as session, session.begin():
+            yield WriteSession(ReadSession(session))
+
+
+def work(settings: Settings, url: str, *, until_eof: bool = False) -> None:
+    """Work until a signal ends it, or the end of standard input if asked."""
+    logs.configure(settings.log_level)
+    asyncio.run(_work(settings, url, until_eof=until_eof))
+
+
+async def _work(settings: Settings, url: str, *, until_eof: bool) -> None:
+    database = Database.on(create_engine(url, pool_size=3, server_settings=SERVER_SETTINGS))
+    worker = Worker(database, settings)
+    loop = asyncio.get_running_loop()
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sig, worker.stop)
+    if until_eof:
+        loop.add_reader(sys.stdin.fileno(), worker.stop)
+    try:
+        await worker.run()
+    finally:
+        await database.close()

@@ -1,0 +1,176 @@
+"""Fixtures on a real, migrated PostgreSQL; imported by the conftest of folders that need one.
+
+Most tests run in one transaction that is rolled back (`database`); races, workers and processes
+get a copy of the template of their own (`own_database`).
+"""
+
+import asyncio
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from app import deps
+from app.config import Settings
+from app.db import Database, ReadSession, WriteSession, create_engine
+from app.deployment import Deployment
+from app.embedded import EmbeddedPostgres
+from app.main import create_app
+from app.migrate import migrate
+from app.services import keys
+
+TEMPLATE = "clm_template"
+NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return Settings(currency="EUR", time_zone="Europe/Berlin", scoring_every=None)
+
+
+@pytest.fixture(scope="session")
+def here(settings: Settings) -> Deployment:
+    return Deployment.of(settings)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """A server of this test process alone; its URL names the maintenance database."""
+    with tempfile.TemporaryDirectory(prefix="clm-tests-") as folder:
+        Path(folder).chmod(0o755)  # as root the server runs as another user
+        with EmbeddedPostgres.start(Path(folder), throwaway=True) as server:
+            yield _named(server.url, "postgres")
+
+
+def _named(url: str, database: str) -> str:
+    return make_url(url).set(database=database).render_as_string(hide_password=False)
+
+
+async def _administer(url: str, statement: str) -> None:
+    engine = create_engine(url, pool_size=1)
+    async with engine.connect() as connection:
+        connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text(statement))
+    await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def template(cluster: str, settings: Settings) -> str:
+    """The name of a migrated database that others are copied from."""
+
+    async def make() -> None:
+        await _administer(cluster, f"CREATE DATABASE {TEMPLATE}")
+        engine = create_engine(_named(cluster, TEMPLATE), pool_size=2)
+        await migrate(engine, settings)
+        await engine.dispose()
+
+    asyncio.run(make())
+    return TEMPLATE
+
+
+@pytest.fixture
+def own_url(cluster: str, template: str) -> Iterator[str]:
+    """The URL of a copy of the template, for this test alone."""
+    name = f"clm_{uuid.uuid4().hex[:12]}"
+    asyncio.run(_administer(cluster, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield _named(cluster, name)
+    asyncio.run(_administer(cluster, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+async def own_database(own_url: str) -> AsyncIterator[Database]:
+    database = Database.on(create_engine(own_url, pool_size=12))
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def shared_url(cluster: str, template: str) -> str:
+    """The URL of the database in which tests are rolled back."""
+    asyncio.run(_administer(cluster, f"CREATE DATABASE clm_shared TEMPLATE {template}"))
+    return _named(cluster, "clm_shared")
+
+
+@pytest.fixture
+async def database(shared_url: str) -> AsyncIterator[Database]:
+    """A database all of whose sessions live in one transaction, rolled back at the end."""
+    engine = create_engine(shared_url, pool_size=1)
+    async with engine.connect() as connection:
+        transaction = await connection.begin()
+        sessions = async_sessionmaker(
+            connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+        )
+        yield Database(engine, sessions, sessions)
+        await transaction.rollback()
+    await engine.dispose()
+
+
+@pytest.fixture
+async def session(database: Database) -> AsyncIterator[WriteSession]:
+    async with database.writes() as session:
+        yield writing(session)
+
+
+def writing(session: AsyncSession) -> WriteSession:
+    return WriteSession(ReadSession(session))
+
+
+class Clock:
+    """The time that the API believes it is."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+async def make_client(
+    settings: Settings, database: Database, clock: Clock, scopes: tuple[str, ...] = ("admin",)
+) -> httpx.AsyncClient:
+    """Return a client of the real app, holding a key with these scopes."""
+    app = create_app(settings, database)
+    app.state.clm = await deps.State.begin(settings, database)
+    app.dependency_overrides[deps.current_time] = clock
+    async with database.writes() as session, session.begin():
+        key = await keys.create(writing(session), "tests", scopes, now=NOW)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://clm.test",
+        headers={"Authorization": f"Bearer {key}"},
+    )
+
+
+@pytest.fixture
+async def client(
+    settings: Settings, database: Database, clock: Clock
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client whose requests share one rolled-back transaction: one at a time."""
+    async with await make_client(settings, database, clock) as client:
+        yield client
+
+
+@pytest.fixture
+async def own_client(
+    settings: Settings, own_database: Database, clock: Clock
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client on a database of its own, for concurrent requests."""
+    async with await make_client(settings, own_database, clock) as client:
+        yield client
