@@ -1,5 +1,1 @@
 """CLM: customer lifecycle management. Facts in, lifecycle out."""
-
-from importlib.metadata import version
-
-__version__ = version("clm-service")

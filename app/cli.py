@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import __version__, embedded, migrate, worker
+from app import __version__, demo, embedded, migrate, worker
 from app import main as api
 from app.config import Settings, load_settings
 from app.db import Database, ReadSession, WriteSession, create_engine
@@ -36,17 +37,30 @@ def serve(
     host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
     port: Annotated[int | None, typer.Option(help="port to listen on")] = None,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="serve the API alone")] = False,
+    until_eof: Annotated[
+        bool, typer.Option("--until-eof", help="end when standard input does")
+    ] = False,
 ) -> None:
     """Serve the API, with a worker, and the embedded database if no other is named."""
     settings = _settings(host=host, port=port)
     # Once it has closed its door, uvicorn sends itself the signal again: it must unwind this
     # stack, which stops the worker and then the database, and not end the process at once.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if until_eof:
+        threading.Thread(target=_end_at_eof, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         url = stack.enter_context(_database(settings, own=True))
         if not no_worker:
             stack.enter_context(_worker_process(url))
         api.serve(settings, url)
+
+
+def _end_at_eof() -> None:
+    """Wait for the end of standard input, then end the process as a signal would."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
 @contextlib.contextmanager
@@ -90,6 +104,20 @@ def run_migrate() -> None:
     with _database(settings, migrated=False) as url:
         _with_engine(url, lambda database: migrate.migrate(database.engine, settings))
     typer.echo("the schema is the newest")
+
+
+@app.command(name="demo")
+def run_demo(
+    once: Annotated[bool, typer.Option("--once", help="exit after printing")] = False,
+    no_shift: Annotated[
+        bool, typer.Option("--no-shift", help="keep the dates of 1997 instead of ending yesterday")
+    ] = False,
+) -> None:
+    """See the service do its job on real purchase data, on a database of its own."""
+    try:
+        demo.run(_settings(), once=once, shift=not no_shift)
+    except demo.DemoError as error:
+        _fail(str(error))
 
 
 @keys.command(name="create")

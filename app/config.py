@@ -4,6 +4,7 @@ import os
 import re
 from datetime import timedelta
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+VERSION = version("clm-service")
 PREFIX = "CLM_"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

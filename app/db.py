@@ -55,6 +55,7 @@ def create_engine(
         pool_timeout=10,
         pool_recycle=1800,
         json_serializer=_encode_json,
+        hide_parameters=True,  # errors are logged, personal data is not
         connect_args={
             "server_settings": {**SERVER_SETTINGS, **(server_settings or {})},
             "timeout": 5,

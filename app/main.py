@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi_swagger import patch_fastapi
 
-from app import __version__, handlers, logs
-from app.config import Settings
+from app import handlers, logs
+from app.config import VERSION, Settings
 from app.db import Database
 from app.deps import State
 from app.guard import Guard
@@ -43,11 +43,12 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
 
     app = FastAPI(
         title="CLM",
-        version=__version__,
+        version=VERSION,
         description="Customer lifecycle management: facts in; stage, value and churn risk out.",
         openapi_tags=TAGS,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
+        strict_content_type=False,  # without a content type, a body counts as JSON
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from app import __version__
-from app.config import Settings
+from app.config import VERSION, Settings
 from app.db import ReadSession
 from app.schemas.common import BULK_LIMIT
 from app.services import settings as stored
@@ -13,7 +12,7 @@ async def get(session: ReadSession, settings: Settings) -> dict[str, Any]:
     """Return version, zone, currency, limits and what is active."""
     active = await stored.pointers(session)
     return {
-        "version": __version__,
+        "version": VERSION,
         "time_zone": settings.time_zone,
         "currency": settings.currency,
         "policy_version": active.policy_version,
