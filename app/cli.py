@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import __version__, demo, embedded, migrate, worker
+from app import demo, embedded, migrate, worker
 from app import main as api
-from app.config import Settings, load_settings
+from app.config import VERSION, Settings, load_settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.services import keys as keys_service
 from app.services.settings import SettingsMismatch
@@ -214,7 +214,7 @@ def _fail(message: str) -> None:
 @app.command()
 def version() -> None:
     """Print the version."""
-    typer.echo(__version__)
+    typer.echo(VERSION)
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
 """Engine and session factory. No queries live here."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NewType, TypeAlias
 
-from sqlalchemy import Row, Select
+from sqlalchemy import Row, Select, text
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -87,3 +88,21 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+async def copy_rows(
+    session: WriteSession,
+    table: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[object, ...]],
+) -> None:
+    """Append rows by binary COPY, inside the session's transaction.
+
+    The transaction is begun first: on a fresh connection the driver would write outside of it.
+    """
+    if rows:
+        connection = await (await session.connection()).get_raw_connection()
+        driver: Any = connection.driver_connection
+        if not driver.is_in_transaction():
+            await session.execute(text("SELECT 1"))
+        await driver.copy_records_to_table(table, records=rows, columns=list(columns))

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from app.config import Settings
 from app.days import AsOf
 from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
-from app.errors import FieldError, MissingScope, Unauthorized, ValidationFailed
+from app.errors import FieldError, MissingScope, Unauthorized, ValidationFailed, printable
 from app.jsonbody import ClmRequest
 from app.schemas.types import Identifier
 from app.services import as_of as as_ofs
@@ -26,7 +27,7 @@ from app.services.paging import PageRequest
 
 PRINCIPAL_SECONDS = 10.0
 MAX_KEPT_PRINCIPALS = 10_000
-_KEPT_HEADERS = ("content-type", "etag", "location")
+_KEPT_HEADERS = ("content-type", "etag", "location", "retry-after")
 
 
 @dataclass
@@ -172,7 +173,7 @@ class Route(APIRoute):
         }
 
         async def run(request: Request) -> Response:
-            _refuse_unknown(request, known)
+            _refuse_parameters(request, known)
             try:
                 response = await handle(ClmRequest(request.scope, request.receive))
             except _Replayed as replayed:
@@ -190,13 +191,17 @@ class Route(APIRoute):
         return run
 
 
-def _refuse_unknown(request: Request, known: set[str]) -> None:
-    unknown = sorted(set(request.query_params) - known)
-    if unknown:
+def _refuse_parameters(request: Request, known: set[str]) -> None:
+    """Refuse unknown parameters, and repeated ones, as only one of the values would count."""
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    faults = [("extra_forbidden", name) for name in given if name not in known]
+    faults += [("repeated", name) for name in given if name in known and given[name] > 1]
+    if faults:
+        details = {"extra_forbidden": "is not a parameter here", "repeated": "is given twice"}
         raise ValidationFailed(
             errors=[
-                FieldError(f"query:{name[:100]}", "extra_forbidden", "is not a parameter here")
-                for name in unknown[:20]
+                FieldError(f"query:{printable(name)}", code, details[code])
+                for code, name in faults[:20]
             ]
         )
 

@@ -29,6 +29,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 
+def printable(text: str, limit: int = 100) -> str:
+    """Return the text cut, without control characters and lone surrogates."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text[:limit])
+
+
 @dataclass(frozen=True, slots=True)
 class FieldError:
     """One fault of a request: where (a JSON pointer, `query:name` or `header:name`), and what."""

@@ -26,9 +26,10 @@ from app.errors import (
     MethodNotAllowed,
     NotFound,
     ValidationFailed,
+    printable,
     tree,
 )
-from app.jsonbody import malformed, printable
+from app.jsonbody import malformed
 from app.logs import request_id_var
 from app.metrics import UNMATCHED
 from app.sqlstates import from_database, sqlstate_of

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from app.errors import FieldError, MalformedRequest, UnsupportedMediaType
+from app.errors import FieldError, MalformedRequest, UnsupportedMediaType, printable
 
 MAX_DEPTH = 32
 MAX_KEYS = 1_000
@@ -15,11 +15,6 @@ MAX_CONTAINERS = 150_000
 
 _JSON_TYPE = re.compile(r"application/([\w.-]+\+)?json", re.IGNORECASE)
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
-
-
-def printable(text: str, limit: int = 100) -> str:
-    """Return the text cut, without control characters and lone surrogates."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in text[:limit])
 
 
 def malformed(detail: str, code: str = "malformed_json") -> MalformedRequest:

@@ -4,6 +4,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app.schemas.responses import HEADERS, header_reference, problem_components
+
 TAGS = [
     {"name": "customers", "description": "Who they are: people and companies, also prospects."},
     {"name": "transactions", "description": "What they buy: purchases and refunds, as facts."},
@@ -29,6 +31,10 @@ TAGS = [
 ]
 
 
+# What reading a body can meet, and what a write can meet in the database or under its key.
+_OF_A_BODY = (408, 409, 413, 415)
+
+
 def describe(app: FastAPI) -> None:
     """Make the document say what is true: problems instead of FastAPI's own validation error."""
     generate = app.openapi
@@ -36,25 +42,31 @@ def describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = generate()
-            schemas = document["components"]["schemas"]
+            components = document["components"]
             for name in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(name, None)
+                components["schemas"].pop(name, None)
+            components["responses"] = problem_components()
+            components["headers"] = dict(HEADERS)
             for path in document["paths"].values():
-                for operation in path.values():
-                    _only_problems(operation["responses"])
+                for method, operation in path.items():
+                    _complete(method, operation)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend it
 
 
-def _only_problems(responses: dict[str, Any]) -> None:
-    """Drop what is not `application/problem+json` from the errors."""
-    for status, response in list(responses.items()):
-        if not status.startswith(("4", "5")):
+def _complete(method: str, operation: dict[str, Any]) -> None:
+    """Name every problem of an operation, and the headers of its answers."""
+    answers: dict[str, Any] = {}
+    failures = set(_OF_A_BODY) if "requestBody" in operation else set()
+    for status, response in operation["responses"].items():
+        if status.startswith(("4", "5")):
+            failures.add(int(status))
             continue
-        content = response.get("content", {})
-        if "application/problem+json" in content:
-            content.pop("application/json", None)
-        else:
-            del responses[status]
+        more = ["X-Request-Id"] + ["Idempotent-Replayed"] * (method == "post")
+        named = {name: header_reference(name) for name in more}
+        answers[status] = {**response, "headers": {**response.get("headers", {}), **named}}
+    for status in sorted(failures):
+        answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+    operation["responses"] = answers

@@ -197,6 +197,8 @@ def _cancelled(purchase: Fact, refunds: list[Fact]) -> tuple[int, int]:
 
 def _sweep(purchases: Sequence[_Purchase], limit: SilenceLimit) -> tuple[list[Point], list[State]]:
     """Follow the purchase days through time; return each change, and the states at the end."""
+    if not any(each.cancelled for each in purchases):
+        return _rise(purchases, limit)
     events = [(each.at, each.day, each.day, False) for each in purchases]
     events += [(*each.cancelled, each.day, True) for each in purchases if each.cancelled]
     events.sort()
@@ -214,7 +216,23 @@ def _sweep(purchases: Sequence[_Purchase], limit: SilenceLimit) -> tuple[list[Po
             _set_day(states, day, limit, stands=bool(after))
         if points and points[-1].at == at:
             points.pop()
-        points.append(Point(at, today, states[-1] if states else NO_PURCHASES))
+        state = states[-1] if states else NO_PURCHASES
+        # A purchase refunded in full as it happened changes nothing.
+        if state != (points[-1].state if points else NO_PURCHASES):
+            points.append(Point(at, today, state))
+    return points, states
+
+
+def _rise(purchases: Sequence[_Purchase], limit: SilenceLimit) -> tuple[list[Point], list[State]]:
+    """Do what `_sweep` does where purchase days are only added: in order of time, each once."""
+    state = NO_PURCHASES
+    states: list[State] = []
+    points: list[Point] = []
+    for at, day in sorted([(each.at, each.day) for each in purchases]):
+        if day > state.last_day or not states:
+            state = next_state(state, day, limit)
+            states.append(state)
+            points.append(Point(at, day, state))
     return points, states
 
 

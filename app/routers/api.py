@@ -5,8 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Response
 
 from app.deps import Route, Scope
-from app.errors import AppError, tree
-from app.schemas.common import Problem
+from app.schemas.responses import problems
 
 _ALWAYS = (400, 401, 403, 422, 500, 503)
 
@@ -22,37 +21,6 @@ def scope(name: str) -> dict[str, Any]:
         "dependencies": [Depends(Scope(name))],
         "openapi_extra": {"x-required-scope": name},
     }
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the problem documents of some statuses, with an example of each code."""
-    return {status: _describe(status) for status in statuses}
-
-
-def _describe(status: int) -> dict[str, Any]:
-    of_status: list[type[AppError]] = [kind for kind in tree() if kind.status == status]
-    return {
-        "model": Problem,
-        "description": "; ".join(f"`{kind.code}`: {kind.title}" for kind in of_status),
-        "content": {
-            "application/problem+json": {
-                "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": {kind.code: {"value": _example(kind)} for kind in of_status},
-            }
-        },
-    }
-
-
-def _example(kind: type[AppError]) -> dict[str, Any]:
-    extra: dict[str, Any] = {"missing_scope": "scores:read"} if kind.code == "missing_scope" else {}
-    problem = AppError.problem(
-        kind(**extra), instance="/v1/transactions", request_id="0b6bd6f3a0fd4d6c8f2a1c9e4d5b6a70"
-    )
-    if kind.status == 422:
-        problem["errors"] = [
-            {"pointer": "/amount", "code": "decimal", "detail": "must be a decimal number"}
-        ]
-    return problem
 
 
 def accept(response: Response, operation: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """Customers over HTTP."""
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Query, Response
 
 from app.deps import CustomerId, IdempotencyKey, IfMatch, Now, Page, Read, Write
-from app.routers.api import problems, router, scope
+from app.routers.api import router, scope
 from app.schemas.common import BulkAnswer, bulk_answer
-from app.schemas.common import Page as PageOf
-from app.schemas.customers import Customer, CustomerBatch, Profile, ProfilePatch
+from app.schemas.customers import Customer, CustomerBatch, CustomerPage, Profile, ProfilePatch
+from app.schemas.responses import headers, problems
 from app.schemas.types import Text
 from app.services import customers, customers_bulk
 
@@ -18,7 +19,15 @@ routes = router("customers")
 @routes.put(
     "/customers/{customer_id}",
     response_model=Customer,
-    responses={201: {"model": Customer}, **problems(412)},
+    responses={
+        200: {"description": "The profile of a known customer", **headers("ETag", "Location")},
+        201: {
+            "model": Customer,
+            "description": "The customer is new",
+            **headers("ETag", "Location"),
+        },
+        **problems(412),
+    },
     **scope("customers:write"),
 )
 async def put_customer(
@@ -33,14 +42,14 @@ async def put_customer(
     row, created = await customers.put(session, customer_id, profile, if_match=if_match, now=now)
     response.status_code = 201 if created else 200
     response.headers["ETag"] = customers.etag(row.profile_version)
-    response.headers["Location"] = f"/v1/customers/{customer_id}"
+    response.headers["Location"] = f"/v1/customers/{quote(customer_id, safe='')}"
     return customers.shown(row)
 
 
 @routes.patch(
     "/customers/{customer_id}",
     response_model=Customer,
-    responses=problems(404, 412),
+    responses={200: headers("ETag"), **problems(404, 412)},
     **scope("customers:write"),
 )
 async def patch_customer(
@@ -60,7 +69,7 @@ async def patch_customer(
 @routes.get(
     "/customers/{customer_id}",
     response_model=Customer,
-    responses=problems(404),
+    responses={200: headers("ETag"), **problems(404)},
     **scope("customers:read"),
 )
 async def get_customer(customer_id: CustomerId, session: Read, response: Response) -> Any:
@@ -70,7 +79,7 @@ async def get_customer(customer_id: CustomerId, session: Read, response: Respons
     return customers.shown(row)
 
 
-@routes.get("/customers", response_model=PageOf[Customer], **scope("customers:read"))
+@routes.get("/customers", response_model=CustomerPage, **scope("customers:read"))
 async def list_customers(
     session: Read,
     page: Page,

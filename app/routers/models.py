@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import Path, Response
 
 from app.deps import Here, IdempotencyKey, Now, Page, Principal, Read, Write
-from app.routers.api import accept, problems, router, scope
-from app.schemas.common import Page as PageOf
-from app.schemas.models import Model, ModelRequest
+from app.routers.api import accept, router, scope
+from app.schemas.models import Model, ModelPage, ModelRequest
 from app.schemas.operations import Operation
+from app.schemas.responses import headers, problems
 from app.schemas.types import Text
 from app.services import models
 
@@ -20,7 +20,7 @@ ModelId = Annotated[Text, Path(examples=["model_5f0c2a9d1b7e4c63"])]
     "/models",
     status_code=202,
     response_model=Operation,
-    responses=problems(409),
+    responses={202: headers("Location", "Retry-After"), **problems(409)},
     **scope("models:write"),
 )
 async def fit_model(
@@ -38,7 +38,7 @@ async def fit_model(
     return accept(response, operation)
 
 
-@routes.get("/models", response_model=PageOf[Model], **scope("scores:read"))
+@routes.get("/models", response_model=ModelPage, **scope("scores:read"))
 async def list_models(session: Read, page: Page) -> Any:
     """List fitted models, newest first."""
     return await models.search(session, page)

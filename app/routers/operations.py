@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from fastapi import Path, Query
 
 from app.deps import Page, Read
-from app.routers.api import problems, router, scope
-from app.schemas.common import Page as PageOf
-from app.schemas.operations import Operation, State
+from app.routers.api import router, scope
+from app.schemas.operations import Operation, OperationPage, State
+from app.schemas.responses import problems
 from app.schemas.types import Text
 from app.services import operations
 
@@ -26,7 +26,7 @@ async def get_operation(operation_id: OperationId, session: Read) -> Any:
     return await operations.describe(session, operation_id)
 
 
-@routes.get("/operations", response_model=PageOf[Operation], **scope("operations:read"))
+@routes.get("/operations", response_model=OperationPage, **scope("operations:read"))
 async def list_operations(
     session: Read,
     page: Page,

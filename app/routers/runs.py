@@ -5,9 +5,10 @@ from typing import Any
 from fastapi import Response
 
 from app.deps import Here, IdempotencyKey, Now, Principal, Write
-from app.routers.api import accept, problems, router, scope
+from app.routers.api import accept, router, scope
 from app.schemas.models import RunRequest
 from app.schemas.operations import Operation
+from app.schemas.responses import headers, problems
 from app.services import runs
 
 routes = router("scores")
@@ -17,7 +18,7 @@ routes = router("scores")
     "/scoring-runs",
     status_code=202,
     response_model=Operation,
-    responses=problems(404, 409),
+    responses={202: headers("Location", "Retry-After"), **problems(404, 409)},
     **scope("models:write"),
 )
 async def start_scoring_run(

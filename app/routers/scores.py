@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from app.deps import AsOfQuery, CustomerId, Here, Now, Page, Read
-from app.routers.api import problems, router, scope
+from app.routers.api import router, scope
+from app.schemas.responses import problems
 from app.schemas.scores import ChurnRiskPage, Level, Scores, Tier
 from app.schemas.types import Text
 from app.services import churn_risks, scores

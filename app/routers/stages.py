@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 
 from app.deps import AsOfQuery, CustomerId, Here, Now, Page, Read
-from app.routers.api import problems, router, scope
-from app.schemas.common import Page as PageOf
-from app.schemas.stages import StageAnswer, Transition
+from app.routers.api import router, scope
+from app.schemas.responses import headers, problems
+from app.schemas.stages import StageAnswer, TransitionPage
 from app.services import customers, stages
 
 routes = router("stages")
@@ -16,7 +16,7 @@ routes = router("stages")
 @routes.get(
     "/customers/{customer_id}/stage",
     response_model=StageAnswer,
-    responses=problems(404),
+    responses={200: headers("ETag"), **problems(404)},
     **scope("customers:read"),
 )
 async def get_stage(
@@ -35,7 +35,7 @@ async def get_stage(
 
 @routes.get(
     "/customers/{customer_id}/transitions",
-    response_model=PageOf[Transition],
+    response_model=TransitionPage,
     responses=problems(404),
     **scope("customers:read"),
 )

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 from app import metrics
 from app.deps import AppState, Now, Read
 from app.errors import Draining
-from app.routers.api import problems, router, scope
+from app.routers.api import router, scope
+from app.schemas.responses import problems
 from app.schemas.scores import Info
 from app.services import health, info
 

@@ -6,14 +6,14 @@ from fastapi import Response
 
 from app import metrics
 from app.deps import CustomerId, Here, IdempotencyKey, Now, Page, Read, Write
-from app.routers.api import problems, router, scope
-from app.schemas.common import Page as PageOf
+from app.routers.api import router, scope
 from app.schemas.common import bulk_answer
+from app.schemas.responses import problems
 from app.schemas.transactions import (
-    Transaction,
     TransactionBatch,
     TransactionBatchAnswer,
     TransactionIn,
+    TransactionPage,
     TransactionWritten,
 )
 from app.services import transactions
@@ -67,7 +67,7 @@ async def write_transactions(
 
 @routes.get(
     "/customers/{customer_id}/transactions",
-    response_model=PageOf[Transaction],
+    response_model=TransactionPage,
     responses=problems(404),
     **scope("customers:read"),
 )

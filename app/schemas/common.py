@@ -10,7 +10,7 @@ from pydantic import (
     WrapValidator,
 )
 
-from app.errors import FieldError
+from app.errors import FieldError, printable
 from app.schemas.types import Answer
 
 Item = TypeVar("Item")
@@ -27,7 +27,11 @@ class ProblemField(BaseModel):
 
 
 class Problem(BaseModel):
-    """A problem document of RFC 9457. Branch on `code`, never on the texts."""
+    """A problem document of RFC 9457. Branch on `code`, never on the texts.
+
+    With `missing_scope` comes a member `missing_scope`, with `operation_running` an
+    `operation_id`.
+    """
 
     type: str = Field(examples=["urn:clm:problem:validation_failed"])
     title: str = Field(examples=["The request does not fit its description"])
@@ -43,7 +47,9 @@ class Page(Answer, Generic[Item]):
     """A page of a list; `next_cursor` is null on the last one."""
 
     items: list[Item]
-    next_cursor: str | None = None
+    next_cursor: str | None = Field(
+        None, description="pass it as `cursor`, with the same filters and sort, for the next page"
+    )
 
 
 class Rejected(BaseModel):
@@ -58,7 +64,7 @@ def _keep_faults(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     except ValidationError as error:
         return Rejected(
             faults=[
-                FieldError(to_pointer(each["loc"]), each["type"], each["msg"])
+                FieldError(to_pointer(each["loc"]), each["type"], printable(each["msg"], 300))
                 for each in error.errors(include_url=False, include_input=False)[:20]
             ]
         )
@@ -70,7 +76,8 @@ Lenient = Annotated[Item, WrapValidator(_keep_faults)]
 
 def to_pointer(location: tuple[int | str, ...]) -> str:
     """Return the JSON pointer (RFC 6901) of a location in a body."""
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in location)
+    steps = [printable(str(part)).replace("~", "~0").replace("/", "~1") for part in location]
+    return "".join(f"/{step}" for step in steps)
 
 
 class BulkCounts(Answer):

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.schemas.common import BULK_LIMIT, Lenient
+from app.schemas.common import BULK_LIMIT, Lenient, Page
 from app.schemas.types import (
     Answer,
     Attributes,
@@ -114,3 +114,7 @@ class Customer(Answer):
     stage_since: Timestamp | None
     created_at: Timestamp
     updated_at: Timestamp
+
+
+class CustomerPage(Page[Customer]):
+    pass

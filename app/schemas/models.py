@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.schemas.types import Answer, Shape, Timestamp
+from app.schemas.common import Page
+from app.schemas.types import Answer, Shape, Text, Timestamp
 
 Kind = Literal["mbg_nbd", "bg_nbd"]
 AsOfText = Field(
@@ -23,7 +24,7 @@ class ModelRequest(Shape):
     kind: Kind = "mbg_nbd"
     as_of: str | None = AsOfText
     time_unit: Literal["day", "week"] = "day"
-    activate: bool = True
+    activate: bool = Field(True, strict=True, description="score with this model from then on")
 
 
 class RunRequest(Shape):
@@ -32,7 +33,7 @@ class RunRequest(Shape):
     model_config = ConfigDict(json_schema_extra={"examples": [{}]})
 
     as_of: str | None = AsOfText
-    model_id: str | None = Field(None, max_length=64, description="default the active model")
+    model_id: Text | None = Field(None, max_length=64, description="default the active model")
 
 
 class Model(Answer):
@@ -60,3 +61,7 @@ class Model(Answer):
     reference_customer: dict[str, float] | None = Field(
         description="the customer that reasons compare with: x, t_x and T in days"
     )
+
+
+class ModelPage(Page[Model]):
+    pass

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from app.schemas.common import Page
 from app.schemas.types import Answer, Timestamp
 
 State = Literal["pending", "running", "succeeded", "failed", "cancelled"]
@@ -26,3 +27,7 @@ class Operation(Answer):
     created_at: Timestamp
     started_at: Timestamp | None
     finished_at: Timestamp | None
+
+
+class OperationPage(Page[Operation]):
+    pass

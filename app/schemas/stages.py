@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from app.schemas.common import Page
 from app.schemas.types import Answer, Timestamp
 
 
@@ -50,3 +51,7 @@ class Transition(Answer):
     reason: str | None
     actor: str | None
     evidence: dict[str, Any] = Field(description="the values that decided")
+
+
+class TransitionPage(Page[Transition]):
+    pass

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import BULK_LIMIT, BulkAnswer, Lenient
+from app.schemas.common import BULK_LIMIT, BulkAnswer, Lenient, Page
 from app.schemas.types import (
     MAX_INT,
     AmountIn,
@@ -48,7 +48,7 @@ class Line(Shape):
 
     product_id: Text
     category: Text | None = None
-    quantity: Annotated[float, Field(gt=0, le=1e9)]
+    quantity: Annotated[float, Field(strict=True, gt=0, le=1e9)]
     unit_price: AmountIn
 
 
@@ -73,6 +73,7 @@ class TransactionIn(Shape):
     )
     revision: int = Field(
         1,
+        strict=True,
         ge=1,
         le=MAX_INT,
         description="a higher one replaces the content, a lower one changes nothing",
@@ -143,3 +144,7 @@ class Transaction(Answer):
     channel: str | None
     items: list[dict[str, object]] | None
     received_at: Timestamp
+
+
+class TransactionPage(Page[Transaction]):
+    pass

@@ -212,7 +212,7 @@ def _walk(value: object, depth: int) -> None:
 def check_attributes(value: dict[str, Any]) -> dict[str, Any]:
     """Refuse free JSON that is too deep, too large, or cannot be stored."""
     _walk(value, 0)
-    if len(json.dumps(value)) > MAX_ATTRIBUTE_BYTES:
+    if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_ATTRIBUTE_BYTES:
         raise PydanticCustomError("attributes", "must not exceed 16 KiB")
     return value
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import PydanticCustomError
 from sqlalchemy import ColumnElement, func, or_, select, text, update
 
 from app.db import AnyRow, ReadSession, WriteSession
-from app.errors import FieldError, NotFound, StaleVersion
+from app.errors import FieldError, NotFound, StaleVersion, ValidationFailed
 from app.lifecycle.policy import POTENTIAL
 from app.models import Customer
 from app.schemas.customers import Profile, ProfilePatch
@@ -114,7 +115,11 @@ async def patch(
         .where(Customer.customer_id == customer_id)
         .values(version=Customer.version + 1)
     )
-    profile = merged(shown(row), change)
+    try:
+        profile = merged(shown(row), change)
+    except PydanticCustomError as error:
+        fault = FieldError("/attributes", error.type, error.message())
+        raise ValidationFailed(errors=[fault]) from None
     await _write(session, row, profile, now, version=row.profile_version + 1)
     return await get(session, customer_id)
 
@@ -128,6 +133,21 @@ def merged(profile: Mapping[str, Any], change: ProfilePatch) -> dict[str, Any]:
         attributes = {} if patch_of is None else merge_patch(profile["attributes"], patch_of)
         result["attributes"] = check_attributes(attributes)
     return result
+
+
+def same(profile: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Say whether two profiles are equal as JSON, where `true` is not 1 as it is in Python."""
+    return all(_same_json(profile[field], other[field]) for field in PROFILE_FIELDS)
+
+
+def _same_json(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same_json(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same_json, one, other))
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    return bool(one == other)
 
 
 def merge_patch(target: Any, change: Any) -> Any:
@@ -153,11 +173,15 @@ async def _locked(session: WriteSession, customer_id: str, *, required: bool) ->
 
 def _check_version(row: AnyRow | None, if_match: str) -> None:
     current = None if row is None else etag(row.profile_version)
-    if current is None or (if_match.strip() != "*" and current not in if_match.split(", ")):
+    if current is None or (if_match.strip() != "*" and current not in _listed(if_match)):
         raise StaleVersion(
             "The profile is not at the version named in If-Match.",
             errors=[FieldError("header:If-Match", "stale_version", f"the profile is at {current}")],
         )
+
+
+def _listed(if_match: str) -> list[str]:
+    return [tag.strip() for tag in if_match.split(",")]
 
 
 def shown(row: AnyRow) -> dict[str, Any]:
@@ -173,7 +197,7 @@ async def _write(
     session: WriteSession, row: AnyRow, profile: dict[str, Any], now: datetime, *, version: int
 ) -> None:
     """Write a profile if it differs; its version moves only then."""
-    if any(profile[field] != getattr(row, field) for field in PROFILE_FIELDS):
+    if not same(profile, shown(row)):
         await session.execute(
             update(Customer)
             .where(Customer.customer_id == row.customer_id)

@@ -13,7 +13,7 @@ from app.models import Customer
 from app.schemas.common import BulkItemError, Rejected
 from app.schemas.customers import BulkProfile
 from app.services import batches
-from app.services.customers import COLUMNS, PROFILE_FIELDS, merged, take
+from app.services.customers import COLUMNS, PROFILE_FIELDS, merged, same, take
 
 
 async def merge(
@@ -38,13 +38,13 @@ async def merge(
             fault = FieldError(f"/items/{index}/attributes", error.type, error.message())
             outcomes[index] = ("rejected", batches.validation_error([fault]))
             continue
-        status = "updated" if profile != after[each] else "duplicate"
+        status = "duplicate" if same(profile, after[each]) else "updated"
         outcomes[index] = ("created" if each in unseen else status, None)
         unseen.discard(each)
         after[each] = profile
     if atomic and any(status == "rejected" for status, _ in outcomes):
         raise BatchRejected(errors=batches.faults(outcomes))
-    changed = {each: profile for each, profile in after.items() if profile != before[each]}
+    changed = {each: profile for each, profile in after.items() if not same(profile, before[each])}
     await _write(session, changed, created, now)
     return outcomes
 

@@ -4,11 +4,13 @@ import asyncio
 from datetime import datetime
 
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from app.db import Database
 from app.errors import DatabaseUnavailable, Unavailable
 from app.schema import head
+from app.sqlstates import from_database
 
 CHECK_SECONDS = 2.0
 
@@ -20,6 +22,8 @@ async def check(database: Database) -> None:
             revision = await session.scalar(text("SELECT version_num FROM alembic_version"))
     except TimeoutError:
         raise DatabaseUnavailable from None
+    except ProgrammingError:
+        raise Unavailable("The database has no schema; it must be migrated first.") from None
     if revision != head():
         raise Unavailable(f"The schema is at {revision}, but this version needs {head()}.")
 
@@ -37,11 +41,19 @@ async def gauges(database: Database, now: datetime) -> dict[str, float | None]:
     """Return the gauges of a scrape; every process reports the same, so nothing is summed."""
     pool = database.engine.pool
     assert isinstance(pool, QueuePool)
-    async with database.reads() as session:
-        row = (await session.execute(_FIGURES)).one()
-    return {
+    found: dict[str, float | None] = {
         "pool_size": pool.size(),
         "pool_checked_out": pool.checkedout(),
+    }
+    try:
+        async with asyncio.timeout(CHECK_SECONDS), database.reads() as session:
+            row = (await session.execute(_FIGURES)).one()
+    except (SQLAlchemyError, OSError) as error:
+        if from_database(error) is None:
+            raise
+        return found  # when the database is away, the rest is wanted most
+    return {
+        **found,
         "queue_depth": row.depth,
         "queue_age_seconds": 0.0 if row.oldest is None else _age(row.oldest, now),
         "last_scoring_run_age_seconds": _age(row.last_run, now),

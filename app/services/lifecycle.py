@@ -52,7 +52,7 @@ async def settle(
         if _can_extend(stored.get(each, EMPTY), new, micros)
     }
     others = [each for each in written if each not in extended]
-    await _record(session, here, policy, extended, others, now)
+    await _record(session, here, policy, extended, others, stored, now)
 
 
 async def advance(
@@ -70,7 +70,7 @@ async def advance(
         if purchase_summaries.holds_at(summary, to_micros(now))
     }
     others = [each for each in stored if each not in held]
-    return await _record(session, here, policy, held, others, now)
+    return await _record(session, here, policy, held, others, stored, now)
 
 
 def _continue(
@@ -110,6 +110,7 @@ async def _record(
     policy: Policy,
     extended: Mapping[str, _Continued],
     others: Sequence[str],
+    stored: Mapping[str, Summary],
     now: datetime,
 ) -> int:
     """Fold the others anew, keep all summaries, and record the moves that follow."""
@@ -127,7 +128,7 @@ async def _record(
         )
         continued |= {each: _Continued(folded[each], None) for each in others}
     await purchase_summaries.save(
-        session, {each: one.folded.summary for each, one in continued.items()}
+        session, {each: one.folded.summary for each, one in continued.items()}, known=stored
     )
     found, points = _moves(here, policy, continued, until)
     return await transitions.record(

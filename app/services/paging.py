@@ -103,9 +103,14 @@ def _binding(bound_to: Mapping[str, object]) -> dict[str, Any]:
 
 def _encode(keys: list[Any], secret: bytes, binding: dict[str, Any]) -> str:
     content = {"v": _VERSION, "k": keys, "b": binding}
-    payload = json.dumps(content, separators=(",", ":"), default=_plain).encode()
-    signature = hmac.digest(secret, payload, "sha256")[:_DIGEST]
-    return base64.urlsafe_b64encode(signature + payload).rstrip(b"=").decode()
+    # ASCII escapes would make the cursor of two long Chinese ids longer than a cursor may be.
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    payload = text.encode()
+    return _armoured(hmac.digest(secret, payload, "sha256")[:_DIGEST] + payload)
+
+
+def _armoured(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _plain(value: object) -> str:
@@ -118,7 +123,8 @@ def _open(cursor: str, secret: bytes) -> dict[str, Any]:
     except ValueError:
         raise _refused() from None
     signature, payload = raw[:_DIGEST], raw[_DIGEST:]
-    if not hmac.compare_digest(signature, hmac.digest(secret, payload, "sha256")[:_DIGEST]):
+    genuine = hmac.compare_digest(signature, hmac.digest(secret, payload, "sha256")[:_DIGEST])
+    if not genuine or _armoured(raw) != cursor:  # base64 has many spellings of the same bytes
         raise _refused()
     content: dict[str, Any] = json.loads(payload)
     return content

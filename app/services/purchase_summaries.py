@@ -1,6 +1,6 @@
 """The summary of each customer's purchases: reading it for an instant, and keeping it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy import Dialect, select, text
 from sqlalchemy.dialects import postgresql
 
 from app.days import from_day, from_micros, to_day, to_micros
-from app.db import AnyRow, ReadSession, WriteSession
+from app.db import AnyRow, ReadSession, WriteSession, copy_rows
 from app.deployment import to_amount, to_units
 from app.lifecycle.facts import FREE, Fact, Point, State, Summary, fold
 from app.lifecycle.policy import SilenceLimit
@@ -142,25 +142,30 @@ _FACTS = select(
 
 _NAMES = ["customer_id", *(column.key for column in COLUMNS)]
 _DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-_TYPES = [PurchaseSummary.__table__.c[name].type.compile(dialect=_DIALECT) for name in _NAMES]
-_SAVE = text(
-    f"INSERT INTO purchase_summaries ({', '.join(_NAMES)}) SELECT * FROM unnest("  # noqa: S608
-    + ", ".join(
-        f"CAST(:{name} AS {kind.split(' COLLATE')[0]}[])"
-        for name, kind in zip(_NAMES, _TYPES, strict=True)
-    )
-    + ") ON CONFLICT (customer_id) DO UPDATE SET "
-    + ", ".join(f"{name} = EXCLUDED.{name}" for name in _NAMES[1:])
+_TYPES = [
+    PurchaseSummary.__table__.c[name].type.compile(dialect=_DIALECT).split(" COLLATE")[0]
+    for name in _NAMES
+]
+_UPDATE = text(
+    "UPDATE purchase_summaries s SET "  # noqa: S608  # names of columns
+    + ", ".join(f"{name} = new.{name}" for name in _NAMES[1:])
+    + " FROM unnest("
+    + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in zip(_NAMES, _TYPES, strict=True))
+    + f") AS new ({', '.join(_NAMES)}) WHERE s.customer_id = new.customer_id"
 )
 
 
-async def save(session: WriteSession, summaries: Mapping[str, Summary]) -> None:
-    """Keep the summaries of customers that the session has taken."""
-    if not summaries:
-        return
+async def save(
+    session: WriteSession, summaries: Mapping[str, Summary], known: Container[str]
+) -> None:
+    """Keep the summaries of customers that the session has taken; those not known are new."""
     rows = [(each, *_to_row(summary)) for each, summary in summaries.items()]
-    columns = zip(*rows, strict=True)
-    await session.execute(_SAVE, dict(zip(_NAMES, map(list, columns), strict=True)))
+    await copy_rows(
+        session, "purchase_summaries", _NAMES, [row for row in rows if row[0] not in known]
+    )
+    columns = list(zip(*(row for row in rows if row[0] in known), strict=True))
+    if columns:
+        await session.execute(_UPDATE, dict(zip(_NAMES, map(list, columns), strict=True)))
 
 
 def _to_row(summary: Summary) -> tuple[object, ...]:

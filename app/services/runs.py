@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import func, insert, select, update
 
 from app.days import AsOf, from_day
-from app.db import AnyRow, ReadSession, WriteSession
+from app.db import AnyRow, ReadSession, WriteSession, copy_rows
 from app.deployment import MONEY_UNIT, Deployment
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.policy import Policy
@@ -112,11 +112,8 @@ async def score_part(session: WriteSession, here: Deployment, part: Part, now: d
     as_of = here.as_of(run.as_of)
     people = await populations.read(session, policy.silence, as_of, **_range(part))
     rows = await asyncio.to_thread(lambda: list(_rows(run.run_id, learnt, policy, people, as_of)))
-    connection = await (await session.connection()).get_raw_connection()
-    assert connection.driver_connection is not None
-    await connection.driver_connection.copy_records_to_table(
-        "scores", records=rows, columns=[column.key for column in Score.__table__.columns]
-    )
+    columns = [column.key for column in Score.__table__.columns]
+    await copy_rows(session, "scores", columns, rows)
 
 
 def _range(part: Part) -> dict[str, Any]:

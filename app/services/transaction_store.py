@@ -1,132 +1,17 @@
 """Where transactions and their revisions are kept, and which of several versions counts."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from decimal import Decimal
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy import text
 
-from app.days import from_day
-from app.db import WriteSession
-from app.deployment import MONEY_UNIT, Deployment
-from app.schemas.transactions import TransactionIn
-from app.schemas.types import format_amount, format_instant
+from app.db import WriteSession, copy_rows
+from app.services.transaction_intake import Incoming, Name, to_json
 
-FUTURE_LIMIT = timedelta(hours=24)
-_LARGEST = Decimal(10) ** 14
-
-Name = tuple[str, str, str]
-
-
-class Refused(Exception):
-    """An item that does not fit this deployment, with the pointer to the fault."""
-
-    def __init__(self, pointer: str, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.pointer, self.code, self.detail = pointer, code, detail
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A transaction as it will be stored, and its place in the request."""
-
-    index: int
-    customer_id: str
-    source: str
-    transaction_id: str
-    revision: int
-    fingerprint: bytes
-    kind: str
-    occurred_at: datetime
-    occurred_on: date
-    amount: Decimal
-    currency: str
-    exchange_rate: Decimal | None
-    value: Decimal
-    refunds_source: str | None
-    refunds_transaction_id: str | None
-    margin: Decimal | None
-    channel: str | None
-    items: list[dict[str, Any]] | None
-    received_at: datetime
-
-    @property
-    def name(self) -> Name:
-        return self.customer_id, self.source, self.transaction_id
-
-
-_STORED = tuple(name for name in Incoming.__slots__ if name != "index")
-_CONTENT = _STORED[_STORED.index("fingerprint") + 1 : _STORED.index("received_at")]
-
-
-def normalise(index: int, item: TransactionIn, here: Deployment, now: datetime) -> Incoming:
-    """Return an item as it will be stored; raise Refused where it does not fit."""
-    if item.occurred_at > now + FUTURE_LIMIT:
-        raise Refused("/occurred_at", "future", "must not lie more than 24 hours ahead")
-    currency = item.currency or here.currency
-    refunds = item.refunds
-    lines = [line.model_dump(exclude_unset=True, mode="json") for line in item.items or ()]
-    content: dict[str, Any] = {
-        "kind": item.kind,
-        "occurred_at": item.occurred_at,
-        "amount": item.amount,
-        "currency": currency,
-        "exchange_rate": item.exchange_rate,
-        "refunds_source": (refunds.source or item.source) if refunds else None,
-        "refunds_transaction_id": refunds.transaction_id if refunds else None,
-        "margin": item.margin,
-        "channel": item.channel,
-        "items": None if item.items is None else lines,
-    }
-    return Incoming(
-        index=index,
-        customer_id=item.customer_id,
-        source=item.source,
-        transaction_id=item.transaction_id,
-        revision=item.revision,
-        fingerprint=_fingerprint(content),
-        occurred_on=from_day(here.calendar.day_of(item.occurred_at)),
-        value=_value(item, currency, here),
-        received_at=now,
-        **content,
-    )
-
-
-def _value(item: TransactionIn, currency: str, here: Deployment) -> Decimal:
-    """Return the amount in the deployment's currency: sums never mix currencies."""
-    if currency == here.currency:
-        if item.exchange_rate is not None and item.exchange_rate != 1:
-            detail = f"must be absent or 1 for an amount in {here.currency}"
-            raise Refused("/exchange_rate", "exchange_rate", detail)
-        return item.amount
-    if item.exchange_rate is None:
-        detail = f"an amount in {currency} needs its rate to {here.currency}"
-        raise Refused("/exchange_rate", "missing", detail)
-    value: Decimal = item.amount * item.exchange_rate
-    if value >= _LARGEST - MONEY_UNIT:
-        raise Refused("/amount", "too_large", f"is too large in {here.currency}")
-    return value.quantize(MONEY_UNIT)
-
-
-def _fingerprint(content: Mapping[str, Any]) -> bytes:
-    """Hash the normalised content, so that 12.5 and 12.50, or two spellings of a time, agree."""
-    return hashlib.blake2b(_to_json(content).encode(), digest_size=16).digest()
-
-
-def _to_json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, default=_plain, sort_keys=True, separators=(",", ":"))
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, Decimal):
-        return (
-            format_amount(value) if value == value.quantize(MONEY_UNIT) else str(value.normalize())
-        )
-    return format_instant(value) if isinstance(value, datetime) else str(value)
+STORED = tuple(name for name in Incoming.__slots__ if name != "index")
+CONTENT = STORED[STORED.index("fingerprint") + 1 : STORED.index("received_at")]
 
 
 @dataclass(slots=True)
@@ -179,17 +64,13 @@ async def write(
             version.revision, version.winner = each.revision, each
         elif is_new:
             passed.append(each)
-    winners = [version for version in versions.values() if version.winner is not None]
-    replacing = [version.winner for version in winners if version.on_file and version.winner]
-    written.stored = [version.winner for version in winners if version.winner]
+    winners = [(version.winner, version.on_file) for version in versions.values()]
+    first = [each for each, on_file in winners if each is not None and not on_file]
+    replacing = [each for each, on_file in winners if each is not None and on_file]
+    written.stored = first + replacing
     written.replaced_of = {each.customer_id for each in replacing}
     await _replace(session, replacing)
-    await _copy(
-        session,
-        "transactions",
-        _STORED,
-        (_row(v.winner) for v in winners if not v.on_file and v.winner),
-    )
+    await copy_rows(session, "transactions", STORED, [_row(each) for each in first])
     await _keep(session, passed, now)
     return written
 
@@ -236,25 +117,24 @@ def _arrays(names: Iterable[Name]) -> dict[str, list[str]]:
     }
 
 
-def _row(each: Incoming | None) -> tuple[object, ...]:
-    row = [getattr(each, name) for name in _STORED]
+def _row(each: Incoming) -> tuple[object, ...]:
+    row = [getattr(each, name) for name in STORED]
     lines = row[_ITEMS]
     row[_ITEMS] = None if lines is None else json.dumps(lines)
     return tuple(row)
 
 
-_ITEMS = _STORED.index("items")
+_ITEMS = STORED.index("items")
 
 
-async def _replace(session: WriteSession, winners: Sequence[Incoming | None]) -> None:
+async def _replace(session: WriteSession, replacing: Sequence[Incoming]) -> None:
     """Put higher revisions in force, and keep those they replace."""
-    replacing = [each for each in winners if each is not None]
     if not replacing:
         return
     arrays = _arrays(each.name for each in replacing)
     await session.execute(_KEEP_REPLACED, arrays)
     await session.execute(_DELETE, arrays)
-    await _copy(session, "transactions", _STORED, (_row(each) for each in replacing))
+    await copy_rows(session, "transactions", STORED, [_row(each) for each in replacing])
 
 
 _KEEP_REPLACED = text(
@@ -278,7 +158,7 @@ async def _keep(session: WriteSession, passed: Sequence[Incoming], now: datetime
     """Keep revisions that never came into force, because a higher one was there first."""
     rows = []
     for each in passed:
-        content = _to_json({name: getattr(each, name) for name in _CONTENT})
+        content = to_json({name: getattr(each, name) for name in CONTENT})
         rows.append((*each.name, each.revision, each.fingerprint, content, now))
     columns = (
         "customer_id",
@@ -289,20 +169,4 @@ async def _keep(session: WriteSession, passed: Sequence[Incoming], now: datetime
         "content",
         "received_at",
     )
-    await _copy(session, "transaction_revisions", columns, rows)
-
-
-async def _copy(
-    session: WriteSession, table: str, columns: Sequence[str], rows: Iterable[tuple[object, ...]]
-) -> None:
-    """Append rows by binary COPY, inside the session's transaction.
-
-    A statement has run before (the customers were taken), so the transaction is open; on a fresh
-    session the driver's own connection would write outside of it.
-    """
-    records = list(rows)
-    if records:
-        connection = await (await session.connection()).get_raw_connection()
-        driver = connection.driver_connection
-        assert driver is not None
-        await driver.copy_records_to_table(table, records=records, columns=list(columns))
+    await copy_rows(session, "transaction_revisions", columns, rows)

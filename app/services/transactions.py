@@ -16,11 +16,19 @@ from app.lifecycle.facts import FREE, Fact
 from app.models import Transaction
 from app.schemas.common import Rejected
 from app.schemas.transactions import TransactionIn
-from app.services import batches, customers, lifecycle, policies, transaction_store
+from app.services import (
+    batches,
+    customers,
+    lifecycle,
+    policies,
+    transaction_intake,
+    transaction_store,
+)
 from app.services.batches import Outcome
 from app.services.lifecycle import NewFacts
 from app.services.paging import PageRequest, Sort, choose_sort, fetch_shown
-from app.services.transaction_store import Incoming, Refused, Written
+from app.services.transaction_intake import Incoming, Refused
+from app.services.transaction_store import Written
 
 COLUMNS = [
     column
@@ -65,7 +73,7 @@ async def ingest(
         if not isinstance(item, TransactionIn):
             continue
         try:
-            incoming.append(transaction_store.normalise(index, item, here, now))
+            incoming.append(transaction_intake.normalise(index, item, here, now))
         except Refused as refused:
             fault = FieldError(f"/items/{index}{refused.pointer}", refused.code, refused.detail)
             outcomes[index] = ("rejected", batches.validation_error([fault]))

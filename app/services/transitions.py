@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import text
 
 from app.days import from_micros, to_micros
-from app.db import ReadSession, WriteSession
+from app.db import ReadSession, WriteSession, copy_rows
 from app.lifecycle.evaluator import CAUSES, Columns, Moves, variables
 from app.lifecycle.facts import Point
 from app.lifecycle.policy import Policy
@@ -97,7 +97,7 @@ async def record(
     return len(added) + len(unclaimed)
 
 
-def _content(policy: Policy, found: Moves, index: int) -> tuple[object, ...]:
+def _content(policy: Policy, found: Moves, index: int) -> tuple[str, str, int, str, str, int]:
     return (
         policy.stages[found.from_stage[index]],
         policy.stages[found.to_stage[index]],
@@ -125,15 +125,16 @@ async def _void(session: WriteSession, rows: Mapping[tuple[str, Any], int], now:
         )
 
 
-_ADD = text(
-    "INSERT INTO stage_transitions (customer_id, from_stage, to_stage, effective_at, recorded_at,"
-    " cause, rule, policy_version, evidence)"
-    " SELECT customer_id, from_stage, to_stage, effective_at, :now, cause, rule, :policy_version,"
-    " CAST(evidence AS jsonb)"
-    " FROM unnest(CAST(:customer_id AS text[]), CAST(:from_stage AS text[]),"
-    " CAST(:to_stage AS text[]), CAST(:effective_at AS timestamptz[]), CAST(:cause AS text[]),"
-    " CAST(:rule AS text[]), CAST(:evidence AS text[]))"
-    " AS added (customer_id, from_stage, to_stage, effective_at, cause, rule, evidence)"
+_ADDED = (
+    "customer_id",
+    "from_stage",
+    "to_stage",
+    "effective_at",
+    "cause",
+    "rule",
+    "policy_version",
+    "recorded_at",
+    "evidence",
 )
 
 
@@ -146,40 +147,26 @@ async def _add(
     added: Sequence[int],
     now: datetime,
 ) -> None:
-    if not added:
-        return
-    contents = [_content(policy, found, index) for index in added]
-    await session.execute(
-        _ADD,
-        {
-            "now": now,
-            "policy_version": policy.version,
-            "customer_id": [owners[found.owner[index]] for index in added],
-            "from_stage": [content[0] for content in contents],
-            "to_stage": [content[1] for content in contents],
-            "effective_at": [from_micros(found.at[index]) for index in added],
-            "cause": [content[3] for content in contents],
-            "rule": [content[4] for content in contents],
-            "evidence": _evidence(policy, found, points, added),
-        },
-    )
+    rows = []
+    for index, evidence in zip(added, _evidence(policy, found, points, added), strict=True):
+        before, after, at, cause, rule, version = _content(policy, found, index)
+        each = owners[found.owner[index]]
+        rows.append((each, before, after, from_micros(at), cause, rule, version, now, evidence))
+    await copy_rows(session, "stage_transitions", _ADDED, rows)
 
 
 def _evidence(
     policy: Policy, found: Moves, points: Sequence[Point], added: Sequence[int]
 ) -> list[str]:
     """Return, as JSON, the values on which each move was decided."""
-    rows = np.array(added)
+    rows = np.array(added, dtype=np.int64)
     columns = Columns.of([points[point].state for point in found.point[rows]])
     values = variables(policy, columns, found.day[rows])
     values = {
         name: np.where(columns.purchase_days > 0, value, 0.0) for name, value in values.items()
     }
-    texts = []
-    for row in range(len(added)):
-        parts = (f'"{name}": {value[row]:.10g}' for name, value in values.items())
-        texts.append("{" + ", ".join(parts) + "}")
-    return texts
+    form = "{" + ", ".join(f'"{name}": %.10g' for name in values) + "}"
+    return [form % row for row in zip(*(value.tolist() for value in values.values()), strict=True)]
 
 
 async def _move(
