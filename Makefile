@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCHMARKS := ingest scores
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test run check bench migrate lock openapi fmt
 
@@ -38,7 +39,7 @@ check: setup  ## Lint, types and import contracts
 	@$(BIN)/lint-imports
 
 bench: setup  ## Measure against named baselines; each script prints its ratios last
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 fmt: setup  ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

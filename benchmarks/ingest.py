@@ -4,9 +4,10 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-import _common as common
 import asyncpg
 import httpx
+
+from benchmarks import common
 
 ITEMS = 1000
 ROUNDS = 15

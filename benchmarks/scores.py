@@ -9,10 +9,11 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-import _common as common
 import asyncpg
 import httpx
 from fastapi import FastAPI
+
+from benchmarks import common
 
 CUSTOMERS, FACTS = 500, 8
 REQUESTS, CONCURRENT, ROUNDS = 600, 16, 7
@@ -99,7 +100,7 @@ async def main(
     await fill(client)
     await fit(service, client)
     port = common.free_port()
-    bare = subprocess.Popen([sys.executable, __file__, service.dsn, str(port)])
+    bare = subprocess.Popen([sys.executable, "-m", "benchmarks.scores", service.dsn, str(port)])
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as other:
             for _ in range(120):

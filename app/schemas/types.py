@@ -85,10 +85,12 @@ def _check_timestamp(value: object) -> object:
 
 
 def _to_utc(value: datetime) -> datetime:
-    # Compared before the conversion: shifting the ends of the calendar overflows.
+    # Before the conversion, too: shifting the ends of the calendar overflows.
+    if FIRST_YEAR <= value.year <= LAST_YEAR:
+        value = value.astimezone(UTC)
     if not FIRST_YEAR < value.year < LAST_YEAR:
         raise PydanticCustomError("timestamp", "must lie after 1900 and before 2200")
-    return value.astimezone(UTC)
+    return value
 
 
 def format_instant(value: datetime) -> str:

@@ -7,7 +7,7 @@ first failed, its claim was rolled back with everything else, and the second doe
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
@@ -38,7 +38,6 @@ class Replay:
 
 async def claim(session: WriteSession, claimed: Claim, now: datetime) -> Replay | None:
     """Claim the key for this request, or return the answer that the first one got."""
-    await session.execute(text("SET LOCAL lock_timeout = '5s'"))
     try:
         mine = await session.scalar(
             insert(IdempotencyKey)

@@ -35,7 +35,7 @@ from app.services.populations import Population
 
 RUN = "scoring_run"
 SCORE_PART = 50_000
-MOVE_PART = 10_000
+MOVE_PART = 5_000
 DEFAULT_KIND, DEFAULT_UNIT = "mbg_nbd", "day"
 
 

@@ -4,40 +4,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
-
 from app.days import AsOf
-from app.db import AnyRow, ReadSession
+from app.db import ReadSession
 from app.deployment import Deployment, to_amount
-from app.lifecycle.facts import EMPTY
 from app.lifecycle.policy import Policy
-from app.models import Customer, PurchaseSummary, Setting
 from app.scoring import churn, clv, rfm
-from app.services import (
-    customers,
-    learning,
-    models,
-    policies,
-    purchase_summaries,
-    score_cards,
-    settings,
-)
+from app.services import learning, purchase_summaries, score_cards, standings
 from app.services.learning import Learnt
 from app.services.populations import Population
 from app.services.score_cards import Cards, Lifecycle
 
 CENT = Decimal("0.01")
-
-_POINTER = {
-    name: select(Setting.value).where(Setting.key == name).scalar_subquery()
-    for name in (settings.ACTIVE_POLICY, settings.ACTIVE_MODEL)
-}
-_CUSTOMER = select(
-    Customer.stage,
-    _POINTER[settings.ACTIVE_POLICY].label("policy_version"),
-    _POINTER[settings.ACTIVE_MODEL].label("model_id"),
-    *purchase_summaries.COLUMNS,
-).outerjoin(PurchaseSummary, PurchaseSummary.customer_id == Customer.customer_id)
 
 
 async def get(
@@ -50,18 +27,16 @@ async def get(
     now: datetime,
 ) -> dict[str, Any]:
     """Return the score card of a customer."""
-    statement = _CUSTOMER.where(Customer.customer_id == customer_id)
-    row = (await session.execute(statement)).one_or_none()
-    if row is None:
-        raise customers.unknown(customer_id)
-    policy = await policies.get(session, row.policy_version)
-    learnt = None if row.model_id is None else await models.load(session, row.model_id)
-    people = await _one(session, policy, customer_id, row, as_of)
-    where = score_cards.lifecycle(policy, people, as_of, learnt.gap_days if learnt else None)
+    standing = await standings.get(session, customer_id)
+    policy, learnt = standing.policy, standing.learnt
+    kept = {customer_id: standing.summary}
+    then = await purchase_summaries.at(session, policy.silence, kept, as_of.at)
+    people = Population.of([customer_id], [standing.recorded_stage], [then[customer_id]])
+    where = score_cards.lifecycle(policy, people, as_of, standing.gap_days)
     card = _facts(here, policy, people, where)
     card |= {
         "lookahead": learnt is not None and learnt.as_of > as_of.at,
-        "model_id": learnt and learnt.model_id,
+        "model_id": standing.model_id,
         "model_as_of": learnt and learnt.as_of,
         "policy_version": policy.version,
         "as_of": as_of.at,
@@ -74,18 +49,6 @@ async def get(
             scored = score_cards.cards(learnt, policy, people, where, as_of, horizon_days)
             card |= _model(here, learnt, people, where, as_of, scored, horizon_days)
     return card
-
-
-async def _one(
-    session: ReadSession,
-    policy: Policy,
-    customer_id: str,
-    row: AnyRow,
-    as_of: AsOf,
-) -> Population:
-    kept = EMPTY if row.facts is None else purchase_summaries.from_row(row)
-    found = await purchase_summaries.at(session, policy.silence, {customer_id: kept}, as_of.at)
-    return Population.of([customer_id], [row.stage], [found[customer_id]])
 
 
 def _facts(
@@ -173,7 +136,7 @@ def _model(
             "horizon_days": horizon_days,
             "probability": float(scored.probability[0]),
             "level": churn.LEVELS[scored.level[0]],
-            "base_log_odds": float(scored.reasons.base),
+            "base_log_odds": float(scored.reasons.base[0]),
             "log_odds": float(scored.reasons.total[0]),
             "reasons": explain(learnt, people, where, scored.reasons, 0, as_of),
         },

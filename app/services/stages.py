@@ -10,19 +10,13 @@ from app.days import AsOf, from_day, from_micros
 from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
 from app.lifecycle.evaluator import moves, silence_limit
-from app.lifecycle.facts import EMPTY, Point, Summary
-from app.lifecycle.policy import CHURNED, Policy
-from app.models import Customer, StageTransition
-from app.services import (
-    customers,
-    models,
-    policies,
-    purchase_summaries,
-    score_cards,
-    settings,
-)
+from app.lifecycle.facts import Point, Summary
+from app.lifecycle.policy import CHURNED
+from app.models import StageTransition
+from app.services import customers, purchase_summaries, score_cards, standings
 from app.services.paging import PageRequest, Sort, fetch_shown
 from app.services.populations import Population
+from app.services.standings import Standing
 
 _NEWEST = Sort((StageTransition.effective_at, StageTransition.transition_id), descending=True)
 
@@ -31,21 +25,11 @@ async def get(
     session: ReadSession, here: Deployment, customer_id: str, *, as_of: AsOf, now: datetime
 ) -> tuple[dict[str, Any], int]:
     """Return the stage at an instant, and the version of the recorded stage."""
-    row = (
-        await session.execute(
-            select(Customer.stage, Customer.stage_version).where(
-                Customer.customer_id == customer_id
-            )
-        )
-    ).one_or_none()
-    if row is None:
-        raise customers.unknown(customer_id)
-    active = await settings.pointers(session)
-    policy = await policies.get(session, active.policy_version)
-    learnt = None if active.model_id is None else await models.load(session, active.model_id)
-    summary, since = await _standing(session, here, policy, customer_id, as_of)
-    people = Population.of([customer_id], [row.stage], [summary])
-    where = score_cards.lifecycle(policy, people, as_of, learnt.gap_days if learnt else None)
+    standing = await standings.get(session, customer_id)
+    policy = standing.policy
+    summary, since = await _since(session, here, standing, as_of)
+    people = Population.of([customer_id], [standing.recorded_stage], [summary])
+    where = score_cards.lifecycle(policy, people, as_of, standing.gap_days)
     stage = policy.stages[where.stage[0]]
     state = summary.state
     bought = state.purchase_days > 0
@@ -56,7 +40,7 @@ async def get(
         "stage": stage,
         "since": since,
         "rule": policy.rules[where.rule[0]].code,
-        "recorded_stage": row.stage,
+        "recorded_stage": standing.recorded_stage,
         "at_risk": None if where.at_risk is None else bool(where.at_risk[0]),
         "purchase_days": state.purchase_days,
         "days_since_last_purchase": int(where.days_silent[0]) if bought else None,
@@ -65,18 +49,18 @@ async def get(
         "lives": state.lives,
         "life_started_on": from_day(state.life_start_day) if bought else None,
         "policy_version": policy.version,
-        "model_id": active.model_id,
+        "model_id": standing.model_id,
         "as_of": as_of.at,
         "computed_at": now,
     }
-    return answer, row.stage_version
+    return answer, standing.stage_version
 
 
-async def _standing(
-    session: ReadSession, here: Deployment, policy: Policy, customer_id: str, as_of: AsOf
+async def _since(
+    session: ReadSession, here: Deployment, standing: Standing, as_of: AsOf
 ) -> tuple[Summary, datetime | None]:
     """Return what the facts amount to at an instant, and since when the stage then held."""
-    kept = (await purchase_summaries.stored(session, [customer_id])).get(customer_id, EMPTY)
+    customer_id, policy, kept = standing.customer_id, standing.policy, standing.summary
     known = purchase_summaries.holds_at(kept, as_of.micros)
     if known and kept.facts_until is not None:
         day = here.calendar.day_of(from_micros(kept.facts_until))
