@@ -110,21 +110,28 @@ async def fold_facts(
     session: ReadSession, limit: SilenceLimit, until: Mapping[str, int]
 ) -> dict[str, Folded]:
     """Fold all facts of customers, each up to its own instant."""
-    facts: dict[str, list[Fact]] = {each: [] for each in until}
-    rows = await session.stream(_FACTS, {"customer_ids": list(until)})
-    async for block in rows.partitions(5000):
-        for each, source, transaction_id, occurred_at, on, value, is_refund, names, named in block:
-            refunds = None if not is_refund else FREE if named is None else (names, named)
-            facts[each].append(
-                Fact(
-                    to_micros(occurred_at),
-                    to_day(on),
-                    to_units(value),
-                    (source, transaction_id),
-                    refunds,
-                )
-            )
-    return {each: Folded(*fold(facts[each], limit, until=until[each])) for each in until}
+    folded: dict[str, Folded] = {}
+    ids = list(until)
+    # By some customers at a time rather than a cursor, which needs a transaction: reads have none.
+    for start in range(0, len(ids), _AT_A_TIME):
+        facts = await _facts(session, ids[start : start + _AT_A_TIME])
+        for each, own in facts.items():
+            folded[each] = Folded(*fold(own, limit, until=until[each]))
+    return folded
+
+
+_AT_A_TIME = 500
+
+
+async def _facts(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, list[Fact]]:
+    facts: dict[str, list[Fact]] = {each: [] for each in customer_ids}
+    rows = await session.execute(_FACTS, {"customer_ids": list(customer_ids)})
+    for each, source, transaction_id, occurred_at, on, value, is_refund, names, named in rows:
+        refunds = None if not is_refund else FREE if named is None else (names, named)
+        key = (source, transaction_id)
+        fact = Fact(to_micros(occurred_at), to_day(on), to_units(value), key, refunds)
+        facts[each].append(fact)
+    return facts
 
 
 _FACTS = select(

@@ -138,7 +138,8 @@ def _rows(
             None,
             None,
             people.revenue_of(row),
-            *[None] * 13,
+            *[None] * 12,
+            Decimal(0),
         )
     buyers = people.buyers()
     if not len(buyers) or learnt.rfm_cuts is None:

@@ -70,6 +70,7 @@ def _facts(
         "refund_excess": None,
         "usual_gap_days": float(usual[0]) if bought and usual is not None else None,
         "at_risk": None if where.at_risk is None else bool(where.at_risk[0]),
+        "value_at_risk": None if bought else money(here, Decimal(0)),
         "withheld": {},
     }
     if summary.paid_days:

@@ -1,5 +1,6 @@
 """The ledger of moves: reading its live rows, and making it say what the facts say."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -26,15 +27,16 @@ class LiveRow(NamedTuple):
     cause: str
     rule: str
     policy_version: int
+    evidence: str
 
     @property
     def content(self) -> tuple[object, ...]:
-        return self[1:]
+        return self[1:-1]
 
 
 _LIVE = text(
     "SELECT t.customer_id, t.transition_id, t.from_stage, t.to_stage, t.effective_at, t.cause,"
-    " t.rule, t.policy_version"
+    " t.rule, t.policy_version, CAST(t.evidence AS text)"
     " FROM unnest(CAST(:customer_ids AS text[]), CAST(:since AS timestamptz[]))"
     " AS asked (customer_id, since)"
     " JOIN stage_transitions t ON t.customer_id = asked.customer_id"
@@ -74,9 +76,8 @@ async def record(
 
     A row that no longer follows from the facts is voided, never edited; what is missing is added.
     """
-    unclaimed = {
-        (each, row.content): row.transition_id for each, rows in live.items() for row in rows
-    }
+    unclaimed = {(each, row.content): row for each, rows in live.items() for row in rows}
+    evidence = _evidence(policy, found, points)
     names = policy.stages
     added: list[int] = []
     last: dict[str, tuple[str, datetime | None]] = {}
@@ -84,13 +85,17 @@ async def record(
         each = owners[owner]
         content = _content(policy, found, index)
         last[each] = (names[found.to_stage[index]], from_micros(found.at[index]))
-        if unclaimed.pop((each, content), None) is None:
+        row = unclaimed.get((each, content))
+        # A fact from before a move may leave the move as it is, and yet change its evidence.
+        if row is not None and json.loads(row.evidence) == json.loads(evidence[index]):
+            del unclaimed[each, content]
+        else:
             added.append(index)
     for each in owners:
         if since.get(each) is None:
             last.setdefault(each, (names[0], None))
-    await _void(session, unclaimed, now)
-    await _add(session, policy, owners, found, points, added, now)
+    await _void(session, {key: row.transition_id for key, row in unclaimed.items()}, now)
+    await _add(session, policy, owners, found, evidence, added, now)
     changed = {each for each, _ in unclaimed} | {owners[found.owner[index]] for index in added}
     if changed:
         await _move(session, {each: last.get(each) for each in changed})
@@ -143,25 +148,23 @@ async def _add(
     policy: Policy,
     owners: Sequence[str],
     found: Moves,
-    points: Sequence[Point],
+    evidence: Sequence[str],
     added: Sequence[int],
     now: datetime,
 ) -> None:
     rows = []
-    for index, evidence in zip(added, _evidence(policy, found, points, added), strict=True):
+    for index in added:
         before, after, at, cause, rule, version = _content(policy, found, index)
         each = owners[found.owner[index]]
-        rows.append((each, before, after, from_micros(at), cause, rule, version, now, evidence))
+        told = evidence[index]
+        rows.append((each, before, after, from_micros(at), cause, rule, version, now, told))
     await copy_rows(session, "stage_transitions", _ADDED, rows)
 
 
-def _evidence(
-    policy: Policy, found: Moves, points: Sequence[Point], added: Sequence[int]
-) -> list[str]:
+def _evidence(policy: Policy, found: Moves, points: Sequence[Point]) -> list[str]:
     """Return, as JSON, the values on which each move was decided."""
-    rows = np.array(added, dtype=np.int64)
-    columns = Columns.of([points[point].state for point in found.point[rows]])
-    values = variables(policy, columns, found.day[rows])
+    columns = Columns.of([points[point].state for point in found.point])
+    values = variables(policy, columns, found.day)
     values = {
         name: np.where(columns.purchase_days > 0, value, 0.0) for name, value in values.items()
     }
