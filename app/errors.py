@@ -10,6 +10,7 @@ AppError
 ├── RequestTimeout 408 request_timeout
 ├── Conflict 409 conflict
 │   ├── IdempotencyInProgress 409 idempotency_in_progress
+│   ├── NoModel 409 no_model
 │   └── OperationRunning 409 operation_running
 ├── StaleVersion 412 stale_version
 ├── PayloadTooLarge 413 payload_too_large
@@ -140,6 +141,11 @@ class IdempotencyInProgress(Conflict):
     def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("headers", {"Retry-After": "1"})
         super().__init__(detail, **kwargs)
+
+
+class NoModel(Conflict):
+    code = "no_model"
+    title = "No model has been fitted yet; POST /v1/models or /v1/scoring-runs first"
 
 
 class OperationRunning(Conflict):

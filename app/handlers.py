@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from app.errors import (
     AppError,
@@ -123,12 +124,12 @@ def _invalid(exc: RequestValidationError) -> AppError:
 
 
 def _allow(scope: Mapping[str, Any]) -> dict[str, str]:
-    """Return the Allow header of a path; Starlette's names one of its routes only."""
-    template = route_template(scope)
+    """Return the Allow header of a path; Starlette's names the first of its routes only."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
     methods = {
         method
         for route in iter_route_contexts(scope["app"].routes)
-        if route.path == template
+        if route.path is not None and compile_path(route.path)[0].match(path)
         for method in route.methods or ()
     }
     return {"Allow": ", ".join(sorted(methods))} if methods else {}

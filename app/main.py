@@ -48,6 +48,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         openapi_tags=TAGS,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
+        redirect_slashes=False,  # each thing has one path
         strict_content_type=False,  # without a content type, a body counts as JSON
         docs_url=None,
         redoc_url=None,

@@ -44,8 +44,11 @@ async def current(engine: AsyncEngine) -> str | None:
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
     """Bring a database to a revision; migrators wait for each other."""
     async with engine.connect() as connection:
+        # The migrator before this one may take long; while migrating, locks are waited for briefly.
         await connection.execute(text("SET statement_timeout = 0"))
+        await connection.execute(text("SET lock_timeout = 0"))
         await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+        await connection.execute(text("SET lock_timeout = DEFAULT"))
         await connection.commit()
         try:
             await connection.run_sync(_upgrade, revision)

@@ -84,7 +84,7 @@ async def list_customers(
     session: Read,
     page: Page,
     stage: Annotated[Text | None, Query(description="the recorded stage")] = None,
-    owner: Annotated[Text | None, Query()] = None,
+    owner: Annotated[Text | None, Query(description="who looks after them")] = None,
     q: Annotated[Text | None, Query(description="a prefix of id, name, e-mail or phone")] = None,
 ) -> Any:
     """List customers, by `customer_id` (default) or `created_at`, `-` in front for descending."""

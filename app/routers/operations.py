@@ -30,8 +30,8 @@ async def get_operation(operation_id: OperationId, session: Read) -> Any:
 async def list_operations(
     session: Read,
     page: Page,
-    state: Annotated[State | None, Query()] = None,
-    kind: Annotated[Text | None, Query(examples=["scoring_run"])] = None,
+    state: Annotated[State | None, Query(description="where the work stands")] = None,
+    kind: Annotated[Text | None, Query(description="what work", examples=["scoring_run"])] = None,
 ) -> Any:
     """List operations, newest first."""
     return await operations.search(session, page, state=state, kind=kind)

@@ -7,9 +7,10 @@ from fastapi import Query
 from app.deps import AsOfQuery, CustomerId, Here, Now, Page, Read
 from app.routers.api import router, scope
 from app.schemas.responses import problems
+from app.schemas.score_rows import ScoreAnswer, ScoreRequest
 from app.schemas.scores import ChurnRiskPage, Level, Scores, Tier
 from app.schemas.types import Text
-from app.services import churn_risks, scores
+from app.services import churn_risks, score_rows, scores
 from app.services.score_cards import DEFAULT_HORIZON_DAYS
 
 routes = router("scores")
@@ -42,11 +43,13 @@ async def list_churn_risks(
     session: Read,
     here: Here,
     page: Page,
-    stage: Annotated[Text | None, Query()] = None,
-    value_tier: Annotated[Tier | None, Query()] = None,
-    level: Annotated[Level | None, Query()] = None,
-    at_risk: Annotated[bool | None, Query()] = None,
-    owner: Annotated[Text | None, Query()] = None,
+    stage: Annotated[Text | None, Query(description="the stage at the run")] = None,
+    value_tier: Annotated[Tier | None, Query(description="by 12-month CLV")] = None,
+    level: Annotated[Level | None, Query(description="of the churn risk")] = None,
+    at_risk: Annotated[
+        bool | None, Query(description="silent for more than twice the usual gap")
+    ] = None,
+    owner: Annotated[Text | None, Query(description="who looks after them")] = None,
     include_churned: Annotated[bool, Query(description="also those who have left")] = False,
 ) -> Any:
     """List customers of the published run, each with reasons.
@@ -60,3 +63,14 @@ async def list_churn_risks(
     return await churn_risks.search(
         session, here, page, filters=filters, include_churned=include_churned
     )
+
+
+@routes.post(
+    "/score",
+    response_model=ScoreAnswer,
+    responses=problems(404, 409),
+    **scope("scores:read"),
+)
+async def score_histories(request: ScoreRequest, session: Read, here: Here, now: Now) -> Any:
+    """Score up to 10,000 histories (x, t_x, T, mean value) without storing anything."""
+    return await score_rows.score(session, here, request, now)

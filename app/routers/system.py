@@ -36,7 +36,8 @@ async def get_liveness() -> Any:
 @bare_routes.get("/readyz", response_model=Health, responses=problems(503))
 async def get_readiness(state: AppState, request: Request) -> Any:
     """Answer ok when the database answers, its schema is the newest, and nothing is closing."""
-    if request.app.state.guard.draining:
+    guard = getattr(request.app.state, "guard", None)  # there once the server has started
+    if guard is not None and guard.draining:
         raise Draining
     await health.check(state.database)
     return Health()

@@ -25,7 +25,11 @@ routes = router("transactions")
     "/transactions",
     status_code=201,
     response_model=TransactionWritten,
-    responses={200: {"model": TransactionWritten}, **problems(409)},
+    responses={
+        200: {"model": TransactionWritten, "description": "Replaced, or stored before"},
+        201: {"description": "Stored"},
+        **problems(409),
+    },
     **scope("transactions:write"),
 )
 async def create_transaction(

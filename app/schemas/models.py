@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from app.schemas.common import Page
 from app.schemas.types import Answer, Shape, Text, Timestamp
 
-Kind = Literal["mbg_nbd", "bg_nbd"]
+Kind = Literal["auto", "mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "nbd"]
 AsOfText = Field(
     None,
     max_length=40,
@@ -21,7 +21,9 @@ class ModelRequest(Shape):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "mbg_nbd"}]})
 
-    kind: Kind = "mbg_nbd"
+    kind: Kind = Field(
+        "mbg_nbd", description="auto: what foresaw a held-out part of the history best"
+    )
     as_of: str | None = AsOfText
     time_unit: Literal["day", "week"] = "day"
     activate: bool = Field(True, strict=True, description="score with this model from then on")
@@ -52,9 +54,17 @@ class Model(Answer):
     time_unit: str
     customers: int = Field(description="customers with a purchase day at `as_of`")
     window: dict[str, Any] = Field(description="first and last purchase day that were seen")
+    requested: str = Field(examples=["auto"])
     parameters: dict[str, float]
     standard_errors: dict[str, float | None]
     log_likelihood: float | None
+    churn: dict[str, Any] = Field(
+        description="the model of churn risk: another kind where that foresaw it better"
+    )
+    holdout: dict[str, Any] | None = Field(
+        description="how well this kind, the default and plain rules foresaw the last days of the "
+        "history, and what that chooses"
+    )
     spend: dict[str, Any] = Field(description="the Gamma-Gamma model of spend per purchase day")
     cuts: dict[str, Any] = Field(description="the cuts of RFM scores and of value tiers")
     population_gap_days: float | None = Field(description="mean gap between purchase days")

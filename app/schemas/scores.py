@@ -86,7 +86,14 @@ class Scores(Answer):
     f: int | None
     m: int | None
     rfm_score: int | None = Field(description="R + F + M")
-    rfm_group: str | None
+    rfm_group: str | None = Field(examples=["champions"])
+    rfm_class8: str | None = Field(
+        examples=["important_value"],
+        description="each of R, F, M against the mean: important_value 重要价值, "
+        "important_develop 重要发展, important_keep 重要保持, important_retain 重要挽留, "
+        "general_value 一般价值, general_develop 一般发展, general_keep 一般保持, "
+        "general_retain 一般挽留",
+    )
     model_inputs: ModelInputs | None
     p_alive: float | None
     expected_purchases: ExpectedPurchases | None

@@ -10,7 +10,11 @@ prediction depends on which.
 ``gamma_gamma``       what a purchase of a customer is worth
 ``clv``               discounted lifetime value, value at risk, tiers
 ``churn``             reasons behind a probability of no purchase; levels of silence
-``rfm``               recency, frequency and monetary scores against stored cuts; groups
-``hiatus``            the baseline every model has to beat: silence alone
+``rfm``               recency, frequency and monetary scores against stored cuts; groups; classes
+``hiatus``            the baseline every model has to beat: silence alone; the base rate
+``logistic``          a ridge regression with reasons that add up; Platt and isotonic recalibration
+``evaluation``        calibration, losses, AUC, lift and errors of predictions, with standard errors
+``bootstrap``         percentile intervals of any of these, and of parameters
+``select``            which model to use, decided on a part of the history held out
 ===================  =====================================================================
 """

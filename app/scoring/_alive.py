@@ -21,6 +21,7 @@ Discounted, the same expectation is, by parts and again without cancellation,
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -33,6 +34,7 @@ _NEGLIGIBLE = 40.0  # exp(-40) is far below rounding
 _BLOCK = 1 << 16  # quadrature points at a time, to stay in the processor's cache
 _STRIP = math.pi / 2  # half-width of the strip where the integrands are tame
 
+Count: TypeAlias = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 Grid: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, float]
 
 
@@ -89,6 +91,27 @@ def expected_count(a: float, b: float, n: FloatArray, k: FloatArray, s: FloatArr
         value *= -k[0]
         single: FloatArray = np.matmul(np.expm1(value, out=value), weight)
         return single[None, :]
+
+    def value(grid: Grid, k: FloatArray, s: FloatArray) -> FloatArray:
+        value = np.log1p(s[:, :, None] * grid[0])
+        value *= -k[:, None, None]
+        return np.expm1(value, out=value)
+
+    return over_p(a, b, n, k, s, value)
+
+
+def over_p(
+    a: float,
+    b: float,
+    n: FloatArray,
+    k: FloatArray,
+    s: FloatArray,
+    value: Callable[[Grid, FloatArray, FloatArray], FloatArray],
+) -> FloatArray:
+    """Return ``-E_p[value / p]`` for ``p ~ Beta(a, b + n)``; arguments as in `expected_count`.
+
+    ``value(grid, k, s)`` has the shape of ``s`` with the nodes added.
+    """
     result = np.empty(s.shape)
     start = 0
     while start < n.size:
@@ -99,10 +122,8 @@ def expected_count(a: float, b: float, n: FloatArray, k: FloatArray, s: FloatArr
         for at in range(start, stop, rows):
             part = slice(at, min(at + rows, stop))
             weight = _weigh(grid, b + n[part])
-            value = np.log1p(s[part, :, None] * grid[0])
-            value *= -k[part, None, None]
-            np.expm1(value, out=value)
-            result[part] = np.matmul(value, weight[:, :, None])[:, :, 0]
+            values = value(grid, k[part], s[part])
+            result[part] = np.matmul(values, weight[:, :, None])[:, :, 0]
         start = stop
     return result
 
@@ -137,7 +158,7 @@ def _weigh(grid: Grid, c: FloatArray) -> FloatArray:
 
 
 @lru_cache(maxsize=64)
-def _legendre(points: int) -> tuple[FloatArray, FloatArray]:
+def legendre(points: int) -> tuple[FloatArray, FloatArray]:
     """Return Gauss-Legendre nodes and weights on [0, 1]."""
     nodes, weights = np.polynomial.legendre.leggauss(points)
     return (nodes + 1) / 2, weights / 2
@@ -150,22 +171,29 @@ def nodes_needed(half_length: float, digits: float) -> int:
 
 
 def discounted_count(
-    a: float, b: float, n: FloatArray, k: FloatArray, s: FloatArray, *, rate: FloatArray
+    count: Count, n: FloatArray, k: FloatArray, s: FloatArray, *, rate: FloatArray
 ) -> FloatArray:
     """Return ``D`` for horizons ``s`` (may be infinite) and discount ``rate`` per unit of ``s``.
 
-    Shapes as in `expected_count`; ``rate`` has the shape of ``s``, and is positive.
+    Parameters
+    ----------
+    count : callable
+        ``E``, as a function of ``(n, k, s)``.
+    n, k, s : FloatArray
+        Shapes as in `expected_count`.
+    rate : FloatArray
+        Positive, of the shape of ``s``.
     """
     last = np.minimum(s, _NEGLIGIBLE / rate)
     # Purchases saturate on a scale of 1/k to 1: equal steps in log(1 + k s) see all of it.
     scale = np.maximum(k, 1.0)[:, None]
     length = np.log1p(scale * last)
     points = 4 * math.ceil(nodes_needed(float(length.max()) / 2, 18.0) / 4)
-    nodes, weights = _legendre(points)
+    nodes, weights = legendre(points)
     v = length[:, :, None] * nodes
     tau = np.expm1(v) / scale[:, :, None]
     stops = np.concatenate((tau, last[:, :, None]), axis=2)
-    counts = expected_count(a, b, n, k, stops.reshape(n.size, -1)).reshape(stops.shape)
+    counts = count(n, k, stops.reshape(n.size, -1)).reshape(stops.shape)
     density = np.exp(v - rate[:, :, None] * tau) * counts[:, :, :-1]
     integral = (density @ weights) * length * rate / scale
     result: FloatArray = np.exp(-rate * s) * counts[:, :, -1] + integral

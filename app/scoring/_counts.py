@@ -48,16 +48,27 @@ def _log_tail(n: float, r: float, log_odds: float) -> float:
 
 
 def beta_geometric_pmf(
-    x: FloatArray, r: float, log_odds: FloatArray, *, a: float, b: float, first: int
+    x: FloatArray,
+    r: float,
+    log_odds: FloatArray,
+    *,
+    a: float,
+    b: float,
+    first: int,
+    phases: int = 1,
 ) -> FloatArray:
     """Return the probability of ``x`` purchases when customers leave with ``p ~ Beta(a, b)``.
 
-    ``first`` chances to leave precede the first purchase counted; all arrays of shape (n,).
+    ``first`` chances to leave precede the first purchase counted, and a purchase takes so many
+    ``phases``; all arrays of shape (n,).
     """
     chances = x + first
     survived = log_rising(b, chances) - log_rising(a + b, chances)
-    exactly = negative_binomial_log_pmf(x, r, log_odds)
+    done = phases * x
+    exactly = negative_binomial_log_pmf(done, r, log_odds)
+    for more in range(1, phases):
+        exactly = np.logaddexp(exactly, negative_binomial_log_pmf(done + more, r, log_odds))
     hazard = np.log(a / (b + np.maximum(chances - 1, 0)))
-    at_least = hazard + negative_binomial_log_tail(x, r, log_odds)
+    at_least = hazard + negative_binomial_log_tail(done, r, log_odds)
     left = np.where(chances > 0, at_least, -math.inf)
     return np.minimum(np.exp(survived + np.logaddexp(exactly, left)), 1.0)

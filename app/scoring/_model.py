@@ -52,11 +52,16 @@ class FittedModel:
         ValueError
             If a parameter is missing, unknown, or not a positive finite number.
         """
+        checked = cls.checked(params)
+        return cls.of(checked, covariance=np.full((len(checked),) * 2, math.nan))
+
+    @classmethod
+    def checked(cls, params: dict[str, float]) -> dict[str, float]:
+        """Return the parameters, each named and a positive finite number, or raise."""
         if set(params) != set(cls.names):
             message = f"expected the parameters {', '.join(cls.names)}, got {', '.join(params)}"
             raise ValueError(message)
-        checked = {name: _validate.positive_number(name, params[name]) for name in cls.names}
-        return cls.of(checked, covariance=np.full((len(checked),) * 2, math.nan))
+        return {name: _validate.positive_number(name, params[name]) for name in cls.names}
 
     @classmethod
     def of(cls, params: dict[str, float], **rest: object) -> Self:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 import numpy as np
@@ -46,7 +46,7 @@ def expected_if_alive(
     def kernel(n: FloatArray, age: FloatArray) -> FloatArray:
         return expected_count(a, b, n, r + n, horizon / age)
 
-    return _on_pairs(kernel, x.ravel(), age.ravel()).reshape(x.shape)
+    return on_pairs(kernel, x.ravel(), age.ravel()).reshape(x.shape)
 
 
 def discounted_if_alive(
@@ -58,9 +58,10 @@ def discounted_if_alive(
         return _discounted_one(a, b, float(x), r + float(x), s, rate=per_age)
 
     def kernel(n: FloatArray, age: FloatArray) -> FloatArray:
-        return discounted_count(a, b, n, r + n, horizon / age, rate=rate * age)
+        count = partial(expected_count, a, b)
+        return discounted_count(count, n, r + n, horizon / age, rate=rate * age)
 
-    return _on_pairs(kernel, x.ravel(), age.ravel()).reshape(x.shape)
+    return on_pairs(kernel, x.ravel(), age.ravel()).reshape(x.shape)
 
 
 @lru_cache(maxsize=4096)
@@ -72,11 +73,13 @@ def _expected_one(a: float, b: float, n: float, k: float, s: float) -> FloatArra
 @lru_cache(maxsize=4096)  # a score card asks for the same three times
 def _discounted_one(a: float, b: float, n: float, k: float, s: float, *, rate: float) -> FloatArray:
     customer = np.array([n]), np.array([k]), np.array([[s]])
-    count: FloatArray = discounted_count(a, b, *customer, rate=np.array([[rate]]))[0, 0]
+    count: FloatArray = discounted_count(
+        partial(expected_count, a, b), *customer, rate=np.array([[rate]])
+    )[0, 0]
     return count
 
 
-def _on_pairs(kernel: Kernel, x: FloatArray, age: FloatArray) -> FloatArray:
+def on_pairs(kernel: Kernel, x: FloatArray, age: FloatArray) -> FloatArray:
     """Return ``kernel`` for every pair of purchases and age, from few evaluations.
 
     At a given ``x`` the kernels are analytic in the logarithm of the age ``alpha + T``, so where

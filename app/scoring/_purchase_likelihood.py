@@ -24,6 +24,7 @@ class NoDropout:
 
     def __init__(self, rows: Histories) -> None:
         self.rows = rows
+        self.no_dropout = None
         self._rising = RisingSum(rows.x, rows.weight)
         self._weighted_x = rows.weight * rows.x
 
@@ -33,6 +34,11 @@ class NoDropout:
         value, gradient, hessian = self.natural(params[0], params[1])
         _, gradient, hessian = _in_logs(params, gradient, hessian)
         return value, gradient, hessian
+
+    def share_left(self, theta: FloatArray) -> float:
+        """Return 0: nobody leaves."""
+        del theta
+        return 0.0
 
     def natural(self, r: float, alpha: float) -> Evaluation:
         """Return value, gradient and Hessian with respect to ``r`` and ``alpha`` themselves."""

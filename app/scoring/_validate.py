@@ -192,3 +192,33 @@ def non_negative_number(name: str, value: float) -> float:
         message = f"{name} must be a finite number, not negative"
         raise ValueError(message)
     return float(number)
+
+
+def outcomes(name: str, values: ArrayLike) -> FloatArray:
+    """Return ``values`` as a one-dimensional array of 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If a value is neither, or the shape another.
+    """
+    array = as_float(name, values)
+    if np.ndim(array) != 1 or not bool(((array == 0) | (array == 1)).all()):
+        message = f"{name} must be one-dimensional, and each value 0 or 1"
+        raise ValueError(message)
+    return array
+
+
+def predictions(p: ArrayLike, y: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return probabilities and outcomes, at least one, as one-dimensional arrays.
+
+    Raises
+    ------
+    ValueError
+        If nobody is given, shapes differ, a ``p`` is not in [0, 1], or a ``y`` not 0 or 1.
+    """
+    p_, y_ = as_float("p", p), outcomes("y", y)
+    if np.shape(p_) != y_.shape or not y_.size or not bool(((p_ >= 0) & (p_ <= 1)).all()):
+        message = "p must be probabilities, one for each y, and not empty"
+        raise ValueError(message)
+    return p_, y_

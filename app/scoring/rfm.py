@@ -3,6 +3,8 @@
 A score is 1 + the number of stored cuts strictly below the value, recency counting on minus the
 days since the last purchase. So equal values score alike, the scale is 1..5 whatever the data,
 a score may be empty, and a customer's score depends on the cuts alone, not on who else is scored.
+
+Beside them stand the eight classes of `app.scoring._rfm_classes`, which compare with means.
 """
 
 from __future__ import annotations
@@ -15,7 +17,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from app.scoring import _validate
+from app.scoring._rfm_classes import CLASSES8, CLASSES8_ZH, Means, class8, columns, fit_means
 from app.scoring._typing import FloatArray, IntArray
+
+__all__ = [
+    "CLASSES8",
+    "CLASSES8_ZH",
+    "GROUPS",
+    "Cuts",
+    "Means",
+    "cells",
+    "class8",
+    "fit_cuts",
+    "fit_means",
+    "groups",
+    "score",
+]
 
 GROUPS: Final = (
     "champions",
@@ -163,17 +180,10 @@ def cells(r: ArrayLike, f: ArrayLike) -> IntArray:
 
 def _columns(
     days: ArrayLike, purchase_days: ArrayLike, revenue: ArrayLike
-) -> tuple[FloatArray, ...]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the three columns with more meaning better, checked."""
-    columns = _validate.broadcast(
-        days_since_last=-_validate.as_float("days_since_last", days),
-        purchase_days=_validate.as_float("purchase_days", purchase_days),
-        revenue=_validate.as_float("revenue", revenue),
-    )
-    if not all(np.isfinite(column).all() for column in columns):
-        message = "days_since_last, purchase_days and revenue must be finite"
-        raise ValueError(message)
-    return columns
+    silence, times, money = columns(days, purchase_days, revenue)
+    return -silence, times, money
 
 
 def _scores(r: ArrayLike, f: ArrayLike) -> tuple[IntArray, IntArray]:

@@ -14,7 +14,7 @@ from app.errors import NotFound
 from app.models import Model
 from app.schemas.models import ModelRequest
 from app.services import as_of as as_ofs
-from app.services import learning, operations, policies, populations, settings
+from app.services import learning, operations, policies, populations, purchase_log, settings
 from app.services.learning import Learnt
 from app.services.operations import Part
 from app.services.paging import PageRequest, Sort, fetch_shown
@@ -71,14 +71,15 @@ async def fit(
     """Fit a model to everybody as they stood at `as_of`, and store it."""
     policy = await policies.active(session)
     people = await populations.read(session, policy.silence, as_of)
-    status, document = await asyncio.to_thread(
-        learning.learn, kind, time_unit, people, policy, as_of
+    log = await purchase_log.read(session, as_of)
+    chosen, status, document = await asyncio.to_thread(
+        learning.learn, kind, time_unit, people, log, policy, as_of
     )
     model_id = name_of(name)
     await session.execute(
         insert(Model).values(
             model_id=model_id,
-            kind=kind,
+            kind=chosen,
             status=status,
             time_unit=time_unit,
             as_of=as_of.at,
@@ -96,9 +97,7 @@ async def load(session: ReadSession, model_id: str) -> Learnt:
         row = await get(session, model_id)
         if len(_loaded) >= _KEPT:
             _loaded.pop(next(iter(_loaded)))
-        _loaded[model_id] = learning.read(
-            row.model_id, row.kind, row.status, row.as_of, row.time_unit, row.document
-        )
+        _loaded[model_id] = learning.read(row.model_id, row.as_of, row.time_unit, row.document)
     return _loaded[model_id]
 
 
@@ -136,11 +135,18 @@ def _shown(row: AnyRow, active_id: str | None) -> dict[str, Any]:
         "time_unit": row.time_unit,
         "customers": row.customers,
         "window": document["window"],
-        "parameters": document["parameters"],
-        "standard_errors": document["standard_errors"],
-        "log_likelihood": document["log_likelihood"],
+        "requested": document["requested"],
+        "parameters": document["purchases"]["parameters"],
+        "standard_errors": document["purchases"]["standard_errors"],
+        "log_likelihood": document["purchases"]["log_likelihood"],
+        "churn": document["churn"],
+        "holdout": document["holdout"],
         "spend": document["spend"],
-        "cuts": {"rfm": document["rfm_cuts"], "value_tier": document["tier_cuts"]},
+        "cuts": {
+            "rfm": document["rfm_cuts"],
+            "rfm_means": document["rfm_means"],
+            "value_tier": document["tier_cuts"],
+        },
         "population_gap_days": document["population_gap_days"],
         "reference_customer": document["reference_customer"],
     }

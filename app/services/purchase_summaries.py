@@ -91,6 +91,16 @@ async def stored(session: ReadSession, customer_ids: Sequence[str]) -> dict[str,
     return {row.customer_id: from_row(row) for row in rows}
 
 
+async def overdue(session: ReadSession, after: str, up_to: str, at: datetime) -> set[str]:
+    """Return customers with `after` < id <= `up_to` for whom a fact has begun to count since."""
+    statement = select(PurchaseSummary.customer_id).where(
+        PurchaseSummary.customer_id > after,
+        PurchaseSummary.customer_id <= up_to,
+        PurchaseSummary.next_fact_at <= at,
+    )
+    return set(await session.scalars(statement))
+
+
 async def at(
     session: ReadSession,
     limit: SilenceLimit,

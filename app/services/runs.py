@@ -25,18 +25,19 @@ from app.services import (
     operations,
     policies,
     populations,
+    purchase_summaries,
     reports,
     score_cards,
     settings,
 )
-from app.services.learning import Learnt
+from app.services.learning import DEFAULT_KIND, Learnt
 from app.services.operations import Part
 from app.services.populations import Population
 
 RUN = "scoring_run"
 SCORE_PART = 50_000
 MOVE_PART = 5_000
-DEFAULT_KIND, DEFAULT_UNIT = "mbg_nbd", "day"
+DEFAULT_UNIT = "day"
 
 
 async def submit(
@@ -91,12 +92,14 @@ async def move_part(session: WriteSession, here: Deployment, part: Part, now: da
     today = here.as_of(now)
     people = await populations.read(session, policy.silence, today, **_range(part))
     stage, _ = evaluate(policy, people.columns, np.full(len(people), today.day))
+    # With a fact that has waited for its time, a customer may have left and come back.
+    overdue = await purchase_summaries.overdue(session, **_range(part), at=now)
     moved = [
         customer_id
         for customer_id, recorded, code in zip(
             people.customer_ids, people.recorded_stages, stage, strict=True
         )
-        if policy.stages[code] != recorded
+        if policy.stages[code] != recorded or customer_id in overdue
     ]
     if moved:
         await customers.take(session, moved, now)

@@ -34,6 +34,7 @@ class Cards:
     f: Ints
     m: Ints
     group: Ints
+    class8: Ints
     p_alive: Floats
     expected_purchases: Floats
     clv: Floats
@@ -68,13 +69,13 @@ def cards(
 ) -> Cards:
     """Score customers who have a purchase day; the model must have seen some."""
     assert learnt.rfm_cuts is not None
+    assert learnt.rfm_means is not None
     assert learnt.tier_cuts is not None
     unit = learnt.unit
     history = buyers.x, buyers.t_x / unit, buyers.T(as_of) / unit
     horizon = horizon_days / unit
-    r, f, m = rfm.score(
-        learnt.rfm_cuts, where.days_silent, buyers.columns.purchase_days, buyers.revenue
-    )
+    worth = where.days_silent, buyers.columns.purchase_days, buyers.revenue
+    r, f, m = rfm.score(learnt.rfm_cuts, *worth)
     value, at_risk = learnt.lifetime_value(buyers, as_of)
     churned = where.stage == policy.stage_code(CHURNED)
     # Where nobody has purchased twice no gap is known: the silence that ends a life stands in.
@@ -85,12 +86,13 @@ def cards(
         f=f,
         m=m,
         group=rfm.groups(r, f),
+        class8=rfm.class8(*worth, learnt.rfm_means),
         p_alive=learnt.purchases.p_alive(*history),
         expected_purchases=learnt.purchases.expected_purchases(*history, horizon=horizon),
         clv=value,
         tier=clv.tiers(value, learnt.tier_cuts),
         value_at_risk=np.where(churned, 0.0, at_risk),
-        probability=learnt.purchases.p_no_purchase(*history, horizon=horizon),
+        probability=learnt.churn.p_no_purchase(*history, horizon=horizon),
         level=churn.level(where.days_silent, gap),
         reasons=reasons(learnt, *history, horizon_days=horizon_days),
     )
@@ -108,5 +110,5 @@ def reasons(
     reference = learnt.reference()
     assert reference is not None
     return churn.contributions(
-        learnt.purchases, x, t_x, T, reference=reference, horizon=horizon_days / learnt.unit
+        learnt.churn, x, t_x, T, reference=reference, horizon=horizon_days / learnt.unit
     )

@@ -15,6 +15,7 @@ from app.services.populations import Population
 from app.services.score_cards import Cards, Lifecycle
 
 CENT = Decimal("0.01")
+NO_DROPOUT = "no_dropout_identified"
 
 
 async def get(
@@ -116,6 +117,7 @@ def _model(
         "m": m,
         "rfm_score": r + f + m,
         "rfm_group": rfm.GROUPS[scored.group[0]],
+        "rfm_class8": rfm.CLASSES8[scored.class8[0]],
         "model_inputs": {
             "x": int(people.x[0]),
             "t_x": float(people.t_x[0] / learnt.unit),
@@ -142,7 +144,7 @@ def _model(
             "reasons": explain(learnt, people, where, scored.reasons, 0, as_of),
         },
         "value_at_risk": money(here, cents(scored.value_at_risk[0])) if told else None,
-        "withheld": {} if told else dict.fromkeys(("p_alive", "value_at_risk"), learnt.status),
+        "withheld": {} if told else dict.fromkeys(("p_alive", "value_at_risk"), NO_DROPOUT),
     }
 
 

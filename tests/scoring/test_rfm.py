@@ -88,3 +88,53 @@ def test_bad_input_is_refused():
         rfm.fit_cuts([np.nan], [1], [1])
     with pytest.raises(ValueError, match="1 to 5"):
         rfm.groups(0, 1)
+
+
+EIGHT = {
+    # R, F, M at least as good as the mean
+    (1, 1, 1): ("important_value", "重要价值"),
+    (1, 0, 1): ("important_develop", "重要发展"),
+    (0, 1, 1): ("important_keep", "重要保持"),
+    (0, 0, 1): ("important_retain", "重要挽留"),
+    (1, 1, 0): ("general_value", "一般价值"),
+    (1, 0, 0): ("general_develop", "一般发展"),
+    (0, 1, 0): ("general_keep", "一般保持"),
+    (0, 0, 0): ("general_retain", "一般挽留"),
+}
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 50), st.integers(1, 9), st.integers(0, 90).map(lambda m: m / 10)),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_a_class_is_three_comparisons_with_means(rows):
+    days, times, money = zip(*rows, strict=True)
+    means = rfm.fit_means(days, times, money)
+    found = rfm.class8(days, times, money, means)
+    for (r, f, m), code in zip(rows, found.tolist(), strict=True):
+        code_name, chinese = EIGHT[r <= means.r, f >= means.f, m >= means.m]
+        assert (rfm.CLASSES8[code], rfm.CLASSES8_ZH[code]) == (code_name, chinese)
+    for mean, column in zip((means.r, means.f, means.m), (days, times, money), strict=True):
+        assert mean == pytest.approx(sum(column) / len(column))
+
+
+def test_customers_who_are_all_alike_are_all_valuable():
+    means = rfm.fit_means([3] * 3, [1] * 3, [0.1] * 3)
+    assert means.m == 0.1
+    assert rfm.class8([3] * 3, [1] * 3, [0.1] * 3, means).tolist() == [0, 0, 0]
+    assert rfm.class8(4, 1, 0.1, means) == rfm.CLASSES8.index("important_keep")
+
+
+def test_means_survive_json():
+    means = rfm.fit_means([3, 1, 4], [1, 5, 9], [2.5, 6, 5])
+    assert rfm.Means.from_dict(json.loads(json.dumps(means.as_dict()))) == means
+    for broken in ({}, {"r": 1, "f": 2, "m": float("nan")}, {"r": [1], "f": 2, "m": 3}):
+        with pytest.raises(ValueError, match="means"):
+            rfm.Means.from_dict(broken)
+    with pytest.raises(ValueError, match="at least one"):
+        rfm.fit_means([], [], [])
+    with pytest.raises(ValueError, match="finite"):
+        rfm.class8([1], [1], [np.inf], means)

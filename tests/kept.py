@@ -1,0 +1,102 @@
+"""Writing facts through the service, and reading back what it keeps in the words of the twin."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.db import ReadSession, WriteSession
+from app.deployment import Deployment
+from app.models import Model as ModelRow
+from app.models import PurchaseSummary, StageTransition
+from app.schemas.transactions import TransactionIn
+from app.scoring import gamma_gamma, mbg_nbd
+from app.services import settings, transactions
+from tests.database import NOW
+from tests.twin import Fact, Model, Move
+
+MODEL = Model(
+    purchases=mbg_nbd.Model.from_params(r=0.6, alpha=55.0, a=0.5, b=1.5),
+    spend=gamma_gamma.Model.from_params(p=6.25, q=3.74, v=15.4),
+    cuts={"r": [-400.0, -180.0, -30.0, -1.0], "f": [1, 2, 4, 7], "m": [1, 10, 50, 150]},
+    tier_cuts=(20.0, 5.0),
+    gap=44.0,
+    reference=(2.0, 150.0, 200.0),
+)
+
+
+async def store_model(session: WriteSession, model_id: str, status: str = "ok") -> None:
+    """Store a model that was fitted to nothing, and make it the active one."""
+    x, t_x, T = MODEL.reference
+    process = {"kind": "mbg_nbd", "status": status, "parameters": MODEL.purchases.params}
+    session.add(
+        ModelRow(
+            model_id=model_id,
+            kind="mbg_nbd",
+            status=status,
+            time_unit="day",
+            as_of=NOW,
+            fitted_at=NOW,
+            customers=100,
+            document={
+                **process,
+                "purchases": process,
+                "churn": process,
+                "spend": {"parameters": MODEL.spend.params},
+                "population_gap_days": MODEL.gap,
+                "reference_customer": {"x": x, "t_x": t_x, "T": T},
+                "rfm_cuts": MODEL.cuts,
+                "rfm_means": {"r": -90.0, "f": 3.0, "m": 40.0},
+                "tier_cuts": {"high": MODEL.tier_cuts[0], "medium": MODEL.tier_cuts[1]},
+            },
+        )
+    )
+    await session.flush()
+    await settings.put(session, settings.ACTIVE_MODEL, model_id)
+
+
+def as_item(customer_id: str, fact: Fact) -> dict[str, Any]:
+    source, transaction_id = fact.name
+    named = fact.refunds
+    return {
+        "customer_id": customer_id,
+        "source": source,
+        "transaction_id": transaction_id,
+        "occurred_at": fact.at.isoformat(),
+        "kind": fact.kind,
+        "amount": str(fact.amount),
+        "revision": fact.revision,
+        "refunds": named and {"source": named[0], "transaction_id": named[1]},
+    }
+
+
+async def ingest(
+    session: WriteSession, here: Deployment, batch: list[dict[str, Any]], now: datetime
+) -> list[str]:
+    items = [TransactionIn.model_validate(item) for item in batch]
+    done = await transactions.ingest(session, here, items, atomic=len(items) % 2 == 0, now=now)
+    return [status for status, _ in done.outcomes]
+
+
+async def kept_summary(session: ReadSession, customer_id: str) -> dict[str, Any]:
+    statement = select(*PurchaseSummary.__table__.columns).where(
+        PurchaseSummary.customer_id == customer_id
+    )
+    row = dict((await session.execute(statement)).one()._mapping)
+    del row["customer_id"]
+    return row | {"sum_log_gaps": pytest.approx(row["sum_log_gaps"], rel=1e-12)}
+
+
+async def kept_ledger(session: ReadSession, customer_id: str) -> list[Move]:
+    statement = (
+        select(StageTransition)
+        .where(StageTransition.customer_id == customer_id, StageTransition.voided_at.is_(None))
+        .order_by(StageTransition.effective_at)
+        .execution_options(populate_existing=True)
+    )
+    return [
+        Move(row.from_stage, row.to_stage, row.effective_at, row.cause, row.rule,
+             {name: pytest.approx(value, rel=1e-9) for name, value in row.evidence.items()})
+        for row in await session.scalars(statement)
+    ]  # fmt: skip

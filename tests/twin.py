@@ -1,0 +1,309 @@
+"""The lifecycle of one customer by brute force: the definitions word for word, in no haste.
+
+Nothing here knows how the service does it. Everything is a function of the facts with
+`occurred_at` <= t and of t alone; the ledger is what changes when t runs over all instants.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from app.scoring import churn, clv, gamma_gamma, mbg_nbd
+
+MICROSECOND = timedelta(microseconds=1)
+STAGE_OF = {
+    "never_purchased": "potential",
+    "silent_too_long": "churned",
+    "frequent_and_long_standing": "loyal",
+    "repeat_purchase": "active",
+    "first_purchase": "initial",
+}
+
+Name = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One revision of a purchase or of a refund; a refund may name a purchase."""
+
+    name: Name
+    at: datetime
+    amount: Decimal
+    kind: str = "purchase"
+    refunds: Name | None = None
+    revision: int = 1
+
+
+@dataclass(frozen=True)
+class Move:
+    """A row of the ledger."""
+
+    from_stage: str
+    to_stage: str
+    at: datetime
+    cause: str
+    rule: str
+    evidence: dict[str, float]
+
+
+def in_force(revisions: Iterable[Fact]) -> list[Fact]:
+    """Return the highest revision of each identity, in order of time."""
+    highest: dict[Name, Fact] = {}
+    for fact in revisions:
+        if fact.name not in highest or fact.revision > highest[fact.name].revision:
+            highest[fact.name] = fact
+    return sorted(highest.values(), key=lambda fact: fact.at)
+
+
+@cache
+def start_of(zone: ZoneInfo, day: date) -> datetime:
+    """Return the first instant that falls on the day or after it, by bisection."""
+    low = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=36)
+    high = low + timedelta(hours=72)
+    while high - low > MICROSECOND:
+        middle = low + (high - low) // 2
+        if middle.astimezone(zone).date() >= day:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def limit(life: list[date]) -> Fraction:
+    """Return the days of silence that a life allows."""
+    if len(life) == 1:
+        return Fraction(180)
+    gap = Fraction((life[-1] - life[0]).days, len(life) - 1)
+    return max(Fraction(180), min(3 * gap, gap + 365))
+
+
+def lives(days: Iterable[date]) -> list[list[date]]:
+    """Split purchase days where the silence before one was longer than its life allowed."""
+    found: list[list[date]] = []
+    for day in days:
+        if found and (day - found[-1][-1]).days <= limit(found[-1]):
+            found[-1].append(day)
+        else:
+            found.append([day])
+    return found
+
+
+class Twin:
+    """One customer."""
+
+    def __init__(self, revisions: Iterable[Fact], zone: ZoneInfo) -> None:
+        self.facts = in_force(revisions)
+        self.zone = zone
+        self._known: dict[int, tuple[dict[date, Decimal], list[list[date]]]] = {}
+
+    def day(self, t: datetime) -> date:
+        return t.astimezone(self.zone).date()
+
+    def counted(self, t: datetime) -> list[Fact]:
+        return [fact for fact in self.facts if fact.at <= t]
+
+    def named_refunds(self, purchase: Fact, t: datetime) -> list[Fact]:
+        return [
+            fact
+            for fact in self.counted(t)
+            if fact.kind == "refund" and fact.refunds == purchase.name
+        ]
+
+    def purchases(self, t: datetime) -> list[Fact]:
+        return [fact for fact in self.counted(t) if fact.kind == "purchase"]
+
+    def day_values(self, t: datetime) -> dict[date, Decimal]:
+        """Return the purchase days up to t, each with its net value, in order."""
+        values: dict[date, Decimal] = defaultdict(Decimal)
+        for purchase in self.purchases(t):
+            refunds = self.named_refunds(purchase, t)
+            refunded = sum((refund.amount for refund in refunds), Decimal())
+            if refunds and refunded >= purchase.amount:
+                continue  # refunded in full
+            values[self.day(purchase.at)] += purchase.amount - refunded
+        return dict(sorted(values.items()))
+
+    def at(self, t: datetime) -> tuple[dict[date, Decimal], list[list[date]]]:
+        """Return purchase days with values, and lives; kept, since only a fact changes them."""
+        count = len(self.counted(t))
+        if count not in self._known:
+            values = self.day_values(t)
+            self._known[count] = values, lives(values)
+        return self._known[count]
+
+    def evidence(self, t: datetime) -> dict[str, float]:
+        """Return the variables on which the stage at t is decided."""
+        values, lived = self.at(t)
+        days, today = list(values), self.day(t)
+        return {
+            "purchase_days": len(days),
+            "life_purchase_days": len(lived[-1]) if days else 0,
+            "tenure_days": (today - days[0]).days if days else 0,
+            "days_silent": (today - days[-1]).days if days else 0,
+            "silence_limit_days": round(float(limit(lived[-1])), 9) if days else 0,
+        }
+
+    def rule(self, t: datetime) -> str:
+        """Return the rule of the default policy that decides at t."""
+        values, lived = self.at(t)
+        days, today = list(values), self.day(t)
+        if not days:
+            return "never_purchased"
+        if (today - days[-1]).days > limit(lived[-1]):
+            return "silent_too_long"
+        if len(lived[-1]) >= 5 and (today - days[0]).days >= 180:
+            return "frequent_and_long_standing"
+        return "repeat_purchase" if len(days) >= 2 else "first_purchase"
+
+    def stage(self, t: datetime) -> str:
+        return STAGE_OF[self.rule(t)]
+
+    def ledger(self, now: datetime) -> list[Move]:
+        """Return every change of stage up to now, found by asking at every fact and midnight."""
+        facts = {fact.at for fact in self.counted(now)}
+        if not facts:
+            return []
+        first, last = self.day(min(facts)), self.day(now)
+        midnights = {
+            start_of(self.zone, first + timedelta(days=n)) for n in range((last - first).days + 1)
+        }
+        moves, before = [], "potential"
+        for t in sorted(facts | {t for t in midnights if t <= now}):
+            after = self.stage(t)
+            if after != before:
+                by_fact = t in facts and list(self.at(t)[0]) != list(self.at(t - MICROSECOND)[0])
+                cause = "fact" if by_fact else "silence"
+                moves.append(Move(before, after, t, cause, self.rule(t), self.evidence(t)))
+            before = after
+        return moves
+
+    def refund_excess(self, t: datetime) -> Decimal:
+        """Return what named refunds exceed their purchases by, or refund unknown purchases."""
+        refunds = [fact for fact in self.counted(t) if fact.kind == "refund" and fact.refunds]
+        refunded: dict[Name | None, Decimal] = defaultdict(Decimal)
+        for refund in refunds:
+            refunded[refund.refunds] += refund.amount
+        amount = {purchase.name: purchase.amount for purchase in self.purchases(t)}
+        return sum(
+            (max(Decimal(), total - amount.get(name, Decimal()))  # type: ignore[arg-type]
+             for name, total in refunded.items()),
+            Decimal(),
+        )  # fmt: skip
+
+    def summary(self, t: datetime) -> dict[str, Any]:
+        """Return what is kept of the customer's purchases, as it is at t."""
+        values, lived = self.at(t)
+        days = list(values)
+        free = sum(
+            (fact.amount for fact in self.counted(t)
+             if fact.kind == "refund" and fact.refunds is None),
+            Decimal(),
+        )  # fmt: skip
+        value = sum(values.values(), Decimal())
+        return {
+            "facts": len(self.facts),
+            "refunds": sum(fact.kind == "refund" for fact in self.facts),
+            "facts_until": max((fact.at for fact in self.facts if fact.at <= t), default=None),
+            "next_fact_at": min((fact.at for fact in self.facts if fact.at > t), default=None),
+            "purchase_days": len(days),
+            "first_purchase_on": days[0] if days else None,
+            "last_purchase_on": days[-1] if days else None,
+            "life_started_on": lived[-1][0] if days else None,
+            "life_purchase_days": len(lived[-1]) if days else 0,
+            "lives": len(lived),
+            "revenue": value - free,
+            "purchase_value": value,
+            "first_day_value": values[days[0]] if days else Decimal(),
+            "last_day_value": values[days[-1]] if days else Decimal(),
+            "paid_days": sum(each > 0 for each in values.values()),
+            "refund_excess": self.refund_excess(t),
+            "sum_log_gaps": math.fsum(math.log((b - a).days) for a, b in pairwise(days)),
+        }
+
+
+@dataclass(frozen=True)
+class Model:
+    """What was learnt, in days."""
+
+    purchases: mbg_nbd.Model
+    spend: gamma_gamma.Model
+    cuts: dict[str, list[float]]
+    tier_cuts: tuple[float, float]
+    gap: float
+    reference: tuple[float, float, float]
+
+
+GROUPS = {
+    "champions": ("5", "45"),
+    "loyal": ("34", "45"),
+    "potential_loyalists": ("45", "23"),
+    "new": ("5", "1"),
+    "promising": ("4", "1"),
+    "need_attention": ("3", "3"),
+    "about_to_sleep": ("3", "12"),
+    "cant_lose_them": ("12", "5"),
+    "at_risk": ("12", "34"),
+    "hibernating": ("12", "12"),
+}
+
+
+def scores(twin: Twin, model: Model, t: datetime, horizon: int = 90) -> dict[str, Any]:
+    """Return the numbers of a buyer's score card at t, one customer at a time."""
+    values, _ = twin.at(t)
+    days = list(values)
+    silent, n = (twin.day(t) - days[-1]).days, len(days)
+    x, t_x, T = n - 1, (days[-1] - days[0]).days, (twin.day(t) - days[0]).days
+    usual = (t_x + 2 * model.gap) / (n + 1)
+    paid = [float(value) for value in list(values.values())[1:] if value > 0]
+    mean = sum(paid) / len(paid) if paid else 0.0
+    churned = twin.stage(t) == "churned"
+
+    def worth(x: int, t_x: int, T: int) -> float:
+        rate = {"annual_discount": 0.1, "periods_per_year": clv.DAYS_PER_YEAR}
+        purchases = model.purchases.discounted_purchases(x, t_x, T, horizon=365, **rate)
+        return float(purchases * model.spend.expected_value(len(paid), mean))
+
+    value = worth(x, t_x, T)
+    ideal = worth(x, T, T) if x else worth(0, 0, 0)
+    revenue = float(twin.summary(t)["revenue"])
+    r, f, m = (
+        1 + sum(cut < own for cut in model.cuts[name])
+        for name, own in (("r", -silent), ("f", n), ("m", revenue))
+    )
+    parts = churn.contributions(
+        model.purchases, x, t_x, T, reference=model.reference, horizon=horizon
+    )
+    return {
+        "days_since_last_purchase": silent,
+        "purchase_days": n,
+        "usual_gap_days": usual,
+        "at_risk": not churned and silent > 2 * usual,
+        "r": r,
+        "f": f,
+        "m": m,
+        "rfm_group": next(g for g, (rs, fs) in GROUPS.items() if str(r) in rs and str(f) in fs),
+        "x": x,
+        "t_x": t_x,
+        "T": T,
+        "p_alive": float(model.purchases.p_alive(x, t_x, T)),
+        "expected_purchases": float(
+            model.purchases.expected_purchases(x, t_x, T, horizon=horizon)
+        ),
+        "probability": float(model.purchases.p_no_purchase(x, t_x, T, horizon=horizon)),
+        "level": "low" if silent <= usual else "medium" if silent <= 2 * usual else "high",
+        "clv": value,
+        "value_tier": "low" if value < model.tier_cuts[1]
+        else "medium" if value < model.tier_cuts[0] else "high",
+        "value_at_risk": 0.0 if churned else ideal - value,
+        "purchases": float(parts.purchases),
+        "age": float(parts.age),
+        "silence": float(parts.silence),
+    }  # fmt: skip
