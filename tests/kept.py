@@ -40,7 +40,6 @@ async def store_model(session: WriteSession, model_id: str, status: str = "ok") 
             fitted_at=NOW,
             customers=100,
             document={
-                **process,
                 "purchases": process,
                 "churn": process,
                 "spend": {"parameters": MODEL.spend.params},
