@@ -16,8 +16,8 @@ from app.config import Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.errors import AppError, InternalError
-from app.services import housekeeping, models, operations, runs, schedule
-from app.services.operations import LEASE, LeaseLost, Part
+from app.services import housekeeping, models, operations, parts, runs, schedule
+from app.services.parts import LEASE, LeaseLost, Part
 from app.sqlstates import from_database
 
 Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[None]]
@@ -76,7 +76,7 @@ class Worker:
     async def work_once(self) -> bool:
         """Do one part if there is any."""
         async with self._write() as session:
-            part = await operations.claim(session)
+            part = await parts.claim(session)
         if part is None:
             return False
         heart = asyncio.create_task(self._beat(part))
@@ -96,9 +96,9 @@ class Worker:
         now = datetime.now(UTC)
         async with self._write() as session:
             await TASKS[part.task](session, self._here, part, now)
-            if await operations.finish(session, part):
+            if await parts.finish(session, part):
                 now = datetime.now(UTC)
-                part = await operations.refresh(session, part)
+                part = await parts.refresh(session, part)
                 result = await COMPLETIONS[part.kind](session, part, now)
                 await operations.succeed(session, part.operation_id, result, now)
 
@@ -106,8 +106,8 @@ class Worker:
         """Try again later if the database was the cause, else fail the operation."""
         logger.error("part failed", extra={"part": part.part_id, "task": part.task}, exc_info=error)
         async with self._write() as session:
-            if from_database(error) is not None and part.attempt < operations.MAX_ATTEMPTS:
-                await operations.release(session, part)
+            if from_database(error) is not None and part.attempt < parts.MAX_ATTEMPTS:
+                await parts.release(session, part)
             else:
                 problem = error if isinstance(error, AppError) else InternalError()
                 await operations.fail(session, part.operation_id, problem, datetime.now(UTC))
@@ -118,14 +118,14 @@ class Worker:
             await asyncio.sleep(LEASE.total_seconds() / 3)
             with contextlib.suppress(SQLAlchemyError, OSError):
                 async with self._write() as session:
-                    await operations.extend_lease(session, part)
+                    await parts.extend_lease(session, part)
 
     async def _keep_house(self) -> bool:
         now = datetime.now(UTC)
         async with self._write() as session:
             await schedule.start_due(session, self._settings.scoring_every, now)
         async with self._write() as session:
-            await operations.fail_exhausted(session, now)
+            await parts.fail_exhausted(session, now)
             return await housekeeping.sweep(session, now)
 
     @contextlib.asynccontextmanager

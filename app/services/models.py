@@ -16,8 +16,8 @@ from app.schemas.models import ModelRequest
 from app.services import as_of as as_ofs
 from app.services import learning, operations, policies, populations, purchase_log, settings
 from app.services.learning import Learnt
-from app.services.operations import Part
 from app.services.paging import PageRequest, Sort, fetch_shown
+from app.services.parts import Part
 
 _BY_AGE = Sort((Model.fitted_at, Model.model_id), descending=True)
 _COLUMNS = list(Model.__table__.columns)

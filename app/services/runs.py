@@ -23,6 +23,7 @@ from app.services import (
     lifecycle,
     models,
     operations,
+    parts,
     policies,
     populations,
     purchase_summaries,
@@ -31,7 +32,7 @@ from app.services import (
     settings,
 )
 from app.services.learning import DEFAULT_KIND, Learnt
-from app.services.operations import Part
+from app.services.parts import Part
 from app.services.populations import Population
 
 RUN = "scoring_run"
@@ -78,12 +79,12 @@ async def plan_part(session: WriteSession, here: Deployment, part: Part, now: da
         )
         .returning(Run.run_id)
     )
-    parts = [
+    ranges = [
         (task, {"after": after, "up_to": up_to})
         for task, size in (("move", MOVE_PART), ("score", SCORE_PART))
         for after, up_to in await populations.boundaries(session, size)
     ]
-    await operations.plan(session, part, parts, {"run_id": run_id})
+    await parts.plan(session, part, ranges, {"run_id": run_id})
 
 
 async def move_part(session: WriteSession, here: Deployment, part: Part, now: datetime) -> None:

@@ -17,9 +17,9 @@ from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import Operation, OperationPart, Score
 from app.schemas.models import RunRequest
-from app.services import operations, runs, schedule
+from app.services import operations, parts, runs, schedule
 from app.services import settings as stored_settings
-from app.services.operations import LeaseLost
+from app.services.parts import LeaseLost
 from app.worker import Worker
 from tests import histories
 from tests.database import Clock, writing
@@ -223,7 +223,7 @@ async def test_a_part_of_a_worker_that_died_is_done_by_another_exactly_once(
     operation_id = await submit(own_database, here)
     await worker.work_once()
     async with write(own_database) as session:
-        dead = await operations.claim(session)
+        dead = await parts.claim(session)
     assert dead is not None
     other = Worker(own_database, settings)
     await asyncio.gather(work_off(worker), work_off(other))
@@ -245,7 +245,7 @@ async def test_a_part_of_a_worker_that_died_is_done_by_another_exactly_once(
     assert set(attempts.values()) == {1}
     async with own_database.writes() as session, session.begin():
         with pytest.raises(LeaseLost):
-            await operations.finish(writing(session), dead)
+            await parts.finish(writing(session), dead)
 
 
 async def test_the_same_request_gets_the_same_operation_and_another_one_a_conflict(
