@@ -47,16 +47,18 @@ class State:
         return cls(settings_, database, Deployment.of(settings_), bytes.fromhex(secret), {})
 
 
-def _state(request: Request) -> State:
+# Dependencies are async although few of them wait: FastAPI sends plain functions to a thread each.
+async def _state(request: Request) -> State:
     state: State = request.app.state.clm
     return state
 
 
-def _here(request: Request) -> Deployment:
-    return _state(request).here
+async def _here(request: Request) -> Deployment:
+    state: State = request.app.state.clm
+    return state.here
 
 
-def current_time() -> datetime:
+async def current_time() -> datetime:
     """Return the clock of a request; tests set another one."""
     return datetime.now(UTC)
 
@@ -104,7 +106,7 @@ class Scope:
     def __init__(self, scope: str) -> None:
         self.scope = scope
 
-    def __call__(self, principal: Principal) -> None:
+    async def __call__(self, principal: Principal) -> None:
         if not principal.may(self.scope):
             raise MissingScope(
                 f"This operation needs the scope {self.scope}.", missing_scope=self.scope
@@ -211,7 +213,7 @@ def _stored(replay: Replay) -> Response:
     return Response(replay.body, status_code=replay.status, headers=headers)
 
 
-def _page(
+async def _page(
     state: AppState,
     limit: Annotated[int, Query(ge=1, le=500, description="items on a page")] = 50,
     cursor: Annotated[
@@ -224,7 +226,7 @@ def _page(
     return PageRequest(limit, cursor, sort, state.cursor_secret)
 
 
-def _as_of(
+async def _as_of(
     here: Here,
     now: Now,
     as_of: Annotated[

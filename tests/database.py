@@ -133,7 +133,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = NOW
 
-    def __call__(self) -> datetime:
+    async def __call__(self) -> datetime:
         return self.now
 
 
