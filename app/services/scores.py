@@ -83,8 +83,8 @@ def _facts(
 
 
 _MODEL_FIELDS = (
-    "r", "f", "m", "rfm_score", "rfm_group", "rfm_class8", "model_inputs", "p_alive", "expected_purchases",
-    "clv", "value_tier", "churn_risk", "value_at_risk",
+    "r", "f", "m", "rfm_score", "rfm_group", "rfm_class8", "model_inputs", "p_alive",
+    "expected_purchases", "clv", "value_tier", "churn_risk", "value_at_risk",
 )  # fmt: skip
 
 
