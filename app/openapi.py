@@ -31,8 +31,8 @@ TAGS = [
 ]
 
 
-# What reading a body can meet, and what a write can meet in the database or under its key.
-_OF_A_BODY = (408, 409, 413, 415)
+_OF_A_BODY = (408, 413, 415)
+_OF_A_WRITE = (409,)
 
 
 def describe(app: FastAPI) -> None:
@@ -59,14 +59,18 @@ def describe(app: FastAPI) -> None:
 def _complete(method: str, operation: dict[str, Any]) -> None:
     """Name every problem of an operation, and the headers of its answers."""
     answers: dict[str, Any] = {}
+    named = [parameter["name"] for parameter in operation.get("parameters", ())]
+    repeatable = "Idempotency-Key" in named
     failures = set(_OF_A_BODY) if "requestBody" in operation else set()
+    if repeatable or method in ("put", "patch"):
+        failures.update(_OF_A_WRITE)
     for status, response in operation["responses"].items():
         if status.startswith(("4", "5")):
             failures.add(int(status))
             continue
-        more = ["X-Request-Id"] + ["Idempotent-Replayed"] * (method == "post")
-        named = {name: header_reference(name) for name in more}
-        answers[status] = {**response, "headers": {**response.get("headers", {}), **named}}
+        more = ["X-Request-Id"] + ["Idempotent-Replayed"] * repeatable
+        shown = {name: header_reference(name) for name in more}
+        answers[status] = {**response, "headers": {**response.get("headers", {}), **shown}}
     for status in sorted(failures):
         answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
     operation["responses"] = answers

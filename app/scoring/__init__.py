@@ -7,6 +7,10 @@ prediction depends on which.
 ===================  =====================================================================
 ``purchase_summary``  a raw log of purchases and refunds -> ``x, t_x, T``, mean value, ...
 ``bg_nbd, mbg_nbd``   when customers buy and whether they have left: fit and predictions
+``pareto_nbd``        the same, where a customer may leave at any time
+``cnbd_k``            the same as the first two, for purchases more regular than at random
+``nbd``               the same, where nobody leaves
+``registry``          all of these by name, and all scorers
 ``gamma_gamma``       what a purchase of a customer is worth
 ``clv``               discounted lifetime value, value at risk, tiers
 ``churn``             reasons behind a probability of no purchase; levels of silence

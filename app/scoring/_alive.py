@@ -92,12 +92,12 @@ def expected_count(a: float, b: float, n: FloatArray, k: FloatArray, s: FloatArr
         single: FloatArray = np.matmul(np.expm1(value, out=value), weight)
         return single[None, :]
 
-    def value(grid: Grid, k: FloatArray, s: FloatArray) -> FloatArray:
+    def less_one(grid: Grid, k: FloatArray, s: FloatArray) -> FloatArray:
         value = np.log1p(s[:, :, None] * grid[0])
         value *= -k[:, None, None]
         return np.expm1(value, out=value)
 
-    return over_p(a, b, n, k, s, value)
+    return over_p(a, b, n, k, s, less_one)
 
 
 def over_p(

@@ -106,7 +106,8 @@ class CnbdModel(PurchaseModel):
             return value
         gaps = _validate.as_float("sum_log_gaps", sum_log_gaps)
         value, gaps = _validate.broadcast(value=value, sum_log_gaps=gaps)
-        return value + (self.k - 1) * gaps - x_ * math.lgamma(self.k)
+        factor: FloatArray = (self.k - 1) * gaps - x_ * math.lgamma(self.k)
+        return value + factor
 
     def _log_waiting(self, m: FloatArray, y: FloatArray) -> FloatArray:
         """Return ``log Q``."""
@@ -121,7 +122,7 @@ class CnbdModel(PurchaseModel):
         terms = [np.ones_like(m * y)]
         for j in range(1, self.k):
             terms.append(terms[-1] * (y * (m + j - 1) / j))
-        total = sum(terms)
+        total = np.sum(terms, axis=0)
         return [term / total for term in terms]
 
     def _log_odds_left(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
@@ -169,7 +170,8 @@ class CnbdModel(PurchaseModel):
     ) -> FloatArray:
         u = self._log_odds_left(x, t_x, T)
         quiet = np.logaddexp(u, -self._quiet(x, t_x, T, ahead)) - np.logaddexp(0, u)
-        return np.exp(np.minimum(quiet, 0.0))
+        p: FloatArray = np.exp(np.minimum(quiet, 0.0))
+        return p
 
     def _log_odds_none(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray

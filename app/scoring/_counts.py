@@ -10,7 +10,9 @@ from app.scoring._special import log_rising
 from app.scoring._typing import FloatArray
 
 
-def negative_binomial_log_pmf(n: FloatArray, r: float, log_odds: FloatArray) -> FloatArray:
+def negative_binomial_log_pmf(
+    n: FloatArray, r: float | FloatArray, log_odds: FloatArray
+) -> FloatArray:
     """Return ``log P(N = n)`` for a Gamma(r, alpha) rate over a time ``t``, elementwise.
 
     ``log_odds`` is ``log(t / alpha)``, and the success probability ``z = t / (alpha + t)``.

@@ -130,7 +130,7 @@ class ErlangBetaGeometric:
         b_share = b / (b + np.maximum(rows.n[block] - 1, 0))
         could = rows.n[block] > 0
         u = m * log_ratio + np.log(b_share * (a / b)) - log_q
-        small = np.exp(-np.abs(u))
+        small = np.exp(-np.minimum(np.abs(u), 600.0))  # underflow is slow
         left = np.where(u > 0, 1.0, small) / (1 + small) * could
         weight = rows.weight[block]
         value = float((weight * could) @ (np.maximum(u, 0) + np.log1p(small)))

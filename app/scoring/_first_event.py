@@ -1,4 +1,4 @@
-r"""What happens first to a customer alive at ``t``: the next purchase, or the end?
+r"""What comes first for a customer alive at ``t``, the next purchase or the end.
 
 The next purchase comes at a Gamma(k, alpha + t) rate, the end at a Gamma(s, beta + t) rate. With
 :math:`F(u) = (1 + u/(\alpha+t))^{-k} (1 + u/(\beta+t))^{-s}`, the chance of neither in ``u``,

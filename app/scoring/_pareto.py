@@ -126,7 +126,7 @@ def log_purchase_within(
 def time_alive(model: Parameters, T: FloatArray, *, end: float, rate: float) -> FloatArray:
     """Return the discounted time a customer alive at ``T`` stays, in the next ``end``."""
 
-    def kernel(n: FloatArray, age: FloatArray) -> FloatArray:
+    def kernel(_: FloatArray, age: FloatArray) -> FloatArray:
         b = _ages(model, age.ravel())[1]
         tail = b * np.expm1(np.minimum(_NEGLIGIBLE / model.s, 600.0))
         last = np.minimum(np.minimum(tail, _NEGLIGIBLE / rate), end)

@@ -53,7 +53,7 @@ class ParetoNBD:
         rising, slope, curve = self._rising(r)
         gradient, hessian = np.zeros(4), np.zeros((4, 4))
         u = ends.value[self._last.of_row] - buys.value[self._now.of_row]
-        small = np.exp(-np.abs(u))
+        small = np.exp(-np.minimum(np.abs(u), 600.0))  # underflow is slow
         first = np.where(u > 0, 1.0, small) / (1 + small)
         value = rising + float(weight @ (np.maximum(u, 0) + np.log1p(small)))
         value += float(self._now.count(weight) @ buys.value)
@@ -102,9 +102,9 @@ class _Terms:
         if not also:
             hessian[0, 0] += r * x / (r + x) ** 2
         hessian[2, 2] += s * d_s
-        for i, each in ((0, r * rest_a), (2, s * rest_b)):
-            hessian[i, i + 1] += each
-            hessian[i + 1, i] += each
+        for at, each in ((0, r * rest_a), (2, s * rest_b)):
+            hessian[at, at + 1] += each
+            hessian[at + 1, at] += each
         # E[(1 - p)(1 - w (1 - p))] with p = u / (a + u)
         for i, power, w in ((1, A, wa), (3, B, wb)):
             alive, spread = 1 - mean[i], covariance[i, i]
@@ -161,11 +161,14 @@ class _Pairs:
 
     def count(self, weight: FloatArray) -> FloatArray:
         """Return the weight of each pair."""
-        counted: FloatArray = np.bincount(self.of_row, weights=weight, minlength=self._x.size)
-        return counted
+        return np.bincount(self.of_row, weights=weight, minlength=self._x.size).astype(float)
 
 
 def _distinct(x: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
     """Return the distinct pairs in the order of ``x``, and which one each row has."""
-    pair, of_row = np.unique(x + 1j * t, return_inverse=True)
-    return pair.real.copy(), pair.imag.copy(), of_row
+    order = np.lexsort((t, x))
+    x, t = x[order], t[order]
+    new = np.concatenate(([True], (x[1:] != x[:-1]) | (t[1:] != t[:-1])))
+    of_row = np.empty(x.size, dtype=np.int64)
+    of_row[order] = np.cumsum(new) - 1
+    return x[new], t[new], of_row

@@ -23,13 +23,14 @@ from functools import partial
 import numpy as np
 
 from app.scoring._alive import Grid, discounted_count, over_p
-from app.scoring._counts import negative_binomial_log_pmf
 from app.scoring._pairs import on_pairs
 from app.scoring._typing import FloatArray
 
 _NEAR_ONE = math.log(0.01)
 _TERMS = 8
 _FEW = 64
+_NEGLIGIBLE = 45.0
+_UNDERFLOW = 600.0
 
 
 def expected_phased(
@@ -76,10 +77,19 @@ def _value(phases: int, j: int, grid: Grid, m: FloatArray, s: FloatArray) -> Flo
     value: FloatArray = np.expm1(power)
     odds = p * np.exp(-log_rest)
     for index in range(1, phases // 2 + 1):
-        root = np.exp(-fall + 2j * math.pi * index / phases)
+        angle = 2 * math.pi * index / phases
+        root = np.exp(-fall + 1j * angle)
         factor = -odds / (1 - 1 / root) * root**j / phases
-        term = factor * np.exp(-m[:, None, None] * np.log(1 + s[:, :, None] * (1 - root)))
-        value += term.real if 2 * index == phases else 2 * term.real
+        # (1 + s (1 - z))^-M by modulus and argument
+        real = 1 + s[:, :, None] * (1 - root.real)
+        imaginary = s[:, :, None] * -root.imag
+        size = np.log(real * real + imaginary * imaginary) * (-0.5 * m[:, None, None])
+        if float(size.max()) < -_NEGLIGIBLE:
+            continue
+        turn = np.arctan(imaginary / real) * -m[:, None, None]
+        term = factor.real * np.cos(turn) - factor.imag * np.sin(turn)
+        term *= np.exp(np.maximum(size, -_UNDERFLOW))
+        value += term if 2 * index == phases else 2 * term
     near = log_rest < _NEAR_ONE
     if near.any():
         value[:, :, near] = _series(phases, j, m, s, np.exp(log_rest[near])) - 1
@@ -88,9 +98,13 @@ def _value(phases: int, j: int, grid: Grid, m: FloatArray, s: FloatArray) -> Flo
 
 def _pmf(m: FloatArray, s: FloatArray, size: int) -> FloatArray:
     """Return ``P(N = i), i < size``, in a new last axis."""
-    log_odds = np.log(np.maximum(s, 1e-300))[..., None]
-    log_pmf = negative_binomial_log_pmf(np.arange(float(size)), m[..., None], log_odds)
-    return np.exp(log_pmf)
+    pmf = np.empty((*s.shape, size))
+    share = s / (1 + s)
+    term = np.exp(np.maximum(-m * np.log1p(s), -_UNDERFLOW))
+    for i in range(size):
+        pmf[..., i] = term
+        term = term * (share * ((m + i) / (i + 1)))
+    return pmf
 
 
 def _series(phases: int, j: int, m: FloatArray, s: FloatArray, rest: FloatArray) -> FloatArray:

@@ -122,7 +122,7 @@ class BetaGeometric:
         slope = -idle * inverse * inverse_T  # d log_ratio / d alpha
         b_share = b / (b + self._before_last[block])
         u = k * log_ratio + np.log(b_share * (a / b))
-        small = np.exp(-np.abs(u))
+        small = np.exp(-np.minimum(np.abs(u), 600.0))  # underflow is slow
         left = np.where(u > 0, 1.0, small) / (1 + small)  # P(has left)
         value = float(weight @ (np.maximum(u, 0) + np.log1p(small)))
         # rows: du / d log r, log alpha, log a, log b

@@ -5,8 +5,8 @@ Assumptions: while alive, a customer passes through phases at a rate :math:`\lam
 repeat purchase (BG), or after the first one too (MBG, ``modified``), he leaves with probability
 ``p``. Over customers, :math:`\lambda` is Gamma(r, alpha), ``p`` is Beta(a, b), independently.
 
-With ``m = r + k x`` and ``y = (T - t_x)/(alpha + T)``, up to ``k - 1`` phases of the current gap may
-be over: ``j`` of them with the weight :math:`(m)_j/j!\,y^j`, ``Q`` the sum. The likelihood is
+With ``m = r + k x`` and ``y = (T - t_x)/(alpha + T)``, up to ``k - 1`` phases of the current gap
+may be over: ``j`` of them with the weight :math:`(m)_j/j!\,y^j`, ``Q`` the sum. The likelihood is
 
 .. math::
 
@@ -16,9 +16,9 @@ be over: ``j`` of them with the weight :math:`(m)_j/j!\,y^j`, ``Q`` the sum. The
     u = \log \frac{a}{b + n - 1} + m \log \frac{\alpha + T}{\alpha + t_x} - \log Q
 
 with ``n = x``, or ``n = x + 1`` if modified. P(alive) is :math:`1/(1 + e^u)`; no purchase in ``H``
-by one alive is ``Q`` at ``T + H``, :math:`e^{-w}`. Expected purchases are exact: over the phases, the
-rate and ``p``, see `app.scoring._phases`. (BTYDplus instead rescales the formula for ``k = 1`` by
-the customers who happen to be in the call.)
+by one alive is ``Q`` at ``T + H``, :math:`e^{-w}`. Expected purchases are exact: over the phases,
+the rate and ``p``, see `app.scoring._phases`. (BTYDplus instead rescales the formula for ``k = 1``
+by the customers who happen to be in the call.)
 
 ``k`` is found among whole numbers up to `MOST_PHASES`: the regularity of customers with two gaps
 (`wheat_morrison`) says where to start, and the likelihood climbs from there, one up or down, as
@@ -82,7 +82,8 @@ def wheat_morrison(share: ArrayLike) -> float:
     Wheat and Morrison (1990): a share is Beta(k, k).
     """
     shares = _validate.non_negative("share", share)
-    return _regularity(float(shares.var(ddof=1)) if shares.size > 1 else math.nan)
+    # The mean is known to be one half, whichever gap is called the first.
+    return _regularity(float(np.mean((shares - 0.5) ** 2)) if shares.size > 1 else math.nan)
 
 
 def _regularity(variance: float) -> float:
@@ -141,7 +142,7 @@ def fit(
         gaps = gaps[np.asarray(weights) > 0]
     weight = np.ones(gaps.size) if sample.weights is None else sample.weights
     if sample.thin:
-        model = fallback(Model, _recipe(int(k or 1), modified), sample)
+        model = fallback(Model, _recipe(int(k or 1), modified=modified), sample)
         return _with_gaps(model, sample, gaps, weight)
     rows = collapse(sample.x, sample.t_x, sample.T, sample.weights)
     tried: dict[int, Model] = {}
@@ -150,7 +151,9 @@ def fit(
         if phases not in tried:
             longest = float(sample.T.max())
             # The gaps are a factor of the likelihood, so that they need not be kept by row.
-            model = fit_rows(Model, _recipe(phases, modified), rows, longest=longest, n=sample.n)
+            model = fit_rows(
+                Model, _recipe(phases, modified=modified), rows, longest=longest, n=sample.n
+            )
             tried[phases] = _with_gaps(model, sample, gaps, weight)
         return tried[phases]
 
@@ -186,7 +189,7 @@ def _with_gaps(model: Model, sample: Sample, gaps: FloatArray, weight: FloatArra
     return replace(model, log_likelihood=model.log_likelihood + factor)
 
 
-def _recipe(k: int, modified: bool) -> Recipe:
+def _recipe(k: int, *, modified: bool) -> Recipe:
     def likelihood(rows: Histories) -> ErlangBetaGeometric:
         return ErlangBetaGeometric(rows, k, int(modified))
 

@@ -13,6 +13,7 @@ References
 Ehrenberg (1959), The Pattern of Consumer Purchases, Applied Statistics 8(1), 26-41.
 """
 
+# ruff: noqa: ARG002 - the other models use what this one does not
 from __future__ import annotations
 
 import math

@@ -115,7 +115,8 @@ class Model(PurchaseModel):
         ends, later = self._log_ends(x, t_x, T), log_chance("purchase", self, x, T + ahead)
         quiet = np.logaddexp(ends, later - self._decline(x, T, ahead))
         both = np.logaddexp(ends, log_chance("purchase", self, x, T))
-        return np.exp(np.minimum(quiet - both, 0.0))
+        p: FloatArray = np.exp(np.minimum(quiet - both, 0.0))
+        return p
 
     def _log_odds_none(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
@@ -132,7 +133,8 @@ class Model(PurchaseModel):
         timing = self.r * np.log1p(T / self.alpha) + x * np.log(self.alpha + T)
         timing += self.s * np.log1p(T / self.beta)
         rising = by_count(lambda n: log_rising(self.r, n), x)
-        return rising - timing + self._log_both(x, t_x, T)
+        result: FloatArray = rising - timing + self._log_both(x, t_x, T)
+        return result
 
     def _discounted(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, *, end: float, rate: float

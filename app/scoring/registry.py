@@ -101,7 +101,13 @@ MODELS: Final[Mapping[str, Kind]] = MappingProxyType(
     }
 )
 
-_scorers: dict[str, Scorer] = {"hiatus": lambda x, t_x, T: hiatus.score(t_x, T)}
+
+def _hiatus(x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
+    del x
+    return hiatus.score(t_x, T)
+
+
+_scorers: dict[str, Scorer] = {"hiatus": _hiatus}
 SCORERS: Final[Mapping[str, Scorer]] = MappingProxyType(_scorers)
 
 
