@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCHMARKS := ingest scores
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test run check bench migrate lock openapi fmt
+.PHONY: help setup demo test run check bench bench-scoring migrate lock openapi fmt
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +42,16 @@ check: setup  ## Lint, types and import contracts
 
 bench: setup  ## Measure against named baselines; each script prints its ratios last
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@$(MAKE) --no-print-directory bench-scoring
+
+# Scoring and its peers need no service, and the service none of them.
+bench-scoring: $(BENCH_STAMP)
+	@echo "== scoring"; $(BENCH_VENV)/bin/python -W ignore -m benchmarks.scoring $(ARGS)
+
+$(BENCH_STAMP): requirements-bench.lock | $(STAMP)
+	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BENCH_VENV)/bin/python --require-hashes -r requirements-bench.lock
+	@touch $@
 
 fmt: setup  ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -48,7 +60,8 @@ openapi: setup  ## Write openapi.json anew
 	@$(BIN)/python -m tests.openapi > openapi.json
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-	--no-emit-find-links --custom-compile-command "make lock" --python-version 3.11 pyproject.toml
-lock: ## Resolve the dependencies anew into the two hashed locks
-	$(COMPILE) -o requirements.lock
-	$(COMPILE) --all-extras --group dev -c requirements.lock -o requirements-dev.lock
+	--no-emit-find-links --custom-compile-command "make lock" --python-version 3.11
+lock: ## Resolve the dependencies anew into the three hashed locks
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --group bench -c requirements.lock -o requirements-bench.lock

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import demo, embedded, migrate, worker
+from app import children, demo, embedded, migrate, worker
 from app import main as api
 from app.config import VERSION, Settings, load_settings
 from app.db import Database, ReadSession, WriteSession, create_engine
@@ -29,7 +28,6 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 app.add_typer(keys, name="keys")
 
 Result = TypeVar("Result")
-WORKER_STOP_SECONDS = 30
 
 
 @app.command()
@@ -51,7 +49,7 @@ def serve(
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         url = stack.enter_context(_database(settings, own=True))
         if not no_worker:
-            stack.enter_context(_worker_process(url))
+            stack.enter_context(children.worker_beside(url))
         api.serve(settings, url)
 
 
@@ -61,28 +59,6 @@ def _end_at_eof() -> None:
         while os.read(0, 4096):
             pass
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-
-
-@contextlib.contextmanager
-def _worker_process(url: str) -> Iterator[None]:
-    """Run `clm worker` beside the API; it is stopped after the API and before the database.
-
-    It holds the other end of its standard input, so that it ends, too, if this process is killed.
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "worker", "--until-eof"],
-        env={**os.environ, "CLM_DATABASE_URL": url},
-        stdin=subprocess.PIPE,
-        process_group=0,
-    )
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(WORKER_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
 
 
 @app.command(name="worker")

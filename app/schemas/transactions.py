@@ -1,8 +1,8 @@
 """Transactions as they come in and go out."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common import BULK_LIMIT, BulkAnswer, Lenient, Page
@@ -82,16 +82,20 @@ class TransactionIn(Shape):
     channel: Text | None = None
     items: Annotated[list[Line], Field(max_length=500)] | None = None
 
-    @model_validator(mode="after")
-    def _refund_names_another(self) -> Self:
-        if self.refunds is None:
-            return self
-        if self.kind == "purchase":
-            raise PydanticCustomError("refunds", "only a refund may name a purchase in `refunds`")
-        named = (self.refunds.source or self.source, self.refunds.transaction_id)
-        if named == (self.source, self.transaction_id):
+    @field_validator("refunds")
+    @classmethod
+    def _refund_names_another(
+        cls, refunds: TransactionName | None, info: ValidationInfo
+    ) -> TransactionName | None:
+        known = info.data
+        if refunds is None or not {"kind", "source", "transaction_id"} <= known.keys():
+            return refunds
+        if known["kind"] == "purchase":
+            raise PydanticCustomError("refunds", "only a refund may name a purchase")
+        named = (refunds.source or known["source"], refunds.transaction_id)
+        if named == (known["source"], known["transaction_id"]):
             raise PydanticCustomError("refunds", "a refund cannot name itself")
-        return self
+        return refunds
 
 
 class TransactionBatch(Shape):

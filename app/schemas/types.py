@@ -27,7 +27,7 @@ MAX_INT = 2**31 - 1
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 MAX_ATTRIBUTE_BYTES = 16_384
 MAX_ATTRIBUTE_DEPTH = 5
-_FORBIDDEN_IN_ID = re.compile(r"[/\\?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_FORBIDDEN_IN_ID = re.compile(r"[/\\?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII

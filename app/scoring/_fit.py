@@ -13,8 +13,9 @@ says how far to trust it:
     model believes that fewer than `MIN_LEFT` of the customers have left: then its P(alive)
     tells nobody apart.
 ``weakly_identified``
-    A parameter ran to a bound, or the standard error of its logarithm exceeds `MAX_LOG_ERROR`,
-    so that its 95 % interval spans a factor of fifty.
+    A parameter ran to a bound, the standard error of its logarithm exceeds `MAX_LOG_ERROR`,
+    so that its 95 % interval spans a factor of fifty, or the ascent used up its evaluations
+    before it converged: a budget counted in rows, for models that are slow to evaluate.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ MIN_LEFT = 0.01
 MAX_LOG_ERROR = 1.0
 
 _SAMPLE = 10_000  # customers that bring the start close, when there are many more
+_CLOSE = 1e-6  # how close, in log-likelihood; they differ from all others by far more
+_FIRST_SAMPLE = 2000
+_ROUGH_TRIES = 20
+_TRIES, _ROWS = 4, 100_000  # how often all rows are evaluated after that, and how many at least
 
 ModelT = TypeVar("ModelT", bound=PurchaseModel)
 
@@ -164,10 +169,18 @@ def _maximum(recipe: Recipe, rows: Histories, likelihood: Likelihood) -> Optimum
     """Return the maximum, approached through a sample when rows are many."""
     rate = float(rows.weight @ rows.x) / float(rows.weight @ rows.T)
     start = np.array(recipe.start(rate))
-    few = rows.sample(_SAMPLE) if rows.x.size > 4 * _SAMPLE else rows
-    if recipe.rough or few is not rows:
-        start = maximise((recipe.rough or recipe.likelihood)(few), start, bound=recipe.bound).theta
-    return maximise(likelihood, start, bound=recipe.bound)
+    rough, most = recipe.rough or recipe.likelihood, recipe.bound
+    for size in (_FIRST_SAMPLE, _SAMPLE):
+        if rows.x.size > (size if recipe.rough else 4 * size):
+            few = rough(rows.sample(size))
+            found = maximise(few, start, bound=most, enough=_CLOSE, tries=_ROUGH_TRIES)
+            # A bound that the smallest sample ran to need not be one of the others'.
+            start = found.theta if found.interior or size == _SAMPLE else start
+    if recipe.rough and rows.x.size <= _SAMPLE:
+        start = maximise(rough(rows), start, bound=most, enough=_CLOSE, tries=_ROUGH_TRIES).theta
+    if recipe.rough is None or rows.x.size <= _FIRST_SAMPLE:
+        return maximise(likelihood, start, bound=most)
+    return maximise(likelihood, start, bound=most, tries=max(_TRIES, _ROWS // rows.x.size))
 
 
 def _without_dropout(

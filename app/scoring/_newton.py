@@ -14,8 +14,11 @@ Evaluation: TypeAlias = tuple[float, FloatArray, FloatArray]
 Objective: TypeAlias = Callable[[FloatArray], Evaluation]
 
 _GAIN = 1e-10  # stop when a further step promises less log-likelihood than this
+_ROUNDING = 1e-15  # or less than this share of it
+_TINY_STEP = 1e-6  # in log-parameters; the curvature is the same at both ends
 _LONGEST_STEP = 2.0  # in log-parameters: a factor of about seven
 _MAX_STEPS = 100
+_HALVINGS = 30
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,13 @@ class Optimum:
 
 
 def maximise(
-    objective: Objective, start: FloatArray, *, bound: FloatArray, steps: int = _MAX_STEPS
+    objective: Objective,
+    start: FloatArray,
+    *,
+    bound: FloatArray,
+    steps: int = _MAX_STEPS,
+    tries: int = _MAX_STEPS * _HALVINGS,
+    enough: float = _GAIN,
 ) -> Optimum:
     """Climb from ``start`` inside ``|theta| <= bound``.
 
@@ -59,6 +68,11 @@ def maximise(
         Shape (k,).
     steps : int
         The largest number of steps; 0 only evaluates.
+    tries : int
+        How many points may be evaluated after the first, steps halved included. Where that
+        ends an ascent early, the optimum is the best so far, and not ``interior``.
+    enough : float
+        The step that promises less is the last.
 
     Returns
     -------
@@ -68,12 +82,18 @@ def maximise(
     value, gradient, hessian = objective(theta)
     for _ in range(steps):
         step, gain = _newton_step(theta, gradient, hessian, bound)
+        if gain < _GAIN and np.abs(step).max() < _TINY_STEP:
+            # Taken, but not worth another evaluation.
+            theta, value = np.clip(theta + step, -bound, bound), value + gain
+            gradient = np.zeros_like(gradient)
+            break
         before = value
-        theta, (value, gradient, hessian) = _search(
-            objective, theta, step, bound, (value, gradient, hessian)
+        theta, (value, gradient, hessian), used = _search(
+            objective, theta, step, bound, (value, gradient, hessian), min(tries, _HALVINGS)
         )
+        tries -= used
         # Where a step no longer climbs, what it promised is no more than rounding.
-        if gain < _GAIN or value <= before:
+        if gain < max(enough, _ROUNDING * abs(value)) or value <= before or tries < 1:
             break
     _, gain = _newton_step(theta, gradient, hessian, bound)
     interior = bool(gain < max(1e-6, 1e-12 * abs(value)) and np.all(np.abs(theta) < bound))
@@ -110,8 +130,11 @@ def _search(
     step: FloatArray,
     bound: FloatArray,
     current: Evaluation,
-) -> tuple[FloatArray, Evaluation]:
+    tries: int,
+) -> tuple[FloatArray, Evaluation, int]:
     """Return the first point along the step, halved as often as needed, that is not lower.
+
+    And its evaluation, and how many it took.
 
     A step ends at the first bound it meets: parameters that only matter together, as a ratio,
     would come apart if one were held back alone.
@@ -122,10 +145,10 @@ def _search(
     if first < 1:
         met = (step != 0) & (room <= first * np.abs(step))
         step = np.where(met, np.copysign(room, step), first * step)
-    for _ in range(30):
+    for used in range(1, tries + 1):
         trial = np.clip(theta + step, -bound, bound)
         found = objective(trial)
         if found[0] >= current[0] - noise and np.isfinite(found[2]).all():
-            return trial, found
+            return trial, found, used
         step = step / 2
-    return theta, current
+    return theta, current, tries

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from app.scoring._alive import nodes_needed
+from app.scoring._blocks import blocks
 from app.scoring._collapse import Histories, RisingSum
 from app.scoring._first_event import EXACT, ROUGH, Event, moments
 from app.scoring._newton import Evaluation
@@ -136,17 +137,32 @@ def _moments(
     all_x = np.concatenate((np.repeat(x[start[many]], points), x[few]))
     all_t = np.concatenate((np.tile(at, int(many.sum())), t[few]))
     chance, mean, covariance = moments(event, r + all_x, s, alpha + all_t, beta + all_t, digits)
-    table = np.concatenate((np.log(chance)[None], mean, covariance.reshape(16, -1)))
+    upper = np.triu_indices(4)
+    table = np.concatenate((np.log(chance)[None], mean, covariance[upper]))
     basis = np.cos(np.arange(points)[:, None] * angle) * (2 / points)
     basis[0] /= 2
     found = np.empty((table.shape[0], x.size))
     found[:, few] = table[:, int(many.sum()) * points :]
     for i, (first, length) in enumerate(zip(start[many], size[many], strict=True)):
-        rows = slice(int(first), int(first + length))
-        z = np.clip((np.log(least + t[rows]) - middle) / half, -1, 1)
-        values = table[:, i * points : (i + 1) * points] @ basis.T
-        found[:, rows] = values @ np.cos(np.arange(points)[:, None] * np.arccos(z))
-    return np.exp(found[0]), found[1:5], found[5:].reshape(4, 4, -1)
+        series = table[:, i * points : (i + 1) * points] @ basis.T
+        for part in blocks(int(length)):
+            rows = slice(int(first) + part.start, int(first) + min(part.stop, int(length)))
+            z = np.clip((np.log(least + t[rows]) - middle) / half, -1, 1)
+            found[:, rows] = series @ _chebyshev(z, points)
+    square = np.empty((4, 4, x.size))
+    square[upper] = square[upper[::-1]] = found[5:]
+    return np.exp(found[0]), found[1:5], square
+
+
+def _chebyshev(z: FloatArray, size: int) -> FloatArray:
+    """Return the first ``size > 1`` Chebyshev polynomials at ``z``, shape (size, n)."""
+    result = np.empty((size, z.size))
+    result[0], result[1] = 1.0, z
+    twice = 2 * z
+    for row in range(2, size):
+        np.multiply(twice, result[row - 1], out=result[row])
+        result[row] -= result[row - 2]
+    return result
 
 
 class _Pairs:

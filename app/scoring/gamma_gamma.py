@@ -142,7 +142,8 @@ def fit(x: ArrayLike, mean_value: ArrayLike, weights: ArrayLike | None = None) -
     start = np.log([_PRIOR_P, _PRIOR_Q, (_PRIOR_Q - 1) / _PRIOR_P])
     if x_.size > 4 * _SAMPLE:
         part = slice(None, None, x_.size // _SAMPLE)
-        start = maximise(_Likelihood(x_[part], z[part], w[part]), start, bound=_BOUND).theta
+        few = _Likelihood(x_[part], z[part], w[part])
+        start = maximise(few, start, bound=_BOUND, enough=1e-6).theta
     optimum = maximise(_Likelihood(x_, z, w), start, bound=_BOUND)
     params = np.exp(optimum.theta) * (1.0, 1.0, mean)
     covariance, identified = covariance_of(params, optimum.curvature, most=MAX_LOG_ERROR)
@@ -163,8 +164,13 @@ class _Likelihood:
 
     def __init__(self, x: FloatArray, z: FloatArray, weight: FloatArray) -> None:
         self._x, self._weight, self._total = x, weight, x * z
-        self._distinct, group = np.unique(x, return_inverse=True)
-        self._of_distinct = np.bincount(group, weights=weight)
+        if x.max() < 1000 + x.size:
+            of_each = np.bincount(x.astype(np.intp), weights=weight)
+            distinct = np.flatnonzero(of_each)
+            self._distinct, self._of_distinct = distinct.astype(float), of_each[distinct]
+        else:
+            self._distinct, group = np.unique(x, return_inverse=True)
+            self._of_distinct = np.bincount(group, weights=weight)
         self._weighted_x = weight * x
         self._sum_log_z = float(weight @ np.log(z))
         self._sum_log_total = float(weight @ np.log(self._total))

@@ -137,7 +137,8 @@ def _checked(
     if not np.isfinite(money).all():
         message = "amount must be finite"
         raise ValueError(message)
-    if not (np.abs(days) < _DAY_LIMIT).all() or not np.array_equal(days, np.floor(days)):
+    far = days.size and max(-int(days.min()), int(days.max())) >= _DAY_LIMIT
+    if far or (days.dtype.kind == "f" and not np.array_equal(days, np.floor(days))):
         message = f"day must be whole and within {_DAY_LIMIT} days of day 0"
         raise ValueError(message)
     seen = days <= as_of
@@ -188,11 +189,18 @@ def _group(key: IntArray, amount: FloatArray) -> tuple[IntArray, FloatArray]:
         key, amount = key[order], amount[order]
     start = _starts(key)
     length = np.diff(start, append=size)
+    value = amount[start]
+    two = np.flatnonzero(length == 2)
+    value[two] += amount[start[two] + 1]
     # Two addends give one sum in either order; from three on the order has to be settled.
-    rows = np.flatnonzero(np.repeat(length > 2, length))
-    if rows.size:
-        amount[rows] = amount[rows][np.lexsort((amount[rows], key[rows]))]
-    return key[start], np.add.reduceat(amount, start)
+    more = np.flatnonzero(length > 2)
+    if more.size:
+        each = length[more]
+        first = np.cumsum(each) - each
+        group = np.repeat(np.arange(more.size), each)
+        addends = amount[np.arange(group.size) + np.repeat(start[more] - first, each)]
+        value[more] = np.add.reduceat(addends[np.lexsort((addends, group))], first)
+    return key[start], value
 
 
 def _net(
@@ -230,7 +238,9 @@ def _summary(
     first_day, last_day = day[start], day[start + purchase_days - 1]
     repeat = value.copy()
     repeat[start] = 0.0
-    paid = np.add.reduceat((repeat > 0).astype(np.int64), start)
+    paid = purchase_days - 1
+    if value.min() <= 0:
+        paid = np.add.reduceat((repeat > 0).astype(np.int64), start)
     gap = np.diff(day, prepend=day[:1])
     gap[start] = 1
     return PurchaseSummary(

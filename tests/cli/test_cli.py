@@ -352,6 +352,16 @@ def test_sigterm_stops_the_api_then_the_worker_then_the_database(serving: Servin
     assert "database away" not in log
 
 
+def test_a_worker_that_dies_is_started_again(serving: Serving) -> None:
+    def workers() -> set[int]:
+        return {pid for pid, each in tree_of(serving).items() if "app.cli worker" in each}
+
+    (first,) = workers()
+    os.kill(first, signal.SIGKILL)
+    until(lambda: bool(workers() - {first}))
+    assert serving.is_ready()
+
+
 def test_ctrl_c_stops_it_as_well(serving: Serving) -> None:
     below = tree_of(serving)
     serving.process.send_signal(signal.SIGINT)
