@@ -54,12 +54,14 @@ def cluster() -> Iterator[str]:
             yield _named(server.url, "postgres")
 
 
-def _named(url: str, database: str) -> str:
-    return make_url(url).set(database=database).render_as_string(hide_password=False)
+def _named(url: str, database: str, **other: str) -> str:
+    named = make_url(url).set(database=database, **other)
+    return named.render_as_string(hide_password=False)
 
 
 async def _administer(url: str, statement: str) -> None:
-    engine = create_engine(url, pool_size=1)
+    # The superuser alone may end an autovacuum that is at work in a database to be dropped.
+    engine = create_engine(_named(url, "postgres", username="postgres"), pool_size=1)
     async with engine.connect() as connection:
         connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.execute(text(statement))
@@ -71,7 +73,7 @@ def template(cluster: str, settings: Settings) -> str:
     """The name of a migrated database that others are copied from."""
 
     async def make() -> None:
-        await _administer(cluster, f"CREATE DATABASE {TEMPLATE}")
+        await _administer(cluster, f"CREATE DATABASE {TEMPLATE} OWNER clm")
         engine = create_engine(_named(cluster, TEMPLATE), pool_size=2)
         await migrate(engine, settings)
         await engine.dispose()
@@ -84,7 +86,7 @@ def template(cluster: str, settings: Settings) -> str:
 def own_url(cluster: str, template: str) -> Iterator[str]:
     """The URL of a copy of the template, for this test alone."""
     name = f"clm_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_administer(cluster, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    asyncio.run(_administer(cluster, f"CREATE DATABASE {name} OWNER clm TEMPLATE {template}"))
     yield _named(cluster, name)
     asyncio.run(_administer(cluster, f"DROP DATABASE {name} WITH (FORCE)"))
 
@@ -99,7 +101,7 @@ async def own_database(own_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 def shared_url(cluster: str, template: str) -> str:
     """The URL of the database in which tests are rolled back."""
-    asyncio.run(_administer(cluster, f"CREATE DATABASE clm_shared TEMPLATE {template}"))
+    asyncio.run(_administer(cluster, f"CREATE DATABASE clm_shared OWNER clm TEMPLATE {template}"))
     return _named(cluster, "clm_shared")
 
 

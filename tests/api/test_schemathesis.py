@@ -52,7 +52,7 @@ def key(fuzzed_url: str) -> str:
 def fuzzed_url(cluster: str, template: str) -> Iterator[str]:
     """The URL of a database for this file alone."""
     name = "clm_fuzzed"
-    asyncio.run(_administer(cluster, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    asyncio.run(_administer(cluster, f"CREATE DATABASE {name} OWNER clm TEMPLATE {template}"))
     yield _named(cluster, name)
     asyncio.run(_administer(cluster, f"DROP DATABASE {name} WITH (FORCE)"))
 
@@ -90,7 +90,7 @@ def populate(url: str, key: str) -> None:
         for number in range(12)
     ]
     headers = {"Authorization": f"Bearer {key}"}
-    with httpx.Client(base_url=url, headers=headers, trust_env=False) as client:
+    with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=60) as client:
         for path, body in (
             ("/v1/transactions/bulk", {"items": items}),
             ("/v1/models", {}),
