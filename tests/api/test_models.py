@@ -13,7 +13,7 @@ from app.db import Database
 from app.worker import Worker
 from tests.database import NOW
 
-SAMPLE = Path("app/sample/cdnow_sample.txt")
+SAMPLE = Path(__file__).parents[2] / "app" / "sample" / "cdnow_sample.txt"
 LOG_ENDS = date(1998, 6, 30)
 
 

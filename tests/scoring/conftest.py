@@ -13,6 +13,7 @@ from app.scoring import purchase_summary
 from app.scoring.purchase_summary import PurchaseSummary
 
 DATA = Path(__file__).parent / "data"
+CDNOW = Path(__file__).parents[2] / "app" / "sample" / "cdnow_sample.txt"
 
 # No test is timed: a busy machine is no failure.
 settings.register_profile("untimed", deadline=None)
@@ -22,7 +23,7 @@ settings.load_profile("untimed")
 @pytest.fixture(scope="session")
 def cdnow_log() -> tuple[np.ndarray, ...]:
     """The CDNOW sample to 1998-06-30: customer, day number, dollars."""
-    raw = np.loadtxt(DATA / "CDNOW_sample.txt")
+    raw = np.loadtxt(CDNOW)
     days = [
         dt.date(n // 10_000, n // 100 % 100, n % 100).toordinal() for n in raw[:, 2].astype(int)
     ]

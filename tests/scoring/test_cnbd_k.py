@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from app.scoring._collapse import collapse
 from app.scoring._erlang_likelihood import ErlangBetaGeometric
 from app.scoring._phases import expected_phased
 
-DATA = Path(__file__).parent / "data"
 PARAMS = {"r": 0.9, "alpha": 3.0, "a": 0.8, "b": 2.5}
 MODIFIED = pytest.mark.parametrize("modified", [True, False], ids=["MBG", "BG"])
 
@@ -43,14 +41,12 @@ def test_cdnow_k_btydplus(weeks):
     assert fitted.params["k"] == 1
 
 
-def test_cdnow_wheat_morrison_btydplus():
-    raw = np.loadtxt(DATA / "CDNOW_sample.txt")
-    end = dt.date(1997, 9, 30)
+def test_cdnow_wheat_morrison_btydplus(cdnow_log):
+    end = dt.date(1997, 9, 30).toordinal()
     days = {}
-    for customer, number in raw[:, [1, 2]].astype(int).tolist():
-        day = dt.date(number // 10_000, number // 100 % 100, number % 100)
+    for customer, day in zip(*(column.tolist() for column in cdnow_log[:2]), strict=True):
         if day <= end:
-            days.setdefault(customer, set()).add(day.toordinal())
+            days.setdefault(customer, set()).add(day)
     gaps = [np.diff(sorted(seen)) for seen in days.values() if len(seen) > 2]
     shares = [some[0] / (some[0] + some[1]) for some in gaps]
     # BTYDplus takes the two gaps in a random order, which the variance about 1/2 does not need.
