@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from app.scoring import purchase_summary
 
 CDNOW = Path(__file__).parents[1] / "app" / "sample" / "cdnow_sample.txt"
+CALIBRATION_END = dt.date(1997, 9, 30).toordinal()  # after 39 weeks
 SEED = 20_250_101
 R, ALPHA, A, B = 0.243, 7 * 4.414, 0.793, 2.426  # of CDNOW by the literature, in days
 P, Q, V = 6.25, 3.74, 15.44
@@ -44,12 +46,16 @@ class Log:
     as_of: int
 
 
+def cdnow_log(path: Path, *, skiprows: int = 0) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return customer, day number and dollars, of the sample or of the whole log."""
+    raw = np.loadtxt(path, skiprows=skiprows)
+    day = [dt.datetime.strptime(f"{date:.0f}", "%Y%m%d").toordinal() for date in raw[:, -3]]  # noqa: DTZ007
+    return raw[:, -4].astype(int), np.array(day), raw[:, -1]
+
+
 def cdnow() -> Population:
     """Return the CDNOW sample after 39 weeks, in weeks as in the literature."""
-    raw = np.loadtxt(CDNOW)
-    day = [dt.datetime.strptime(f"{date:.0f}", "%Y%m%d").toordinal() for date in raw[:, 2]]  # noqa: DTZ007
-    end = dt.date(1997, 9, 30).toordinal()
-    seen = purchase_summary.summarise(raw[:, 1].astype(int), np.array(day), raw[:, 4], as_of=end)
+    seen = purchase_summary.summarise(*cdnow_log(CDNOW), as_of=CALIBRATION_END)
     paid = seen.paid_repeat_days.astype(float)
     return Population(7, seen.x.astype(float), seen.t_x / 7, seen.T / 7, paid, seen.mean_value)
 

@@ -14,6 +14,13 @@ prediction depends on which.
 ``gamma_gamma``       what a purchase of a customer is worth
 ``clv``               discounted lifetime value, value at risk, tiers
 ``churn``             reasons behind a probability of no purchase; levels of silence
+``churn_features``    what is known of customers at a day, from a log of facts
+``landmark``          churn risk learnt from a business's own past, without looking ahead
+``churn_risk``        such a risk: log-odds at any horizon, reasons, to be stored and read back
+``churn_choice``      which churn risk to serve, decided on a part of the history held out
+``churn_horizon``     the horizon where nobody has chosen one
+``churn_bands``       low, medium and high risk, and what became of each
+``backtest``          what all of these would have told in the past, beside what happened
 ``rfm``               recency, frequency and monetary scores against stored cuts; groups; classes
 ``hiatus``            the baseline every model has to beat: silence alone; the base rate
 ``logistic``          a ridge regression with reasons that add up; Platt and isotonic recalibration

@@ -70,7 +70,7 @@ class Selection:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values by name, fit for JSON: what is not a number is None."""
-        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        plain: dict[str, Any] = plain_values(dataclasses.asdict(self))
         return plain
 
 
@@ -123,10 +123,10 @@ def by_bic(scores: Sequence[Score]) -> Pick:
     return Pick(best.kind, f"least BIC, {best.bic:.1f}: no hold-out was possible")
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
     """Return a value with lists for tuples and None for what is not a number."""
     if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
+        return {name: plain_values(inner) for name, inner in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(inner) for inner in value]
+        return [plain_values(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -37,7 +37,17 @@ from app.scoring._holdout import Entry, Fit, Log, PurchaseModel, Score, Split
 from app.scoring._selection import Basis, Pick, Selection, by_bic, by_loss
 from app.scoring.purchase_summary import PurchaseSummary
 
-__all__ = ["SIMPLICITY", "Fit", "Pick", "PurchaseModel", "Score", "Selection", "choose", "of_times"]
+__all__ = [
+    "SIMPLICITY",
+    "Fit",
+    "Pick",
+    "PurchaseModel",
+    "Score",
+    "Selection",
+    "choose",
+    "of_times",
+    "too_thin",
+]
 
 MIN_CUSTOMERS: Final = 200
 MIN_REPEATERS: Final = 100
@@ -115,13 +125,13 @@ def _basis(
     log: Log, everything: PurchaseSummary, as_of: int, horizon: int, holdout: int | None
 ) -> tuple[Basis, str, Split | None]:
     """Return what the choice can rest on, a note about it, and the hold-out if there is one."""
-    thin = _thin(everything)
+    thin = too_thin(everything.x, everything.t_x, everything.T)
     if thin:
         return "thin_data", thin, None
     third = max((as_of - int(everything.first_day.min())) // 3, 1)
     length = min(horizon, third) if holdout is None else holdout
     parts = _holdout.split(log, start=as_of - length, length=length)
-    thin = _thin(parts.known)
+    thin = too_thin(parts.known.x, parts.known.t_x, parts.known.T)
     if thin:
         return "bic", f"no hold-out of {length} days: before it, {thin}", None
     note = "" if length == horizon else f"held out are {length} days, not {horizon}"
@@ -192,15 +202,16 @@ def _role(kind: str) -> Literal["candidate", "baseline"]:
     return "baseline" if kind in REFERENCE_KINDS else "candidate"
 
 
-def _thin(known: PurchaseSummary) -> str:
-    """Return what there is too little of, or nothing."""
-    again = known.x > 0
+def too_thin(x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> str:
+    """Return what there is too little of to compare models, or nothing; see the module."""
+    x_, t_, T_ = _validate.history(x, t_x, T)
+    again = x_ > 0
     repeaters = int(again.sum())
-    if known.x.size < MIN_CUSTOMERS:
-        return f"{known.x.size} customers have bought, {MIN_CUSTOMERS} are needed"
+    if x_.size < MIN_CUSTOMERS:
+        return f"{x_.size} customers have bought, {MIN_CUSTOMERS} are needed"
     if repeaters < MIN_REPEATERS:
         return f"{repeaters} customers have bought again, {MIN_REPEATERS} are needed"
-    gap = float(np.median(known.t_x[again] / known.x[again]))
-    if known.T.max() < MIN_GAPS * gap:
+    gap = float(np.median(t_[again] / x_[again]))
+    if T_.max() < MIN_GAPS * gap:
         return f"the history is shorter than {MIN_GAPS} gaps between purchases ({gap:.0f} days)"
     return ""

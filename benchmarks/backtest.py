@@ -1,0 +1,127 @@
+"""Churn risk told in the past beside what happened, and beside rules that need no model.
+
+CDNOW after 39 weeks for the next 39, and UCI Online Retail before its last 13 weeks for these. The
+whole CDNOW log is not in the repository: give the folder of `CDNOW_master.txt` as an argument or in
+`CLM_SCORING_DATA`, else the 1/10 sample is used. Everything is learnt from what came before.
+"""
+
+import os
+
+os.environ.update(
+    dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+)
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.scoring import backtest, churn_choice, landmark
+from app.scoring.churn_features import Facts, histories
+from benchmarks import populations
+
+RETAIL = Path(__file__).parents[1] / "tests" / "scoring" / "data" / "online_retail_log.csv"
+MILLION = 1_000_000
+ECE_AIM = 0.05
+COLUMNS = (
+    "brier", "log_loss", "auc", "auc_error", "ece", "ece_recalibrated", "lift_leaving",
+    "lift_buying",
+)  # fmt: skip
+
+
+def cdnow() -> tuple[str, Facts]:
+    folder = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CLM_SCORING_DATA")
+    if folder is None:
+        log = populations.cdnow_log(populations.CDNOW)
+    else:
+        log = populations.cdnow_log(Path(folder) / "CDNOW_master.txt", skiprows=1)
+    customer, day, amount = log
+    name = "CDNOW sample" if folder is None else "CDNOW"
+    return name, Facts(customer=customer, day=day, amount=amount)
+
+
+def retail() -> Facts:
+    customer, day, cents = np.loadtxt(RETAIL, int, delimiter=",", skiprows=1).T
+    return Facts(customer=customer, day=day, amount=cents / 100)
+
+
+def show(name: str, facts: Facts, cut: int, horizon: int) -> list[str]:
+    """Print the tables of one back-test; return the lines to be printed last."""
+    started = time.process_time()
+    report = backtest.run(facts, as_of=cut + horizon, horizon=horizon)
+    seconds = time.process_time() - started
+    fold = report["folds"][0]
+    choice = fold["choice"]
+    print(
+        f"{name}: {fold['customers']} customers, {horizon} days ahead, {fold['left']:.1%} left; "
+        f"chosen {choice['chosen']} ({choice['reason']}), learnt on {choice['label_window']} days, "
+        f"{seconds:.1f} s"
+    )
+    print(f"{'':12}" + "".join(f"{column:>17}" for column in COLUMNS))
+    for kind, row in fold["contenders"].items():
+        print(f"{kind:12}" + "".join(f"{row[column]:17.4f}" for column in COLUMNS))
+    ends = fold["intervals"]
+    for figure, value in ends["estimate"].items():
+        low, high = ends["lower"][figure], ends["upper"][figure]
+        print(f"{figure} of the chosen: {value:.4f}, 95 % from {low:.4f} to {high:.4f}")
+    print("tenth of risk: customers, told, left (95 %), purchases expected and made")
+    for row, sums in zip(fold["calibration"], fold["groups"], strict=True):
+        print(
+            f"{row['n']:6} {row['told']:.3f} {row['left']:.3f} "
+            f"({row['lower']:.3f}..{row['upper']:.3f}) "
+            f"{sums['expected_purchases']:9.1f} {sums['purchases']:7.0f}"
+        )
+    for band in fold["bands"]["bands"]:
+        if band["n"]:
+            print(f"{band['name']}: of 100 customers {100 * band['left']:.0f} left ({band['n']})")
+    return verdicts(name, fold["contenders"])
+
+
+def verdicts(name: str, rows: dict[str, dict[str, Any]]) -> list[str]:
+    chosen = rows["chosen"]
+    best = max(rows, key=lambda kind: rows[kind]["auc"])
+    behind = (rows[best]["auc"] - chosen["auc"]) / chosen["auc_error"]
+    return [
+        f"{name}: AUC {chosen['auc']:.4f}, {behind:.2f} standard errors behind {best} (aim 1)",
+        f"{name}: ECE {chosen['ece']:.3f}, recalibrated {chosen['ece_recalibrated']:.3f} "
+        f"(aim {ECE_AIM})",
+    ]
+
+
+def timings(facts: Facts, cut: int, horizon: int) -> list[str]:
+    """Time learning from CDNOW, and scoring a million customers drawn from it."""
+    lines = []
+    for name, work in (
+        ("landmark.fit", landmark.fit),
+        ("churn_choice.choose", churn_choice.choose),
+    ):
+        started = time.process_time()
+        found = work(facts, as_of=cut, horizon=horizon)
+        lines.append(f"{name}: {time.process_time() - started:.2f} s")
+    del found
+    risk = landmark.fit(facts, as_of=cut, horizon=horizon)
+    _, known = histories(facts, as_of=cut)
+    many = known.take(np.random.default_rng(0).integers(0, len(known), MILLION))
+    started = time.process_time()
+    risk.log_odds(many, horizon=horizon)
+    ours = time.process_time() - started
+    started = time.process_time()
+    risk.process.no_purchase_log_odds(many.x, many.t_x, many.T, horizon=horizon)
+    process = time.process_time() - started
+    lines.append(f"a million scores: {ours:.2f} s, by the process alone {process:.2f} s")
+    return lines
+
+
+def main() -> None:
+    name, facts = cdnow()
+    cut = populations.CALIBRATION_END
+    lines = show(name, facts, cut, 273)
+    lines += show("Online Retail", retail(), 373 - 91, 91)
+    lines += timings(facts, cut, 273)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
