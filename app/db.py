@@ -101,8 +101,20 @@ async def copy_rows(
     The transaction is begun first: on a fresh connection the driver would write outside of it.
     """
     if rows:
-        connection = await (await session.connection()).get_raw_connection()
-        driver: Any = connection.driver_connection
+        driver = await _driver(session)
         if not driver.is_in_transaction():
             await session.execute(text("SELECT 1"))
         await driver.copy_records_to_table(table, records=rows, columns=list(columns))
+
+
+async def fetch_rows(session: ReadSession, query: str, *arguments: object) -> list[Any]:
+    """Return the rows of a query as the driver gives them: for the many small rows of facts."""
+    # A statement of the session's own comes first, so that what it holds back is written.
+    await session.execute(text("SELECT 1"))
+    found: list[Any] = await (await _driver(session)).fetch(query, *arguments)
+    return found
+
+
+async def _driver(session: ReadSession) -> Any:
+    connection = await (await session.connection()).get_raw_connection()
+    return connection.driver_connection

@@ -10,9 +10,12 @@ AppError
 ├── RequestTimeout 408 request_timeout
 ├── Conflict 409 conflict
 │   ├── IdempotencyInProgress 409 idempotency_in_progress
+│   ├── InvalidTransition 409 invalid_transition
 │   ├── NoModel 409 no_model
-│   └── OperationRunning 409 operation_running
+│   ├── OperationRunning 409 operation_running
+│   └── PreviewStale 409 preview_stale
 ├── StaleVersion 412 stale_version
+│   └── PreviewExpired 412 preview_expired
 ├── PayloadTooLarge 413 payload_too_large
 ├── UnsupportedMediaType 415 unsupported_media_type
 ├── ValidationFailed 422 validation_failed
@@ -143,6 +146,11 @@ class IdempotencyInProgress(Conflict):
         super().__init__(detail, **kwargs)
 
 
+class InvalidTransition(Conflict):
+    code = "invalid_transition"
+    title = "The customer cannot be moved there by hand"
+
+
 class NoModel(Conflict):
     code = "no_model"
     title = "No model has been fitted yet; POST /v1/models or /v1/scoring-runs first"
@@ -153,10 +161,20 @@ class OperationRunning(Conflict):
     title = "Another operation of this kind is running"
 
 
+class PreviewStale(Conflict):
+    code = "preview_stale"
+    title = "Customers have moved since the preview"
+
+
 class StaleVersion(AppError):
     status = 412
     code = "stale_version"
     title = "The stored version is not the one named in If-Match"
+
+
+class PreviewExpired(StaleVersion):
+    code = "preview_expired"
+    title = "The preview is too old to be acted upon; make another"
 
 
 class PayloadTooLarge(AppError):

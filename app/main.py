@@ -19,13 +19,16 @@ from app.guard import Guard
 from app.openapi import TAGS, describe
 from app.routers import (
     customers,
+    interactions,
     models,
     operations,
+    policies,
     reports,
     runs,
     scores,
     stages,
     system,
+    timeline,
     transactions,
 )
 
@@ -54,7 +57,19 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
-    for module in (customers, transactions, stages, models, runs, scores, reports, operations):
+    for module in (
+        customers,
+        transactions,
+        interactions,
+        timeline,
+        stages,
+        policies,
+        models,
+        runs,
+        scores,
+        reports,
+        operations,
+    ):
         app.include_router(module.routes)
     app.include_router(system.routes)
     app.include_router(system.bare_routes)

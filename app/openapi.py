@@ -10,6 +10,15 @@ TAGS = [
     {"name": "customers", "description": "Who they are: people and companies, also prospects."},
     {"name": "transactions", "description": "What they buy: purchases and refunds, as facts."},
     {
+        "name": "interactions",
+        "description": "What happens to them: visits, calls, campaigns, tickets, complaints, "
+        "survey answers, payments overdue and any other dated fact.",
+    },
+    {
+        "name": "timeline",
+        "description": "All of it in one list: transactions, interactions and moves.",
+    },
+    {
         "name": "stages",
         "description": "Where they stand: `potential` 潜在, `initial` 初始, `active` 活跃, "
         "`loyal` 忠诚, `churned` 流失; and the ledger of moves. Version 1 of the policy: "
@@ -17,6 +26,11 @@ TAGS = [
         "the current life and 180 days since the first purchase; churned is silent for longer "
         "than max(180 days, min(3 gaps, gap + 365 days)), the gap being the own mean gap of the "
         "current life. A purchase after that begins a new life: a win-back.",
+    },
+    {
+        "name": "policies",
+        "description": "What decides where they stand: versions of stages and rules, who would "
+        "move under another one, and putting it in force.",
     },
     {"name": "models", "description": "What is learnt from the facts: fitted models."},
     {

@@ -1,5 +1,6 @@
 """The schema of the database: which revision this code needs, and how to get there."""
 
+import asyncio
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 LOCK_NOT_AVAILABLE = "55P03"
 _LOCK = 4_252_017  # any number, as long as all migrators share it
 _TRIES = 30
+_POLL_SECONDS = 0.2
 
 
 def config() -> Config:
@@ -46,9 +48,13 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
     async with engine.connect() as connection:
         # The migrator before this one may take long; while migrating, locks are waited for briefly.
         await connection.execute(text("SET statement_timeout = 0"))
-        await connection.execute(text("SET lock_timeout = 0"))
-        await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
-        await connection.execute(text("SET lock_timeout = DEFAULT"))
+        await connection.commit()
+        # One that waits in a transaction would itself be waited for by an index built concurrently.
+        while not await connection.scalar(
+            text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}
+        ):
+            await connection.rollback()
+            await asyncio.sleep(_POLL_SECONDS)
         await connection.commit()
         try:
             await connection.run_sync(_upgrade, revision)

@@ -16,20 +16,39 @@ from app.config import Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.errors import AppError, InternalError
-from app.services import housekeeping, models, operations, parts, runs, schedule
+from app.services import (
+    housekeeping,
+    models,
+    operations,
+    parts,
+    policy_activations,
+    policy_previews,
+    runs,
+    schedule,
+)
 from app.services.parts import LEASE, LeaseLost, Part
 from app.sqlstates import from_database
 
 Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[None]]
-Completion = Callable[[WriteSession, Part, datetime], Awaitable[dict[str, Any]]]
+Completion = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[dict[str, Any] | None]]
+"""Returns the result of the operation, or None if there are further parts to do."""
 
 TASKS: dict[str, Task] = {
     models.FIT: models.fit_part,
     runs.RUN: runs.plan_part,
     "move": runs.move_part,
     "score": runs.score_part,
+    policy_previews.PREVIEW: policy_previews.plan_part,
+    policy_previews.COMPARE: policy_previews.compare_part,
+    policy_activations.ACTIVATION: policy_activations.plan_part,
+    policy_activations.APPLY: policy_activations.apply_part,
 }
-COMPLETIONS: dict[str, Completion] = {models.FIT: models.fit_result, runs.RUN: runs.publish}
+COMPLETIONS: dict[str, Completion] = {
+    models.FIT: models.fit_result,
+    runs.RUN: runs.publish,
+    policy_previews.PREVIEW: policy_previews.result,
+    policy_activations.ACTIVATION: policy_activations.go_on,
+}
 
 IDLE_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 60.0
@@ -99,8 +118,9 @@ class Worker:
             if await parts.finish(session, part):
                 now = datetime.now(UTC)
                 part = await parts.refresh(session, part)
-                result = await COMPLETIONS[part.kind](session, part, now)
-                await operations.succeed(session, part.operation_id, result, now)
+                result = await COMPLETIONS[part.kind](session, self._here, part, now)
+                if result is not None:
+                    await operations.succeed(session, part.operation_id, result, now)
 
     async def _give_up(self, part: Part, error: Exception) -> None:
         """Try again later if the database was the cause, else fail the operation."""

@@ -19,7 +19,7 @@ def facts(rng: random.Random, zone: ZoneInfo, end: date, *, revise: bool = False
     shift = end - days[-1]
     for day in days:
         for _ in range(rng.choice((1, 1, 1, 2, 3))):
-            at = _instant(rng, zone, day + shift)
+            at = instant_of(rng, zone, day + shift)
             if found and rng.random() < 0.1:
                 at = found[-1].at
             purchase = Fact(_name(rng, "p", found), at, rng.choice(AMOUNTS))
@@ -27,7 +27,7 @@ def facts(rng: random.Random, zone: ZoneInfo, end: date, *, revise: bool = False
             if rng.random() < 0.3:
                 found += _refunds(rng, zone, purchase, found)
     if rng.random() < 0.3:
-        at = _instant(rng, zone, rng.choice(days) + shift)
+        at = instant_of(rng, zone, rng.choice(days) + shift)
         name = ("default", "nothing") if rng.random() < 0.5 else None
         found.append(Fact(_name(rng, "f", found), at, rng.choice(AMOUNTS), "refund", name))
     if rng.random() < 0.5:
@@ -49,7 +49,7 @@ def _days(rng: random.Random) -> list[date]:
     return days
 
 
-def _instant(rng: random.Random, zone: ZoneInfo, day: date) -> datetime:
+def instant_of(rng: random.Random, zone: ZoneInfo, day: date) -> datetime:
     start = start_of(zone, day)
     end = start_of(zone, day + timedelta(days=1))
     if end <= start:

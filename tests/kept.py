@@ -96,6 +96,6 @@ async def kept_ledger(session: ReadSession, customer_id: str) -> list[Move]:
     )
     return [
         Move(row.from_stage, row.to_stage, row.effective_at, row.cause, row.rule,
-             {name: pytest.approx(value, rel=1e-9) for name, value in row.evidence.items()})
+             {name: pytest.approx(value or 0, rel=1e-9) for name, value in row.evidence.items()})
         for row in await session.scalars(statement)
     ]  # fmt: skip

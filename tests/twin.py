@@ -226,6 +226,17 @@ class Twin:
             "paid_days": sum(each > 0 for each in values.values()),
             "refund_excess": self.refund_excess(t),
             "sum_log_gaps": math.fsum(math.log((b - a).days) for a, b in pairwise(days)),
+            **self.recent(values),
+            "policy_version": 1,
+        }
+
+    def recent(self, values: dict[date, Decimal]) -> dict[str, Any]:
+        """Return the gaps before the last three purchase days, and what two of these are worth."""
+        days = list(values)[::-1]
+        gaps = [(later - earlier).days for later, earlier in pairwise(days)]
+        kept = {f"gap_{n}": gaps[n - 1] if n <= len(gaps) else None for n in (1, 2, 3)}
+        return kept | {
+            f"value_{n}": values[days[n - 1]] if n <= len(days) else None for n in (2, 3)
         }
 
 

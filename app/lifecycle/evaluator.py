@@ -3,201 +3,56 @@
 Used for one customer, for a batch at ingest and for everybody, so that a rule has one meaning.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
-from app.lifecycle.facts import Point, State
-from app.lifecycle.policy import CLOCK_VARIABLES, Condition, Policy
-
-Ints = NDArray[np.int64]
-DayStart = Callable[[Ints], Ints]
-"""From days to the instants at which they begin in the deployment's zone."""
-
-_OPERATORS: dict[str, Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]] = {
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "==": np.equal,
-}
-
-FACT, SILENCE = 0, 1
-CAUSES = ("fact", "silence")
+from app.lifecycle.expressions import Column, compare
+from app.lifecycle.policy import Policy
+from app.lifecycle.records import Ints, Records
+from app.lifecycle.variables import Term
 
 
-@dataclass(frozen=True)
-class Columns:
-    """States as columns of equal length; days of those who never purchased are 0."""
-
-    purchase_days: Ints
-    first_day: Ints
-    last_day: Ints
-    life_start_day: Ints
-    life_purchase_days: Ints
-
-    @classmethod
-    def of(cls, states: Sequence[State]) -> "Columns":
-        table = np.array(states, dtype=np.int64).reshape(len(states), len(State._fields))
-        return cls(*table.T[:5])
-
-    def take(self, rows: Ints) -> "Columns":
-        return Columns(
-            self.purchase_days[rows],
-            self.first_day[rows],
-            self.last_day[rows],
-            self.life_start_day[rows],
-            self.life_purchase_days[rows],
-        )
+def evaluate(policy: Policy, records: Records, rows: Ints, day: Ints) -> tuple[Ints, Ints]:
+    """Return the stage and the index of the deciding rule of records on a `day` each."""
+    values = records.values(policy.terms, rows, day)
+    rule = np.full(len(rows), len(policy.rules) - 1, dtype=np.int64)
+    for index in range(len(policy.rules) - 2, -1, -1):
+        rule[policy.rules[index].when.holds(values, len(rows))] = index
+    return policy.stage_of_rule[rule], rule
 
 
-def silence_limit(policy: Policy, columns: Columns) -> NDArray[np.float64]:
-    """Return `SilenceLimit.after` of each row."""
-    rule = policy.silence
-    gaps = columns.life_purchase_days - 1
-    gap = (columns.last_day - columns.life_start_day) / np.maximum(gaps, 1)
-    own = np.minimum(rule.gap_multiple * gap, gap + rule.gap_margin_days)
-    return np.where(gaps > 0, np.maximum(rule.floor_days, own), rule.floor_days)
+def turns(
+    policy: Policy, records: Records, rows: Ints, first: Ints, last: Ints
+) -> tuple[Ints, Ints]:
+    """Return on which days comparisons turn by time alone, as (place in `rows`, day) pairs.
 
-
-def variables(policy: Policy, columns: Columns, day: Ints) -> dict[str, NDArray[np.float64]]:
-    """Return the variables that rules may name, as they are at the end of each `day`."""
-    return {
-        "purchase_days": columns.purchase_days.astype(np.float64),
-        "life_purchase_days": columns.life_purchase_days.astype(np.float64),
-        "tenure_days": (day - columns.first_day).astype(np.float64),
-        "days_silent": (day - columns.last_day).astype(np.float64),
-        "silence_limit_days": silence_limit(policy, columns),
+    Days after `first` up to `last` are looked at, one of each for each row. Between two facts a
+    moving variable only grows or only falls, so each threshold turns once at most: bisection
+    finds the day.
+    """
+    places: list[Ints] = []
+    days: list[Ints] = []
+    later = np.flatnonzero(last > first)
+    thresholds = {
+        (each.term, *threshold) for each in policy.clocks for threshold in each.thresholds()
     }
+    for term, op, other in sorted(thresholds, key=repr) if len(later) else ():
+        place, low, high = later, first[later], last[later]
+        before = _holds(records, term, op, other, rows[place], low)
+        flips = before != _holds(records, term, op, other, rows[place], high)
+        place, low, high, before = place[flips], low[flips], high[flips], before[flips]
+        while (high - low > 1).any():
+            middle = (low + high) // 2
+            same = _holds(records, term, op, other, rows[place], middle) == before
+            low, high = np.where(same, middle, low), np.where(same, high, middle)
+        places.append(place)
+        days.append(high)
+    none = [np.zeros(0, dtype=np.int64)]
+    return np.concatenate(none + places), np.concatenate(none + days)
 
 
-def _value(condition: Condition, values: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    if isinstance(condition.value, str):
-        return values[condition.value]
-    return np.float64(condition.value)  # type: ignore[return-value]  # broadcasts as an array
-
-
-def evaluate(policy: Policy, columns: Columns, day: Ints) -> tuple[Ints, Ints]:
-    """Return the stage code and the index of the deciding rule of each row on its `day`."""
-    values = variables(policy, columns, day)
-    rule = np.full(len(columns.purchase_days), -1, dtype=np.int64)
-    for index, candidate in enumerate(policy.rules):
-        holds = rule < 0
-        for condition in candidate.conditions:
-            compare = _OPERATORS[condition.operator]
-            holds = holds & compare(values[condition.variable], _value(condition, values))
-        rule[holds] = index
-    stage_of = np.array([policy.stage_code(each.stage) for each in policy.rules], dtype=np.int64)
-    return stage_of[rule], rule
-
-
-def turning_days(policy: Policy, columns: Columns) -> Ints:
-    """Return, one column a clock condition, the first day on which it turns without a fact."""
-    base = {"days_silent": columns.last_day, "tenure_days": columns.first_day}
-    values = {"silence_limit_days": silence_limit(policy, columns)}
-    turns = []
-    for rule in policy.rules:
-        for condition in rule.conditions:
-            if condition.variable in CLOCK_VARIABLES:
-                limit = np.broadcast_to(
-                    _value(condition, values), columns.purchase_days.shape
-                ).astype(np.float64)
-                after_equal = condition.operator in (">", "<=")
-                days = np.floor(limit) + 1 if after_equal else np.ceil(limit)
-                turns.append(base[condition.variable] + days.astype(np.int64))
-    return np.stack(turns, axis=1)
-
-
-@dataclass(frozen=True)
-class Moves:
-    """Changes of stage in order of owner and time; `point` names the state behind each."""
-
-    owner: Ints
-    at: Ints
-    day: Ints
-    from_stage: Ints
-    to_stage: Ints
-    cause: Ints
-    rule: Ints
-    point: Ints
-
-
-def moves(
-    policy: Policy,
-    owner: Ints,
-    points: Sequence[Point],
-    *,
-    until: Ints,
-    day_start: DayStart,
-    first_is_known: NDArray[np.bool_] | None = None,
-) -> Moves:
-    """Return every change of stage that follows from the points, up to `until` (by owner).
-
-    Parameters
-    ----------
-    owner
-        For each point the number of its customer, ascending; points of one in order of time.
-    until
-        By owner number, the last instant to look at.
-    first_is_known
-        By owner number, whether the first point is where the ledger stands already, so that it is
-        no move; otherwise everyone begins in the first stage of the policy.
-    """
-    columns = Columns.of([point.state for point in points])
-    at = np.array([point.at for point in points], dtype=np.int64)
-    day = np.array([point.day for point in points], dtype=np.int64)
-    is_first = np.r_[True, owner[1:] != owner[:-1]] if len(owner) else np.zeros(0, dtype=bool)
-
-    turning_point, turning_day, turning_at = _turnings(
-        policy, columns, at, day, owner, until, day_start
-    )
-    rows = np.concatenate([np.arange(len(at)), turning_point])
-    all_at = np.concatenate([at, turning_at])
-    all_day = np.concatenate([day, turning_day])
-    cause = np.repeat([FACT, SILENCE], [len(at), len(turning_at)])
-    stage, rule = evaluate(policy, columns.take(rows), all_day)
-
-    order = np.lexsort((cause == FACT, all_at, owner[rows]))
-    rows, all_at, all_day = rows[order], all_at[order], all_day[order]
-    cause, stage, rule = cause[order], stage[order], rule[order]
-    begins = is_first[rows] & (cause == FACT)
-    before = np.r_[np.zeros(1, dtype=np.int64), stage[:-1]] if len(stage) else stage
-    before = np.where(begins, 0, before)
-    changed = stage != before
-    if first_is_known is not None:
-        changed &= ~(begins & first_is_known[owner[rows]])
-    return Moves(
-        owner[rows][changed],
-        all_at[changed],
-        all_day[changed],
-        before[changed],
-        stage[changed],
-        cause[changed],
-        rule[changed],
-        rows[changed],
-    )
-
-
-def _turnings(
-    policy: Policy,
-    columns: Columns,
-    at: Ints,
-    day: Ints,
-    owner: Ints,
-    until: Ints,
-    day_start: DayStart,
-) -> tuple[Ints, Ints, Ints]:
-    """Return point, day and instant of the turns that come before the next fact and `until`.
-
-    A turn at the very instant of the next fact is no period of its own: the fact decides.
-    """
-    days = turning_days(policy, columns)
-    point, which = np.nonzero((days > day[:, None]) & (columns.purchase_days > 0)[:, None])
-    turn_day = days[point, which]
-    turn_at = day_start(turn_day)
-    has_next = np.r_[owner[1:] == owner[:-1], False] if len(owner) else np.zeros(0, dtype=bool)
-    next_at = np.where(has_next, np.r_[at[1:], 0], np.iinfo(np.int64).max) if len(at) else at
-    kept = (turn_at < next_at[point]) & (turn_at <= until[owner[point]])
-    return point[kept], turn_day[kept], turn_at[kept]
+def _holds(
+    records: Records, term: Term, op: str, other: float | Term, rows: Ints, day: Ints
+) -> Column:
+    asked = (term, other) if isinstance(other, Term) else (term,)
+    values = records.values(asked, rows, day)
+    return compare(op, values[term], values[other] if isinstance(other, Term) else other)

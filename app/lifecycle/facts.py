@@ -53,7 +53,11 @@ class Point(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What the facts up to an instant amount to; true until `next_fact_at`."""
+    """What the facts up to an instant amount to; true until `next_fact_at`.
+
+    `gaps` are those before the last three purchase days and `values` what these are worth, the
+    latest first. Lives are counted by the silence that the policy of `policy_version` allows.
+    """
 
     facts: int
     refunds: int
@@ -67,9 +71,14 @@ class Summary(NamedTuple):
     paid_days: int
     refund_excess: int
     sum_log_gaps: float
+    gaps: tuple[int, ...] = ()
+    values: tuple[int, ...] = ()
+    policy_version: int = 0
 
 
 EMPTY = Summary(0, 0, None, None, NO_PURCHASES, 0, 0, 0, 0, 0, 0, 0.0)
+RECENT = 3
+"""How many of the last gaps and values are kept: enough to tell a trend."""
 
 
 class _Purchase(NamedTuple):
@@ -118,8 +127,22 @@ def fold(facts: Iterable[Fact], limit: SilenceLimit, *, until: int) -> tuple[Sum
         paid_days=sum(value > 0 for value in value_of.values()),
         refund_excess=excess,
         sum_log_gaps=_sum_log_gaps([state.last_day for state in states]),
+        gaps=recent_gaps([state.last_day for state in states[-RECENT - 1 :]]),
+        values=tuple(value_of[state.last_day] for state in states[: -RECENT - 1 : -1]),
     )
     return summary, points
+
+
+def lives(facts: Iterable[Fact], limit: SilenceLimit, *, until: int) -> list[State]:
+    """Return the state at the end of each life of a customer, as facts stood at `until`."""
+    purchases, _, _ = _net([fact for fact in facts if fact.at <= until])
+    return list({state.lives: state for state in _sweep(purchases, limit)[1]}.values())
+
+
+def recent_gaps(days: Sequence[int]) -> tuple[int, ...]:
+    """Return the gaps between the last purchase days, the latest first."""
+    last = days[-RECENT - 1 :]
+    return tuple(after - before for before, after in pairwise(last))[::-1]
 
 
 def extend(
@@ -131,20 +154,18 @@ def extend(
     """
     state, points = summary.state, []
     added, first_value = 0, summary.first_day_value
-    last_value, paid_days, log_gaps = (
-        summary.last_day_value,
-        summary.paid_days,
-        summary.sum_log_gaps,
-    )
+    gaps, values = summary.gaps, summary.values
+    paid_days, log_gaps = summary.paid_days, summary.sum_log_gaps
     for fact in purchases:
         if state.purchase_days == 0 or fact.day > state.last_day:
             if state.purchase_days:
                 log_gaps += math.log(fact.day - state.last_day)
+                gaps = (fact.day - state.last_day, *gaps)[:RECENT]
             state = next_state(state, fact.day, limit)
             points.append(Point(fact.at, fact.day, state))
-            last_value = 0
-        paid_days += last_value == 0 and fact.value > 0
-        last_value += fact.value
+            values = (0, *values)[:RECENT]
+        paid_days += values[0] == 0 and fact.value > 0
+        values = (values[0] + fact.value, *values[1:])
         first_value += fact.value if fact.day == state.first_day else 0
         added += fact.value
     return summary._replace(
@@ -154,9 +175,11 @@ def extend(
         revenue=summary.revenue + added,
         purchase_value=summary.purchase_value + added,
         first_day_value=first_value,
-        last_day_value=last_value,
+        last_day_value=values[0],
         paid_days=paid_days,
         sum_log_gaps=log_gaps,
+        gaps=gaps,
+        values=values,
     ), points
 
 

@@ -1,23 +1,23 @@
 """A policy: the stages, and the rules by which a customer enters them, as data.
 
-The rules of a policy are tried in order, and the first that holds decides. A rule compares
-variables of the customer's own facts with constants, or with another variable:
-
-purchase_days       days with a purchase not refunded in full
-life_purchase_days  those of the current life
-tenure_days         days since the first purchase day
-days_silent         days since the last purchase day
-silence_limit_days  the silence that the current life allows, see `SilenceLimit`
+The rules of a policy are tried in order, and the first that holds decides; the last is the
+default, which always holds. `documents` reads policies, `presets` has the ready ones.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
 
-POTENTIAL = "potential"
-CHURNED = "churned"
-CLOCK_VARIABLES = ("days_silent", "tenure_days")
-"""Variables that grow by one each day while no fact arrives."""
+import numpy as np
+from numpy.typing import NDArray
+
+from app.lifecycle.expressions import ALWAYS, Compare, Expression, comparisons, terms
+from app.lifecycle.variables import Source, Term
+
+Names = Mapping[str, str]
+"""A name in each language: `en`, `zh`."""
+Role = Literal["prospect", "customer", "churned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,73 +41,108 @@ class SilenceLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """`variable operator value`; the value is a number or the name of another variable."""
-
-    variable: str
-    operator: str
-    value: float | str
-
-
-@dataclass(frozen=True, slots=True)
 class Rule:
-    """The stage of everyone for whom all conditions hold and no earlier rule did."""
+    """The stage of everyone for whom `when` holds and no earlier rule did."""
 
     code: str
     stage: str
-    conditions: tuple[Condition, ...]
+    when: Expression = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """What fits some customers of a stage: an action to take, or a sub-stage to be in."""
+
+    code: str
+    name: Names
+    when: Expression = ALWAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage. The role says what it means whatever its name: who has left is `churned`."""
+
+    code: str
+    name: Names
+    role: Role
+    actions: tuple[Option, ...] = ()
+    sub_stages: tuple[Option, ...] = ()
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        return self.actions + self.sub_stages
+
+
+@dataclass(frozen=True)
 class Policy:
     """One version of stages and rules."""
 
     version: int
-    stages: tuple[str, ...]
+    described: tuple[Stage, ...]
     silence: SilenceLimit
     rules: tuple[Rule, ...]
+    moves: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The moves that are allowed by hand."""
+    model_id: str | None = None
+    """The model whose cuts and parameters the rules use, if they use any."""
+
+    @cached_property
+    def stages(self) -> tuple[str, ...]:
+        return tuple(stage.code for stage in self.described)
+
+    @cached_property
+    def stage_of_rule(self) -> NDArray[np.int64]:
+        return np.array([self.stage_code(rule.stage) for rule in self.rules], dtype=np.int64)
+
+    @cached_property
+    def beginning(self) -> str:
+        """The stage of somebody of whom nothing is known yet: where everyone begins."""
+        values = {term: _nothing(term) for term in self.terms}
+        return next(rule.stage for rule in self.rules if rule.when.holds(values, 1)[0])
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """Everything that decides a stage, each once, in the order of the rules."""
+        return tuple(dict.fromkeys(term for rule in self.rules for term in terms(rule.when)))
+
+    @cached_property
+    def clocks(self) -> tuple[Compare, ...]:
+        """The comparisons that may turn as time passes."""
+        found = (each for rule in self.rules for each in comparisons(rule.when))
+        return tuple(dict.fromkeys(each for each in found if each.moves))
+
+    @cached_property
+    def sources(self) -> frozenset[Source]:
+        """What has to be read to decide a stage."""
+        return sources(self.terms)
 
     def stage_code(self, stage: str) -> int:
         return self.stages.index(stage)
 
+    def stage(self, code: str) -> Stage:
+        return self.described[self.stage_code(code)]
 
-DEFAULT_DOCUMENT: dict[str, Any] = {
-    "name": "five stages",
-    "stages": [
-        {"code": "potential", "name": {"en": "Potential", "zh": "潜在客户"}},
-        {"code": "initial", "name": {"en": "Initial", "zh": "初始客户"}},
-        {"code": "active", "name": {"en": "Active", "zh": "活跃客户"}},
-        {"code": "loyal", "name": {"en": "Loyal", "zh": "忠诚客户"}},
-        {"code": "churned", "name": {"en": "Churned", "zh": "流失客户"}},
-    ],
-    "silence_limit": {"floor_days": 180, "gap_multiple": 3, "gap_margin_days": 365},
-    "rules": [
-        {"code": "never_purchased", "stage": "potential", "all": [["purchase_days", "<", 1]]},
-        {
-            "code": "silent_too_long",
-            "stage": "churned",
-            "all": [["days_silent", ">", "silence_limit_days"]],
-        },
-        {
-            "code": "frequent_and_long_standing",
-            "stage": "loyal",
-            "all": [["life_purchase_days", ">=", 5], ["tenure_days", ">=", 180]],
-        },
-        {"code": "repeat_purchase", "stage": "active", "all": [["purchase_days", ">=", 2]]},
-        {"code": "first_purchase", "stage": "initial", "all": [["purchase_days", ">=", 1]]},
-    ],
-}
-"""Version 1: decided by the customer's own facts and constants alone."""
+    def is_churned(self, stage: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say which of the stages, given by number, are those of customers who have left."""
+        roles = np.array([each.role == "churned" for each in self.described])
+        return roles[stage]
+
+    def has_left(self, stage: str) -> bool:
+        """Say whether a stage, maybe of another policy, is one of customers who have left."""
+        return stage in self.stages and self.stage(stage).role == "churned"
 
 
-def parse(version: int, document: Mapping[str, Any]) -> Policy:
-    """Read a stored policy document."""
-    return Policy(
-        version=version,
-        stages=tuple(stage["code"] for stage in document["stages"]),
-        silence=SilenceLimit(**document["silence_limit"]),
-        rules=tuple(
-            Rule(rule["code"], rule["stage"], tuple(Condition(*parts) for parts in rule["all"]))
-            for rule in document["rules"]
-        ),
-    )
+def sources(used: tuple[Term, ...]) -> frozenset[Source]:
+    """Return what has to be read for the values of terms."""
+    found: set[Source] = {"purchases"}
+    for term in used:
+        found.add(term.variable.source)
+        found.update(term.variable.needs)  # type: ignore[arg-type]  # sources, as the catalogue says
+    return frozenset(found)
+
+
+def _nothing(term: Term) -> NDArray[Any]:
+    """Return, as a column of one, the value for somebody of whom nothing is known."""
+    if term.variable.type in ("text", "any"):
+        return np.array([None], dtype=object)
+    return np.array([0.0 if term.variable.unit == "count" or term.name == "revenue" else np.nan])

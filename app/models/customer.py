@@ -46,6 +46,7 @@ class Customer(Base):
     acquisition_channel: Mapped[str | None] = mapped_column(Text)
     referred_by: Mapped[Identifier | None]
     first_contact_at: Mapped[Instant | None]
+    contract_ends_on: Mapped[date | None]
     source: Mapped[str | None] = mapped_column(Text)
     attributes: Mapped[Json]
     stage: Mapped[str] = mapped_column(Text)

@@ -59,3 +59,4 @@ class OperationPart(Base):
     state: Mapped[str] = mapped_column(Text)
     attempt: Mapped[int] = mapped_column(Integer)
     lease_until: Mapped[Instant | None]
+    outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))

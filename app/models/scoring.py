@@ -1,21 +1,24 @@
-"""Fitted models, scoring runs and the scores they wrote."""
+"""Fitted models, their back-tests, scoring runs and the scores they wrote."""
 
 from datetime import date
 
-from sqlalchemy import Identity, Index, Integer, SmallInteger, Text
+from sqlalchemy import CheckConstraint, Identity, Index, Integer, SmallInteger, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Identifier, Instant, Json, MoneySum
 
 
 class Model(Base):
-    """Everything learnt at one `as_of`; never changed after it was written.
+    """Everything learnt at one `as_of`; never changed after it was written, save for its state.
 
     `document` holds the parameters, cuts, the population's gap and the reference customer.
     """
 
     __tablename__ = "models"
-    __table_args__ = (Index("ix_models_fitted_at", "fitted_at", "model_id"),)
+    __table_args__ = (
+        CheckConstraint("state IN ('candidate', 'active', 'retired')", name="state"),
+        Index("ix_models_fitted_at", "fitted_at", "model_id"),
+    )
 
     model_id: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
     kind: Mapped[str] = mapped_column(Text)
@@ -24,6 +27,23 @@ class Model(Base):
     as_of: Mapped[Instant]
     fitted_at: Mapped[Instant]
     customers: Mapped[int] = mapped_column(Integer)
+    document: Mapped[Json]
+    state: Mapped[str] = mapped_column(Text)
+    activated_at: Mapped[Instant | None]
+    retired_at: Mapped[Instant | None]
+
+
+class Backtest(Base):
+    """How well churn risk would have been foretold at an earlier instant."""
+
+    __tablename__ = "backtests"
+    __table_args__ = (Index("ix_backtests_created_at", "created_at", "backtest_id"),)
+
+    backtest_id: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
+    as_of: Mapped[Instant]
+    horizon_days: Mapped[int] = mapped_column(Integer)
+    folds: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[Instant]
     document: Mapped[Json]
 
 
@@ -42,6 +62,8 @@ class Run(Base):
     replaced_at: Mapped[Instant | None]
     customers: Mapped[int | None] = mapped_column(Integer)
     summary: Mapped[Json | None]
+    horizon_days: Mapped[int | None] = mapped_column(Integer)
+    monitor: Mapped[Json | None]
 
 
 class Score(Base):
@@ -75,3 +97,4 @@ class Score(Base):
     clv: Mapped[MoneySum | None]
     value_tier: Mapped[str | None] = mapped_column(Text)
     value_at_risk: Mapped[MoneySum | None]
+    reason: Mapped[str | None] = mapped_column(Text)

@@ -18,6 +18,13 @@ class StageTransition(Base):
             unique=True,
             postgresql_where=text("voided_at IS NULL"),
         ),
+        Index(
+            "ix_stage_transitions_effective_at",
+            "effective_at",
+            "customer_id",
+            "transition_id",
+            postgresql_where=text("voided_at IS NULL"),
+        ),
     )
 
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
@@ -35,11 +42,42 @@ class StageTransition(Base):
     evidence: Mapped[Json]
 
 
+class StageOverride(Base):
+    """A move by hand: what somebody decided, which the ledger then follows.
+
+    With `pinned_until` rules do not overrule it before then, or before it was `released_at`.
+    """
+
+    __tablename__ = "stage_overrides"
+
+    customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    override_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    stage: Mapped[str] = mapped_column(Text)
+    decided_at: Mapped[Instant]
+    pinned_until: Mapped[Instant | None]
+    released_at: Mapped[Instant | None]
+    reason: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(Text)
+
+
 class Policy(Base):
-    """A version of the stages and their entry rules."""
+    """A version of the stages and their entry rules; never changed after it was written."""
 
     __tablename__ = "policies"
 
     version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    preset: Mapped[str | None] = mapped_column(Text, unique=True)
     document: Mapped[Json]
     created_at: Mapped[Instant]
+    created_by: Mapped[str | None] = mapped_column(Text)
+
+
+class PolicyActivation(Base):
+    """From when on a version was in force; the first one holds from the beginning of time."""
+
+    __tablename__ = "policy_activations"
+
+    activation_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    version: Mapped[int] = mapped_column(Integer)
+    activated_at: Mapped[Instant]
+    activated_by: Mapped[str | None] = mapped_column(Text)

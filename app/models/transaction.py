@@ -64,7 +64,9 @@ class PurchaseSummary(Base):
 
     True for every instant in [`facts_until`, `next_fact_at`): later facts do not count yet.
     `revenue` nets all refunds; `purchase_value` nets only refunds that name their purchase.
-    A paid day is a purchase day with a positive net value.
+    A paid day is a purchase day with a positive net value. `gap_1` is the gap before the last
+    purchase day, `gap_2` the one before that; `value_2` is the value of the last but one.
+    Lives are counted by the silence that the policy of `policy_version` allows.
     """
 
     __tablename__ = "purchase_summaries"
@@ -87,3 +89,9 @@ class PurchaseSummary(Base):
     lives: Mapped[int] = mapped_column(Integer)
     life_started_on: Mapped[date | None]
     life_purchase_days: Mapped[int] = mapped_column(Integer)
+    gap_1: Mapped[int | None] = mapped_column(Integer)
+    gap_2: Mapped[int | None] = mapped_column(Integer)
+    gap_3: Mapped[int | None] = mapped_column(Integer)
+    value_2: Mapped[MoneySum | None]
+    value_3: Mapped[MoneySum | None]
+    policy_version: Mapped[int] = mapped_column(Integer)

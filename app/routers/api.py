@@ -4,8 +4,12 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Response
 
+from app import metrics
 from app.deps import Route, Scope
+from app.schemas.common import bulk_answer
+from app.schemas.facts import FactWritten
 from app.schemas.responses import problems
+from app.services.facts import Ingested
 
 _ALWAYS = (400, 401, 403, 422, 500, 503)
 
@@ -28,3 +32,29 @@ def accept(response: Response, operation: dict[str, Any]) -> dict[str, Any]:
     response.headers["Location"] = f"/v1/operations/{operation['id']}"
     response.headers["Retry-After"] = "1"
     return operation
+
+
+def of_fact(written: type[FactWritten]) -> dict[str, Any]:
+    """Return what the POST of a single fact is declared with."""
+    return {
+        "status_code": 201,
+        "response_model": written,
+        "responses": {
+            200: {"model": written, "description": "Replaced, or stored before"},
+            201: {"description": "Stored"},
+            **problems(409),
+        },
+    }
+
+
+def answer_fact(response: Response, noun: str, written: dict[str, Any]) -> dict[str, Any]:
+    """Answer 201 for a fact not known before, else 200."""
+    metrics.count_facts(noun, written["status"])
+    response.status_code = 201 if written["status"] == "created" else 200
+    return written
+
+
+def answer_batch(noun: str, ingested: Ingested) -> dict[str, Any]:
+    """Answer what became of each fact of a batch."""
+    metrics.count_all_facts(noun, ingested.counts())
+    return {**bulk_answer(ingested.outcomes), "customers_created": ingested.customers_created}

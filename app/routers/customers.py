@@ -5,13 +5,13 @@ from urllib.parse import quote
 
 from fastapi import Query, Response
 
-from app.deps import CustomerId, IdempotencyKey, IfMatch, Now, Page, Read, Write
+from app.deps import CustomerId, Here, IdempotencyKey, IfMatch, Now, Page, Read, Write
 from app.routers.api import router, scope
 from app.schemas.common import BulkAnswer, bulk_answer
 from app.schemas.customers import Customer, CustomerBatch, CustomerPage, Profile, ProfilePatch
 from app.schemas.responses import headers, problems
 from app.schemas.types import Text
-from app.services import customers, customers_bulk
+from app.services import customers, customers_bulk, profiles
 
 routes = router("customers")
 
@@ -34,12 +34,15 @@ async def put_customer(
     customer_id: CustomerId,
     profile: Profile,
     session: Write,
+    here: Here,
     now: Now,
     response: Response,
     if_match: IfMatch = None,
 ) -> Any:
     """Make the profile exactly this. 201 if the customer is new."""
-    row, created = await customers.put(session, customer_id, profile, if_match=if_match, now=now)
+    row, created = await profiles.put(
+        session, here, customer_id, profile, if_match=if_match, now=now
+    )
     response.status_code = 201 if created else 200
     response.headers["ETag"] = customers.etag(row.profile_version)
     response.headers["Location"] = f"/v1/customers/{quote(customer_id, safe='')}"
@@ -56,12 +59,13 @@ async def patch_customer(
     customer_id: CustomerId,
     change: ProfilePatch,
     session: Write,
+    here: Here,
     now: Now,
     response: Response,
     if_match: IfMatch = None,
 ) -> Any:
     """Merge a change into the profile: absent fields stay, null clears (RFC 7396)."""
-    row = await customers.patch(session, customer_id, change, if_match=if_match, now=now)
+    row = await profiles.patch(session, here, customer_id, change, if_match=if_match, now=now)
     response.headers["ETag"] = customers.etag(row.profile_version)
     return customers.shown(row)
 
@@ -98,11 +102,15 @@ async def list_customers(
     **scope("customers:write"),
 )
 async def write_customers(
-    batch: CustomerBatch, session: Write, now: Now, idempotency_key: IdempotencyKey = None
+    batch: CustomerBatch,
+    session: Write,
+    here: Here,
+    now: Now,
+    idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Merge up to 1,000 profiles like PATCH; customers not known are made."""
     del idempotency_key
     outcomes = await customers_bulk.merge(
-        session, batch.items, atomic=batch.mode == "atomic", now=now
+        session, here, batch.items, atomic=batch.mode == "atomic", now=now
     )
     return bulk_answer(outcomes)

@@ -42,6 +42,7 @@ async def get_scores(
 async def list_churn_risks(
     session: Read,
     here: Here,
+    now: Now,
     page: Page,
     stage: Annotated[Text | None, Query(description="the stage at the run")] = None,
     value_tier: Annotated[Tier | None, Query(description="by 12-month CLV")] = None,
@@ -61,7 +62,7 @@ async def list_churn_risks(
     filters = {"stage": stage, "value_tier": value_tier, "level": level, "at_risk": at_risk,
                "owner": owner}  # fmt: skip
     return await churn_risks.search(
-        session, here, page, filters=filters, include_churned=include_churned
+        session, here, page, filters=filters, include_churned=include_churned, now=now
     )
 
 

@@ -4,13 +4,37 @@ from typing import Annotated, Any
 
 from fastapi import Query, Response
 
-from app.deps import AsOfQuery, CustomerId, Here, Now, Page, Read
+from app.deps import (
+    AsOfQuery,
+    CustomerId,
+    Here,
+    IdempotencyKey,
+    IfMatch,
+    Now,
+    Page,
+    Principal,
+    Read,
+    Write,
+)
 from app.routers.api import router, scope
 from app.schemas.responses import headers, problems
-from app.schemas.stages import StageAnswer, TransitionPage
-from app.services import customers, stages
+from app.schemas.stages import (
+    ChurnReasons,
+    MoveRequest,
+    StageAnswer,
+    StageExplanation,
+    StageHistory,
+    TransitionPage,
+)
+from app.schemas.types import Code
+from app.services import as_of as as_ofs
+from app.services import etags, ledger, stage_decisions, stage_explanations, stages
 
 routes = router("stages")
+PolicyVersion = Annotated[
+    int | None,
+    Query(ge=1, le=2**31 - 1, description="as if this version had always been in force"),
+]
 
 
 @routes.get(
@@ -26,11 +50,50 @@ async def get_stage(
     now: Now,
     as_of: AsOfQuery,
     response: Response,
+    policy_version: PolicyVersion = None,
 ) -> Any:
-    """Return the stage at an instant, from the facts up to it; the ETag is of the recorded one."""
-    answer, version = await stages.get(session, here, customer_id, as_of=as_of, now=now)
-    response.headers["ETag"] = customers.etag(version)
+    """Return the stage at an instant, from the facts up to it; the ETag is of the recorded one.
+
+    By the policy in force at that instant, unless another is asked for.
+    """
+    answer, version = await stages.get(
+        session, here, customer_id, as_of=as_of, policy_version=policy_version, now=now
+    )
+    response.headers["ETag"] = etags.etag(version)
     return answer
+
+
+@routes.get(
+    "/customers/{customer_id}/stage/explanation",
+    response_model=StageExplanation,
+    responses=problems(404),
+    **scope("customers:read"),
+)
+async def explain_stage(
+    customer_id: CustomerId,
+    session: Read,
+    here: Here,
+    now: Now,
+    as_of: AsOfQuery,
+    policy_version: PolicyVersion = None,
+) -> Any:
+    """Return each rule in words, with the customer's values, true or false."""
+    return await stage_explanations.explain(
+        session, here, customer_id, as_of=as_of, policy_version=policy_version, now=now
+    )
+
+
+@routes.get(
+    "/customers/{customer_id}/stage-history",
+    response_model=StageHistory,
+    responses=problems(404),
+    **scope("customers:read"),
+)
+async def get_stage_history(
+    customer_id: CustomerId, session: Read, here: Here, now: Now, as_of: AsOfQuery
+) -> Any:
+    """Return the periods a customer spent in stages, and the lives."""
+    return await stages.periods(session, here, customer_id, as_of=as_of, now=now)
 
 
 @routes.get(
@@ -48,4 +111,98 @@ async def list_transitions(
     ] = False,
 ) -> Any:
     """List the moves of a customer between stages, newest first."""
-    return await stages.transitions_of(session, customer_id, page, include_voided=include_voided)
+    return await ledger.of_customer(session, customer_id, page, include_voided=include_voided)
+
+
+@routes.post(
+    "/customers/{customer_id}/transitions",
+    status_code=201,
+    response_model=StageAnswer,
+    responses={201: headers("ETag", "Location"), **problems(404, 409, 412)},
+    **scope("customers:write"),
+)
+async def move_customer(
+    customer_id: CustomerId,
+    request: MoveRequest,
+    session: Write,
+    here: Here,
+    now: Now,
+    principal: Principal,
+    response: Response,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Move a customer by hand, where the policy allows it, and hold the stage if asked.
+
+    Without `pin_until` the move stands until a fact that rules look at, or until the rules change
+    their answer. `If-Match` takes the ETag of the stage.
+    """
+    del idempotency_key
+    at = await stage_decisions.move(
+        session, here, customer_id, request, if_match=if_match, now=now, by=principal.key_id
+    )
+    response.headers["Location"] = f"/v1/customers/{customer_id}/transitions"
+    answer, version = await stages.get(
+        session, here, customer_id, as_of=here.as_of(at), policy_version=None, now=now
+    )
+    response.headers["ETag"] = etags.etag(version)
+    return answer
+
+
+@routes.delete(
+    "/customers/{customer_id}/stage/pin",
+    response_model=StageAnswer,
+    responses={200: headers("ETag"), **problems(404, 412)},
+    **scope("customers:write"),
+)
+async def unpin_stage(
+    customer_id: CustomerId,
+    session: Write,
+    here: Here,
+    now: Now,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Any:
+    """Let rules decide again from now on; 404 if the stage is not pinned."""
+    at = await stage_decisions.unpin(session, here, customer_id, if_match=if_match, now=now)
+    answer, version = await stages.get(
+        session, here, customer_id, as_of=here.as_of(at), policy_version=None, now=now
+    )
+    response.headers["ETag"] = etags.etag(version)
+    return answer
+
+
+@routes.get("/transitions", response_model=TransitionPage, **scope("customers:read"))
+async def list_all_transitions(
+    session: Read,
+    here: Here,
+    page: Page,
+    from_: Annotated[
+        Code | None, Query(alias="from", description="the stage left", examples=["churned"])
+    ] = None,
+    to: Annotated[Code | None, Query(description="the stage entered", examples=["churned"])] = None,
+    cause: Annotated[
+        Code | None, Query(description="fact, silence, manual or policy", examples=["fact"])
+    ] = None,
+    since: Annotated[
+        str | None,
+        Query(max_length=40, description="an instant, or a day that means its beginning"),
+    ] = None,
+    until: Annotated[
+        str | None, Query(max_length=40, description="an instant, or a day that means its end")
+    ] = None,
+) -> Any:
+    """List the moves of all customers that count: who left, who came back.
+
+    By the time they took effect, `-effective_at` (default) or `effective_at`.
+    """
+    bounds = as_ofs.span(since, until, here)
+    return await ledger.search(
+        session, page, since=bounds[0], until=bounds[1], from_stage=from_, to_stage=to, cause=cause
+    )
+
+
+@routes.get("/churn-reasons", response_model=ChurnReasons, **scope("customers:read"))
+async def list_churn_reasons() -> Any:
+    """Return the reasons for which customers leave: internal ones and external ones."""
+    return stage_decisions.reasons()

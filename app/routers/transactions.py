@@ -4,14 +4,12 @@ from typing import Any
 
 from fastapi import Response
 
-from app import metrics
 from app.deps import CustomerId, Here, IdempotencyKey, Now, Page, Read, Write
-from app.routers.api import router, scope
-from app.schemas.common import bulk_answer
+from app.routers.api import answer_batch, answer_fact, of_fact, router, scope
+from app.schemas.facts import FactBatchAnswer
 from app.schemas.responses import problems
 from app.schemas.transactions import (
     TransactionBatch,
-    TransactionBatchAnswer,
     TransactionIn,
     TransactionPage,
     TransactionWritten,
@@ -21,17 +19,7 @@ from app.services import transactions
 routes = router("transactions")
 
 
-@routes.post(
-    "/transactions",
-    status_code=201,
-    response_model=TransactionWritten,
-    responses={
-        200: {"model": TransactionWritten, "description": "Replaced, or stored before"},
-        201: {"description": "Stored"},
-        **problems(409),
-    },
-    **scope("transactions:write"),
-)
+@routes.post("/transactions", **of_fact(TransactionWritten), **scope("transactions:write"))
 async def create_transaction(
     transaction: TransactionIn,
     session: Write,
@@ -43,14 +31,12 @@ async def create_transaction(
     """Write a purchase or a refund. 201: created; 200: replaced, or a duplicate."""
     del idempotency_key
     written = await transactions.create(session, here, transaction, now=now)
-    metrics.count_facts("transaction", written["status"])
-    response.status_code = 201 if written["status"] == "created" else 200
-    return written
+    return answer_fact(response, "transaction", written)
 
 
 @routes.post(
     "/transactions/bulk",
-    response_model=TransactionBatchAnswer,
+    response_model=FactBatchAnswer,
     responses=problems(409),
     **scope("transactions:write"),
 )
@@ -65,8 +51,7 @@ async def write_transactions(
     del idempotency_key
     atomic = batch.mode == "atomic"
     ingested = await transactions.ingest(session, here, batch.items, atomic=atomic, now=now)
-    metrics.count_all_facts("transaction", ingested.counts())
-    return {**bulk_answer(ingested.outcomes), "customers_created": ingested.customers_created}
+    return answer_batch("transaction", ingested)
 
 
 @routes.get(

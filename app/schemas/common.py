@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 from app.errors import FieldError, printable
-from app.schemas.types import Answer
+from app.schemas.types import Answer, Shape
 
 Item = TypeVar("Item")
 BULK_LIMIT = 1000
@@ -72,6 +72,15 @@ def _keep_faults(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 Lenient = Annotated[Item, WrapValidator(_keep_faults)]
 """An item of a partial bulk: a bad one becomes `Rejected` instead of failing the request."""
+
+
+class Batch(Shape, Generic[Item]):
+    """Many items, applied as one write."""
+
+    items: list[Lenient[Item]] = Field(min_length=1, max_length=BULK_LIMIT)
+    mode: Literal["partial", "atomic"] = Field(
+        "partial", description="atomic: all or nothing; partial: bad items are rejected alone"
+    )
 
 
 def to_pointer(location: tuple[int | str, ...]) -> str:

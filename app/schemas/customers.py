@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.schemas.common import BULK_LIMIT, Lenient, Page
+from app.schemas.common import Batch, Page
 from app.schemas.types import (
     Answer,
     Attributes,
@@ -52,6 +52,7 @@ class Profile(Shape):
     acquisition_channel: Text | None = None
     referred_by: Identifier | None = Field(None, description="the customer who referred this one")
     first_contact_at: Timestamp | None = None
+    contract_ends_on: Day | None = Field(None, description="the last day of the contract in force")
     source: Text | None = Field(None, description="the system the profile came from")
     attributes: Attributes = Field(
         default_factory=dict,
@@ -75,15 +76,12 @@ class BulkProfile(ProfilePatch):
     customer_id: Identifier = Field(examples=["c-1001"])
 
 
-class CustomerBatch(Shape):
+class CustomerBatch(Batch[BulkProfile]):
     """Up to 1,000 profiles; unknown customers are created, known ones merged like PATCH."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"items": [{"customer_id": "c-1001", **PROFILE_EXAMPLE}]}]}
     )
-
-    items: list[Lenient[BulkProfile]] = Field(min_length=1, max_length=BULK_LIMIT)
-    mode: Literal["partial", "atomic"] = "partial"
 
 
 class Customer(Answer):
@@ -107,6 +105,7 @@ class Customer(Answer):
     acquisition_channel: str | None
     referred_by: str | None
     first_contact_at: Timestamp | None
+    contract_ends_on: date | None
     source: str | None
     attributes: dict[str, Any]
     profile_version: int = Field(description="moves with the profile alone; the ETag")
@@ -117,4 +116,7 @@ class Customer(Answer):
 
 
 class CustomerPage(Page[Customer]):
-    pass
+    stage_policy_version: int = Field(
+        description="the policy that the recorded stages follow: the one in force, or while "
+        "another takes effect, the one before"
+    )

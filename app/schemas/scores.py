@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from app.schemas.common import Page
+from app.schemas.stages import NextAction
 from app.schemas.types import AmountOut, Answer, Money, Timestamp
 
 Status = Literal["ok", "never_purchased", "insufficient_history", "no_model"]
@@ -105,6 +106,9 @@ class Scores(Answer):
         description="fields answered with null although the status is ok, each with the reason",
         examples=[{"p_alive": "no_dropout_identified"}],
     )
+    next_actions: list[NextAction] = Field(
+        description="what the policy suggests for customers of this stage and condition"
+    )
     lookahead: bool = Field(description="the model was fitted on facts later than as_of")
     model_id: str | None
     model_as_of: Timestamp | None
@@ -130,6 +134,7 @@ class ChurnRiskItem(Answer):
     value_at_risk: Money | None
     clv: Money | None
     reasons: list[Reason]
+    next_actions: list[NextAction] = Field(description="what the policy suggests now")
 
 
 class ChurnRiskPage(Page[ChurnRiskItem]):

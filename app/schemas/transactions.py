@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import BULK_LIMIT, BulkAnswer, Lenient, Page
+from app.schemas.common import Batch, Page
+from app.schemas.facts import FactIn, FactOut, FactWritten
 from app.schemas.types import (
-    MAX_INT,
     AmountIn,
     AmountOut,
     Answer,
@@ -16,10 +16,8 @@ from app.schemas.types import (
     Identifier,
     Shape,
     Text,
-    Timestamp,
 )
 
-DEFAULT_SOURCE = "default"
 EXAMPLE: dict[str, Any] = {
     "customer_id": "c-1001",
     "transaction_id": "order-7731",
@@ -52,15 +50,12 @@ class Line(Shape):
     unit_price: AmountIn
 
 
-class TransactionIn(Shape):
+class TransactionIn(FactIn):
     """A purchase or a refund. Its identity is (customer_id, source, transaction_id), for ever."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE, REFUND_EXAMPLE]})
 
-    customer_id: Identifier = Field(examples=["c-1001"])
     transaction_id: Identifier = Field(examples=["order-7731"])
-    source: Identifier = Field(DEFAULT_SOURCE, description="the system the transaction came from")
-    occurred_at: Timestamp
     kind: Literal["purchase", "refund"] = "purchase"
     amount: AmountIn = Field(description="not negative, for a refund too")
     currency: Currency | None = Field(None, description="by default the deployment's")
@@ -70,13 +65,6 @@ class TransactionIn(Shape):
     )
     refunds: TransactionName | None = Field(
         None, description="the purchase that a refund reduces, from the refund's own time on"
-    )
-    revision: int = Field(
-        1,
-        strict=True,
-        ge=1,
-        le=MAX_INT,
-        description="a higher one replaces the content, a lower one changes nothing",
     )
     margin: AmountIn | None = Field(None, description="an amount, not a rate")
     channel: Text | None = None
@@ -98,31 +86,12 @@ class TransactionIn(Shape):
         return refunds
 
 
-class TransactionBatch(Shape):
+class TransactionBatch(Batch[TransactionIn]):
     """Up to 1,000 transactions, applied as one write."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"items": [EXAMPLE, REFUND_EXAMPLE], "mode": "partial"}]}
     )
-
-    items: list[Lenient[TransactionIn]] = Field(min_length=1, max_length=BULK_LIMIT)
-    mode: Literal["partial", "atomic"] = Field(
-        "partial", description="atomic: all or nothing; partial: bad items are rejected alone"
-    )
-
-
-class TransactionBatchAnswer(BulkAnswer):
-    customers_created: int = Field(
-        description="customers not known before, now with an empty profile"
-    )
-
-
-class TransactionWritten(Answer):
-    """What became of one transaction."""
-
-    status: Literal["created", "updated", "duplicate"]
-    customer_created: bool
-    transaction: "Transaction"
 
 
 class NamedTransaction(Answer):
@@ -130,15 +99,10 @@ class NamedTransaction(Answer):
     transaction_id: str
 
 
-class Transaction(Answer):
+class Transaction(FactOut):
     """The revision in force of a transaction."""
 
-    customer_id: str
     transaction_id: str
-    source: str
-    revision: int
-    kind: str
-    occurred_at: Timestamp
     amount: AmountOut
     currency: str
     exchange_rate: str | None
@@ -147,7 +111,12 @@ class Transaction(Answer):
     margin: AmountOut | None
     channel: str | None
     items: list[dict[str, object]] | None
-    received_at: Timestamp
+
+
+class TransactionWritten(FactWritten):
+    """What became of one transaction."""
+
+    transaction: Transaction
 
 
 class TransactionPage(Page[Transaction]):

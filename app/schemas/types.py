@@ -72,6 +72,14 @@ Text = Annotated[
     StringConstraints(min_length=1, max_length=200, strict=True),
     AfterValidator(_check_text),
 ]
+LongText = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=4000, strict=True),
+    AfterValidator(_check_text),
+]
+
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$", strict=True)]
+"""A name that programs branch on."""
 
 
 def _check_timestamp(value: object) -> object:

@@ -19,17 +19,28 @@ def parse(
     """Return the asked instant, by default now; what lies after today cannot be known."""
     if text is None:
         return here.as_of(now)
-    try:
-        if len(text) == len("2026-01-31"):
-            day = to_day(_DAY.validate_python(text))
-            as_of = AsOf(here.calendar.end_of(day), day)
-        else:
-            as_of = here.as_of(_INSTANT.validate_python(text))
-    except ValidationError:
-        raise _refused(pointer, "must be an RFC 3339 time with an offset, or a day") from None
+    as_of = _read(text, here, pointer)
     if as_of.day > here.calendar.day_of(now):
         raise _refused(pointer, "must not lie after today")
     return as_of
+
+
+def span(since: str | None, until: str | None, here: Deployment) -> tuple[AsOf | None, AsOf | None]:
+    """Return the bounds of a list in time; a day is meant from its beginning to its end."""
+    first = None if since is None else _read(since, here, "query:since", begins=True)
+    last = None if until is None else _read(until, here, "query:until")
+    return first, last
+
+
+def _read(text: str, here: Deployment, pointer: str, *, begins: bool = False) -> AsOf:
+    try:
+        if len(text) == len("2026-01-31"):
+            day = to_day(_DAY.validate_python(text))
+            edge = here.calendar.start_of if begins else here.calendar.end_of
+            return AsOf(edge(day), day)
+        return here.as_of(_INSTANT.validate_python(text))
+    except ValidationError:
+        raise _refused(pointer, "must be an RFC 3339 time with an offset, or a day") from None
 
 
 def _refused(pointer: str, detail: str) -> ValidationFailed:

@@ -1,6 +1,7 @@
 """The customers about to leave: a list of the published run, each with reasons."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -10,9 +11,17 @@ from app.db import AnyRow, AnySelect, ReadSession
 from app.deployment import Deployment
 from app.errors import InvalidCursor
 from app.lifecycle.facts import EMPTY, State
-from app.lifecycle.policy import CHURNED
+from app.lifecycle.policy import Policy
 from app.models import Customer, Score
-from app.services import models, policies, runs, score_cards, settings
+from app.services import (
+    models,
+    next_actions,
+    policies,
+    purchase_summaries,
+    runs,
+    score_cards,
+    settings,
+)
 from app.services.learning import Learnt
 from app.services.paging import PageRequest, Sort, choose_sort, fetch, read_bound
 from app.services.populations import Population
@@ -49,6 +58,7 @@ async def search(
     *,
     filters: dict[str, Any],
     include_churned: bool,
+    now: datetime,
 ) -> dict[str, Any]:
     """Return a page of the published run, or of the run that the cursor began with."""
     run_id = read_bound(page, "=run_id") or (await settings.pointers(session)).run_id
@@ -67,12 +77,13 @@ async def search(
     name, sort = choose_sort(page, allowed, ranked)
     bound_to = {"list": "churn_risks", "sort": name, "=run_id": run_id, **filters,
                 "include_churned": include_churned}  # fmt: skip
-    statement = _filtered(run_id, filters, include_churned=include_churned)
-    rows, cursor = await fetch(session, statement.add_columns(*sort.columns), page, sort, bound_to)
     policy = await policies.get(session, run.policy_version)
+    left = [] if include_churned else [each for each in policy.stages if policy.has_left(each)]
+    statement = _filtered(run_id, filters, left)
+    rows, cursor = await fetch(session, statement.add_columns(*sort.columns), page, sort, bound_to)
     as_of = here.as_of(run.as_of)
     return {
-        "items": _items(here, learnt, policy, rows, as_of) if rows else [],
+        "items": await _items(session, here, learnt, policy, rows, as_of, now) if rows else [],
         "next_cursor": cursor,
         "as_of": run.as_of,
         "run_id": run_id,
@@ -80,7 +91,8 @@ async def search(
     }
 
 
-def _filtered(run_id: int, filters: dict[str, Any], *, include_churned: bool) -> AnySelect:
+def _filtered(run_id: int, filters: dict[str, Any], left: Sequence[str]) -> AnySelect:
+    """Select a run; without those in stages of having left, save for the one asked for."""
     statement = (
         select(*_COLUMNS)
         .join(Customer, Customer.customer_id == Score.customer_id)
@@ -90,16 +102,22 @@ def _filtered(run_id: int, filters: dict[str, Any], *, include_churned: bool) ->
         if value is not None:
             column = Customer.owner if name == "owner" else getattr(Score, name)
             statement = statement.where(column == value)
-    if not include_churned and filters.get("stage") != CHURNED:
-        statement = statement.where(Score.stage != CHURNED)
+    if left and filters.get("stage") not in left:
+        statement = statement.where(Score.stage.not_in(left))
     return statement
 
 
-def _items(
-    here: Deployment, learnt: Learnt, policy: Any, rows: Sequence[AnyRow], as_of: AsOf
+async def _items(
+    session: ReadSession,
+    here: Deployment,
+    learnt: Learnt,
+    policy: Policy,
+    rows: Sequence[AnyRow],
+    as_of: AsOf,
+    now: datetime,
 ) -> list[dict[str, Any]]:
     people = _people(rows)
-    where = score_cards.lifecycle(policy, people, as_of, learnt.gap_days)
+    actions = await _actions(session, here, policy, people, now)
     history = people.x, people.t_x / learnt.unit, people.T(as_of) / learnt.unit
     horizon_days = score_cards.DEFAULT_HORIZON_DAYS
     parts = score_cards.reasons(learnt, *history, horizon_days=horizon_days)
@@ -111,7 +129,7 @@ def _items(
             "at_risk": row.at_risk,
             "value_tier": row.value_tier,
             "last_purchase_on": row.last_purchase_on,
-            "days_silent": int(where.days_silent[index]),
+            "days_silent": as_of.day - int(people.columns.last_day[index]),
             "usual_gap_days": row.usual_gap_days,
             "probability": row.probability,
             "horizon_days": horizon_days,
@@ -120,10 +138,21 @@ def _items(
             if row.value_at_risk is None
             else money(here, row.value_at_risk.quantize(CENT)),
             "clv": money(here, row.clv.quantize(CENT)),
-            "reasons": explain(learnt, people, where, parts, index, as_of),
+            "reasons": explain(learnt, people, row.usual_gap_days, parts, index, as_of),
+            "next_actions": actions[index],
         }
         for index, row in enumerate(rows)
     ]
+
+
+async def _actions(
+    session: ReadSession, here: Deployment, policy: Policy, listed: Population, now: datetime
+) -> list[list[dict[str, Any]]]:
+    """Return what to do with the listed customers now, from all that is known by now."""
+    stored = await purchase_summaries.stored(session, listed.customer_ids)
+    ids, stages = listed.customer_ids, listed.recorded_stages
+    people = Population.of(ids, stages, [stored.get(each, EMPTY) for each in ids])
+    return await next_actions.of(session, here, policy, people, stages, here.as_of(now))
 
 
 def _people(rows: Sequence[AnyRow]) -> Population:

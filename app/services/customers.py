@@ -1,18 +1,16 @@
-"""Customers: taking them for a write, and their profiles."""
+"""Customers: taking them for a write, finding and showing them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pydantic_core import PydanticCustomError
-from sqlalchemy import ColumnElement, func, or_, select, text, update
+from sqlalchemy import ColumnElement, func, or_, select, text
 
 from app.db import AnyRow, ReadSession, WriteSession
-from app.errors import FieldError, NotFound, StaleVersion, ValidationFailed
-from app.lifecycle.policy import POTENTIAL
+from app.errors import NotFound
 from app.models import Customer
-from app.schemas.customers import Profile, ProfilePatch
-from app.schemas.types import check_attributes
+from app.schemas.customers import Profile
+from app.services import locks, settings
 from app.services.paging import PageRequest, Sort, choose_sort, fetch_shown
 
 PROFILE_FIELDS = tuple(Profile.model_fields)
@@ -37,7 +35,8 @@ SORTS = {
 _TAKE = text(
     "INSERT INTO customers (customer_id, version, profile_version, attributes, stage,"
     " stage_version, created_at, updated_at)"
-    " SELECT customer_id, 1, 1, '{}', :stage, 1, :now, :now"
+    " SELECT customer_id, 1, 1, '{}',"
+    " (SELECT value #>> '{}' FROM settings WHERE key = 'beginning_stage'), 1, :now, :now"
     " FROM unnest(CAST(:customer_ids AS text[])) AS asked (customer_id)"
     ' ORDER BY customer_id COLLATE "C"'
     " ON CONFLICT (customer_id) DO UPDATE SET version = customers.version + 1"
@@ -52,8 +51,9 @@ async def take(
 
     What is read in later statements is what the writers before this one committed.
     """
+    await locks.share(session, locks.POLICY_IN_FORCE)
     ids = sorted(set(customer_ids))
-    rows = await session.execute(_TAKE, {"customer_ids": ids, "stage": POTENTIAL, "now": now})
+    rows = await session.execute(_TAKE, {"customer_ids": ids, "now": now})
     return {row[0]: row[1] for row in rows}
 
 
@@ -78,112 +78,6 @@ def unknown(customer_id: str) -> NotFound:
     return NotFound(f"There is no customer {customer_id!r}.")
 
 
-async def put(
-    session: WriteSession,
-    customer_id: str,
-    profile: Profile,
-    *,
-    if_match: str | None,
-    now: datetime,
-) -> tuple[AnyRow, bool]:
-    """Make the profile exactly this; return the customer, and whether it is new."""
-    if if_match is not None:
-        _check_version(await _locked(session, customer_id, required=False), if_match)
-    created = (await take(session, [customer_id], now))[customer_id]
-    row = await get(session, customer_id)
-    await _write(
-        session, row, profile.model_dump(), now, version=row.profile_version + (not created)
-    )
-    return await get(session, customer_id), created
-
-
-async def patch(
-    session: WriteSession,
-    customer_id: str,
-    change: ProfilePatch,
-    *,
-    if_match: str | None,
-    now: datetime,
-) -> AnyRow:
-    """Merge a change into the profile of a known customer."""
-    row = await _locked(session, customer_id, required=True)
-    if if_match is not None:
-        _check_version(row, if_match)
-    assert row is not None
-    await session.execute(
-        update(Customer)
-        .where(Customer.customer_id == customer_id)
-        .values(version=Customer.version + 1)
-    )
-    try:
-        profile = merged(shown(row), change)
-    except PydanticCustomError as error:
-        fault = FieldError("/attributes", error.type, error.message())
-        raise ValidationFailed(errors=[fault]) from None
-    await _write(session, row, profile, now, version=row.profile_version + 1)
-    return await get(session, customer_id)
-
-
-def merged(profile: Mapping[str, Any], change: ProfilePatch) -> dict[str, Any]:
-    """Return a profile after a JSON merge patch; what results must be storable, too."""
-    given = change.model_dump(exclude_unset=True, include=set(PROFILE_FIELDS))
-    result = {field: given.get(field, profile[field]) for field in PROFILE_FIELDS}
-    if "attributes" in given:
-        patch_of = given["attributes"]
-        attributes = {} if patch_of is None else merge_patch(profile["attributes"], patch_of)
-        result["attributes"] = check_attributes(attributes)
-    return result
-
-
-def same(profile: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Say whether two profiles are equal as JSON, where `true` is not 1 as it is in Python."""
-    return all(_same_json(profile[field], other[field]) for field in PROFILE_FIELDS)
-
-
-def _same_json(one: Any, other: Any) -> bool:
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same_json(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same_json, one, other))
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    return bool(one == other)
-
-
-def merge_patch(target: Any, change: Any) -> Any:
-    """Apply RFC 7396 to free JSON."""
-    if not isinstance(change, dict):
-        return change
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in change.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge_patch(result.get(key), value)
-    return result
-
-
-async def _locked(session: WriteSession, customer_id: str, *, required: bool) -> AnyRow | None:
-    statement = select(*COLUMNS).where(Customer.customer_id == customer_id).with_for_update()
-    row = (await session.execute(statement)).one_or_none()
-    if row is None and required:
-        raise unknown(customer_id)
-    return row
-
-
-def _check_version(row: AnyRow | None, if_match: str) -> None:
-    current = None if row is None else etag(row.profile_version)
-    if current is None or (if_match.strip() != "*" and current not in _listed(if_match)):
-        raise StaleVersion(
-            "The profile is not at the version named in If-Match.",
-            errors=[FieldError("header:If-Match", "stale_version", f"the profile is at {current}")],
-        )
-
-
-def _listed(if_match: str) -> list[str]:
-    return [tag.strip() for tag in if_match.split(",")]
-
-
 def shown(row: AnyRow) -> dict[str, Any]:
     """Return a customer as the API shows it."""
     return {column.key: getattr(row, column.key) for column in COLUMNS}
@@ -191,18 +85,6 @@ def shown(row: AnyRow) -> dict[str, Any]:
 
 def etag(version: int) -> str:
     return f'"{version}"'
-
-
-async def _write(
-    session: WriteSession, row: AnyRow, profile: dict[str, Any], now: datetime, *, version: int
-) -> None:
-    """Write a profile if it differs; its version moves only then."""
-    if not same(profile, shown(row)):
-        await session.execute(
-            update(Customer)
-            .where(Customer.customer_id == row.customer_id)
-            .values(**profile, profile_version=version, updated_at=now)
-        )
 
 
 async def search(
@@ -223,7 +105,9 @@ async def search(
     if q is not None:
         statement = statement.where(_begins_with(q))
     bound_to = {"list": "customers", "sort": name, "stage": stage, "owner": owner, "q": q}
-    return await fetch_shown(session, statement, page, sort, bound_to, shown)
+    found = await fetch_shown(session, statement, page, sort, bound_to, shown)
+    settled = (await settings.pointers(session)).settled_policy_version
+    return {**found, "stage_policy_version": settled}
 
 
 def _begins_with(prefix: str) -> ColumnElement[bool]:

@@ -1,23 +1,25 @@
 """Many profiles in one write."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic_core import PydanticCustomError
-from sqlalchemy import Integer, bindparam, select, text, update
+from sqlalchemy import select, text
 
 from app.db import WriteSession
+from app.deployment import Deployment
 from app.errors import BatchRejected, FieldError
 from app.models import Customer
 from app.schemas.common import BulkItemError, Rejected
 from app.schemas.customers import BulkProfile
-from app.services import batches
-from app.services.customers import COLUMNS, PROFILE_FIELDS, merged, same, take
+from app.services import batches, profiles
+from app.services.customers import COLUMNS, take
 
 
 async def merge(
     session: WriteSession,
+    here: Deployment,
     items: Sequence[BulkProfile | Rejected],
     *,
     atomic: bool,
@@ -33,19 +35,18 @@ async def merge(
     for index, item in good:
         each = item.customer_id
         try:
-            profile = merged(after[each], item)
+            profile = profiles.merged(after[each], item)
         except PydanticCustomError as error:
             fault = FieldError(f"/items/{index}/attributes", error.type, error.message())
             outcomes[index] = ("rejected", batches.validation_error([fault]))
             continue
-        status = "duplicate" if same(profile, after[each]) else "updated"
+        status = "duplicate" if profiles.same(profile, after[each]) else "updated"
         outcomes[index] = ("created" if each in unseen else status, None)
         unseen.discard(each)
         after[each] = profile
     if atomic and any(status == "rejected" for status, _ in outcomes):
         raise BatchRejected(errors=batches.faults(outcomes))
-    changed = {each: profile for each, profile in after.items() if not same(profile, before[each])}
-    await _write(session, changed, created, now)
+    await profiles.write(session, here, before, after, created, now)
     return outcomes
 
 
@@ -54,33 +55,4 @@ async def _profiles(session: WriteSession, customer_ids: list[str]) -> dict[str,
         select(*COLUMNS).where(Customer.customer_id == text("ANY(CAST(:customer_ids AS text[]))")),
         {"customer_ids": customer_ids},
     )
-    return {
-        row.customer_id: {field: getattr(row, field) for field in PROFILE_FIELDS} for row in rows
-    }
-
-
-async def _write(
-    session: WriteSession,
-    profiles: dict[str, dict[str, Any]],
-    created: Mapping[str, bool],
-    now: datetime,
-) -> None:
-    """Write profiles that changed; one made in this transaction keeps its first version."""
-    if not profiles:
-        return
-    fields: dict[str, Any] = {field: bindparam(f"new_{field}") for field in PROFILE_FIELDS}
-    version = Customer.profile_version + bindparam("step", type_=Integer)
-    connection = await session.connection()
-    await connection.execute(
-        update(Customer.__table__)  # type: ignore[arg-type]  # the class maps one table
-        .where(Customer.customer_id == bindparam("taken_id"))
-        .values(**fields, profile_version=version, updated_at=now),
-        [
-            {
-                "taken_id": each,
-                "step": 0 if created[each] else 1,
-                **{f"new_{field}": value for field, value in profile.items()},
-            }
-            for each, profile in profiles.items()
-        ],
-    )
+    return {row.customer_id: profiles.profile_of(row) for row in rows}

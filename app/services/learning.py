@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.days import AsOf, from_day
-from app.lifecycle.evaluator import evaluate
-from app.lifecycle.policy import CHURNED, Policy
+from app.lifecycle.policy import SilenceLimit
+from app.lifecycle.presets import PRESETS
+from app.lifecycle.records import Floats, Ints, silence_limit
 from app.scoring import churn, clv, gamma_gamma, rfm, select
 from app.scoring.purchase_summary import PurchaseSummary
 from app.scoring.registry import MODELS
-from app.services.populations import Floats, Population
+from app.services.populations import Population
 
 AUTO = "auto"
 DEFAULT_KIND = "mbg_nbd"
@@ -21,6 +22,7 @@ DAYS_PER_UNIT = {"day": 1.0, "week": 7.0}
 CLV_HORIZON_DAYS = 365
 ANNUAL_DISCOUNT = 0.10
 HOLDOUT_HORIZON_DAYS = 90
+SILENCE = SilenceLimit(**PRESETS["five_stages"]["silence_limit"])
 
 Log = tuple[NDArray[np.int64], NDArray[np.int64], Floats]
 """Customer, day and net amount of every purchase that was not refunded in full."""
@@ -65,22 +67,26 @@ class Learnt:
         x, t_x, T = self.reference_days  # noqa: N806
         return x, t_x / self.unit, T / self.unit
 
-    def lifetime_value(self, people: Population, as_of: AsOf) -> tuple[Floats, Floats]:
-        """Return the 12-month CLV of buyers, and what their silence has cost of it."""
-        history = people.x, people.t_x / self.unit, people.T(as_of) / self.unit
-        terms: dict[str, Any] = {
-            "mean_value": people.mean_repeat_value,
-            "paid": people.paid_repeat_days,
+    def terms(self, mean_value: Floats, paid: Ints) -> dict[str, Any]:
+        """Return the terms of a 12-month CLV, for a mean value of so many paid repeat days."""
+        return {
+            "mean_value": mean_value,
+            "paid": paid,
             "horizon": CLV_HORIZON_DAYS / self.unit,
             "annual_discount": ANNUAL_DISCOUNT,
             "periods_per_year": clv.DAYS_PER_YEAR / self.unit,
         }
+
+    def lifetime_value(self, people: Population, as_of: AsOf) -> tuple[Floats, Floats]:
+        """Return the 12-month CLV of buyers, and what their silence has cost of it."""
+        history = people.x, people.t_x / self.unit, people.T(as_of) / self.unit
+        terms = self.terms(people.mean_repeat_value, people.paid_repeat_days)
         now = clv.clv(self.purchases, self.spend, *history, **terms)
         return now, clv.value_at_risk(self.purchases, self.spend, *history, **terms)
 
 
 def learn(
-    kind: str, time_unit: str, people: Population, log: Log, policy: Policy, as_of: AsOf
+    kind: str, time_unit: str, people: Population, log: Log, as_of: AsOf
 ) -> tuple[str, str, dict[str, Any]]:
     """Fit everything to the buyers of a population; return kind, status and the document.
 
@@ -101,7 +107,7 @@ def learn(
         "window": _window(buyers),
         "spend": _spend(buyers),
         "population_gap_days": _gap(buyers),
-        "reference_customer": _reference(buyers, policy, as_of),
+        "reference_customer": _reference(buyers, as_of),
         "rfm_cuts": None,
         "rfm_means": None,
         "tier_cuts": None,
@@ -182,10 +188,14 @@ def _gap(buyers: Population) -> float | None:
     return float(buyers.t_x.sum() / repeats) if repeats else None
 
 
-def _reference(buyers: Population, policy: Policy, as_of: AsOf) -> dict[str, float] | None:
-    """Return the living customer at the lower medians, in days."""
-    stage, _ = evaluate(policy, buyers.columns, np.full(len(buyers), as_of.day))
-    living = stage != policy.stage_code(CHURNED)
+def _reference(buyers: Population, as_of: AsOf) -> dict[str, float] | None:
+    """Return the living customer at the lower medians, in days.
+
+    Who lives is decided by the default silence whatever policy is in force: scores depend on no
+    stage.
+    """
+    silent = as_of.day - buyers.columns.last_day
+    living = silent <= silence_limit(SILENCE, buyers.columns)
     if not living.any():
         living = np.ones(len(buyers), dtype=bool)
     if not living.any():

@@ -14,7 +14,7 @@ from app.errors import NotFound
 from app.models import Model
 from app.schemas.models import ModelRequest
 from app.services import as_of as as_ofs
-from app.services import learning, operations, policies, populations, purchase_log, settings
+from app.services import learning, operations, populations, purchase_log, settings
 from app.services.learning import Learnt
 from app.services.paging import PageRequest, Sort, fetch_shown
 from app.services.parts import Part
@@ -48,9 +48,11 @@ async def fit_part(session: WriteSession, here: Deployment, part: Part, now: dat
         await settings.put(session, settings.ACTIVE_MODEL, model_id)
 
 
-async def fit_result(session: WriteSession, part: Part, now: datetime) -> dict[str, Any]:
+async def fit_result(
+    session: WriteSession, here: Deployment, part: Part, now: datetime
+) -> dict[str, Any]:
     """Return the result of a finished fit."""
-    del session, now
+    del session, here, now
     return {"model_id": name_of(part.operation_id)}
 
 
@@ -69,11 +71,10 @@ async def fit(
     name: str,
 ) -> str:
     """Fit a model to everybody as they stood at `as_of`, and store it."""
-    policy = await policies.active(session)
-    people = await populations.read(session, policy.silence, as_of)
+    people = await populations.read(session, learning.SILENCE, as_of)
     log = await purchase_log.read(session, as_of)
     chosen, status, document = await asyncio.to_thread(
-        learning.learn, kind, time_unit, people, log, policy, as_of
+        learning.learn, kind, time_unit, people, log, as_of
     )
     model_id = name_of(name)
     await session.execute(
@@ -86,6 +87,7 @@ async def fit(
             fitted_at=now,
             customers=int((people.columns.purchase_days > 0).sum()),
             document=document,
+            state="candidate",
         )
     )
     return model_id

@@ -1,8 +1,6 @@
 """Keyset pages: a cursor holds the sort keys of the last item, signed and bound to its filters."""
 
-import base64
 import hashlib
-import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +12,9 @@ from sqlalchemy import tuple_
 
 from app.db import AnyRow, AnySelect, ReadSession
 from app.errors import FieldError, InvalidCursor, ValidationFailed
+from app.services import signing
 
 _VERSION = 1
-_DIGEST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +54,33 @@ async def fetch(
     bound_to: Mapping[str, object],
 ) -> tuple[Sequence[AnyRow], str | None]:
     """Return a page of rows, whose last columns must be those of `sort`, and the next cursor."""
-    binding = _binding(bound_to)
-    if page.cursor is not None:
-        after = _decode(page.cursor, page.secret, binding, sort)
+    after = keys_before(page, sort, bound_to)
+    rows = (await session.execute(cut(statement, page, sort, after))).all()
+    if len(rows) <= page.limit:
+        return rows, None
+    rows = rows[: page.limit]
+    last = rows[-1][-len(sort.columns) :]
+    return rows, _encode(list(last), page.secret, _binding(bound_to))
+
+
+def keys_before(page: PageRequest, sort: Sort, bound_to: Mapping[str, object]) -> list[Any] | None:
+    """Return the sort keys of the last item of the page before, None for the first page."""
+    if page.cursor is None:
+        return None
+    return _decode(page.cursor, page.secret, _binding(bound_to), sort)
+
+
+def cut(
+    statement: AnySelect, page: PageRequest, sort: Sort, after: Sequence[Any] | None
+) -> AnySelect:
+    """Return the statement, in order, from the end of the page before to one row too many."""
+    if after is not None:
         keys = tuple_(*sort.columns)
         # A tuple of literals would lose the column types; bind them through the columns' own.
         values = tuple_(*after, types=[column.type for column in sort.columns])
         statement = statement.where(keys < values if sort.descending else keys > values)
     order = [column.desc() if sort.descending else column.asc() for column in sort.columns]
-    rows = (await session.execute(statement.order_by(*order).limit(page.limit + 1))).all()
-    if len(rows) <= page.limit:
-        return rows, None
-    rows = rows[: page.limit]
-    last = rows[-1][-len(sort.columns) :]
-    return rows, _encode(list(last), page.secret, binding)
+    return statement.order_by(*order).limit(page.limit + 1)
 
 
 async def fetch_shown(
@@ -102,15 +113,7 @@ def _binding(bound_to: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _encode(keys: list[Any], secret: bytes, binding: dict[str, Any]) -> str:
-    content = {"v": _VERSION, "k": keys, "b": binding}
-    # ASCII escapes would make the cursor of two long Chinese ids longer than a cursor may be.
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=_plain)
-    payload = text.encode()
-    return _armoured(hmac.digest(secret, payload, "sha256")[:_DIGEST] + payload)
-
-
-def _armoured(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return signing.sign({"v": _VERSION, "k": keys, "b": binding}, secret, default=_plain)
 
 
 def _plain(value: object) -> str:
@@ -118,15 +121,9 @@ def _plain(value: object) -> str:
 
 
 def _open(cursor: str, secret: bytes) -> dict[str, Any]:
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-    except ValueError:
-        raise _refused() from None
-    signature, payload = raw[:_DIGEST], raw[_DIGEST:]
-    genuine = hmac.compare_digest(signature, hmac.digest(secret, payload, "sha256")[:_DIGEST])
-    if not genuine or _armoured(raw) != cursor:  # base64 has many spellings of the same bytes
+    content = signing.read(cursor, secret)
+    if content is None or "v" not in content:
         raise _refused()
-    content: dict[str, Any] = json.loads(payload)
     return content
 
 

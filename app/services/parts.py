@@ -54,6 +54,23 @@ async def plan(
     )
 
 
+async def note(session: WriteSession, part: Part, outcome: Mapping[str, Any]) -> None:
+    """Keep what a part found, for whoever completes the operation."""
+    await session.execute(
+        update(OperationPart)
+        .where(OperationPart.part_id == part.part_id)
+        .values(outcome=dict(outcome))
+    )
+
+
+async def noted(session: ReadSession, part: Part) -> list[dict[str, Any]]:
+    """Return what the parts of the same operation found."""
+    statement = select(OperationPart.outcome).where(
+        OperationPart.operation_id == part.operation_id, OperationPart.outcome.is_not(None)
+    )
+    return list(await session.scalars(statement))
+
+
 # The lease runs on the clock of the database: workers' own clocks may differ.
 _CLAIM = text(
     "UPDATE operation_parts SET state = 'running', attempt = attempt + 1,"

@@ -1,31 +1,127 @@
-"""Policies as they are stored."""
+"""Policies as they are stored, and which of them was in force when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from sqlalchemy import select
 
-from app.db import ReadSession
-from app.lifecycle import policy as policies
-from app.models import Policy
+from app.days import to_micros
+from app.db import AnyRow, ReadSession
+from app.errors import NotFound
+from app.lifecycle import documents
+from app.lifecycle.policy import Policy, Role, SilenceLimit
+from app.lifecycle.variables import Source
+from app.models import Policy as Stored
+from app.models import PolicyActivation
 from app.services import settings
 
-_parsed: dict[int, policies.Policy] = {}
+ALWAYS = -(2**63)
+"""The instant from which the first policy is in force."""
 
 
-async def get(session: ReadSession, version: int) -> policies.Policy:
-    """Return a version; a version never changes, so each is read once."""
-    if version not in _parsed:
-        document = await session.scalar(select(Policy.document).where(Policy.version == version))
-        if document is None:
-            raise LookupError(f"policy {version} is not stored")
-        _parsed[version] = policies.parse(version, document)
-    return _parsed[version]
+@dataclass(frozen=True)
+class Regime:
+    """The policies that were in force, in order, each from an instant on."""
+
+    policies: tuple[Policy, ...]
+    starts: tuple[int, ...]
+
+    @property
+    def current(self) -> Policy:
+        return self.policies[-1]
+
+    def at(self, instant: int) -> Policy:
+        """Return the policy in force at an instant."""
+        place = sum(start <= instant for start in self.starts)
+        return self.policies[max(place, 1) - 1]
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether purchases alone decide, under every policy there was."""
+        return all(policy.sources == {"purchases"} for policy in self.policies)
+
+    @cached_property
+    def sources(self) -> frozenset[Source]:
+        return frozenset[Source]().union(*(policy.sources for policy in self.policies))
+
+    def stages_of(self, role: Role) -> list[str]:
+        """Return the stages of a role under any policy there was."""
+        found = (stage for policy in self.policies for stage in policy.described)
+        return sorted({stage.code for stage in found if stage.role == role})
+
+    def silence_of(self, version: int) -> SilenceLimit | None:
+        """Return the silence by which a version counts lives; None for one never in force."""
+        return next((each.silence for each in self.policies if each.version == version), None)
+
+    def before_last(self) -> "Regime":
+        """Return what there was before the last activation."""
+        return Regime(self.policies[:-1], self.starts[:-1])
+
+    def followed_by(self, policy: Policy, start: int) -> "Regime":
+        return Regime((*self.policies, policy), (*self.starts, start))
 
 
-async def active(session: ReadSession) -> policies.Policy:
+_regimes: dict[str, Regime] = {}
+_KEPT = 64
+
+
+async def regime(session: ReadSession, key: str | None = None) -> Regime:
+    """Return what was in force when, as the settings name it; read once for each activation."""
+    if key is None:
+        key = (await settings.pointers(session)).regime
+    if key not in _regimes:
+        found = await _read(session)
+        if len(_regimes) >= _KEPT:
+            _regimes.pop(next(iter(_regimes)))
+        _regimes[key] = found
+    return _regimes[key]
+
+
+async def _read(session: ReadSession) -> Regime:
+    rows = (
+        await session.execute(
+            select(PolicyActivation.activated_at, Stored.version, Stored.document)
+            .join(Stored, Stored.version == PolicyActivation.version)
+            .order_by(PolicyActivation.activation_id)
+        )
+    ).all()
+    read: dict[int, Policy] = {}
+    for row in rows:
+        read.setdefault(row.version, documents.parse(row.version, row.document))
+    starts = (ALWAYS, *(to_micros(row.activated_at) for row in rows[1:]))
+    return Regime(tuple(read[row.version] for row in rows), starts)
+
+
+async def active(session: ReadSession) -> Policy:
     """Return the policy in force."""
-    return await get(session, (await settings.pointers(session)).policy_version)
+    return (await regime(session)).current
 
 
-async def stage_names(session: ReadSession, version: int) -> list[tuple[str, dict[str, str]]]:
-    """Return code and names of each stage, in order."""
-    document = await session.scalar(select(Policy.document).where(Policy.version == version))
-    return [(stage["code"], stage["name"]) for stage in (document or {}).get("stages", [])]
+async def get(session: ReadSession, version: int) -> Policy:
+    """Return any stored version."""
+    known = (await regime(session)).policies
+    for policy in known:
+        if policy.version == version:
+            return policy
+    return documents.parse(version, (await stored(session, version)).document)
+
+
+async def stored(session: ReadSession, version: int) -> AnyRow:
+    """Return a version as it is stored."""
+    columns = Stored.__table__.columns
+    row = (await session.execute(select(*columns).where(Stored.version == version))).one_or_none()
+    if row is None:
+        raise unknown(version)
+    return row
+
+
+def unknown(version: int) -> NotFound:
+    return NotFound(f"There is no policy {version}.")
+
+
+async def described_stages(session: ReadSession, version: int) -> Sequence[dict[str, Any]]:
+    """Return the stages of a version as its document describes them, in order."""
+    found: Sequence[dict[str, Any]] = (await stored(session, version)).document["stages"]
+    return found

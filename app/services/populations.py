@@ -5,20 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import select
 
 from app.days import AsOf
 from app.db import AnyRow, ReadSession
 from app.deployment import to_amount
-from app.lifecycle.evaluator import Columns
 from app.lifecycle.facts import EMPTY, Summary
 from app.lifecycle.policy import SilenceLimit
+from app.lifecycle.records import Columns, Floats, Ints
 from app.models import Customer, PurchaseSummary
-from app.services import purchase_summaries
+from app.services import policies, purchase_summaries
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 CHUNK = 20_000
 
 
@@ -104,7 +101,7 @@ class Population:
 
 async def read(
     session: ReadSession,
-    limit: SilenceLimit,
+    silence: SilenceLimit,
     as_of: AsOf,
     *,
     after: str = "",
@@ -115,10 +112,11 @@ async def read(
     stages: list[str] = []
     summaries: list[Summary] = []
     last = after
+    regime = await policies.regime(session)
     while True:
         rows = await _chunk(session, last, up_to)
         found = {row.customer_id: _summary(row) for row in rows}
-        true_then = await purchase_summaries.at(session, limit, found, as_of.at)
+        true_then = await purchase_summaries.at(session, regime, silence, found, as_of.at)
         ids += true_then
         summaries += true_then.values()
         stages += [row.stage for row in rows]

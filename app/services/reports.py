@@ -55,12 +55,13 @@ async def stages(session: ReadSession, here: Deployment) -> dict[str, Any]:
     version = head["policy_version"] or (await settings.pointers(session)).policy_version
     found = summary.get("stages", {})
     head["stages"] = []
-    for code, name in await policies.stage_names(session, version):
+    for stage in await policies.described_stages(session, version):
+        code = stage["code"]
         count, revenue, at_risk = found.get(code, (0, "0", "0"))
         head["stages"].append(
             {
                 "stage": code,
-                "name": name,
+                "name": stage["name"],
                 "customers": count,
                 "revenue": revenue,
                 "value_at_risk": at_risk,

@@ -12,7 +12,6 @@ from sqlalchemy import func, insert, select, update
 from app.days import AsOf, from_day
 from app.db import AnyRow, ReadSession, WriteSession, copy_rows
 from app.deployment import MONEY_UNIT, Deployment
-from app.lifecycle.evaluator import evaluate
 from app.lifecycle.policy import Policy
 from app.models import Run, Score
 from app.schemas.models import RunRequest
@@ -26,14 +25,16 @@ from app.services import (
     parts,
     policies,
     populations,
-    purchase_summaries,
+    records,
     reports,
     score_cards,
     settings,
+    stage_moves,
 )
 from app.services.learning import DEFAULT_KIND, Learnt
 from app.services.parts import Part
 from app.services.populations import Population
+from app.services.score_cards import Lifecycle
 
 RUN = "scoring_run"
 SCORE_PART = 50_000
@@ -84,27 +85,15 @@ async def plan_part(session: WriteSession, here: Deployment, part: Part, now: da
         for task, size in (("move", MOVE_PART), ("score", SCORE_PART))
         for after, up_to in await populations.boundaries(session, size)
     ]
-    await parts.plan(session, part, ranges, {"run_id": run_id})
+    await parts.plan(session, part, ranges, {"run_id": run_id, "planned_at": now.isoformat()})
 
 
 async def move_part(session: WriteSession, here: Deployment, part: Part, now: datetime) -> None:
     """Record the moves that time has made in a range of customers."""
-    policy = await policies.active(session)
-    today = here.as_of(now)
-    people = await populations.read(session, policy.silence, today, **_range(part))
-    stage, _ = evaluate(policy, people.columns, np.full(len(people), today.day))
-    # With a fact that has waited for its time, a customer may have left and come back.
-    overdue = await purchase_summaries.overdue(session, **_range(part), at=now)
-    moved = [
-        customer_id
-        for customer_id, recorded, code in zip(
-            people.customer_ids, people.recorded_stages, stage, strict=True
-        )
-        if policy.stages[code] != recorded or customer_id in overdue
-    ]
+    moved = await stage_moves.due(session, here, now, **_range(part))
     if moved:
         await customers.take(session, moved, now)
-        await lifecycle.advance(session, here, policy, moved, now)
+        await lifecycle.advance(session, here, moved, now)
 
 
 async def score_part(session: WriteSession, here: Deployment, part: Part, now: datetime) -> None:
@@ -115,7 +104,11 @@ async def score_part(session: WriteSession, here: Deployment, part: Part, now: d
     learnt = await models.load(session, run.model_id)
     as_of = here.as_of(run.as_of)
     people = await populations.read(session, policy.silence, as_of, **_range(part))
-    rows = await asyncio.to_thread(lambda: list(_rows(run.run_id, learnt, policy, people, as_of)))
+    known = await records.at_instant(session, here, policy, people, as_of)
+    where = score_cards.lifecycle(policy, people, known, as_of, learnt.gap_days)
+    rows = await asyncio.to_thread(
+        lambda: list(_rows(run.run_id, learnt, policy, people, where, as_of))
+    )
     columns = [column.key for column in Score.__table__.columns]
     await copy_rows(session, "scores", columns, rows)
 
@@ -125,10 +118,14 @@ def _range(part: Part) -> dict[str, Any]:
 
 
 def _rows(
-    run_id: int, learnt: Learnt, policy: Policy, people: Population, as_of: AsOf
+    run_id: int,
+    learnt: Learnt,
+    policy: Policy,
+    people: Population,
+    everyone: Lifecycle,
+    as_of: AsOf,
 ) -> Iterator[tuple[object, ...]]:
     """Yield the rows of the scores table, in the order of its columns."""
-    everyone = score_cards.lifecycle(policy, people, as_of, learnt.gap_days)
     has_bought = people.columns.purchase_days > 0
     for row in np.flatnonzero(~has_bought).tolist():
         stage = policy.stages[everyone.stage[row]]
@@ -148,10 +145,8 @@ def _rows(
     buyers = people.buyers()
     if not len(buyers) or learnt.rfm_cuts is None:
         return
-    where = score_cards.lifecycle(policy, buyers, as_of, learnt.gap_days)
-    scored = score_cards.cards(
-        learnt, policy, buyers, where, as_of, score_cards.DEFAULT_HORIZON_DAYS
-    )
+    where = everyone.take(np.flatnonzero(has_bought))
+    scored = score_cards.cards(learnt, buyers, where, as_of, score_cards.DEFAULT_HORIZON_DAYS)
     told = learnt.dropout_identified
     status = "insufficient_history" if learnt.status == "fallback" else "ok"
     for row, customer_id in enumerate(buyers.customer_ids):
@@ -185,8 +180,11 @@ def amount(value: float) -> Decimal:
     return Decimal(repr(float(value))).quantize(MONEY_UNIT)
 
 
-async def publish(session: WriteSession, part: Part, now: datetime) -> dict[str, Any]:
+async def publish(
+    session: WriteSession, here: Deployment, part: Part, now: datetime
+) -> dict[str, Any]:
     """Make the finished run the one that lists and reports read."""
+    del here
     run_id: int = part.context["run_id"]
     previous = (await settings.pointers(session)).run_id
     scored = await session.scalar(
@@ -202,6 +200,7 @@ async def publish(session: WriteSession, part: Part, now: datetime) -> dict[str,
         update(Run).where(Run.run_id == previous, Run.replaced_at.is_(None)).values(replaced_at=now)
     )
     await settings.put(session, settings.PUBLISHED_RUN, run_id)
+    await settings.put(session, settings.MOVED_UNTIL, part.context["planned_at"])
     run = await get(session, run_id)
     return {"run_id": run_id, "model_id": run.model_id, "customers": scored}
 

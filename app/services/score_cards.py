@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.days import AsOf
 from app.lifecycle.evaluator import evaluate
-from app.lifecycle.policy import CHURNED, Policy
+from app.lifecycle.policy import Policy
+from app.lifecycle.records import Bools, Floats, Ints, Records
 from app.scoring import churn, clv, rfm
-from app.services.learning import Learnt
-from app.services.populations import Floats, Ints, Population
+from app.services.learning import SILENCE, Learnt
+from app.services.populations import Population
 
 DEFAULT_HORIZON_DAYS = 90
 
@@ -21,9 +21,20 @@ class Lifecycle:
 
     stage: Ints
     rule: Ints
+    churned: Bools
     days_silent: Ints
     usual_gap: Floats | None
-    at_risk: NDArray[np.bool_] | None
+    at_risk: Bools | None
+
+    def take(self, rows: Ints) -> "Lifecycle":
+        return Lifecycle(
+            self.stage[rows],
+            self.rule[rows],
+            self.churned[rows],
+            self.days_silent[rows],
+            None if self.usual_gap is None else self.usual_gap[rows],
+            None if self.at_risk is None else self.at_risk[rows],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,23 +56,25 @@ class Cards:
     reasons: churn.Contributions
 
 
-def lifecycle(policy: Policy, people: Population, as_of: AsOf, gap_days: float | None) -> Lifecycle:
-    """Return where each customer stands."""
+def lifecycle(
+    policy: Policy, people: Population, records: Records, as_of: AsOf, gap_days: float | None
+) -> Lifecycle:
+    """Return where each customer stands; the records are those of the same people."""
     columns = people.columns
-    stage, rule = evaluate(policy, columns, np.full(len(people), as_of.day))
+    n = len(people)
+    stage, rule = evaluate(policy, records, np.arange(n), np.full(n, as_of.day))
     silent = as_of.day - columns.last_day
+    churned = policy.is_churned(stage)
     usual_gap = at_risk = None
     if gap_days is not None:
         days = np.maximum(columns.purchase_days, 1)
         usual_gap = churn.usual_gap(people.t_x, days, gap_days)
-        living = (columns.purchase_days > 0) & (stage != policy.stage_code(CHURNED))
-        at_risk = living & (silent > 2 * usual_gap)
-    return Lifecycle(stage, rule, silent, usual_gap, at_risk)
+        at_risk = (columns.purchase_days > 0) & ~churned & (silent > 2 * usual_gap)
+    return Lifecycle(stage, rule, churned, silent, usual_gap, at_risk)
 
 
 def cards(
     learnt: Learnt,
-    policy: Policy,
     buyers: Population,
     where: Lifecycle,
     as_of: AsOf,
@@ -77,9 +90,8 @@ def cards(
     worth = where.days_silent, buyers.columns.purchase_days, buyers.revenue
     r, f, m = rfm.score(learnt.rfm_cuts, *worth)
     value, at_risk = learnt.lifetime_value(buyers, as_of)
-    churned = where.stage == policy.stage_code(CHURNED)
     # Where nobody has purchased twice no gap is known: the silence that ends a life stands in.
-    unknown_gap = np.full(len(buyers), policy.silence.floor_days / 2)
+    unknown_gap = np.full(len(buyers), SILENCE.floor_days / 2)
     gap = unknown_gap if where.usual_gap is None else where.usual_gap
     return Cards(
         r=r,
@@ -91,7 +103,7 @@ def cards(
         expected_purchases=learnt.purchases.expected_purchases(*history, horizon=horizon),
         clv=value,
         tier=clv.tiers(value, learnt.tier_cuts),
-        value_at_risk=np.where(churned, 0.0, at_risk),
+        value_at_risk=np.where(where.churned, 0.0, at_risk),
         probability=learnt.churn.p_no_purchase(*history, horizon=horizon),
         level=churn.level(where.days_silent, gap),
         reasons=reasons(learnt, *history, horizon_days=horizon_days),

@@ -9,7 +9,7 @@ from app.db import ReadSession
 from app.deployment import Deployment, to_amount
 from app.lifecycle.policy import Policy
 from app.scoring import churn, clv, rfm
-from app.services import learning, purchase_summaries, score_cards, standings
+from app.services import learning, score_cards, standings
 from app.services.learning import Learnt
 from app.services.populations import Population
 from app.services.score_cards import Cards, Lifecycle
@@ -29,13 +29,11 @@ async def get(
 ) -> dict[str, Any]:
     """Return the score card of a customer."""
     standing = await standings.get(session, customer_id)
-    policy, learnt = standing.policy, standing.learnt
-    kept = {customer_id: standing.summary}
-    then = await purchase_summaries.at(session, policy.silence, kept, as_of.at)
-    people = Population.of([customer_id], [standing.recorded_stage], [then[customer_id]])
-    where = score_cards.lifecycle(policy, people, as_of, standing.gap_days)
+    policy, learnt = standing.regime.at(as_of.micros), standing.learnt
+    people, where, actions = await standings.look(session, here, standing, policy, as_of)
     card = _facts(here, policy, people, where)
     card |= {
+        "next_actions": actions,
         "lookahead": learnt is not None and learnt.as_of > as_of.at,
         "model_id": standing.model_id,
         "model_as_of": learnt and learnt.as_of,
@@ -47,7 +45,7 @@ async def get(
         if learnt is None or learnt.rfm_cuts is None:
             card["status"] = "no_model"
         else:
-            scored = score_cards.cards(learnt, policy, people, where, as_of, horizon_days)
+            scored = score_cards.cards(learnt, people, where, as_of, horizon_days)
             card |= _model(here, learnt, people, where, as_of, scored, horizon_days)
     return card
 
@@ -58,7 +56,6 @@ def _facts(
     """Return what needs no model; the rest is null until one fills it in."""
     summary = people.summaries[0]
     bought = summary.state.purchase_days > 0
-    usual = where.usual_gap
     card: dict[str, Any] = dict.fromkeys(_MODEL_FIELDS)
     card |= {
         "customer_id": people.customer_ids[0],
@@ -69,7 +66,7 @@ def _facts(
         "mean_spend": None,
         "revenue": money(here, to_amount(summary.revenue)),
         "refund_excess": None,
-        "usual_gap_days": float(usual[0]) if bought and usual is not None else None,
+        "usual_gap_days": _usual_gap(where) if bought else None,
         "at_risk": None if where.at_risk is None else bool(where.at_risk[0]),
         "value_at_risk": None if bought else money(here, Decimal(0)),
         "withheld": {},
@@ -141,17 +138,21 @@ def _model(
             "level": churn.LEVELS[scored.level[0]],
             "base_log_odds": float(scored.reasons.base[0]),
             "log_odds": float(scored.reasons.total[0]),
-            "reasons": explain(learnt, people, where, scored.reasons, 0, as_of),
+            "reasons": explain(learnt, people, _usual_gap(where), scored.reasons, 0, as_of),
         },
         "value_at_risk": money(here, cents(scored.value_at_risk[0])) if told else None,
         "withheld": {} if told else dict.fromkeys(("p_alive", "value_at_risk"), NO_DROPOUT),
     }
 
 
+def _usual_gap(where: Lifecycle) -> float | None:
+    return None if where.usual_gap is None else float(where.usual_gap[0])
+
+
 def explain(
     learnt: Learnt,
     people: Population,
-    where: Lifecycle,
+    usual_gap: float | None,
     parts: churn.Contributions,
     row: int,
     as_of: AsOf,
@@ -159,10 +160,10 @@ def explain(
     """Return the reasons of one customer, the weightiest first, in words and numbers."""
     assert learnt.reference_days is not None
     usual_x, usual_t, usual_age = learnt.reference_days
-    bought, silent = int(people.columns.purchase_days[row]), int(where.days_silent[row])
+    bought = int(people.columns.purchase_days[row])
+    silent = as_of.day - int(people.columns.last_day[row])
     age = int(people.T(as_of)[row])
-    usual = None if where.usual_gap is None else round(float(where.usual_gap[row]))
-    own_gap = "" if usual is None else f"; usually {usual}"
+    own_gap = "" if usual_gap is None else f"; usually {usual_gap:.0f}"
     reasons = [
         ("purchases", parts.purchases[row], bought, usual_x + 1,
          f"{bought} purchase days; a typical customer has {usual_x + 1:.0f}"),

@@ -1,26 +1,41 @@
 """What an answer about one customer starts from, read in one statement so that it agrees."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 
+from app.days import AsOf
 from app.db import ReadSession
+from app.deployment import Deployment
 from app.lifecycle.facts import EMPTY, Summary
 from app.lifecycle.policy import Policy
 from app.models import Customer, PurchaseSummary, Setting
-from app.services import customers, models, policies, purchase_summaries, settings
+from app.services import (
+    customers,
+    models,
+    next_actions,
+    policies,
+    purchase_summaries,
+    records,
+    score_cards,
+    settings,
+)
 from app.services.learning import Learnt
+from app.services.policies import Regime
+from app.services.populations import Population
+from app.services.score_cards import Lifecycle
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A customer as stored, and the policy and model in force."""
+    """A customer as stored, the policies there were, and the model in force."""
 
     customer_id: str
     recorded_stage: str
     stage_version: int
     summary: Summary
-    policy: Policy
+    regime: Regime
     learnt: Learnt | None
 
     @property
@@ -35,12 +50,12 @@ class Standing:
 
 _POINTER = {
     name: select(Setting.value).where(Setting.key == name).scalar_subquery()
-    for name in (settings.ACTIVE_POLICY, settings.ACTIVE_MODEL)
+    for name in (settings.REGIME, settings.ACTIVE_MODEL)
 }
 _STANDING = select(
     Customer.stage,
     Customer.stage_version,
-    _POINTER[settings.ACTIVE_POLICY].label("policy_version"),
+    _POINTER[settings.REGIME].label("regime"),
     _POINTER[settings.ACTIVE_MODEL].label("model_id"),
     *purchase_summaries.COLUMNS,
 ).outerjoin(PurchaseSummary, PurchaseSummary.customer_id == Customer.customer_id)
@@ -57,6 +72,20 @@ async def get(session: ReadSession, customer_id: str) -> Standing:
         recorded_stage=row.stage,
         stage_version=row.stage_version,
         summary=EMPTY if row.facts is None else purchase_summaries.from_row(row),
-        policy=await policies.get(session, row.policy_version),
+        regime=await policies.regime(session, row.regime),
         learnt=None if row.model_id is None else await models.load(session, row.model_id),
     )
+
+
+async def look(
+    session: ReadSession, here: Deployment, standing: Standing, policy: Policy, as_of: AsOf
+) -> tuple[Population, Lifecycle, list[dict[str, Any]]]:
+    """Return the customer as facts up to an instant have it, where it stands, and what to do."""
+    kept = {standing.customer_id: standing.summary}
+    then = await purchase_summaries.at(session, standing.regime, policy.silence, kept, as_of.at)
+    people = Population.of(list(kept), [standing.recorded_stage], list(then.values()))
+    known = await records.at_instant(session, here, policy, people, as_of)
+    where = score_cards.lifecycle(policy, people, known, as_of, standing.gap_days)
+    stages = [policy.stages[where.stage[0]]]
+    (actions,) = await next_actions.of(session, here, policy, people, stages, as_of)
+    return people, where, actions

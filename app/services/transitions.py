@@ -5,14 +5,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import numpy as np
 from sqlalchemy import text
 
 from app.days import from_micros, to_micros
 from app.db import ReadSession, WriteSession, copy_rows
-from app.lifecycle.evaluator import CAUSES, Columns, Moves, variables
-from app.lifecycle.facts import Point
-from app.lifecycle.policy import Policy
+from app.lifecycle.history import History, Move
 
 _EVER = datetime(1, 1, 2, tzinfo=UTC)
 
@@ -27,6 +24,8 @@ class LiveRow(NamedTuple):
     cause: str
     rule: str
     policy_version: int
+    reason: str | None
+    actor: str | None
     evidence: str
 
     @property
@@ -36,7 +35,7 @@ class LiveRow(NamedTuple):
 
 _LIVE = text(
     "SELECT t.customer_id, t.transition_id, t.from_stage, t.to_stage, t.effective_at, t.cause,"
-    " t.rule, t.policy_version, CAST(t.evidence AS text)"
+    " t.rule, t.policy_version, t.reason, t.actor, CAST(t.evidence AS text)"
     " FROM unnest(CAST(:customer_ids AS text[]), CAST(:since AS timestamptz[]))"
     " AS asked (customer_id, since)"
     " JOIN stage_transitions t ON t.customer_id = asked.customer_id"
@@ -63,54 +62,37 @@ async def live(session: ReadSession, since: Mapping[str, int | None]) -> dict[st
 
 async def record(
     session: WriteSession,
-    policy: Policy,
     owners: Sequence[str],
-    found: Moves,
-    points: Sequence[Point],
-    *,
+    history: History,
     live: Mapping[str, Sequence[LiveRow]],
     since: Mapping[str, int | None],
     now: datetime,
 ) -> int:
-    """Make the ledger after `since` hold exactly the found moves; return how many rows changed.
+    """Make the ledger after `since` hold exactly the moves found; return how many rows changed.
 
     A row that no longer follows from the facts is voided, never edited; what is missing is added.
     """
     unclaimed = {(each, row.content): row for each, rows in live.items() for row in rows}
-    evidence = _evidence(policy, found, points)
-    names = policy.stages
-    added: list[int] = []
-    last: dict[str, tuple[str, datetime | None]] = {}
-    for index, owner in enumerate(found.owner.tolist()):
-        each = owners[owner]
-        content = _content(policy, found, index)
-        last[each] = (names[found.to_stage[index]], from_micros(found.at[index]))
-        row = unclaimed.get((each, content))
+    added: list[Move] = []
+    for move in history.moves():
+        key = owners[move.owner], move[1:-1]
+        row = unclaimed.get(key)
         # A fact from before a move may leave the move as it is, and yet change its evidence.
-        if row is not None and json.loads(row.evidence) == json.loads(evidence[index]):
-            del unclaimed[each, content]
+        if row is not None and json.loads(row.evidence) == json.loads(move.evidence):
+            del unclaimed[key]
         else:
-            added.append(index)
-    for each in owners:
-        if since.get(each) is None:
-            last.setdefault(each, (names[0], None))
+            added.append(move)
     await _void(session, {key: row.transition_id for key, row in unclaimed.items()}, now)
-    await _add(session, policy, owners, found, evidence, added, now)
-    changed = {each for each, _ in unclaimed} | {owners[found.owner[index]] for index in added}
-    if changed:
-        await _move(session, {each: last.get(each) for each in changed})
-    return len(added) + len(unclaimed)
-
-
-def _content(policy: Policy, found: Moves, index: int) -> tuple[str, str, int, str, str, int]:
-    return (
-        policy.stages[found.from_stage[index]],
-        policy.stages[found.to_stage[index]],
-        int(found.at[index]),
-        CAUSES[found.cause[index]],
-        policy.rules[found.rule[index]].code,
-        policy.version,
+    await copy_rows(
+        session, "stage_transitions", _ADDED, [_row(owners, move, now) for move in added]
     )
+    changed = {each for each, _ in unclaimed} | {owners[move.owner] for move in added}
+    if changed:
+        ends = dict(zip(owners, history.last(len(owners)), strict=True))
+        # Where the ledger was gone on with, its last row tells since when a stage has held.
+        known = {each: ends[each] for each in changed if since[each] is None or ends[each][1]}
+        await _move(session, known, {each: ends[each] for each in changed if each not in known})
+    return len(added) + len(unclaimed)
 
 
 async def _void(session: WriteSession, rows: Mapping[tuple[str, Any], int], now: datetime) -> None:
@@ -138,47 +120,28 @@ _ADDED = (
     "cause",
     "rule",
     "policy_version",
-    "recorded_at",
+    "reason",
+    "actor",
     "evidence",
+    "recorded_at",
 )
 
 
-async def _add(
-    session: WriteSession,
-    policy: Policy,
-    owners: Sequence[str],
-    found: Moves,
-    evidence: Sequence[str],
-    added: Sequence[int],
-    now: datetime,
-) -> None:
-    rows = []
-    for index in added:
-        before, after, at, cause, rule, version = _content(policy, found, index)
-        each = owners[found.owner[index]]
-        told = evidence[index]
-        rows.append((each, before, after, from_micros(at), cause, rule, version, now, told))
-    await copy_rows(session, "stage_transitions", _ADDED, rows)
-
-
-def _evidence(policy: Policy, found: Moves, points: Sequence[Point]) -> list[str]:
-    """Return, as JSON, the values on which each move was decided."""
-    columns = Columns.of([points[point].state for point in found.point])
-    values = variables(policy, columns, found.day)
-    values = {
-        name: np.where(columns.purchase_days > 0, value, 0.0) for name, value in values.items()
-    }
-    form = "{" + ", ".join(f'"{name}": %.10g' for name in values) + "}"
-    return [form % row for row in zip(*(value.tolist() for value in values.values()), strict=True)]
+def _row(owners: Sequence[str], move: Move, now: datetime) -> tuple[object, ...]:
+    return (owners[move.owner], *move[1:3], from_micros(move.at), *move[4:], now)
 
 
 async def _move(
-    session: WriteSession, stages: Mapping[str, tuple[str, datetime | None] | None]
+    session: WriteSession,
+    ends: Mapping[str, tuple[str, int | None]],
+    others: Mapping[str, tuple[str, int | None]],
 ) -> None:
-    """Write the recorded stage of customers; None: whatever the ledger's last live row says."""
-    missing = [each for each, stage in stages.items() if stage is None]
-    known = {each: stage for each, stage in stages.items() if stage is not None}
-    for each, rows in (await live(session, dict.fromkeys(missing)) if missing else {}).items():
+    """Set the recorded stage of customers; of the others, to what the ledger ends with."""
+    known = {
+        each: (stage, None if at is None else from_micros(at))
+        for each, (stage, at) in {**ends, **others}.items()
+    }
+    for each, rows in (await live(session, dict.fromkeys(others)) if others else {}).items():
         known[each] = (rows[-1].to_stage, from_micros(rows[-1].effective_at))
     await session.execute(
         text(

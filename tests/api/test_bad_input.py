@@ -14,6 +14,12 @@ FACT = {
     "occurred_at": "2026-01-31T12:00:00Z",
     "amount": "12.50",
 }
+INTERACTION = {
+    "customer_id": "c1",
+    "interaction_id": "i1",
+    "occurred_at": "2026-01-31T12:00:00Z",
+    "kind": "survey",
+}
 NUL, SURROGATE = "a\x00b", "a\ud800b"
 
 
@@ -73,6 +79,7 @@ PROFILE_PLACES = {
     "owner": (CUSTOMER, [NUL, SURROGATE]),
     "referred_by": (CUSTOMER, [value for value in BAD_ID if value is not None]),
     "birth_date": (CUSTOMER, BAD_DAY),
+    "contract_ends_on": (CUSTOMER, BAD_DAY),
     "first_contact_at": (CUSTOMER, BAD_INSTANT),
     "country": (CUSTOMER, ["", "cn", "CHN", "C\n", "ＣＮ", NUL, SURROGATE, 1]),
     "kind": (CUSTOMER, ["robot", "", NUL, SURROGATE, 1, True, {}]),
@@ -95,6 +102,33 @@ FACT_PLACES = {
     "kind": (FACT, ["gift", "", None, 1]),
     "surprise": (FACT, [1, None, SURROGATE]),
 }
+INTERACTION_PLACES = {
+    "interaction_id": (INTERACTION, BAD_ID),
+    "source": (INTERACTION, BAD_ID),
+    "occurred_at": (INTERACTION, [*BAD_INSTANT, None]),
+    "kind": (
+        INTERACTION,
+        ["", "Visit", "9x", "_x", "a-b", "a b", "客", "x" * 65, "visit\n", NUL, SURROGATE, 1, None],
+    ),
+    "channel": (INTERACTION, BAD_TEXT),
+    "campaign": (INTERACTION, BAD_TEXT),
+    "text": (INTERACTION, [NUL, SURROGATE, "", "x" * 4001, 1, True, [], {}]),
+    "score": (
+        INTERACTION,
+        [-0.1, 100.5, 1e400, float("nan"), float("-inf"), 10**400, "4", "", True, [], {}],
+    ),
+    "attributes": (INTERACTION, BAD_FREE),
+    "revision": (INTERACTION, BAD_INT),
+    "surprise": (INTERACTION, [1, None, SURROGATE]),
+}
+PLACES_OF_FACTS = [
+    pytest.param(path, good, field, *place, id=f"{path}-{field}")
+    for path, good, places in (
+        ("/v1/transactions", FACT, FACT_PLACES),
+        ("/v1/interactions", INTERACTION, INTERACTION_PLACES),
+    )
+    for field, place in places.items()
+]
 
 
 @pytest.mark.parametrize("field", PROFILE_PLACES)
@@ -109,14 +143,20 @@ async def test_a_bad_value_of_a_profile_is_pointed_to(
         await check_rejected_alone(client, "/v1/customers/bulk", items, field)
 
 
-@pytest.mark.parametrize("field", FACT_PLACES)
-async def test_a_bad_value_of_a_fact_is_pointed_to(client: httpx.AsyncClient, field: str) -> None:
-    base, values = FACT_PLACES[field]
+@pytest.mark.parametrize(("path", "good", "field", "base", "values"), PLACES_OF_FACTS)
+async def test_a_bad_value_of_a_fact_is_pointed_to(
+    client: httpx.AsyncClient,
+    path: str,
+    good: dict[str, Any],
+    field: str,
+    base: dict[str, Any],
+    values: list[Any],
+) -> None:
     for value in values:
         bad = {**base, field: value}
-        check(await send(client, "POST", "/v1/transactions", bad), 422, f"/{field}")
-        items = [FACT | {"customer_id": "c0"}, bad]
-        await check_rejected_alone(client, "/v1/transactions/bulk", items, field)
+        check(await send(client, "POST", path, bad), 422, f"/{field}")
+        items = [good | {"customer_id": "c0"}, bad]
+        await check_rejected_alone(client, f"{path}/bulk", items, field)
 
 
 async def check_rejected_alone(
@@ -204,13 +244,16 @@ BAD_IN_PATH = [
     "%00", "a%00", "a%0A", "%20a", "a%20", "a%5Cb", "a%3Fb", "a%23b", "a%25b",
     "e%CC%81", "%E2%80%A8", "x" * 129, "%C2%85", "%FF", "%ED%A0%80", "%C3%28", "%F4%90%80%80",
 ]  # fmt: skip
+PARTS = (
+    "", "/stage", "/scores", "/transitions", "/transactions", "/interactions", "/timeline",
+)  # fmt: skip
 
 
 async def test_a_bad_id_in_a_path_is_pointed_to(client: httpx.AsyncClient) -> None:
     for path in (f"/v1/customers/{customer_id}" for customer_id in BAD_IN_PATH):
         check(await send(client, "PUT", path, {}), 422, "path:customer_id")
         check(await send(client, "PATCH", path, {}), 422, "path:customer_id")
-        for part in ("", "/stage", "/scores", "/transitions", "/transactions"):
+        for part in PARTS:
             check(await client.get(path + part), 422, "path:customer_id")
 
 
@@ -239,6 +282,8 @@ async def test_bad_parameters_are_pointed_to(client: httpx.AsyncClient) -> None:
         ("/v1/customers", "limit", ["NaN", "1e3", "1.5", "-1", "0", str(2**63), "9" * 5000, "%00"]),
         ("/v1/operations", "state", ["done", "%00"]),
         ("/v1/operations", "kind", ["%00"]),
+        ("/v1/customers/c1/interactions", "kind", ["", "%00", "No", "x" * 65]),
+        ("/v1/customers/c1/timeline", "type", ["", "%00", "purchase"]),
         ("/v1/churn-risks", "level", ["extreme", "%00"]),
         ("/v1/churn-risks", "at_risk", ["maybe", "2"]),
         ("/v1/customers/c1/scores", "horizon_days", ["0", "3651", "-1", str(2**63), "1e400"]),
@@ -315,6 +360,8 @@ async def test_a_body_that_cannot_be_read_is_told_where(
         ("POST", "/v1/customers/bulk"),
         ("POST", "/v1/transactions"),
         ("POST", "/v1/transactions/bulk"),
+        ("POST", "/v1/interactions"),
+        ("POST", "/v1/interactions/bulk"),
         ("POST", "/v1/models"),
         ("POST", "/v1/scoring-runs"),
     ):

@@ -8,6 +8,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from app.services import lifecycle
+
 FULL: dict[str, Any] = {
     "kind": "company",
     "name": "上海贸易有限公司",
@@ -26,6 +28,7 @@ FULL: dict[str, Any] = {
     "acquisition_channel": "fair",
     "referred_by": "c9",
     "first_contact_at": "2026-01-31T20:00:00+08:00",
+    "contract_ends_on": "2027-12-31",
     "source": "crm",
     "attributes": {"a": {"b": 1, "c": [1, None]}, "newsletter": True},
 }
@@ -182,8 +185,32 @@ async def test_the_bound_of_attributes_is_in_bytes_of_utf_8(client: httpx.AsyncC
     assert (fits.status_code, exceeds.status_code) == (201, 422)
 
 
+async def test_a_profile_that_changed_and_no_other_has_its_stage_revised(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    async def revise(*args: Any) -> None:
+        asked.append(list(args[2]))
+
+    monkeypatch.setattr(lifecycle, "revise", revise)
+    profile = {"contract_ends_on": "2026-12-31"}
+    for customer_id in ("c1", "c1", "c2"):
+        await put(client, customer_id, **profile)
+    assert asked == [["c1"], ["c2"]]
+    for value in ("2026-12-31", None, None):
+        await client.patch("/v1/customers/c1", json={"contract_ends_on": value})
+    assert asked[2:] == [["c1"]]
+    items = [{"customer_id": each, **profile} for each in ("c3", "c2", "c1")]
+    await client.post("/v1/customers/bulk", json={"items": items})
+    await client.post("/v1/customers/bulk", json={"items": items})
+    assert asked[3:] == [["c1", "c3"]]
+
+
 async def test_an_unknown_customer_is_not_found(client: httpx.AsyncClient) -> None:
-    for path in ("", "/stage", "/transitions", "/transactions", "/scores"):
+    for path in (
+        "", "/stage", "/transitions", "/transactions", "/interactions", "/timeline", "/scores",
+    ):  # fmt: skip
         answer = await client.get(f"/v1/customers/nobody{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     patched = await client.patch("/v1/customers/nobody", json={"name": "Ann"})
@@ -393,6 +420,8 @@ async def test_a_cursor_of_other_filters_or_another_list_is_refused(
         "customers?owner=east&sort=-customer_id&",
         "customers/d4/transactions?",
         "customers/d4/transitions?",
+        "customers/d4/interactions?",
+        "customers/d4/timeline?",
         "operations?",
         "models?",
     ):

@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 from app.config import Settings
 from app.db import Database
 from app.models import IdempotencyKey
+from app.schemas.policies import POLICY_EXAMPLE
 from app.services import housekeeping
 from tests.database import NOW, Clock, make_client, writing
 
@@ -43,12 +44,26 @@ async def kept(database: Database) -> list[tuple[str, int | None]]:
         return [tuple(row) for row in rows]
 
 
+VISIT = {
+    "customer_id": "c1",
+    "interaction_id": "i1",
+    "occurred_at": "2026-01-31T12:00:00Z",
+    "kind": "visit",
+}
 REPEATABLE: dict[str, Any] = {
     "/v1/transactions": purchase(),
     "/v1/transactions/bulk": {"items": [purchase()]},
+    "/v1/interactions": VISIT,
+    "/v1/interactions/bulk": {"items": [VISIT]},
     "/v1/customers/bulk": {"items": [{"customer_id": "c1", "name": "王小明"}]},
     "/v1/models": {},
     "/v1/scoring-runs": {},
+    "/v1/policies": POLICY_EXAMPLE,
+}
+PATHS_OF_ONE = {
+    "/v1/customers/{customer_id}/transitions",
+    "/v1/policies/{version}/activate",
+    "/v1/policies/{version}/preview",
 }
 
 
@@ -56,8 +71,8 @@ async def test_the_list_of_repeatable_operations_is_whole(client: httpx.AsyncCli
     document = (await client.get("/openapi.json")).json()
     posts = {path for path, methods in document["paths"].items() if "post" in methods}
     # To score a history that is sent along has no effect to repeat.
-    assert posts == {*REPEATABLE, "/v1/score"}
-    for path in REPEATABLE:
+    assert posts == {*REPEATABLE, *PATHS_OF_ONE, "/v1/score"}
+    for path in (*REPEATABLE, *PATHS_OF_ONE):
         names = [each["name"] for each in document["paths"][path]["post"]["parameters"]]
         assert "Idempotency-Key" in names
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.schemas.customers import BulkProfile, CustomerBatch, Profile, ProfilePatch
+from app.schemas.interactions import InteractionBatch, InteractionIn
 from app.schemas.models import ModelRequest, RunRequest
 from app.schemas.transactions import TransactionBatch, TransactionIn
 from tests import openapi
@@ -17,7 +18,7 @@ COMMITTED = Path(__file__).parents[2] / "openapi.json"
 DOCUMENT = openapi.document()
 BODIES: list[type[BaseModel]] = [
     Profile, ProfilePatch, BulkProfile, CustomerBatch, TransactionIn, TransactionBatch,
-    ModelRequest, RunRequest,
+    InteractionIn, InteractionBatch, ModelRequest, RunRequest,
 ]  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def test_operation_ids_are_unique_and_a_verb_with_a_noun() -> None:
     assert not [name for name, count in Counter(ids).items() if count > 1]
     for name in ids:
         assert re.fullmatch(
-            r"(get|list|put|patch|create|write|fit|start|report|score)_[a-z]+(_[a-z]+)*", name
+            r"(get|list|put|patch|create|write|fit|start|report|score|explain|move|unpin|preview|activate)_[a-z]+(_[a-z]+)*", name
         )
 
 
@@ -141,6 +142,12 @@ def test_headers_that_callers_need_are_named() -> None:
         ("patch_customer", "200"): {"ETag"},
         ("get_customer", "200"): {"ETag"},
         ("get_stage", "200"): {"ETag"},
+        ("move_customer", "201"): {"ETag", "Location"},
+        ("unpin_stage", "200"): {"ETag"},
+        ("create_policy", "201"): {"ETag", "Location"},
+        ("get_policy", "200"): {"ETag"},
+        ("preview_policy", "202"): {"Location", "Retry-After"},
+        ("activate_policy", "202"): {"Location", "Retry-After"},
         ("fit_model", "202"): {"Location", "Retry-After"},
         ("start_scoring_run", "202"): {"Location", "Retry-After"},
     }

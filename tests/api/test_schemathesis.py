@@ -89,10 +89,20 @@ def populate(url: str, key: str) -> None:
         }
         for number in range(12)
     ]
+    visits = [
+        {
+            "customer_id": f"c-100{number % 3}",
+            "interaction_id": f"i{number}",
+            "occurred_at": f"2026-0{1 + number % 5}-10T12:00:00Z",
+            "kind": "visit",
+        }
+        for number in range(12)
+    ]
     headers = {"Authorization": f"Bearer {key}"}
     with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=60) as client:
         for path, body in (
             ("/v1/transactions/bulk", {"items": items}),
+            ("/v1/interactions/bulk", {"items": visits}),
             ("/v1/models", {}),
             ("/v1/scoring-runs", {}),
         ):

@@ -16,6 +16,7 @@ from app import schema
 from app.config import Settings
 from app.db import create_engine
 from app.migrate import SchemaOutdated, migrate, verify
+from app.lifecycle.presets import PRESETS
 from app.models import Base
 from app.services.settings import SettingsMismatch
 
@@ -141,7 +142,9 @@ async def test_an_empty_database_is_migrated_and_initialised(
     assert (stored["time_zone"], stored["currency"]) == ("Europe/Berlin", "EUR")
     assert stored["active_policy_version"] == 1
     assert len(stored["cursor_secret"]) == 64
-    assert await rows(empty, "SELECT version FROM policies") == [(1,)]
+    assert await rows(empty, "SELECT version FROM policies ORDER BY 1") == [
+        (version,) for version in range(1, len(PRESETS) + 1)
+    ]
 
 
 async def test_the_way_down_leads_to_an_empty_database_and_up_again(
@@ -162,7 +165,7 @@ async def test_to_migrate_again_changes_nothing(engine: AsyncEngine, settings: S
     await migrate(engine, settings)
     await migrate(engine, settings)
     assert await rows(engine, "SELECT key, value FROM settings ORDER BY key") == before
-    assert await rows(engine, "SELECT count(*) FROM policies") == [(1,)]
+    assert await rows(engine, "SELECT count(*) FROM policies") == [(len(PRESETS),)]
 
 
 async def test_migrators_at_the_same_time_wait_for_each_other(

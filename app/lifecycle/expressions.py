@@ -1,0 +1,224 @@
+"""The expressions of rules: a typed tree of comparisons, judged on columns of values.
+
+`{"all": [...]}`, `{"any": [...]}`, `{"not": {...}}`, and comparisons
+`{"variable": name, "op": operator, "value": constant or {"variable": name}}`. A comparison with an
+unknown value is false.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any as Anything
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.lifecycle.variables import LEVELS, Term
+
+Column = NDArray[Anything]
+Values = Mapping[Term, Column]
+Bools = NDArray[np.bool_]
+Constant = float | str | bool | tuple[str, ...]
+
+ORDERED: Final[dict[str, Callable[[Column, Column], Bools]]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+OPERATORS: Final = (*ORDERED, "==", "!=", "in", "known")
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    term: Term
+    op: str
+    value: Constant | Term
+
+    def holds(self, values: Values, n: int) -> Bools:
+        column = values[self.term]
+        if self.op == "known":
+            return _known(column) if self.value else ~_known(column)
+        if isinstance(self.value, Term):
+            return _compare(self.op, column, values[self.value])
+        if isinstance(self.value, (str, tuple)):
+            return self._holds_text(column, n)
+        if isinstance(self.value, bool):
+            same = np.fromiter((each is self.value for each in column), bool, n)
+            return same if self.op == "==" else _known(column) & ~same
+        return _compare(self.op, _numbers(column), np.float64(self.value))
+
+    def _holds_text(self, column: Column, n: int) -> Bools:
+        if self.term.name in LEVELS:
+            levels = LEVELS[self.term.name]
+            if isinstance(self.value, tuple):
+                return np.isin(column, [levels.index(each) for each in self.value])
+            return _compare(self.op, column, np.float64(levels.index(str(self.value))))
+        if isinstance(self.value, tuple):
+            return np.fromiter((each in self.value for each in column), bool, n)
+        same = np.fromiter((each == self.value for each in column), bool, n)
+        return same if self.op == "==" else _known(column) & ~same
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        return ()
+
+    @property
+    def moves(self) -> bool:
+        """Whether time alone may turn it."""
+        ages = isinstance(self.value, Term) and self.value.ages
+        return self.term.moves and self.op != "known" and not ages
+
+    def thresholds(self) -> Iterator[tuple[str, float | Term]]:
+        """Yield ordered comparisons of which each turns at most once as time passes.
+
+        When none of them turns, neither does this one.
+        """
+        if isinstance(self.value, Term):
+            yield self.op, self.value
+            return
+        given = self.value if isinstance(self.value, tuple) else (self.value,)
+        for each in given:
+            number = float(LEVELS[self.term.name].index(each) if isinstance(each, str) else each)
+            if self.op in ORDERED:
+                yield self.op, number
+            else:
+                yield ">", number
+                yield ">=", number
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    parts: tuple[Expression, ...]
+
+    def holds(self, values: Values, n: int) -> Bools:
+        found = np.ones(n, dtype=bool)
+        for part in self.parts:
+            found &= part.holds(values, n)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    parts: tuple[Expression, ...]
+
+    def holds(self, values: Values, n: int) -> Bools:
+        found = np.zeros(n, dtype=bool)
+        for part in self.parts:
+            found |= part.holds(values, n)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    part: Expression
+
+    def holds(self, values: Values, n: int) -> Bools:
+        return ~self.part.holds(values, n)
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        return (self.part,)
+
+
+Expression = Compare | All | Any | Not
+ALWAYS: Final = All(())
+
+
+def compare(op: str, column: Column, other: Column | float) -> Bools:
+    """Compare numbers; what is unknown fulfils nothing."""
+    return _compare(op, column, np.float64(other) if isinstance(other, float) else other)
+
+
+def _compare(op: str, column: Column, other: Anything) -> Bools:
+    if op == "!=":
+        return np.asarray((column != other) & _known(column) & ~np.isnan(other), dtype=bool)
+    found = column == other if op == "==" else ORDERED[op](column, other)
+    return np.asarray(found, dtype=bool)
+
+
+def _known(column: Column) -> Bools:
+    if column.dtype == object:
+        return np.fromiter((each is not None for each in column), bool, len(column))
+    return np.asarray(~np.isnan(column), dtype=bool)
+
+
+def _numbers(column: Column) -> Column:
+    """Return the numbers among free values; whatever else somebody stored is unknown."""
+    if column.dtype != object:
+        return column
+    return np.array(
+        [
+            float(each) if isinstance(each, (int, float)) and not isinstance(each, bool) else np.nan
+            for each in column
+        ],
+        dtype=np.float64,
+    )
+
+
+def comparisons(expression: Expression) -> Iterator[Compare]:
+    """Yield every comparison of a tree, from left to right."""
+    if isinstance(expression, Compare):
+        yield expression
+    for part in expression.parts:
+        yield from comparisons(part)
+
+
+def terms(expression: Expression) -> Iterator[Term]:
+    """Yield every term of a tree; one may come more than once."""
+    for each in comparisons(expression):
+        yield each.term
+        if isinstance(each.value, Term):
+            yield each.value
+
+
+_SAID: Final = {
+    "en": {
+        "<": "is below", "<=": "is at most", ">": "is above", ">=": "is at least",
+        "==": "is", "!=": "is not", "in": "is one of", "known": "is known",
+        "unknown": "is not known", "all": " and ", "any": " or ", "not": "not",
+        "always": "always", "never": "never",
+    },
+    "zh": {
+        "<": "小于", "<=": "不超过", ">": "大于", ">=": "至少为",
+        "==": "等于", "!=": "不等于", "in": "属于", "known": "已知",
+        "unknown": "未知", "all": "且", "any": "或", "not": "非",
+        "always": "其余情况", "never": "从不",
+    },
+}  # fmt: skip
+
+
+def words(expression: Expression, language: str) -> str:
+    """Say an expression in English (`en`) or Chinese (`zh`)."""
+    said = _SAID[language]
+    if isinstance(expression, Compare):
+        return _compared(expression, language)
+    if isinstance(expression, Not):
+        return f"{said['not']} ({words(expression.part, language)})"
+    joined = "all" if isinstance(expression, All) else "any"
+    if not expression.parts:
+        return said["always" if joined == "all" else "never"]
+    parts = [
+        f"({words(part, language)})" if isinstance(part, (All, Any)) else words(part, language)
+        for part in expression.parts
+    ]
+    return said[joined].join(parts)
+
+
+def _compared(expression: Compare, language: str) -> str:
+    said, value = _SAID[language], expression.value
+    subject = expression.term.words()[language]
+    space = " " if language == "en" else ""
+    if expression.op == "known":
+        return f"{subject}{space}{said['known' if value else 'unknown']}"
+    if isinstance(value, Term):
+        shown = value.words()[language]
+    elif isinstance(value, tuple):
+        shown = ", ".join(value)
+    elif isinstance(value, bool):
+        shown = str(value).lower()
+    else:
+        shown = f"{value:g}" if isinstance(value, float) else value
+    return f"{subject}{space}{said[expression.op]}{space}{shown}"

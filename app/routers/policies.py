@@ -1,0 +1,124 @@
+"""Policies over HTTP."""
+
+from typing import Annotated, Any
+
+from fastapi import Path, Response
+
+from app.deps import IdempotencyKey, IfMatch, Now, Page, Principal, Read, Write
+from app.routers.api import accept, router, scope
+from app.schemas.operations import Operation
+from app.schemas.policies import (
+    ActivationRequest,
+    Policy,
+    PolicyDocument,
+    PolicyPage,
+    Variables,
+)
+from app.schemas.responses import headers, problems
+from app.services import etags, policy_activations, policy_previews, policy_versions
+
+routes = router("policies")
+Version = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[2])]
+
+
+@routes.get("/policies", response_model=PolicyPage, **scope("customers:read"))
+async def list_policies(session: Read, page: Page) -> Any:
+    """List the versions of the policy, newest first; the first seven are ready to use."""
+    return await policy_versions.search(session, page)
+
+
+@routes.post(
+    "/policies",
+    status_code=201,
+    response_model=Policy,
+    responses={201: headers("ETag", "Location")},
+    **scope("policies:write"),
+)
+async def create_policy(
+    document: PolicyDocument,
+    session: Write,
+    now: Now,
+    principal: Principal,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Store a new version. It moves nobody before it is activated."""
+    del idempotency_key
+    created = await policy_versions.create(session, document, now=now, by=principal.key_id)
+    response.headers["Location"] = f"/v1/policies/{created['version']}"
+    response.headers["ETag"] = etags.etag(await policy_versions.generation(session))
+    return created
+
+
+@routes.get(
+    "/policies/{version}",
+    response_model=Policy,
+    responses={200: headers("ETag"), **problems(404)},
+    **scope("customers:read"),
+)
+async def get_policy(version: Version, session: Read, response: Response) -> Any:
+    """Return a version, with its rules in words. The ETag moves when any version is activated."""
+    policy, generation = await policy_versions.describe(session, version)
+    response.headers["ETag"] = etags.etag(generation)
+    return policy
+
+
+@routes.post(
+    "/policies/{version}/preview",
+    status_code=202,
+    response_model=Operation,
+    responses={202: headers("Location", "Retry-After"), **problems(404, 409)},
+    **scope("policies:write"),
+)
+async def preview_policy(
+    version: Version,
+    session: Write,
+    now: Now,
+    principal: Principal,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Count who would move if this version came into force, and what is at stake.
+
+    The result of the operation has the matrix of stages from and to, with customers, revenue,
+    12-month value and samples, and the token that activation takes. Nobody is moved.
+    """
+    del idempotency_key
+    operation = await policy_previews.submit(session, version, now=now, by=principal.key_id)
+    return accept(response, operation)
+
+
+@routes.post(
+    "/policies/{version}/activate",
+    status_code=202,
+    response_model=Operation,
+    responses={202: headers("Location", "Retry-After"), **problems(404, 409, 412)},
+    **scope("policies:write"),
+)
+async def activate_policy(
+    version: Version,
+    request: ActivationRequest,
+    session: Write,
+    now: Now,
+    principal: Principal,
+    response: Response,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Put a version in force, as previewed.
+
+    The operation counts again, and fails with `preview_stale` and the new matrix if a cell has
+    changed by more than `max_drift`. Writes and `/stage` follow the new version at once; recorded
+    stages do when the operation is done, and lists say so by `stage_policy_version`.
+    """
+    del idempotency_key
+    operation = await policy_activations.submit(
+        session, version, request, if_match=if_match, now=now, by=principal.key_id
+    )
+    return accept(response, operation)
+
+
+@routes.get("/variables", response_model=Variables, **scope("customers:read"))
+async def list_variables() -> Any:
+    """Return the catalogue of variables that rules may name."""
+    return policy_versions.variables()

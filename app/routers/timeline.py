@@ -1,0 +1,34 @@
+"""The timeline over HTTP."""
+
+from typing import Annotated, Any
+
+from fastapi import Query
+
+from app.deps import CustomerId, Page, Read
+from app.routers.api import router, scope
+from app.schemas.responses import problems
+from app.schemas.timeline import TimelinePage, TimelineType
+from app.services import timeline
+
+routes = router("timeline")
+
+
+@routes.get(
+    "/customers/{customer_id}/timeline",
+    response_model=TimelinePage,
+    responses=problems(404),
+    **scope("customers:read"),
+)
+async def list_timeline(
+    customer_id: CustomerId,
+    session: Read,
+    page: Page,
+    only: Annotated[
+        TimelineType | None, Query(alias="type", description="only entries of this type")
+    ] = None,
+) -> Any:
+    """List transactions, interactions and moves between stages of a customer, newest first.
+
+    Of one instant, moves come before the facts that they follow from.
+    """
+    return await timeline.of_customer(session, customer_id, page, only=only)

@@ -1,0 +1,164 @@
+"""Profiles in: made exactly so, or merged; and the stage that may follow from what they say."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+from sqlalchemy import Integer, bindparam, select, update
+
+from app.db import AnyRow, WriteSession
+from app.deployment import Deployment
+from app.errors import FieldError, StaleVersion, ValidationFailed
+from app.models import Customer
+from app.schemas.customers import Profile, ProfilePatch
+from app.schemas.types import check_attributes
+from app.services import customers, lifecycle
+from app.services.customers import COLUMNS, PROFILE_FIELDS
+
+
+async def put(
+    session: WriteSession,
+    here: Deployment,
+    customer_id: str,
+    profile: Profile,
+    *,
+    if_match: str | None,
+    now: datetime,
+) -> tuple[AnyRow, bool]:
+    """Make the profile exactly this; return the customer, and whether it is new."""
+    if if_match is not None:
+        _check_version(await _locked(session, customer_id), if_match)
+    created = await customers.take(session, [customer_id], now)
+    before = profile_of(await customers.get(session, customer_id))
+    after = {customer_id: profile.model_dump()}
+    await write(session, here, {customer_id: before}, after, created, now)
+    return await customers.get(session, customer_id), created[customer_id]
+
+
+async def patch(
+    session: WriteSession,
+    here: Deployment,
+    customer_id: str,
+    change: ProfilePatch,
+    *,
+    if_match: str | None,
+    now: datetime,
+) -> AnyRow:
+    """Merge a change into the profile of a known customer."""
+    row = await _locked(session, customer_id)
+    if row is None:
+        raise customers.unknown(customer_id)
+    if if_match is not None:
+        _check_version(row, if_match)
+    created = await customers.take(session, [customer_id], now)
+    before = profile_of(row)
+    try:
+        after = {customer_id: merged(before, change)}
+    except PydanticCustomError as error:
+        fault = FieldError("/attributes", error.type, error.message())
+        raise ValidationFailed(errors=[fault]) from None
+    await write(session, here, {customer_id: before}, after, created, now)
+    return await customers.get(session, customer_id)
+
+
+def profile_of(row: AnyRow) -> dict[str, Any]:
+    return {field: getattr(row, field) for field in PROFILE_FIELDS}
+
+
+def merged(profile: Mapping[str, Any], change: ProfilePatch) -> dict[str, Any]:
+    """Return a profile after a JSON merge patch; what results must be storable, too."""
+    given = change.model_dump(exclude_unset=True, include=set(PROFILE_FIELDS))
+    result = {field: given.get(field, profile[field]) for field in PROFILE_FIELDS}
+    if "attributes" in given:
+        patch_of = given["attributes"]
+        attributes = {} if patch_of is None else _merge_patch(profile["attributes"], patch_of)
+        result["attributes"] = check_attributes(attributes)
+    return result
+
+
+def _merge_patch(target: Any, change: Any) -> Any:
+    """Apply RFC 7396 to free JSON."""
+    if not isinstance(change, dict):
+        return change
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = _merge_patch(result.get(key), value)
+    return result
+
+
+def same(profile: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Say whether two profiles are equal as JSON, where `true` is not 1 as it is in Python."""
+    return all(_same_json(profile[field], other[field]) for field in PROFILE_FIELDS)
+
+
+def _same_json(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same_json(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same_json, one, other))
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    return bool(one == other)
+
+
+async def _locked(session: WriteSession, customer_id: str) -> AnyRow | None:
+    statement = select(*COLUMNS).where(Customer.customer_id == customer_id).with_for_update()
+    return (await session.execute(statement)).one_or_none()
+
+
+def _check_version(row: AnyRow | None, if_match: str) -> None:
+    current = None if row is None else customers.etag(row.profile_version)
+    if current is None or (if_match.strip() != "*" and current not in _listed(if_match)):
+        raise StaleVersion(
+            "The profile is not at the version named in If-Match.",
+            errors=[FieldError("header:If-Match", "stale_version", f"the profile is at {current}")],
+        )
+
+
+def _listed(if_match: str) -> list[str]:
+    return [tag.strip() for tag in if_match.split(",")]
+
+
+async def write(
+    session: WriteSession,
+    here: Deployment,
+    before: Mapping[str, Mapping[str, Any]],
+    after: Mapping[str, Mapping[str, Any]],
+    created: Mapping[str, bool],
+    now: datetime,
+) -> None:
+    """Write the profiles that differ, of customers taken, and what follows for their stages.
+
+    The version moves only then; one made in this transaction keeps its first version.
+    """
+    changed = {each: new for each, new in after.items() if not same(new, before[each])}
+    if changed:
+        connection = await session.connection()
+        await connection.execute(
+            _UPDATE,
+            [
+                {
+                    "taken_id": each,
+                    "step": 0 if created[each] else 1,
+                    "now": now,
+                    **{f"new_{field}": value for field, value in profile.items()},
+                }
+                for each, profile in changed.items()
+            ],
+        )
+        await lifecycle.revise(session, here, sorted(changed), now)
+
+
+_UPDATE = (
+    update(Customer.metadata.tables["customers"])
+    .where(Customer.customer_id == bindparam("taken_id"))
+    .values(
+        **{field: bindparam(f"new_{field}") for field in PROFILE_FIELDS},
+        profile_version=Customer.profile_version + bindparam("step", type_=Integer),
+        updated_at=bindparam("now"),
+    )
+)

@@ -1,0 +1,260 @@
+"""Records put together from what happened to people, as the services do it from the database."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from app.lifecycle import facts as lifecycle
+from app.lifecycle.facts import FREE, NO_PURCHASES, RECENT, Point, fold
+from app.lifecycle.history import Customers, DayStart, History, Override, Segment, trace
+from app.lifecycle.money import NOTHING, Worth, follow
+from app.lifecycle.policy import Policy, SilenceLimit, sources
+from app.lifecycle.records import Columns, Computed, Interactions, Money, Records
+from app.lifecycle.variables import CATALOGUE, Term
+from tests.slow_policy import Change, Decision, Person
+from tests.twin import Fact, start_of
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TEXTS = [
+    each.name for each in CATALOGUE.values() if each.source == "profile" and each.type == "text"
+]
+
+
+def micros(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+def instant(at: int) -> datetime:
+    return EPOCH + timedelta(microseconds=at)
+
+
+def day_number(day: date) -> int:
+    return (day - EPOCH.date()).days
+
+
+def day_of(at: datetime, zone: ZoneInfo) -> int:
+    return day_number(at.astimezone(zone).date())
+
+
+def starts_in(zone: ZoneInfo) -> DayStart:
+    def starts(days: Any) -> Any:
+        found = [start_of(zone, EPOCH.date() + timedelta(days=int(day))) for day in days]
+        return np.array([micros(start) for start in found], dtype=np.int64)
+
+    return starts
+
+
+def as_lifecycle(fact: Fact, zone: ZoneInfo) -> lifecycle.Fact:
+    refunds = None if fact.kind == "purchase" else fact.refunds or FREE
+    return lifecycle.Fact(
+        micros(fact.at), day_of(fact.at, zone), int(fact.amount * 10_000), fact.name, refunds
+    )
+
+
+def money(worth: Sequence[Worth]) -> Money:
+    def recent(rows: list[tuple[int, ...]]) -> Any:
+        padded = [(*row, *([0] * (RECENT - len(row)))) for row in rows]
+        return np.array(padded, dtype=np.int64).reshape(len(rows), RECENT).T
+
+    sums = [[each[place] for each in worth] for place in range(1, 5)]
+    return Money(
+        *(np.array(each, dtype=np.int64) for each in sums),
+        recent([each.gaps for each in worth]),
+        recent([each.values for each in worth]),
+    )
+
+
+def interactions(rows: Sequence[tuple[int, int, int, str, int, float | None]]) -> Interactions:
+    """Return columns of (owner, at, day, kind, count, score)."""
+    rows = sorted(rows, key=lambda row: row[:2])
+    kind = np.empty(len(rows), dtype=object)
+    kind[:] = [row[3] for row in rows]
+    owner, at, day, count = (
+        np.array([row[place] for row in rows], dtype=np.int64) for place in (0, 1, 2, 4)
+    )
+    score = np.array([np.nan if row[5] is None else row[5] for row in rows], dtype=np.float64)
+    return Interactions(owner, at, day, kind, count, score)
+
+
+def profiles(people: Sequence[Person]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in (*TEXTS, "attributes"):
+        found[name] = np.empty(len(people), dtype=object)
+        found[name][:] = [each.profile.get(name) for each in people]
+    found["attributes"][:] = [each or {} for each in found["attributes"]]
+    ends = [each.profile.get("contract_ends_on") for each in people]
+    found["contract_ends_on"] = np.array(
+        [np.nan if on is None else day_number(on) for on in ends], dtype=np.float64
+    )
+    return found
+
+
+def at_instant(
+    people: Sequence[Person],
+    policy: Policy,
+    now: datetime,
+    *,
+    by_day: bool = False,
+    computed: Computed | None = None,
+) -> Records:
+    """Return one record each; `by_day` counts the interactions of days that are over together."""
+    n, zone = len(people), people[0].zone
+    today = day_of(now, zone)
+    summaries = [
+        fold([as_lifecycle(fact, zone) for fact in each.facts], policy.silence, until=micros(now))[
+            0
+        ]
+        for each in people
+    ]
+    events: list[tuple[int, int, int, str, int, float | None]] = []
+    for owner, person in enumerate(people):
+        counted: dict[tuple[int, str], int] = {}
+        for each in person.interactions:
+            day = day_of(each.at, zone)
+            if each.at > now:
+                continue
+            if by_day and day < today:
+                counted[day, each.kind] = counted.get((day, each.kind), 0) + 1
+                if each.score is not None:
+                    events.append((owner, micros(each.at), day, each.kind, 0, each.score))
+            else:
+                events.append((owner, micros(each.at), day, each.kind, 1, each.score))
+        for (day, kind), count in counted.items():
+            start = micros(start_of(zone, EPOCH.date() + timedelta(days=day)))
+            events.append((owner, start, day, kind, count, None))
+    return Records(
+        silence=policy.silence,
+        owner=np.arange(n),
+        at=np.full(n, micros(now)),
+        day=np.full(n, today),
+        columns=Columns.of([each.state for each in summaries]),
+        money=money([Worth.of(0, each) for each in summaries]),
+        interactions=interactions(events),
+        profiles=profiles(people),
+        computed=computed,
+    )
+
+
+def through_time(
+    people: Sequence[Person],
+    policies: Sequence[Policy],
+    now: datetime,
+    *,
+    computed: Computed | None = None,
+) -> list[Records]:
+    """Return for each policy a record for each instant at which its rules may look anew."""
+    terms = tuple(dict.fromkeys(term for policy in policies for term in policy.terms))
+    needed = sources(terms)
+    events = [
+        (owner, micros(each.at), day_of(each.at, each_person.zone), each.kind, 1, each.score)
+        for owner, each_person in enumerate(people)
+        for each in each_person.interactions
+        if each.at <= now and _wanted(each.kind, terms)
+    ]
+    worth = bool(needed & {"money", "model"})
+    return [
+        replace(
+            _followed(people, policy.silence, events, now, worth=worth),
+            interactions=interactions(events) if "interactions" in needed else None,
+            profiles=profiles(people) if "profile" in needed else {},
+            computed=computed,
+        )
+        for policy in policies
+    ]
+
+
+def _wanted(kind: str, terms: Sequence[Term]) -> bool:
+    asked = [term.kinds for term in terms if term.variable.source == "interactions"]
+    return any(kinds is None or kind in kinds for kinds in asked)
+
+
+def _followed(
+    people: Sequence[Person],
+    limit: SilenceLimit,
+    events: Sequence[tuple[Any, ...]],
+    now: datetime,
+    *,
+    worth: bool,
+) -> Records:
+    owners: list[int] = []
+    merged: list[Point] = []
+    sums: list[Worth] = []
+    for owner, person in enumerate(people):
+        facts = [as_lifecycle(fact, person.zone) for fact in person.facts]
+        points = fold(facts, limit, until=micros(now))[1]
+        worths = follow(facts, until=micros(now)) if worth else []
+        new = {point.at for point in points} | {each.at for each in worths}
+        new |= {event[1] for event in events if event[0] == owner}
+        new.add(min([micros(person.begun_at), *new]))
+        states = [NO_PURCHASES, *(point.state for point in points)]
+        starts = [point.at for point in points]
+        steps, step_starts = [NOTHING, *worths], [each.at for each in worths]
+        for at in sorted(new):
+            day = day_of(instant(at), person.zone)
+            merged.append(Point(at, day, states[bisect_right(starts, at)]))
+            owners.append(owner)
+            sums.append(steps[bisect_right(step_starts, at)])
+    return Records(
+        silence=limit,
+        owner=np.array(owners, dtype=np.int64),
+        at=np.array([point.at for point in merged], dtype=np.int64),
+        day=np.array([point.day for point in merged], dtype=np.int64),
+        columns=Columns.of([point.state for point in merged]),
+        money=money(sums) if worth else None,
+    )
+
+
+def followed(
+    people: Sequence[Person],
+    regime: Sequence[tuple[Policy, datetime | None]],
+    now: datetime,
+    decisions: dict[int, Sequence[Decision]] | None = None,
+    computed: Computed | None = None,
+) -> History:
+    """Trace people through policies, of which the first has been in force for ever."""
+    zone = people[0].zone
+    policies = [policy for policy, _ in regime]
+    found = through_time(people, policies, now, computed=computed)
+    segments = [
+        Segment(policy, records)
+        if start is None
+        else Segment(policy, records, micros(start), day_of(start, zone))
+        for (policy, start), records in zip(regime, found, strict=True)
+    ]
+    customers = Customers(
+        until=np.full(len(people), micros(now)),
+        until_day=np.full(len(people), day_of(now, zone)),
+        known=np.zeros(len(people), dtype=bool),
+        overrides={
+            owner: [override(each, zone) for each in made]
+            for owner, made in (decisions or {}).items()
+        },
+    )
+    return trace(segments, customers, starts_in(zone))
+
+
+def override(decision: Decision, zone: ZoneInfo) -> Override:
+    until = decision.until
+    return Override(
+        at=micros(decision.at),
+        day=day_of(decision.at, zone),
+        stage=decision.stage,
+        until=None if until is None else micros(until),
+        until_day=0 if until is None else day_of(until, zone),
+        reason="a reason",
+        actor="somebody",
+    )
+
+
+def changes(history: History, owner: int = 0) -> list[Change]:
+    """Return the moves of one customer in the words of the slow evaluator."""
+    return [
+        Change(move.from_stage, move.to_stage, instant(move.at), move.cause, move.rule)
+        for move in history.moves()
+        if move.owner == owner
+    ]

@@ -1,0 +1,317 @@
+"""What a policy says of one customer, slowly: the definitions word for word, one instant at a time.
+
+Nothing here knows how the service does it: a policy is the document as it was written, a customer
+is lists of what happened, and history is what changes when t runs over all instants.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from tests.twin import MICROSECOND, Fact, Twin, start_of
+
+Document = Mapping[str, Any]
+Value = float | str | bool | None
+AGREED = 3
+"""Purchase days that a trend looks at."""
+
+
+class Interaction(NamedTuple):
+    at: datetime
+    kind: str
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Person:
+    """One customer: all that happened, what is known now, and since when there is one."""
+
+    zone: ZoneInfo
+    begun_at: datetime
+    facts: tuple[Fact, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
+    profile: Mapping[str, Any] = field(default_factory=dict)
+
+    def day(self, t: datetime) -> date:
+        return t.astimezone(self.zone).date()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A stage that somebody set by hand; with `until`, pinned."""
+
+    at: datetime
+    stage: str
+    until: datetime | None = None
+
+
+class Change(NamedTuple):
+    from_stage: str
+    to_stage: str
+    at: datetime
+    cause: str
+    rule: str
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def fulfils(value: Value, op: str, other: Any) -> bool:
+    """Compare; what is unknown fulfils nothing, nor does a number what is none."""
+    if op == "known":
+        return (value is not None) == other
+    if value is None or other is None:
+        return False
+    if op == "in":
+        return isinstance(value, str) and value in other
+    if is_number(other):
+        if not is_number(value):
+            return False
+        return {
+            "<": value < other,
+            "<=": value <= other,
+            ">": value > other,
+            ">=": value >= other,
+            "==": value == other,
+            "!=": value != other,
+        }[op]
+    same = type(value) is type(other) and value == other
+    return same if op == "==" else not same
+
+
+def holds(when: Document | None, value_of: Any) -> bool:
+    """Judge an expression; `value_of` tells the value of a variable with its parameters."""
+    if when is None:
+        return True
+    if "all" in when:
+        return all(holds(part, value_of) for part in when["all"])
+    if "any" in when:
+        return any(holds(part, value_of) for part in when["any"])
+    if "not" in when:
+        return not holds(when["not"], value_of)
+    other = when["value"]
+    if isinstance(other, dict):
+        other = value_of(other)
+    return fulfils(value_of(when), when["op"], other)
+
+
+def compared(when: Document | None) -> list[Document]:
+    """Return all variables of an expression."""
+    if when is None:
+        return []
+    parts = when.get("all") or when.get("any") or ([when["not"]] if "not" in when else None)
+    if parts is not None:
+        return [each for part in parts for each in compared(part)]
+    return [when, when["value"]] if isinstance(when["value"], dict) else [when]
+
+
+def variables(document: Document) -> list[Document]:
+    return [each for rule in document["rules"] for each in compared(rule.get("when"))]
+
+
+class Slow:
+    """One customer under one policy."""
+
+    def __init__(self, person: Person, document: Document) -> None:
+        self.person = person
+        self.document = document
+        self._twin = Twin(person.facts, person.zone)
+        self._bought: dict[int, tuple[dict[date, Fraction], list[date]]] = {}
+
+    def decide(self, t: datetime) -> tuple[str, str]:
+        """Return the stage at t, and the rule that decides it."""
+        for rule in self.document["rules"]:
+            if holds(rule.get("when"), lambda term: self.value(term, t)):
+                return rule["stage"], rule["code"]
+        raise AssertionError
+
+    def limit(self, life: Sequence[date]) -> Fraction:
+        """Return the days of silence that a life allows."""
+        rule = {name: Fraction(given) for name, given in self.document["silence_limit"].items()}
+        if len(life) < 2:
+            return rule["floor_days"]
+        gap = Fraction((life[-1] - life[0]).days, len(life) - 1)
+        own = min(rule["gap_multiple"] * gap, gap + rule["gap_margin_days"])
+        return max(rule["floor_days"], own)
+
+    def lives(self, days: Sequence[date]) -> list[list[date]]:
+        found: list[list[date]] = []
+        for day in days:
+            if found and (day - found[-1][-1]).days <= self.limit(found[-1]):
+                found[-1].append(day)
+            else:
+                found.append([day])
+        return found
+
+    def purchases(self, t: datetime) -> tuple[dict[date, Fraction], list[list[date]]]:
+        """Return the purchase days that stand at t, each with its net value, and the lives."""
+        count = sum(fact.at <= t for fact in self.person.facts)
+        if count not in self._bought:
+            values = {day: Fraction(each) for day, each in self._twin.day_values(t).items()}
+            self._bought[count] = values, self.lives(list(values))
+        return self._bought[count]
+
+    def value(self, term: Document, t: datetime) -> Value:
+        """Return the value of a variable at t, None if it is not known."""
+        name = term["variable"]
+        for source in (self._of_purchases, self._of_money, self._of_interactions):
+            found = source(name, term, t)
+            if found is not NotImplemented:
+                return float(found) if isinstance(found, Fraction) else found
+        return self._of_profile(name, term, t)
+
+    def _of_purchases(self, name: str, term: Document, t: datetime) -> Any:
+        values, lived = self.purchases(t)
+        days, today = list(values), self.person.day(t)
+        life = lived[-1] if lived else []
+        gaps = len(life) - 1
+        mean_gap = Fraction((life[-1] - life[0]).days, gaps) if gaps > 0 else None
+        found: dict[str, Any] = {
+            "purchase_days": len(days),
+            "life_purchase_days": len(life),
+            "lives": len(lived),
+            "mean_gap_days": mean_gap,
+            "tenure_days": None,
+            "life_tenure_days": None,
+            "days_silent": None,
+            "silence_limit_days": None,
+            "silence_to_mean_gap": None,
+        }
+        if days:
+            silence = (today - days[-1]).days
+            found |= {
+                "tenure_days": (today - days[0]).days,
+                "life_tenure_days": (today - life[0]).days,
+                "days_silent": silence,
+                "silence_limit_days": self.limit(life),
+                "silence_to_mean_gap": None if mean_gap is None else silence / mean_gap,
+            }
+        return found.get(name, NotImplemented)
+
+    def _of_money(self, name: str, term: Document, t: datetime) -> Any:
+        if name not in ("revenue", "mean_purchase_value", "amount_trend", "frequency_trend"):
+            return NotImplemented
+        values, _ = self.purchases(t)
+        days, amounts = list(values), list(values.values())
+        if name == "revenue":
+            free = [fact for fact in self.person.facts
+                    if fact.at <= t and fact.kind == "refund" and fact.refunds is None]  # fmt: skip
+            return sum(amounts, Fraction()) - sum((Fraction(each.amount) for each in free),
+                                                  Fraction())  # fmt: skip
+        mean = sum(amounts, Fraction()) / len(days) if days else None
+        if name == "mean_purchase_value":
+            return mean
+        if len(days) <= AGREED:
+            return None
+        if name == "amount_trend":
+            return sum(amounts[-AGREED:], Fraction()) / AGREED / mean if mean else None
+        mean_gap = Fraction((days[-1] - days[0]).days, len(days) - 1)
+        return mean_gap / Fraction((days[-1] - days[-1 - AGREED]).days, AGREED)
+
+    def _of_interactions(self, name: str, term: Document, t: datetime) -> Any:
+        so_far = [each for each in self.person.interactions if each.at <= t]
+        if name == "last_satisfaction":
+            answers = [e for e in so_far if e.kind == "survey" and e.score is not None]
+            return max(answers, key=lambda each: each.at).score if answers else None
+        kind, days = term.get("kind"), term.get("days")
+        if name == "complaints_90_days":
+            kind, days = "complaint", 90
+        elif name not in ("interactions", "days_since_interaction"):
+            return NotImplemented
+        ago = [(self.person.day(t) - self.person.day(each.at)).days
+               for each in so_far if kind is None or each.kind == kind]  # fmt: skip
+        if name == "days_since_interaction":
+            return min(ago, default=None)
+        return len([each for each in ago if days is None or each < days])
+
+    def _of_profile(self, name: str, term: Document, t: datetime) -> Value:
+        profile = self.person.profile
+        if name == "days_until_contract_end":
+            ends = profile.get("contract_ends_on")
+            return None if ends is None else (ends - self.person.day(t)).days
+        if name == "attribute":
+            value = profile.get("attributes", {}).get(term["name"])
+            return value if isinstance(value, (str, int, float, bool)) else None
+        return profile.get(name)
+
+
+def beginning(document: Document, zone: ZoneInfo, t: datetime) -> str:
+    """Return the stage of somebody of whom nothing is known."""
+    return Slow(Person(zone, t), document).decide(t)[0]
+
+
+def looked_at(person: Person, documents: Sequence[Document], t: datetime) -> bool:
+    """Say whether at t a fact came that rules of these policies look at."""
+    used = [term for document in documents for term in variables(document)]
+    for term in used:
+        kinds = {"last_satisfaction": "survey", "complaints_90_days": "complaint"}
+        kind = kinds.get(term["variable"], term.get("kind"))
+        if term["variable"] in (*kinds, "interactions", "days_since_interaction") and any(
+            each.at == t and kind in (None, each.kind) for each in person.interactions
+        ):
+            return True
+    money = {"revenue", "mean_purchase_value", "amount_trend", "frequency_trend"}
+    if money & {term["variable"] for term in used}:
+        return any(fact.at == t for fact in person.facts)
+    slow = Slow(person, documents[0])
+    return list(slow.purchases(t)[0]) != list(slow.purchases(t - MICROSECOND)[0])
+
+
+def history(
+    person: Person,
+    regime: Sequence[tuple[Document, datetime | None]],
+    now: datetime,
+    decisions: Sequence[Decision] = (),
+) -> list[Change]:
+    """Return every change of stage up to now, found by asking at all instants that may matter.
+
+    `regime` is the policies in order, each with the instant from which it is in force.
+    """
+    documents = [document for document, _ in regime]
+    happened = {fact.at for fact in person.facts} | {each.at for each in person.interactions}
+    first = min([person.begun_at, *(t for t in happened if looked_at(person, documents, t))])
+    hands = {each.at for each in decisions} | {each.until for each in decisions if each.until}
+    starts = {start for _, start in regime if start is not None}
+    days = range((person.day(now) - person.day(first)).days + 1)
+    midnights = {start_of(person.zone, person.day(first) + timedelta(days=n)) for n in days}
+    asked = sorted(t for t in happened | midnights | starts | hands | {first} if first <= t <= now)
+    slow = [Slow(person, document) for document in documents]
+
+    def in_force(t: datetime) -> int:
+        return max(n for n, (_, start) in enumerate(regime) if start is None or start <= t)
+
+    found: list[Change] = []
+    before = beginning(documents[in_force(first)], person.zone, first)
+    standing: Decision | None = None
+    ruled = ""
+    for t in asked:
+        number = in_force(t)
+        says, rule = slow[number].decide(t)
+        by_fact = t == first or (t in happened and looked_at(person, documents, t))
+        made = [each for each in decisions if each.at == t]
+        if made:
+            standing = made[-1]
+        elif standing is not None and standing.until is None and (by_fact or says != ruled):
+            standing = None
+        if standing is not None and standing.until is not None and t >= standing.until:
+            standing = None
+        stages = [stage["code"] for stage in documents[number]["stages"]]
+        if standing is not None and standing.stage not in stages:
+            standing = None
+        ruled = says
+        after = says if standing is None else standing.stage
+        if after != before:
+            cause = (
+                "manual" if t in hands
+                else "policy" if t in starts and t > first
+                else "fact" if by_fact
+                else "silence"
+            )  # fmt: skip
+            by_hand = standing is not None and bool(made)
+            found.append(Change(before, after, t, cause, "by_hand" if by_hand else rule))
+        before = after
+    return found
