@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from app.errors import FieldError, MalformedRequest, UnsupportedMediaType, printable
 
-MAX_DEPTH = 32
+MAX_DEPTH = 200
 MAX_KEYS = 1_000
 # 10 MB of `{},` would become three million objects; a full batch has some ten thousand.
 MAX_CONTAINERS = 150_000

@@ -12,6 +12,7 @@ from app.deployment import Deployment
 from app.errors import Conflict, PreviewStale
 from app.models import PolicyActivation
 from app.schemas.policies import ActivationRequest
+from app.schemas.types import format_instant
 from app.services import (
     customers,
     etags,
@@ -68,7 +69,7 @@ async def go_on(
         moved = sum(outcome.get("moved", 0) for outcome in await parts.noted(session, part))
         return {
             "policy_version": version,
-            "activated_at": part.context["activated_at"],
+            "activated_at": format_instant(datetime.fromisoformat(part.context["activated_at"])),
             "moved": moved,
             "matrix": part.context["matrix"],
         }

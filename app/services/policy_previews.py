@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from heapq import nlargest
 from typing import Any
 
@@ -13,6 +14,7 @@ from app.db import ReadSession, WriteSession
 from app.deployment import Deployment, to_amount
 from app.errors import FieldError, PreviewExpired, ValidationFailed
 from app.lifecycle.policy import Policy
+from app.schemas.types import format_amount, format_instant
 from app.services import (
     lifecycle,
     models,
@@ -29,7 +31,7 @@ from app.services import (
 from app.services.parts import Part
 from app.services.policies import Regime
 from app.services.populations import Population
-from app.services.scores import cents, money
+from app.services.scores import cents
 
 PREVIEW = "policy_preview"
 COMPARE = "compare_policies"
@@ -188,8 +190,8 @@ def matrix(here: Deployment, cells: Cells) -> list[dict[str, Any]]:
     ]
 
 
-def _shown(here: Deployment, amount: Any) -> dict[str, str]:
-    return {name: str(each) for name, each in money(here, amount).items()}
+def _shown(here: Deployment, amount: Decimal) -> dict[str, str]:
+    return {"amount": format_amount(amount), "currency": here.currency}
 
 
 async def result(
@@ -203,12 +205,12 @@ async def result(
     return {
         "policy_version": part.context["version"],
         "active_policy_version": (await settings.pointers(session)).policy_version,
-        "as_of": part.context["as_of"],
+        "as_of": format_instant(datetime.fromisoformat(part.context["as_of"])),
         "customers": sum(counted[0] for counted in cells.values()),
         "moving": sum(counted[0] for (a, b), counted in cells.items() if a != b),
         "matrix": matrix(here, cells),
         "token": signing.sign(content, secret),
-        "token_expires_at": expires_at.isoformat(),
+        "token_expires_at": format_instant(expires_at),
     }
 
 

@@ -154,6 +154,7 @@ async def _win_backs(
         StageTransition.effective_at <= as_of.at,
         StageTransition.from_stage.in_(left),
         StageTransition.to_stage.in_(others),
+        StageTransition.cause != "policy",
     )
     count, last = (await session.execute(statement)).one()
     return {"count": count, "last_at": last}

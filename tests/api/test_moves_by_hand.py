@@ -1,0 +1,223 @@
+"""Moves by hand, pins, and what the ledger makes of them."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.lifecycle.presets import CHURN_REASONS, PRESETS
+from tests.database import NOW, Clock
+
+STAGES = [stage["code"] for stage in PRESETS["five_stages"]["stages"]]
+MOVES = PRESETS["five_stages"]["moves"]
+# Days ago on which to purchase so that the rules put a customer in a stage.
+DAYS_AGO = {
+    "potential": [],
+    "initial": [10],
+    "active": [20, 10],
+    "loyal": [200, 150, 100, 50, 10],
+    "churned": [400],
+}
+PAIRS = [
+    pytest.param(before, after, id=f"{before}-{after}") for before in STAGES for after in STAGES
+]
+
+
+def reason(stage: str) -> str:
+    return "competitor" if stage == "churned" else "a talk on the phone"
+
+
+async def purchase(
+    client: httpx.AsyncClient, at: datetime, *, refund: str | None = None, customer: str = "c1"
+) -> str:
+    name = f"{'r' if refund else 't'}-{at.timestamp():.0f}"
+    body: dict[str, Any] = {
+        "customer_id": customer,
+        "transaction_id": name,
+        "occurred_at": at.isoformat(),
+        "amount": "10.00",
+    }
+    if refund:
+        body |= {"kind": "refund", "refunds": {"transaction_id": refund}}
+    answer = await client.post("/v1/transactions", json=body)
+    assert answer.status_code == 201
+    return name
+
+
+async def customer_in(client: httpx.AsyncClient, stage: str) -> None:
+    await client.put("/v1/customers/c1", json={})
+    for days in DAYS_AGO[stage]:
+        await purchase(client, NOW - timedelta(days=days))
+    assert (await stage_of(client))["stage"] == stage
+
+
+async def stage_of(client: httpx.AsyncClient, **params: str) -> dict[str, Any]:
+    answer = await client.get("/v1/customers/c1/stage", params=params)
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def move(client: httpx.AsyncClient, to: str, **more: Any) -> httpx.Response:
+    headers = more.pop("headers", {})
+    body = {"to": to, "reason": reason(to), **more}
+    return await client.post("/v1/customers/c1/transitions", json=body, headers=headers)
+
+
+async def ledger(client: httpx.AsyncClient, customer: str = "c1") -> list[dict[str, Any]]:
+    answer = await client.get(f"/v1/customers/{customer}/transitions", params={"limit": 500})
+    found: list[dict[str, Any]] = answer.json()["items"][::-1]
+    return found
+
+
+async def replayed(client: httpx.AsyncClient, customer: str = "c1") -> str:
+    """Return the stage that the rows not voided lead to, each going on from the one before."""
+    stage = "potential"
+    for row in await ledger(client, customer):
+        assert row["from_stage"] == stage
+        stage = row["to_stage"]
+    return stage
+
+
+@pytest.mark.parametrize(("before", "after"), PAIRS)
+async def test_a_move_by_hand_is_made_or_refused_as_the_policy_says(
+    client: httpx.AsyncClient, before: str, after: str
+) -> None:
+    await customer_in(client, before)
+    rows = len(await ledger(client))
+    answer = await move(client, after)
+    if after in MOVES[before]:
+        assert (answer.status_code, answer.json()["stage"]) == (201, after)
+        last = (await ledger(client))[-1]
+        assert (last["cause"], last["rule"], last["reason"]) == ("manual", "by_hand", reason(after))
+        assert last["evidence"]["purchase_days"] == len(DAYS_AGO[before])
+    else:
+        problem = answer.json()
+        assert (answer.status_code, problem["code"]) == (409, "invalid_transition")
+        assert (problem["current_stage"], problem["allowed"]) == (before, MOVES[before])
+        assert problem["refused_by"]["rule"] == f"moves/{before}"
+        # Looking brings the ledger up to now; nothing else has moved.
+        assert {row["cause"] for row in (await ledger(client))[rows:]} <= {"silence"}
+    assert (await stage_of(client))["recorded_stage"] == await replayed(client)
+
+
+async def test_a_move_by_hand_stands_until_the_next_purchase(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    await customer_in(client, "active")
+    await move(client, "churned")
+    clock.now += timedelta(days=3)
+    assert (await stage_of(client))["stage"] == "churned"
+    await purchase(client, clock.now)
+    found = await stage_of(client)
+    assert (found["stage"], found["recorded_stage"]) == ("active", "active")
+    assert found["win_backs"] == {"count": 1, "last_at": found["since"]}
+    assert await replayed(client) == "active"
+
+
+async def test_a_pinned_stage_is_overruled_by_nothing_until_the_pin_ends(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    await customer_in(client, "active")
+    until = NOW + timedelta(days=30)
+    pinned = await move(client, "loyal", pin_until=until.isoformat())
+    assert datetime.fromisoformat(pinned.json()["pinned_until"]) == until
+    clock.now += timedelta(days=10)
+    await purchase(client, clock.now)
+    assert (await stage_of(client))["stage"] == "loyal"
+    # A late fact changes what was before the decision, and not what stands.
+    await purchase(client, NOW - timedelta(days=60))
+    assert (await stage_of(client))["stage"] == "loyal"
+    assert await replayed(client) == "loyal"
+    told = (await client.get("/v1/customers/c1/stage/explanation")).json()
+    assert (told["stage"], told["overruled_by"]["stage"]) == ("loyal", "loyal")
+    assert not any(rule["decides"] for rule in told["rules"])
+    clock.now = until
+    ended = await stage_of(client)
+    assert (ended["stage"], ended["pinned_until"]) == ("active", None)
+    await purchase(client, clock.now)
+    assert await replayed(client) == "active"
+    assert [row["reason"] for row in await ledger(client) if row["cause"] == "manual"] == [
+        "a talk on the phone",
+        "pin_ended",
+    ]
+
+
+async def test_a_pin_can_be_taken_back(client: httpx.AsyncClient, clock: Clock) -> None:
+    await customer_in(client, "active")
+    held = await move(client, "active", pin_until=(NOW + timedelta(days=900)).isoformat())
+    assert (held.status_code, held.json()["stage"]) == (201, "active")
+    clock.now += timedelta(days=800)
+    assert (await stage_of(client))["stage"] == "active"
+    freed = await client.delete("/v1/customers/c1/stage/pin")
+    assert (freed.status_code, freed.json()["stage"]) == (200, "churned")
+    assert (await client.delete("/v1/customers/c1/stage/pin")).status_code == 404
+    assert await replayed(client) == "churned"
+
+
+async def test_a_full_refund_leads_back_to_the_prospects(client: httpx.AsyncClient) -> None:
+    name = await purchase(client, NOW - timedelta(days=5))
+    await purchase(client, NOW - timedelta(days=1), refund=name)
+    rows = [(row["from_stage"], row["to_stage"], row["cause"]) for row in await ledger(client)]
+    assert rows == [("potential", "initial", "fact"), ("initial", "potential", "fact")]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"to": "moon", "reason": "x"}, "/to"),
+        ({"to": "churned", "reason": "bored"}, "/reason"),
+        ({"to": "initial"}, "/reason"),
+        ({"to": "initial", "reason": "x", "pin_until": "2020-01-01T00:00:00Z"}, "/pin_until"),
+        ({"to": "initial", "reason": "x", "pin_until": "2100-01-01T00:00:00Z"}, "/pin_until"),
+        ({"to": "initial", "reason": "x", "force": True}, "/force"),
+    ],
+)
+async def test_a_faulty_move_is_refused_where_it_is_wrong(
+    client: httpx.AsyncClient, body: dict[str, Any], pointer: str
+) -> None:
+    await customer_in(client, "potential")
+    answer = await client.post("/v1/customers/c1/transitions", json=body)
+    assert answer.status_code == 422
+    assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
+    assert await ledger(client) == []
+
+
+async def test_nobody_unknown_is_moved(client: httpx.AsyncClient) -> None:
+    assert (await move(client, "churned")).status_code == 404
+    assert (await client.delete("/v1/customers/c1/stage/pin")).status_code == 404
+    assert (await client.get("/v1/customers/c1")).status_code == 404
+
+
+async def test_the_reasons_for_leaving_are_listed(client: httpx.AsyncClient) -> None:
+    items = (await client.get("/v1/churn-reasons")).json()["items"]
+    assert items == [dict(each) for each in CHURN_REASONS]
+    assert {"internal", "external"} <= {each["branch"] for each in items}
+
+
+async def test_of_writers_at_once_who_saw_the_same_stage_one_wins(
+    own_client: httpx.AsyncClient,
+) -> None:
+    await customer_in(own_client, "active")
+    seen = (await own_client.get("/v1/customers/c1/stage")).headers["etag"]
+    answers = await asyncio.gather(
+        *(move(own_client, to, headers={"If-Match": seen}) for to in ("loyal", "churned") * 10)
+    )
+    assert sorted(each.status_code for each in answers) == [201] + [412] * 19
+    assert await replayed(own_client) == (await stage_of(own_client))["recorded_stage"]
+
+
+async def test_twenty_writers_leave_a_legal_history(own_client: httpx.AsyncClient) -> None:
+    await customer_in(own_client, "active")
+    late = [purchase(own_client, NOW - timedelta(days=30 + n)) for n in range(5)]
+    moves = [move(own_client, to) for to in ("loyal", "churned", "active", "initial") * 4]
+    answers = await asyncio.gather(*moves[:10], *late, *moves[10:])
+    statuses = {each.status_code for each in answers if isinstance(each, httpx.Response)}
+    assert statuses == {201, 409}
+    rows = await ledger(own_client)
+    assert await replayed(own_client) == (await stage_of(own_client))["recorded_stage"]
+    by_hand = [row for row in rows if row["cause"] == "manual"]
+    assert all(row["to_stage"] in MOVES[row["from_stage"]] for row in by_hand)
+    at = [datetime.fromisoformat(row["effective_at"]) for row in rows]
+    assert at == sorted(set(at))

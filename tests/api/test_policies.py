@@ -1,0 +1,186 @@
+"""Policies: written, shown, and refused with a pointer to what is wrong."""
+
+import copy
+from typing import Any
+
+import httpx
+import pytest
+
+from app.lifecycle.presets import PRESETS
+from app.schemas.policies import POLICY_EXAMPLE
+
+SILENT = {"variable": "days_silent", "op": ">", "value": 90}
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(POLICY_EXAMPLE), **changes}
+
+
+def with_rule(when: Any) -> dict[str, Any]:
+    """Return a policy of which the rule in the middle is this."""
+    found = document()
+    found["rules"][1]["when"] = when
+    return found
+
+
+def nested(depth: int) -> dict[str, Any]:
+    when: dict[str, Any] = SILENT
+    for _ in range(depth - 1):
+        when = {"not": when}
+    return when
+
+
+async def test_the_ready_policies_are_there(client: httpx.AsyncClient) -> None:
+    listed = (await client.get("/v1/policies")).json()["items"]
+    assert [each["preset"] for each in listed[::-1]] == list(PRESETS)
+    assert [each["version"] for each in listed if each["active"]] == [1]
+    for each in listed:
+        shown = await client.get(f"/v1/policies/{each['version']}")
+        assert shown.json()["document"] == PRESETS[each["preset"]]
+        assert shown.headers["etag"] == '"1"'
+
+
+async def test_a_policy_is_stored_and_its_rules_are_said_in_words(
+    client: httpx.AsyncClient,
+) -> None:
+    made = await client.post("/v1/policies", json=document())
+    assert made.status_code == 201
+    body = made.json()
+    assert made.headers["location"] == f"/v1/policies/{body['version']}"
+    assert (body["active"], body["activated_at"]) == (False, None)
+    assert body["document"] == POLICY_EXAMPLE
+    assert body["rules"][1]["words"] == {
+        "en": "days since the last purchase is above the silence that the current life allows",
+        "zh": "距最近购买天数大于允许的沉默天数",
+    }
+    assert body["rules"][2]["words"]["en"] == "always"
+    assert (await client.get(made.headers["location"])).json() == body
+    again = await client.post("/v1/policies", json=body["document"])
+    assert again.json()["version"] == body["version"] + 1
+
+
+async def test_every_variable_is_described(client: httpx.AsyncClient) -> None:
+    body = (await client.get("/v1/variables")).json()
+    names = {each["name"] for each in body["items"]}
+    assert {"days_silent", "frequency_trend", "r", "churn_probability", "interactions"} <= names
+    assert all(each["meaning"]["en"] and each["meaning"]["zh"] for each in body["items"])
+
+
+def duplicate(place: str) -> dict[str, Any]:
+    found = document()
+    found[place][1]["code"] = found[place][0]["code"]
+    return found
+
+
+def without_default() -> dict[str, Any]:
+    found = document()
+    found["rules"][2]["when"] = {"variable": "purchase_days", "op": ">=", "value": 1}
+    return found
+
+
+def two_defaults() -> dict[str, Any]:
+    found = document()
+    del found["rules"][1]["when"]
+    return found
+
+
+def unreachable() -> dict[str, Any]:
+    found = document()
+    found["rules"][1]["stage"] = "active"
+    return found
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "unknown variable": (
+        with_rule({"any": [SILENT, {**SILENT, "variable": "moon_phase"}]}),
+        "/rules/1/when/any/1/variable",
+        "unknown_variable",
+    ),
+    "text for a number": (
+        with_rule({**SILENT, "value": "long"}),
+        "/rules/1/when/value",
+        "type_mismatch",
+    ),
+    "number for a text": (
+        with_rule({"variable": "country", "op": "==", "value": 49}),
+        "/rules/1/when/value",
+        "type_mismatch",
+    ),
+    "order of texts": (
+        with_rule({"variable": "country", "op": "<", "value": "DE"}),
+        "/rules/1/when/op",
+        "type_mismatch",
+    ),
+    "unknown operator": (
+        with_rule({**SILENT, "op": "~"}),
+        "/rules/1/when/op",
+        "unknown_operator",
+    ),
+    "further field": (with_rule({**SILENT, "x": 1}), "/rules/1/when/x", "extra_forbidden"),
+    "nothing to compare with": (
+        with_rule({"variable": "days_silent", "op": ">"}),
+        "/rules/1/when/value",
+        "missing",
+    ),
+    "no expression": (with_rule(["days_silent", ">", 3]), "/rules/1/when", "expression"),
+    "model variable without a model": (
+        with_rule({"variable": "r", "op": "<=", "value": 1}),
+        "/model_id",
+        "missing",
+    ),
+    "unknown model": (document(model_id="model_0"), "/model_id", "unknown_model"),
+    "unreachable stage": (unreachable(), "/stages/2", "unreachable_stage"),
+    "unreachable rule": (
+        with_rule({"variable": "purchase_days", "op": "<", "value": 0}),
+        "/rules/1",
+        "unreachable_rule",
+    ),
+    "no default": (without_default(), "/rules/2/when", "missing_default"),
+    "two defaults": (two_defaults(), "/rules/1", "overlapping_default"),
+    "stages of one code": (duplicate("stages"), "/stages/1/code", "duplicate_code"),
+    "rules of one code": (duplicate("rules"), "/rules/1/code", "duplicate_code"),
+    "moves to nowhere": (
+        document(moves={"potential": ["moon"]}),
+        "/moves/potential/0",
+        "unknown_stage",
+    ),
+    "ten thousand nodes": (
+        with_rule({"all": [SILENT] * 10_000}),
+        "/rules/1/when/all/498",
+        "too_many_nodes",
+    ),
+    "fifty levels": (with_rule(nested(50)), "/rules/1/when" + "/not" * 20, "too_deep"),
+    "no stages": (document(stages=[]), "/stages", "too_short"),
+    "a rule for no stage": (
+        document(rules=[{"code": "all", "stage": "moon"}]),
+        "/rules/0/stage",
+        "unknown_stage",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_a_faulty_policy_is_refused_where_it_is_wrong(
+    client: httpx.AsyncClient, case: str
+) -> None:
+    body, pointer, code = REFUSED[case]
+    answer = await client.post("/v1/policies", json=body)
+    assert answer.status_code == 422
+    assert (pointer, code) in [(each["pointer"], each["code"]) for each in answer.json()["errors"]]
+
+
+async def test_a_policy_that_is_not_there(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v1/policies/99")).status_code == 404
+    assert (await client.post("/v1/policies/99/preview")).status_code == 404
+    assert (await client.post("/v1/policies/99/activate", json={"token": "x"})).status_code == 404
+
+
+async def test_an_activation_needs_the_token_of_a_preview(client: httpx.AsyncClient) -> None:
+    missing = await client.post("/v1/policies/2/activate", json={})
+    assert [each["pointer"] for each in missing.json()["errors"]] == ["/token"]
+    forged = await client.post("/v1/policies/2/activate", json={"token": "forged"})
+    assert [each["code"] for each in forged.json()["errors"]] == ["invalid_token"]
+    stale = await client.post(
+        "/v1/policies/2/activate", json={"token": "forged"}, headers={"If-Match": '"7"'}
+    )
+    assert (stale.status_code, stale.json()["code"]) == (412, "stale_version")
