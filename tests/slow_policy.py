@@ -158,13 +158,16 @@ class Slow:
     def value(self, term: Document, t: datetime) -> Value:
         """Return the value of a variable at t, None if it is not known."""
         name = term["variable"]
-        for source in (self._of_purchases, self._of_money, self._of_interactions):
-            found = source(name, term, t)
-            if found is not NotImplemented:
-                return float(found) if isinstance(found, Fraction) else found
+        found = self._of_purchases(name, t)
+        if found is NotImplemented:
+            found = self._of_money(name, t)
+        if found is NotImplemented:
+            found = self._of_interactions(name, term, t)
+        if found is not NotImplemented:
+            return float(found) if isinstance(found, Fraction) else found
         return self._of_profile(name, term, t)
 
-    def _of_purchases(self, name: str, term: Document, t: datetime) -> Any:
+    def _of_purchases(self, name: str, t: datetime) -> Any:
         values, lived = self.purchases(t)
         days, today = list(values), self.person.day(t)
         life = lived[-1] if lived else []
@@ -192,7 +195,7 @@ class Slow:
             }
         return found.get(name, NotImplemented)
 
-    def _of_money(self, name: str, term: Document, t: datetime) -> Any:
+    def _of_money(self, name: str, t: datetime) -> Any:
         if name not in ("revenue", "mean_purchase_value", "amount_trend", "frequency_trend"):
             return NotImplemented
         values, _ = self.purchases(t)
@@ -274,7 +277,11 @@ def history(
     documents = [document for document, _ in regime]
     happened = {fact.at for fact in person.facts} | {each.at for each in person.interactions}
     first = min([person.begun_at, *(t for t in happened if looked_at(person, documents, t))])
-    hands = {each.at for each in decisions} | {each.until for each in decisions if each.until}
+    hands = {each.at for each in decisions}
+    for n, each in enumerate(decisions):
+        # Where another decision took its place before, nothing ended with a pin.
+        if each.until and not any(later.at <= each.until for later in decisions[n + 1 :]):
+            hands.add(each.until)
     starts = {start for _, start in regime if start is not None}
     days = range((person.day(now) - person.day(first)).days + 1)
     midnights = {start_of(person.zone, person.day(first) + timedelta(days=n)) for n in days}

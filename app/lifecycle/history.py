@@ -238,18 +238,25 @@ def _rows(segments: Sequence[Segment], customers: Customers) -> _Rows:
     ends = [segment.start for segment in segments[1:]] + [np.iinfo(np.int64).max]
     for number, (segment, end) in enumerate(zip(segments, ends, strict=True)):
         records = segment.records
-        own = np.flatnonzero((records.at >= segment.start) & (records.at < end))
+        counted = (records.at < end) & (records.at <= customers.until[records.owner])
+        own = np.flatnonzero((records.at >= segment.start) & counted)
         parts.append(_at(records.owner[own], records.at[own], records.day[own], FACT, number, own))
         if number:
             reached = owners[customers.until >= segment.start]
-            record = _in_force(records, reached, segment.start - 1)
-            begun = record >= 0
+            begun = _in_force(records, reached, segment.start - 1) >= 0
+            record = _in_force(records, reached, segment.start)
             parts.append(
                 _at(reached[begun], segment.start, segment.start_day, POLICY, number, record[begun])
             )
     for owner, decided in customers.overrides.items():
         times = [(each.at, each.day) for each in decided]
-        times += [(each.until, each.until_day) for each in decided if each.until is not None]
+        times += [
+            (each.until, each.until_day)
+            for n, each in enumerate(decided)
+            # Where another decision took its place before, nothing ends with a pin.
+            if each.until is not None
+            and not any(later.at <= each.until for later in decided[n + 1 :])
+        ]
         for at, day in times:
             if at <= customers.until[owner]:
                 number = max(n for n, each in enumerate(segments) if each.start <= at)
@@ -322,12 +329,13 @@ def _overrule(
         ruled = -1
         for row in range(int(start), int(end)):
             policy = segments[rows.segment[row]].policy
-            at, cause, says = int(rows.at[row]), int(rows.cause[row]), int(stage[row])
+            at, says = int(rows.at[row]), int(stage[row])
+            news = segments[rows.segment[row]].records.at[rows.record[row]] == at
             made = [each for each in decided if each.at == at]
             if made:
                 standing = made[-1]
             elif (
-                standing is not None and standing.until is None and (cause == FACT or says != ruled)
+                standing is not None and standing.until is None and (news or says != ruled)
             ):
                 standing = None
             ruled = says

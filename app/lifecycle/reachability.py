@@ -94,7 +94,8 @@ def _regions(term: Term, linked: set[Term], found: list[Compare]) -> Column:
     if term.variable.type == "number":
         return _of_numbers(term, linked, numbers)
     others = {each for each in constants if not isinstance(each, float)}
-    free = [*others, *_of_numbers(term, linked, numbers)[:-1], _OTHER, None]
+    told_apart = _of_numbers(term, linked, numbers)[:-1] if numbers else ()
+    free = [*others, *told_apart, _OTHER, None]
     column = np.empty(len(free), dtype=object)
     column[:] = free
     return column
@@ -110,7 +111,9 @@ def _of_numbers(term: Term, linked: set[Term], constants: set[float]) -> Column:
             constants = constants | {0.0} | {float(each) for each in whole if each < high}
     if term.variable.unit == "count":
         return np.array(sorted({each for each in constants if each >= 0 and each == int(each)}))
-    points = sorted(constants) or [0.0]
+    points = sorted(constants)
+    if not points:
+        return np.array([*range(size), np.nan])
     found = {points[0] - step for step in range(size + 1)}
     found |= {points[-1] + step for step in range(size + 1)}
     for low, high in pairwise(points):

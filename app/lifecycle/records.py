@@ -170,7 +170,7 @@ class Records:
             return _mean_gap(columns)
         else:
             assert name == "silence_to_mean_gap"
-            return (day - columns.last_day) / _mean_gap(columns)
+            return _per_mean_gap(day - columns.last_day, columns)
         return np.where(bought, value, np.nan)
 
     def _of_profile(self, term: Term, owner: Ints, day: Ints) -> Column:
@@ -222,22 +222,29 @@ def _mean_gap(columns: Columns) -> Floats:
     return np.where(gaps > 0, span / np.maximum(gaps, 1), np.nan)
 
 
+def _per_mean_gap(silence: Ints, columns: Columns) -> Floats:
+    """Return multiples of the mean gap, rounded once, so that 35 days are 15 gaps of 7/3."""
+    gaps = columns.life_purchase_days - 1
+    span = columns.last_day - columns.life_start_day
+    return np.where(gaps > 0, silence * gaps / np.maximum(span, 1), np.nan)
+
+
 def _of_money(name: str, columns: Columns, money: Money) -> Floats:
-    days = columns.purchase_days
-    mean = np.where(days > 0, money.purchase_value / np.maximum(days, 1), np.nan)
+    days, value = columns.purchase_days, money.purchase_value
     if name == "revenue":
         return money.revenue / UNITS
+    # One division each, so that what should equal a constant does.
     if name == "mean_purchase_value":
-        return mean / UNITS
+        return np.where(days > 0, value / (np.maximum(days, 1) * UNITS), np.nan)
     # With fewer purchase days, the last three are nearly all there are.
     told = days > RECENT
     if name == "amount_trend":
-        recent = money.values.sum(axis=0) / RECENT
-        return np.where(told & (mean > 0), recent / np.where(mean > 0, mean, 1), np.nan)
+        recent = money.values.sum(axis=0).astype(np.float64) * days
+        return np.where(told & (value > 0), recent / (RECENT * np.maximum(value, 1)), np.nan)
     assert name == "frequency_trend"
-    gap = (columns.last_day - columns.first_day) / np.maximum(days - 1, 1)
-    recent_gap = money.gaps.sum(axis=0) / RECENT
-    return np.where(told, gap / np.where(told, recent_gap, 1), np.nan)
+    span, recent_span = columns.last_day - columns.first_day, money.gaps.sum(axis=0)
+    of_recent = np.where(told, (days - 1) * recent_span, 1)
+    return np.where(told, RECENT * span / of_recent, np.nan)
 
 
 def _scalar(value: object) -> object:

@@ -66,9 +66,7 @@ def _refunds(rng: random.Random, zone: ZoneInfo, bought: Fact, number: int) -> l
     return found
 
 
-def _interaction(
-    rng: random.Random, zone: ZoneInfo, first: date, facts: list[Fact]
-) -> Interaction:
+def _interaction(rng: random.Random, zone: ZoneInfo, first: date, facts: list[Fact]) -> Interaction:
     at = instant_of(rng, zone, first + timedelta(days=rng.randint(-5, 70)))
     if facts and rng.random() < 0.2:
         at = rng.choice(facts).at
@@ -150,7 +148,11 @@ def leaf(rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.2:
         others = (*STILL, *AGES) if name in AGES else STILL
         return {**term, "op": rng.choice(ORDERED), "value": _term(rng, rng.choice(others))}
-    return {**term, "op": rng.choice((*ORDERED, *ORDERED, "==", "!=")), "value": constant(rng, name)}
+    return {
+        **term,
+        "op": rng.choice((*ORDERED, *ORDERED, "==", "!=")),
+        "value": constant(rng, name),
+    }
 
 
 def tree(rng: random.Random, depth: int = 3) -> dict[str, Any]:
@@ -211,9 +213,7 @@ def moment(rng: random.Random, one: Person, *, latest: int = 60) -> datetime:
     return rng.choice((at, at - MICROSECOND, at + MICROSECOND, start, start, start - MICROSECOND))
 
 
-def decisions(
-    rng: random.Random, one: Person, stages: list[str], now: datetime
-) -> list[Decision]:
+def decisions(rng: random.Random, one: Person, stages: list[str], now: datetime) -> list[Decision]:
     """Return decisions by hand in order of time, some of them pinned, some released early."""
     found = []
     for _ in range(rng.randint(1, 3)):

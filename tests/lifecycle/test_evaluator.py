@@ -1,9 +1,11 @@
 """Moves between stages, against the brute-force twin and told as examples."""
 
+import json
 import random
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import permutations
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,29 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.lifecycle import facts as lifecycle
-from app.lifecycle.evaluator import CAUSES, Columns, evaluate, moves, variables
-from app.lifecycle.facts import FREE, Point, fold
-from app.lifecycle.policy import DEFAULT_DOCUMENT, parse
+from app.lifecycle.documents import parse
+from app.lifecycle.evaluator import evaluate
+from app.lifecycle.facts import Point, fold
+from app.lifecycle.history import Customers, History, Override, Segment, trace
+from app.lifecycle.presets import PRESETS
+from app.lifecycle.records import Columns, Records
 from tests import histories
-from tests.twin import Fact, Move, Twin, in_force, start_of
+from tests.lifecycle.assembled import EPOCH, as_lifecycle, day_of, instant, micros, starts_in
+from tests.twin import Fact, Move, Twin, in_force
 
 ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Berlin", "Asia/Shanghai", "America/Sao_Paulo")]
-POLICY = parse(1, DEFAULT_DOCUMENT)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-many = settings(max_examples=60, deadline=None, derandomize=True)
+POLICY = parse(1, PRESETS["five_stages"])
+many = settings(max_examples=35, deadline=None, derandomize=True)
 rngs = st.randoms(use_true_random=False)
 ends = st.dates(date(2016, 1, 1), date(2024, 12, 31))
-
-
-def micros(at: datetime) -> int:
-    return (at - EPOCH) // timedelta(microseconds=1)
-
-
-def as_lifecycle(fact: Fact, zone: ZoneInfo) -> lifecycle.Fact:
-    refunds = None if fact.kind == "purchase" else fact.refunds or FREE
-    day = (fact.at.astimezone(zone).date() - EPOCH.date()).days
-    return lifecycle.Fact(micros(fact.at), day, int(fact.amount * 10_000), fact.name, refunds)
 
 
 def points_of(revisions: Sequence[Fact], zone: ZoneInfo, now: datetime) -> list[Point]:
@@ -41,40 +35,54 @@ def points_of(revisions: Sequence[Fact], zone: ZoneInfo, now: datetime) -> list[
     return fold(facts, POLICY.silence, until=micros(now))[1]
 
 
-def ledger(
-    points: Sequence[Point], zone: ZoneInfo, now: datetime, *, first_is_known: bool = False
-) -> list[Move]:
-    """Return what the evaluator finds for one customer, in the words of the twin."""
-
-    def day_start(days: np.ndarray) -> np.ndarray:
-        starts = [start_of(zone, EPOCH.date() + timedelta(days=int(day))) for day in days]
-        return np.array([micros(start) for start in starts], dtype=np.int64)
-
-    found = moves(
-        POLICY,
-        np.zeros(len(points), dtype=np.int64),
-        points,
-        until=np.array([micros(now)]),
-        day_start=day_start,
-        first_is_known=np.array([first_is_known]),
+def follow(
+    groups: Sequence[tuple[Sequence[Point], datetime]],
+    zone: ZoneInfo,
+    *,
+    known: bool = False,
+    overrides: dict[int, list[Override]] | None = None,
+) -> History:
+    """Trace customers, given as their points and until when."""
+    points = [point for each, _ in groups for point in each]
+    records = Records(
+        silence=POLICY.silence,
+        owner=np.repeat(np.arange(len(groups)), [len(each) for each, _ in groups]),
+        at=np.array([point.at for point in points], dtype=np.int64),
+        day=np.array([point.day for point in points], dtype=np.int64),
+        columns=Columns.of([point.state for point in points]),
     )
-    columns = Columns.of([points[index].state for index in found.point])
-    values = variables(POLICY, columns, found.day)
-    bought = columns.purchase_days > 0
+    customers = Customers(
+        until=np.array([micros(now) for _, now in groups]),
+        until_day=np.array([day_of(now, zone) for _, now in groups]),
+        known=np.full(len(groups), known),
+        overrides=overrides or {},
+    )
+    return trace([Segment(POLICY, records)], customers, starts_in(zone))
+
+
+def ledger(
+    points: Sequence[Point], zone: ZoneInfo, now: datetime, *, known: bool = False
+) -> list[Move]:
+    """Return what is found for one customer, in the words of the twin: 0 for what is unknown."""
     return [
         Move(
-            POLICY.stages[found.from_stage[row]],
-            POLICY.stages[found.to_stage[row]],
-            EPOCH + timedelta(microseconds=int(found.at[row])),
-            CAUSES[found.cause[row]],
-            POLICY.rules[found.rule[row]].code,
-            {
-                name: round(float(value[row]), 9) if bought[row] else 0
-                for name, value in values.items()
-            },
+            each.from_stage,
+            each.to_stage,
+            instant(each.at),
+            each.cause,
+            each.rule,
+            {name: round(value or 0, 6) for name, value in json.loads(each.evidence).items()},
         )
-        for row in range(len(found.at))
+        for each in follow([(points, now)], zone, known=known).moves()
     ]
+
+
+def of_twin(twin: Twin, now: datetime) -> list[Move]:
+    return [
+        Move(*(getattr(each, name) for name in ("from_stage", "to_stage", "at", "cause", "rule")),
+             {name: round(value, 6) for name, value in each.evidence.items()})
+        for each in twin.ledger(now)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("zone", ZONES, ids=str)
@@ -86,7 +94,7 @@ def test_the_moves_are_the_ledger_of_the_twin(
     revisions = histories.facts(rng, zone, end, revise=True)
     now = histories.moment(rng, revisions, zone)
     found = ledger(points_of(revisions, zone, now), zone, now)
-    assert Twin(revisions, zone).ledger(now) == found
+    assert of_twin(Twin(revisions, zone), now) == found
     assert {(move.from_stage, move.to_stage) for move in found} <= PAIRS
 
 
@@ -100,8 +108,11 @@ def test_the_stage_at_an_instant_is_that_of_the_twin(
     now = histories.moment(rng, revisions, zone)
     facts = [as_lifecycle(fact, zone) for fact in revisions]
     summary, _ = fold(facts, POLICY.silence, until=micros(now))
-    today = (now.astimezone(zone).date() - EPOCH.date()).days
-    stage, rule = evaluate(POLICY, Columns.of([summary.state]), np.array([today]))
+    today = np.array([day_of(now, zone)])
+    records = Records(
+        POLICY.silence, np.array([0]), np.array([micros(now)]), today, Columns.of([summary.state])
+    )
+    stage, rule = evaluate(POLICY, records, np.array([0]), today)
     twin = Twin(revisions, zone)
     assert POLICY.rules[rule[0]].code == twin.rule(now)
     assert POLICY.stages[stage[0]] == twin.stage(now)
@@ -119,7 +130,7 @@ def test_going_on_from_a_known_state_finds_the_moves_after_it(
     for place, point in enumerate(points):
         start = EPOCH + timedelta(microseconds=point.at)
         later = [move for move in ledger(points, zone, now) if move.at > start]
-        assert ledger(points[place:], zone, now, first_is_known=True) == later
+        assert ledger(points[place:], zone, now, known=True) == later
 
 
 def test_many_customers_at_once_move_as_each_alone() -> None:
@@ -130,17 +141,8 @@ def test_many_customers_at_once_move_as_each_alone() -> None:
         now = histories.moment(rng, revisions, zone)
         groups.append((points_of(revisions, zone, now), now))
     alone = [len(ledger(points, zone, now)) for points, now in groups]
-    found = moves(
-        POLICY,
-        np.repeat(np.arange(len(groups)), [len(points) for points, _ in groups]),
-        [point for points, _ in groups for point in points],
-        until=np.array([micros(now) for _, now in groups]),
-        day_start=lambda days: np.array(
-            [micros(start_of(zone, EPOCH.date() + timedelta(days=int(day)))) for day in days],
-            dtype=np.int64,
-        ),
-    )
-    assert np.bincount(found.owner, minlength=len(groups)).tolist() == alone
+    found = follow(groups, zone).moves()
+    assert np.bincount([move.owner for move in found], minlength=len(groups)).tolist() == alone
 
 
 def test_nobody_moves_nowhere() -> None:
@@ -198,7 +200,7 @@ def test_one_stage_follows_another(
     at = on(float(day)) if cause == "silence" else on(day)
     last = ledger(points_of(facts, zone, at), zone, at)[-1]
     assert (last.from_stage, last.to_stage, last.at, last.cause) == (before, after, at, cause)
-    assert Twin(facts, zone).ledger(at)[-1] == last
+    assert of_twin(Twin(facts, zone), at)[-1] == last
 
 
 def test_a_purchase_refunded_as_it_happens_moves_nobody() -> None:
@@ -211,3 +213,62 @@ def test_a_purchase_refunded_as_it_happens_moves_nobody() -> None:
     found = ledger(points_of([*facts, *undone], zone, at), zone, at)
     assert found == ledger(points_of(facts, zone, at), zone, at)
     assert (found[-1].to_stage, found[-1].cause) == ("loyal", "silence")
+
+
+def override(day: float, stage: str) -> Override:
+    number = (on(day).date() - EPOCH.date()).days
+    return Override(micros(on(day)), number, stage, None, 0, "a reason", "somebody")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [pytest.param(*pair, id=" => ".join(pair)) for pair in
+                          permutations(POLICY.stages, 2)]
+)  # fmt: skip
+def test_a_pair_comes_about_by_rule_or_by_hand_and_in_no_other_way(before: str, after: str) -> None:
+    """Rules make the pairs of the examples; whoever is at a desk, those that `moves` allows."""
+    causes = {each[4] for each in EXAMPLES if each[0].split(",")[0] == f"{before} => {after}"}
+    if after in POLICY.moves[before]:
+        bought = BEING[before]
+        facts = [Fact(("default", f"p{each}"), on(each), Decimal(5)) for each in bought]
+        zone, now = ZoneInfo("UTC"), on(400)
+        by_hand = {0: [override(-1, POLICY.beginning), override(399, after)]}
+        begun = Point(micros(on(-2)), day_of(on(-2), zone), fold([], POLICY.silence, until=0)[0][4])
+        points = [begun, *points_of(facts, zone, now)]
+        last = follow([(points, now)], zone, overrides=by_hand).moves()[-1]
+        assert (last.from_stage, last.to_stage, last.cause) == (before, after, "manual")
+        assert (last.rule, last.reason, last.actor) == ("by_hand", "a reason", "somebody")
+        causes.add("manual")
+    assert causes == CAUSES[before, after]
+
+
+BEING = {
+    "potential": [],
+    "initial": [390],
+    "active": [380, 390],
+    "loyal": [200, 250, 300, 350, 390],
+    "churned": [0],
+}
+"""Purchase days of somebody who is in the stage on the 399th."""
+CAUSES = {
+    ("potential", "initial"): {"fact", "manual"},
+    ("potential", "active"): {"manual"},
+    ("potential", "loyal"): set(),
+    ("potential", "churned"): {"manual"},
+    ("initial", "potential"): {"fact", "manual"},
+    ("initial", "active"): {"fact", "manual"},
+    ("initial", "loyal"): set(),
+    ("initial", "churned"): {"silence", "manual"},
+    ("active", "potential"): {"fact"},
+    ("active", "initial"): {"fact"},
+    ("active", "loyal"): {"fact", "silence", "manual"},
+    ("active", "churned"): {"silence", "manual"},
+    ("loyal", "potential"): {"fact"},
+    ("loyal", "initial"): {"fact"},
+    ("loyal", "active"): {"fact", "manual"},
+    ("loyal", "churned"): {"silence", "manual"},
+    ("churned", "potential"): {"fact", "manual"},
+    ("churned", "initial"): {"manual"},
+    ("churned", "active"): {"fact", "manual"},
+    ("churned", "loyal"): {"fact"},
+}
+"""All that can happen between two stages; nothing leads past a stage where the set is empty."""

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -14,37 +15,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.lifecycle import facts as lifecycle
-from app.lifecycle.evaluator import Columns, silence_limit
-from app.lifecycle.facts import EMPTY, FREE, NO_PURCHASES, Summary, extend, fold
-from app.lifecycle.policy import DEFAULT_DOCUMENT, SilenceLimit, parse
+from app.lifecycle.documents import parse
+from app.lifecycle.facts import EMPTY, NO_PURCHASES, Summary, extend, fold, lives
+from app.lifecycle.policy import SilenceLimit
+from app.lifecycle.presets import PRESETS
+from app.lifecycle.records import Columns, silence_limit
 from tests import histories
+from tests.lifecycle.assembled import EPOCH, as_lifecycle, micros
 from tests.twin import Fact, Twin, in_force
 
 ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Berlin", "Asia/Shanghai", "America/Sao_Paulo")]
-POLICY = parse(1, DEFAULT_DOCUMENT)
+POLICY = parse(1, PRESETS["five_stages"])
 LIMIT = POLICY.silence
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-many = settings(max_examples=80, deadline=None, derandomize=True)
+many = settings(max_examples=45, deadline=None, derandomize=True)
 rngs = st.randoms(use_true_random=False)
 ends = st.dates(date(2016, 1, 1), date(2024, 12, 31))
 
 
-def micros(at: datetime) -> int:
-    return (at - EPOCH) // timedelta(microseconds=1)
-
-
-def day_number(on: date) -> int:
-    return (on - EPOCH.date()).days
-
-
-def units(amount: Decimal) -> int:
-    return int(amount * 10_000)
-
-
-def as_lifecycle(fact: Fact, zone: ZoneInfo) -> lifecycle.Fact:
-    refunds = None if fact.kind == "purchase" else fact.refunds or FREE
-    day = day_number(fact.at.astimezone(zone).date())
-    return lifecycle.Fact(micros(fact.at), day, units(fact.amount), fact.name, refunds)
+def kept(found: Sequence[Any], place: int) -> Any:
+    return found[place - 1] if place <= len(found) else None
 
 
 def in_words(summary: Summary) -> dict[str, Any]:
@@ -58,6 +47,7 @@ def in_words(summary: Summary) -> dict[str, Any]:
     def instant(at: int | None) -> datetime | None:
         return None if at is None else EPOCH + timedelta(microseconds=at)
 
+    values = [Decimal(value) / 10_000 for value in summary.values]
     money = ("revenue", "purchase_value", "first_day_value", "last_day_value", "refund_excess")
     return {
         "facts": summary.facts,
@@ -73,6 +63,9 @@ def in_words(summary: Summary) -> dict[str, Any]:
         **{name: Decimal(getattr(summary, name)) / 10_000 for name in money},
         "paid_days": summary.paid_days,
         "sum_log_gaps": pytest.approx(summary.sum_log_gaps, rel=1e-12),
+        **{f"gap_{n}": kept(summary.gaps, n) for n in (1, 2, 3)},
+        **{f"value_{n}": kept(values, n) for n in (2, 3)},
+        "policy_version": POLICY.version,  # `fold` is not told
     }
 
 
@@ -84,7 +77,15 @@ def test_a_summary_is_what_the_twin_says(zone: ZoneInfo, rng: random.Random, end
     until = histories.moment(rng, revisions, zone)
     folded, _ = fold((as_lifecycle(each, zone) for each in in_force(revisions)), LIMIT,
                      until=micros(until))  # fmt: skip
-    assert Twin(revisions, zone).summary(until) == in_words(folded)
+    twin = Twin(revisions, zone)
+    assert twin.summary(until) == in_words(folded)
+    _, lived = twin.at(until)
+    facts = [as_lifecycle(each, zone) for each in in_force(revisions)]
+    ended = lives(facts, LIMIT, until=micros(until))
+    assert [EPOCH.date() + timedelta(days=each.last_day) for each in ended] == [
+        life[-1] for life in lived
+    ]
+    assert [each.life_purchase_days for each in ended] == [len(life) for life in lived]
 
 
 @given(rng=rngs, end=ends)
@@ -126,7 +127,7 @@ def test_the_limit_of_one_life_is_that_of_columns(span: int, purchase_days: int,
         life_purchase_days=purchase_days,
         lives=1,
     )
-    assert silence_limit(POLICY, Columns.of([one])).tolist() == [LIMIT.after(span, purchase_days)]
+    assert silence_limit(LIMIT, Columns.of([one])).tolist() == [LIMIT.after(span, purchase_days)]
 
 
 @pytest.mark.parametrize(

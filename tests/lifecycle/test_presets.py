@@ -225,9 +225,19 @@ def test_the_others_decide_by_their_own_bounds(name: str, state: State, stage: s
         (1, [], -1, "contract_ended"),
         (1, [], 0, "first_purchase"),  # the last day of the contract
         (1, [("cancelled", 400)], np.nan, "cancelled"),
-        (1, [("cancelled", 400)], 30, "first_purchase"),  # notice given, contract running
-        (3, [("cancelled", 400)], 30, "frequent_and_long_standing"),
-        (0, [("cancelled", 400)], -1, "never_purchased"),
+        (1, [("cancelled", 400)], 30, "cancelled"),  # whenever the contract ends
+        (1, [("cancelled", 2_500)], 30, "cancelled"),  # on the day of the last purchase
+        (1, [("cancelled", 2_501)], 30, "first_purchase"),  # purchased on a later day
+        (3, [("cancelled", 2_501)], -1, "contract_ended"),
+        (3, [("cancelled", 2_501)], 30, "frequent_and_long_standing"),
+        (1, [("cancelled", 400), ("contract_renewed", 401)], 30, "cancelled"),
+        (1, [("cancelled", 400), ("contract_renewed", 400)], 30, "first_purchase"),
+        (1, [("cancelled", 400), ("contract_renewed", 399)], 30, "first_purchase"),
+        (1, [("cancelled", 400), ("contract_renewed", 400), ("cancelled", 399)], 30, "cancelled"),
+        (0, [], np.nan, "never_purchased"),
+        (0, [("cancelled", 400)], np.nan, "cancelled"),
+        (0, [("cancelled", 400), ("contract_renewed", 10)], 9, "never_purchased"),
+        (0, [("cancelled", 400)], -1, "contract_ended"),
     ],
 )
 def test_contracts_end_by_events_and_never_by_silence(
