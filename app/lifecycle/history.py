@@ -176,19 +176,18 @@ class History:
 
     def _evidence(self, rows: Ints) -> list[str]:
         """Return, as JSON, the values that decided."""
-        told = [""] * len(rows)
+        told = ["{}"] * len(rows)
         for number, segment in enumerate(self.segments):
             here = np.flatnonzero(self.rows.segment[rows] == number)
             own = rows[here]
             values = segment.records.values(
                 segment.policy.terms, self.rows.record[own], self.rows.day[own]
             )
-            shown = [
-                [f'"{term.key}": {each}' for each in _as_json(term, column)]
-                for term, column in values.items()
-            ]
+            shown = [_as_json(term, column) for term, column in values.items()]
+            names = [json.dumps(term.key, ensure_ascii=False).replace("%", "%%") for term in values]
+            form = "{" + ", ".join(f"{name}: %s" for name in names) + "}"
             for place, parts in zip(here.tolist(), zip(*shown, strict=True), strict=False):
-                told[place] = "{" + ", ".join(parts) + "}"
+                told[place] = form % parts
         return told
 
 
@@ -204,10 +203,9 @@ def shown(term: Term, column: Column) -> list[object]:
 
 
 def _as_json(term: Term, column: Column) -> list[str]:
-    return [
-        f"{value:.10g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
-        for value in shown(term, column)
-    ]
+    if column.dtype != object and term.name not in LEVELS:
+        return ["null" if value != value else f"{value:.10g}" for value in column.tolist()]  # noqa: PLR0124
+    return [json.dumps(value, ensure_ascii=False) for value in shown(term, column)]
 
 
 def trace(segments: Sequence[Segment], customers: Customers, day_start: DayStart) -> History:
@@ -334,9 +332,7 @@ def _overrule(
             made = [each for each in decided if each.at == at]
             if made:
                 standing = made[-1]
-            elif (
-                standing is not None and standing.until is None and (news or says != ruled)
-            ):
+            elif standing is not None and standing.until is None and (news or says != ruled):
                 standing = None
             ruled = says
             if standing is not None and standing.until is not None and at >= standing.until:
