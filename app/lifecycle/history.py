@@ -5,52 +5,29 @@ somebody had decided otherwise by hand and that decision still stands.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from app.lifecycle.evaluator import evaluate, turns
+from app.lifecycle.evaluator import evaluate
 from app.lifecycle.expressions import Column
-from app.lifecycle.policy import Policy
-from app.lifecycle.records import Bools, Ints, Records
+from app.lifecycle.instants import (
+    MANUAL,
+    Customers,
+    DayStart,
+    Override,
+    Rows,
+    Segment,
+    instants,
+)
+from app.lifecycle.records import Bools, Ints
 from app.lifecycle.variables import LEVELS, Term
 
-DayStart = Callable[[Ints], Ints]
-"""From days to the instants at which they begin in the deployment's zone."""
-
-SILENCE, FACT, POLICY, MANUAL = range(4)
-"""Why a stage may change, in the order in which changes of one instant take effect."""
 CAUSES = ("silence", "fact", "policy", "manual")
 BY_HAND = "by_hand"
 """What stands in the ledger in place of a rule where somebody decided."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A policy, from when on it is in force, and the customers' records under it."""
-
-    policy: Policy
-    records: Records
-    start: int = np.iinfo(np.int64).min
-    start_day: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A decision by hand. With `until` it is a pin, which no rule overrules before then.
-
-    Without, it stands until a fact that rules look at, or until the rules change their answer.
-    """
-
-    at: int
-    day: int
-    stage: str
-    until: int | None
-    until_day: int
-    reason: str
-    actor: str
 
 
 class Move(NamedTuple):
@@ -69,54 +46,12 @@ class Move(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Customers:
-    """Whose history is asked for: by owner number, up to when, and from where.
-
-    `known` says whose first record is where the ledger stands already, so that it is no move;
-    everybody else begins where the policy then in force puts somebody not known.
-    """
-
-    until: Ints
-    until_day: Ints
-    known: Bools
-    overrides: Mapping[int, Sequence[Override]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Instants at which a stage may change."""
-
-    owner: Ints
-    at: Ints
-    day: Ints
-    cause: Ints
-    segment: Ints
-    record: Ints
-
-    @classmethod
-    def join(cls, parts: Sequence["_Rows"]) -> "_Rows":
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES))
-
-    def take(self, rows: Ints) -> "_Rows":
-        return _Rows(*(getattr(self, name)[rows] for name in _NAMES))
-
-    def in_order(self) -> "_Rows":
-        """Return the rows by owner and time; of those of one instant the last cause counts."""
-        rows = self.take(np.lexsort((self.cause, self.at, self.owner)))
-        same = (rows.owner[1:] == rows.owner[:-1]) & (rows.at[1:] == rows.at[:-1])
-        return rows.take(np.flatnonzero(~np.r_[same, False])) if same.any() else rows
-
-
-_NAMES = ("owner", "at", "day", "cause", "segment", "record")
-
-
-@dataclass(frozen=True)
 class History:
     """Every instant at which a stage might have changed, and what it then was."""
 
     segments: tuple[Segment, ...]
     names: tuple[str, ...]
-    rows: _Rows
+    rows: Rows
     stage: Ints
     """By row, the place in `names`."""
     rule: Ints
@@ -210,8 +145,7 @@ def _as_json(term: Term, column: Column) -> list[str]:
 
 def trace(segments: Sequence[Segment], customers: Customers, day_start: DayStart) -> History:
     """Follow the stages of customers through time."""
-    rows = _rows(segments, customers)
-    rows = _Rows.join([rows, _turns(segments, customers, rows, day_start)]).in_order()
+    rows = instants(segments, customers, day_start)
     names = tuple(dict.fromkeys(name for each in segments for name in each.policy.stages))
     stage = np.zeros(len(rows.owner), dtype=np.int64)
     rule = np.zeros(len(rows.owner), dtype=np.int64)
@@ -229,94 +163,11 @@ def trace(segments: Sequence[Segment], customers: Customers, day_start: DayStart
     return History(tuple(segments), names, rows, stage, rule, by_hand, before, changed)
 
 
-def _rows(segments: Sequence[Segment], customers: Customers) -> _Rows:
-    """Return the instants of facts, of activations and of decisions by hand, in order."""
-    parts = []
-    owners = np.arange(len(customers.until))
-    ends = [segment.start for segment in segments[1:]] + [np.iinfo(np.int64).max]
-    for number, (segment, end) in enumerate(zip(segments, ends, strict=True)):
-        records = segment.records
-        counted = (records.at < end) & (records.at <= customers.until[records.owner])
-        own = np.flatnonzero((records.at >= segment.start) & counted)
-        parts.append(_at(records.owner[own], records.at[own], records.day[own], FACT, number, own))
-        if number:
-            reached = owners[customers.until >= segment.start]
-            begun = _in_force(records, reached, segment.start - 1) >= 0
-            record = _in_force(records, reached, segment.start)
-            parts.append(
-                _at(reached[begun], segment.start, segment.start_day, POLICY, number, record[begun])
-            )
-    for owner, decided in customers.overrides.items():
-        times = [(each.at, each.day) for each in decided]
-        times += [
-            (each.until, each.until_day)
-            for n, each in enumerate(decided)
-            # Where another decision took its place before, nothing ends with a pin.
-            if each.until is not None
-            and not any(later.at <= each.until for later in decided[n + 1 :])
-        ]
-        for at, day in times:
-            if at <= customers.until[owner]:
-                number = max(n for n, each in enumerate(segments) if each.start <= at)
-                record = _in_force(segments[number].records, np.array([owner]), at)
-                parts.append(_at(np.array([owner]), at, day, MANUAL, number, record))
-    return _Rows.join(parts).in_order()
-
-
-def _at(
-    owner: Ints, at: Ints | int, day: Ints | int, cause: int, segment: int, record: Ints
-) -> _Rows:
-    n = len(owner)
-    return _Rows(
-        owner,
-        np.broadcast_to(at, n),
-        np.broadcast_to(day, n),
-        np.full(n, cause),
-        np.full(n, segment),
-        record,
-    )
-
-
-def _in_force(records: Records, owner: Ints, at: int) -> Ints:
-    """Return the record of each owner that is in force at an instant, -1 before the first."""
-    before = np.r_[0, np.cumsum(records.at <= at)]
-    start = np.searchsorted(records.owner, owner, side="left")
-    end = np.searchsorted(records.owner, owner, side="right")
-    seen = before[end] - before[start]
-    return np.where(seen > 0, start + seen - 1, -1)
-
-
-def _turns(
-    segments: Sequence[Segment], customers: Customers, rows: _Rows, day_start: DayStart
-) -> _Rows:
-    """Return the turns of time that come before the next row and up to the end.
-
-    A turn at the very instant of the next row is no period of its own: that row decides.
-    """
-    n = len(rows.owner)
-    last = customers.until_day[rows.owner]
-    if n > 1:
-        has_next = np.flatnonzero(rows.owner[1:] == rows.owner[:-1])
-        next_at, next_day = rows.at[has_next + 1], rows.day[has_next + 1]
-        last[has_next] = np.where(day_start(next_day) < next_at, next_day, next_day - 1)
-    parts = []
-    for number, segment in enumerate(segments):
-        own = np.flatnonzero(rows.segment == number)
-        place, day = turns(
-            segment.policy, segment.records, rows.record[own], rows.day[own], last[own]
-        )
-        row = own[place]
-        parts.append(
-            replace(rows.take(row), at=day_start(day), day=day, cause=np.full(len(row), SILENCE))
-        )
-    return _Rows.join(parts)
-
-
 def _overrule(
     segments: Sequence[Segment],
     customers: Customers,
     names: Sequence[str],
-    rows: _Rows,
+    rows: Rows,
     stage: Ints,
 ) -> dict[int, Override]:
     """Put decisions by hand in the place of what rules say; return by row which one stood."""

@@ -14,7 +14,8 @@ from app.days import AsOf, from_micros, to_micros
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.facts import EMPTY, Fact, Point, Summary, extend
-from app.lifecycle.history import Customers, History, Override, Segment, trace
+from app.lifecycle.history import History, trace
+from app.lifecycle.instants import Customers, Override, Segment
 from app.lifecycle.policy import Policy, SilenceLimit
 from app.services import overrides, policies, purchase_summaries, records, transitions
 from app.services.policies import Regime

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, text, update
 from app.days import to_micros
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
-from app.lifecycle.history import Override
+from app.lifecycle.instants import Override
 from app.models import StageOverride
 
 _ORDER = StageOverride.decided_at, StageOverride.override_id

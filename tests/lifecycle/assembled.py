@@ -11,7 +11,8 @@ import numpy as np
 
 from app.lifecycle import facts as lifecycle
 from app.lifecycle.facts import FREE, NO_PURCHASES, RECENT, Point, fold
-from app.lifecycle.history import Customers, DayStart, History, Override, Segment, trace
+from app.lifecycle.history import History, trace
+from app.lifecycle.instants import Customers, DayStart, Override, Segment
 from app.lifecycle.money import NOTHING, Worth, follow
 from app.lifecycle.policy import Policy, SilenceLimit, sources
 from app.lifecycle.records import Columns, Computed, Interactions, Money, Records

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.lifecycle.documents import MAX_DEPTH, MAX_NODES, InvalidPolicy, parse
+from app.lifecycle.documents import InvalidPolicy, parse
 from app.lifecycle.expressions import words
 from app.lifecycle.presets import PRESETS
+from app.lifecycle.reading import MAX_DEPTH, MAX_NODES
 from tests.lifecycle import at_random
 from tests.slow_policy import compared, holds
 

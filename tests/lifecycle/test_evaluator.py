@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from app.lifecycle.documents import parse
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.facts import Point, fold
-from app.lifecycle.history import Customers, History, Override, Segment, trace
+from app.lifecycle.history import History, trace
+from app.lifecycle.instants import Customers, Override, Segment
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.records import Columns, Records
 from tests import histories

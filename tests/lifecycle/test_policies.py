@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from app.lifecycle.documents import parse
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.facts import fold
-from app.lifecycle.history import Customers, Segment, trace
+from app.lifecycle.history import trace
+from app.lifecycle.instants import Customers, Segment
 from app.lifecycle.money import Worth, follow
 from app.lifecycle.policy import SilenceLimit
 from app.lifecycle.presets import PRESETS

@@ -1,0 +1,173 @@
+"""The instants at which stages may change: facts, turns of time, activations, decisions by hand."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from app.lifecycle.evaluator import turns
+from app.lifecycle.policy import Policy
+from app.lifecycle.records import Bools, Ints, Records
+
+DayStart = Callable[[Ints], Ints]
+"""From days to the instants at which they begin in the deployment's zone."""
+
+SILENCE, FACT, POLICY, MANUAL = range(4)
+"""Why a stage may change, in the order in which changes of one instant take effect."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A policy, from when on it is in force, and the customers' records under it."""
+
+    policy: Policy
+    records: Records
+    start: int = np.iinfo(np.int64).min
+    start_day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A decision by hand. With `until` it is a pin, which no rule overrules before then.
+
+    Without, it stands until a fact that rules look at, or until the rules change their answer.
+    """
+
+    at: int
+    day: int
+    stage: str
+    until: int | None
+    until_day: int
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True)
+class Customers:
+    """Whose history is asked for: by owner number, up to when, and from where.
+
+    `known` says whose first record is where the ledger stands already, so that it is no move;
+    everybody else begins where the policy then in force puts somebody not known.
+    """
+
+    until: Ints
+    until_day: Ints
+    known: Bools
+    overrides: Mapping[int, Sequence[Override]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Instants at which a stage may change."""
+
+    owner: Ints
+    at: Ints
+    day: Ints
+    cause: Ints
+    segment: Ints
+    record: Ints
+
+    @classmethod
+    def join(cls, parts: Sequence["Rows"]) -> "Rows":
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES))
+
+    def take(self, rows: Ints) -> "Rows":
+        return Rows(*(getattr(self, name)[rows] for name in _NAMES))
+
+    def in_order(self) -> "Rows":
+        """Return the rows by owner and time; of those of one instant the last cause counts."""
+        rows = self.take(np.lexsort((self.cause, self.at, self.owner)))
+        same = (rows.owner[1:] == rows.owner[:-1]) & (rows.at[1:] == rows.at[:-1])
+        return rows.take(np.flatnonzero(~np.r_[same, False])) if same.any() else rows
+
+
+_NAMES = ("owner", "at", "day", "cause", "segment", "record")
+
+
+def instants(segments: Sequence[Segment], customers: Customers, day_start: DayStart) -> Rows:
+    """Return the instants up to the end of each customer, in order of owner and time."""
+    rows = _rows(segments, customers)
+    return Rows.join([rows, _turns(segments, customers, rows, day_start)]).in_order()
+
+
+def _rows(segments: Sequence[Segment], customers: Customers) -> Rows:
+    """Return the instants of facts, of activations and of decisions by hand, in order."""
+    parts = []
+    owners = np.arange(len(customers.until))
+    ends = [segment.start for segment in segments[1:]] + [np.iinfo(np.int64).max]
+    for number, (segment, end) in enumerate(zip(segments, ends, strict=True)):
+        records = segment.records
+        counted = (records.at < end) & (records.at <= customers.until[records.owner])
+        own = np.flatnonzero((records.at >= segment.start) & counted)
+        parts.append(_at(records.owner[own], records.at[own], records.day[own], FACT, number, own))
+        if number:
+            reached = owners[customers.until >= segment.start]
+            begun = _in_force(records, reached, segment.start - 1) >= 0
+            record = _in_force(records, reached, segment.start)
+            parts.append(
+                _at(reached[begun], segment.start, segment.start_day, POLICY, number, record[begun])
+            )
+    for owner, decided in customers.overrides.items():
+        times = [(each.at, each.day) for each in decided]
+        times += [
+            (each.until, each.until_day)
+            for n, each in enumerate(decided)
+            # Where another decision took its place before, nothing ends with a pin.
+            if each.until is not None
+            and not any(later.at <= each.until for later in decided[n + 1 :])
+        ]
+        for at, day in times:
+            if at <= customers.until[owner]:
+                number = max(n for n, each in enumerate(segments) if each.start <= at)
+                record = _in_force(segments[number].records, np.array([owner]), at)
+                parts.append(_at(np.array([owner]), at, day, MANUAL, number, record))
+    return Rows.join(parts).in_order()
+
+
+def _at(
+    owner: Ints, at: Ints | int, day: Ints | int, cause: int, segment: int, record: Ints
+) -> Rows:
+    n = len(owner)
+    return Rows(
+        owner,
+        np.broadcast_to(at, n),
+        np.broadcast_to(day, n),
+        np.full(n, cause),
+        np.full(n, segment),
+        record,
+    )
+
+
+def _in_force(records: Records, owner: Ints, at: int) -> Ints:
+    """Return the record of each owner that is in force at an instant, -1 before the first."""
+    before = np.r_[0, np.cumsum(records.at <= at)]
+    start = np.searchsorted(records.owner, owner, side="left")
+    end = np.searchsorted(records.owner, owner, side="right")
+    seen = before[end] - before[start]
+    return np.where(seen > 0, start + seen - 1, -1)
+
+
+def _turns(
+    segments: Sequence[Segment], customers: Customers, rows: Rows, day_start: DayStart
+) -> Rows:
+    """Return the turns of time that come before the next row and up to the end.
+
+    A turn at the very instant of the next row is no period of its own: that row decides.
+    """
+    n = len(rows.owner)
+    last = customers.until_day[rows.owner]
+    if n > 1:
+        has_next = np.flatnonzero(rows.owner[1:] == rows.owner[:-1])
+        next_at, next_day = rows.at[has_next + 1], rows.day[has_next + 1]
+        last[has_next] = np.where(day_start(next_day) < next_at, next_day, next_day - 1)
+    parts = []
+    for number, segment in enumerate(segments):
+        own = np.flatnonzero(rows.segment == number)
+        place, day = turns(
+            segment.policy, segment.records, rows.record[own], rows.day[own], last[own]
+        )
+        row = own[place]
+        parts.append(
+            replace(rows.take(row), at=day_start(day), day=day, cause=np.full(len(row), SILENCE))
+        )
+    return Rows.join(parts)

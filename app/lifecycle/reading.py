@@ -1,0 +1,187 @@
+"""Reading the expressions of a policy document: every fault is told with a pointer to its node."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from app.lifecycle.expressions import (
+    ALWAYS,
+    OPERATORS,
+    ORDERED,
+    All,
+    Compare,
+    Constant,
+    Expression,
+    Not,
+)
+from app.lifecycle.expressions import Any as AnyOf
+from app.lifecycle.variables import CATALOGUE, LEVELS, Term, Variable
+
+MAX_NODES = 500
+MAX_DEPTH = 20
+MAX_WINDOW_DAYS = 3_650
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+class Fault(NamedTuple):
+    """One fault of a document: where (a JSON pointer), and what."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class _Stop(Exception):
+    """A fault within an expression; what is around it cannot be read on."""
+
+
+class ExpressionReader:
+    """Reads the expressions of one document, and keeps their faults."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self._nodes = 0
+
+    def fault(self, pointer: str, code: str, detail: str) -> None:
+        self.faults.append(Fault(pointer, code, detail))
+
+    def when(self, given: Any, at: str) -> Expression:
+        """Return an expression; one that always holds if none is given, or a faulty one."""
+        if given is None:
+            return ALWAYS
+        try:
+            return self._expression(given, at, 1)
+        except _Stop:
+            return ALWAYS
+
+    def _stop(self, pointer: str, code: str, detail: str) -> _Stop:
+        self.fault(pointer, code, detail)
+        return _Stop()
+
+    def _expression(self, given: Any, at: str, depth: int) -> Expression:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise self._stop(at, "too_many_nodes", f"a policy has at most {MAX_NODES} nodes")
+        if depth > MAX_DEPTH:
+            raise self._stop(at, "too_deep", f"expressions are at most {MAX_DEPTH} levels deep")
+        if not isinstance(given, dict):
+            raise self._stop(at, "expression", "must be an object: all, any, not, or a comparison")
+        if "variable" in given:
+            return self._compare(given, at)
+        if len(given) != 1 or next(iter(given)) not in ("all", "any", "not"):
+            detail = "must have one of all, any, not, or else variable, op and value"
+            raise self._stop(at, "expression", detail)
+        ((word, below),) = given.items()
+        if word == "not":
+            return Not(self._expression(below, f"{at}/not", depth + 1))
+        if not isinstance(below, list) or not below:
+            raise self._stop(f"{at}/{word}", "expression", "must be a list with an item or more")
+        parts = tuple(
+            self._expression(each, f"{at}/{word}/{n}", depth + 1) for n, each in enumerate(below)
+        )
+        return All(parts) if word == "all" else AnyOf(parts)
+
+    def _compare(self, given: Mapping[str, Any], at: str) -> Compare:
+        parameters = ("kind", "days", "name")
+        for key in given:
+            if key not in ("variable", "op", "value", *parameters):
+                raise self._stop(f"{at}/{escaped(key)}", "extra_forbidden", "is not a field here")
+        for key in ("op", "value"):
+            if key not in given:
+                raise self._stop(f"{at}/{key}", "missing", "is needed")
+        term = self._term({key: given[key] for key in given if key not in ("op", "value")}, at)
+        op, value = given["op"], given["value"]
+        if op not in OPERATORS:
+            detail = f"must be one of {', '.join(OPERATORS)}"
+            raise self._stop(f"{at}/op", "unknown_operator", detail)
+        if isinstance(value, dict):
+            return Compare(term, op, self._other(term, op, value, at))
+        return Compare(term, op, self._constant(term.variable, op, value, at))
+
+    def _term(self, given: Mapping[str, Any], at: str) -> Term:
+        name = given["variable"]
+        variable = CATALOGUE.get(name) if isinstance(name, str) else None
+        if variable is None:
+            detail = f"there is no variable {str(name)[:50]!r}; see GET /v1/variables"
+            raise self._stop(f"{at}/variable", "unknown_variable", detail)
+        for key in ("kind", "days", "name"):
+            if key in given and key not in variable.parameters:
+                detail = f"{name} takes no {key}"
+                raise self._stop(f"{at}/{key}", "extra_forbidden", detail)
+        kind, days, attribute = given.get("kind"), given.get("days"), given.get("name")
+        if "kind" in given and not (isinstance(kind, str) and _KIND.fullmatch(kind)):
+            raise self._stop(f"{at}/kind", "type_mismatch", "must be a kind such as complaint")
+        if "name" in given and not (isinstance(attribute, str) and 0 < len(attribute) <= 100):
+            raise self._stop(f"{at}/name", "type_mismatch", "must be text")
+        if "name" in variable.parameters and attribute is None:
+            raise self._stop(f"{at}/name", "missing", "is needed: the key of the attribute")
+        if "days" in given and (
+            not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= MAX_WINDOW_DAYS
+        ):
+            detail = f"must be a whole number from 1 to {MAX_WINDOW_DAYS}"
+            raise self._stop(f"{at}/days", "type_mismatch", detail)
+        return Term(name, kind, days, attribute)
+
+    def _other(self, term: Term, op: str, value: Mapping[str, Any], at: str) -> Term:
+        """Read the variable that another one is compared with."""
+        place = f"{at}/value"
+        for key in value:
+            if key not in ("variable", "kind", "days", "name"):
+                raise self._stop(f"{place}/{escaped(key)}", "extra_forbidden", "is not a field")
+        if "variable" not in value:
+            raise self._stop(f"{place}/variable", "missing", "is needed")
+        other = self._term(value, place)
+        if term.variable.type != "number" or other.variable.type != "number" or op not in ORDERED:
+            detail = f"only numbers are compared with each other, by {', '.join(ORDERED)}"
+            raise self._stop(place, "type_mismatch", detail)
+        if other.moves and not (term.ages and other.ages):
+            detail = f"{other.name} changes with time alone, and not as {term.name} does"
+            raise self._stop(place, "moving_variable", detail)
+        return other
+
+    def _constant(self, variable: Variable, op: str, value: Any, at: str) -> Constant:
+        place = f"{at}/value"
+        if op == "known":
+            if not isinstance(value, bool):
+                raise self._stop(place, "type_mismatch", "must be true or false")
+            return value
+        if op == "in":
+            return self._listed(variable, value, at)
+        found = _type_of(value)
+        asked = variable.type
+        if found is None or (asked not in ("any", "level") and found != asked):
+            detail = f"{variable.name} is a {asked}" if asked != "any" else "must be a constant"
+            raise self._stop(place, "type_mismatch", detail)
+        if asked == "level":
+            if value not in LEVELS[variable.name]:
+                detail = f"must be one of {', '.join(LEVELS[variable.name])}"
+                raise self._stop(place, "type_mismatch", detail)
+        elif op in ORDERED and found != "number":
+            raise self._stop(f"{at}/op", "type_mismatch", f"{op} compares numbers")
+        return float(value) if found == "number" else value
+
+    def _listed(self, variable: Variable, value: Any, at: str) -> tuple[str, ...]:
+        place = f"{at}/value"
+        if variable.type == "number":
+            raise self._stop(f"{at}/op", "type_mismatch", "in compares texts")
+        if not isinstance(value, list) or not value or len(value) > MAX_NODES:
+            raise self._stop(place, "type_mismatch", "must be a list of texts")
+        allowed = LEVELS.get(variable.name)
+        for n, each in enumerate(value):
+            if not isinstance(each, str) or (allowed is not None and each not in allowed):
+                detail = "must be a text" if allowed is None else f"must be one of {allowed}"
+                raise self._stop(f"{place}/{n}", "type_mismatch", detail)
+        return tuple(value)
+
+
+def _type_of(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "number" if abs(value) <= 1e15 else None
+    return "text" if isinstance(value, str) and len(value) <= 500 else None
+
+
+def escaped(step: str) -> str:
+    """Return a step of a JSON pointer."""
+    return step.replace("~", "~0").replace("/", "~1")
