@@ -1,6 +1,7 @@
 """Stages and the ledger over HTTP."""
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Query, Response
 
@@ -141,7 +142,7 @@ async def move_customer(
     at = await stage_decisions.move(
         session, here, customer_id, request, if_match=if_match, now=now, by=principal.key_id
     )
-    response.headers["Location"] = f"/v1/customers/{customer_id}/transitions"
+    response.headers["Location"] = f"/v1/customers/{quote(customer_id, safe='')}/transitions"
     answer, version = await stages.get(
         session, here, customer_id, as_of=here.as_of(at), policy_version=None, now=now
     )

@@ -91,5 +91,5 @@ async def _standing(session: ReadSession, customer_id: str, now: datetime) -> An
         .limit(1)
     )
     row = (await session.execute(statement)).one_or_none()
-    pinned = row is not None and row.pinned_until is not None and row.released_at is None
-    return row if pinned and row is not None and row.pinned_until > now else None
+    ends = [] if row is None else [at for at in (row.pinned_until, row.released_at) if at]
+    return row if ends and min(ends) > now else None
