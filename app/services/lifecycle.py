@@ -17,7 +17,14 @@ from app.lifecycle.facts import EMPTY, Fact, Point, Summary, extend
 from app.lifecycle.history import History, trace
 from app.lifecycle.instants import Customers, Override, Segment
 from app.lifecycle.policy import Policy, SilenceLimit
-from app.services import overrides, policies, purchase_summaries, records, transitions
+from app.services import (
+    overrides,
+    policies,
+    purchase_summaries,
+    records,
+    rule_facts,
+    transitions,
+)
 from app.services.policies import Regime
 from app.services.purchase_summaries import Folded
 from app.services.records import Followed
@@ -258,5 +265,5 @@ async def _begun(
         customer_ids = [each for each in customer_ids if each in decided]
     if not customer_ids:
         return {}
-    found = await records.read_profiles(session, customer_ids)
+    found = await rule_facts.read_profiles(session, customer_ids)
     return {each: to_micros(row["begun_at"]) for each, row in found.items()}

@@ -1,68 +1,24 @@
 """What rules look at, read for many customers: at one instant, or through all their history."""
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from app.days import AsOf, from_micros, to_day
-from app.db import ReadSession, fetch_rows
+from app.days import AsOf, from_micros
+from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.expressions import Column
 from app.lifecycle.facts import NO_PURCHASES, RECENT, Point
 from app.lifecycle.money import NOTHING, Worth
 from app.lifecycle.policy import Policy, SilenceLimit, sources
-from app.lifecycle.records import Columns, Computed, Interactions, Money, Records
-from app.lifecycle.variables import CATALOGUE, Term
-from app.services import model_variables
+from app.lifecycle.records import Columns, Computed, Money, Records
+from app.lifecycle.variables import Term
+from app.services import model_variables, rule_facts
 from app.services.populations import Population
-
-_TEXTS = tuple(
-    each.name for each in CATALOGUE.values() if each.source == "profile" and each.type == "text"
-)
-_PROFILES = (
-    f"SELECT {', '.join(_TEXTS)}, CAST(attributes AS text) AS attributes, contract_ends_on,"  # noqa: S608  # names of columns
-    " least(created_at, first_contact_at) AS begun_at, customer_id FROM customers"
-    " WHERE customer_id = ANY($1::text[])"
-)
-_EVENTS = (
-    "SELECT customer_id, kind, CAST(extract(epoch FROM occurred_at) * 1000000 AS int8),"
-    " occurred_on - DATE '1970-01-01', 1, score FROM interactions"
-    " WHERE customer_id = ANY($1::text[]) AND ($2::text[] IS NULL OR kind = ANY($2))"
-    " AND occurred_at <= $3"
-)
-# Days that are over have been counted; of the last one only what came before the instant counts.
-_COUNTED = (
-    "SELECT customer_id, kind, NULL::int8, occurred_on - DATE '1970-01-01', count, NULL::float8"  # noqa: S608  # no value of a caller
-    " FROM interaction_days"
-    " WHERE customer_id = ANY($1::text[]) AND ($2::text[] IS NULL OR kind = ANY($2))"
-    " AND occurred_on < DATE '1970-01-01' + $4::int AND occurred_on > DATE '1970-01-01' + $5::int"
-    f" UNION ALL {_EVENTS} AND occurred_on >= DATE '1970-01-01' + $4::int"
-)
-# A survey's answer counts nothing here: it has been counted above.
-_ANSWERS = (
-    "SELECT DISTINCT ON (customer_id) customer_id, kind,"
-    " CAST(extract(epoch FROM occurred_at) * 1000000 AS int8),"
-    " occurred_on - DATE '1970-01-01', 0, score FROM interactions"
-    " WHERE customer_id = ANY($1::text[]) AND kind = 'survey' AND score IS NOT NULL"
-    " AND occurred_at <= $2 ORDER BY customer_id, occurred_at DESC"
-)
-_NEVER = -700_000
-"""A day before all days."""
-
-
-class Event(NamedTuple):
-    """An interaction, or several of a kind of one day; `at` is then None."""
-
-    customer_id: str
-    kind: str
-    at: int | None
-    day: int
-    times: int
-    score: float | None
+from app.services.rule_facts import Event, interaction_columns
 
 
 async def at_instant(
@@ -80,10 +36,9 @@ async def at_instant(
     events: list[Event] = []
     profiles: dict[str, Column] = {}
     if "interactions" in needed:
-        events = await _counted(session, asked, people.customer_ids, as_of)
+        events = await rule_facts.counted(session, asked, people.customer_ids, as_of)
     if "profile" in needed:
-        found = await read_profiles(session, people.customer_ids)
-        profiles = _profile_columns([found[each] for each in people.customer_ids])
+        profiles = await rule_facts.profiles(session, people.customer_ids)
     return Records(
         silence=policy.silence,
         owner=np.arange(n),
@@ -93,76 +48,11 @@ async def at_instant(
         money=_money([Worth.of(0, each) for each in people.summaries])
         if needed & {"money", "model"}
         else None,
-        interactions=_interactions(here, events, people.customer_ids)
+        interactions=interaction_columns(here, events, people.customer_ids)
         if "interactions" in needed
         else None,
         profiles=profiles,
         computed=await _computed(session, policy, asked),
-    )
-
-
-async def _counted(
-    session: ReadSession, terms: Iterable[Term], customer_ids: Sequence[str], as_of: AsOf
-) -> list[Event]:
-    looked_at = [term for term in terms if term.variable.source == "interactions"]
-    ids, kinds = list(customer_ids), kinds_of(looked_at)
-    rows = []
-    if any(term.name != "last_satisfaction" for term in looked_at):
-        windows = [term.window[1] for term in looked_at if term.name != "last_satisfaction"]
-        known = [days for days in windows if days is not None]
-        since = as_of.day - max(known) if len(known) == len(windows) else _NEVER
-        rows += await fetch_rows(session, _COUNTED, ids, kinds, as_of.at, as_of.day, since)
-    if any(term.name == "last_satisfaction" for term in looked_at):
-        rows += await fetch_rows(session, _ANSWERS, ids, as_of.at)
-    return [Event(*row) for row in rows]
-
-
-def kinds_of(terms: Iterable[Term]) -> list[str] | None:
-    """Return the kinds of interactions that terms look at; None for all of them."""
-    found: set[str] = set()
-    for term in terms:
-        if term.variable.source == "interactions":
-            if term.kinds is None:
-                return None
-            found |= term.kinds
-    return sorted(found)
-
-
-async def read_profiles(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, Any]:
-    """Return what is known of customers, and from when on they are."""
-    rows = await fetch_rows(session, _PROFILES, list(customer_ids))
-    return {row["customer_id"]: row for row in rows}
-
-
-def _profile_columns(rows: Sequence[Any]) -> dict[str, Column]:
-    found: dict[str, Column] = {}
-    for name in (*_TEXTS, "attributes"):
-        found[name] = np.empty(len(rows), dtype=object)
-        found[name][:] = [row[name] for row in rows]
-    found["attributes"][:] = [json.loads(each) for each in found["attributes"]]
-    ends = [row["contract_ends_on"] for row in rows]
-    found["contract_ends_on"] = np.array([np.nan if on is None else to_day(on) for on in ends])
-    return found
-
-
-def _interactions(
-    here: Deployment, events: Sequence[Event], customer_ids: Sequence[str]
-) -> Interactions:
-    number = {each: place for place, each in enumerate(customer_ids)}
-    owner = np.array([number[event.customer_id] for event in events], dtype=np.int64)
-    day = np.array([event.day for event in events], dtype=np.int64)
-    # What was counted by day may stand anywhere in it: nothing is asked of the days before.
-    starts = here.calendar.starts(day)
-    known = [event.at for event in events]
-    at = np.array([start if a is None else a for a, start in zip(known, starts, strict=True)],
-                  dtype=np.int64)  # fmt: skip
-    order = np.lexsort((at, owner))
-    kind = np.empty(len(events), dtype=object)
-    kind[:] = [event.kind for event in events]
-    count = np.array([event.times for event in events], dtype=np.int64)
-    score = np.array([np.nan if event.score is None else event.score for event in events])
-    return Interactions(
-        owner[order], at[order], day[order], kind[order], count[order], score[order]
     )
 
 
@@ -215,15 +105,13 @@ async def through_time(
     events: list[Event] = []
     profiles: dict[str, Column] = {}
     if "interactions" in needed:
-        rows = await fetch_rows(session, _EVENTS, ids, kinds_of(terms), until.at)
-        events = [Event(*row) for row in rows]
+        events = await rule_facts.events(session, terms, ids, until)
     if "profile" in needed:
-        found = await read_profiles(session, ids)
-        profiles = _profile_columns([found[each] for each in ids])
+        profiles = await rule_facts.profiles(session, ids)
     happened: dict[str, list[Event]] = {}
     for event in events:
         happened.setdefault(event.customer_id, []).append(event)
-    interactions = _interactions(here, events, ids) if "interactions" in needed else None
+    interactions = interaction_columns(here, events, ids) if "interactions" in needed else None
     made = {}
     for limit, customers in followed.items():
         records = _history(here, limit, customers, happened, worth="money" in needed)

@@ -20,7 +20,7 @@ from app.services import (
     overrides,
     policies,
     purchase_summaries,
-    records,
+    rule_facts,
     standings,
 )
 from app.services.policies import Regime
@@ -168,7 +168,7 @@ async def periods(
     found = await lifecycle.history(
         session, here, standing.regime, customer_id, standing.summary, as_of, whole=True
     )
-    known = await records.read_profiles(session, [customer_id])
+    known = await rule_facts.read_profiles(session, [customer_id])
     own = await purchase_summaries.facts_of(session, [customer_id])
     begun = min(
         [known[customer_id]["begun_at"], *(from_micros(fact.at) for fact in own[customer_id])]
