@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     scoring_every: Annotated[timedelta | None, BeforeValidator(_parse_period)] = Field(
         timedelta(hours=24), description="how often a worker starts a scoring run, or off"
     )
+    refit_share: float = Field(
+        0.2, gt=0, le=10, description="new facts, as a share of those seen, that call for a fit"
+    )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     pool_size: int = Field(10, ge=3, le=200, description="database connections of one process")

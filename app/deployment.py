@@ -13,14 +13,18 @@ MONEY_UNIT = Decimal("0.0001")
 
 @dataclass(frozen=True)
 class Deployment:
-    """The zone that decides what a day is, and the currency of all sums."""
+    """The zone that decides what a day is, the currency of all sums, and when models are old.
+
+    A model is fitted anew once the facts since are more than `refit_share` of those it saw.
+    """
 
     calendar: Calendar
     currency: str
+    refit_share: float = 0.2
 
     @classmethod
     def of(cls, settings: Settings) -> "Deployment":
-        return cls(Calendar(settings.zone), settings.currency)
+        return cls(Calendar(settings.zone), settings.currency, settings.refit_share)
 
     def as_of(self, at: datetime) -> AsOf:
         return AsOf(at, self.calendar.day_of(at))

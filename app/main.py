@@ -18,6 +18,7 @@ from app.deps import State
 from app.guard import Guard
 from app.openapi import TAGS, describe
 from app.routers import (
+    backtests,
     customers,
     interactions,
     models,
@@ -25,6 +26,7 @@ from app.routers import (
     policies,
     reports,
     runs,
+    score_diffs,
     scores,
     stages,
     system,
@@ -65,8 +67,10 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         stages,
         policies,
         models,
+        backtests,
         runs,
         scores,
+        score_diffs,
         reports,
         operations,
     ):

@@ -55,13 +55,21 @@ _facts = Counter(
 _pool = Gauge(
     "clm_pool_connections", "Database connections of this process.", ("state",), registry=REGISTRY
 )
-_ages: Final[Mapping[str, Gauge]] = {
+_gauges: Final[Mapping[str, Gauge]] = {
     name: Gauge(f"clm_{name}", text, registry=REGISTRY)
     for name, text in (
         ("operations_queue_depth", "Operations waiting or running."),
         ("operations_queue_age_seconds", "Age of the oldest operation that waits or runs."),
         ("last_scoring_run_age_seconds", "Time since the last successful scoring run ended."),
         ("model_age_seconds", "Time since the active model was fitted."),
+        (
+            "churn_calibration_error",
+            "Expected calibration error of what was told a horizon before the published run.",
+        ),
+        (
+            "churn_calibration_in_the_large",
+            "Share of customers that left minus the share that was told.",
+        ),
     )
 }
 
@@ -98,14 +106,18 @@ def set_gauges(
     queue_age_seconds: float | None = None,
     last_scoring_run_age_seconds: float | None = None,
     model_age_seconds: float | None = None,
+    churn_calibration_error: float | None = None,
+    churn_calibration_in_the_large: float | None = None,
 ) -> None:
     """Set the gauges read at a scrape; what is not known is NaN, since 0 would read as good."""
     _pool.labels("size").set(_known(pool_size))
     _pool.labels("checked_out").set(_known(pool_checked_out))
-    _ages["operations_queue_depth"].set(_known(queue_depth))
-    _ages["operations_queue_age_seconds"].set(_known(queue_age_seconds))
-    _ages["last_scoring_run_age_seconds"].set(_known(last_scoring_run_age_seconds))
-    _ages["model_age_seconds"].set(_known(model_age_seconds))
+    _gauges["operations_queue_depth"].set(_known(queue_depth))
+    _gauges["operations_queue_age_seconds"].set(_known(queue_age_seconds))
+    _gauges["last_scoring_run_age_seconds"].set(_known(last_scoring_run_age_seconds))
+    _gauges["model_age_seconds"].set(_known(model_age_seconds))
+    _gauges["churn_calibration_error"].set(_known(churn_calibration_error))
+    _gauges["churn_calibration_in_the_large"].set(_known(churn_calibration_in_the_large))
 
 
 def _known(value: float | None) -> float:

@@ -17,7 +17,9 @@ from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.errors import AppError, InternalError
 from app.services import (
+    backtests,
     housekeeping,
+    model_life,
     models,
     operations,
     parts,
@@ -34,7 +36,8 @@ Completion = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[dict
 """Returns the result of the operation, or None if there are further parts to do."""
 
 TASKS: dict[str, Task] = {
-    models.FIT: models.fit_part,
+    models.FIT: model_life.fit_part,
+    backtests.BACKTEST: backtests.test_part,
     runs.RUN: runs.plan_part,
     "move": runs.move_part,
     "score": runs.score_part,
@@ -44,7 +47,8 @@ TASKS: dict[str, Task] = {
     policy_activations.APPLY: policy_activations.apply_part,
 }
 COMPLETIONS: dict[str, Completion] = {
-    models.FIT: models.fit_result,
+    models.FIT: model_life.fit_result,
+    backtests.BACKTEST: backtests.result,
     runs.RUN: runs.publish,
     policy_previews.PREVIEW: policy_previews.result,
     policy_activations.ACTIVATION: policy_activations.go_on,

@@ -39,6 +39,8 @@ async def store_model(session: WriteSession, model_id: str, status: str = "ok") 
             as_of=NOW,
             fitted_at=NOW,
             customers=100,
+            state="active",
+            activated_at=NOW,
             document={
                 "purchases": process,
                 "churn": process,

@@ -50,3 +50,17 @@ async def list_models(session: Read, page: Page) -> Any:
 async def get_model(model_id: ModelId, session: Read) -> Any:
     """Return parameters, likelihood, cuts and status of a model."""
     return await models.describe(session, model_id)
+
+
+@routes.post(
+    "/models/{model_id}/activate",
+    response_model=Model,
+    responses=problems(404, 409),
+    **scope("models:write"),
+)
+async def activate_model(
+    model_id: ModelId, session: Write, now: Now, idempotency_key: IdempotencyKey = None
+) -> Any:
+    """Score with this model from now on; the one in force until now is retired."""
+    del idempotency_key
+    return await models.choose(session, model_id, now)

@@ -1,19 +1,49 @@
 """Scores and churn risks over HTTP."""
 
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, cast
 
-from fastapi import Query
+from fastapi import Depends, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from app.deps import AsOfQuery, CustomerId, Here, Now, Page, Read
+from app.deps import AppState, AsOfQuery, CustomerId, Here, Now, Page, Read
 from app.routers.api import router, scope
 from app.schemas.responses import problems
+from app.schemas.score_lists import (
+    ChurnRiskPage,
+    LookupAnswer,
+    LookupRequest,
+    RunId,
+    ScorePage,
+)
 from app.schemas.score_rows import ScoreAnswer, ScoreRequest
-from app.schemas.scores import ChurnRiskPage, Level, Scores, Tier
-from app.schemas.types import Text
-from app.services import churn_risks, score_rows, scores
-from app.services.score_cards import DEFAULT_HORIZON_DAYS
+from app.schemas.scores import Level, Scores, Tier
+from app.schemas.types import Code, Text
+from app.services import churn_risks, score_lists, score_lookup, score_rows, score_streams, scores
+from app.services.score_lists import Asked
+
+
+class _Lines(StreamingResponse):
+    """Closes what it sends when the caller goes away, rather than some time later."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lines = cast("AsyncGenerator[bytes]", self.body_iterator)
+        async with aclosing(lines):
+            await super().__call__(scope, receive, send)
+
 
 routes = router("scores")
+STREAMS = score_streams.FORMS[1:]
+HorizonQuery = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=3650,
+        description="of churn risk and expected purchases; default that of the model",
+    ),
+]
 
 
 @routes.get(
@@ -28,9 +58,7 @@ async def get_scores(
     here: Here,
     now: Now,
     as_of: AsOfQuery,
-    horizon_days: Annotated[
-        int, Query(ge=1, le=3650, description="of churn risk and expected purchases")
-    ] = DEFAULT_HORIZON_DAYS,
+    horizon_days: HorizonQuery = None,
 ) -> Any:
     """Return what a customer is worth and how likely to leave, right immediately after a write."""
     return await scores.get(
@@ -38,12 +66,7 @@ async def get_scores(
     )
 
 
-@routes.get("/churn-risks", response_model=ChurnRiskPage, **scope("scores:read"))
-async def list_churn_risks(
-    session: Read,
-    here: Here,
-    now: Now,
-    page: Page,
+async def _filters(
     stage: Annotated[Text | None, Query(description="the stage at the run")] = None,
     value_tier: Annotated[Tier | None, Query(description="by 12-month CLV")] = None,
     level: Annotated[Level | None, Query(description="of the churn risk")] = None,
@@ -51,7 +74,35 @@ async def list_churn_risks(
         bool | None, Query(description="silent for more than twice the usual gap")
     ] = None,
     owner: Annotated[Text | None, Query(description="who looks after them")] = None,
+    channel: Annotated[Text | None, Query(description="how they were acquired")] = None,
+    reason: Annotated[
+        Code | None, Query(description="what raises the risk most, such as `silence`")
+    ] = None,
+) -> dict[str, Any]:
+    return {"stage": stage, "value_tier": value_tier, "level": level, "at_risk": at_risk,
+            "owner": owner, "channel": channel, "reason": reason}  # fmt: skip
+
+
+Filters = Annotated[dict[str, Any], Depends(_filters)]
+RunQuery = Annotated[RunId | None, Query(description="a kept run; default the published one")]
+SinceQuery = Annotated[
+    RunId | None,
+    Query(description="only customers whose level was another one in this kept run"),
+]
+
+
+@routes.get(
+    "/churn-risks", response_model=ChurnRiskPage, responses=problems(404), **scope("scores:read")
+)
+async def list_churn_risks(
+    session: Read,
+    here: Here,
+    now: Now,
+    page: Page,
+    filters: Filters,
     include_churned: Annotated[bool, Query(description="also those who have left")] = False,
+    run_id: RunQuery = None,
+    changed_since_run: SinceQuery = None,
 ) -> Any:
     """List customers of the published run, each with reasons.
 
@@ -59,11 +110,49 @@ async def list_churn_risks(
     in the data, value at risk is null and the list is by probability. A cursor stays with the run
     that it began with.
     """
-    filters = {"stage": stage, "value_tier": value_tier, "level": level, "at_risk": at_risk,
-               "owner": owner}  # fmt: skip
-    return await churn_risks.search(
-        session, here, page, filters=filters, include_churned=include_churned, now=now
-    )
+    asked = Asked(filters, run_id, changed_since_run, now)
+    return await churn_risks.search(session, here, page, asked, include_churned=include_churned)
+
+
+@routes.get(
+    "/scores",
+    response_model=ScorePage,
+    responses={
+        200: {"content": {form: {"schema": {"type": "string"}} for form in STREAMS}},
+        **problems(404),
+    },
+    **scope("scores:read"),
+)
+async def list_scores(
+    request: Request,
+    state: AppState,
+    session: Read,
+    here: Here,
+    now: Now,
+    page: Page,
+    filters: Filters,
+    rfm_group: Annotated[Text | None, Query(description="such as `champions`")] = None,
+    run_id: RunQuery = None,
+    changed_since_run: SinceQuery = None,
+) -> Any:
+    """List everybody of the published run, also those who never purchased.
+
+    By `customer_id` (default), `-probability` or `-value_at_risk`; those without such a score come
+    last. With `Accept: application/x-ndjson` or `text/csv` all are answered at once, by id, a line
+    each; an answer that ends without a proper end was broken off, and is not the whole run.
+    """
+    form = score_streams.form_of(request.headers.get("accept"))
+    asked = Asked({**filters, "rfm_group": rfm_group}, run_id, changed_since_run, now)
+    if form == "application/json":
+        return await score_lists.search(session, here, page, asked)
+    lines = await score_streams.open_lines(state.database, session, here, page, form, asked)
+    return _Lines(lines, media_type=form)
+
+
+@routes.post("/scores/lookup", response_model=LookupAnswer, **scope("scores:read"))
+async def score_customers(request: LookupRequest, session: Read, here: Here, now: Now) -> Any:
+    """Score up to 1,000 customers live, each as `GET /v1/customers/{id}/scores` does."""
+    return await score_lookup.find(session, here, request, now)
 
 
 @routes.post(

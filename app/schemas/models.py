@@ -1,6 +1,6 @@
 """Fitted models, and the requests for long work on them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -14,18 +14,29 @@ AsOfText = Field(
     description="an instant (RFC 3339) or a day (its end in the deployment's zone); default now",
     examples=["2026-01-31"],
 )
+HorizonDays = Annotated[int, Field(strict=True, ge=1, le=3650)]
 
 
 class ModelRequest(Shape):
     """Fit a model to the facts up to `as_of`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "mbg_nbd"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"horizon_days": 90}, {}]})
 
-    kind: Kind = Field(
-        "mbg_nbd", description="auto: what foresaw a held-out part of the history best"
+    kind: Kind | None = Field(
+        None,
+        description="of the model of purchases, which then serves churn risk too, as it is. "
+        "Without one purchases are those of an MBG/NBD and churn risk is chosen by what foresaw a "
+        "held-out part of the history best; auto chooses both",
+        examples=["mbg_nbd"],
     )
     as_of: str | None = AsOfText
     time_unit: Literal["day", "week"] = "day"
+    horizon_days: HorizonDays | None = Field(
+        None,
+        description="of churn risk where a question names none; default: the round number of days "
+        "closest to the 80th percentile of the gaps between purchase days",
+        examples=[90],
+    )
     activate: bool = Field(True, strict=True, description="score with this model from then on")
 
 
@@ -38,12 +49,89 @@ class RunRequest(Shape):
     model_id: Text | None = Field(None, max_length=64, description="default the active model")
 
 
+class Judged(Answer):
+    """How well a candidate foresaw the days held out, after recalibration on other customers."""
+
+    kind: str
+    status: str
+    log_loss: float | None
+    behind: float | None = Field(description="its log loss minus the least")
+    behind_error: float | None = Field(description="standard error of that, paired by customer")
+    auc: float | None
+    auc_error: float | None
+    brier: float | None
+    ece: float | None
+
+
+class RiskBand(Answer):
+    """A band of churn risk, and what became of its customers in the back-test."""
+
+    name: str = Field(examples=["high"])
+    least: float = Field(alias="from", description="the least probability in it")
+    n: int
+    told: float | None
+    left: float | None
+    lower: float | None
+    upper: float | None
+    meaning: str | None = Field(
+        examples=["of 100 customers in this band, about 71 make no purchase in the next 90 days"]
+    )
+
+
+class Risk(Answer):
+    """How churn risk is served by this model, and why so."""
+
+    kind: str | None = Field(
+        examples=["landmark"],
+        description="landmark: a regression learnt on the own past; else a model of purchases",
+    )
+    status: str = Field(description="ok, or insufficient_history: nothing could be compared")
+    reason: str = Field(examples=["least_log_loss"])
+    why: str = Field(examples=["it foresaw the held-out days best"])
+    note: str
+    horizon_days: int = Field(description="the default horizon of churn risk")
+    horizon_rule: str
+    holdout_days: int = Field(description="days held out to choose; 0: none")
+    label_window_days: int = Field(description="days in which outcomes were watched; 0: none")
+    carried: bool = Field(
+        description="the history was shorter than two horizons, so that what was learnt in the "
+        "label window is carried to the horizon"
+    )
+    table: list[Judged] = Field(description="the candidates, simplest first")
+    process: dict[str, Any] | None
+    weights: dict[str, float] | None
+    bands_learnt: bool = Field(description="false: levels follow the silence in usual gaps")
+    bands: list[RiskBand]
+
+
+class Monitor(Answer):
+    """What was told a horizon before the latest run, beside what happened since."""
+
+    status: Literal["ok", "insufficient_history"]
+    source: Literal["run", "model"] = Field(
+        description="run: told by a run of then; model: what this model would have told"
+    )
+    run_id: int | None
+    told_at: Timestamp
+    horizon_days: int
+    customers: int
+    expected: float | None = Field(None, description="mean probability of leaving")
+    actual: float | None = Field(None, description="share that left")
+    calibration_in_the_large: float | None = Field(None, description="actual minus expected")
+    standard_error: float | None = Field(None, description="of the expected share, by chance")
+    ece: float | None = Field(None, description="expected calibration error")
+    drifted: bool
+
+
 class Model(Answer):
     """Everything learnt at one `as_of`; `status` says how far to trust the purchase process."""
 
     model_id: str = Field(examples=["model_5f0c2a9d1b7e"])
     kind: str = Field(examples=["mbg_nbd"])
     active: bool
+    state: Literal["candidate", "active", "retired"]
+    activated_at: Timestamp | None
+    retired_at: Timestamp | None
     status: str = Field(
         examples=["ok"],
         description="ok, weakly_identified, no_dropout_identified (P(alive) is withheld), "
@@ -71,6 +159,11 @@ class Model(Answer):
     reference_customer: dict[str, float] | None = Field(
         description="the customer that reasons compare with: x, t_x and T in days"
     )
+    facts: int | None = Field(description="facts stored when it was fitted")
+    risk: Risk | None = Field(
+        description="null for models of before: then `churn` serves churn risk"
+    )
+    monitor: Monitor | None = Field(description="of the latest run; null in lists")
 
 
 class ModelPage(Page[Model]):

@@ -1,11 +1,9 @@
 """What a customer is worth, how likely the customer is to leave, and why."""
 
-from datetime import date
 from typing import Any, Literal
 
 from pydantic import Field
 
-from app.schemas.common import Page
 from app.schemas.stages import NextAction
 from app.schemas.types import AmountOut, Answer, Money, Timestamp
 
@@ -41,11 +39,20 @@ class Clv(Answer):
 class Reason(Answer):
     """A part of the difference to the reference customer, on the log-odds of no purchase."""
 
-    code: Literal["purchases", "age", "silence"]
+    code: str = Field(
+        examples=["silence"],
+        description="purchases, age, silence, frequency_trend, amount_trend, value, regularity, "
+        "refunds, complaints, satisfaction or contact_silence; there may be more one day",
+    )
     contribution: float = Field(description="positive raises the risk")
-    value: float
-    reference: float
+    value: float | None
+    reference: float | None
     text: str = Field(examples=["62 days silent; usually 21"])
+    facts: dict[str, Any] = Field(
+        default_factory=dict,
+        description="the facts behind it",
+        examples=[{"last_purchase_on": "2026-01-31"}],
+    )
 
 
 class ChurnRisk(Answer):
@@ -54,10 +61,26 @@ class ChurnRisk(Answer):
     `base_log_odds` plus all contributions is the log-odds of `probability`.
     """
 
-    horizon_days: int = Field(examples=[90])
+    horizon_days: int = Field(examples=[90], description="by default the model's own")
     probability: float
     level: Level = Field(
-        description="low: silent for at most 1 usual gap; medium: at most 2; high: longer"
+        description="the band of the risk over the model's own horizon, by its back-test; where "
+        "that says nothing: low: silent for at most 1 usual gap; medium: at most 2; high: longer"
+    )
+    meaning: str | None = Field(
+        description="what became of the customers of this band in the back-test; null without one",
+        examples=["of 100 customers in this band, about 71 make no purchase in the next 90 days"],
+    )
+    kind: str = Field(
+        examples=["landmark"],
+        description="landmark: a regression learnt on the own past; else a model of purchases",
+    )
+    status: str = Field(
+        examples=["ok"], description="ok, insufficient_history or weakly_identified"
+    )
+    carried: bool = Field(
+        description="the risk was learnt over another number of days than `horizon_days`, and is "
+        "carried to it by the model of purchases"
     )
     base_log_odds: float = Field(description="log-odds of the reference customer")
     log_odds: float
@@ -115,32 +138,6 @@ class Scores(Answer):
     policy_version: int
     as_of: Timestamp
     computed_at: Timestamp
-
-
-class ChurnRiskItem(Answer):
-    """A customer of the published run."""
-
-    customer_id: str
-    name: str | None
-    stage: str
-    at_risk: bool
-    value_tier: Tier | None
-    last_purchase_on: date
-    days_silent: int
-    usual_gap_days: float | None
-    probability: float
-    horizon_days: int
-    level: Level
-    value_at_risk: Money | None
-    clv: Money | None
-    reasons: list[Reason]
-    next_actions: list[NextAction] = Field(description="what the policy suggests now")
-
-
-class ChurnRiskPage(Page[ChurnRiskItem]):
-    as_of: Timestamp | None
-    run_id: int | None
-    model_id: str | None
 
 
 class StageCount(Answer):

@@ -1,33 +1,32 @@
-"""The customers about to leave: a list of the published run, each with reasons."""
+"""The customers about to leave: a list of a run, each with reasons."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
-
 from app.days import AsOf, to_day
-from app.db import AnyRow, AnySelect, ReadSession
+from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
-from app.errors import InvalidCursor
-from app.lifecycle.facts import EMPTY, State
+from app.lifecycle.facts import EMPTY
 from app.lifecycle.policy import Policy
 from app.models import Customer, Score
 from app.services import (
     models,
     next_actions,
     policies,
+    populations,
     purchase_summaries,
-    runs,
+    risk_columns,
     score_cards,
-    settings,
+    score_lists,
 )
 from app.services.learning import Learnt
-from app.services.paging import PageRequest, Sort, choose_sort, fetch, read_bound
+from app.services.paging import PageRequest, Sort, choose_sort, fetch
 from app.services.populations import Population
-from app.services.scores import CENT, explain, money
+from app.services.score_lists import Asked
+from app.services.scores import CENT, explain, meanings, money
 
-_COLUMNS = [
+_COLUMNS: list[Any] = [
     Score.customer_id,
     Customer.name,
     Score.stage,
@@ -41,6 +40,7 @@ _COLUMNS = [
     Score.level,
     Score.value_at_risk,
     Score.clv,
+    Score.reason,
 ]
 SORTS = {
     "-value_at_risk": Sort((Score.value_at_risk, Score.customer_id), descending=True),
@@ -55,18 +55,14 @@ async def search(
     session: ReadSession,
     here: Deployment,
     page: PageRequest,
+    asked: Asked,
     *,
-    filters: dict[str, Any],
     include_churned: bool,
-    now: datetime,
 ) -> dict[str, Any]:
-    """Return a page of the published run, or of the run that the cursor began with."""
-    run_id = read_bound(page, "=run_id") or (await settings.pointers(session)).run_id
-    if run_id is None:
-        return {"items": [], "next_cursor": None, "as_of": None, "run_id": None, "model_id": None}
-    run = await runs.find(session, run_id)
+    """Return a page of a run: the one asked for, that of the cursor, or the published one."""
+    run = await score_lists.run_of(session, page, asked)
     if run is None:
-        raise InvalidCursor("The run that this cursor belongs to is no longer kept.")
+        return score_lists.EMPTY
     learnt = await models.load(session, run.model_id)
     ranked = "-value_at_risk" if learnt.dropout_identified else "-probability"
     allowed = {
@@ -75,36 +71,22 @@ async def search(
         if learnt.dropout_identified or "value_at_risk" not in name
     }
     name, sort = choose_sort(page, allowed, ranked)
-    bound_to = {"list": "churn_risks", "sort": name, "=run_id": run_id, **filters,
-                "include_churned": include_churned}  # fmt: skip
+    bound_to = {"list": "churn_risks", "sort": name, "=run_id": run.run_id,
+                "include_churned": include_churned, **asked.bound_to}  # fmt: skip
     policy = await policies.get(session, run.policy_version)
     left = [] if include_churned else [each for each in policy.stages if policy.has_left(each)]
-    statement = _filtered(run_id, filters, left)
+    statement = score_lists.chosen(_COLUMNS, run.run_id, asked, profiles=True)
+    statement = statement.where(Score.probability.is_not(None))
+    if left and asked.filters.get("stage") not in left:
+        statement = statement.where(Score.stage.not_in(left))
     rows, cursor = await fetch(session, statement.add_columns(*sort.columns), page, sort, bound_to)
-    as_of = here.as_of(run.as_of)
     return {
-        "items": await _items(session, here, learnt, policy, rows, as_of, now) if rows else [],
+        "items": await _items(session, here, learnt, policy, run, rows, asked) if rows else [],
         "next_cursor": cursor,
         "as_of": run.as_of,
-        "run_id": run_id,
+        "run_id": run.run_id,
         "model_id": run.model_id,
     }
-
-
-def _filtered(run_id: int, filters: dict[str, Any], left: Sequence[str]) -> AnySelect:
-    """Select a run; without those in stages of having left, save for the one asked for."""
-    statement = (
-        select(*_COLUMNS)
-        .join(Customer, Customer.customer_id == Score.customer_id)
-        .where(Score.run_id == run_id, Score.probability.is_not(None))
-    )
-    for name, value in filters.items():
-        if value is not None:
-            column = Customer.owner if name == "owner" else getattr(Score, name)
-            statement = statement.where(column == value)
-    if left and filters.get("stage") not in left:
-        statement = statement.where(Score.stage.not_in(left))
-    return statement
 
 
 async def _items(
@@ -112,15 +94,14 @@ async def _items(
     here: Deployment,
     learnt: Learnt,
     policy: Policy,
+    run: AnyRow,
     rows: Sequence[AnyRow],
-    as_of: AsOf,
-    now: datetime,
+    asked: Asked,
 ) -> list[dict[str, Any]]:
-    people = _people(rows)
-    actions = await _actions(session, here, policy, people, now)
-    history = people.x, people.t_x / learnt.unit, people.T(as_of) / learnt.unit
-    horizon_days = score_cards.DEFAULT_HORIZON_DAYS
-    parts = score_cards.reasons(learnt, *history, horizon_days=horizon_days)
+    as_of = here.as_of(run.as_of)
+    actions = await _actions(session, here, policy, rows, asked.now)
+    reasons = await _reasons(session, learnt, policy, run, rows, as_of)
+    told = meanings(learnt)
     return [
         {
             "customer_id": row.customer_id,
@@ -129,37 +110,58 @@ async def _items(
             "at_risk": row.at_risk,
             "value_tier": row.value_tier,
             "last_purchase_on": row.last_purchase_on,
-            "days_silent": as_of.day - int(people.columns.last_day[index]),
+            "days_silent": as_of.day - to_day(row.last_purchase_on),
             "usual_gap_days": row.usual_gap_days,
             "probability": row.probability,
-            "horizon_days": horizon_days,
+            "horizon_days": run.horizon_days or learnt.horizon_days,
             "level": row.level,
+            "meaning": told.get(row.level),
             "value_at_risk": None
             if row.value_at_risk is None
             else money(here, row.value_at_risk.quantize(CENT)),
             "clv": money(here, row.clv.quantize(CENT)),
-            "reasons": explain(learnt, people, row.usual_gap_days, parts, index, as_of),
-            "next_actions": actions[index],
+            "reason": row.reason,
+            "reasons": reasons.get(row.customer_id, []),
+            "previous": score_lists.previous(row, asked.since),
+            "next_actions": own,
         }
-        for index, row in enumerate(rows)
+        for row, own in zip(rows, actions, strict=True)
     ]
 
 
+async def _reasons(
+    session: ReadSession,
+    learnt: Learnt,
+    policy: Policy,
+    run: AnyRow,
+    rows: Sequence[AnyRow],
+    as_of: AsOf,
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the reasons of the listed customers, from the facts up to the instant of the run."""
+    gaps = {row.customer_id: row.usual_gap_days for row in rows}
+    people = await populations.of_customers(session, policy.silence, as_of, list(gaps))
+    buyers = people.buyers()
+    if not len(buyers):
+        return {}
+    known = await risk_columns.read(session, learnt, buyers, as_of)
+    history = buyers.x, buyers.t_x / learnt.unit, buyers.T(as_of) / learnt.unit
+    horizon_days = run.horizon_days or learnt.horizon_days
+    parts = score_cards.reasons(learnt, *history, horizon_days=horizon_days, known=known)
+    return {
+        each: explain(learnt, buyers, gaps[each], parts, row, as_of, known)
+        for row, each in enumerate(buyers.customer_ids)
+    }
+
+
 async def _actions(
-    session: ReadSession, here: Deployment, policy: Policy, listed: Population, now: datetime
+    session: ReadSession,
+    here: Deployment,
+    policy: Policy,
+    rows: Sequence[AnyRow],
+    now: datetime,
 ) -> list[list[dict[str, Any]]]:
     """Return what to do with the listed customers now, from all that is known by now."""
-    stored = await purchase_summaries.stored(session, listed.customer_ids)
-    ids, stages = listed.customer_ids, listed.recorded_stages
+    ids, stages = [row.customer_id for row in rows], [row.stage for row in rows]
+    stored = await purchase_summaries.stored(session, ids)
     people = Population.of(ids, stages, [stored.get(each, EMPTY) for each in ids])
     return await next_actions.of(session, here, policy, people, stages, here.as_of(now))
-
-
-def _people(rows: Sequence[AnyRow]) -> Population:
-    """Return what reasons need of the listed customers."""
-    summaries = []
-    for row in rows:
-        first, last = to_day(row.first_purchase_on), to_day(row.last_purchase_on)
-        state = State(row.purchase_days, first, last, first, row.purchase_days, 1)
-        summaries.append(EMPTY._replace(state=state))
-    return Population.of([row.customer_id for row in rows], [row.stage for row in rows], summaries)

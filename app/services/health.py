@@ -9,6 +9,7 @@ from sqlalchemy.pool import QueuePool
 
 from app.db import Database
 from app.errors import DatabaseUnavailable, Unavailable
+from app.models import Run
 from app.schema import head
 from app.sqlstates import from_database
 
@@ -33,8 +34,10 @@ _FIGURES = text(
     " (SELECT min(created_at) FROM operations WHERE state IN ('pending', 'running')) AS oldest,"
     " (SELECT max(published_at) FROM runs) AS last_run,"
     " (SELECT m.fitted_at FROM models m JOIN settings s"
-    "  ON s.key = 'active_model_id' AND s.value #>> '{}' = m.model_id) AS model"
-)
+    "  ON s.key = 'active_model_id' AND s.value #>> '{}' = m.model_id) AS model,"
+    " (SELECT r.monitor FROM runs r JOIN settings s"
+    "  ON s.key = 'published_run_id' AND s.value = to_jsonb(r.run_id)) AS monitor"
+).columns(monitor=Run.monitor.type)
 
 
 async def gauges(database: Database, now: datetime) -> dict[str, float | None]:
@@ -58,6 +61,8 @@ async def gauges(database: Database, now: datetime) -> dict[str, float | None]:
         "queue_age_seconds": 0.0 if row.oldest is None else _age(row.oldest, now),
         "last_scoring_run_age_seconds": _age(row.last_run, now),
         "model_age_seconds": _age(row.model, now),
+        "churn_calibration_error": (row.monitor or {}).get("ece"),
+        "churn_calibration_in_the_large": (row.monitor or {}).get("calibration_in_the_large"),
     }
 
 

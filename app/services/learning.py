@@ -7,16 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.days import AsOf, from_day
+from app.days import AsOf
 from app.lifecycle.policy import SilenceLimit
 from app.lifecycle.presets import PRESETS
-from app.lifecycle.records import Floats, Ints, silence_limit
-from app.scoring import churn, clv, gamma_gamma, rfm, select
-from app.scoring.purchase_summary import PurchaseSummary
+from app.lifecycle.records import Floats, Ints
+from app.scoring import clv, gamma_gamma, rfm
+from app.scoring.churn_bands import Bands
+from app.scoring.churn_features import Histories
+from app.scoring.churn_risk import ChurnRisk
 from app.scoring.registry import MODELS
+from app.services import risk_learning
 from app.services.populations import Population
 
 AUTO = "auto"
+DEFAULT = "default"
 DEFAULT_KIND = "mbg_nbd"
 DAYS_PER_UNIT = {"day": 1.0, "week": 7.0}
 CLV_HORIZON_DAYS = 365
@@ -24,8 +28,17 @@ ANNUAL_DISCOUNT = 0.10
 HOLDOUT_HORIZON_DAYS = 90
 SILENCE = SilenceLimit(**PRESETS["five_stages"]["silence_limit"])
 
+OF_CONTACTS = ("complaints", "satisfaction", "surveyed", "contact_silence", "contacted")
+"""Features of churn risk that come from interactions."""
+
 Log = tuple[NDArray[np.int64], NDArray[np.int64], Floats]
 """Customer, day and net amount of every purchase that was not refunded in full."""
+
+
+def probability(log_odds: Floats) -> Floats:
+    """Return the probability of log-odds, accurate near 0 as near 1."""
+    told: Floats = np.exp(-np.logaddexp(0.0, -log_odds))
+    return told
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +46,7 @@ class Learnt:
     """A stored model, ready to score with. Histories go in as days.
 
     `purchases` says how often they will buy, `churn` whether they will at all; one model of
-    purchases mostly does both.
+    purchases mostly does both. Where there is a `risk`, that says who leaves, in days.
     """
 
     model_id: str
@@ -49,6 +62,25 @@ class Learnt:
     tier_cuts: tuple[float, float] | None
     gap_days: float | None
     reference_days: tuple[float, float, float] | None
+    churn_kind: str = DEFAULT_KIND
+    risk: ChurnRisk | None = None
+    horizon_days: int = risk_learning.DEFAULT_HORIZON_DAYS
+    bands: Bands | None = None
+    satisfaction_scale: float = 1.0
+
+    def log_odds(self, known: Histories, horizon_days: float) -> Floats:
+        """Return the log-odds of no purchase, of customers whose columns are in days."""
+        if self.risk is not None:
+            return self.risk.log_odds(known, horizon=horizon_days)
+        history = known.x, known.t_x / self.unit, known.T / self.unit
+        odds: Floats = self.churn.no_purchase_log_odds(*history, horizon=horizon_days / self.unit)
+        return odds
+
+    @property
+    def looks_at_contacts(self) -> bool:
+        """Whether interactions move the churn risk."""
+        weights = {} if self.risk is None else self.risk.weights
+        return any(weights.get(name) for name in OF_CONTACTS)
 
     @property
     def unit(self) -> float:
@@ -85,144 +117,6 @@ class Learnt:
         return now, clv.value_at_risk(self.purchases, self.spend, *history, **terms)
 
 
-def learn(
-    kind: str, time_unit: str, people: Population, log: Log, as_of: AsOf
-) -> tuple[str, str, dict[str, Any]]:
-    """Fit everything to the buyers of a population; return kind, status and the document.
-
-    Every fit is judged on a hold-out beside the default kind and plain rules; `auto` lets that
-    choose, for purchases and for churn by themselves.
-    """
-    buyers = people.buyers()
-    holdout = _judge(kind, log, as_of) if len(buyers) else None
-    chosen = churning = DEFAULT_KIND if kind == AUTO else kind
-    if kind == AUTO and holdout is not None:
-        chosen, churning = holdout.purchases.kind, holdout.churn.kind
-    process = _fit(chosen, time_unit, buyers, as_of)
-    document: dict[str, Any] = {
-        "requested": kind,
-        "purchases": process,
-        "churn": process if churning == chosen else _fit(churning, time_unit, buyers, as_of),
-        "holdout": None if holdout is None else holdout.as_dict(),
-        "window": _window(buyers),
-        "spend": _spend(buyers),
-        "population_gap_days": _gap(buyers),
-        "reference_customer": _reference(buyers, as_of),
-        "rfm_cuts": None,
-        "rfm_means": None,
-        "tier_cuts": None,
-    }
-    if len(buyers):
-        silent = as_of.day - buyers.columns.last_day
-        population = silent, buyers.columns.purchase_days, buyers.revenue
-        document["rfm_cuts"] = rfm.fit_cuts(*population).as_dict()
-        document["rfm_means"] = rfm.fit_means(*population).as_dict()
-        learnt = read("", as_of.at, time_unit, document)
-        high, medium = clv.tier_cuts(learnt.lifetime_value(buyers, as_of)[0])
-        document["tier_cuts"] = {"high": high, "medium": medium}
-    return chosen, str(process["status"]), document
-
-
-def _judge(kind: str, log: Log, as_of: AsOf) -> select.Selection:
-    """Hold out the end of the history, and see who foresaw it."""
-    kinds = list(MODELS) if kind == AUTO else {DEFAULT_KIND: None, kind: None}
-
-    def fit_of(name: str) -> select.Fit:
-        def fit(known: PurchaseSummary) -> select.PurchaseModel:
-            gaps = known.sum_log_gaps
-            return MODELS[name].fit(known.x, known.t_x, known.T, sum_log_gaps=gaps)
-
-        return fit
-
-    customer, day, amount = log
-    return select.choose(
-        customer,
-        day,
-        amount,
-        as_of=as_of.day,
-        horizon=HOLDOUT_HORIZON_DAYS,
-        fits={name: fit_of(name) for name in kinds},
-    )
-
-
-def _fit(kind: str, time_unit: str, buyers: Population, as_of: AsOf) -> dict[str, Any]:
-    """Fit a model of purchases, in the unit asked for."""
-    unit = DAYS_PER_UNIT[time_unit]
-    gaps = np.array([summary.sum_log_gaps for summary in buyers.summaries], dtype=np.float64)
-    fitted = MODELS[kind].fit(
-        buyers.x,
-        buyers.t_x / unit,
-        buyers.T(as_of) / unit,
-        sum_log_gaps=gaps - buyers.x * np.log(unit),
-    )
-    return {
-        "kind": kind,
-        "status": fitted.status,
-        "parameters": fitted.params,
-        "standard_errors": _finite(fitted.standard_errors),
-        "log_likelihood": _number(fitted.log_likelihood),
-    }
-
-
-def _spend(buyers: Population) -> dict[str, Any]:
-    """Fit the Gamma-Gamma model of what a purchase day is worth."""
-    paid, value = buyers.paid_repeat_days, buyers.mean_repeat_value
-    if not paid.any():
-        # Without any repeat purchase the first ones are all there is to learn spend from.
-        paid, value = (buyers.first_day_value > 0).astype(np.int64), buyers.first_day_value
-    fitted = gamma_gamma.fit(paid, value)
-    return {
-        "kind": "gamma_gamma",
-        "status": fitted.status,
-        "parameters": fitted.params,
-        "standard_errors": _finite(fitted.standard_errors),
-        "log_likelihood": _number(fitted.log_likelihood),
-        "customers": int((paid > 0).sum()),
-        "correlation": _number(fitted.correlation),
-    }
-
-
-def _gap(buyers: Population) -> float | None:
-    """Return the mean gap between purchase days of everybody together."""
-    repeats = int(buyers.x.sum())
-    return float(buyers.t_x.sum() / repeats) if repeats else None
-
-
-def _reference(buyers: Population, as_of: AsOf) -> dict[str, float] | None:
-    """Return the living customer at the lower medians, in days.
-
-    Who lives is decided by the default silence whatever policy is in force: scores depend on no
-    stage.
-    """
-    silent = as_of.day - buyers.columns.last_day
-    living = silent <= silence_limit(SILENCE, buyers.columns)
-    if not living.any():
-        living = np.ones(len(buyers), dtype=bool)
-    if not living.any():
-        return None
-    T = buyers.T(as_of)  # noqa: N806
-    x, t_x, age = churn.reference(buyers.x[living], buyers.t_x[living], T[living])
-    return {"x": x, "t_x": t_x, "T": age}
-
-
-def _window(buyers: Population) -> dict[str, Any]:
-    if not len(buyers):
-        return {"first_purchase_on": None, "last_purchase_on": None, "repeaters": 0}
-    return {
-        "first_purchase_on": from_day(buyers.columns.first_day.min()).isoformat(),
-        "last_purchase_on": from_day(buyers.columns.last_day.max()).isoformat(),
-        "repeaters": int((buyers.x > 0).sum()),
-    }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: _number(value) for name, value in values.items()}
-
-
 def read(model_id: str, as_of: datetime, time_unit: str, document: dict[str, Any]) -> Learnt:
     """Make a stored document ready to score with."""
     cuts, means, tiers = document["rfm_cuts"], document["rfm_means"], document["tier_cuts"]
@@ -235,13 +129,54 @@ def read(model_id: str, as_of: datetime, time_unit: str, document: dict[str, Any
         as_of=as_of,
         time_unit=time_unit,
         purchases=MODELS[purchases["kind"]].build(**purchases["parameters"]),
-        churn=MODELS[churning["kind"]].build(**churning["parameters"]),
+        churn=_churn(document, DAYS_PER_UNIT[time_unit]),
+        churn_kind=churning["kind"],
         spend=gamma_gamma.Model.from_params(**document["spend"]["parameters"]),
         rfm_cuts=None if cuts is None else rfm.Cuts.from_dict(cuts),
         rfm_means=None if means is None else rfm.Means.from_dict(means),
         tier_cuts=None if tiers is None else (tiers["high"], tiers["medium"]),
         gap_days=document["population_gap_days"],
-        reference_days=None
-        if reference is None
-        else (reference["x"], reference["t_x"], reference["T"]),
+        reference_days=None if reference is None else triple(reference),
+        **_read_risk(document),
     )
+
+
+def triple(reference: dict[str, float]) -> tuple[float, float, float]:
+    """Return x, t_x and T."""
+    return reference["x"], reference["t_x"], reference["T"]
+
+
+class OfHistory:
+    """A churn risk by x, t_x and T alone, in the unit of a model, all else being as usual."""
+
+    def __init__(self, risk: ChurnRisk, unit: float) -> None:
+        self._risk = risk
+        self._unit = unit
+
+    def no_purchase_log_odds(self, x: Any, t_x: Any, T: Any, *, horizon: float) -> Floats:  # noqa: N803
+        days = (np.asarray(time) * self._unit for time in (t_x, T))
+        return self._risk.log_odds(Histories.of(x, *days), horizon=horizon * self._unit)
+
+    def p_no_purchase(self, x: Any, t_x: Any, T: Any, *, horizon: float) -> Floats:  # noqa: N803
+        return probability(self.no_purchase_log_odds(x, t_x, T, horizon=horizon))
+
+
+def _churn(document: dict[str, Any], unit: float) -> Any:
+    """Return what says of a bare history who leaves."""
+    risk, churning = document.get("risk"), document["churn"]
+    if risk is not None:
+        return OfHistory(ChurnRisk.from_dict(risk), unit)
+    return MODELS[churning["kind"]].build(**churning["parameters"])
+
+
+def _read_risk(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what a document says of churn risk; one of old says nothing: it is plain then."""
+    if "horizon_days" not in document:
+        return {}
+    risk = document["risk"]
+    return {
+        "risk": None if risk is None else ChurnRisk.from_dict(risk),
+        "horizon_days": document["horizon_days"],
+        "bands": Bands.from_dict(document["bands"]),
+        "satisfaction_scale": document["satisfaction_scale"],
+    }

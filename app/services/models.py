@@ -1,28 +1,42 @@
-"""Fitted models: fitting them in an operation, and reading them back."""
+"""Fitted models: fitting them in an operation, putting them in force, and reading them back."""
 
 import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import insert, select
+import numpy as np
+from sqlalchemy import insert, select, text, update
 
 from app.days import AsOf
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
-from app.errors import NotFound
-from app.models import Model
+from app.errors import Conflict, InternalError, NotFound
+from app.models import Model, Run
 from app.schemas.models import ModelRequest
 from app.services import as_of as as_ofs
-from app.services import learning, operations, populations, purchase_log, settings
+from app.services import (
+    dated_facts,
+    fitting,
+    learning,
+    model_shown,
+    operations,
+    populations,
+    purchase_log,
+    settings,
+)
+from app.services.dated_facts import Past
 from app.services.learning import Learnt
 from app.services.paging import PageRequest, Sort, fetch_shown
-from app.services.parts import Part
 
 _BY_AGE = Sort((Model.fitted_at, Model.model_id), descending=True)
 _COLUMNS = list(Model.__table__.columns)
 _loaded: dict[str, Learnt] = {}
 _KEPT = 64
+_LOCK = 4_252_020
 FIT = "model_fit"
 
 
@@ -37,45 +51,51 @@ async def submit(
     return operations.shown(row)
 
 
-async def fit_part(session: WriteSession, here: Deployment, part: Part, now: datetime) -> None:
-    """Do the one part of the operation `model_fit`."""
-    request = part.request
-    as_of = as_ofs.parse(request.get("as_of"), here, now)
-    model_id = await fit(
-        session, request["kind"], request["time_unit"], as_of, now, name=part.operation_id
-    )
-    if request["activate"]:
-        await settings.put(session, settings.ACTIVE_MODEL, model_id)
-
-
-async def fit_result(
-    session: WriteSession, here: Deployment, part: Part, now: datetime
-) -> dict[str, Any]:
-    """Return the result of a finished fit."""
-    del session, here, now
-    return {"model_id": name_of(part.operation_id)}
-
-
 def name_of(operation_id: str) -> str:
     """Return the id of the model that an operation fits; done again, it is the same one."""
     return "model_" + operation_id.removeprefix("op_")
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model that was stored, and what its churn risk was learnt from."""
+
+    model_id: str
+    past: Past
+
+
 async def fit(
     session: WriteSession,
-    kind: str,
+    kind: str | None,
     time_unit: str,
     as_of: AsOf,
     now: datetime,
     *,
     name: str,
 ) -> str:
-    """Fit a model to everybody as they stood at `as_of`, and store it."""
+    """Fit a model and store it as a candidate; return its id."""
+    return (await fit_keeping(session, kind, time_unit, as_of, now, name=name)).model_id
+
+
+async def fit_keeping(
+    session: WriteSession,
+    kind: str | None,
+    time_unit: str,
+    as_of: AsOf,
+    now: datetime,
+    *,
+    name: str,
+    horizon_days: int | None = None,
+) -> Fitted:
+    """Fit a model to everybody as they stood at `as_of`, and store it as a candidate."""
     people = await populations.read(session, learning.SILENCE, as_of)
     log = await purchase_log.read(session, as_of)
-    chosen, status, document = await asyncio.to_thread(
-        learning.learn, kind, time_unit, people, log, as_of
-    )
+    known = [each for each, of in zip(people.customer_ids, people.summaries, strict=True)
+             if of.facts]  # fmt: skip
+    past = await dated_facts.read_past(session, known, as_of)
+    learn = partial(fitting.learn, kind, time_unit, people, log, past, as_of,
+                    horizon_days=horizon_days)  # fmt: skip
+    chosen, status, document = await asyncio.to_thread(_completed, learn)
     model_id = name_of(name)
     await session.execute(
         insert(Model).values(
@@ -86,11 +106,49 @@ async def fit(
             as_of=as_of.at,
             fitted_at=now,
             customers=int((people.columns.purchase_days > 0).sum()),
-            document=document,
+            document={**document, "facts": await dated_facts.count(session)},
             state="candidate",
         )
     )
-    return model_id
+    return Fitted(model_id, past)
+
+
+Found = tuple[str, str, dict[str, Any]]
+
+
+def _completed(learn: Callable[[], Found]) -> Found:
+    """Learn; a fit that ends nowhere is said to have failed, and nothing of it is stored."""
+    try:
+        found = learn()
+        json.dumps(found[2], allow_nan=False)
+    except (ArithmeticError, np.linalg.LinAlgError, ValueError) as error:
+        raise InternalError("The fit came to no result; the model in force stays.") from error
+    return found
+
+
+async def activate(session: WriteSession, model_id: str, now: datetime) -> None:
+    """Put a model in force and retire the one before it."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    await session.execute(
+        update(Model)
+        .where(Model.state == "active", Model.model_id != model_id)
+        .values(state="retired", retired_at=now)
+    )
+    await session.execute(
+        update(Model)
+        .where(Model.model_id == model_id, Model.state != "active")
+        .values(state="active", activated_at=now, retired_at=None)
+    )
+    await settings.put(session, settings.ACTIVE_MODEL, model_id)
+
+
+async def choose(session: WriteSession, model_id: str, now: datetime) -> dict[str, Any]:
+    """Put a stored model in force because somebody asks for it."""
+    row = await get(session, model_id)
+    if row.document["rfm_cuts"] is None:
+        raise Conflict(f"Model {model_id!r} was fitted to nobody and cannot score.")
+    await activate(session, model_id, now)
+    return await describe(session, model_id)
 
 
 async def load(session: ReadSession, model_id: str) -> Learnt:
@@ -115,40 +173,24 @@ async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
     """Return a page of models, newest first."""
     statement = select(*_COLUMNS, *_BY_AGE.columns)
     active_id = (await settings.pointers(session)).model_id
-    shown = partial(_shown, active_id=active_id)
+    shown = partial(model_shown.shown, active_id=active_id)
     return await fetch_shown(session, statement, page, _BY_AGE, {"list": "models"}, shown)
 
 
 async def describe(session: ReadSession, model_id: str) -> dict[str, Any]:
     """Return a stored model as the API shows it."""
     row = await get(session, model_id)
-    return _shown(row, (await settings.pointers(session)).model_id)
+    shown = model_shown.shown(row, (await settings.pointers(session)).model_id)
+    return {**shown, "monitor": await last_monitor(session, model_id)}
 
 
-def _shown(row: AnyRow, active_id: str | None) -> dict[str, Any]:
-    document = row.document
-    return {
-        "model_id": row.model_id,
-        "kind": row.kind,
-        "active": row.model_id == active_id,
-        "status": row.status,
-        "as_of": row.as_of,
-        "fitted_at": row.fitted_at,
-        "time_unit": row.time_unit,
-        "customers": row.customers,
-        "window": document["window"],
-        "requested": document["requested"],
-        "parameters": document["purchases"]["parameters"],
-        "standard_errors": document["purchases"]["standard_errors"],
-        "log_likelihood": document["purchases"]["log_likelihood"],
-        "churn": document["churn"],
-        "holdout": document["holdout"],
-        "spend": document["spend"],
-        "cuts": {
-            "rfm": document["rfm_cuts"],
-            "rfm_means": document["rfm_means"],
-            "value_tier": document["tier_cuts"],
-        },
-        "population_gap_days": document["population_gap_days"],
-        "reference_customer": document["reference_customer"],
-    }
+async def last_monitor(session: ReadSession, model_id: str) -> dict[str, Any] | None:
+    """Return what the latest published run with a model found of what had been told."""
+    statement = (
+        select(Run.monitor)
+        .where(Run.model_id == model_id, Run.published_at.is_not(None), Run.monitor.is_not(None))
+        .order_by(Run.run_id.desc())
+        .limit(1)
+    )
+    found: dict[str, Any] | None = await session.scalar(statement)
+    return found

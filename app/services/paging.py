@@ -96,6 +96,11 @@ async def fetch_shown(
     return {"items": [shown(row) for row in rows], "next_cursor": cursor}
 
 
+def next_part(page: PageRequest, keys: Sequence[Any], bound_to: Mapping[str, object]) -> str:
+    """Return the cursor behind given keys: where a list goes on in another order."""
+    return _encode(list(keys), page.secret, _binding(bound_to))
+
+
 def read_bound(page: PageRequest, name: str) -> Any:
     """Return a value that `bound_to` carried under a name beginning with `=`, or None.
 

@@ -2,71 +2,113 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from sqlalchemy import select
 
+from app import binary_copy
+from app.binary_copy import Block, Field
 from app.days import AsOf
-from app.db import AnyRow, ReadSession
+from app.db import ReadSession
 from app.deployment import to_amount
-from app.lifecycle.facts import EMPTY, Summary
+from app.lifecycle.facts import Summary
 from app.lifecycle.policy import SilenceLimit
-from app.lifecycle.records import Columns, Floats, Ints
-from app.models import Customer, PurchaseSummary
-from app.services import policies, purchase_summaries
+from app.lifecycle.records import UNITS, Bools, Columns, Floats, Ints, Money
+from app.models import Customer
+from app.services import policies, purchase_summaries, summary_columns
+from app.services.policies import Regime
+from app.services.summary_columns import FIELDS, STATE_FIELDS, Summaries
 
-CHUNK = 20_000
+FOLDED_AT_ONCE = 2_000
+_RANGE = "{0}.customer_id > $1 AND ($2::text IS NULL OR {0}.customer_id <= $2)"
+_NONE: Ints = np.zeros(0, dtype=np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Population:
     """Customers, and their purchases as columns. Money is in whole units of the currency."""
 
     customer_ids: list[str]
-    recorded_stages: list[str]
-    summaries: list[Summary]
-    columns: Columns
-    revenue: Floats
-    paid_days: Ints
-    purchase_value: Floats
-    first_day_value: Floats
+    recorded: Ints
+    """The recorded stage of each, as a place in `stages`."""
+    stages: tuple[str, ...]
+    summaries: Summaries
 
     @classmethod
     def of(
-        cls, customer_ids: list[str], recorded_stages: list[str], summaries: list[Summary]
+        cls,
+        customer_ids: Sequence[str],
+        recorded_stages: Sequence[str],
+        summaries: Sequence[Summary],
     ) -> "Population":
-        def money(name: str) -> Floats:
-            units = [getattr(summary, name) for summary in summaries]
-            return np.array(units, dtype=np.float64) / 10_000
-
-        return cls(
-            customer_ids,
-            recorded_stages,
-            summaries,
-            Columns.of([summary.state for summary in summaries]),
-            money("revenue"),
-            np.array([summary.paid_days for summary in summaries], dtype=np.int64),
-            money("purchase_value"),
-            money("first_day_value"),
-        )
+        stages = tuple(dict.fromkeys(recorded_stages))
+        recorded = np.array([stages.index(each) for each in recorded_stages], dtype=np.int64)
+        return cls(list(customer_ids), recorded, stages, Summaries.of(summaries))
 
     def __len__(self) -> int:
         return len(self.customer_ids)
 
+    def take(self, rows: Ints) -> "Population":
+        ids = [self.customer_ids[row] for row in rows.tolist()]
+        return Population(ids, self.recorded[rows], self.stages, self.summaries.take(rows))
+
     def buyers(self) -> "Population":
         """Return those with a purchase day."""
-        rows = np.flatnonzero(self.columns.purchase_days > 0)
-        return Population(
-            [self.customer_ids[row] for row in rows],
-            [self.recorded_stages[row] for row in rows],
-            [self.summaries[row] for row in rows],
-            self.columns.take(rows),
-            self.revenue[rows],
-            self.paid_days[rows],
-            self.purchase_value[rows],
-            self.first_day_value[rows],
+        bought = self.columns.purchase_days > 0
+        return self if bought.all() else self.take(np.flatnonzero(bought))
+
+    @cached_property
+    def recorded_stages(self) -> list[str]:
+        return [self.stages[code] for code in self.recorded.tolist()]
+
+    @cached_property
+    def columns(self) -> Columns:
+        column = self.summaries.column
+        return Columns(
+            purchase_days=column("purchase_days"),
+            first_day=column("first_day"),
+            last_day=column("last_day"),
+            life_start_day=column("life_start_day"),
+            life_purchase_days=column("life_purchase_days"),
+            lives=column("lives"),
         )
+
+    def money(self) -> Money:
+        """Return the sums that rules look at, in smallest units."""
+        column = self.summaries.column
+        return Money(
+            revenue=column("revenue"),
+            purchase_value=column("purchase_value"),
+            first_day_value=column("first_day_value"),
+            paid_days=column("paid_days"),
+            gaps=np.stack([column("gap_1"), column("gap_2"), column("gap_3")]),
+            values=np.stack([column("last_day_value"), column("value_2"), column("value_3")]),
+        )
+
+    @cached_property
+    def revenue(self) -> Floats:
+        return self._amount("revenue")
+
+    @cached_property
+    def purchase_value(self) -> Floats:
+        return self._amount("purchase_value")
+
+    @cached_property
+    def first_day_value(self) -> Floats:
+        return self._amount("first_day_value")
+
+    def _amount(self, name: str) -> Floats:
+        return np.asarray(self.summaries.column(name) / UNITS, dtype=np.float64)
+
+    @property
+    def paid_days(self) -> Ints:
+        return self.summaries.column("paid_days")
+
+    @property
+    def sum_log_gaps(self) -> Floats:
+        return self.summaries.column("sum_log_gaps")
 
     @property
     def x(self) -> Ints:
@@ -108,38 +150,78 @@ async def read(
     up_to: str | None = None,
 ) -> Population:
     """Read the customers with `after` < id <= `up_to` as they stood at `as_of`."""
-    ids: list[str] = []
-    stages: list[str] = []
-    summaries: list[Summary] = []
-    last = after
+    return await _read(session, silence, as_of, _RANGE, [after, up_to])
+
+
+async def read_states(
+    session: ReadSession, silence: SilenceLimit, as_of: AsOf, *, after: str, up_to: str
+) -> Population:
+    """Read as `read` does, but no money; no `Summary` can be made of what is read."""
+    return await _read(session, silence, as_of, _RANGE, [after, up_to], STATE_FIELDS)
+
+
+async def of_customers(
+    session: ReadSession, silence: SilenceLimit, as_of: AsOf, customer_ids: Sequence[str]
+) -> Population:
+    """Read some customers as they stood at `as_of`, in the order of their ids; none is unknown."""
+    where = "{0}.customer_id = ANY($1::text[])"
+    return await _read(session, silence, as_of, where, [list(customer_ids)])
+
+
+async def _read(
+    session: ReadSession,
+    silence: SilenceLimit,
+    as_of: AsOf,
+    where: str,
+    args: list[object],
+    fields: Sequence[Field] = FIELDS,
+) -> Population:
     regime = await policies.regime(session)
-    while True:
-        rows = await _chunk(session, last, up_to)
-        found = {row.customer_id: _summary(row) for row in rows}
-        true_then = await purchase_summaries.at(session, regime, silence, found, as_of.at)
-        ids += true_then
-        summaries += true_then.values()
-        stages += [row.stage for row in rows]
-        if len(rows) < CHUNK:
-            return Population.of(ids, stages, summaries)
-        last = rows[-1].customer_id
-
-
-async def _chunk(session: ReadSession, after: str, up_to: str | None) -> Sequence[AnyRow]:
-    statement = (
-        select(Customer.customer_id, Customer.stage, *purchase_summaries.COLUMNS)
-        .outerjoin(PurchaseSummary, PurchaseSummary.customer_id == Customer.customer_id)
-        .where(Customer.customer_id > after)
-        .order_by(Customer.customer_id)
-        .limit(CHUNK)
+    stages = tuple(sorted({stage for policy in regime.policies for stage in policy.stages}))
+    asked = [Field("recorded", "int4", fill=0), *fields, Field("customer_id", "text")]
+    known = ", ".join(summary_columns.sql(field) for field in fields)
+    query = (
+        f"SELECT c.customer_id, array_position(${len(args) + 1}::text[], c.stage) AS recorded,"  # noqa: S608  # names of columns
+        # Said of both tables, lest all summaries are read for a few of them.
+        f" {known} FROM customers c LEFT JOIN purchase_summaries s"
+        f" ON s.customer_id = c.customer_id AND {where.format('s')}"
+        f" WHERE {where.format('c')} ORDER BY c.customer_id"
     )
-    if up_to is not None:
-        statement = statement.where(Customer.customer_id <= up_to)
-    return (await session.execute(statement)).all()
+    blocks: list[Block] = []
+
+    async def keep(block: Block) -> None:
+        blocks.append(block)
+
+    await binary_copy.read(session, query, [*args, list(stages)], asked, keep)
+    ids = [each for block in blocks for each in block.texts["customer_id"]]
+    # A stage that no policy knows is 0 and stands before the others.
+    recorded = np.concatenate([_NONE, *(block.arrays["recorded"] for block in blocks)])
+    kept = Summaries.joined(len(ids), [block.arrays for block in blocks], fields)
+    people = Population(ids, recorded, ("", *stages), kept)
+    await _correct(session, regime, silence, people, as_of)
+    return people
 
 
-def _summary(row: AnyRow) -> Summary:
-    return EMPTY if row.facts is None else purchase_summaries.from_row(row)
+async def _correct(
+    session: ReadSession, regime: Regime, silence: SilenceLimit, people: Population, as_of: AsOf
+) -> None:
+    """Fold the facts of those whose kept summary says another instant, or another silence."""
+    doubtful = np.flatnonzero(~_true_at(regime, silence, people.summaries, as_of)).tolist()
+    for start in range(0, len(doubtful), FOLDED_AT_ONCE):
+        rows = doubtful[start : start + FOLDED_AT_ONCE]
+        until = {people.customer_ids[row]: as_of.micros for row in rows}
+        folded = await purchase_summaries.fold_facts(session, silence, until)
+        people.summaries.put(rows, [folded[each].summary for each in until])
+
+
+def _true_at(regime: Regime, silence: SilenceLimit, kept: Summaries, as_of: AsOf) -> Bools:
+    """Say of which summaries `purchase_summaries.at` would take the kept one."""
+    then = (kept.column("facts_until") <= as_of.micros) & (
+        as_of.micros < kept.column("next_fact_at")
+    )
+    versions = [each.version for each in regime.policies if each.silence == silence]
+    alike = np.isin(kept.column("policy_version"), versions)
+    return np.asarray(then & (alike | (kept.column("facts") == 0)), dtype=np.bool_)
 
 
 async def boundaries(session: ReadSession, size: int) -> list[tuple[str, str]]:

@@ -1,25 +1,23 @@
 """Scoring runs: everybody scored in parts, the moves of time recorded, all published at once."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import datetime
-from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
-import numpy as np
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 
-from app.days import AsOf, from_day
-from app.db import AnyRow, ReadSession, WriteSession, copy_rows
-from app.deployment import MONEY_UNIT, Deployment
-from app.lifecycle.policy import Policy
-from app.models import Run, Score
+from app import binary_copy
+from app.binary_copy import Column
+from app.db import AnyRow, ReadSession, WriteSession
+from app.deployment import Deployment
+from app.models import Run
 from app.schemas.models import RunRequest
-from app.scoring import churn, clv, rfm
 from app.services import as_of as as_ofs
 from app.services import (
     customers,
     lifecycle,
+    model_life,
     models,
     operations,
     parts,
@@ -27,19 +25,21 @@ from app.services import (
     populations,
     records,
     reports,
+    risk_columns,
     score_cards,
+    score_columns,
     settings,
     stage_moves,
 )
-from app.services.learning import DEFAULT_KIND, Learnt
 from app.services.parts import Part
-from app.services.populations import Population
-from app.services.score_cards import Lifecycle
 
 RUN = "scoring_run"
 SCORE_PART = 50_000
-MOVE_PART = 5_000
-DEFAULT_UNIT = "day"
+MOVE_PART = 50_000
+MOVES_AT_ONCE = 5_000
+"""Customers are locked while their moves are recorded: few of them, and briefly."""
+INLINE = 500
+"""Rows that are scored at once; more go to a thread."""
 
 
 async def submit(
@@ -61,14 +61,11 @@ async def submit_scheduled(session: WriteSession, slot: str, now: datetime) -> N
 
 
 async def plan_part(session: WriteSession, here: Deployment, part: Part, now: datetime) -> None:
-    """Begin a run: find or fit the model, and split everybody into parts."""
+    """Begin a run: settle which model scores, and split everybody into parts."""
     as_of = as_ofs.parse(part.request.get("as_of"), here, now)
     active = await settings.pointers(session)
-    model_id = part.request.get("model_id") or active.model_id
-    if model_id is None or (await models.load(session, model_id)).rfm_cuts is None:
-        name = part.operation_id
-        model_id = await models.fit(session, DEFAULT_KIND, DEFAULT_UNIT, as_of, now, name=name)
-        await settings.put(session, settings.ACTIVE_MODEL, model_id)
+    model_id = await model_life.prepare(session, here, part, now)
+    learnt = await models.load(session, model_id)
     run_id = await session.scalar(
         insert(Run)
         .values(
@@ -77,6 +74,7 @@ async def plan_part(session: WriteSession, here: Deployment, part: Part, now: da
             policy_version=active.policy_version,
             as_of=as_of.at,
             created_at=now,
+            horizon_days=learnt.horizon_days,
         )
         .returning(Run.run_id)
     )
@@ -89,9 +87,14 @@ async def plan_part(session: WriteSession, here: Deployment, part: Part, now: da
 
 
 async def move_part(session: WriteSession, here: Deployment, part: Part, now: datetime) -> None:
-    """Record the moves that time has made in a range of customers."""
-    moved = await stage_moves.due(session, here, now, **_range(part))
-    if moved:
+    """Record the moves that time has made in a range of customers, or split it if they are many."""
+    ends = _range(part)
+    moved = await stage_moves.due(session, here, now, **ends)
+    if len(moved) > MOVES_AT_ONCE:
+        cuts = [ends["after"], *moved[MOVES_AT_ONCE - 1 : -1 : MOVES_AT_ONCE], ends["up_to"]]
+        ranges = [("move", {"after": low, "up_to": high}) for low, high in pairwise(cuts)]
+        await parts.plan(session, part, ranges, part.context)
+    elif moved:
         await customers.take(session, moved, now)
         await lifecycle.advance(session, here, moved, now)
 
@@ -105,96 +108,37 @@ async def score_part(session: WriteSession, here: Deployment, part: Part, now: d
     as_of = here.as_of(run.as_of)
     people = await populations.read(session, policy.silence, as_of, **_range(part))
     known = await records.at_instant(session, here, policy, people, as_of)
-    where = score_cards.lifecycle(policy, people, known, as_of, learnt.gap_days)
-    rows = await asyncio.to_thread(
-        lambda: list(_rows(run.run_id, learnt, policy, people, where, as_of))
-    )
-    columns = [column.key for column in Score.__table__.columns]
-    await copy_rows(session, "scores", columns, rows)
+    histories = None
+    if learnt.rfm_cuts is not None and len(people.buyers()):
+        histories = await risk_columns.read(session, learnt, people.buyers(), as_of)
+
+    def score() -> dict[str, Column]:
+        where = score_cards.lifecycle(policy, people, known, as_of, learnt.gap_days)
+        return score_columns.columns(
+            run.run_id, learnt, policy, people, where, as_of, run.horizon_days, histories
+        )
+
+    scored = await asyncio.to_thread(score) if len(people) > INLINE else score()
+    await binary_copy.write(session, "scores", scored)
 
 
 def _range(part: Part) -> dict[str, Any]:
     return {"after": part.arguments["after"], "up_to": part.arguments["up_to"]}
 
 
-def _rows(
-    run_id: int,
-    learnt: Learnt,
-    policy: Policy,
-    people: Population,
-    everyone: Lifecycle,
-    as_of: AsOf,
-) -> Iterator[tuple[object, ...]]:
-    """Yield the rows of the scores table, in the order of its columns."""
-    has_bought = people.columns.purchase_days > 0
-    for row in np.flatnonzero(~has_bought).tolist():
-        stage = policy.stages[everyone.stage[row]]
-        yield (
-            people.customer_ids[row],
-            run_id,
-            stage,
-            "never_purchased",
-            False,
-            0,
-            None,
-            None,
-            people.revenue_of(row),
-            *[None] * 12,
-            Decimal(0),
-        )
-    buyers = people.buyers()
-    if not len(buyers) or learnt.rfm_cuts is None:
-        return
-    where = everyone.take(np.flatnonzero(has_bought))
-    scored = score_cards.cards(learnt, buyers, where, as_of, score_cards.DEFAULT_HORIZON_DAYS)
-    told = learnt.dropout_identified
-    status = "insufficient_history" if learnt.status == "fallback" else "ok"
-    for row, customer_id in enumerate(buyers.customer_ids):
-        yield (
-            customer_id,
-            run_id,
-            policy.stages[where.stage[row]],
-            status,
-            bool(where.at_risk is not None and where.at_risk[row]),
-            int(buyers.columns.purchase_days[row]),
-            from_day(buyers.columns.first_day[row]),
-            from_day(buyers.columns.last_day[row]),
-            buyers.revenue_of(row),
-            None if where.usual_gap is None else float(where.usual_gap[row]),
-            int(scored.r[row]),
-            int(scored.f[row]),
-            int(scored.m[row]),
-            rfm.GROUPS[scored.group[row]],
-            float(scored.p_alive[row]) if told else None,
-            float(scored.expected_purchases[row]),
-            float(scored.probability[row]),
-            churn.LEVELS[scored.level[row]],
-            amount(scored.clv[row]),
-            clv.TIERS[scored.tier[row]],
-            amount(scored.value_at_risk[row]) if told else None,
-        )
-
-
-def amount(value: float) -> Decimal:
-    """Return a computed value as money, to the smallest stored unit."""
-    return Decimal(repr(float(value))).quantize(MONEY_UNIT)
-
-
 async def publish(
     session: WriteSession, here: Deployment, part: Part, now: datetime
 ) -> dict[str, Any]:
     """Make the finished run the one that lists and reports read."""
-    del here
     run_id: int = part.context["run_id"]
     previous = (await settings.pointers(session)).run_id
-    scored = await session.scalar(
-        select(func.count()).select_from(Score).where(Score.run_id == run_id)
-    )
     summary = await reports.summarise(session, run_id)
+    monitor = await model_life.monitor(session, here, await get(session, run_id))
+    scored = sum(count for count, *_ in summary["stages"].values())
     await session.execute(
         update(Run)
         .where(Run.run_id == run_id)
-        .values(published_at=now, customers=scored, summary=summary)
+        .values(published_at=now, customers=scored, summary=summary, monitor=monitor)
     )
     await session.execute(
         update(Run).where(Run.run_id == previous, Run.replaced_at.is_(None)).values(replaced_at=now)

@@ -9,10 +9,13 @@ from app.lifecycle.evaluator import evaluate
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Bools, Floats, Ints, Records
 from app.scoring import churn, clv, rfm
-from app.services.learning import SILENCE, Learnt
+from app.scoring.churn_features import Histories
+from app.scoring.churn_risk import CAUSES, Reasons
+from app.services.learning import SILENCE, Learnt, probability
 from app.services.populations import Population
+from app.services.risk_learning import DEFAULT_HORIZON_DAYS
 
-DEFAULT_HORIZON_DAYS = 90
+__all__ = ["CAUSES", "DEFAULT_HORIZON_DAYS", "Cards", "Lifecycle", "cards", "lifecycle", "reasons"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,16 @@ class Cards:
     value_at_risk: Floats
     probability: Floats
     level: Ints
-    reasons: churn.Contributions
+    reasons: Reasons
+
+    @property
+    def raising(self) -> Ints:
+        """What raises the risk of each most, as a place in `CAUSES`; -1 where nothing does."""
+        parts = np.zeros((len(CAUSES), len(self.probability)))
+        for cause, part in self.reasons.parts.items():
+            parts[CAUSES.index(cause)] = part
+        most = np.argmax(parts, axis=0)
+        return np.where(parts[most, np.arange(most.size)] > 0, most, -1)
 
 
 def lifecycle(
@@ -79,20 +91,22 @@ def cards(
     where: Lifecycle,
     as_of: AsOf,
     horizon_days: int,
+    known: Histories | None = None,
 ) -> Cards:
-    """Score customers who have a purchase day; the model must have seen some."""
+    """Score customers who have a purchase day; the model must have seen some.
+
+    `known` are their columns by `risk_columns.read`, None for a model without a churn risk of its
+    own.
+    """
     assert learnt.rfm_cuts is not None
     assert learnt.rfm_means is not None
     assert learnt.tier_cuts is not None
-    unit = learnt.unit
-    history = buyers.x, buyers.t_x / unit, buyers.T(as_of) / unit
-    horizon = horizon_days / unit
+    history = _history(learnt, buyers, as_of)
     worth = where.days_silent, buyers.columns.purchase_days, buyers.revenue
     r, f, m = rfm.score(learnt.rfm_cuts, *worth)
     value, at_risk = learnt.lifetime_value(buyers, as_of)
-    # Where nobody has purchased twice no gap is known: the silence that ends a life stands in.
-    unknown_gap = np.full(len(buyers), SILENCE.floor_days / 2)
-    gap = unknown_gap if where.usual_gap is None else where.usual_gap
+    horizon = horizon_days / learnt.unit
+    parts = reasons(learnt, *history, horizon_days=horizon_days, known=known)
     return Cards(
         r=r,
         f=f,
@@ -104,10 +118,35 @@ def cards(
         clv=value,
         tier=clv.tiers(value, learnt.tier_cuts),
         value_at_risk=np.where(where.churned, 0.0, at_risk),
-        probability=learnt.churn.p_no_purchase(*history, horizon=horizon),
-        level=churn.level(where.days_silent, gap),
-        reasons=reasons(learnt, *history, horizon_days=horizon_days),
+        probability=learnt.churn.p_no_purchase(*history, horizon=horizon)
+        if learnt.risk is None
+        else probability(parts.total),
+        level=_level(learnt, history, where, known),
+        reasons=parts,
     )
+
+
+def _history(learnt: Learnt, people: Population, as_of: AsOf) -> tuple[Ints, Floats, Floats]:
+    return people.x, people.t_x / learnt.unit, people.T(as_of) / learnt.unit
+
+
+def _level(
+    learnt: Learnt,
+    history: tuple[Ints, Floats, Floats],
+    where: Lifecycle,
+    known: Histories | None,
+) -> Ints:
+    """Return the band of the risk over the model's own horizon; without bands, by the silence."""
+    if learnt.bands is not None and learnt.bands.learnt:
+        if learnt.risk is None:
+            own = learnt.horizon_days / learnt.unit
+            return learnt.bands.level(learnt.churn.p_no_purchase(*history, horizon=own))
+        assert known is not None
+        return learnt.bands.level(learnt.risk.probability(known, horizon=learnt.horizon_days))
+    # Where nobody has purchased twice no gap is known: the silence that ends a life stands in.
+    unknown_gap = np.full(len(where.days_silent), SILENCE.floor_days / 2)
+    gap = unknown_gap if where.usual_gap is None else where.usual_gap
+    return churn.level(where.days_silent, gap)
 
 
 def reasons(
@@ -117,10 +156,16 @@ def reasons(
     T: Floats,  # noqa: N803
     *,
     horizon_days: int,
-) -> churn.Contributions:
-    """Split the log-odds of no purchase; histories in the unit of the model."""
+    known: Histories | None = None,
+) -> Reasons:
+    """Reasons the log-odds of no purchase; histories in the unit of the model, `known` in days."""
+    if learnt.risk is not None:
+        assert known is not None, "this model looks at more than x, t_x and T"
+        return learnt.risk.reasons(known, horizon=horizon_days)
     reference = learnt.reference()
     assert reference is not None
-    return churn.contributions(
+    parts = churn.contributions(
         learnt.churn, x, t_x, T, reference=reference, horizon=horizon_days / learnt.unit
     )
+    split = {"purchases": parts.purchases, "age": parts.age, "silence": parts.silence}
+    return Reasons(float(parts.base.flat[0]) if parts.base.size else 0.0, split, parts.total)

@@ -1,15 +1,25 @@
 """The score card of one customer, computed for the asked instant from the facts up to it."""
 
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from app.days import AsOf
+from app.days import AsOf, from_day
 from app.db import ReadSession
 from app.deployment import Deployment, to_amount
 from app.lifecycle.policy import Policy
 from app.scoring import churn, clv, rfm
-from app.services import learning, score_cards, standings
+from app.scoring.churn_features import Histories
+from app.scoring.churn_risk import Reasons
+from app.services import (
+    learning,
+    risk_columns,
+    risk_learning,
+    risk_words,
+    score_cards,
+    standings,
+)
 from app.services.learning import Learnt
 from app.services.populations import Population
 from app.services.score_cards import Cards, Lifecycle
@@ -24,10 +34,10 @@ async def get(
     customer_id: str,
     *,
     as_of: AsOf,
-    horizon_days: int,
+    horizon_days: int | None = None,
     now: datetime,
 ) -> dict[str, Any]:
-    """Return the score card of a customer."""
+    """Return the score card of a customer; without a horizon, over that of the model."""
     standing = await standings.get(session, customer_id)
     policy, learnt = standing.regime.at(as_of.micros), standing.learnt
     people, where, actions = await standings.look(session, here, standing, policy, as_of)
@@ -45,8 +55,7 @@ async def get(
         if learnt is None or learnt.rfm_cuts is None:
             card["status"] = "no_model"
         else:
-            scored = score_cards.cards(learnt, people, where, as_of, horizon_days)
-            card |= _model(here, learnt, people, where, as_of, scored, horizon_days)
+            card |= await scored(session, here, learnt, people, where, as_of, horizon_days)
     return card
 
 
@@ -95,16 +104,60 @@ def cents(value: float) -> Decimal:
     return Decimal(repr(float(value))).quantize(CENT)
 
 
-def _model(
+async def scored(
+    session: ReadSession,
     here: Deployment,
     learnt: Learnt,
     people: Population,
     where: Lifecycle,
     as_of: AsOf,
+    horizon_days: int | None,
+) -> dict[str, Any]:
+    """Return what the model says of the one customer, who has a purchase day."""
+    horizon = horizon_days or learnt.horizon_days
+    known = await risk_columns.read(session, learnt, people, as_of)
+    own = score_cards.cards(learnt, people, where, as_of, horizon, known)
+    told = explain(learnt, people, _usual_gap(where), own.reasons, 0, as_of, known)
+    risk = {**describe_risk(learnt, own, 0, horizon), "reasons": told}
+    return {**_model(here, learnt, people, as_of, own, horizon), "churn_risk": risk}
+
+
+def describe_risk(learnt: Learnt, scored: Cards, row: int, horizon_days: int) -> dict[str, Any]:
+    """Return the churn risk of one customer, but for its reasons."""
+    level = churn.LEVELS[scored.level[row]]
+    own = learnt.risk
+    return {
+        "horizon_days": horizon_days,
+        "probability": float(scored.probability[row]),
+        "level": level,
+        "meaning": meanings(learnt).get(level),
+        "kind": learnt.churn_kind if own is None else own.kind,
+        "status": "ok" if own is None else own.status,
+        "carried": own is not None and own.carried(horizon_days),
+        "base_log_odds": float(scored.reasons.base),
+        "log_odds": float(scored.reasons.total[row]),
+    }
+
+
+def meanings(learnt: Learnt) -> dict[str, str | None]:
+    """Return what each level means; empty where levels follow the silence."""
+    if learnt.bands is None or not learnt.bands.learnt:
+        return {}
+    return {
+        band.name: risk_learning.meaning(asdict(band), learnt.horizon_days)
+        for band in learnt.bands.bands
+    }
+
+
+def _model(
+    here: Deployment,
+    learnt: Learnt,
+    people: Population,
+    as_of: AsOf,
     scored: Cards,
     horizon_days: int,
 ) -> dict[str, Any]:
-    """Return what the model says of the one customer."""
+    """Return what the model says of the one customer, but for the churn risk."""
     r, f, m = int(scored.r[0]), int(scored.f[0]), int(scored.m[0])
     told = learnt.dropout_identified
     return {
@@ -132,14 +185,6 @@ def _model(
             "annual_discount": learning.ANNUAL_DISCOUNT,
         },
         "value_tier": clv.TIERS[scored.tier[0]],
-        "churn_risk": {
-            "horizon_days": horizon_days,
-            "probability": float(scored.probability[0]),
-            "level": churn.LEVELS[scored.level[0]],
-            "base_log_odds": float(scored.reasons.base[0]),
-            "log_odds": float(scored.reasons.total[0]),
-            "reasons": explain(learnt, people, _usual_gap(where), scored.reasons, 0, as_of),
-        },
         "value_at_risk": money(here, cents(scored.value_at_risk[0])) if told else None,
         "withheld": {} if told else dict.fromkeys(("p_alive", "value_at_risk"), NO_DROPOUT),
     }
@@ -153,28 +198,33 @@ def explain(
     learnt: Learnt,
     people: Population,
     usual_gap: float | None,
-    parts: churn.Contributions,
+    parts: Reasons,
     row: int,
     as_of: AsOf,
+    known: Histories | None = None,
 ) -> list[dict[str, Any]]:
     """Return the reasons of one customer, the weightiest first, in words and numbers."""
+    if learnt.risk is not None and known is not None:
+        return risk_words.explain(learnt, known, usual_gap, parts, row, as_of)
     assert learnt.reference_days is not None
     usual_x, usual_t, usual_age = learnt.reference_days
-    bought = int(people.columns.purchase_days[row])
-    silent = as_of.day - int(people.columns.last_day[row])
+    columns = people.columns
+    bought = int(columns.purchase_days[row])
+    silent = as_of.day - int(columns.last_day[row])
     age = int(people.T(as_of)[row])
     own_gap = "" if usual_gap is None else f"; usually {usual_gap:.0f}"
-    reasons = [
-        ("purchases", parts.purchases[row], bought, usual_x + 1,
-         f"{bought} purchase days; a typical customer has {usual_x + 1:.0f}"),
-        ("age", parts.age[row], age, usual_age,
-         f"customer for {age} days; a typical one for {usual_age:.0f}"),
-        ("silence", parts.silence[row], silent, usual_age - usual_t,
-         f"{silent} days silent{own_gap}"),
+    reasons: list[tuple[str, int, float, str, dict[str, Any]]] = [
+        ("purchases", bought, usual_x + 1,
+         f"{bought} purchase days; a typical customer has {usual_x + 1:.0f}",
+         {"purchase_days": bought}),
+        ("age", age, usual_age, f"customer for {age} days; a typical one for {usual_age:.0f}",
+         {"first_purchase_on": from_day(columns.first_day[row]).isoformat()}),
+        ("silence", silent, usual_age - usual_t, f"{silent} days silent{own_gap}",
+         {"last_purchase_on": from_day(columns.last_day[row]).isoformat()}),
     ]  # fmt: skip
     told = [
-        {"code": code, "contribution": float(part), "value": value, "reference": reference,
-         "text": text}
-        for code, part, value, reference, text in reasons
+        {"code": code, "contribution": float(parts.parts[code][row]), "value": value,
+         "reference": reference, "text": text, "facts": facts}
+        for code, value, reference, text, facts in reasons
     ]  # fmt: skip
     return sorted(told, key=lambda reason: -abs(reason["contribution"]))

@@ -57,10 +57,12 @@ REPEATABLE: dict[str, Any] = {
     "/v1/interactions/bulk": {"items": [VISIT]},
     "/v1/customers/bulk": {"items": [{"customer_id": "c1", "name": "王小明"}]},
     "/v1/models": {},
+    "/v1/backtests": {},
     "/v1/scoring-runs": {},
     "/v1/policies": POLICY_EXAMPLE,
 }
 PATHS_OF_ONE = {
+    "/v1/models/{model_id}/activate",
     "/v1/customers/{customer_id}/transitions",
     "/v1/policies/{version}/activate",
     "/v1/policies/{version}/preview",

@@ -1,0 +1,102 @@
+"""What churn risk looks at, for customers as they stand at one instant.
+
+The columns are those that a fit would see at the same instant: from what is kept of each customer,
+and, for customers with refunds, from their own facts, since a fit takes a refund off the last
+purchase day before it, whatever it names.
+"""
+
+import asyncio
+
+import numpy as np
+
+from app.days import AsOf
+from app.db import ReadSession
+from app.lifecycle.records import Floats, Ints
+from app.scoring.churn_features import Facts, Histories, histories
+from app.services import dated_facts
+from app.services.dated_facts import Contacts, Trades
+from app.services.learning import Learnt
+from app.services.populations import Population
+
+INLINE_ROWS = 500
+OF_CONTACTS = ("complaints", "satisfaction", "contact_silence")
+_NO_CONTACTS = Contacts(
+    np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+)
+
+
+async def read(
+    session: ReadSession, learnt: Learnt, buyers: Population, as_of: AsOf
+) -> Histories | None:
+    """Return what the churn risk of a model looks at; None if it has none of its own.
+
+    `buyers` have a purchase day, as they stand at `as_of`.
+    """
+    if learnt.risk is None:
+        return None
+    return await read_columns(
+        session, buyers, as_of, learnt.satisfaction_scale, contacts=learnt.looks_at_contacts
+    )
+
+
+async def read_columns(
+    session: ReadSession, buyers: Population, as_of: AsOf, scale: float, *, contacts: bool = True
+) -> Histories:
+    """Return all columns of buyers; without contacts those are unknown."""
+    refunded = np.flatnonzero(buyers.summaries.column("refunds") > 0)
+    ids = [buyers.customer_ids[row] for row in refunded]
+    trades = await dated_facts.read_trades(session, ids, as_of)
+    seen = _NO_CONTACTS
+    if contacts:
+        everyone = buyers.customer_ids
+        seen = await dated_facts.read_contacts(session, everyone, as_of, last_only=True)
+    arguments = buyers, as_of, refunded, trades, seen, scale
+    if len(buyers) > INLINE_ROWS:
+        return await asyncio.to_thread(_columns, *arguments)
+    return _columns(*arguments)
+
+
+def _columns(
+    buyers: Population, as_of: AsOf, refunded: Ints, trades: Trades, seen: Contacts, scale: float
+) -> Histories:
+    columns = _kept(buyers, as_of) | _contacts(seen, len(buyers), as_of, scale)
+    if len(refunded):
+        own = dated_facts.as_facts(trades, _NO_CONTACTS, 1.0)
+        who, known = histories(own, as_of=as_of.day)
+        for name, column in columns.items():
+            if name not in OF_CONTACTS:
+                column[refunded[who]] = getattr(known, name)
+    return Histories(**columns)
+
+
+def _kept(buyers: Population, as_of: AsOf) -> dict[str, Floats]:
+    """Return the columns that the kept summaries make; without refunds they are exact."""
+    days, kept = buyers.columns.purchase_days, buyers.summaries.column
+    columns = {
+        "x": buyers.x,
+        "t_x": buyers.t_x,
+        "T": buyers.T(as_of),
+        "sum_log_gaps": kept("sum_log_gaps"),
+        "mean_value": kept("purchase_value") / days,
+        "refunds": np.zeros(len(buyers)),
+    }
+    for place, value in enumerate(("last_day_value", "value_2", "value_3"), start=1):
+        columns[f"gap_{place}"] = np.where(days > place, kept(f"gap_{place}"), np.nan)
+        columns[f"value_{place}"] = np.where(days >= place, kept(value), np.nan)
+    return {name: column.astype(np.float64) for name, column in columns.items()}
+
+
+def _contacts(seen: Contacts, size: int, as_of: AsOf, scale: float) -> dict[str, Floats]:
+    """Return the columns that interactions make, by the function that a fit takes."""
+    everyone = np.arange(size)
+    facts = Facts(
+        customer=everyone,
+        day=np.full(size, as_of.day),
+        amount=np.zeros(size),
+        contact_customer=seen.code,
+        contact_day=seen.day,
+        contact_kind=seen.kind,
+        contact_score=seen.scaled(scale),
+    )
+    _, known = histories(facts, as_of=as_of.day)
+    return {name: getattr(known, name) for name in OF_CONTACTS}

@@ -1,0 +1,165 @@
+"""The reasons of churn risk in words and numbers, and the facts behind them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app.days import AsOf, from_day
+from app.lifecycle.records import UNITS
+from app.scoring.churn_features import COMPLAINT_DAYS, Histories
+from app.scoring.churn_risk import Reasons
+from app.services.learning import Learnt
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One customer as churn risk looks at it, in plain numbers; NaN where nothing is known."""
+
+    columns: dict[str, float]
+    learnt: Learnt
+    usual_gap: float | None
+    day: int
+
+    def __getattr__(self, name: str) -> float:
+        return self.columns[name]
+
+    @property
+    def silent(self) -> float:
+        return self.columns["T"] - self.columns["t_x"]
+
+    def recent(self, name: str) -> list[float]:
+        """Return the last gaps or values that are known, the latest first."""
+        found = [self.columns[f"{name}_{place}"] for place in (1, 2, 3)]
+        return [each for each in found if not np.isnan(each)]
+
+
+Told = tuple[float | None, float | None, str, dict[str, Any]]
+"""Value, what it is compared with, words, facts."""
+
+
+def explain(
+    learnt: Learnt, known: Histories, usual_gap: float | None, parts: Reasons, row: int, as_of: AsOf
+) -> list[dict[str, Any]]:
+    """Return the reasons of one customer that move the risk, the weightiest first."""
+    columns = {name: float(column[row]) for name, column in vars(known).items()}
+    seen = Seen(columns, learnt, usual_gap, as_of.day)
+    told = []
+    for code, part in parts.parts.items():
+        if part[row]:
+            value, reference, text, facts = _WORDS[code](seen)
+            told.append(
+                {
+                    "code": code,
+                    "contribution": float(part[row]),
+                    "value": _known(value),
+                    "reference": _known(reference),
+                    "text": text,
+                    "facts": facts,
+                }
+            )
+    return sorted(told, key=lambda reason: -abs(reason["contribution"]))
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)
+
+
+def _reference(seen: Seen) -> tuple[float, float, float]:
+    assert seen.learnt.risk is not None
+    return seen.learnt.risk.reference
+
+
+def _on(seen: Seen, days_ago: float) -> str:
+    return from_day(int(seen.day - days_ago)).isoformat()
+
+
+def _purchases(seen: Seen) -> Told:
+    bought, usual = seen.x + 1, _reference(seen)[0] + 1
+    text = f"{bought:.0f} purchase days; a typical customer has {usual:.0f}"
+    return bought, usual, text, {"purchase_days": int(bought)}
+
+
+def _age(seen: Seen) -> Told:
+    age, usual = seen.T, _reference(seen)[2]
+    text = f"customer for {age:.0f} days; a typical one for {usual:.0f}"
+    return age, usual, text, {"first_purchase_on": _on(seen, age)}
+
+
+def _silence(seen: Seen) -> Told:
+    _, t_x, age = _reference(seen)
+    own = "" if seen.usual_gap is None else f"; usually {seen.usual_gap:.0f}"
+    text = f"{seen.silent:.0f} days silent{own}"
+    return seen.silent, age - t_x, text, {"last_purchase_on": _on(seen, seen.silent)}
+
+
+def _frequency_trend(seen: Seen) -> Told:
+    gaps = seen.recent("gap")
+    mean, usual = float(np.mean(gaps)), seen.t_x / max(seen.x, 1)
+    how = "rarer" if mean > usual else "more often"
+    text = f"buys {how}: the last gaps are {mean:.0f} days on average; all of them {usual:.0f}"
+    return mean, usual, text, {"gaps": [int(gap) for gap in gaps]}
+
+
+def _amount_trend(seen: Seen) -> Told:
+    values = [value / UNITS for value in seen.recent("value")]
+    mean, usual = float(np.mean(values)), seen.mean_value / UNITS
+    how = "less" if mean < usual else "more"
+    text = f"spends {how}: {mean:.2f} on each of the last purchase days; {usual:.2f} on all of them"
+    return mean, usual, text, {"values": values}
+
+
+def _value(seen: Seen) -> Told:
+    assert seen.learnt.risk is not None
+    own, usual = seen.mean_value / UNITS, seen.learnt.risk.scales.value / UNITS
+    text = f"a purchase day is worth {own:.2f}; that of a typical customer {usual:.2f}"
+    return own, usual, text, {"mean_value": own}
+
+
+def _regularity(seen: Seen) -> Told:
+    n = max(seen.x, 1.0)
+    middle, mean = float(np.exp(seen.sum_log_gaps / n)), seen.t_x / n
+    text = f"gaps of {mean:.0f} days on average, and {middle:.0f} as a geometric mean"
+    gaps = [int(gap) for gap in seen.recent("gap")]
+    return middle, mean, f"{text}: the closer the two, the more regular", {"gaps": gaps}
+
+
+def _refunds(seen: Seen) -> Told:
+    return seen.refunds, 0.0, f"{seen.refunds:.0f} refunds", {"refunds": int(seen.refunds)}
+
+
+def _complaints(seen: Seen) -> Told:
+    text = f"{seen.complaints:.0f} complaints in the last {COMPLAINT_DAYS} days"
+    return seen.complaints, 0.0, text, {"complaints_90_days": int(seen.complaints)}
+
+
+def _satisfaction(seen: Seen) -> Told:
+    assert seen.learnt.risk is not None
+    scale = seen.learnt.satisfaction_scale
+    own, usual = seen.satisfaction * scale, seen.learnt.risk.scales.satisfaction * scale
+    text = f"satisfaction {own:.4g} in the last survey; {usual:.4g} on average"
+    return own, usual, text, {"last_satisfaction": own}
+
+
+def _contact_silence(seen: Seen) -> Told:
+    assert seen.learnt.risk is not None
+    usual = float(np.expm1(seen.learnt.risk.scales.contact))
+    text = f"{seen.contact_silence:.0f} days without an interaction; on average {usual:.0f}"
+    last = _on(seen, seen.contact_silence)
+    return seen.contact_silence, usual, text, {"last_interaction_on": last}
+
+
+_WORDS: dict[str, Callable[[Seen], Told]] = {
+    "purchases": _purchases,
+    "age": _age,
+    "silence": _silence,
+    "frequency_trend": _frequency_trend,
+    "amount_trend": _amount_trend,
+    "value": _value,
+    "regularity": _regularity,
+    "refunds": _refunds,
+    "complaints": _complaints,
+    "satisfaction": _satisfaction,
+    "contact_silence": _contact_silence,
+}

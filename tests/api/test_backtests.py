@@ -1,0 +1,108 @@
+"""Back-tests over HTTP: figures beside baselines, a picture, and too little history said so."""
+
+import xml.etree.ElementTree as ET
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.config import Settings
+from app.db import Database
+from app.worker import Worker
+from tests.api.test_models import fill
+from tests.database import NOW
+
+
+async def back_tested(
+    client: httpx.AsyncClient, database: Database, settings: Settings, **request: object
+) -> dict[str, Any]:
+    """Do a back-test through the API and a worker; return it as the API shows it."""
+    accepted = await client.post("/v1/backtests", json=request)
+    assert accepted.status_code == 202, accepted.text
+    worker = Worker(database, settings)
+    while await worker.work_once():
+        pass
+    operation = (await client.get(accepted.headers["location"])).json()
+    assert operation["state"] == "succeeded", operation
+    answer = await client.get(f"/v1/backtests/{operation['result']['backtest_id']}")
+    assert answer.status_code == 200, answer.text
+    shown: dict[str, Any] = answer.json()
+    return shown
+
+
+async def test_a_back_test_says_what_was_told_and_what_happened(
+    own_client: httpx.AsyncClient, own_database: Database, settings: Settings
+) -> None:
+    await fill(own_client, 1200)
+    as_of = (NOW - timedelta(days=1)).date().isoformat()
+    report = await back_tested(
+        own_client, own_database, settings, as_of=as_of, horizon_days=120, folds=2
+    )
+    assert (report["status"], report["horizon_days"], len(report["folds"])) == ("ok", 120, 2)
+    assert report["folds"][0]["cut"] < report["folds"][1]["cut"]
+    fold = report["folds"][-1]
+    rules = {"hiatus", "own_cadence", "base_rate"}
+    assert set(fold["contenders"]) >= {"chosen", "landmark", "mbg_nbd", "pareto_nbd", *rules}
+    assert fold["contenders"]["chosen"]["auc"] > fold["contenders"]["base_rate"]["auc"] == 0.5
+    assert fold["contenders"]["chosen"]["log_loss"] < fold["contenders"]["base_rate"]["log_loss"]
+    assert fold["contenders"]["chosen"]["ece"] < 0.06
+    for table in ("calibration", "groups"):
+        assert sum(row["n"] for row in fold[table]) == fold["customers"]
+    assert fold["one_time"]["n"] + fold["repeat"]["n"] == fold["customers"]
+    assert fold["new_customers"]["customers"] == 0  # everybody of this log first bought at once
+    bought = sum(row["purchases"] for row in fold["groups"])
+    assert bought == pytest.approx(fold["one_time"]["purchases"] + fold["repeat"]["purchases"])
+    revenue = sum(row["revenue"] for row in fold["groups"])
+    assert 10 < revenue / bought < 100  # whole units of the currency
+    assert set(fold["intervals"]["lower"]) == {"brier", "log_loss", "auc", "ece"}
+    assert fold["lift"]["leaving"]
+    assert report["chosen"]["auc"] == report["contenders"]["chosen"]["auc"]
+    listed = (await own_client.get("/v1/backtests?limit=1")).json()["items"]
+    assert [each["backtest_id"] for each in listed] == [report["backtest_id"]]
+    picture = await own_client.get(f"/v1/backtests/{report['backtest_id']}/calibration.svg")
+    assert picture.headers["content-type"].startswith("image/svg+xml")
+    drawn = ET.fromstring(picture.text)
+    names = [each.tag.split("}")[1] for each in drawn]
+    assert names[:2] == ["title", "desc"]
+    assert names.count("circle") == len(fold["calibration"])
+
+
+async def test_too_little_history_is_said(
+    own_client: httpx.AsyncClient, own_database: Database, settings: Settings
+) -> None:
+    empty = await back_tested(own_client, own_database, settings)
+    assert (empty["status"], empty["chosen"]) == ("insufficient_history", None)
+    await fill(own_client, 40)
+    for asked in ({}, {"horizon_days": 3000}, {"as_of": "1995-01-01"}):
+        few = await back_tested(own_client, own_database, settings, **asked)
+        assert few["status"] == "insufficient_history"
+        picture = await own_client.get(f"/v1/backtests/{few['backtest_id']}/calibration.svg")
+        assert picture.status_code == 200
+    listed = (await own_client.get("/v1/backtests")).json()["items"]
+    assert len(listed) == 4
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"as_of": "2030-01-01"}, "/as_of"),
+        ({"as_of": "soon"}, "/as_of"),
+        ({"horizon_days": 0}, "/horizon_days"),
+        ({"horizon_days": 90.5}, "/horizon_days"),
+        ({"folds": 99}, "/folds"),
+        ({"days": 9}, "/days"),
+    ],
+    ids=str,
+)
+async def test_what_makes_no_sense_is_refused_with_its_place(
+    client: httpx.AsyncClient, body: dict[str, object], pointer: str
+) -> None:
+    answer = await client.post("/v1/backtests", json=body)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+async def test_what_is_not_there_is_not_found(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/backtests/none", "/v1/backtests/none/calibration.svg"):
+        assert (await client.get(path)).status_code == 404

@@ -1,0 +1,15 @@
+"""The real worker, with parts and leases so small that a run has many of both."""
+
+from datetime import timedelta
+
+from app import worker
+from app.config import Settings
+from app.services import parts, runs
+
+
+def work(url: str) -> None:
+    parts.LEASE = worker.LEASE = timedelta(seconds=0.6)
+    parts.MAX_ATTEMPTS = 50
+    worker.IDLE_SECONDS = 0.05
+    runs.MOVE_PART, runs.MOVES_AT_ONCE, runs.SCORE_PART = 40, 15, 20
+    worker.work(Settings(scoring_every=None, log_level="ERROR"), url)

@@ -1,0 +1,128 @@
+"""What a scoring run owes when its workers are killed."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import random
+from collections.abc import Iterator
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.faults import small_worker
+from tests.service import Service, running_service
+
+CUSTOMERS, KILLS = 1200, 10
+# Processes begin as copies of one that has imported everything.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["tests.faults.small_worker"])
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@contextlib.contextmanager
+def worker_of(service: Service) -> Iterator[None]:
+    """Run a worker, and kill it."""
+    url = service.dsn.replace("postgresql:", "postgresql+asyncpg:")
+    worker = _PROCESSES.Process(target=small_worker.work, args=(url,))
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.kill()  # SIGKILL
+        worker.join(10)
+
+
+async def fill(client: httpx.AsyncClient) -> None:
+    """Write customers of whom many have been silent for long, so that there are moves."""
+    chance = random.Random(3)
+    batch = [
+        {
+            "customer_id": f"k-{number:05}",
+            "transaction_id": str(fact),
+            "occurred_at": f"2025-{1 + chance.randrange(12):02}-{1 + chance.randrange(28):02}"
+            "T12:00:00Z",
+            "amount": f"{5 + chance.randrange(50)}.00",
+        }
+        for number in range(CUSTOMERS)
+        for fact in range(1 + number % 3)
+    ]
+    for begin in range(0, len(batch), 1000):
+        body = {"items": batch[begin : begin + 1000]}
+        (await client.post("/v1/transactions/bulk", json=body)).raise_for_status()
+
+
+async def finished(client: httpx.AsyncClient, operation_id: str) -> bool:
+    operation = (await client.get(f"/v1/operations/{operation_id}")).json()
+    assert operation["state"] in ("pending", "running", "succeeded"), operation
+    return bool(operation["state"] == "succeeded")
+
+
+async def whole_runs_seen(client: httpx.AsyncClient, stop: asyncio.Event) -> set[int]:
+    """Read the published run again and again: it is there for everybody, or not at all."""
+    seen = set()
+    while True:
+        last = stop.is_set()
+        answer = await client.get("/v1/scores", headers={"Accept": "application/x-ndjson"})
+        lines = answer.text.splitlines()
+        assert len(lines) in (0, CUSTOMERS)
+        runs = {line.split('"run_id" : ')[1].split(",")[0] for line in lines}
+        assert len(runs) <= 1
+        seen |= {int(run) for run in runs}
+        if last:
+            return seen
+        await asyncio.sleep(0.05)
+
+
+async def run(
+    service: Service, client: httpx.AsyncClient, kills: int, chance: random.Random
+) -> int:
+    """Do a run whose worker is killed again and again; return how often that was amid it."""
+    operation = (await client.post("/v1/scoring-runs", json={})).json()
+    amid = 0
+    for _ in range(kills):
+        with worker_of(service):
+            await asyncio.sleep(chance.uniform(0.15, 0.6))
+        amid += not await finished(client, operation["id"])
+    with worker_of(service):
+        for _ in range(400):
+            if await finished(client, operation["id"]):
+                return amid
+            await asyncio.sleep(0.1)
+    raise AssertionError("the run does not end")
+
+
+async def test_a_run_whose_worker_is_killed_ten_times_is_whole_and_scores_each_once() -> None:
+    with running_service() as service:
+        async with httpx.AsyncClient(
+            base_url=service.url, headers=service.headers, timeout=60
+        ) as client:
+            await fill(client)
+            stop = asyncio.Event()
+            reader = asyncio.create_task(whole_runs_seen(client, stop))
+            await run(service, client, 0, random.Random(5))
+            amid = await run(service, client, KILLS, random.Random(5))
+            stop.set()
+            seen = await reader
+        connection = await asyncpg.connect(service.dsn)
+        scored = await connection.fetch(
+            "SELECT run_id, count(*), count(DISTINCT customer_id) FROM scores GROUP BY 1 ORDER BY 1"
+        )
+        tried = await connection.fetchval("SELECT count(*) FROM operation_parts WHERE attempt > 1")
+        twice = await connection.fetchval(
+            "SELECT count(*) FROM (SELECT FROM stage_transitions WHERE voided_at IS NULL"
+            " GROUP BY customer_id, effective_at, to_stage HAVING count(*) > 1) twice"
+        )
+        moved = await connection.fetchval(
+            "SELECT count(*) FROM stage_transitions WHERE to_stage = 'churned'"
+        )
+        await connection.close()
+    assert [tuple(row)[1:] for row in scored] == [(CUSTOMERS, CUSTOMERS)] * 2
+    assert seen == {row["run_id"] for row in scored}
+    assert amid > KILLS / 2
+    assert tried > 0
+    assert (twice, moved > CUSTOMERS / 4) == (0, True)
