@@ -32,7 +32,10 @@ TAGS = [
         "description": "What decides where they stand: versions of stages and rules, who would "
         "move under another one, and putting it in force.",
     },
-    {"name": "models", "description": "What is learnt from the facts: fitted models, and their back-tests."},
+    {
+        "name": "models",
+        "description": "What is learnt from the facts: fitted models, and their back-tests.",
+    },
     {
         "name": "scores",
         "description": "What each is worth and who is about to leave: RFM, lifetime value, churn "

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable
 from itertools import groupby
 from typing import NamedTuple
 
-from app.lifecycle.facts import FREE, RECENT, Fact, Summary, recent_gaps
+from app.lifecycle.facts import FREE, RECENT, Fact, recent_gaps
 
 
 class Worth(NamedTuple):
@@ -18,18 +18,6 @@ class Worth(NamedTuple):
     paid_days: int
     gaps: tuple[int, ...]
     values: tuple[int, ...]
-
-    @classmethod
-    def of(cls, at: int, summary: Summary) -> "Worth":
-        return cls(
-            at,
-            summary.revenue,
-            summary.purchase_value,
-            summary.first_day_value,
-            summary.paid_days,
-            summary.gaps,
-            summary.values,
-        )
 
 
 NOTHING = Worth(0, 0, 0, 0, 0, (), ())

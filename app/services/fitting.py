@@ -125,7 +125,7 @@ def _judge(kind: str, log: Log, as_of: AsOf) -> select.Selection:
 def _fit(kind: str, time_unit: str, buyers: Population, as_of: AsOf) -> dict[str, Any]:
     """Fit a model of purchases, in the unit asked for."""
     unit = DAYS_PER_UNIT[time_unit]
-    gaps = np.array([summary.sum_log_gaps for summary in buyers.summaries], dtype=np.float64)
+    gaps = buyers.sum_log_gaps
     fitted = MODELS[kind].fit(
         buyers.x,
         buyers.t_x / unit,

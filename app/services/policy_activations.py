@@ -143,15 +143,10 @@ async def apply_part(session: WriteSession, here: Deployment, part: Part, now: d
     due = np.array(found.before, dtype=object) != np.array(found.after, dtype=object)
     due |= np.array(found.after, dtype=object) != np.array(people.recorded_stages, dtype=object)
     # Lives are counted anew where another silence ends them, and what came later is looked at.
-    late = to_micros(at)
-    due |= np.array(
-        [
-            not (each.facts_until is None or each.facts_until < late)
-            or (each.facts > 0 and regime.silence_of(each.policy_version) != regime.current.silence)
-            for each in people.summaries
-        ],
-        dtype=bool,
-    )
+    kept = people.summaries.column
+    alike = [each.version for each in regime.policies if each.silence == regime.current.silence]
+    due |= (kept("facts") > 0) & ~np.isin(kept("policy_version"), alike)
+    due |= kept("facts_until") >= to_micros(at)
     moved = [people.customer_ids[row] for row in np.flatnonzero(due).tolist()]
     if moved:
         await customers.take(session, moved, now)

@@ -144,8 +144,9 @@ async def _values(session: ReadSession, people: Population, as_of: AsOf) -> list
 def _count(found: Compared, values: Sequence[float] | None) -> Cells:
     cells: Cells = {}
     people = found.people
+    revenues = people.summaries.column("revenue").tolist()
     for row, cell in enumerate(zip(found.before, found.after, strict=True)):
-        revenue = people.summaries[row].revenue
+        revenue = revenues[row]
         counted = cells.setdefault(cell, [0, 0, None if values is None else 0.0, []])
         counted[0] += 1
         counted[1] += revenue

@@ -45,9 +45,7 @@ async def at_instant(
         at=np.full(n, as_of.micros),
         day=np.full(n, as_of.day),
         columns=people.columns,
-        money=_money([Worth.of(0, each) for each in people.summaries])
-        if needed & {"money", "model"}
-        else None,
+        money=people.money() if needed & {"money", "model"} else None,
         interactions=interaction_columns(here, events, people.customer_ids)
         if "interactions" in needed
         else None,

@@ -29,7 +29,7 @@ from app.services import (
 from app.services.learning import Learnt
 from app.services.populations import Population
 from app.services.score_cards import Cards, Lifecycle
-from app.services.scores import _facts, _model, describe_risk, explain
+from app.services.scores import describe_risk, explain, facts_of, model_of
 
 INLINE = 500
 """Customers that are scored at once; more go to a thread."""
@@ -96,7 +96,7 @@ async def find(
 def _cards(asked: _Asked) -> list[dict[str, Any]]:
     rows = np.arange(len(asked.people))
     cards = [
-        _facts(asked.here, asked.policy, asked.people.take(row), asked.where.take(row))
+        facts_of(asked.here, asked.policy, asked.people.take(row), asked.where.take(row))
         for row in rows[:, None]
     ]
     bought = np.flatnonzero(asked.people.columns.purchase_days > 0)
@@ -121,7 +121,7 @@ def _scored(asked: _Asked, learnt: Learnt, bought: Any) -> list[Mapping[str, Any
         gap = None if gaps is None else float(gaps[row])
         told = explain(learnt, buyers, gap, scored.reasons, row, as_of, asked.known)
         risk = {**describe_risk(learnt, scored, row, horizon), "reasons": told}
-        model = _model(asked.here, learnt, one, as_of, _only(scored, row), horizon)
+        model = model_of(asked.here, learnt, one, as_of, _only(scored, row), horizon)
         found.append({**model, "churn_risk": risk})
     return found
 

@@ -41,7 +41,7 @@ async def get(
     standing = await standings.get(session, customer_id)
     policy, learnt = standing.regime.at(as_of.micros), standing.learnt
     people, where, actions = await standings.look(session, here, standing, policy, as_of)
-    card = _facts(here, policy, people, where)
+    card = facts_of(here, policy, people, where)
     card |= {
         "next_actions": actions,
         "lookahead": learnt is not None and learnt.as_of > as_of.at,
@@ -59,7 +59,7 @@ async def get(
     return card
 
 
-def _facts(
+def facts_of(
     here: Deployment, policy: Policy, people: Population, where: Lifecycle
 ) -> dict[str, Any]:
     """Return what needs no model; the rest is null until one fills it in."""
@@ -119,7 +119,7 @@ async def scored(
     own = score_cards.cards(learnt, people, where, as_of, horizon, known)
     told = explain(learnt, people, _usual_gap(where), own.reasons, 0, as_of, known)
     risk = {**describe_risk(learnt, own, 0, horizon), "reasons": told}
-    return {**_model(here, learnt, people, as_of, own, horizon), "churn_risk": risk}
+    return {**model_of(here, learnt, people, as_of, own, horizon), "churn_risk": risk}
 
 
 def describe_risk(learnt: Learnt, scored: Cards, row: int, horizon_days: int) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def meanings(learnt: Learnt) -> dict[str, str | None]:
     }
 
 
-def _model(
+def model_of(
     here: Deployment,
     learnt: Learnt,
     people: Population,

@@ -72,8 +72,8 @@ PATHS_OF_ONE = {
 async def test_the_list_of_repeatable_operations_is_whole(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     posts = {path for path, methods in document["paths"].items() if "post" in methods}
-    # To score a history that is sent along has no effect to repeat.
-    assert posts == {*REPEATABLE, *PATHS_OF_ONE, "/v1/score"}
+    # To score has no effect to repeat.
+    assert posts == {*REPEATABLE, *PATHS_OF_ONE, "/v1/score", "/v1/scores/lookup"}
     for path in (*REPEATABLE, *PATHS_OF_ONE):
         names = [each["name"] for each in document["paths"][path]["post"]["parameters"]]
         assert "Idempotency-Key" in names

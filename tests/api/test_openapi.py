@@ -68,7 +68,8 @@ def test_operation_ids_are_unique_and_a_verb_with_a_noun() -> None:
     assert not [name for name, count in Counter(ids).items() if count > 1]
     for name in ids:
         assert re.fullmatch(
-            r"(get|list|put|patch|create|write|fit|start|report|score|explain|move|unpin|preview|activate)_[a-z]+(_[a-z]+)*", name
+            r"(get|list|put|patch|create|write|fit|start|report|score|explain|move|unpin|preview|activate)_[a-z]+(_[a-z]+)*",
+            name,
         )
 
 

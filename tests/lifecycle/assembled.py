@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from app.lifecycle import facts as lifecycle
-from app.lifecycle.facts import FREE, NO_PURCHASES, RECENT, Point, fold
+from app.lifecycle.facts import FREE, NO_PURCHASES, RECENT, Point, Summary, fold
 from app.lifecycle.history import History, trace
 from app.lifecycle.instants import Customers, DayStart, Override, Segment
 from app.lifecycle.money import NOTHING, Worth, follow
@@ -55,6 +55,11 @@ def as_lifecycle(fact: Fact, zone: ZoneInfo) -> lifecycle.Fact:
     return lifecycle.Fact(
         micros(fact.at), day_of(fact.at, zone), int(fact.amount * 10_000), fact.name, refunds
     )
+
+
+def worth_of(at: int, summary: Summary) -> Worth:
+    """Return the sums of a summary, as they hold from an instant."""
+    return Worth(at, *(getattr(summary, name) for name in Worth._fields[1:]))
 
 
 def money(worth: Sequence[Worth]) -> Money:
@@ -134,7 +139,7 @@ def at_instant(
         at=np.full(n, micros(now)),
         day=np.full(n, today),
         columns=Columns.of([each.state for each in summaries]),
-        money=money([Worth.of(0, each) for each in summaries]),
+        money=money([worth_of(0, each) for each in summaries]),
         interactions=interactions(events),
         profiles=profiles(people),
         computed=computed,

@@ -17,7 +17,7 @@ from app.lifecycle.evaluator import evaluate
 from app.lifecycle.facts import fold
 from app.lifecycle.history import trace
 from app.lifecycle.instants import Customers, Segment
-from app.lifecycle.money import Worth, follow
+from app.lifecycle.money import follow
 from app.lifecycle.policy import SilenceLimit
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.records import Columns, Floats, Ints, Money, Records
@@ -32,6 +32,7 @@ from tests.lifecycle.assembled import (
     micros,
     starts_in,
     through_time,
+    worth_of,
 )
 from tests.slow_policy import Change, Decision, Person, Slow, beginning, history
 from tests.twin import Fact, start_of
@@ -137,7 +138,7 @@ def test_money_at_each_instant_is_what_folding_up_to_it_says(seed: int) -> None:
     limit = SilenceLimit(10, 2, 5)
     found = follow(rng.sample(facts, len(facts)), until=until)
     instants = sorted({fact.at for fact in facts if fact.at <= until})
-    assert found == [Worth.of(at, fold(facts, limit, until=at)[0]) for at in instants]
+    assert found == [worth_of(at, fold(facts, limit, until=at)[0]) for at in instants]
 
 
 def after_silence(names: frozenset[str], columns: Columns, money: Money, day: Ints) -> Any:

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import schema
 from app.config import Settings
 from app.db import create_engine
-from app.migrate import SchemaOutdated, migrate, verify
 from app.lifecycle.presets import PRESETS
+from app.migrate import SchemaOutdated, migrate, verify
 from app.models import Base
 from app.services.settings import SettingsMismatch
 
