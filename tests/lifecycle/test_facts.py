@@ -116,7 +116,7 @@ def test_extending_equals_folding_anew(zone: ZoneInfo, rng: random.Random, end: 
 
 
 @given(span=st.integers(0, 4000), purchase_days=st.integers(1, 40), last=st.integers(0, 20_000))
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_the_limit_of_one_life_is_that_of_columns(span: int, purchase_days: int, last: int) -> None:
     span = span if purchase_days > 1 else 0
     one = NO_PURCHASES._replace(

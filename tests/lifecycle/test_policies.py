@@ -51,7 +51,7 @@ def answers(document: Any, policy: Any, records: Records) -> list[tuple[str, str
 
 
 @given(seed=seeds)
-@many(120)
+@many(70)
 def test_one_and_many_are_answered_as_by_the_slow_evaluator(seed: int) -> None:
     rng = random.Random(seed)
     zone = at_random.zone_of(rng)
@@ -68,7 +68,7 @@ def test_one_and_many_are_answered_as_by_the_slow_evaluator(seed: int) -> None:
 
 
 @given(seed=seeds)
-@many(150)
+@many(70)
 def test_the_history_is_what_asking_at_every_instant_finds(seed: int) -> None:
     rng = random.Random(seed)
     person = at_random.person(rng, at_random.zone_of(rng))
@@ -79,7 +79,7 @@ def test_the_history_is_what_asking_at_every_instant_finds(seed: int) -> None:
 
 
 @given(seed=seeds)
-@many(150)
+@many(70)
 def test_one_policy_follows_another(seed: int) -> None:
     rng = random.Random(seed)
     person = at_random.person(rng, at_random.zone_of(rng))
@@ -91,7 +91,7 @@ def test_one_policy_follows_another(seed: int) -> None:
 
 
 @given(seed=seeds)
-@many(150)
+@many(70)
 def test_decisions_by_hand_stand_as_long_as_they_may(seed: int) -> None:
     rng = random.Random(seed)
     person = at_random.person(rng, at_random.zone_of(rng))
@@ -129,7 +129,7 @@ def test_people_do_not_influence_each_other(seed: int) -> None:
 
 
 @given(seed=seeds)
-@many(150)
+@many(70)
 def test_money_at_each_instant_is_what_folding_up_to_it_says(seed: int) -> None:
     rng = random.Random(seed)
     person = at_random.person(rng, at_random.zone_of(rng))
