@@ -11,7 +11,7 @@ from app.schemas.common import BulkAnswer, bulk_answer
 from app.schemas.customers import Customer, CustomerBatch, CustomerPage, Profile, ProfilePatch
 from app.schemas.responses import headers, problems
 from app.schemas.types import Text
-from app.services import customers, customers_bulk, profiles
+from app.services import customers, customers_bulk, etags, profiles
 
 routes = router("customers")
 
@@ -44,7 +44,7 @@ async def put_customer(
         session, here, customer_id, profile, if_match=if_match, now=now
     )
     response.status_code = 201 if created else 200
-    response.headers["ETag"] = customers.etag(row.profile_version)
+    response.headers["ETag"] = etags.etag(row.profile_version)
     response.headers["Location"] = f"/v1/customers/{quote(customer_id, safe='')}"
     return customers.shown(row)
 
@@ -66,7 +66,7 @@ async def patch_customer(
 ) -> Any:
     """Merge a change into the profile: absent fields stay, null clears (RFC 7396)."""
     row = await profiles.patch(session, here, customer_id, change, if_match=if_match, now=now)
-    response.headers["ETag"] = customers.etag(row.profile_version)
+    response.headers["ETag"] = etags.etag(row.profile_version)
     return customers.shown(row)
 
 
@@ -79,7 +79,7 @@ async def patch_customer(
 async def get_customer(customer_id: CustomerId, session: Read, response: Response) -> Any:
     """Return the profile and the recorded stage."""
     row = await customers.get(session, customer_id)
-    response.headers["ETag"] = customers.etag(row.profile_version)
+    response.headers["ETag"] = etags.etag(row.profile_version)
     return customers.shown(row)
 
 

@@ -83,10 +83,6 @@ def shown(row: AnyRow) -> dict[str, Any]:
     return {column.key: getattr(row, column.key) for column in COLUMNS}
 
 
-def etag(version: int) -> str:
-    return f'"{version}"'
-
-
 async def search(
     session: ReadSession,
     page: PageRequest,

@@ -32,7 +32,7 @@ async def of_customer(
     if not include_voided:
         statement = statement.where(StageTransition.voided_at.is_(None))
     bound_to = {"list": "transitions", "customer_id": customer_id, "voided": include_voided}
-    found = await fetch_shown(session, statement, page, _NEWEST, bound_to, _shown)
+    found = await fetch_shown(session, statement, page, _NEWEST, bound_to, shown)
     if not found["items"]:
         await customers.require(session, customer_id)
     return found
@@ -65,9 +65,10 @@ async def search(
         "until": until and until.at.isoformat(),
         **equal,
     }
-    return await fetch_shown(session, statement, page, sort, bound_to, _shown)
+    return await fetch_shown(session, statement, page, sort, bound_to, shown)
 
 
-def _shown(row: AnyRow) -> dict[str, Any]:
+def shown(row: AnyRow | StageTransition) -> dict[str, Any]:
+    """Return a move as the API shows it."""
     columns = {column.key: getattr(row, column.key) for column in StageTransition.__table__.columns}
     return {**columns, "transition_id": str(row.transition_id)}

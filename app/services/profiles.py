@@ -9,11 +9,11 @@ from sqlalchemy import Integer, bindparam, select, update
 
 from app.db import AnyRow, WriteSession
 from app.deployment import Deployment
-from app.errors import FieldError, StaleVersion, ValidationFailed
+from app.errors import FieldError, ValidationFailed
 from app.models import Customer
 from app.schemas.customers import Profile, ProfilePatch
 from app.schemas.types import check_attributes
-from app.services import customers, lifecycle
+from app.services import customers, etags, lifecycle, locks
 from app.services.customers import COLUMNS, PROFILE_FIELDS
 
 
@@ -28,7 +28,7 @@ async def put(
 ) -> tuple[AnyRow, bool]:
     """Make the profile exactly this; return the customer, and whether it is new."""
     if if_match is not None:
-        _check_version(await _locked(session, customer_id), if_match)
+        _check(if_match, await _locked(session, customer_id))
     created = await customers.take(session, [customer_id], now)
     before = profile_of(await customers.get(session, customer_id))
     after = {customer_id: profile.model_dump()}
@@ -49,8 +49,7 @@ async def patch(
     row = await _locked(session, customer_id)
     if row is None:
         raise customers.unknown(customer_id)
-    if if_match is not None:
-        _check_version(row, if_match)
+    _check(if_match, row)
     created = await customers.take(session, [customer_id], now)
     before = profile_of(row)
     try:
@@ -105,22 +104,15 @@ def _same_json(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def _check(if_match: str | None, row: AnyRow | None) -> None:
+    etags.check(if_match, None if row is None else row.profile_version, "the profile")
+
+
 async def _locked(session: WriteSession, customer_id: str) -> AnyRow | None:
+    # In the order in which `customers.take` locks, lest two writers wait for each other.
+    await locks.share(session, locks.POLICY_IN_FORCE)
     statement = select(*COLUMNS).where(Customer.customer_id == customer_id).with_for_update()
     return (await session.execute(statement)).one_or_none()
-
-
-def _check_version(row: AnyRow | None, if_match: str) -> None:
-    current = None if row is None else customers.etag(row.profile_version)
-    if current is None or (if_match.strip() != "*" and current not in _listed(if_match)):
-        raise StaleVersion(
-            "The profile is not at the version named in If-Match.",
-            errors=[FieldError("header:If-Match", "stale_version", f"the profile is at {current}")],
-        )
-
-
-def _listed(if_match: str) -> list[str]:
-    return [tag.strip() for tag in if_match.split(",")]
 
 
 async def write(

@@ -9,8 +9,7 @@ from sqlalchemy.sql.selectable import Subquery
 
 from app.db import AnyRow, AnySelect, ReadSession
 from app.models import Interaction, StageTransition, Transaction
-from app.schemas.stages import Transition
-from app.services import customers, interactions, paging, transactions
+from app.services import customers, interactions, ledger, paging, transactions
 from app.services.paging import PageRequest, Sort
 
 _NO_NAME = literal("", Text()).collate("C")
@@ -25,11 +24,6 @@ class _Source:
     keys: tuple[Any, ...]
     shown: Callable[[Any], Mapping[str, Any]]
     counts: ColumnElement[bool] | None = None
-
-
-def _transition(row: StageTransition) -> dict[str, Any]:
-    shown = {name: getattr(row, name) for name in Transition.model_fields}
-    return {**shown, "transition_id": str(row.transition_id)}
 
 
 # In order of rank: a move is newer than the fact of the same instant, which it follows from.
@@ -50,7 +44,7 @@ _SOURCES = (
         "transition",
         StageTransition,
         (StageTransition.effective_at, _NO_NAME, _NO_NAME),  # one live move to an instant
-        _transition,
+        ledger.shown,
         StageTransition.voided_at.is_(None),
     ),
 )
