@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-BENCHMARKS := ingest scores
+BENCHMARKS := ingest scores stages backtest
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
 .DEFAULT_GOAL := help
@@ -47,6 +47,7 @@ bench: setup  ## Measure against named baselines; each script prints its ratios 
 # Scoring and its peers need no service, and the service none of them.
 bench-scoring: $(BENCH_STAMP)
 	@echo "== scoring"; $(BENCH_VENV)/bin/python -W ignore -m benchmarks.scoring $(ARGS)
+	@echo "== rescoring"; $(BIN)/python -m benchmarks.rescoring
 
 $(BENCH_STAMP): requirements-bench.lock | $(STAMP)
 	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
