@@ -1,4 +1,7 @@
-"""The command `clm`."""
+"""The command `clm`.
+
+A command imports what it alone needs, so that the others start without waiting for it.
+"""
 
 import asyncio
 import contextlib
@@ -16,8 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import children, demo, embedded, migrate, worker
-from app import main as api
+from app import embedded, migrate
 from app.config import VERSION, Settings, load_settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.services import keys as keys_service
@@ -40,6 +42,9 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the API, with a worker, and the embedded database if no other is named."""
+    from app import children
+    from app import main as api
+
     settings = _settings(host=host, port=port)
     # Once it has closed its door, uvicorn sends itself the signal again: it must unwind this
     # stack, which stops the worker and then the database, and not end the process at once.
@@ -68,6 +73,8 @@ def run_worker(
     ] = False,
 ) -> None:
     """Work off operations: model fits and scoring runs."""
+    from app import worker
+
     settings = _settings()
     with _database(settings) as url:
         worker.work(settings, url, until_eof=until_eof)
@@ -90,6 +97,8 @@ def run_demo(
     ] = False,
 ) -> None:
     """See the service do its job on real purchase data, on a database of its own."""
+    from app import demo
+
     try:
         demo.run(_settings(), once=once, shift=not no_shift)
     except demo.DemoError as error:

@@ -33,6 +33,7 @@ from app.scoring._typing import FloatArray
 _NEGLIGIBLE = 40.0  # exp(-40) is far below rounding
 _BLOCK = 1 << 16  # quadrature points at a time, to stay in the processor's cache
 _STRIP = math.pi / 2  # half-width of the strip where the integrands are tame
+_LINEAR = 1e-200  # below this E(s) is proportional to s, and its terms would underflow
 
 Count: TypeAlias = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 Grid: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, float]
@@ -85,6 +86,9 @@ def expected_count(a: float, b: float, n: FloatArray, k: FloatArray, s: FloatArr
     s : FloatArray
         Horizons in units of ``alpha + T``, shape (g, m).
     """
+    if s.min(initial=_LINEAR) < _LINEAR:
+        above = np.maximum(s, _LINEAR)
+        return expected_count(a, b, n, k, above) * (s / above)
     if n.size == 1:
         p, weight = _weights(a, b, float(n[0]), _reach(k, s))
         value = np.log1p(s[0, :, None] * p)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
@@ -264,6 +264,7 @@ def test_thin_data_fall_back_to_a_prior_at_the_rate_seen(kind, n):
     times=st.tuples(st.floats(1e-6, 1e6), st.floats(0, 1e6)),
     logs=st.tuples(*[st.floats(-10, 10)] * 4),
 )
+@example(x=0, share=0.0, times=(1.0, 1e-300), logs=(0.0, 1.0, -2.0, 1.0))
 def test_predictions_are_always_in_range(kind, x, share, times, logs):
     T, horizon = times
     r, alpha, a, b = np.exp(logs)
