@@ -389,12 +389,12 @@ def test_nothing_outlives_a_serve_that_is_killed_and_it_starts_again(
 
 def test_before_it_closes_it_says_for_a_while_that_it_is_not_ready(own_url: str) -> None:
     with folder() as path:
-        found = Serving(path, "--no-worker", CLM_DATABASE_URL=own_url, CLM_DRAIN_SECONDS="1.5")
+        found = Serving(path, "--no-worker", CLM_DATABASE_URL=own_url, CLM_DRAIN_SECONDS="4")
         try:
             until(found.is_ready)
             assert not tree_of(found)
             found.process.send_signal(signal.SIGTERM)
-            until(lambda: not found.is_ready(), 1)
+            until(lambda: not found.is_ready(), 3)
             ready, alive = found.get("/readyz"), found.get("/livez")
             assert ready is not None
             assert (ready.status_code, ready.json()["code"]) == (503, "draining")

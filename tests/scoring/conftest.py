@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from app.scoring import purchase_summary
 from app.scoring.churn_features import Facts
@@ -16,10 +15,6 @@ from app.scoring.purchase_summary import PurchaseSummary
 
 DATA = Path(__file__).parent / "data"
 CDNOW = Path(__file__).parents[2] / "app" / "sample" / "cdnow_sample.txt"
-
-# No test is timed: a busy machine is no failure.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 
 def read_cdnow(path: Path, **options: int) -> tuple[np.ndarray, ...]:
