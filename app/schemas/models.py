@@ -105,15 +105,14 @@ class Risk(Answer):
 
 
 class Monitor(Answer):
-    """What was told a horizon before the latest run, beside what happened since."""
+    """What the model tells of a horizon before the latest run, beside what happened since."""
 
     status: Literal["ok", "insufficient_history"]
-    source: Literal["run", "model"] = Field(
-        description="run: told by a run of then; model: what this model would have told"
-    )
-    run_id: int | None
     told_at: Timestamp
     horizon_days: int
+    in_sample: bool = Field(
+        description="the model has seen what happened since: it is not yet a horizon old"
+    )
     customers: int
     expected: float | None = Field(None, description="mean probability of leaving")
     actual: float | None = Field(None, description="share that left")
