@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -144,11 +145,27 @@ def clock() -> Clock:
     return Clock()
 
 
+_apps: dict[tuple[str, str], FastAPI] = {}
+
+
+def _kept_app(name: str, settings: Settings, database: Database) -> FastAPI:
+    """An app as new: FastAPI works out the routes of another one for longer than most tests run."""
+    app = _apps.setdefault((name, settings.model_dump_json()), create_app(settings, database))
+    app.middleware_stack = None  # with its limits, built at the first request
+    app.dependency_overrides.clear()
+    return app
+
+
 async def make_client(
-    settings: Settings, database: Database, clock: Clock, scopes: tuple[str, ...] = ("admin",)
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    scopes: tuple[str, ...] = ("admin",),
+    *,
+    app: FastAPI | None = None,
 ) -> httpx.AsyncClient:
     """Return a client of the real app, holding a key with these scopes."""
-    app = create_app(settings, database)
+    app = app or create_app(settings, database)
     app.state.clm = await deps.State.begin(settings, database)
     app.dependency_overrides[deps.current_time] = clock
     async with database.writes() as session, session.begin():
@@ -165,7 +182,8 @@ async def client(
     settings: Settings, database: Database, clock: Clock
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client whose requests share one rolled-back transaction: one at a time."""
-    async with await make_client(settings, database, clock) as client:
+    app = _kept_app("shared", settings, database)
+    async with await make_client(settings, database, clock, app=app) as client:
         yield client
 
 
@@ -174,5 +192,6 @@ async def own_client(
     settings: Settings, own_database: Database, clock: Clock
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client on a database of its own, for concurrent requests."""
-    async with await make_client(settings, own_database, clock) as client:
+    app = _kept_app("own", settings, own_database)
+    async with await make_client(settings, own_database, clock, app=app) as client:
         yield client

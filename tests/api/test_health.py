@@ -165,20 +165,24 @@ async def test_another_schema_is_not_ready(
     assert (await own_client.get("/livez")).status_code == 200
 
 
-async def test_a_process_that_closes_says_so_and_serves_on(own_client: httpx.AsyncClient) -> None:
-    app = own_client._transport.app  # type: ignore[attr-defined]
+async def test_a_process_that_closes_says_so_and_serves_on(
+    settings: Settings, own_database: Database, clock: Clock
+) -> None:
+    client = await make_client(settings, own_database, clock)
+    app = client._transport.app  # type: ignore[attr-defined]
     told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     sent: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}}
     life = asyncio.create_task(app(scope, told.get, sent.put))
     await told.put({"type": "lifespan.startup"})
     assert await sent.get() == {"type": "lifespan.startup.complete"}
-    assert (await own_client.get("/readyz")).status_code == 200
+    assert (await client.get("/readyz")).status_code == 200
     app.state.guard.draining = True
-    ready = await own_client.get("/readyz")
-    served = await own_client.get("/v1/info")
+    ready = await client.get("/readyz")
+    served = await client.get("/v1/info")
     await told.put({"type": "lifespan.shutdown"})
     await life
+    await client.aclose()
     assert (ready.status_code, ready.json()["code"]) == (503, "draining")
     assert (served.status_code, served.headers["connection"]) == (200, "close")
 
