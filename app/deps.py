@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -213,17 +213,27 @@ def _stored(replay: Replay) -> Response:
     return Response(replay.body, status_code=replay.status, headers=headers)
 
 
-async def _page(
+async def _page_in_order(
     state: AppState,
     limit: Annotated[int, Query(ge=1, le=500, description="items on a page")] = 50,
     cursor: Annotated[
         str | None, Query(max_length=2000, description="`next_cursor` of the page before")
     ] = None,
+) -> PageRequest:
+    return PageRequest(limit, cursor, None, state.cursor_secret)
+
+
+PageInOrder = Annotated[PageRequest, Depends(_page_in_order)]
+"""A page of a list that has one order."""
+
+
+async def _page(
+    page: PageInOrder,
     sort: Annotated[
         str | None, Query(max_length=50, description="a sort key; `-` in front for descending")
     ] = None,
 ) -> PageRequest:
-    return PageRequest(limit, cursor, sort, state.cursor_secret)
+    return replace(page, sort=sort)
 
 
 async def _as_of(
@@ -242,6 +252,7 @@ async def _as_of(
 
 
 Page = Annotated[PageRequest, Depends(_page)]
+"""A page of a list that can be sorted."""
 AsOfQuery = Annotated[AsOf, Depends(_as_of)]
 CustomerId = Annotated[Identifier, Path(examples=["c-1001"])]
 IfMatch = Annotated[

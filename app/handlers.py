@@ -39,6 +39,7 @@ MAX_ERRORS = 100
 _MAX_INSTANCE = 1_000
 _MAX_DETAIL = 300
 _ABSENT = object()
+_NO_OBJECT = ("dict_type", "model_type", "model_attributes_type")
 
 logger = logging.getLogger("clm.errors")
 
@@ -103,6 +104,8 @@ def field_error(error: Mapping[str, Any], body: object) -> FieldError:
     else:
         pointer = f"{place}:{'.'.join(printable(str(step)) for step in rest)}"
     detail = str(error["msg"])
+    if error["type"] in _NO_OBJECT:  # its message names a class
+        detail = "must be an object"
     if error["type"] == "union_tag_invalid":  # its message quotes the value
         context = error.get("ctx", {})
         detail = f"{context.get('discriminator')} must be one of {context.get('expected_tags')}"

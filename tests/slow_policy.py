@@ -27,7 +27,10 @@ class Interaction(NamedTuple):
 
 @dataclass(frozen=True)
 class Person:
-    """One customer: all that happened, what is known now, and since when there is one."""
+    """One customer: all that happened, what is known now, and since when it is known.
+
+    Interactions of one instant are in the order of their ids.
+    """
 
     zone: ZoneInfo
     begun_at: datetime
@@ -219,7 +222,7 @@ class Slow:
         so_far = [each for each in self.person.interactions if each.at <= t]
         if name == "last_satisfaction":
             answers = [e for e in so_far if e.kind == "survey" and e.score is not None]
-            return max(answers, key=lambda each: each.at).score if answers else None
+            return max(answers[::-1], key=lambda each: each.at).score if answers else None
         kind, days = term.get("kind"), term.get("days")
         if name == "complaints_90_days":
             kind, days = "complaint", 90
@@ -247,9 +250,9 @@ def beginning(document: Document, zone: ZoneInfo, t: datetime) -> str:
     return Slow(Person(zone, t), document).decide(t)[0]
 
 
-def looked_at(person: Person, documents: Sequence[Document], t: datetime) -> bool:
-    """Say whether at t a fact came that rules of these policies look at."""
-    used = [term for document in documents for term in variables(document)]
+def looked_at(person: Person, document: Document, t: datetime) -> bool:
+    """Say whether at t a fact came that rules of a policy look at."""
+    used = variables(document)
     for term in used:
         kinds = {"last_satisfaction": "survey", "complaints_90_days": "complaint"}
         kind = kinds.get(term["variable"], term.get("kind"))
@@ -260,7 +263,7 @@ def looked_at(person: Person, documents: Sequence[Document], t: datetime) -> boo
     money = {"revenue", "mean_purchase_value", "amount_trend", "frequency_trend"}
     if money & {term["variable"] for term in used}:
         return any(fact.at == t for fact in person.facts)
-    slow = Slow(person, documents[0])
+    slow = Slow(person, document)
     return list(slow.purchases(t)[0]) != list(slow.purchases(t - MICROSECOND)[0])
 
 
@@ -276,7 +279,7 @@ def history(
     """
     documents = [document for document, _ in regime]
     happened = {fact.at for fact in person.facts} | {each.at for each in person.interactions}
-    first = min([person.begun_at, *(t for t in happened if looked_at(person, documents, t))])
+    first = min([person.begun_at, *happened])
     hands = {each.at for each in decisions}
     for n, each in enumerate(decisions):
         # Where another decision took its place before, nothing ended with a pin.
@@ -298,7 +301,7 @@ def history(
     for t in asked:
         number = in_force(t)
         says, rule = slow[number].decide(t)
-        by_fact = t == first or (t in happened and looked_at(person, documents, t))
+        by_fact = t == first or (t in happened and looked_at(person, documents[number], t))
         made = [each for each in decisions if each.at == t]
         if made:
             standing = made[-1]

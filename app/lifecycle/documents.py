@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.lifecycle import ranges
 from app.lifecycle.expressions import Expression, terms
 from app.lifecycle.policy import Option, Policy, Role, Rule, SilenceLimit, Stage
 from app.lifecycle.reachability import deciding
@@ -20,26 +21,36 @@ class InvalidPolicy(ValueError):
 def parse(version: int, document: Mapping[str, Any]) -> Policy:
     """Read a document of the shape that the API accepts; raise InvalidPolicy with all faults."""
     reader = _Reader()
-    stages = reader.stages(document["stages"])
-    known = {stage.code for stage in stages}
-    rules = reader.rules(document["rules"], known)
-    moves = reader.moves(document.get("moves"), [stage.code for stage in stages])
-    policy = Policy(
-        version=version,
-        described=stages,
-        silence=SilenceLimit(**document["silence_limit"]),
-        rules=rules,
-        moves=moves,
-        model_id=document.get("model_id"),
-    )
-    if not reader.faults:
+    policy = reader.policy(version, document)
+    if all(fault.code in ranges.CODES for fault in reader.faults):
         reader.check_whole(policy)
     if reader.faults:
         raise InvalidPolicy(reader.faults)
     return policy
 
 
+def restore(version: int, document: Mapping[str, Any]) -> Policy:
+    """Read a stored document. It was checked when it was written: later checks do not refuse it."""
+    reader = _Reader()
+    policy = reader.policy(version, document)
+    if not reader.is_read:
+        raise InvalidPolicy(reader.faults)
+    return policy
+
+
 class _Reader(ExpressionReader):
+    def policy(self, version: int, document: Mapping[str, Any]) -> Policy:
+        stages = self.stages(document["stages"])
+        codes = [stage.code for stage in stages]
+        return Policy(
+            version=version,
+            described=stages,
+            silence=SilenceLimit(**document["silence_limit"]),
+            rules=self.rules(document["rules"], set(codes)),
+            moves=self.moves(document.get("moves"), codes),
+            model_id=document.get("model_id"),
+        )
+
     def stages(self, given: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
         self._unique(given, "/stages")
         return tuple(self._stage(each, f"/stages/{n}") for n, each in enumerate(given))
@@ -99,6 +110,8 @@ class _Reader(ExpressionReader):
                     self.fault(at, "unknown_stage", f"there is no stage {after!r}")
                 elif after == before:
                     self.fault(at, "no_move", "a stage is not left for itself")
+                elif after in allowed[:n]:
+                    self.fault(at, "duplicate_code", f"{after!r} comes twice")
         return {before: tuple(allowed) for before, allowed in given.items()}
 
     def check_whole(self, policy: Policy) -> None:
@@ -113,17 +126,16 @@ class _Reader(ExpressionReader):
         if used is not None and policy.model_id is None:
             detail = f"{used.name} needs the model whose cuts and parameters count"
             self.fault("/model_id", "missing", detail)
-        decides = deciding(policy)
-        if decides is None:
-            decides = [True] * len(policy.rules)
-        for n, reached in enumerate(decides):
-            if not reached:
-                detail = "no customer can get here: earlier rules hold wherever this one does"
-                self.fault(f"/rules/{n}", "unreachable_rule", detail)
-        entered = {rule.stage for rule, can in zip(policy.rules, decides, strict=True) if can}
+        reasons = deciding(policy)
+        for n, reason in enumerate(reasons):
+            if reason is not None:
+                self.fault(f"/rules/{n}", "unreachable_rule", reason)
+        entered = {
+            rule.stage for rule, reason in zip(policy.rules, reasons, strict=True) if reason is None
+        }
         for n, code in enumerate(policy.stages):
             if code not in entered:
-                detail = f"no rule can lead to {code!r}"
+                detail = f"no customer can get to {code!r}: no rule that can decide leads there"
                 self.fault(f"/stages/{n}", "unreachable_stage", detail)
 
 

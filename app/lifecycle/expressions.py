@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.lifecycle.variables import LEVELS, Term
+from app.lifecycle.catalogue import LEVELS
+from app.lifecycle.variables import Term, counted
 
 Column = NDArray[Anything]
 Values = Mapping[Term, Column]
@@ -183,8 +184,8 @@ _SAID: Final = {
     },
     "zh": {
         "<": "小于", "<=": "不超过", ">": "大于", ">=": "至少为",
-        "==": "等于", "!=": "不等于", "in": "属于", "known": "已知",
-        "unknown": "未知", "all": "且", "any": "或", "not": "非",
+        "==": "为", "!=": "不为", "in": "属于", "known": "已知",
+        "unknown": "未知", "all": "且", "any": "或", "not": "并非",
         "always": "其余情况", "never": "从不",
     },
 }  # fmt: skip
@@ -196,29 +197,36 @@ def words(expression: Expression, language: str) -> str:
     if isinstance(expression, Compare):
         return _compared(expression, language)
     if isinstance(expression, Not):
-        return f"{said['not']} ({words(expression.part, language)})"
+        return said["not"] + _enclosed(expression.part, language)
     joined = "all" if isinstance(expression, All) else "any"
     if not expression.parts:
         return said["always" if joined == "all" else "never"]
     parts = [
-        f"({words(part, language)})" if isinstance(part, (All, Any)) else words(part, language)
+        _enclosed(part, language).lstrip()
+        if isinstance(part, (All, Any))
+        else words(part, language)
         for part in expression.parts
     ]
     return said[joined].join(parts)
 
 
+def _enclosed(expression: Expression, language: str) -> str:
+    inner = words(expression, language)
+    return f" ({inner})" if language == "en" else f"（{inner}）"
+
+
 def _compared(expression: Compare, language: str) -> str:
-    said, value = _SAID[language], expression.value
-    subject = expression.term.words()[language]
+    said, value, term = _SAID[language], expression.value, expression.term
+    subject = term.words()[language]
     space = " " if language == "en" else ""
     if expression.op == "known":
         return f"{subject}{space}{said['known' if value else 'unknown']}"
     if isinstance(value, Term):
         shown = value.words()[language]
     elif isinstance(value, tuple):
-        shown = ", ".join(value)
+        shown = (", " if language == "en" else "、").join(value)
     elif isinstance(value, bool):
         shown = str(value).lower()
     else:
-        shown = f"{value:g}" if isinstance(value, float) else value
+        shown = counted(value, term.variable.unit, language) if isinstance(value, float) else value
     return f"{subject}{space}{said[expression.op]}{space}{shown}"

@@ -6,15 +6,17 @@ somebody had decided otherwise by hand and that decision still stands.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
+from app.lifecycle.catalogue import LEVELS
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.expressions import Column
 from app.lifecycle.instants import (
     MANUAL,
+    POLICY,
     Customers,
     DayStart,
     Override,
@@ -23,11 +25,13 @@ from app.lifecycle.instants import (
     instants,
 )
 from app.lifecycle.records import Bools, Ints
-from app.lifecycle.variables import LEVELS, Term
+from app.lifecycle.variables import Term
 
 CAUSES = ("silence", "fact", "policy", "manual")
 BY_HAND = "by_hand"
 """What stands in the ledger in place of a rule where somebody decided."""
+PIN_ENDED = "pin_ended"
+"""The reason of a move back to what rules say when a pin's time is over."""
 
 
 class Move(NamedTuple):
@@ -50,6 +54,7 @@ class History:
     """Every instant at which a stage might have changed, and what it then was."""
 
     segments: tuple[Segment, ...]
+    customers: Customers
     names: tuple[str, ...]
     rows: Rows
     stage: Ints
@@ -57,6 +62,8 @@ class History:
     rule: Ints
     by_hand: Mapping[int, Override]
     """By row, the decision that stood."""
+    made: Mapping[int, Override]
+    """By row, the decision that was made at it."""
     before: Ints
     changed: Bools
 
@@ -84,6 +91,47 @@ class History:
         (rows,) = np.nonzero(self.rows.owner == owner)
         return self.by_hand.get(int(rows[-1])) if len(rows) else None
 
+    def returns(self) -> list[int]:
+        """Return the instants at which somebody who had left became a customer again.
+
+        A change of policy brings nobody back.
+        """
+        found = []
+        for row in np.flatnonzero(self.changed & (self.rows.cause != POLICY)).tolist():
+            segment, owner = self.rows.segment, self.rows.owner
+            follows = row > 0 and owner[row - 1] == owner[row]
+            former = self.segments[segment[row - 1 if follows else row]].policy
+            policy = self.segments[segment[row]].policy
+            entered = policy.stage(self.names[self.stage[row]])
+            if former.has_left(self.names[self.before[row]]) and entered.role == "customer":
+                found.append(int(self.rows.at[row]))
+        return found
+
+    def ahead(self, until: int, until_day: int, day_start: DayStart) -> "History":
+        """Go on to a later instant, as if nothing happened but the passing of time."""
+        end = self.customers.until
+        n = len(end)
+        overrides = {
+            owner: [each for each in decided if each.at <= end[owner]]
+            for owner, decided in self.customers.overrides.items()
+        }
+        customers = replace(
+            self.customers,
+            until=np.full(n, until),
+            until_day=np.full(n, until_day),
+            overrides=overrides,
+        )
+        in_force = [each for each in self.segments if each.start <= end.max()]
+        return trace(in_force, customers, day_start)
+
+    def leaves_on(self, after: int) -> int | None:
+        """Return the first day on which the one followed has left, later than an instant."""
+        for row in np.flatnonzero(self.rows.at > after).tolist():
+            policy = self.segments[self.rows.segment[row]].policy
+            if policy.has_left(self.names[self.stage[row]]):
+                return int(self.rows.day[row])
+        return None
+
     def moves(self) -> list[Move]:
         """Return the changes of stage in order of owner and time."""
         rows = np.flatnonzero(self.changed)
@@ -91,8 +139,9 @@ class History:
         moves = []
         for place, row in enumerate(rows.tolist()):
             policy = self.segments[self.rows.segment[row]].policy
-            hand = self.by_hand.get(row)
             manual = self.rows.cause[row] == MANUAL
+            by_hand = manual and row in self.by_hand
+            made = self.made.get(row)
             moves.append(
                 Move(
                     int(self.rows.owner[row]),
@@ -100,10 +149,10 @@ class History:
                     self.names[self.stage[row]],
                     int(self.rows.at[row]),
                     CAUSES[self.rows.cause[row]],
-                    BY_HAND if hand and manual else policy.rules[self.rule[row]].code,
+                    BY_HAND if by_hand else policy.rules[self.rule[row]].code,
                     policy.version,
-                    hand.reason if hand and manual else "pin_ended" if manual else None,
-                    hand.actor if hand and manual else None,
+                    made.reason if made else PIN_ENDED if manual else None,
+                    made.actor if made else None,
                     told[place],
                 )
             )
@@ -155,12 +204,14 @@ def trace(segments: Sequence[Segment], customers: Customers, day_start: DayStart
             segment.policy, segment.records, rows.record[own], rows.day[own]
         )
         stage[own] = np.array([names.index(name) for name in segment.policy.stages])[decided]
-    by_hand = _overrule(segments, customers, names, rows, stage)
+    by_hand, made = _overrule(segments, customers, names, rows, stage)
     begins = np.r_[True, rows.owner[1:] != rows.owner[:-1]][: len(rows.owner)]
     first = np.array([names.index(each.policy.beginning) for each in segments])
     before = np.where(begins, first[rows.segment], np.r_[0, stage][: len(stage)])
     changed = (stage != before) & ~(begins & customers.known[rows.owner])
-    return History(tuple(segments), names, rows, stage, rule, by_hand, before, changed)
+    return History(
+        tuple(segments), customers, names, rows, stage, rule, by_hand, made, before, changed
+    )
 
 
 def _overrule(
@@ -169,9 +220,13 @@ def _overrule(
     names: Sequence[str],
     rows: Rows,
     stage: Ints,
-) -> dict[int, Override]:
-    """Put decisions by hand in the place of what rules say; return by row which one stood."""
+) -> tuple[dict[int, Override], dict[int, Override]]:
+    """Put decisions by hand in the place of what rules say.
+
+    Return by row which one stood, and which one was made.
+    """
     stood: dict[int, Override] = {}
+    made: dict[int, Override] = {}
     for owner, decided in customers.overrides.items():
         start, end = np.searchsorted(rows.owner, [owner, owner + 1])
         standing: Override | None = None
@@ -180,9 +235,9 @@ def _overrule(
             policy = segments[rows.segment[row]].policy
             at, says = int(rows.at[row]), int(stage[row])
             news = segments[rows.segment[row]].records.at[rows.record[row]] == at
-            made = [each for each in decided if each.at == at]
-            if made:
-                standing = made[-1]
+            own = [each for each in decided if each.at == at]
+            if own:
+                standing = made[row] = own[-1]
             elif standing is not None and standing.until is None and (news or says != ruled):
                 standing = None
             ruled = says
@@ -193,4 +248,4 @@ def _overrule(
             if standing is not None:
                 stood[row] = standing
                 stage[row] = names.index(standing.stage)
-    return stood
+    return stood, made

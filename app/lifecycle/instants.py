@@ -31,6 +31,7 @@ class Override:
     """A decision by hand. With `until` it is a pin, which no rule overrules before then.
 
     Without, it stands until a fact that rules look at, or until the rules change their answer.
+    One that ends as it is made lets rules decide again.
     """
 
     at: int

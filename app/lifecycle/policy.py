@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from app.lifecycle.catalogue import Source
 from app.lifecycle.expressions import ALWAYS, Compare, Expression, comparisons, terms
-from app.lifecycle.variables import Source, Term
+from app.lifecycle.variables import Term
 
 Names = Mapping[str, str]
 """A name in each language: `en`, `zh`."""
@@ -145,4 +146,4 @@ def _nothing(term: Term) -> NDArray[Any]:
     """Return, as a column of one, the value for somebody of whom nothing is known."""
     if term.variable.type in ("text", "any"):
         return np.array([None], dtype=object)
-    return np.array([0.0 if term.variable.unit == "count" or term.name == "revenue" else np.nan])
+    return np.array([0.0 if term.variable.is_always_known else np.nan])

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from app.lifecycle.catalogue import LEVELS, Variable
 from app.lifecycle.expressions import (
     All,
     Any,
@@ -22,34 +23,39 @@ from app.lifecycle.expressions import (
     comparisons,
 )
 from app.lifecycle.policy import Policy
-from app.lifecycle.variables import LEVELS, Term
+from app.lifecycle.variables import Term
 
 MAX_COMBINATIONS = 300_000
 MAX_LINKED = 6
 """More variables that are compared with each other have more combinations than are tried."""
+IMPOSSIBLE = "its comparisons never hold together, so no customer can get here"
+COVERED = "wherever it holds an earlier rule does, so no customer can get here"
 _OTHER = "\0"
 """A text that no rule names."""
 
 
-def deciding(policy: Policy) -> list[bool] | None:
-    """Return for each rule whether it may decide; None if there is too much to try."""
+def deciding(policy: Policy) -> list[str | None]:
+    """Return for each rule why it never decides; None if it may, or there is too much to try."""
     found = [each for rule in policy.rules for each in comparisons(rule.when)]
     linked = _linked(policy.terms, found)
     if any(len(together) > MAX_LINKED for together in linked.values()):
-        return None
+        return [None] * len(policy.rules)
     regions = {term: _regions(term, linked[term], found) for term in policy.terms}
     n = math.prod(len(region) for region in regions.values())
     if n > MAX_COMBINATIONS:
-        return None
+        return [None] * len(policy.rules)
     grid = np.meshgrid(*(np.arange(len(region)) for region in regions.values()), indexing="ij")
     places = {term: place.ravel() for term, place in zip(regions, grid, strict=True)}
     open_ = np.ones(n, dtype=bool)
-    reached = []
+    reasons: list[str | None] = []
     for rule in policy.rules:
-        holds = open_ & _holds(rule.when, regions, places, n)
-        reached.append(bool(holds.any()))
+        holds = _holds(rule.when, regions, places, n)
+        if (holds & open_).any():
+            reasons.append(None)
+        else:
+            reasons.append(COVERED if holds.any() else IMPOSSIBLE)
         open_ &= ~holds
-    return reached
+    return reasons
 
 
 def _holds(
@@ -95,27 +101,45 @@ def _regions(term: Term, linked: set[Term], found: list[Compare]) -> Column:
         return _of_numbers(term, linked, numbers)
     others = {each for each in constants if not isinstance(each, float)}
     told_apart = _of_numbers(term, linked, numbers)[:-1] if numbers else ()
-    free = [*others, *told_apart, _OTHER, None]
+    if term.variable.values is None:
+        free = [*others, *told_apart, _OTHER, None]
+    else:
+        free = [*term.variable.values, None]
     column = np.empty(len(free), dtype=object)
     column[:] = free
     return column
 
 
-def _of_numbers(term: Term, linked: set[Term], constants: set[float]) -> Column:
-    """Return as many values between any two constants as there are variables to differ there."""
+def _of_numbers(term: Term, linked: set[Term], given: set[float]) -> Column:
+    """Return as many values between any two bounds as there are variables to differ there."""
     size = len(linked)
-    if any(each.variable.unit == "count" for each in linked):
-        bounds = sorted({0.0, *constants})
-        for low, high in pairwise([*bounds, math.inf]):
+    variables = [each.variable for each in linked]
+    bounds = given.union(*(_ends(each) for each in variables))
+    if any(each.is_whole for each in variables):
+        for low, high in pairwise([*sorted(bounds), math.inf]):
             whole = (math.floor(low) + step for step in range(1, size + 1))
-            constants = constants | {0.0} | {float(each) for each in whole if each < high}
-    if term.variable.unit == "count":
-        return np.array(sorted({each for each in constants if each >= 0 and each == int(each)}))
-    points = sorted(constants)
+            bounds = bounds | {float(each) for each in whole if each < high}
+    unknown = [] if term.variable.is_always_known else [np.nan]
+    if term.variable.is_whole:
+        return np.array([*_within(term, {each for each in bounds if each == int(each)}), *unknown])
+    points = sorted(bounds)
     if not points:
-        return np.array([*range(size), np.nan])
+        return np.array([*range(size), *unknown])
     found = {points[0] - step for step in range(size + 1)}
     found |= {points[-1] + step for step in range(size + 1)}
     for low, high in pairwise(points):
         found |= {low + (high - low) * step / (size + 1) for step in range(size + 1)}
-    return np.array([*sorted(found), np.nan])
+    if size == 1:  # Where no constant lies at an end, what is beside it stands for it.
+        found -= _ends(term.variable) - given
+    return np.array([*_within(term, found), *unknown])
+
+
+def _ends(variable: Variable) -> set[float]:
+    return {float(each) for each in (variable.minimum, variable.maximum) if each is not None}
+
+
+def _within(term: Term, values: set[float]) -> list[float]:
+    low, high = term.variable.minimum, term.variable.maximum
+    return sorted(
+        each for each in values if (low is None or low <= each) and (high is None or each <= high)
+    )

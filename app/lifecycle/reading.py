@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from difflib import get_close_matches
+from typing import Any, Final, NamedTuple
 
+from app.lifecycle import ranges
+from app.lifecycle.catalogue import CATALOGUE, Variable
 from app.lifecycle.expressions import (
     ALWAYS,
     OPERATORS,
@@ -15,12 +18,20 @@ from app.lifecycle.expressions import (
     Not,
 )
 from app.lifecycle.expressions import Any as AnyOf
-from app.lifecycle.variables import CATALOGUE, LEVELS, Term, Variable
+from app.lifecycle.variables import Term
 
 MAX_NODES = 500
 MAX_DEPTH = 20
 MAX_WINDOW_DAYS = 3_650
+MAX_TEXT, MAX_NAME = 500, 100
+MAX_NUMBER = 1e15
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_KIND_SAID = "must be a kind of interaction: small letters, digits and _, such as complaint"
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+_NEEDED: Final = {
+    "op": f"is needed: one of {', '.join(OPERATORS)}",
+    "value": "is needed: a constant (of known true or false), or an object with a variable",
+}
 
 
 class Fault(NamedTuple):
@@ -40,6 +51,7 @@ class ExpressionReader:
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
+        self.is_read = True
         self._nodes = 0
 
     def fault(self, pointer: str, code: str, detail: str) -> None:
@@ -56,6 +68,7 @@ class ExpressionReader:
 
     def _stop(self, pointer: str, code: str, detail: str) -> _Stop:
         self.fault(pointer, code, detail)
+        self.is_read = False
         return _Stop()
 
     def _expression(self, given: Any, at: str, depth: int) -> Expression:
@@ -88,7 +101,7 @@ class ExpressionReader:
                 raise self._stop(f"{at}/{escaped(key)}", "extra_forbidden", "is not a field here")
         for key in ("op", "value"):
             if key not in given:
-                raise self._stop(f"{at}/{key}", "missing", "is needed")
+                raise self._stop(f"{at}/{key}", "missing", _NEEDED[key])
         term = self._term({key: given[key] for key in given if key not in ("op", "value")}, at)
         op, value = given["op"], given["value"]
         if op not in OPERATORS:
@@ -102,17 +115,20 @@ class ExpressionReader:
         name = given["variable"]
         variable = CATALOGUE.get(name) if isinstance(name, str) else None
         if variable is None:
-            detail = f"there is no variable {str(name)[:50]!r}; see GET /v1/variables"
-            raise self._stop(f"{at}/variable", "unknown_variable", detail)
+            raise self._stop(f"{at}/variable", "unknown_variable", _unknown(name))
         for key in ("kind", "days", "name"):
             if key in given and key not in variable.parameters:
-                detail = f"{name} takes no {key}"
+                takes = ", ".join(variable.parameters) or "no parameters"
+                detail = f"is not a field of {name}, which takes {takes}"
                 raise self._stop(f"{at}/{key}", "extra_forbidden", detail)
         kind, days, attribute = given.get("kind"), given.get("days"), given.get("name")
         if "kind" in given and not (isinstance(kind, str) and _KIND.fullmatch(kind)):
-            raise self._stop(f"{at}/kind", "type_mismatch", "must be a kind such as complaint")
-        if "name" in given and not (isinstance(attribute, str) and 0 < len(attribute) <= 100):
-            raise self._stop(f"{at}/name", "type_mismatch", "must be text")
+            raise self._stop(f"{at}/kind", "type_mismatch", _KIND_SAID)
+        if "name" in given:
+            if not (isinstance(attribute, str) and 0 < len(attribute) <= MAX_NAME):
+                detail = f"must be a text of 1 to {MAX_NAME} characters"
+                raise self._stop(f"{at}/name", "type_mismatch", detail)
+            self._check_text(attribute, f"{at}/name")
         if "name" in variable.parameters and attribute is None:
             raise self._stop(f"{at}/name", "missing", "is needed: the key of the attribute")
         if "days" in given and (
@@ -127,7 +143,8 @@ class ExpressionReader:
         place = f"{at}/value"
         for key in value:
             if key not in ("variable", "kind", "days", "name"):
-                raise self._stop(f"{place}/{escaped(key)}", "extra_forbidden", "is not a field")
+                detail = "is not a field here; a variable is compared with another as it is"
+                raise self._stop(f"{place}/{escaped(key)}", "extra_forbidden", detail)
         if "variable" not in value:
             raise self._stop(f"{place}/variable", "missing", "is needed")
         other = self._term(value, place)
@@ -135,7 +152,10 @@ class ExpressionReader:
             detail = f"only numbers are compared with each other, by {', '.join(ORDERED)}"
             raise self._stop(place, "type_mismatch", detail)
         if other.moves and not (term.ages and other.ages):
-            detail = f"{other.name} changes with time alone, and not as {term.name} does"
+            detail = (
+                f"{other.name} changes with time alone, and not as {term.name} does: compare with"
+                " a constant, or with a variable of which changes_with_time is false"
+            )
             raise self._stop(place, "moving_variable", detail)
         return other
 
@@ -148,29 +168,41 @@ class ExpressionReader:
         if op == "in":
             return self._listed(variable, value, at)
         found = _type_of(value)
-        asked = variable.type
-        if found is None or (asked not in ("any", "level") and found != asked):
-            detail = f"{variable.name} is a {asked}" if asked != "any" else "must be a constant"
-            raise self._stop(place, "type_mismatch", detail)
-        if asked == "level":
-            if value not in LEVELS[variable.name]:
-                detail = f"must be one of {', '.join(LEVELS[variable.name])}"
-                raise self._stop(place, "type_mismatch", detail)
-        elif op in ORDERED and found != "number":
-            raise self._stop(f"{at}/op", "type_mismatch", f"{op} compares numbers")
-        return float(value) if found == "number" else value
+        asked = "text" if variable.type == "level" else variable.type
+        if found is None or asked not in ("any", found):
+            raise self._stop(place, "type_mismatch", _expected(variable, value))
+        if variable.type != "level" and op in ORDERED and found != "number":
+            detail = f"{op} compares numbers; {variable.name} is compared by ==, != or in"
+            raise self._stop(f"{at}/op", "type_mismatch", detail)
+        constant: Constant = float(value) if found == "number" else value
+        self._check_constant(variable, op, constant, place)
+        return constant
+
+    def _check_constant(self, variable: Variable, op: str, value: Constant, at: str) -> None:
+        if isinstance(value, str):
+            self._check_text(value, at)
+        faulty = ranges.fault(variable, op, value)
+        if faulty is not None:
+            self.fault(at, *faulty)
+
+    def _check_text(self, value: str, at: str) -> None:
+        if len(value) > MAX_TEXT:
+            self.fault(at, "too_long", f"must have at most {MAX_TEXT} characters")
+        if _UNSTORABLE.search(value):
+            self.fault(at, "text", "must not hold U+0000 or lone surrogates")
 
     def _listed(self, variable: Variable, value: Any, at: str) -> tuple[str, ...]:
         place = f"{at}/value"
         if variable.type == "number":
-            raise self._stop(f"{at}/op", "type_mismatch", "in compares texts")
-        if not isinstance(value, list) or not value or len(value) > MAX_NODES:
-            raise self._stop(place, "type_mismatch", "must be a list of texts")
-        allowed = LEVELS.get(variable.name)
+            detail = "in compares texts; ask for one of several numbers by any, with a == each"
+            raise self._stop(f"{at}/op", "type_mismatch", detail)
+        if not isinstance(value, list) or not 1 <= len(value) <= MAX_NODES:
+            detail = f"must be a list of 1 to {MAX_NODES} texts"
+            raise self._stop(place, "type_mismatch", detail)
         for n, each in enumerate(value):
-            if not isinstance(each, str) or (allowed is not None and each not in allowed):
-                detail = "must be a text" if allowed is None else f"must be one of {allowed}"
-                raise self._stop(f"{place}/{n}", "type_mismatch", detail)
+            if not isinstance(each, str):
+                raise self._stop(f"{place}/{n}", "type_mismatch", "must be a text")
+            self._check_constant(variable, "in", each, f"{place}/{n}")
         return tuple(value)
 
 
@@ -178,8 +210,31 @@ def _type_of(value: Any) -> str | None:
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, (int, float)):
-        return "number" if abs(value) <= 1e15 else None
-    return "text" if isinstance(value, str) and len(value) <= 500 else None
+        return "number" if abs(value) <= MAX_NUMBER else None
+    return "text" if isinstance(value, str) else None
+
+
+def _unknown(name: Any) -> str:
+    """Say that a name is none of a variable, and which may be meant."""
+    if not isinstance(name, str):
+        return "must be the name of a variable; see GET /v1/variables"
+    near = get_close_matches(name[:MAX_NAME], CATALOGUE, 1)
+    meant = f"is {near[0]} meant?" if near else "see GET /v1/variables"
+    return f"there is no variable {name[:50]!r}; {meant}"
+
+
+def _expected(variable: Variable, value: Any) -> str:
+    """Say what a variable is compared with, instead of what was given."""
+    kinds = {
+        "number": "a number of at most 15 digits",
+        "text": "a text",
+        "level": f"one of {', '.join(ranges.choices(variable) or ())}",
+        "any": "a number of at most 15 digits, a text, true or false",
+    }
+    said = f"{variable.name} is compared with {kinds[variable.type]}"
+    if value is None:
+        return f"{said}; known asks whether there is a value"
+    return f"{said}; in takes a list" if isinstance(value, list) else said
 
 
 def escaped(step: str) -> str:

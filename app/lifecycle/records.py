@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 UNITS = 10_000
 """Smallest stored units of money in one of the currency."""
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,10 @@ class Money:
 
 @dataclass(frozen=True)
 class Interactions:
-    """Interactions as columns in order of owner and time; `count` many of a kind at once."""
+    """Interactions as columns in order of owner and time; `count` many of a kind at once.
+
+    Of several at one instant the last one counts as the latest.
+    """
 
     owner: Ints
     at: Ints
@@ -248,6 +252,8 @@ def _of_money(name: str, columns: Columns, money: Money) -> Floats:
 
 
 def _scalar(value: object) -> object:
+    if isinstance(value, int) and abs(value) > _LARGEST:  # JSON has numbers of any length
+        return _LARGEST if value > 0 else -_LARGEST
     return value if isinstance(value, (str, int, float, bool)) else None
 
 

@@ -12,7 +12,8 @@ class Customer(Base):
     """A person or company, also one who has never bought.
 
     `version` moves with every write that touches the customer, and is the lock all writers
-    take first; `profile_version` moves with the profile alone and is its ETag.
+    take first; `profile_version` moves with the profile alone and is its ETag; `stage_version`
+    moves with each recorded move and each decision by hand, and is the ETag of the stage.
     """
 
     __tablename__ = "customers"

@@ -45,7 +45,8 @@ class StageTransition(Base):
 class StageOverride(Base):
     """A move by hand: what somebody decided, which the ledger then follows.
 
-    With `pinned_until` rules do not overrule it before then, or before it was `released_at`.
+    With `pinned_until` rules do not overrule it before then, or before it was `released_at`. Who
+    takes a pin back decides anew, and that decision is released the instant it is made.
     """
 
     __tablename__ = "stage_overrides"

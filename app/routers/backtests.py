@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Path, Response
 
-from app.deps import Here, IdempotencyKey, Now, Page, Principal, Read, Write
+from app.deps import Here, IdempotencyKey, Now, PageInOrder, Principal, Read, Write
 from app.routers.api import accept, router, scope
 from app.schemas.backtests import Backtest, BacktestPage, BacktestRequest
 from app.schemas.operations import Operation
@@ -40,7 +40,7 @@ async def start_backtest(
 
 
 @routes.get("/backtests", response_model=BacktestPage, **scope("scores:read"))
-async def list_backtests(session: Read, page: Page) -> Any:
+async def list_backtests(session: Read, page: PageInOrder) -> Any:
     """List back-tests, newest first."""
     return await backtests.search(session, page)
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Path, Response
 
-from app.deps import Here, IdempotencyKey, Now, Page, Principal, Read, Write
+from app.deps import Here, IdempotencyKey, Now, PageInOrder, Principal, Read, Write
 from app.routers.api import accept, router, scope
 from app.schemas.models import Model, ModelPage, ModelRequest
 from app.schemas.operations import Operation
@@ -39,7 +39,7 @@ async def fit_model(
 
 
 @routes.get("/models", response_model=ModelPage, **scope("scores:read"))
-async def list_models(session: Read, page: Page) -> Any:
+async def list_models(session: Read, page: PageInOrder) -> Any:
     """List fitted models, newest first."""
     return await models.search(session, page)
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Path, Query
 
-from app.deps import Page, Read
+from app.deps import PageInOrder, Read
 from app.routers.api import router, scope
 from app.schemas.operations import Operation, OperationPage, State
 from app.schemas.responses import problems
@@ -29,7 +29,7 @@ async def get_operation(operation_id: OperationId, session: Read) -> Any:
 @routes.get("/operations", response_model=OperationPage, **scope("operations:read"))
 async def list_operations(
     session: Read,
-    page: Page,
+    page: PageInOrder,
     state: Annotated[State | None, Query(description="where the work stands")] = None,
     kind: Annotated[Text | None, Query(description="what work", examples=["scoring_run"])] = None,
 ) -> Any:

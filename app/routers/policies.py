@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Path, Response
 
-from app.deps import IdempotencyKey, IfMatch, Now, Page, Principal, Read, Write
+from app.deps import IdempotencyKey, IfMatch, Now, PageInOrder, Principal, Read, Write
 from app.routers.api import accept, router, scope
 from app.schemas.operations import Operation
 from app.schemas.policies import (
@@ -22,7 +22,7 @@ Version = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[2])]
 
 
 @routes.get("/policies", response_model=PolicyPage, **scope("customers:read"))
-async def list_policies(session: Read, page: Page) -> Any:
+async def list_policies(session: Read, page: PageInOrder) -> Any:
     """List the versions of the policy, newest first; the first seven are ready to use."""
     return await policy_versions.search(session, page)
 
@@ -80,8 +80,9 @@ async def preview_policy(
 ) -> Any:
     """Count who would move if this version came into force, and what is at stake.
 
-    The result of the operation has the matrix of stages from and to, with customers, revenue,
-    12-month value and samples, and the token that activation takes. Nobody is moved.
+    The result of the operation, a PreviewResult, has the matrix of stages from and to, with
+    customers, revenue, 12-month value and samples, and the token that activation takes. Nobody is
+    moved.
     """
     del idempotency_key
     operation = await policy_previews.submit(session, version, now=now, by=principal.key_id)
@@ -107,9 +108,10 @@ async def activate_policy(
 ) -> Any:
     """Put a version in force, as previewed.
 
-    The operation counts again, and fails with `preview_stale` and the new matrix if a cell has
-    changed by more than `max_drift`. Writes and `/stage` follow the new version at once; recorded
-    stages do when the operation is done, and lists say so by `stage_policy_version`.
+    The operation counts again, and fails with a PreviewStaleProblem, which has the new matrix, if
+    a cell has changed by more than `max_drift`; its result is an ActivationResult. Writes and
+    `/stage` follow the new version at once; recorded stages do when the operation is done, and
+    lists say so by `stage_policy_version`.
     """
     del idempotency_key
     operation = await policy_activations.submit(

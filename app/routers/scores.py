@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.deps import AppState, AsOfQuery, CustomerId, Here, Now, Page, Read
 from app.routers.api import router, scope
-from app.schemas.responses import problems
+from app.schemas.responses import OF_STREAMS, headers, problems
 from app.schemas.score_lists import (
     ChurnRiskPage,
     LookupAnswer,
@@ -71,7 +71,7 @@ async def _filters(
     value_tier: Annotated[Tier | None, Query(description="by 12-month CLV")] = None,
     level: Annotated[Level | None, Query(description="of the churn risk")] = None,
     at_risk: Annotated[
-        bool | None, Query(description="silent for more than twice the usual gap")
+        bool | None, Query(description="living, and silent for more than twice the usual gap")
     ] = None,
     owner: Annotated[Text | None, Query(description="who looks after them")] = None,
     channel: Annotated[Text | None, Query(description="how they were acquired")] = None,
@@ -87,7 +87,10 @@ Filters = Annotated[dict[str, Any], Depends(_filters)]
 RunQuery = Annotated[RunId | None, Query(description="a kept run; default the published one")]
 SinceQuery = Annotated[
     RunId | None,
-    Query(description="only customers whose level was another one in this kept run"),
+    Query(
+        description="only customers whose level was another one in this kept run, or who were not "
+        "in it"
+    ),
 ]
 
 
@@ -118,7 +121,10 @@ async def list_churn_risks(
     "/scores",
     response_model=ScorePage,
     responses={
-        200: {"content": {form: {"schema": {"type": "string"}} for form in STREAMS}},
+        200: {
+            "content": {form: {"schema": {"type": "string"}} for form in STREAMS},
+            **headers(*OF_STREAMS),
+        },
         **problems(404),
     },
     **scope("scores:read"),
@@ -139,14 +145,17 @@ async def list_scores(
 
     By `customer_id` (default), `-probability` or `-value_at_risk`; those without such a score come
     last. With `Accept: application/x-ndjson` or `text/csv` all are answered at once, by id, a line
-    each; an answer that ends without a proper end was broken off, and is not the whole run.
+    each, and headers say of which run; an answer that ends without a proper end was broken off,
+    and is not the whole run.
     """
     form = score_streams.form_of(request.headers.get("accept"))
     asked = Asked({**filters, "rfm_group": rfm_group}, run_id, changed_since_run, now)
     if form == "application/json":
         return await score_lists.search(session, here, page, asked)
-    lines = await score_streams.open_lines(state.database, session, here, page, form, asked)
-    return _Lines(lines, media_type=form)
+    lines, of_run = await score_streams.open_lines(
+        state.database, session, here, page, form, asked, request.query_params.keys()
+    )
+    return _Lines(lines, media_type=form, headers=of_run)
 
 
 @routes.post("/scores/lookup", response_model=LookupAnswer, **scope("scores:read"))

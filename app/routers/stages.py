@@ -13,6 +13,7 @@ from app.deps import (
     IfMatch,
     Now,
     Page,
+    PageInOrder,
     Principal,
     Read,
     Write,
@@ -20,6 +21,7 @@ from app.deps import (
 from app.routers.api import router, scope
 from app.schemas.responses import headers, problems
 from app.schemas.stages import (
+    Cause,
     ChurnReasons,
     MoveRequest,
     StageAnswer,
@@ -29,7 +31,14 @@ from app.schemas.stages import (
 )
 from app.schemas.types import Code
 from app.services import as_of as as_ofs
-from app.services import etags, ledger, stage_decisions, stage_explanations, stages
+from app.services import (
+    etags,
+    ledger,
+    stage_decisions,
+    stage_explanations,
+    stage_histories,
+    stages,
+)
 
 routes = router("stages")
 PolicyVersion = Annotated[
@@ -53,9 +62,10 @@ async def get_stage(
     response: Response,
     policy_version: PolicyVersion = None,
 ) -> Any:
-    """Return the stage at an instant, from the facts up to it; the ETag is of the recorded one.
+    """Return the stage at an instant, from the facts up to it.
 
-    By the policy in force at that instant, unless another is asked for.
+    By the policy in force at that instant, unless another is asked for. The ETag is of the
+    recorded stage: each move and each decision by hand changes it.
     """
     answer, version = await stages.get(
         session, here, customer_id, as_of=as_of, policy_version=policy_version, now=now
@@ -94,7 +104,7 @@ async def get_stage_history(
     customer_id: CustomerId, session: Read, here: Here, now: Now, as_of: AsOfQuery
 ) -> Any:
     """Return the periods a customer spent in stages, and the lives."""
-    return await stages.periods(session, here, customer_id, as_of=as_of, now=now)
+    return await stage_histories.get(session, here, customer_id, as_of=as_of, now=now)
 
 
 @routes.get(
@@ -106,7 +116,7 @@ async def get_stage_history(
 async def list_transitions(
     customer_id: CustomerId,
     session: Read,
-    page: Page,
+    page: PageInOrder,
     include_voided: Annotated[
         bool, Query(description="also moves that later facts disproved")
     ] = False,
@@ -136,7 +146,8 @@ async def move_customer(
     """Move a customer by hand, where the policy allows it, and hold the stage if asked.
 
     Without `pin_until` the move stands until a fact that rules look at, or until the rules change
-    their answer. `If-Match` takes the ETag of the stage.
+    their answer. To hold the stage where the customer is, is a decision and no move: `overruled_by`
+    tells of it, and the ledger does not. `If-Match` takes the ETag of the stage.
     """
     del idempotency_key
     at = await stage_decisions.move(
@@ -161,11 +172,17 @@ async def unpin_stage(
     session: Write,
     here: Here,
     now: Now,
+    principal: Principal,
     response: Response,
     if_match: IfMatch = None,
 ) -> Any:
-    """Let rules decide again from now on; 404 if the stage is not pinned."""
-    at = await stage_decisions.unpin(session, here, customer_id, if_match=if_match, now=now)
+    """Let rules decide again from now on; 404 if no pin holds the stage.
+
+    If they move the customer, the move has the reason `unpinned`.
+    """
+    at = await stage_decisions.unpin(
+        session, here, customer_id, if_match=if_match, now=now, by=principal.key_id
+    )
     answer, version = await stages.get(
         session, here, customer_id, as_of=here.as_of(at), policy_version=None, now=now
     )
@@ -182,9 +199,7 @@ async def list_all_transitions(
         Code | None, Query(alias="from", description="the stage left", examples=["churned"])
     ] = None,
     to: Annotated[Code | None, Query(description="the stage entered", examples=["churned"])] = None,
-    cause: Annotated[
-        Code | None, Query(description="fact, silence, manual or policy", examples=["fact"])
-    ] = None,
+    cause: Annotated[Cause | None, Query(description="why they moved", examples=["fact"])] = None,
     since: Annotated[
         str | None,
         Query(max_length=40, description="an instant, or a day that means its beginning"),

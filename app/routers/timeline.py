@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from app.deps import CustomerId, Page, Read
+from app.deps import CustomerId, PageInOrder, Read
 from app.routers.api import router, scope
 from app.schemas.responses import problems
 from app.schemas.timeline import TimelinePage, TimelineType
@@ -22,7 +22,7 @@ routes = router("timeline")
 async def list_timeline(
     customer_id: CustomerId,
     session: Read,
-    page: Page,
+    page: PageInOrder,
     only: Annotated[
         TimelineType | None, Query(alias="type", description="only entries of this type")
     ] = None,

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
+    ConfigDict,
     Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -29,9 +30,10 @@ class ProblemField(BaseModel):
 class Problem(BaseModel):
     """A problem document of RFC 9457. Branch on `code`, never on the texts.
 
-    With `missing_scope` comes a member `missing_scope`, with `operation_running` an
-    `operation_id`.
+    Some codes come with further members; those have schemas of their own.
     """
+
+    model_config = ConfigDict(extra="allow")
 
     type: str = Field(examples=["urn:clm:problem:validation_failed"])
     title: str = Field(examples=["The request does not fit its description"])

@@ -88,7 +88,9 @@ class Risk(Answer):
     status: str = Field(description="ok, or insufficient_history: nothing could be compared")
     reason: str = Field(examples=["least_log_loss"])
     why: str = Field(examples=["it foresaw the held-out days best"])
-    note: str
+    note: str = Field(
+        description="what there is too little of, or which rule of silence foresaw better; or empty"
+    )
     horizon_days: int = Field(description="the default horizon of churn risk")
     horizon_rule: str
     holdout_days: int = Field(description="days held out to choose; 0: none")
@@ -101,7 +103,7 @@ class Risk(Answer):
     process: dict[str, Any] | None
     weights: dict[str, float] | None
     bands_learnt: bool = Field(description="false: levels follow the silence in usual gaps")
-    bands: list[RiskBand]
+    bands: list[RiskBand] = Field(description="those in use; none where none were learnt")
 
 
 class Monitor(Answer):
@@ -146,11 +148,13 @@ class Model(Answer):
     standard_errors: dict[str, float | None]
     log_likelihood: float | None
     churn: dict[str, Any] = Field(
-        description="the model of churn risk: another kind where that foresaw it better"
+        description="the model of purchases that churn risk rests on: another kind where that "
+        "foresaw it better"
     )
     holdout: dict[str, Any] | None = Field(
         description="how well this kind, the default and plain rules foresaw the last days of the "
-        "history, and what that chooses"
+        "history, and what that chooses for purchases. Its `churn` is the best of the kinds as "
+        "they are: `serves` says whether `risk`, judged over its own horizon, chose it too"
     )
     spend: dict[str, Any] = Field(description="the Gamma-Gamma model of spend per purchase day")
     cuts: dict[str, Any] = Field(description="the cuts of RFM scores and of value tiers")

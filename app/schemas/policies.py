@@ -75,9 +75,9 @@ class StageIn(Shape):
 class SilenceLimitIn(Shape):
     """A silence longer than max(floor, min(multiple * own gap, own gap + margin)) ends a life."""
 
-    floor_days: float = Field(ge=1, le=36_500, examples=[180])
-    gap_multiple: float = Field(ge=1, le=1_000, examples=[3])
-    gap_margin_days: float = Field(ge=0, le=36_500, examples=[365])
+    floor_days: float = Field(strict=True, ge=1, le=36_500, examples=[180])
+    gap_multiple: float = Field(strict=True, ge=1, le=1_000, examples=[3])
+    gap_margin_days: float = Field(strict=True, ge=0, le=36_500, examples=[365])
 
 
 class RuleIn(Shape):
@@ -187,6 +187,9 @@ class VariableOut(Answer):
         description="purchases, money, interactions, profile, or model: what it is computed from",
     )
     meaning: Named
+    minimum: float | None = Field(description="no value is less", examples=[0])
+    maximum: float | None = Field(description="no value is more")
+    values: list[str] | None = Field(description="of a text, if these are all there are")
     changes_with_time: bool = Field(description="also while no fact arrives")
     parameters: list[str] = Field(description="further fields of the comparison", examples=[[]])
     levels: list[str] | None = Field(description="of type `level`, ascending")
@@ -197,8 +200,20 @@ class Variables(Answer):
     operators: list[str]
 
 
+PREVIEW_CELL_EXAMPLE: dict[str, Any] = {
+    "from": "active",
+    "to": "churned",
+    "customers": 12,
+    "revenue": {"amount": "4210.00", "currency": "EUR"},
+    "clv": {"amount": "961.50", "currency": "EUR"},
+    "samples": ["c-1001", "c-1017"],
+}
+
+
 class PreviewCell(Answer):
     """Customers who would go from one stage to another, or stay."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PREVIEW_CELL_EXAMPLE]})
 
     from_: str = Field(alias="from", examples=["active"])
     to: str = Field(examples=["churned"])
@@ -217,5 +232,9 @@ class ActivationRequest(Shape):
 
     token: str = Field(min_length=1, max_length=500, description="from the result of a preview")
     max_drift: int = Field(
-        0, ge=0, le=2**31 - 1, description="by how many customers a cell may differ"
+        0,
+        strict=True,
+        ge=0,
+        le=2**31 - 1,
+        description="by how many customers a cell may differ",
     )

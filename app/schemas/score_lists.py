@@ -1,17 +1,54 @@
 """Scores of many customers: lists of a run, and live ones for given customers."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Generic
 
 from pydantic import ConfigDict, Field
 
-from app.schemas.common import Page
+from app.schemas.common import Item, Page
+from app.schemas.models import HorizonDays
 from app.schemas.scores import Level, Reason, Scores, Status, Tier
 from app.schemas.stages import NextAction
 from app.schemas.types import MAX_INT, Answer, Identifier, Money, Shape, Timestamp
 
 LOOKUP_LIMIT = 1000
 RunId = Annotated[int, Field(ge=1, le=MAX_INT)]
+
+
+class RunRisk(Answer):
+    """What holds for the churn risk of everybody in a run."""
+
+    horizon_days: int
+    kind: str = Field(
+        examples=["landmark"],
+        description="landmark: a regression learnt on the own past; else a model of purchases",
+    )
+    status: str = Field(
+        examples=["ok"], description="ok, insufficient_history or weakly_identified"
+    )
+    label_window_days: int | None = Field(
+        description="the days over which the risk was learnt; null where none was watched"
+    )
+    carried: bool = Field(
+        description="the risk was learnt over another number of days than `horizon_days`, and is "
+        "carried to it by the model of purchases"
+    )
+
+
+class RunPage(Page[Item], Generic[Item]):
+    """A page of one run."""
+
+    as_of: Timestamp | None = Field(description="the instant of the run")
+    run_id: int | None
+    model_id: str | None
+    stage_policy_version: int | None = Field(
+        description="the policy by which stages are; from an activation until the next run it is "
+        "another one than that in force"
+    )
+    churn_risk: RunRisk | None
+
+
+_PREVIOUS = "with `changed_since_run`; null for a customer who is new since"
 
 
 class PreviousRisk(Answer):
@@ -23,9 +60,10 @@ class PreviousRisk(Answer):
 
 
 class ChurnRiskItem(Answer):
-    """A customer of a run. The reasons are those of the facts up to the instant of the run.
+    """A customer of a run, with the reasons by the facts up to the instant of the run.
 
-    Where such facts have arrived since, the run did not know them, and `probability` says less.
+    `base_log_odds` plus all contributions is `log_odds`: that of `probability`, unless
+    `facts_changed`.
     """
 
     customer_id: str = Field(examples=["c-1001"])
@@ -47,17 +85,24 @@ class ChurnRiskItem(Answer):
     reason: str | None = Field(
         description="code of what raised the risk most at the run", examples=["silence"]
     )
+    base_log_odds: float | None = Field(description="log-odds of the reference customer")
+    log_odds: float | None = Field(
+        description="null, as is `base_log_odds`, if no purchase is left by the facts known now"
+    )
     reasons: list[Reason]
-    previous: PreviousRisk | None = Field(None, description="with `changed_since_run`")
-    next_actions: list[NextAction] = Field(description="what the policy suggests now")
+    facts_changed: bool = Field(
+        description="facts of before `as_of` have come or changed since the run: `log_odds` and "
+        "`reasons` know them, the other figures are those of the run and do not; the next run, or "
+        "the card of the customer, says what they amount to"
+    )
+    previous: PreviousRisk | None = Field(None, description=_PREVIOUS)
+    next_actions: list[NextAction] = Field(
+        description="what the policy suggests now for customers of this stage"
+    )
 
 
-class ChurnRiskPage(Page[ChurnRiskItem]):
+class ChurnRiskPage(RunPage[ChurnRiskItem]):
     """Of one run; all null and empty before the first."""
-
-    as_of: Timestamp | None
-    run_id: int | None
-    model_id: str | None
 
 
 class ScoreItem(Answer):
@@ -88,15 +133,11 @@ class ScoreItem(Answer):
     clv: Money | None
     value_tier: Tier | None
     value_at_risk: Money | None
-    previous: PreviousRisk | None = Field(None, description="with `changed_since_run`")
+    previous: PreviousRisk | None = Field(None, description=_PREVIOUS)
 
 
-class ScorePage(Page[ScoreItem]):
+class ScorePage(RunPage[ScoreItem]):
     """Of one run; all null and empty before the first."""
-
-    as_of: Timestamp | None
-    run_id: int | None
-    model_id: str | None
 
 
 class LookupRequest(Shape):
@@ -113,8 +154,8 @@ class LookupRequest(Shape):
         description="an instant, or a day that means its end; default now",
         examples=["2026-01-31"],
     )
-    horizon_days: int | None = Field(
-        None, ge=1, le=3650, description="of churn risk and expected purchases"
+    horizon_days: HorizonDays | None = Field(
+        None, description="of churn risk and expected purchases"
     )
 
 

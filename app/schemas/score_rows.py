@@ -5,20 +5,25 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.schemas.models import HorizonDays
 from app.schemas.types import Answer, Money, Shape, Text, Timestamp
 
 MAX_ROWS = 10_000
-Time = Annotated[float, Field(ge=0, le=100_000)]
+Time = Annotated[float, Field(ge=0, le=100_000, strict=True)]
 
 
 class HistoryRow(Shape):
     """A purchase history as the literature writes it."""
 
-    x: int = Field(ge=0, le=100_000, description="repeat purchase days")
+    x: int = Field(ge=0, le=100_000, strict=True, description="repeat purchase days")
     t_x: Time = Field(description="time of the last one since the first; 0 without any")
     T: Time = Field(description="time from the first purchase until now")
     mean_value: float = Field(
-        0.0, ge=0, le=1e12, description="mean value of the repeat purchase days; 0 if not known"
+        0.0,
+        ge=0,
+        le=1e12,
+        strict=True,
+        description="mean value of the repeat purchase days; 0 if not known",
     )
 
     @model_validator(mode="after")
@@ -47,7 +52,7 @@ class ScoreRequest(Shape):
 
     items: list[HistoryRow] = Field(min_length=1, max_length=MAX_ROWS)
     time_unit: Literal["day", "week"] = "day"
-    horizon_days: int = Field(90, ge=1, le=3650)
+    horizon_days: HorizonDays = 90
     model_id: Text | None = Field(None, description="default the active model")
 
 

@@ -42,7 +42,8 @@ class Reason(Answer):
     code: str = Field(
         examples=["silence"],
         description="purchases, age, silence, frequency_trend, amount_trend, value, regularity, "
-        "refunds, complaints, satisfaction or contact_silence; there may be more one day",
+        "refunds, complaints, satisfaction, surveyed, contact_silence or contacted; there may be "
+        "more one day",
     )
     contribution: float = Field(description="positive raises the risk")
     value: float | None
@@ -89,6 +90,9 @@ class ChurnRisk(Answer):
 
 class Scores(Answer):
     """The score card of a customer, computed for the asked instant from the facts up to it.
+
+    `stage` is the one that stands, decisions by hand included; `at_risk`, `next_actions` and
+    `value_at_risk` follow it, and no other figure does.
 
     R, F and M: 1 + the number of stored cuts strictly below the value (for recency, below minus
     the days), so equal values score alike. The cuts are those of everybody with a purchase day

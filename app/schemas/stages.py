@@ -1,12 +1,14 @@
 """The stage of a customer, and the ledger of moves."""
 
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from app.schemas.common import Page
 from app.schemas.types import Answer, Code, Shape, Text, Timestamp
+
+Cause = Literal["fact", "silence", "manual", "policy"]
 
 
 class Named(Answer):
@@ -24,10 +26,26 @@ class NextAction(Answer):
 
 
 class WinBacks(Answer):
-    """Returns of a customer who had left."""
+    """Moves from a stage of customers who have left to one of customers.
+
+    By a fact, by time or by hand, in the history that the asked policies make; a change of policy
+    wins nobody back.
+    """
 
     count: int
     last_at: Timestamp | None
+
+
+class Overruling(Answer):
+    """A decision by hand that stands: what somebody set the stage to, or held it at."""
+
+    stage: str = Field(examples=["active"])
+    reason: str = Field(examples=["a talk on the phone"])
+    actor: str = Field(description="the key that decided")
+    decided_at: Timestamp
+    pinned_until: Timestamp | None = Field(
+        description="until when no rule overrules it; null if a fact or a rule's new answer does"
+    )
 
 
 class StageAnswer(Answer):
@@ -42,8 +60,11 @@ class StageAnswer(Answer):
         examples=["quoted"],
     )
     recorded_stage: str = Field(description="the stage the ledger last recorded")
+    overruled_by: Overruling | None = Field(
+        description="the decision by hand that stands, whether or not it moved the customer"
+    )
     pinned_until: Timestamp | None = Field(
-        description="until when a decision by hand stands, whatever the rules say"
+        description="until when that decision stands, whatever the rules say"
     )
     at_risk: bool | None = Field(
         description="living, and silent for more than twice the usual gap; null without a model"
@@ -52,9 +73,13 @@ class StageAnswer(Answer):
     days_since_last_purchase: int | None
     last_purchase_on: date | None
     churns_on: date | None = Field(
-        description="the first day that counts as churned if no purchase comes before it"
+        description="the first day on which the customer will have left if nothing happens before, "
+        "by the rules and the decision that stands; null for one who has, or never will"
     )
-    lives: int = Field(description="1 + win-backs; 0 for one who never purchased")
+    lives: int = Field(
+        description="runs of purchases with no silence in them past the policy's limit; not the "
+        "returns to a stage, which are win-backs; 0 for one who never purchased"
+    )
     life_started_on: date | None
     win_backs: WinBacks
     next_actions: list[NextAction] = Field(
@@ -78,15 +103,15 @@ class Transition(Answer):
     )
     recorded_at: Timestamp
     voided_at: Timestamp | None
-    cause: str = Field(
-        examples=["fact"], description="`fact`, `silence` (time alone), `manual` or `policy`"
-    )
+    cause: Cause = Field(examples=["fact"], description="`silence` is time alone")
     rule: str = Field(
         examples=["first_purchase"], description="that decided; `by_hand` where somebody did"
     )
     policy_version: int
-    reason: str | None = Field(description="of a move by hand")
-    actor: str | None = Field(description="the key that moved by hand")
+    reason: str | None = Field(
+        description="of a move by hand; `pin_ended` at the end of a pin, `unpinned` if taken back"
+    )
+    actor: str | None = Field(description="the key that moved by hand, or took a pin back")
     evidence: dict[str, Any] = Field(description="the values that decided")
 
 
@@ -117,13 +142,17 @@ class MoveRequest(Shape):
 
 
 class Period(Answer):
-    """A time spent in a stage. The first one begins when the customer was first heard of."""
+    """A time spent in a stage.
+
+    The first one begins when the customer was first heard of: with the earliest of all facts, of
+    `first_contact_at` and of `created_at`. Up to an instant before that there is none.
+    """
 
     stage: str = Field(examples=["active"])
     from_: Timestamp = Field(alias="from")
     until: Timestamp | None = Field(description="null for the present one")
     days: float = Field(description="time in the stage, up to `as_of`", examples=[41.5])
-    cause: str | None
+    cause: Cause | None
     rule: str | None
     policy_version: int | None
     reason: str | None
@@ -171,16 +200,6 @@ class ExplainedRule(Answer):
     holds: bool
     decides: bool
     comparisons: list[Comparison]
-
-
-class Overruling(Answer):
-    """A decision by hand that stands."""
-
-    stage: str
-    reason: str
-    actor: str
-    decided_at: Timestamp
-    pinned_until: Timestamp | None
 
 
 class StageExplanation(Answer):

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, LiteralString
 
 from pydantic import (
     AfterValidator,
@@ -24,7 +24,8 @@ from pydantic_core import PydanticCustomError
 from app.schemas.currencies import CURRENCIES
 
 MAX_INT = 2**31 - 1
-FIRST_YEAR, LAST_YEAR = 1900, 2200
+FIRST_YEAR, LAST_YEAR = 1901, 2199
+RANGE: LiteralString = "must lie after 1900 and before 2200"
 MAX_ATTRIBUTE_BYTES = 16_384
 MAX_ATTRIBUTE_DEPTH = 5
 _FORBIDDEN_IN_ID = re.compile(r"[/\\?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
@@ -94,10 +95,10 @@ def _check_timestamp(value: object) -> object:
 
 def _to_utc(value: datetime) -> datetime:
     # Before the conversion, too: shifting the ends of the calendar overflows.
-    if FIRST_YEAR <= value.year <= LAST_YEAR:
+    if FIRST_YEAR - 1 <= value.year <= LAST_YEAR + 1:
         value = value.astimezone(UTC)
-    if not FIRST_YEAR < value.year < LAST_YEAR:
-        raise PydanticCustomError("timestamp", "must lie after 1900 and before 2200")
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise PydanticCustomError("timestamp", RANGE)
     return value
 
 
@@ -125,8 +126,8 @@ def _check_day(value: object) -> object:
 
 
 def _bound_day(value: date) -> date:
-    if not FIRST_YEAR <= value.year < LAST_YEAR:
-        raise PydanticCustomError("day", "must lie after 1900 and before 2200")
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise PydanticCustomError("day", RANGE)
     return value
 
 

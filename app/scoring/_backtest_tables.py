@@ -29,7 +29,7 @@ class Outcomes:
     purchases : IntArray
         Purchase days after the cut.
     revenue : FloatArray
-        Their value net of refunds.
+        Their value net of refunds; of those that name a purchase, where the log tells them apart.
     spend : FloatArray
         Expected value of a purchase day, by the Gamma-Gamma model at the cut.
     new : dict
@@ -50,19 +50,23 @@ class Outcomes:
 
 
 def outcomes(facts: Facts, cut: int, horizon: int) -> Outcomes:
-    """Return what followed a cut."""
+    """Return what followed a cut, as known at the end of the horizon; see `landmark.buyers`."""
     customer, known = histories(facts, as_of=cut)
-    log = facts.customer, facts.day, facts.amount
-    then = purchase_days(*log, as_of=cut + horizon)
+    end = cut + horizon
+    then = purchase_days(*facts.log(end), as_of=end)
     after = then.day > cut
     bought = _by_customer(after.astype(np.int64), then.start)
     worth = _by_customer(np.where(after, then.value, 0.0), then.start)
     old = np.isin(then.customer, customer)
+    # Of those with nothing but refunded purchases by the end, nothing followed.
+    rows = np.searchsorted(customer, then.customer[old])
+    purchases, revenue = np.zeros(customer.size, dtype=np.int64), np.zeros(customer.size)
+    purchases[rows], revenue[rows] = bought[old], worth[old]
     return Outcomes(
         customer=customer,
         known=known,
-        purchases=bought[old],
-        revenue=worth[old],
+        purchases=purchases,
+        revenue=revenue,
         spend=_spend(facts, cut),
         new={"customers": int((~old).sum()), "revenue": float(worth[~old].sum())},
     )
@@ -75,7 +79,7 @@ def _by_customer(values: NDArray[Any], start: IntArray) -> NDArray[Any]:
 
 
 def _spend(facts: Facts, cut: int) -> FloatArray:
-    seen = purchase_summary.summarise(facts.customer, facts.day, facts.amount, as_of=cut)
+    seen = purchase_summary.summarise(*facts.log(cut), as_of=cut)
     paid, value = seen.paid_repeat_days, seen.mean_value
     if paid.any():
         return gamma_gamma.fit(paid, value).expected_value(paid, value)

@@ -7,6 +7,8 @@ in a box: a column whose weight would be negative ends on its bound, at exactly 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from app.scoring._logit import Likelihood
@@ -55,6 +57,18 @@ def fit(
     rising : BoolArray
         Whose weights may not be negative, shape (k,).
     """
+    return path(X, y, ridges=(ridge,), prior=prior, rising=rising)[0]
+
+
+def path(
+    X: FloatArray,
+    y: FloatArray,
+    *,
+    ridges: Sequence[float],
+    prior: FloatArray,
+    rising: BoolArray,
+) -> list[tuple[float, FloatArray]]:
+    """Return what `fit` does for each ridge, sooner: each ascent starts where the last ended."""
     likelihood = Likelihood(X, y, np.ones(y.size), 0.0)
     spread = likelihood.spread
     target = np.append(0.0, prior * spread)
@@ -62,8 +76,11 @@ def fit(
     centre = np.append(0.0, half)
     bound = np.append(200.0, np.where(rising, half, _BOUND))
     share = float(y.mean())
-    start = np.append(np.log(share / (1 - share)), prior * spread) - centre
-    objective = _Shrunk(likelihood, target, ridge, centre)
-    theta = maximise(objective, start, bound=bound).theta + centre
-    params = likelihood.units() @ theta
-    return float(params[0]), np.where(spread > 0, params[1:], 0.0)
+    moved = np.append(np.log(share / (1 - share)), prior * spread) - centre
+    found = []
+    for ridge in ridges:
+        objective = _Shrunk(likelihood, target, ridge, centre)
+        moved = maximise(objective, moved, bound=bound).theta
+        params = likelihood.units() @ (moved + centre)
+        found.append((float(params[0]), np.where(spread > 0, params[1:], 0.0)))
+    return found

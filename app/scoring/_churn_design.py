@@ -1,9 +1,11 @@
-"""The features of churn risk, as columns, and the cause that each belongs to.
+"""The features of churn risk, as columns, and the causes that they belong to.
 
 Two groups. The *course* features depend on the number of purchases ``x``, the age ``T`` and the
 silence together; all but those of ``x`` alone rise with the age and with the share of it that was
 silent, so that a weight of at least 0 keeps the risk from falling with either. The *single*
-features each belong to one cause and are 0 where nothing is known, as for an average customer.
+features are each a cause of its own and 0 where nothing is known, as for an average customer.
+That something is known at all is another cause than what is known: a contact fresher than usual
+is to lower a risk that rises with the silence, whatever having been in contact says.
 
 Everything passes a logarithm, a shrinkage to the population's scale or a clip: no column exceeds a
 few dozen, whatever the facts.
@@ -12,24 +14,27 @@ few dozen, whatever the facts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self
 
 import numpy as np
 
-from app.scoring import churn
+from app.scoring import churn, hiatus
 from app.scoring._special import by_count, digamma
 from app.scoring._typing import FloatArray
-from app.scoring.churn_features import RECENT, Histories
+from app.scoring.churn_features import Histories
 
-COURSE: Final = ("process", "overdue", "silent", "tenure", "frequency")
-RISING: Final = ("process", "overdue", "silent", "tenure")  # weights of at least 0
+COURSE: Final = (
+    "process", "overdue", "silent", "tenure", "frequency", "past_cadence", "past_silence",
+)  # fmt: skip
+RISING: Final = tuple(name for name in COURSE if name != "frequency")  # weights of at least 0
 COURSE_CAUSES: Final = ("purchases", "age", "silence")
 
 _MOST = 30.0  # log-odds: beyond it nothing is told apart
 _WIDEST = 3.0  # a ratio on the log scale
 _PRIOR_SHARE = 0.25  # of the population's scale, added to both sides of a ratio
 _REGULAR_PRIOR = 5.0  # gaps
+_SLOPE = 0.01
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,16 @@ class Scales:
         Mean of the last survey scores.
     contact : float
         Mean of ``log(1 + days)`` since the last interaction.
+    cadence_cut, silence_cut : float or None
+        Usual gaps, and days, of silence past which most have left; None where nobody watched.
     """
 
     gap: float
     value: float
     satisfaction: float
     contact: float
+    cadence_cut: float | None = None
+    silence_cut: float | None = None
 
     @classmethod
     def fit(cls, known: Histories) -> Self:
@@ -64,6 +73,13 @@ class Scales:
             satisfaction=_mean(known.satisfaction, np.mean, 0.5),
             contact=_mean(np.log1p(known.contact_silence), np.mean, 0.0),
         )
+
+    def with_cuts(self, known: Histories, left: FloatArray) -> Self:
+        """Return the scales with the cuts of the recency rules that tell best who left."""
+        silence, back = known.T - known.t_x, left == 0
+        usual = churn.usual_gap(known.t_x, known.x + 1, self.gap)
+        cuts = (hiatus.best_cut(measure, back) for measure in (silence / usual, silence))
+        return replace(self, **dict(zip(("cadence_cut", "silence_cut"), cuts, strict=True)))
 
     def as_dict(self) -> dict[str, float]:
         """Return plain numbers by name."""
@@ -96,17 +112,25 @@ def course(
         np.log1p(silence),
         np.log1p(T),
         np.log1p(x),
+        _past(silence / usual, scales.cadence_cut),
+        _past(silence, scales.silence_cut),
     ]
 
 
+def _past(measure: FloatArray, cut: float | None) -> FloatArray:
+    """Return a step at a cut, that rises a little on either side: reasons need that."""
+    step = np.zeros_like(measure) if cut is None else np.where(measure > cut, 1.0, 0.0)
+    return step + _SLOPE * np.log1p(measure)
+
+
 def _frequency_trend(known: Histories, scales: Scales) -> FloatArray:
-    recent = _recent(known, "gap")
+    recent = known.recent("gap")
     mean = known.t_x / np.maximum(known.x, 1)
     return _log_ratio(recent, mean, scales.gap)
 
 
 def _amount_trend(known: Histories, scales: Scales) -> FloatArray:
-    return _log_ratio(_recent(known, "value"), known.mean_value, scales.value)
+    return _log_ratio(known.recent("value"), known.mean_value, scales.value)
 
 
 def _value(known: Histories, scales: Scales) -> FloatArray:
@@ -158,43 +182,29 @@ def _contacted(known: Histories, scales: Scales) -> FloatArray:
     return (~np.isnan(known.contact_silence)).astype(np.float64)
 
 
-# Each feature with its cause; one without a weight costs nothing.
-SINGLE: Final[dict[str, tuple[str, Callable[[Histories, Scales], FloatArray]]]] = {
-    "frequency_trend": ("frequency_trend", _frequency_trend),
-    "amount_trend": ("amount_trend", _amount_trend),
-    "value": ("value", _value),
-    "regularity": ("regularity", _regularity),
-    "refunds": ("refunds", _refunds),
-    "complaints": ("complaints", _complaints),
-    "satisfaction": ("satisfaction", _satisfaction),
-    "surveyed": ("satisfaction", _surveyed),
-    "contact_silence": ("contact_silence", _contact_silence),
-    "contacted": ("contact_silence", _contacted),
+# One without a weight costs nothing.
+SINGLE: Final[dict[str, Callable[[Histories, Scales], FloatArray]]] = {
+    "frequency_trend": _frequency_trend,
+    "amount_trend": _amount_trend,
+    "value": _value,
+    "regularity": _regularity,
+    "refunds": _refunds,
+    "complaints": _complaints,
+    "satisfaction": _satisfaction,
+    "surveyed": _surveyed,
+    "contact_silence": _contact_silence,
+    "contacted": _contacted,
 }
 FEATURES: Final = (*COURSE, *SINGLE)
-CAUSES: Final = (*COURSE_CAUSES, *dict.fromkeys(cause for cause, _ in SINGLE.values()))
+CAUSES: Final = (*COURSE_CAUSES, *SINGLE)
 
 
 def design(known: Histories, process: Any, scales: Scales, *, window: float) -> FloatArray:
     """Return the columns of `FEATURES`, shape (n, k)."""
     history = known.x, known.t_x, known.T
     odds = process_log_odds(process, *history, window)
-    single = [feature(known, scales) for _, feature in SINGLE.values()]
+    single = [feature(known, scales) for feature in SINGLE.values()]
     return np.column_stack([*course(odds, *history, scales), *single])
-
-
-def _recent(known: Histories, name: str) -> FloatArray:
-    """Return the mean of the last ones, the latest counting most; NaN without any."""
-    total, weight = np.zeros(len(known)), np.zeros(len(known))
-    for back in range(RECENT):
-        column = getattr(known, f"{name}_{back + 1}")
-        seen = ~np.isnan(column)
-        share = 2 * (RECENT - back) / (RECENT * (RECENT + 1))  # they add up to 1: no overflow
-        total += np.where(seen, share * column, 0.0)
-        weight += np.where(seen, share, 0.0)
-    unknown = np.full(len(known), np.nan)
-    mean: FloatArray = np.divide(total, weight, out=unknown, where=weight > 0)
-    return mean
 
 
 def _log_ratio(first: FloatArray, second: FloatArray, scale: float) -> FloatArray:

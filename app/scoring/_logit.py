@@ -22,16 +22,27 @@ _SAMPLE = 10_000  # rows that bring the start close, when there are many more
 class Likelihood:
     """``sum w (y eta - log(1 + e^eta)) - ridge |beta|^2 / 2`` at (intercept, beta).
 
+    An ``offset`` of each row is added to its ``eta`` as it is.
+
     Attributes
     ----------
     centre, spread : FloatArray
         Weighted mean and standard deviation of each column, shape (k,); spread 0 drops it.
     """
 
-    def __init__(self, X: FloatArray, y: FloatArray, weight: FloatArray, ridge: float) -> None:
+    def __init__(
+        self,
+        X: FloatArray,
+        y: FloatArray,
+        weight: FloatArray,
+        ridge: float,
+        *,
+        offset: FloatArray | None = None,
+    ) -> None:
         size = np.maximum(np.abs(X).max(axis=0, initial=0.0), np.finfo(float).tiny)
         total = max(float(weight.sum()), np.finfo(float).tiny)
         self._y, self._weight = y, weight
+        self._offset = np.zeros(y.size) if offset is None else offset
         self._Z = np.ones((y.size, X.shape[1] + 1))
         columns = self._Z[:, 1:]
         np.divide(X, size, out=columns)
@@ -45,7 +56,7 @@ class Likelihood:
 
     def log_odds(self, theta: FloatArray) -> FloatArray:
         """Return the log-odds of every row."""
-        return self._Z @ theta
+        return self._Z @ theta + self._offset
 
     def start(self, centre: float) -> FloatArray:
         """Return where to start: the share alone, or the fit of a part when rows are many."""
@@ -55,6 +66,7 @@ class Likelihood:
         part = copy.copy(self)
         step = self._y.size // _SAMPLE
         part._y, part._weight, part._Z = self._y[::step], self._weight[::step], self._Z[::step]
+        part._offset = self._offset[::step]
         part._penalty = np.append(0.0, np.ones(self.spread.size))
         return maximise(part, theta, bound=np.full(theta.size, 10.0)).theta
 
@@ -71,7 +83,7 @@ class Likelihood:
         hessian = np.zeros((theta.size, theta.size))
         for part in blocks(self._y.size):
             Z, y, w = self._Z[part], self._y[part], self._weight[part]
-            eta = Z @ theta
+            eta = Z @ theta + self._offset[part]
             # Everything from e^-|eta| <= 1: nothing overflows, and small terms stay accurate.
             small = np.exp(-np.abs(eta))
             most = 1 / (1 + small)

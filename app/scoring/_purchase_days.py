@@ -67,6 +67,30 @@ def purchase_days(
     return PurchaseDays(codes(customers[start]), revenue, start, day_of, value)
 
 
+def purchase_columns(seen: PurchaseDays, as_of: int, *, recent: int) -> dict[str, FloatArray]:
+    """Return x, t_x, T and what else is known of the gaps and values, shape (n,) each.
+
+    ``recent`` is how many of the last gaps and values come one by one; NaN where there are fewer.
+    """
+    days, start, n = seen.day, seen.start, np.diff(seen.start, append=seen.day.size)
+    first = days[start]
+    gap = np.diff(days, prepend=days[:1]).astype(np.float64)
+    gap[start] = 1.0
+    last = start + n - 1
+    found = {
+        "x": n - 1,
+        "t_x": days[last] - first,
+        "T": as_of - first,
+        "sum_log_gaps": np.add.reduceat(np.log(gap), start) if n.size else n,
+        "mean_value": np.add.reduceat(seen.value, start) / n if n.size else n,
+    }
+    for back in range(recent):
+        at = np.maximum(last - back, start)
+        found[f"gap_{back + 1}"] = np.where(n > back + 1, gap[at], np.nan)
+        found[f"value_{back + 1}"] = np.where(n > back, seen.value[at], np.nan)
+    return {name: column.astype(np.float64) for name, column in found.items()}
+
+
 def checked(
     customer: ArrayLike, day: ArrayLike, amount: ArrayLike, as_of: int
 ) -> tuple[IntArray, IntArray, FloatArray, Codes]:

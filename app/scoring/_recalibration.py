@@ -45,7 +45,8 @@ class Platt:
     slope, intercept : float
         The slope is never negative: recalibration does not turn an order round.
     status : str
-        ``ok``; ``weakly_identified``: the score does not rise with the outcome, the slope is 0;
+        ``ok``; ``weakly_identified``: the score does not rise with the outcome, the slope is the
+        least allowed;
         ``fallback``: fewer than `MIN_EVENTS` of one outcome, nothing is changed.
     """
 
@@ -68,7 +69,14 @@ class Platt:
         return sigmoid(self.log_odds(log_odds))
 
 
-def platt(log_odds: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None) -> Platt:
+def platt(
+    log_odds: ArrayLike,
+    y: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    offset: ArrayLike = 0.0,
+    least: float = 0.0,
+) -> Platt:
     """Fit a line from log-odds to outcomes.
 
     Parameters
@@ -79,6 +87,10 @@ def platt(log_odds: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None
         0 or 1, shape (n,).
     weights : array_like, optional
         How many rows each row stands for, shape (n,).
+    offset : array_like
+        What is added to the new log-odds as it is, finite, shape (n,).
+    least : float
+        The least slope, at least 0.
 
     Raises
     ------
@@ -93,15 +105,27 @@ def platt(log_odds: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None
     if min(events, rest) < MIN_EVENTS:
         return Platt(slope=1.0, intercept=0.0, status="fallback")
     target = np.where(outcome > 0, (events + 1) / (events + 2), 1 / (rest + 2))
-    likelihood = Likelihood(eta[w > 0, None], target[w > 0], w[w > 0], 0.0)
+    known = w > 0
+    terms = target[known], w[known]
+    extra = np.broadcast_to(_finite("offset", offset), outcome.shape)[known]
+    slope, intercept = _line(eta[known], *terms, extra)
+    if slope > least:
+        return Platt(slope=slope, intercept=intercept)
+    _, intercept = _line(np.zeros_like(extra), *terms, extra + least * eta[known])
+    return Platt(slope=least, intercept=intercept, status="weakly_identified")
+
+
+def _line(
+    eta: FloatArray, target: FloatArray, w: FloatArray, offset: FloatArray
+) -> tuple[float, float]:
+    """Return slope and intercept, the slope 0 where the log-odds do not differ."""
+    likelihood = Likelihood(eta[:, None], target, w, 0.0, offset=offset)
     mean = float(w @ target) / float(w.sum())
-    base = float(np.log(mean / (1 - mean)))
-    found = maximise(likelihood, likelihood.start(base), bound=_BOUND)
+    start = likelihood.start(float(np.log(mean / (1 - mean))))
+    found = maximise(likelihood, start, bound=_BOUND).theta
     spread = float(likelihood.spread[0])
-    if spread == 0 or found.theta[1] <= 0:
-        return Platt(slope=0.0, intercept=base, status="weakly_identified")
-    slope = float(found.theta[1]) / spread
-    return Platt(slope=slope, intercept=float(found.theta[0] - slope * likelihood.centre[0]))
+    slope = float(found[1]) / spread if spread else 0.0
+    return slope, float(found[0] - slope * likelihood.centre[0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,15 +2,7 @@
 
 At each cut everything is learnt from facts up to it, as it would have been on that day, and
 judged on the days after it: the chosen risk, the landmark model, the models of purchases by
-themselves, and three rules that need no model. These learn their cut from an earlier split, that
-ends where the back-test begins:
-
-``hiatus``
-    silent for longer than a cut, one for all (`app.scoring.hiatus`); ranked by the silence;
-``own_cadence``
-    silent for more than so many usual gaps of one's own (`churn.usual_gap`);
-``base_rate``
-    as many as left in the earlier split, whoever it is.
+themselves, and three rules that need no model (`app.scoring._churn_rules`).
 
 Everything comes as plain values, fit for JSON; what is not defined is None.
 """
@@ -24,17 +16,13 @@ from typing import Any, Final
 import numpy as np
 
 from app.scoring import _backtest_tables as tables
-from app.scoring import churn, churn_choice, hiatus, landmark
-from app.scoring._churn_design import Scales
+from app.scoring import churn_choice, landmark
+from app.scoring._churn_rules import Told, rules
 from app.scoring._recalibration import sigmoid
 from app.scoring._selection import plain_values
-from app.scoring._typing import FloatArray
 from app.scoring.churn_bands import bands
 from app.scoring.churn_features import Facts, Histories
 from app.scoring.churn_risk import ChurnRisk
-
-Told = tuple[FloatArray, FloatArray]
-"""Probability of no purchase, and what ranks customers."""
 
 CHOSEN: Final = "chosen"
 FIGURES: Final = (
@@ -67,6 +55,7 @@ def run(
     cut_days: Sequence[int] | None = None,
     kinds: Sequence[str] = churn_choice.PLAIN_KINDS,
     process: str = "mbg_nbd",
+    purchases: str = "mbg_nbd",
     draws: int = 200,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -85,6 +74,8 @@ def run(
         Cuts in place of ``folds``.
     kinds, process, seed
         As for `churn_choice.choose`.
+    purchases : str
+        Kind of the model of purchases, in `registry.MODELS`, that expects them.
     draws : int
         Of the bootstrap; below 2 there are no intervals.
 
@@ -103,7 +94,8 @@ def run(
     some = landmark.sampled(facts, as_of, seed)
     if cut_days is None:
         cut_days = cuts(int(np.min(some.day, initial=as_of)), as_of, ahead, folds)
-    options: dict[str, Any] = {"kinds": kinds, "process": process, "draws": draws, "seed": seed}
+    options: dict[str, Any] = {"kinds": kinds, "process": process, "seed": seed}
+    options |= {"purchases": purchases, "draws": draws}
     results = [_fold(some, cut, ahead, **options) for cut in cut_days]
     report = {
         "horizon": ahead,
@@ -122,6 +114,7 @@ def _fold(
     *,
     kinds: Sequence[str],
     process: str,
+    purchases: str,
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -134,7 +127,8 @@ def _fold(
     known = after.known
     told = _told(facts, cut, horizon, known, choice.risk, **options)
     p, left = told[CHOSEN][0], after.left
-    purchases = tables.expected(choice.risk.process, after, horizon)
+    buying = landmark.fit_process(known, purchases)
+    expected = tables.expected(buying, after, horizon)
     evidence = choice.as_dict()
     evidence.pop("risk")
     return {
@@ -149,9 +143,9 @@ def _fold(
         "calibration": tables.calibration(p, left),
         "curve": tables.curve(p, left),
         "lift": tables.lift(p, after),
-        "groups": tables.groups(p, after, purchases),
-        "one_time": tables.subset(p, after, purchases, known.x == 0),
-        "repeat": tables.subset(p, after, purchases, known.x > 0),
+        "groups": tables.groups(p, after, expected),
+        "one_time": tables.subset(p, after, expected, known.x == 0),
+        "repeat": tables.subset(p, after, expected, known.x > 0),
         "new_customers": after.new,
         "bands": bands(p, left).as_dict(),
     }
@@ -175,40 +169,12 @@ def _told(
     risks = {CHOSEN: chosen, landmark.KIND: second}
     risks |= {kind: landmark.plain(known, kind, horizon) for kind in kinds}
     told = {name: _of(risk, known, horizon) for name, risk in risks.items()}
-    return told | _rules(facts, cut, horizon, known)
+    return told | rules(facts, cut, horizon, known)
 
 
 def _of(risk: ChurnRisk, known: Histories, horizon: int) -> Told:
     odds = risk.log_odds(known, horizon=horizon)
     return sigmoid(odds), odds
-
-
-def _rules(facts: Facts, cut: int, horizon: int, known: Histories) -> dict[str, Told]:
-    """Return what the rules tell, their cuts learnt from the split before."""
-    first = int(np.min(facts.day, initial=cut))
-    window = max(min(horizon, (cut - first) // 2), 1)
-    before = tables.outcomes(facts, cut - window, window)
-    if not before.customer.size:
-        before = tables.outcomes(facts, cut, 0)
-    gap = Scales.fit(before.known).gap
-    result = {}
-    for name, measure in (("hiatus", _silence), ("own_cadence", _usual_gaps)):
-        then, now = measure(before.known, gap), measure(known, gap)
-        rule = hiatus.fit(then, before.purchases, window=window)
-        result[name] = rule.p_no_purchase(now, horizon=horizon), now
-    rule = hiatus.base_rate(before.purchases, window=window)
-    p = rule.p_no_purchase(np.zeros(len(known)), horizon=horizon)
-    result["base_rate"] = p, p
-    return result
-
-
-def _silence(known: Histories, gap: float) -> FloatArray:
-    del gap
-    return known.T - known.t_x
-
-
-def _usual_gaps(known: Histories, gap: float) -> FloatArray:
-    return (known.T - known.t_x) / churn.usual_gap(known.t_x, known.x + 1, gap)
 
 
 def _mean(folds: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]:

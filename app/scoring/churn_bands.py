@@ -3,15 +3,17 @@
 High is a risk with at least twice the odds of the average customer, low one with at most half of
 them: the cut-offs are the share that left, moved by ``log 2`` either way on the log-odds. A band
 with too few customers, fewer than `MIN_SHARE` of them or `MIN_CUSTOMERS`, is widened to the tenth
-at that end. Bands that still hold too few, or in which what happened does not rise, say nothing:
-then thirds of the probability scale are used, and ``learnt`` is false.
+at that end. Where bands still hold too few, or what happened does not rise from one to the next,
+low and high alone are told apart, at the share that left; hardly anybody is then in between, as
+with subscribers. If that fails too, the bands say nothing: then thirds of the probability scale
+are used, and ``learnt`` is false.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -61,7 +63,7 @@ class Bands:
     Attributes
     ----------
     medium, high : float
-        The least risk that is medium, and that is high.
+        The least risk that is medium, and that is high; equal where nobody is medium.
     learnt : bool
         Whether they come from a back-test; else they are `FIXED`.
     bands : tuple of Band
@@ -114,13 +116,19 @@ def bands(p: ArrayLike, y: ArrayLike) -> Bands:
             medium = float(np.quantile(risk, 0.1, method="higher"))
         if (risk >= high).sum() < least:
             high = float(np.quantile(risk, 0.9, method="higher"))
-        if medium < high:
-            found = _bands(risk, left, medium, high, learnt=True)
-            shares = [band.left for band in found.bands]
-            enough = all(band.n >= least for band in found.bands)
-            if enough and shares == sorted(shares, key=lambda one: one or 0.0):
+        for cuts in [(medium, high)] * (medium < high) + [(share, share)]:
+            found = _bands(risk, left, *cuts)
+            if _tells(found, least):
                 return found
-    return _bands(risk, left, *FIXED, learnt=False)
+    return replace(_bands(risk, left, *FIXED), learnt=False)
+
+
+def _tells(found: Bands, least: float) -> bool:
+    """Return whether each band holds enough, and more leave from one to the next."""
+    told = [band for band in found.bands if band.n or found.medium < found.high]
+    shares = [band.left or 0.0 for band in told]
+    rises = shares == sorted(shares) and shares[0] < shares[-1]
+    return rises and all(band.n >= least for band in told)
 
 
 def wilson(events: ArrayLike, n: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -143,9 +151,7 @@ def wilson(events: ArrayLike, n: ArrayLike) -> tuple[FloatArray, FloatArray]:
     return np.clip(centre - half, 0.0, share), np.clip(centre + half, share, 1.0)
 
 
-def _bands(
-    risk: FloatArray, left: FloatArray, medium: float, high: float, *, learnt: bool
-) -> Bands:
+def _bands(risk: FloatArray, left: FloatArray, medium: float, high: float) -> Bands:
     level = np.asarray(risk >= medium, dtype=np.int64) + (risk >= high)
     rows = []
     for code, name in enumerate(churn.LEVELS):
@@ -157,4 +163,4 @@ def _bands(
         lower, upper = wilson(left[inside].sum(), n)
         told, share = float(risk[inside].mean()), float(left[inside].mean())
         rows.append(Band(name, n, told, share, float(lower), float(upper)))
-    return Bands(medium, high, learnt, tuple(rows))
+    return Bands(medium, high, True, tuple(rows))

@@ -1,14 +1,20 @@
 """Which churn risk to serve, decided by how well each foresaw a part of the history.
 
-1. Candidates are models of purchases by themselves and the landmark model. The last ``horizon``
-   days are held out, a third of the history at most; every candidate sees what came before only.
+1. Candidates are models of purchases by themselves and the landmark model, which starts from the
+   MBG/NBD, or from its Erlang-k where that foresees better by itself and in the landmark model.
+   The last ``horizon`` days are held out, a third of the history at most; every candidate sees
+   what came before only.
+   An Erlang-k whose ``k`` is 1 is the model without it, and is not judged twice.
 2. Each is recalibrated by Platt's line before it is judged, as it would be in use, on a part of
    the customers held out, and judged by the log loss on the others (five parts in turn). Raw log
    loss would prefer a model for its level, which recalibration sets right anyway.
 3. The least loss wins; a simpler candidate within one standard error, paired by customer, ties
-   with it and is taken. The order is `SIMPLICITY`.
+   with it and is taken, unless that would cost calibration: an ECE above `ECE_AIM` that the best
+   does not have. The order is `SIMPLICITY`.
 4. The chosen kind is fitted again to everything. A model of purchases keeps the line of the
-   hold-out; the landmark model brings its own.
+   hold-out; the landmark model brings its own. Both learn further horizons from the outcomes over
+   each (`app.scoring._horizon_lines`).
+5. Where a rule of silence foresaw the hold-out better than what was chosen, the note says so.
 
 With too little history (see `select.too_thin`) nothing can be judged: the answer is the simplest
 model as it is, and says `insufficient_history`.
@@ -23,45 +29,31 @@ from typing import Any, Final
 
 import numpy as np
 
-from app.scoring import evaluation, landmark, select
-from app.scoring._holdout import Entry, Score
-from app.scoring._recalibration import Platt, platt
-from app.scoring._selection import by_loss, plain_values
+from app.scoring import _horizon_lines, evaluation, landmark, select
+from app.scoring._churn_judging import (
+    Candidate,
+    Judged,
+    auc_error,
+    candidate,
+    clear,
+    cross_fitted,
+    judge,
+)
+from app.scoring._churn_rules import rules
+from app.scoring._recalibration import platt
+from app.scoring._selection import plain_values
 from app.scoring._typing import FloatArray
 from app.scoring.churn_features import Facts, Histories, histories
 from app.scoring.churn_risk import ChurnRisk
 from app.scoring.registry import MODELS
 
-PLAIN_KINDS: Final = ("mbg_nbd", "pareto_nbd", "bg_nbd")
+__all__ = ["Choice", "Judged", "auc_error", "choose", "cross_fitted"]
+
+PLAIN_KINDS: Final = ("mbg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "bg_nbd")
 SIMPLICITY: Final = (*select.SIMPLICITY, "nbd", landmark.KIND)
-PARTS: Final = 5
+REGULAR: Final = "mbg_cnbd_k"
+MEMORYLESS: Final = {REGULAR: "mbg_nbd", "bg_cnbd_k": "bg_nbd"}
 INSUFFICIENT: Final = "insufficient_history"
-
-
-@dataclass(frozen=True)
-class Judged:
-    """How well one candidate foresaw the hold-out.
-
-    Attributes
-    ----------
-    kind, status : str
-    log_loss, brier, auc, ece : float
-        After recalibration on other customers; AUC as it came.
-    behind, behind_error : float
-        Its log loss minus the least, and the standard error of that, paired by customer.
-    auc_error : float
-        Standard error of the AUC.
-    """
-
-    kind: str
-    status: str
-    log_loss: float
-    behind: float
-    behind_error: float
-    auc: float
-    auc_error: float
-    brier: float
-    ece: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +70,7 @@ class Choice:
         ``least_log_loss``; ``simpler_within_one_standard_error``; ``only_candidate``;
         ``insufficient_history``.
     note : str
-        What there is too little of; empty otherwise.
+        What there is too little of, or which rule of silence foresaw better; empty otherwise.
     horizon, holdout : int
         Days asked for, and days held out (0: none).
     label_window : int
@@ -142,7 +134,7 @@ def choose(
     kinds : sequence of str
         Models of purchases, in `registry.MODELS`, that may be chosen by themselves.
     process : str
-        The one that the landmark model starts from.
+        The one that the landmark model starts from, unless `REGULAR` among ``kinds`` is better.
     seed : int
         Of the draw among more customers than `landmark.CUSTOMERS`.
 
@@ -169,29 +161,16 @@ def choose(
         risk = landmark.plain(now, (order or [process])[0], 0, status=INSUFFICIENT)
         return Choice(risk, INSUFFICIENT, INSUFFICIENT, note, ahead, 0, ())
     candidates = _candidates(some, mark, order, process)
-    odds = [risk.log_odds(mark.known, horizon=length) for risk in candidates]
-    table, at, reason = _judge(candidates, odds, mark.left)
-    if candidates[at].kind == landmark.KIND:
-        risk = landmark.fit(some, as_of=as_of, horizon=ahead, process=process)
+    table, at, reason = judge(candidates, mark.left)
+    chosen = candidates[at]
+    if chosen.risk.kind == landmark.KIND:
+        start = chosen.risk.process_kind
+        risk = landmark.fit(some, as_of=as_of, horizon=ahead, process=start)
     else:
-        line = platt(odds[at], mark.left)
-        risk = landmark.plain(now, candidates[at].kind, length).recalibrated(line)
-    return Choice(risk, "ok", reason, "", ahead, length, table)
-
-
-def cross_fitted(log_odds: FloatArray, left: FloatArray) -> FloatArray:
-    """Return probabilities by Platt lines that were each fitted to other customers."""
-    part = np.arange(left.size) % PARTS
-    p = np.empty(left.size)
-    for one in range(PARTS):
-        line: Platt = platt(log_odds[part != one], left[part != one])
-        p[part == one] = line.apply(log_odds[part == one])
-    return p
-
-
-def auc_error(score: FloatArray, y: FloatArray) -> float:
-    """Return the standard error of an AUC, as of its difference to that of no order at all."""
-    return evaluation.auc_difference(score, np.zeros(score.size), y).standard_error
+        line = platt(chosen.odds, mark.left)
+        risk = landmark.plain(now, chosen.risk.kind, length).recalibrated(line)
+    risk = _horizon_lines.learnt(risk, some, as_of=as_of)
+    return Choice(risk, "ok", reason, _beaten(some, mark, chosen.loss), ahead, length, table)
 
 
 def _holdout_length(now: Histories, ahead: int) -> int:
@@ -201,41 +180,38 @@ def _holdout_length(now: Histories, ahead: int) -> int:
 
 def _candidates(
     facts: Facts, mark: landmark.Landmark, kinds: list[str], process: str
-) -> list[ChurnRisk]:
+) -> list[Candidate]:
     """Return the candidates, simplest first, from facts up to the landmark."""
-    plain = [landmark.plain(mark.known, kind, mark.window) for kind in kinds]
-    second = landmark.fit(facts, as_of=mark.day, horizon=mark.window, process=process)
-    return plain if second.kind != landmark.KIND and plain else [*plain, second]
-
-
-def _judge(
-    candidates: list[ChurnRisk], odds: list[FloatArray], left: FloatArray
-) -> tuple[tuple[Judged, ...], int, str]:
-    """Return the figures of all, which was chosen, and why."""
-    told = [cross_fitted(each, left) for each in odds]
-    losses = [evaluation.log_loss_each(p, left) for p in told]
-    least = min(losses, key=lambda loss: float(loss.mean()))
-    rows = []
-    for risk, each, p, loss in zip(candidates, odds, told, losses, strict=True):
-        gap = evaluation.difference(loss, least)
-        rows.append(
-            Judged(
-                kind=risk.kind,
-                status=risk.process.status,
-                log_loss=float(loss.mean()),
-                behind=gap.value,
-                behind_error=gap.standard_error,
-                auc=evaluation.auc(each, left),
-                auc_error=auc_error(each, left),
-                brier=evaluation.brier(p, left),
-                ece=evaluation.ece(p, left),
-            )
-        )
-    entries = [
-        Entry(Score(row.kind, "candidate", row.status), log_loss=loss)
-        for row, loss in zip(rows, losses, strict=True)
+    fitted = [landmark.plain(mark.known, kind, mark.window) for kind in kinds]
+    plain = [
+        candidate(risk, mark)
+        for risk in fitted
+        if risk.process.params.get("k") != 1 or MEMORYLESS[risk.kind] not in kinds
     ]
-    kind = by_loss(entries, "log_loss", "log loss").kind
-    at = [row.kind for row in rows].index(kind)
-    reason = "least_log_loss" if losses[at] is least else "simpler_within_one_standard_error"
-    return tuple(rows), at, "only_candidate" if len(rows) == 1 else reason
+
+    def second(start: str) -> Candidate:
+        risk = landmark.fit(facts, as_of=mark.day, horizon=mark.window, process=start)
+        return candidate(risk, mark)
+
+    best = second(process)
+    loss = {each.risk.kind: each.loss for each in plain}
+    if process in loss and REGULAR in loss and clear(loss[process], loss[REGULAR]):
+        other = second(REGULAR)
+        best = other if clear(best.loss, other.loss) else best
+    return plain if best.risk.kind != landmark.KIND and plain else [*plain, best]
+
+
+def _beaten(facts: Facts, mark: landmark.Landmark, loss: FloatArray) -> str:
+    """Return which rule of silence foresaw the hold-out better, in words; empty if none did."""
+    best, name = loss, ""
+    for rule, (p, _) in rules(facts, mark.day, mark.window, mark.known).items():
+        told = cross_fitted(np.log(p) - np.log1p(-p), mark.left)
+        own = evaluation.log_loss_each(told, mark.left)
+        if own.mean() < best.mean():
+            best, name = own, rule
+    if not name or not clear(loss, best):
+        return ""
+    return (
+        f"the rule {name} foresaw the held-out days better: log loss {best.mean():.4f}, "
+        f"what was chosen {loss.mean():.4f}"
+    )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from app.scoring import _validate
-from app.scoring._purchase_days import PurchaseDays, purchase_days
+from app.scoring._purchase_days import purchase_columns, purchase_days
 from app.scoring._typing import FloatArray, IntArray
 
 CONTACT: Final = 0
@@ -30,11 +30,18 @@ _NO_ROWS: Final[tuple[int, ...]] = ()
 class Facts:
     """A log of what happened, in any order of rows, days being whole numbers.
 
+    A refund that is known to name its purchase is no row, but ends that of the purchase: with
+    ``since`` and ``until``, a purchase refunded in part has a row for each of the values that it
+    had, and one refunded in full a last row that ends.
+
     Attributes
     ----------
     customer, day, amount : array_like
         Purchases, and refunds as negative amounts, as `purchase_summary.summarise` takes them,
         shape (n,).
+    since, until : array_like, optional
+        The days from which on, and before which, each row counts, shape (n,), both or neither.
+        By default it counts from its own day on.
     refund_customer, refund_day : array_like, optional
         Refunds to be counted, shape (m,). By default the rows with a negative amount are.
     contact_customer, contact_day, contact_kind, contact_score : array_like
@@ -45,6 +52,8 @@ class Facts:
     customer: ArrayLike
     day: ArrayLike
     amount: ArrayLike
+    since: ArrayLike | None = None
+    until: ArrayLike | None = None
     refund_customer: ArrayLike | None = None
     refund_day: ArrayLike | None = None
     contact_customer: ArrayLike = _NO_ROWS
@@ -54,18 +63,33 @@ class Facts:
 
     def of(self, customers: NDArray[Any]) -> Facts:
         """Return the facts of some customers, given by their codes, ascending."""
-        parts = {}
-        for group in (("customer", "day", "amount"), ("refund_customer", "refund_day"), _CONTACTS):
+        parts: dict[str, Any] = {}
+        for group in (_TRADES, ("refund_customer", "refund_day"), _CONTACTS):
             columns = [getattr(self, name) for name in group]
             if columns[0] is None:
                 continue
             _, kept = _rows_of(customers, np.asarray(columns[0]))
-            parts.update(
-                {name: np.asarray(c)[kept] for name, c in zip(group, columns, strict=True)}
-            )
+            for name, column in zip(group, columns, strict=True):
+                parts[name] = None if column is None else np.asarray(column)[kept]
         return dataclasses.replace(self, **parts)
 
+    def log(self, as_of: int) -> tuple[ArrayLike, ArrayLike, ArrayLike]:
+        """Return customer, day and amount of the rows that count at a day; later ones may follow.
 
+        Parameters
+        ----------
+        as_of : int
+            The last day whose facts are known.
+        """
+        columns = self.customer, self.day, self.amount
+        if self.since is None or self.until is None:
+            return columns
+        known = (np.asarray(self.since) <= as_of) & (np.asarray(self.until) > as_of)
+        customer, day, amount = (np.asarray(column)[known] for column in columns)
+        return customer, day, amount
+
+
+_TRADES: Final = ("customer", "day", "amount", "since", "until")
 _CONTACTS: Final = ("contact_customer", "contact_day", "contact_kind", "contact_score")
 
 
@@ -86,7 +110,7 @@ class Histories:
     mean_value : FloatArray
         Mean net value of all purchase days.
     refunds : FloatArray
-        Refunds so far.
+        Refunds so far, of every kind.
     complaints : FloatArray
         Complaints in the last `COMPLAINT_DAYS` days.
     satisfaction : FloatArray
@@ -143,6 +167,25 @@ class Histories:
         """Return some of the customers, by index or mask."""
         return Histories(**{name: column[rows] for name, column in vars(self).items()})
 
+    def recent(self, name: str) -> FloatArray:
+        """Return the mean of the last gaps or values, the latest counting most; NaN without any.
+
+        Parameters
+        ----------
+        name : str
+            ``gap`` or ``value``.
+        """
+        total, weight = np.zeros(len(self)), np.zeros(len(self))
+        for back in range(RECENT):
+            column = getattr(self, f"{name}_{back + 1}")
+            seen = ~np.isnan(column)
+            share = 2 * (RECENT - back) / (RECENT * (RECENT + 1))  # they add up to 1: no overflow
+            total += np.where(seen, share * column, 0.0)
+            weight += np.where(seen, share, 0.0)
+        unknown = np.full(len(self), np.nan)
+        mean: FloatArray = np.divide(total, weight, out=unknown, where=weight > 0)
+        return mean
+
 
 _COUNTS: Final = ("refunds", "complaints")
 
@@ -168,7 +211,7 @@ def histories(facts: Facts, *, as_of: int) -> tuple[NDArray[Any], Histories]:
     ValueError
         As for `purchase_summary.summarise`.
     """
-    seen = purchase_days(facts.customer, facts.day, facts.amount, as_of=as_of)
+    seen = purchase_days(*facts.log(as_of), as_of=as_of)
     who = seen.customer
     if facts.refund_customer is None or facts.refund_day is None:
         back = np.asarray(facts.amount) < 0
@@ -177,31 +220,10 @@ def histories(facts: Facts, *, as_of: int) -> tuple[NDArray[Any], Histories]:
         refunds = np.asarray(facts.refund_customer), np.asarray(facts.refund_day)
     rows, _ = _rows_of(who, refunds[0][refunds[1] <= as_of])
     return who, Histories(
-        **_purchases(seen, as_of),
+        **purchase_columns(seen, as_of, recent=RECENT),
         refunds=np.bincount(rows, minlength=who.size).astype(np.float64),
         **_contacts(facts, who, as_of),
     )
-
-
-def _purchases(seen: PurchaseDays, as_of: int) -> dict[str, FloatArray]:
-    """Return the columns that purchases make."""
-    days, start, n = seen.day, seen.start, np.diff(seen.start, append=seen.day.size)
-    first = days[start]
-    gap = np.diff(days, prepend=days[:1]).astype(np.float64)
-    gap[start] = 1.0
-    last = start + n - 1
-    columns = {
-        "x": n - 1,
-        "t_x": days[last] - first,
-        "T": as_of - first,
-        "sum_log_gaps": np.add.reduceat(np.log(gap), start) if n.size else n,
-        "mean_value": np.add.reduceat(seen.value, start) / n if n.size else n,
-    }
-    for back in range(RECENT):
-        at = np.maximum(last - back, start)
-        columns[f"gap_{back + 1}"] = np.where(n > back + 1, gap[at], np.nan)
-        columns[f"value_{back + 1}"] = np.where(n > back, seen.value[at], np.nan)
-    return {name: column.astype(np.float64) for name, column in columns.items()}
 
 
 def _contacts(facts: Facts, who: NDArray[Any], as_of: int) -> dict[str, FloatArray]:

@@ -1,14 +1,11 @@
 r"""Churn risk: the log-odds of no purchase in a horizon, as a sum of reasons.
 
-.. math:: \eta_h = \beta_0 + \beta_p \, g_w + \sum_j \beta_j f_j
-          + \beta_p (g_h - g_w) + (1 - \beta_p)_+ \, (\bar g_h - \bar g_w)
+.. math:: \eta_h = K_h(x, t_x, T) + \sum_j \beta_j f_j
 
-with ``g`` the log-odds by a model of purchases (the *process*), ``f`` further features, ``w`` the
-label window the weights were learnt on and ``h`` the horizon asked for. The last two terms carry
-the risk from ``w`` to ``h``: by the process of the customer, as far as it is trusted, and for the
-rest by that of the anchor, an average customer. With ``beta_p = 1`` they are ``g_h - g_w``, and
-they vanish at ``h = w``. Risk never rises with the horizon. A process model by itself,
-recalibrated or not, is the same with no further features.
+with ``K`` what rests on purchases, age and silence, a model of purchases (the *process*) first of
+all: `app.scoring._churn_course` says how it is carried from the label window to any horizon; and
+``f`` the features of one cause each, which weigh the same at every horizon. Risk never rises with
+the horizon. A process model by itself, recalibrated or not, is the same with no further features.
 
 `reasons` splits the difference to a reference customer by cause. Purchases (``x``), age (``T``)
 and silence (the share ``q = (T - t_x) / T`` of the age) act together; all other causes add up.
@@ -26,6 +23,7 @@ import numpy as np
 
 from app.scoring import _churn_design as features
 from app.scoring import _validate
+from app.scoring._churn_course import Function, Line, course
 from app.scoring._churn_design import CAUSES, FEATURES, Scales
 from app.scoring._churn_reasons import Course, Reasons, shares
 from app.scoring._recalibration import Platt, sigmoid
@@ -33,7 +31,7 @@ from app.scoring._typing import FloatArray
 from app.scoring.churn_features import Histories
 from app.scoring.registry import MODELS
 
-__all__ = ["CAUSES", "FEATURES", "ChurnRisk", "Reasons"]
+__all__ = ["CAUSES", "FEATURES", "ChurnRisk", "Line", "Reasons"]
 
 FORMAT: Final = 1
 
@@ -65,6 +63,8 @@ class ChurnRisk:
         ``x, t_x, T`` of an average customer.
     reference : tuple of float
         ``x, t_x, T`` of the customer that reasons compare with; all else unknown.
+    lines : tuple of Line
+        Of the horizons other than the label window that outcomes were watched over.
     """
 
     kind: str
@@ -77,10 +77,16 @@ class ChurnRisk:
     anchor: tuple[float, float, float]
     reference: tuple[float, float, float]
     status: str = "ok"
+    lines: tuple[Line, ...] = ()
 
     def carried(self, horizon: float) -> bool:
-        """Return whether a horizon is not the one learnt on."""
-        return 0 < self.label_window != horizon
+        """Return whether outcomes over a horizon were not watched."""
+        watched = {self.label_window, *(line.horizon for line in self.lines)}
+        return self.label_window > 0 and horizon not in watched
+
+    def single(self, known: Histories) -> FloatArray:
+        """Return the part of the log-odds that is the same at every horizon, shape (n,)."""
+        return _sum(np.zeros(len(known)), self._single(known))
 
     def log_odds(self, known: Histories, *, horizon: float) -> FloatArray:
         """Return the log-odds of no purchase in the horizon.
@@ -140,7 +146,7 @@ class ChurnRisk:
         return _sum(self._course(horizon)(*course.at(own)), kept)
 
     def recalibrated(self, line: Platt) -> ChurnRisk:
-        """Return the risk with a line on its log-odds taken into the weights."""
+        """Return the risk with a line on its log-odds taken into the weights; see `Platt`."""
         changed = {
             **vars(self),
             "intercept": line.intercept + line.slope * self.intercept,
@@ -174,6 +180,7 @@ class ChurnRisk:
             "label_window": self.label_window,
             "anchor": list(self.anchor),
             "reference": list(self.reference),
+            "lines": [asdict(line) for line in self.lines],
         }
 
     @classmethod
@@ -201,39 +208,18 @@ class ChurnRisk:
             label_window=stored["label_window"],
             anchor=_triple(stored["anchor"]),
             reference=_triple(stored["reference"]),
+            lines=tuple(Line(**line) for line in stored.get("lines", ())),
         )
 
-    def _course(self, horizon: float) -> Any:
+    def _course(self, horizon: float) -> Function:
         """Return the function from ``x, t_x, T`` to their part of the log-odds."""
-        ahead = _validate.positive_number("horizon", horizon)
-        trust = self.weights.get("process", 0.0)
-        shift = 0.0
-        if self.carried(ahead) and trust < 1:
-            there, here = (
-                float(features.process_log_odds(self.process, *self.anchor, days))  # type: ignore[arg-type]
-                for days in (ahead, self.label_window)
-            )
-            shift = (1 - trust) * (there - here)
-        constant = self.intercept + shift
-
-        def of(x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-            # The carry of the module, gathered: beta_p g_w + beta_p (g_h - g_w) = beta_p g_h.
-            odds = features.process_log_odds(self.process, x, t_x, T, ahead)
-            columns = features.course(odds, x, t_x, T, self.scales)
-            total = np.full(odds.shape, constant)
-            for name, column in zip(features.COURSE, columns, strict=True):
-                weight = self.weights.get(name, 0.0)
-                if weight:
-                    total = total + weight * column
-            return total
-
-        return of
+        return course(self, _validate.positive_number("horizon", horizon))
 
     def _single(self, known: Histories) -> list[tuple[str, FloatArray]]:
         """Return cause and part of each single feature that has weight."""
         return [
-            (cause, self.weights[name] * feature(known, self.scales))
-            for name, (cause, feature) in features.SINGLE.items()
+            (name, self.weights[name] * feature(known, self.scales))
+            for name, feature in features.SINGLE.items()
             if self.weights.get(name, 0.0)
         ]
 

@@ -24,6 +24,7 @@ Journal of Statistics 34, 70-85.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,10 +42,11 @@ from app.scoring.registry import MODELS
 MOST: Final = 6
 CUSTOMERS: Final = 100_000
 MIN_EVENTS: Final = 50  # of either outcome
-RIDGES: Final = (3.0, 30.0, 300.0, 3000.0)
+RIDGES: Final = (3000.0, 300.0, 30.0, 3.0, 0.3)
 RIDGE: Final = 30.0
 KIND: Final = "landmark"
 
+_FLAT: Final = 1e-6
 _PRIOR: Final = np.array([float(name == "process") for name in FEATURES])
 _RISING: Final = np.array([name in RISING for name in FEATURES])
 
@@ -100,10 +102,14 @@ def at_day(facts: Facts, day: int, window: int, process: str) -> Landmark:
 
 
 def buyers(facts: Facts, *, after: int, until: int) -> NDArray[Any]:
-    """Return the codes of those with a purchase after a day, up to another."""
-    day = np.asarray(facts.day)
-    rows = (day > after) & (day <= until) & (np.asarray(facts.amount) >= 0)
-    return np.unique(np.asarray(facts.customer)[rows])
+    """Return the codes of those with a purchase after a day, up to another.
+
+    What was refunded in full by the other day is none. What is refunded later is one: then no
+    label tells more than another, however long ago its window ended.
+    """
+    customer, day, amount = (np.asarray(column) for column in facts.log(until))
+    rows = (day > after) & (day <= until) & (amount >= 0)
+    return np.unique(customer[rows])
 
 
 def fit(
@@ -161,20 +167,22 @@ def landmarks(first: int, as_of: int, window: int) -> list[int]:
 def plain(known: Histories, kind: str, window: int, *, status: str = "ok") -> ChurnRisk:
     """Return a model of purchases by itself, fitted to some histories.
 
-    ``window`` are the days of outcomes that it is to be recalibrated to, 0 if none.
+    ``window`` are the days of outcomes that it is to be recalibrated to, 0 if none. A prior in
+    place of a fit is ``insufficient_history``.
     """
     centre = (0.0, 0.0, 0.0)
     if len(known):
         centre = churn.reference(known.x, known.t_x, known.T)
+    process = fit_process(known, kind)
     return ChurnRisk(
         kind=kind,
         process_kind=kind,
-        process=fit_process(known, kind),
+        process=process,
         scales=Scales.fit(known),
         label_window=window,
         anchor=centre,
         reference=centre,
-        status=status,
+        status="insufficient_history" if process.status == "fallback" else status,
     )
 
 
@@ -197,9 +205,9 @@ def whole_days(name: str, days: int) -> int:
 
 def _learnt(marks: list[Landmark], now: Histories, process: str) -> ChurnRisk:
     last = marks[-1]
-    scales = Scales.fit(last.known)
+    scales = Scales.fit(last.known).with_cuts(last.known, last.left)
     columns = [mark.design(scales) for mark in marks]
-    intercept, weights = _fit(columns, marks, _ridge(columns, marks))
+    [(intercept, weights)] = _fits(columns, marks, [_ridge(columns, marks)])
     risk = plain(now, process, last.window)
     line = platt(intercept + columns[-1] @ weights, last.left)
     return ChurnRisk(
@@ -213,13 +221,14 @@ def _learnt(marks: list[Landmark], now: Histories, process: str) -> ChurnRisk:
     ).recalibrated(line)
 
 
-def _fit(
-    columns: list[FloatArray], marks: list[Landmark], ridge: float
-) -> tuple[float, FloatArray]:
+def _fits(
+    columns: list[FloatArray], marks: list[Landmark], ridges: Sequence[float]
+) -> list[tuple[float, FloatArray]]:
     left = np.concatenate([mark.left for mark in marks])
-    return _bounded_logistic.fit(
-        np.concatenate(columns), left, ridge=ridge, prior=_PRIOR, rising=_RISING
-    )
+    rows = np.concatenate(columns)
+    # What differs by rounding only would be told apart by a weight without bound.
+    rows[:, rows.std(axis=0) < _FLAT] = 0.0
+    return _bounded_logistic.path(rows, left, ridges=ridges, prior=_PRIOR, rising=_RISING)
 
 
 def _ridge(columns: list[FloatArray], marks: list[Landmark]) -> float:
@@ -229,11 +238,12 @@ def _ridge(columns: list[FloatArray], marks: list[Landmark]) -> float:
     left = np.concatenate([marks[i].left for i in before]) if before else np.zeros(0)
     if min(left.sum(), left.size - left.sum()) < MIN_EVENTS:
         return RIDGE
-    losses = []
-    for ridge in RIDGES:
-        intercept, weights = _fit([columns[i] for i in before], [marks[i] for i in before], ridge)
-        odds = intercept + columns[-1] @ weights
-        losses.append(evaluation.log_loss_each(sigmoid(odds), last.left))
+    # From the strongest on: what it gives is close to the prior, where the ascent starts.
+    fits = _fits([columns[i] for i in before], [marks[i] for i in before], RIDGES)
+    losses = [
+        evaluation.log_loss_each(sigmoid(intercept + columns[-1] @ weights), last.left)
+        for intercept, weights in fits
+    ]
     best = min(losses, key=lambda loss: float(loss.mean()))
     near = [evaluation.difference(loss, best) for loss in losses]
     return max(

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.days import AsOf, to_day
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
-from app.schemas.types import Day, Timestamp
+from app.schemas.types import RANGE, Day, Timestamp
 
 _DAY: TypeAdapter[Day] = TypeAdapter(Day)
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Timestamp)
@@ -40,7 +40,8 @@ def _read(text: str, here: Deployment, pointer: str, *, begins: bool = False) ->
             return AsOf(edge(day), day)
         return here.as_of(_INSTANT.validate_python(text))
     except ValidationError:
-        raise _refused(pointer, "must be an RFC 3339 time with an offset, or a day") from None
+        detail = f"must be an RFC 3339 time with an offset, or a day; it {RANGE}"
+        raise _refused(pointer, detail) from None
 
 
 def _refused(pointer: str, detail: str) -> ValidationFailed:

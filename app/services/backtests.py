@@ -14,8 +14,16 @@ from app.models import Backtest
 from app.schemas.backtests import BacktestRequest
 from app.scoring import backtest, churn_choice
 from app.services import as_of as as_ofs
-from app.services import calibration_picture, dated_facts, operations, risk_learning
+from app.services import (
+    calibration_picture,
+    dated_facts,
+    models,
+    operations,
+    risk_learning,
+    settings,
+)
 from app.services.dated_facts import Past
+from app.services.learning import DEFAULT_KIND
 from app.services.paging import PageRequest, Sort, fetch_shown
 from app.services.parts import Part
 
@@ -43,7 +51,7 @@ async def test_part(session: WriteSession, here: Deployment, part: Part, now: da
     past = await dated_facts.read_past(session, list(await session.scalars(_BUYERS)), as_of)
     folds = request["folds"]
     horizon, document = await asyncio.to_thread(
-        _tested, past, as_of, request["horizon_days"], folds
+        _tested, past, as_of, request["horizon_days"], folds, await _purchases(session)
     )
     await session.execute(
         insert(Backtest).values(
@@ -71,12 +79,18 @@ def name_of(operation_id: str) -> str:
     return "backtest_" + operation_id.removeprefix("op_")
 
 
+async def _purchases(session: ReadSession) -> str:
+    """Return the kind of model that expects purchases now."""
+    active_id = (await settings.pointers(session)).model_id
+    return DEFAULT_KIND if active_id is None else (await models.load(session, active_id)).kind
+
+
 def _tested(
-    past: Past, as_of: AsOf, horizon_days: int | None, folds: int
+    past: Past, as_of: AsOf, horizon_days: int | None, folds: int, purchases: str
 ) -> tuple[int, dict[str, Any]]:
     horizon = horizon_days or risk_learning.usual_horizon(past, as_of.day)
     facts = dated_facts.in_currency(past.facts)
-    found = backtest.run(facts, as_of=as_of.day, horizon=horizon, folds=folds)
+    found = backtest.run(facts, as_of=as_of.day, horizon=horizon, folds=folds, purchases=purchases)
     found["folds"] = [{**fold, "cut": from_day(fold["cut"]).isoformat()} for fold in found["folds"]]
     tested = [fold for fold in found["folds"] if fold["customers"]]
     known = [fold for fold in tested if fold["choice"]["status"] != churn_choice.INSUFFICIENT]

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from app.days import AsOf, to_day
 from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
@@ -11,6 +13,7 @@ from app.lifecycle.facts import EMPTY
 from app.lifecycle.policy import Policy
 from app.models import Customer, Score
 from app.services import (
+    learning,
     models,
     next_actions,
     policies,
@@ -24,8 +27,17 @@ from app.services.learning import Learnt
 from app.services.paging import PageRequest, Sort, choose_sort, fetch
 from app.services.populations import Population
 from app.services.score_lists import Asked
-from app.services.scores import CENT, explain, meanings, money
+from app.services.scores import explain, meanings, money
 
+SAME_LOG_ODDS, SAME_PROBABILITY = 1e-6, 1e-12
+"""How far apart two computations from the same facts may lie."""
+_UNEXPLAINED: dict[str, Any] = {
+    "base_log_odds": None,
+    "log_odds": None,
+    "reasons": [],
+    "facts_changed": True,
+}
+"""Of a customer who has no purchase left."""
 _COLUMNS: list[Any] = [
     Score.customer_id,
     Customer.name,
@@ -83,9 +95,7 @@ async def search(
     return {
         "items": await _items(session, here, learnt, policy, run, rows, asked) if rows else [],
         "next_cursor": cursor,
-        "as_of": run.as_of,
-        "run_id": run.run_id,
-        "model_id": run.model_id,
+        **score_lists.head(run, learnt),
     }
 
 
@@ -100,7 +110,7 @@ async def _items(
 ) -> list[dict[str, Any]]:
     as_of = here.as_of(run.as_of)
     actions = await _actions(session, here, policy, rows, asked.now)
-    reasons = await _reasons(session, learnt, policy, run, rows, as_of)
+    explained = await _reasons(session, learnt, policy, run, rows, as_of)
     told = meanings(learnt)
     return [
         {
@@ -116,12 +126,10 @@ async def _items(
             "horizon_days": run.horizon_days or learnt.horizon_days,
             "level": row.level,
             "meaning": told.get(row.level),
-            "value_at_risk": None
-            if row.value_at_risk is None
-            else money(here, row.value_at_risk.quantize(CENT)),
-            "clv": money(here, row.clv.quantize(CENT)),
+            "value_at_risk": None if row.value_at_risk is None else money(here, row.value_at_risk),
+            "clv": money(here, row.clv),
             "reason": row.reason,
-            "reasons": reasons.get(row.customer_id, []),
+            **explained.get(row.customer_id, _UNEXPLAINED),
             "previous": score_lists.previous(row, asked.since),
             "next_actions": own,
         }
@@ -136,10 +144,10 @@ async def _reasons(
     run: AnyRow,
     rows: Sequence[AnyRow],
     as_of: AsOf,
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, dict[str, Any]]:
     """Return the reasons of the listed customers, from the facts up to the instant of the run."""
-    gaps = {row.customer_id: row.usual_gap_days for row in rows}
-    people = await populations.of_customers(session, policy.silence, as_of, list(gaps))
+    told = {row.customer_id: row for row in rows}
+    people = await populations.of_customers(session, policy.silence, as_of, list(told))
     buyers = people.buyers()
     if not len(buyers):
         return {}
@@ -148,9 +156,21 @@ async def _reasons(
     horizon_days = run.horizon_days or learnt.horizon_days
     parts = score_cards.reasons(learnt, *history, horizon_days=horizon_days, known=known)
     return {
-        each: explain(learnt, buyers, gaps[each], parts, row, as_of, known)
+        each: {
+            "base_log_odds": float(parts.base),
+            "log_odds": float(parts.total[row]),
+            "reasons": explain(learnt, buyers, told[each].usual_gap_days, parts, row, as_of, known),
+            "facts_changed": _differs(told[each].probability, float(parts.total[row])),
+        }
         for row, each in enumerate(buyers.customer_ids)
     }
+
+
+def _differs(probability: float, log_odds: float) -> bool:
+    """Say whether a probability is another one than that of log-odds, whatever the rounding."""
+    other = float(learning.probability(np.asarray(log_odds)))
+    # A probability close to 1 is rounded far more coarsely than its log-odds.
+    return abs(other - probability) > SAME_LOG_ODDS * other * (1 - other) + SAME_PROBABILITY
 
 
 async def _actions(

@@ -14,15 +14,24 @@ from sqlalchemy import text
 from app.days import AsOf
 from app.db import ReadSession, fetch_rows
 from app.lifecycle.records import Floats, Ints
+from app.lifecycle.spells import ALWAYS, spells
 from app.scoring import landmark
 from app.scoring.churn_features import COMPLAINT, CONTACT, Facts
+from app.services import purchase_summaries
 
 CUSTOMERS_AT_A_TIME = 5_000
+_NETTED_AT_A_TIME = 500
 _CUSTOMERS = " FROM unnest($1::text[]) WITH ORDINALITY c(customer_id, code)"
+_PURCHASE, _FREE, _NAMED = range(3)
 _TRADES = (
     "SELECT c.code, t.occurred_on - DATE '1970-01-01', CAST(t.value * 10000 AS int8),"
-    f" CAST(t.kind = 'refund' AS int){_CUSTOMERS} JOIN transactions t USING (customer_id)"
-    " WHERE t.occurred_at <= $2"
+    f" CASE WHEN t.kind = 'purchase' THEN {_PURCHASE}"
+    f" WHEN t.refunds_transaction_id IS NULL THEN {_FREE} ELSE {_NAMED} END"
+    f"{_CUSTOMERS} JOIN transactions t USING (customer_id) WHERE t.occurred_at <= $2"
+)
+_REFUNDS = (
+    f"SELECT c.code, count(*){_CUSTOMERS} JOIN transactions t USING (customer_id)"
+    " WHERE t.kind = 'refund' AND t.occurred_at <= $2 GROUP BY 1"
 )
 # Of days that are over, a row for each day on which there was anything, or any complaint.
 _ALL_CONTACTS = (
@@ -58,12 +67,19 @@ _LAST_ANSWERS = f"SELECT code, day, score FROM ({_ANSWERS}) a WHERE day = last{_
 
 @dataclass(frozen=True, eq=False)
 class Trades:
-    """Purchases and refunds; `code` is the place of the customer in the list asked for."""
+    """Purchases and refunds; a code is the place of the customer in the list asked for.
+
+    A purchase counts with `units` from the day `since` on and before `until`; always, from its
+    own day on, where no refund names a purchase.
+    """
 
     code: Ints
     day: Ints
     units: Ints
-    refund: Ints
+    refund_code: Ints
+    refund_day: Ints
+    since: Ints | None = None
+    until: Ints | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,15 +98,14 @@ class Contacts:
 
 def as_facts(trades: Trades, contacts: Contacts, scale: float) -> Facts:
     """Return the log that churn risk is learnt from; `scale` is the best answer to a survey."""
-    back = trades.refund == 1
-    # A refund of nothing takes nothing back, and is no purchase either.
-    rows = ~back | (trades.units != 0)
     return Facts(
-        customer=trades.code[rows],
-        day=trades.day[rows],
-        amount=np.where(back, -trades.units, trades.units)[rows],
-        refund_customer=trades.code[back],
-        refund_day=trades.day[back],
+        customer=trades.code,
+        day=trades.day,
+        amount=trades.units,
+        since=trades.since,
+        until=trades.until,
+        refund_customer=trades.refund_code,
+        refund_day=trades.refund_day,
         contact_customer=contacts.code,
         contact_day=contacts.day,
         contact_kind=contacts.kind,
@@ -104,13 +119,51 @@ def in_currency(facts: Facts) -> Facts:
 
 
 async def read_trades(session: ReadSession, customer_ids: Sequence[str], as_of: AsOf) -> Trades:
-    """Return all purchases and refunds of customers up to an instant."""
+    """Return all purchases and refunds of customers up to an instant, as they then stood."""
     blocks = [np.zeros((0, 4), dtype=np.int64)]
     for start in range(0, len(customer_ids), CUSTOMERS_AT_A_TIME):
         some = list(customer_ids[start : start + CUSTOMERS_AT_A_TIME])
         blocks.append(_coded(await fetch_rows(session, _TRADES, some, as_of.at), start, np.int64))
-    code, day, units, refund = np.concatenate(blocks).T
-    return Trades(code, day, units, refund)
+    code, day, units, kind = np.concatenate(blocks).T
+    bought, back = kind == _PURCHASE, kind != _PURCHASE
+    refunds = code[back], day[back]
+    named = np.unique(code[kind == _NAMED])
+    if not len(named):
+        return Trades(code[bought], day[bought], units[bought], *refunds)
+    bought &= ~np.isin(code, named)
+    plain = code[bought], day[bought], units[bought], day[bought], np.full(bought.sum(), ALWAYS)
+    netted = await _netted(session, customer_ids, named, as_of)
+    columns = (np.concatenate(pair) for pair in zip(plain, netted, strict=True))
+    code, day, units, since, until = columns
+    return Trades(code, day, units, *refunds, since, until)
+
+
+async def _netted(
+    session: ReadSession, customer_ids: Sequence[str], codes: Ints, as_of: AsOf
+) -> Ints:
+    """Return code, day, units, since and until of the purchases of customers with named refunds."""
+    found = [np.zeros((0, 5), dtype=np.int64)]
+    for some in np.split(codes, range(_NETTED_AT_A_TIME, len(codes), _NETTED_AT_A_TIME)):
+        own = {customer_ids[code]: code for code in some.tolist()}
+        facts = await purchase_summaries.facts_of(session, list(own))
+        rows = [
+            (own[each], *spell)
+            for each, told in facts.items()
+            for spell in spells(told, until=as_of.micros)
+        ]
+        found.append(np.array(rows, dtype=np.int64).reshape(len(rows), 5))
+    return np.concatenate(found).T
+
+
+async def count_refunds(session: ReadSession, customer_ids: Sequence[str], as_of: AsOf) -> Ints:
+    """Return how many refunds each of some customers has up to an instant."""
+    found = np.zeros(len(customer_ids), dtype=np.int64)
+    for start in range(0, len(customer_ids), CUSTOMERS_AT_A_TIME):
+        some = list(customer_ids[start : start + CUSTOMERS_AT_A_TIME])
+        rows = _coded(await fetch_rows(session, _REFUNDS, some, as_of.at), start, np.int64)
+        if len(rows):
+            found[rows[:, 0]] = rows[:, 1]
+    return found
 
 
 async def read_contacts(
@@ -154,7 +207,7 @@ def _kind_and_score(when: Floats, complaint: Floats, score: Any) -> Floats:
 class Past:
     """What churn risk is learnt from, of all customers or of a draw of them.
 
-    `scale` is the best answer to a survey, `first_day` that of the first purchase or refund.
+    `scale` is the best answer to a survey, `first_day` that of the first purchase.
     """
 
     facts: Facts

@@ -38,8 +38,8 @@ def learn(
     """Fit everything to the buyers of a population; return kind, status and the document.
 
     Every fit is judged on a hold-out beside the default kind and plain rules; `auto` lets that
-    choose, for purchases and for churn by themselves. A kind that is asked for serves churn risk
-    too; otherwise that is chosen by what foresaw the past best.
+    choose the model of purchases. A kind that is asked for serves churn risk too; otherwise that
+    is chosen among all kinds and a regression, by what foresaw the past best over its own horizon.
     """
     buyers = people.buyers()
     kind = asked or DEFAULT_KIND
@@ -49,11 +49,15 @@ def learn(
         chosen, churning = holdout.purchases.kind, holdout.churn.kind
     process = _fit(chosen, time_unit, buyers, as_of)
     reference = _reference(buyers, as_of)
+    fallback = process["status"] == "fallback"
+    risk = _risk(asked, past, as_of, horizon_days, reference, fallback=fallback)
+    if risk["risk"] is not None:
+        churning = risk["risk"]["process"]["kind"]
     document: dict[str, Any] = {
         "requested": asked or DEFAULT,
         "purchases": process,
         "churn": process if churning == chosen else _fit(churning, time_unit, buyers, as_of),
-        "holdout": None if holdout is None else holdout.as_dict(),
+        "holdout": None if holdout is None else _holdout(holdout, risk),
         "window": _window(buyers),
         "spend": _spend(buyers),
         "population_gap_days": _gap(buyers),
@@ -61,7 +65,7 @@ def learn(
         "rfm_cuts": None,
         "rfm_means": None,
         "tier_cuts": None,
-        **_risk(asked, past, as_of, horizon_days, reference),
+        **risk,
     }
     if len(buyers):
         document |= _cuts(buyers, as_of, document, time_unit)
@@ -74,6 +78,8 @@ def _risk(
     as_of: AsOf,
     horizon_days: int | None,
     reference: dict[str, float] | None,
+    *,
+    fallback: bool,
 ) -> dict[str, Any]:
     """Learn churn risk; `auto` leaves its choice to the data as no kind does."""
     return risk_learning.learn(
@@ -82,7 +88,15 @@ def _risk(
         as_of.day,
         horizon_days=horizon_days,
         reference=None if reference is None else triple(reference),
+        fallback=fallback,
     )
+
+
+def _holdout(found: select.Selection, risk: dict[str, Any]) -> dict[str, Any]:
+    """Return the hold-out; its pick for churn is among models as they are, and may not serve."""
+    shown = found.as_dict()
+    shown["churn"]["serves"] = shown["churn"]["kind"] == risk["risk_choice"]["chosen"]
+    return shown
 
 
 def _cuts(

@@ -58,9 +58,11 @@ async def _settle(
     changes = Counter((each.customer_id, each.kind, each.occurred_on) for each in written.stored)
     changes.subtract(written.removed)
     await _count(session, {key: change for key, change in sorted(changes.items()) if change})
-    touched = sorted({each.customer_id for each in written.stored})
-    if touched:
-        await lifecycle.revise(session, here, touched, now)
+    since: dict[str, date] = {}
+    for customer_id, day in sorted((each, day) for each, _, day in changes):
+        since.setdefault(customer_id, day)
+    if since:
+        await lifecycle.revise(session, here, since, now)
 
 
 _DAYS = (

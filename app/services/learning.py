@@ -13,6 +13,7 @@ from app.lifecycle.presets import PRESETS
 from app.lifecycle.records import Floats, Ints
 from app.scoring import clv, gamma_gamma, rfm
 from app.scoring.churn_bands import Bands
+from app.scoring.churn_choice import INSUFFICIENT
 from app.scoring.churn_features import Histories
 from app.scoring.churn_risk import ChurnRisk
 from app.scoring.registry import MODELS
@@ -63,6 +64,7 @@ class Learnt:
     gap_days: float | None
     reference_days: tuple[float, float, float] | None
     churn_kind: str = DEFAULT_KIND
+    churn_status: str = "ok"
     risk: ChurnRisk | None = None
     horizon_days: int = risk_learning.DEFAULT_HORIZON_DAYS
     bands: Bands | None = None
@@ -75,6 +77,13 @@ class Learnt:
         history = known.x, known.t_x / self.unit, known.T / self.unit
         odds: Floats = self.churn.no_purchase_log_odds(*history, horizon=horizon_days / self.unit)
         return odds
+
+    @property
+    def risk_status(self) -> str:
+        """How far to trust the churn risk; a prior in place of a fit is none to trust."""
+        if self.risk is not None:
+            return self.risk.status
+        return INSUFFICIENT if self.churn_status == "fallback" else "ok"
 
     @property
     def looks_at_contacts(self) -> bool:
@@ -131,6 +140,7 @@ def read(model_id: str, as_of: datetime, time_unit: str, document: dict[str, Any
         purchases=MODELS[purchases["kind"]].build(**purchases["parameters"]),
         churn=_churn(document, DAYS_PER_UNIT[time_unit]),
         churn_kind=churning["kind"],
+        churn_status=churning["status"],
         spend=gamma_gamma.Model.from_params(**document["spend"]["parameters"]),
         rfm_cuts=None if cuts is None else rfm.Cuts.from_dict(cuts),
         rfm_means=None if means is None else rfm.Means.from_dict(means),

@@ -4,30 +4,28 @@ The caller has taken the customers (`customers.take`), so nobody else writes the
 here is read in a later statement and is therefore the newest.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
-import numpy as np
-
-from app.days import AsOf, from_micros, to_micros
+from app.days import AsOf, from_micros, to_day, to_micros
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.facts import EMPTY, Fact, Point, Summary, extend
-from app.lifecycle.history import History, trace
-from app.lifecycle.instants import Customers, Override, Segment
-from app.lifecycle.policy import Policy, SilenceLimit
+from app.lifecycle.history import History
+from app.lifecycle.instants import Override
+from app.lifecycle.policy import Policy
 from app.services import (
+    histories,
     overrides,
     policies,
     purchase_summaries,
-    records,
     rule_facts,
     transitions,
 )
+from app.services.histories import Continued
 from app.services.policies import Regime
 from app.services.purchase_summaries import Folded
-from app.services.records import Followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +34,6 @@ class NewFacts:
 
     facts: Sequence[Fact]
     replaced: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Continued:
-    """A folding, and where it begins: None for the whole history."""
-
-    folded: Folded
-    since: int | None
 
 
 async def settle(
@@ -62,13 +52,34 @@ async def settle(
 
 
 async def revise(
-    session: WriteSession, here: Deployment, customer_ids: Sequence[str], now: datetime
+    session: WriteSession, here: Deployment, since: Mapping[str, date | None], now: datetime
 ) -> None:
-    """Make ledger and stage exact after something else than purchases was written."""
+    """Make ledger and stage exact after something else than purchases was written.
+
+    It may be new `since` a day that there is a customer at all. Where purchases alone decide,
+    that matters if the policy has changed after it.
+    """
     regime = await policies.regime(session)
-    if customer_ids and not regime.is_plain:
+    customer_ids = list(since)
+    if regime.is_plain:
+        customer_ids = await _begun_anew(session, here, regime, since)
+    if customer_ids:
         stored = await purchase_summaries.stored(session, customer_ids)
-        await _record(session, here, regime, list(customer_ids), {}, stored, now)
+        await _record(session, here, regime, customer_ids, {}, stored, now)
+
+
+async def _begun_anew(
+    session: ReadSession, here: Deployment, regime: Regime, since: Mapping[str, date | None]
+) -> list[str]:
+    """Return the customers who may begin at another instant now, before the policy changed."""
+    if len(regime.policies) == 1:
+        return []
+    last = here.calendar.day_of(from_micros(regime.starts[-1]))
+    days = {each: to_day(day) for each, day in since.items() if day is not None}
+    early = [each for each, day in days.items() if day <= last]
+    begun = await rule_facts.begun(session, early) if early else {}
+    # Of whom was heard before the first day that has changed, was heard before, too.
+    return [each for each in early if here.calendar.day_of(from_micros(begun[each])) >= days[each]]
 
 
 async def advance(
@@ -116,19 +127,32 @@ async def history(
     if goes_on and not whole and not decided:
         held[customer_id] = _continue(here, summary)
     until = {customer_id: as_of.micros}
-    folded = await _fold(session, regime, {} if held else until)
-    return await _trace(session, here, regime, [customer_id], held, folded, until, decided)
+    folded = await histories.fold(session, regime, {} if held else until)
+    return await histories.trace(session, here, regime, [customer_id], held, folded, until, decided)
+
+
+async def follow_decided(
+    session: ReadSession,
+    here: Deployment,
+    regime: Regime,
+    decided: Mapping[str, Sequence[Override]],
+    as_of: AsOf,
+) -> History:
+    """Follow customers on whom somebody has decided, from their beginnings up to an instant."""
+    until = dict.fromkeys(decided, as_of.micros)
+    folded = await histories.fold(session, regime, until)
+    return await histories.trace(session, here, regime, list(decided), {}, folded, until, decided)
 
 
 def _continue(
     here: Deployment, before: Summary, after: Summary | None = None, points: Sequence[Point] = ()
-) -> _Continued:
+) -> Continued:
     """Go on from where a summary stands, instead of from the first fact."""
     if before.facts_until is None:
-        return _Continued(Folded(after or before, list(points)), None)
+        return Continued(Folded(after or before, list(points)), None)
     day = here.calendar.day_of(from_micros(before.facts_until))
     start = Point(before.facts_until, day, before.state)
-    return _Continued(Folded(after or before, [start, *points]), before.facts_until)
+    return Continued(Folded(after or before, [start, *points]), before.facts_until)
 
 
 def _goes_on(regime: Regime, summary: Summary) -> bool:
@@ -159,9 +183,7 @@ def _can_extend(regime: Regime, summary: Summary, new: NewFacts, now: int) -> bo
     )
 
 
-def _extend(
-    here: Deployment, summary: Summary, facts: Sequence[Fact], policy: Policy
-) -> _Continued:
+def _extend(here: Deployment, summary: Summary, facts: Sequence[Fact], policy: Policy) -> Continued:
     in_order = sorted(facts, key=lambda fact: fact.at)
     after, points = extend(summary, in_order, policy.silence)
     return _continue(here, summary, after, points)
@@ -172,7 +194,7 @@ async def _record(
     here: Deployment,
     regime: Regime,
     customer_ids: Sequence[str],
-    extended: Mapping[str, _Continued],
+    extended: Mapping[str, Continued],
     stored: Mapping[str, Summary],
     now: datetime,
 ) -> int:
@@ -185,11 +207,17 @@ async def _record(
     live = await transitions.live(session, since)
     # What was recorded as having come to pass is not undone by a clock that is a little behind.
     until = {
-        each: max([to_micros(now), *(row.effective_at for row in live.get(each, ()))])
+        each: max(
+            [
+                to_micros(now),
+                *(row.effective_at for row in live.get(each, ())),
+                *(decision.at for decision in decided.get(each, ())),
+            ]
+        )
         for each in customer_ids
     }
     others = {each: until[each] for each in customer_ids if each not in held}
-    folded = await _fold(session, regime, others)
+    folded = await histories.fold(session, regime, others)
     ends = {each: one.folded.summary for each, one in held.items()}
     ends |= {each: one.summary for each, one in folded[regime.current.silence].items()}
     await purchase_summaries.save(
@@ -198,72 +226,7 @@ async def _record(
         {each: end for each, end in ends.items() if end.facts or each in stored},
         known=stored,
     )
-    history = await _trace(session, here, regime, customer_ids, held, folded, until, decided)
-    return await transitions.record(session, customer_ids, history, live, since, now)
-
-
-async def _fold(
-    session: ReadSession, regime: Regime, until: Mapping[str, int]
-) -> dict[SilenceLimit, dict[str, Folded]]:
-    limits = list(dict.fromkeys(policy.silence for policy in regime.policies))
-    worth = bool(regime.sources & {"money", "model"})
-    return await purchase_summaries.fold_by(session, limits, until, worth=worth)
-
-
-async def _trace(
-    session: ReadSession,
-    here: Deployment,
-    regime: Regime,
-    customer_ids: Sequence[str],
-    held: Mapping[str, _Continued],
-    folded: Mapping[SilenceLimit, Mapping[str, Folded]],
-    until: Mapping[str, int],
-    decided: Mapping[str, Sequence[Override]],
-) -> History:
-    """Follow the stages of customers up to an instant each."""
-    begun = await _begun(session, regime, [each for each in customer_ids if each not in held],
-                         decided)  # fmt: skip
-    followed = {
-        limit: [
-            Followed(each, held[each].folded.points, (), None)
-            if each in held
-            else Followed(each, found[each].points, found[each].worth, begun.get(each))
-            for each in customer_ids
-        ]
-        for limit, found in folded.items()
-    }
-    latest = here.as_of(from_micros(max(until.values())))
-    found = await records.through_time(session, here, regime.policies, followed, latest)
-    segments = [
-        Segment(policy, own, start, here.calendar.day_of(from_micros(start)) if number else 0)
-        for number, (policy, own, start) in enumerate(
-            zip(regime.policies, found, regime.starts, strict=True)
-        )
-    ]
-    customers = Customers(
-        until=np.array([until[each] for each in customer_ids], dtype=np.int64),
-        until_day=np.array(
-            [here.calendar.day_of(from_micros(until[each])) for each in customer_ids],
-            dtype=np.int64,
-        ),
-        known=np.array([each in held and held[each].since is not None for each in customer_ids]),
-        overrides={
-            number: decided[each] for number, each in enumerate(customer_ids) if each in decided
-        },
+    history = await histories.trace(
+        session, here, regime, customer_ids, held, folded, until, decided
     )
-    return trace(segments, customers, here.calendar.starts)
-
-
-async def _begun(
-    session: ReadSession,
-    regime: Regime,
-    customer_ids: Sequence[str],
-    decided: Collection[str],
-) -> dict[str, int]:
-    """Return since when customers are known, where the stage before the first fact matters."""
-    if regime.is_plain and len(regime.policies) == 1:
-        customer_ids = [each for each in customer_ids if each in decided]
-    if not customer_ids:
-        return {}
-    found = await rule_facts.read_profiles(session, customer_ids)
-    return {each: to_micros(row["begun_at"]) for each, row in found.items()}
+    return await transitions.record(session, customer_ids, history, live, since, now)

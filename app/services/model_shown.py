@@ -63,14 +63,14 @@ def _risk(document: dict[str, Any]) -> dict[str, Any] | None:
         "process": None if risk is None else risk["process"],
         "weights": None if risk is None else risk["weights"],
         "bands_learnt": bands["learnt"],
-        "bands": [
-            {
-                **band,
-                "from": start,
-                "meaning": risk_learning.meaning(band, horizon) if bands["learnt"] else None,
-            }
-            for band, start in zip(
-                bands["bands"], (0.0, bands["medium"], bands["high"]), strict=True
-            )
-        ],
+        "bands": _bands(bands, horizon) if bands["learnt"] else [],
     }
+
+
+def _bands(bands: dict[str, Any], horizon: int) -> list[dict[str, Any]]:
+    """Return the bands in use, each with where it begins and what it means."""
+    starts = (0.0, bands["medium"], bands["high"])
+    return [
+        {**band, "from": start, "meaning": risk_learning.meaning(band, horizon)}
+        for band, start in zip(bands["bands"], starts, strict=True)
+    ]

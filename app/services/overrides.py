@@ -1,7 +1,6 @@
 """Decisions by hand: what somebody set a customer's stage to, and until when no rule overrules."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert, select, text, update
@@ -10,7 +9,7 @@ from app.days import to_micros
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.instants import Override
-from app.models import StageOverride
+from app.models import Customer, StageOverride
 
 _ORDER = StageOverride.decided_at, StageOverride.override_id
 
@@ -55,41 +54,11 @@ async def decided(session: ReadSession, after: str, up_to: str) -> list[str]:
     return list(await session.scalars(statement))
 
 
-async def add(session: WriteSession, **values: Any) -> None:
-    """Write a decision on a customer that the session has taken."""
-    await session.execute(insert(StageOverride).values(**values))
-
-
-async def pinned_until(session: ReadSession, customer_id: str, now: datetime) -> datetime | None:
-    """Return until when the stage of a customer is pinned, if it is."""
-    row = await _standing(session, customer_id, now)
-    return None if row is None else row.pinned_until
-
-
-async def release(session: WriteSession, customer_id: str, now: datetime) -> bool:
-    """End the pin of a customer; False if there is none."""
-    row = await _standing(session, customer_id, now)
-    if row is None:
-        return False
+async def add(session: WriteSession, customer_id: str, **values: Any) -> None:
+    """Write a decision on a customer that the session has taken: the stage has a new version."""
+    await session.execute(insert(StageOverride).values(customer_id=customer_id, **values))
     await session.execute(
-        update(StageOverride)
-        .where(
-            StageOverride.customer_id == customer_id,
-            StageOverride.override_id == row.override_id,
-        )
-        .values(released_at=now)
+        update(Customer)
+        .where(Customer.customer_id == customer_id)
+        .values(stage_version=Customer.stage_version + 1)
     )
-    return True
-
-
-async def _standing(session: ReadSession, customer_id: str, now: datetime) -> AnyRow | None:
-    """Return the last decision if it is a pin that has not ended."""
-    statement = (
-        select(*StageOverride.__table__.columns)
-        .where(StageOverride.customer_id == customer_id, StageOverride.decided_at <= now)
-        .order_by(*(column.desc() for column in _ORDER))
-        .limit(1)
-    )
-    row = (await session.execute(statement)).one_or_none()
-    ends = [] if row is None else [at for at in (row.pinned_until, row.released_at) if at]
-    return row if ends and min(ends) > now else None

@@ -11,8 +11,8 @@ from app.days import to_micros
 from app.db import AnyRow, ReadSession
 from app.errors import NotFound
 from app.lifecycle import documents
+from app.lifecycle.catalogue import Source
 from app.lifecycle.policy import Policy, Role, SilenceLimit
-from app.lifecycle.variables import Source
 from app.models import Policy as Stored
 from app.models import PolicyActivation
 from app.services import settings
@@ -55,6 +55,11 @@ class Regime:
         """Return the silence by which a version counts lives; None for one never in force."""
         return next((each.silence for each in self.policies if each.version == version), None)
 
+    def under(self, policy: Policy, instant: int) -> "Regime":
+        """Return what there was if it led to a policy at an instant, else that policy alone."""
+        same = self.at(instant).version == policy.version
+        return self if same else Regime((policy,), (ALWAYS,))
+
     def before_last(self) -> "Regime":
         """Return what there was before the last activation."""
         return Regime(self.policies[:-1], self.starts[:-1])
@@ -89,7 +94,7 @@ async def _read(session: ReadSession) -> Regime:
     ).all()
     read: dict[int, Policy] = {}
     for row in rows:
-        read.setdefault(row.version, documents.parse(row.version, row.document))
+        read.setdefault(row.version, documents.restore(row.version, row.document))
     starts = (ALWAYS, *(to_micros(row.activated_at) for row in rows[1:]))
     return Regime(tuple(read[row.version] for row in rows), starts)
 
@@ -105,7 +110,7 @@ async def get(session: ReadSession, version: int) -> Policy:
     for policy in known:
         if policy.version == version:
             return policy
-    return documents.parse(version, (await stored(session, version)).document)
+    return documents.restore(version, (await stored(session, version)).document)
 
 
 async def stored(session: ReadSession, version: int) -> AnyRow:

@@ -124,7 +124,7 @@ async def _stages(
     session: ReadSession, here: Deployment, policy: Policy, people: Population, as_of: AsOf
 ) -> list[str]:
     known = await records.at_instant(session, here, policy, people, as_of)
-    where = score_cards.lifecycle(policy, people, known, as_of, None)
+    where = score_cards.lifecycle(policy, people, known, as_of, None, {})
     return [policy.stages[code] for code in where.stage]
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import func, insert, select
 
 from app.db import AnyRow, ReadSession, WriteSession
-from app.errors import FieldError, NotFound, ValidationFailed
+from app.errors import FieldError, NotFound, ValidationFailed, printable
 from app.lifecycle import documents
+from app.lifecycle.catalogue import CATALOGUE, LEVELS
 from app.lifecycle.expressions import OPERATORS, words
-from app.lifecycle.variables import CATALOGUE, LEVELS
 from app.models import Policy, PolicyActivation
 from app.schemas.policies import PolicyDocument
 from app.services import locks, models, policies, settings
@@ -30,12 +30,11 @@ async def create(
     session: WriteSession, asked: PolicyDocument, *, now: datetime, by: str
 ) -> dict[str, Any]:
     """Store a new version; nothing is moved by it before it is activated."""
-    document = asked.model_dump(mode="json", exclude_unset=True)
+    document = asked.model_dump(exclude_unset=True)
     try:
         documents.parse(0, document)
     except documents.InvalidPolicy as invalid:
-        faults = [FieldError(*fault) for fault in invalid.faults[:20]]
-        raise ValidationFailed(errors=faults) from None
+        raise ValidationFailed(errors=[_fault(*each) for each in invalid.faults[:20]]) from None
     if asked.model_id is not None:
         await _require_model(session, asked.model_id)
     await locks.hold(session, locks.POLICY_VERSIONS)
@@ -44,6 +43,11 @@ async def create(
         insert(Policy).values(version=version, document=document, created_at=now, created_by=by)
     )
     return (await describe(session, version))[0]
+
+
+def _fault(pointer: str, code: str, detail: str) -> FieldError:
+    # What is pointed at may be called anything.
+    return FieldError(printable(pointer, 1_000), code, printable(detail, 500))
 
 
 async def _require_model(session: ReadSession, model_id: str) -> None:
@@ -70,7 +74,7 @@ async def describe(session: ReadSession, version: int) -> tuple[dict[str, Any], 
     if row is None:
         raise policies.unknown(version)
     active = (await settings.pointers(session)).policy_version
-    policy = documents.parse(version, row.document)
+    policy = documents.restore(version, row.document)
     told = [
         {
             "code": rule.code,
@@ -110,7 +114,10 @@ def variables() -> dict[str, Any]:
                 "type": each.type,
                 "unit": each.unit,
                 "source": each.source,
-                "meaning": {"en": each.en, "zh": each.zh},
+                "meaning": dict(zip(("en", "zh"), each.meaning, strict=True)),
+                "minimum": each.minimum,
+                "maximum": each.maximum,
+                "values": each.values,
                 "changes_with_time": each.moves,
                 "parameters": list(each.parameters),
                 "levels": list(LEVELS[each.name]) if each.name in LEVELS else None,

@@ -1,12 +1,13 @@
 """Profiles in: made exactly so, or merged; and the stage that may follow from what they say."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Integer, bindparam, select, update
 
+from app.days import from_day
 from app.db import AnyRow, WriteSession
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
@@ -142,7 +143,15 @@ async def write(
                 for each, profile in changed.items()
             ],
         )
-        await lifecycle.revise(session, here, sorted(changed), now)
+        heard_of = {each: _heard_of(here, before[each], changed[each]) for each in sorted(changed)}
+        await lifecycle.revise(session, here, heard_of, now)
+
+
+def _heard_of(here: Deployment, before: Mapping[str, Any], after: Mapping[str, Any]) -> date | None:
+    """Return the first day whose being the first contact has changed."""
+    told = {before["first_contact_at"], after["first_contact_at"]}
+    days = [from_day(here.calendar.day_of(at)) for at in told if at is not None]
+    return min(days) if len(told) > 1 else None
 
 
 _UPDATE = (

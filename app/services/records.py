@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -80,7 +80,8 @@ async def _computed(session: ReadSession, policy: Policy, terms: Iterable[Term])
 class Followed:
     """A customer whose stage is followed: what purchases amount to, and since when there is one.
 
-    Without `begun_at` the first point is where the ledger stands.
+    Without `begun_at` the first point is where the ledger stands, or the first purchase, before
+    which nothing can have happened.
     """
 
     customer_id: str
@@ -110,53 +111,74 @@ async def through_time(
     for event in events:
         happened.setdefault(event.customer_id, []).append(event)
     interactions = interaction_columns(here, events, ids) if "interactions" in needed else None
-    made = {}
-    for limit, customers in followed.items():
-        records = _history(here, limit, customers, happened, worth="money" in needed)
-        made[limit] = replace(records, interactions=interactions, profiles=profiles)
-    return [
-        replace(made[policy.silence], computed=await _computed(session, policy, policy.terms))
-        for policy in policies
-    ]
+    made: dict[_Look, Records] = {}
+    found = []
+    for policy in policies:
+        look = _Look.of(policy)
+        if look not in made:
+            records = _history(here, look, followed[policy.silence], happened)
+            made[look] = replace(records, interactions=interactions, profiles=profiles)
+        computed = await _computed(session, policy, policy.terms)
+        found.append(replace(made[look], computed=computed))
+    return found
+
+
+class _Look(NamedTuple):
+    """What a policy looks at: what another looks at is no news to it."""
+
+    silence: SilenceLimit
+    worth: bool
+    kinds: frozenset[str] | None
+
+    @classmethod
+    def of(cls, policy: Policy) -> "_Look":
+        kinds = rule_facts.kinds_of(policy.terms)
+        worth = "money" in policy.sources
+        return cls(policy.silence, worth, None if kinds is None else frozenset(kinds))
 
 
 def _history(
     here: Deployment,
-    limit: SilenceLimit,
+    look: _Look,
     customers: Sequence[Followed],
     happened: Mapping[str, Sequence[Event]],
-    *,
-    worth: bool,
 ) -> Records:
     """Return a record for each instant of a customer at which something is new."""
     owner: list[int] = []
     points: list[Point] = []
     sums: list[Worth] = []
     for number, each in enumerate(customers):
-        events = happened.get(each.customer_id, ())
+        worth = each.worth if look.worth else ()
+        events = [
+            event
+            for event in happened.get(each.customer_id, ())
+            if look.kinds is None or event.kind in look.kinds
+        ]
         own = list(each.points)
-        if each.begun_at is not None or each.worth or events:
-            own = _merged(here, each, events)
+        if each.begun_at is not None or worth or events:
+            own = _merged(here, each, events, worth)
         owner += [number] * len(own)
         points += own
-        if worth:
-            sums += _in_force([point.at for point in own], each.worth)
+        if look.worth:
+            sums += _in_force([point.at for point in own], worth)
     return Records(
-        silence=limit,
+        silence=look.silence,
         owner=np.array(owner, dtype=np.int64),
         at=np.array([point.at for point in points], dtype=np.int64),
         day=np.array([point.day for point in points], dtype=np.int64),
         columns=Columns.of([point.state for point in points]),
-        money=_money(sums) if worth else None,
+        money=_money(sums) if look.worth else None,
     )
 
 
-def _merged(here: Deployment, each: Followed, events: Sequence[Event]) -> list[Point]:
+def _merged(
+    here: Deployment, each: Followed, events: Sequence[Event], worth: Sequence[Worth]
+) -> list[Point]:
     """Return the states of a customer at all instants at which anything is new."""
-    new = {point.at for point in each.points} | {worth.at for worth in each.worth}
+    new = {point.at for point in each.points} | {one.at for one in worth}
     new |= {event.at for event in events if event.at is not None}
     if each.begun_at is not None:
-        new.add(min([each.begun_at, *new]))
+        new.add(each.begun_at)
     states = [NO_PURCHASES, *(point.state for point in each.points)]
     starts = [point.at for point in each.points]
     days = {point.at: point.day for point in each.points}

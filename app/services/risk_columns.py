@@ -1,8 +1,7 @@
 """What churn risk looks at, for customers as they stand at one instant.
 
-The columns are those that a fit would see at the same instant: from what is kept of each customer,
-and, for customers with refunds, from their own facts, since a fit takes a refund off the last
-purchase day before it, whatever it names.
+The columns are those that a fit would see at the same instant, made from what is kept of each
+customer, and from interactions.
 """
 
 import asyncio
@@ -14,9 +13,10 @@ from app.db import ReadSession
 from app.lifecycle.records import Floats, Ints
 from app.scoring.churn_features import Facts, Histories, histories
 from app.services import dated_facts
-from app.services.dated_facts import Contacts, Trades
+from app.services.dated_facts import Contacts
 from app.services.learning import Learnt
 from app.services.populations import Population
+from app.services.summary_columns import NO_MORE
 
 INLINE_ROWS = 500
 OF_CONTACTS = ("complaints", "satisfaction", "contact_silence")
@@ -43,34 +43,36 @@ async def read_columns(
     session: ReadSession, buyers: Population, as_of: AsOf, scale: float, *, contacts: bool = True
 ) -> Histories:
     """Return all columns of buyers; without contacts those are unknown."""
-    refunded = np.flatnonzero(buyers.summaries.column("refunds") > 0)
-    ids = [buyers.customer_ids[row] for row in refunded]
-    trades = await dated_facts.read_trades(session, ids, as_of)
+    refunds = await _refunds(session, buyers, as_of)
     seen = _NO_CONTACTS
     if contacts:
         everyone = buyers.customer_ids
         seen = await dated_facts.read_contacts(session, everyone, as_of, last_only=True)
-    arguments = buyers, as_of, refunded, trades, seen, scale
+    arguments = buyers, as_of, refunds, seen, scale
     if len(buyers) > INLINE_ROWS:
         return await asyncio.to_thread(_columns, *arguments)
     return _columns(*arguments)
 
 
+async def _refunds(session: ReadSession, buyers: Population, as_of: AsOf) -> Ints:
+    """Return the refunds of each so far: what is kept counts those still to come, too."""
+    kept = buyers.summaries.column
+    refunds = kept("refunds").copy()
+    later = np.flatnonzero((refunds > 0) & (kept("next_fact_at") < NO_MORE))
+    ids = [buyers.customer_ids[row] for row in later.tolist()]
+    refunds[later] = await dated_facts.count_refunds(session, ids, as_of)
+    return refunds
+
+
 def _columns(
-    buyers: Population, as_of: AsOf, refunded: Ints, trades: Trades, seen: Contacts, scale: float
+    buyers: Population, as_of: AsOf, refunds: Ints, seen: Contacts, scale: float
 ) -> Histories:
     columns = _kept(buyers, as_of) | _contacts(seen, len(buyers), as_of, scale)
-    if len(refunded):
-        own = dated_facts.as_facts(trades, _NO_CONTACTS, 1.0)
-        who, known = histories(own, as_of=as_of.day)
-        for name, column in columns.items():
-            if name not in OF_CONTACTS:
-                column[refunded[who]] = getattr(known, name)
-    return Histories(**columns)
+    return Histories(**columns, refunds=refunds.astype(np.float64))
 
 
 def _kept(buyers: Population, as_of: AsOf) -> dict[str, Floats]:
-    """Return the columns that the kept summaries make; without refunds they are exact."""
+    """Return the columns that the kept summaries make."""
     days, kept = buyers.columns.purchase_days, buyers.summaries.column
     columns = {
         "x": buyers.x,
@@ -78,7 +80,6 @@ def _kept(buyers: Population, as_of: AsOf) -> dict[str, Floats]:
         "T": buyers.T(as_of),
         "sum_log_gaps": kept("sum_log_gaps"),
         "mean_value": kept("purchase_value") / days,
-        "refunds": np.zeros(len(buyers)),
     }
     for place, value in enumerate(("last_day_value", "value_2", "value_3"), start=1):
         columns[f"gap_{place}"] = np.where(days > place, kept(f"gap_{place}"), np.nan)

@@ -27,11 +27,12 @@ def learn(
     *,
     horizon_days: int | None,
     reference: tuple[float, float, float] | None,
+    fallback: bool = False,
 ) -> dict[str, Any]:
     """Return what a model's document says of churn risk.
 
     Without a kind it is chosen by what foresaw the past best; a kind asked for serves by itself,
-    as it is.
+    as it is. `fallback` says that this is a prior, for want of customers to fit it to.
     """
     horizon = horizon_days or usual_horizon(past, day)
     if kind is None and reference is not None:
@@ -39,7 +40,7 @@ def learn(
         chosen = choice.as_dict()
         chosen["risk"] = choice.risk.compared_with(reference).as_dict()
     else:
-        chosen = _asked_for(kind, horizon)
+        chosen = _asked_for(kind, horizon, fallback=fallback)
     risk = chosen.pop("risk")
     return {
         "risk": risk,
@@ -56,18 +57,19 @@ def usual_horizon(past: Past, day: int) -> int:
     facts = past.facts
     if past.first_day is None:
         return DEFAULT_HORIZON_DAYS
-    gaps = churn_horizon.gaps_of(facts.customer, facts.day, facts.amount, as_of=day)
+    gaps = churn_horizon.gaps_of(*facts.log(day), as_of=day)
     last = int(np.max(facts.day, initial=past.first_day))
     return churn_horizon.default_horizon(gaps, history=max(last - past.first_day, 0))
 
 
-def _asked_for(kind: str | None, horizon: int) -> dict[str, Any]:
+def _asked_for(kind: str | None, horizon: int, *, fallback: bool) -> dict[str, Any]:
     known = kind is not None
+    note = "too few customers have bought to fit it: it is a prior" if fallback else ""
     return {
         "chosen": kind,
-        "status": "ok" if known else churn_choice.INSUFFICIENT,
+        "status": "ok" if known and not fallback else churn_choice.INSUFFICIENT,
         "reason": ASKED_FOR if known else churn_choice.INSUFFICIENT,
-        "note": "" if known else "nobody has bought yet",
+        "note": note if known else "nobody has bought yet",
         "horizon": horizon,
         "holdout": 0,
         "label_window": 0,

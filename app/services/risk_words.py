@@ -17,22 +17,28 @@ from app.services.learning import Learnt
 class Seen:
     """One customer as churn risk looks at it, in plain numbers; NaN where nothing is known."""
 
-    columns: dict[str, float]
+    known: Histories
     learnt: Learnt
     usual_gap: float | None
     day: int
 
     def __getattr__(self, name: str) -> float:
-        return self.columns[name]
+        return float(getattr(self.known, name)[0])
 
     @property
     def silent(self) -> float:
-        return self.columns["T"] - self.columns["t_x"]
+        return self.T - self.t_x
 
-    def recent(self, name: str) -> list[float]:
-        """Return the last gaps or values that are known, the latest first."""
-        found = [self.columns[f"{name}_{place}"] for place in (1, 2, 3)]
-        return [each for each in found if not np.isnan(each)]
+    def recent(self, name: str) -> tuple[float, list[float]]:
+        """Return the mean that counts, and the last gaps or values, the latest first."""
+        found = [getattr(self, f"{name}_{place}") for place in (1, 2, 3)]
+        return float(self.known.recent(name)[0]), [each for each in found if not np.isnan(each)]
+
+
+def count(number: float, noun: str) -> str:
+    """Return a whole number of things in words: 1 day, 2 days."""
+    shown = f"{number:.0f}"
+    return f"{shown} {noun}" if shown == "1" else f"{shown} {noun}s"
 
 
 Told = tuple[float | None, float | None, str, dict[str, Any]]
@@ -43,8 +49,7 @@ def explain(
     learnt: Learnt, known: Histories, usual_gap: float | None, parts: Reasons, row: int, as_of: AsOf
 ) -> list[dict[str, Any]]:
     """Return the reasons of one customer that move the risk, the weightiest first."""
-    columns = {name: float(column[row]) for name, column in vars(known).items()}
-    seen = Seen(columns, learnt, usual_gap, as_of.day)
+    seen = Seen(known.take([row]), learnt, usual_gap, as_of.day)
     told = []
     for code, part in parts.parts.items():
         if part[row]:
@@ -77,37 +82,39 @@ def _on(seen: Seen, days_ago: float) -> str:
 
 def _purchases(seen: Seen) -> Told:
     bought, usual = seen.x + 1, _reference(seen)[0] + 1
-    text = f"{bought:.0f} purchase days; a typical customer has {usual:.0f}"
+    text = f"{count(bought, 'purchase day')}; a typical customer has {usual:.0f}"
     return bought, usual, text, {"purchase_days": int(bought)}
 
 
 def _age(seen: Seen) -> Told:
     age, usual = seen.T, _reference(seen)[2]
-    text = f"customer for {age:.0f} days; a typical one for {usual:.0f}"
+    text = f"customer for {count(age, 'day')}; a typical one for {usual:.0f}"
     return age, usual, text, {"first_purchase_on": _on(seen, age)}
 
 
 def _silence(seen: Seen) -> Told:
     _, t_x, age = _reference(seen)
     own = "" if seen.usual_gap is None else f"; usually {seen.usual_gap:.0f}"
-    text = f"{seen.silent:.0f} days silent{own}"
+    text = f"{count(seen.silent, 'day')} silent{own}"
     return seen.silent, age - t_x, text, {"last_purchase_on": _on(seen, seen.silent)}
 
 
 def _frequency_trend(seen: Seen) -> Told:
-    gaps = seen.recent("gap")
-    mean, usual = float(np.mean(gaps)), seen.t_x / max(seen.x, 1)
-    how = "rarer" if mean > usual else "more often"
-    text = f"buys {how}: the last gaps are {mean:.0f} days on average; all of them {usual:.0f}"
+    mean, gaps = seen.recent("gap")
+    usual = seen.t_x / max(seen.x, 1)
+    how = "more rarely" if mean > usual else "more often"
+    last = f"the last gaps are {count(mean, 'day')} on average, the latest counting most"
+    text = f"buys {how}: {last}; all of them {usual:.0f}"
     return mean, usual, text, {"gaps": [int(gap) for gap in gaps]}
 
 
 def _amount_trend(seen: Seen) -> Told:
-    values = [value / UNITS for value in seen.recent("value")]
-    mean, usual = float(np.mean(values)), seen.mean_value / UNITS
+    recent, values = seen.recent("value")
+    mean, usual = recent / UNITS, seen.mean_value / UNITS
     how = "less" if mean < usual else "more"
-    text = f"spends {how}: {mean:.2f} on each of the last purchase days; {usual:.2f} on all of them"
-    return mean, usual, text, {"values": values}
+    last = f"{mean:.2f} on each of the last purchase days, the latest counting most"
+    text = f"spends {how}: {last}; {usual:.2f} on all of them"
+    return mean, usual, text, {"values": [value / UNITS for value in values]}
 
 
 def _value(seen: Seen) -> Told:
@@ -120,17 +127,17 @@ def _value(seen: Seen) -> Told:
 def _regularity(seen: Seen) -> Told:
     n = max(seen.x, 1.0)
     middle, mean = float(np.exp(seen.sum_log_gaps / n)), seen.t_x / n
-    text = f"gaps of {mean:.0f} days on average, and {middle:.0f} as a geometric mean"
-    gaps = [int(gap) for gap in seen.recent("gap")]
+    text = f"gaps of {count(mean, 'day')} on average, and {middle:.0f} as a geometric mean"
+    gaps = [int(gap) for gap in seen.recent("gap")[1]]
     return middle, mean, f"{text}: the closer the two, the more regular", {"gaps": gaps}
 
 
 def _refunds(seen: Seen) -> Told:
-    return seen.refunds, 0.0, f"{seen.refunds:.0f} refunds", {"refunds": int(seen.refunds)}
+    return seen.refunds, 0.0, count(seen.refunds, "refund"), {"refunds": int(seen.refunds)}
 
 
 def _complaints(seen: Seen) -> Told:
-    text = f"{seen.complaints:.0f} complaints in the last {COMPLAINT_DAYS} days"
+    text = f"{count(seen.complaints, 'complaint')} in the last {COMPLAINT_DAYS} days"
     return seen.complaints, 0.0, text, {"complaints_90_days": int(seen.complaints)}
 
 
@@ -142,12 +149,23 @@ def _satisfaction(seen: Seen) -> Told:
     return own, usual, text, {"last_satisfaction": own}
 
 
+def _surveyed(seen: Seen) -> Told:
+    own = seen.satisfaction * seen.learnt.satisfaction_scale
+    text = "has answered a survey; compared with a customer of whom no answer is known"
+    return None, None, text, {"last_satisfaction": own}
+
+
 def _contact_silence(seen: Seen) -> Told:
     assert seen.learnt.risk is not None
     usual = float(np.expm1(seen.learnt.risk.scales.contact))
-    text = f"{seen.contact_silence:.0f} days without an interaction; on average {usual:.0f}"
+    text = f"{count(seen.contact_silence, 'day')} without an interaction; on average {usual:.0f}"
     last = _on(seen, seen.contact_silence)
     return seen.contact_silence, usual, text, {"last_interaction_on": last}
+
+
+def _contacted(seen: Seen) -> Told:
+    text = "has been in contact; compared with a customer of whom no interaction is known"
+    return None, None, text, {"last_interaction_on": _on(seen, seen.contact_silence)}
 
 
 _WORDS: dict[str, Callable[[Seen], Told]] = {
@@ -161,5 +179,7 @@ _WORDS: dict[str, Callable[[Seen], Told]] = {
     "refunds": _refunds,
     "complaints": _complaints,
     "satisfaction": _satisfaction,
+    "surveyed": _surveyed,
     "contact_silence": _contact_silence,
+    "contacted": _contacted,
 }

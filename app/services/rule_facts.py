@@ -9,31 +9,41 @@ import numpy as np
 from app.days import AsOf, to_day
 from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
+from app.lifecycle.catalogue import CATALOGUE
 from app.lifecycle.expressions import Column
 from app.lifecycle.records import Interactions
-from app.lifecycle.variables import CATALOGUE, Term
+from app.lifecycle.variables import Term
 
 _TEXTS = tuple(
     each.name for each in CATALOGUE.values() if each.source == "profile" and each.type == "text"
 )
 _PROFILES = (
     f"SELECT {', '.join(_TEXTS)}, CAST(attributes AS text) AS attributes, contract_ends_on,"  # noqa: S608  # names of columns
-    " least(created_at, first_contact_at) AS begun_at, customer_id FROM customers"
-    " WHERE customer_id = ANY($1::text[])"
+    " customer_id FROM customers WHERE customer_id = ANY($1::text[])"
 )
-_EVENTS = (
+# Any fact tells that there is somebody, whether or not the rules of some policy look at it.
+_BEGUN = (
+    "SELECT customer_id, CAST(extract(epoch FROM least(created_at, first_contact_at,"
+    " (SELECT min(occurred_at) FROM transactions t WHERE t.customer_id = c.customer_id),"
+    " (SELECT min(occurred_at) FROM interactions i WHERE i.customer_id = c.customer_id)"
+    ")) * 1000000 AS int8) FROM customers c WHERE customer_id = ANY($1::text[])"
+)
+_HAPPENED = (
     "SELECT customer_id, kind, CAST(extract(epoch FROM occurred_at) * 1000000 AS int8),"
-    " occurred_on - DATE '1970-01-01', 1, score FROM interactions"
+    " occurred_on - DATE '1970-01-01', 1, {score} FROM interactions"
     " WHERE customer_id = ANY($1::text[]) AND ($2::text[] IS NULL OR kind = ANY($2))"
     " AND occurred_at <= $3"
 )
+# What happened at one instant has one order, whichever arrived first.
+_EVENTS = _HAPPENED.format(score="score") + " ORDER BY occurred_at, source, interaction_id"
 # Days that are over have been counted; of the last one only what came before the instant counts.
 _COUNTED = (
     "SELECT customer_id, kind, NULL::int8, occurred_on - DATE '1970-01-01', count, NULL::float8"  # noqa: S608  # no value of a caller
     " FROM interaction_days"
     " WHERE customer_id = ANY($1::text[]) AND ($2::text[] IS NULL OR kind = ANY($2))"
     " AND occurred_on < DATE '1970-01-01' + $4::int AND occurred_on > DATE '1970-01-01' + $5::int"
-    f" UNION ALL {_EVENTS} AND occurred_on >= DATE '1970-01-01' + $4::int"
+    f" UNION ALL {_HAPPENED.format(score='NULL::float8')}"
+    " AND occurred_on >= DATE '1970-01-01' + $4::int"
 )
 # A survey's answer counts nothing here: it has been counted above.
 _ANSWERS = (
@@ -41,7 +51,8 @@ _ANSWERS = (
     " CAST(extract(epoch FROM occurred_at) * 1000000 AS int8),"
     " occurred_on - DATE '1970-01-01', 0, score FROM interactions"
     " WHERE customer_id = ANY($1::text[]) AND kind = 'survey' AND score IS NOT NULL"
-    " AND occurred_at <= $2 ORDER BY customer_id, occurred_at DESC"
+    " AND occurred_at <= $2"
+    " ORDER BY customer_id, occurred_at DESC, source DESC, interaction_id DESC"
 )
 _NEVER = -700_000
 """A day before all days."""
@@ -63,7 +74,7 @@ async def counted(
 ) -> list[Event]:
     """Return what interactions up to an instant amount to by day, as far as terms look back."""
     looked_at = [term for term in terms if term.variable.source == "interactions"]
-    ids, kinds = list(customer_ids), _kinds_of(looked_at)
+    ids, kinds = list(customer_ids), kinds_of(looked_at)
     rows = []
     if any(term.name != "last_satisfaction" for term in looked_at):
         windows = [term.window[1] for term in looked_at if term.name != "last_satisfaction"]
@@ -78,12 +89,12 @@ async def counted(
 async def events(
     session: ReadSession, terms: Iterable[Term], customer_ids: Sequence[str], until: AsOf
 ) -> list[Event]:
-    """Return each interaction up to an instant that terms look at."""
-    rows = await fetch_rows(session, _EVENTS, list(customer_ids), _kinds_of(terms), until.at)
+    """Return each interaction up to an instant that terms look at, in order of time."""
+    rows = await fetch_rows(session, _EVENTS, list(customer_ids), kinds_of(terms), until.at)
     return [Event(*row) for row in rows]
 
 
-def _kinds_of(terms: Iterable[Term]) -> list[str] | None:
+def kinds_of(terms: Iterable[Term]) -> list[str] | None:
     """Return the kinds of interactions that terms look at; None for all of them."""
     found: set[str] = set()
     for term in terms:
@@ -94,15 +105,16 @@ def _kinds_of(terms: Iterable[Term]) -> list[str] | None:
     return sorted(found)
 
 
-async def read_profiles(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, Any]:
-    """Return what is known of customers, and from when on they are."""
-    rows = await fetch_rows(session, _PROFILES, list(customer_ids))
-    return {row["customer_id"]: row for row in rows}
+async def begun(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, int]:
+    """Return when customers were first heard of: where their histories begin."""
+    rows = await fetch_rows(session, _BEGUN, list(customer_ids))
+    return {row[0]: row[1] for row in rows}
 
 
 async def profiles(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, Column]:
     """Return the profiles of customers as columns, in their order."""
-    found = await read_profiles(session, customer_ids)
+    rows = await fetch_rows(session, _PROFILES, list(customer_ids))
+    found = {row["customer_id"]: row for row in rows}
     return _profile_columns([found[each] for each in customer_ids])
 
 

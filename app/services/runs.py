@@ -16,6 +16,7 @@ from app.schemas.models import RunRequest
 from app.services import as_of as as_ofs
 from app.services import (
     customers,
+    decided_stages,
     lifecycle,
     model_life,
     models,
@@ -63,7 +64,7 @@ async def submit_scheduled(session: WriteSession, slot: str, now: datetime) -> N
 async def plan_part(session: WriteSession, here: Deployment, part: Part, now: datetime) -> None:
     """Begin a run: settle which model scores, and split everybody into parts."""
     as_of = as_ofs.parse(part.request.get("as_of"), here, now)
-    active = await settings.pointers(session)
+    regime = await policies.regime(session)
     model_id = await model_life.prepare(session, here, part, now)
     learnt = await models.load(session, model_id)
     run_id = await session.scalar(
@@ -71,7 +72,7 @@ async def plan_part(session: WriteSession, here: Deployment, part: Part, now: da
         .values(
             operation_id=part.operation_id,
             model_id=model_id,
-            policy_version=active.policy_version,
+            policy_version=regime.at(as_of.micros).version,
             as_of=as_of.at,
             created_at=now,
             horizon_days=learnt.horizon_days,
@@ -108,12 +109,14 @@ async def score_part(session: WriteSession, here: Deployment, part: Part, now: d
     as_of = here.as_of(run.as_of)
     people = await populations.read(session, policy.silence, as_of, **_range(part))
     known = await records.at_instant(session, here, policy, people, as_of)
+    regime = (await policies.regime(session)).under(policy, as_of.micros)
+    decided = await decided_stages.of_range(session, here, regime, as_of, **_range(part))
     histories = None
     if learnt.rfm_cuts is not None and len(people.buyers()):
         histories = await risk_columns.read(session, learnt, people.buyers(), as_of)
 
     def score() -> dict[str, Column]:
-        where = score_cards.lifecycle(policy, people, known, as_of, learnt.gap_days)
+        where = score_cards.lifecycle(policy, people, known, as_of, learnt.gap_days, decided)
         return score_columns.columns(
             run.run_id, learnt, policy, people, where, as_of, run.horizon_days, histories
         )

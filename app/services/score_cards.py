@@ -1,5 +1,6 @@
 """The score cards of one customer or of everybody: one computation, columns in, columns out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,11 @@ __all__ = ["CAUSES", "DEFAULT_HORIZON_DAYS", "Cards", "Lifecycle", "cards", "lif
 
 @dataclass(frozen=True, eq=False)
 class Lifecycle:
-    """Stage and silence of each customer; needs no fitted model, save for the usual gap."""
+    """Stage and silence of each customer; needs no fitted model, save for the usual gap.
+
+    `stage` is the one that stands, `rule` what rules alone say; `churned` and `at_risk` follow
+    the stage.
+    """
 
     stage: Ints
     rule: Ints
@@ -69,12 +74,23 @@ class Cards:
 
 
 def lifecycle(
-    policy: Policy, people: Population, records: Records, as_of: AsOf, gap_days: float | None
+    policy: Policy,
+    people: Population,
+    records: Records,
+    as_of: AsOf,
+    gap_days: float | None,
+    decided: Mapping[str, str],
 ) -> Lifecycle:
-    """Return where each customer stands; the records are those of the same people."""
+    """Return where each customer stands; the records are those of the same people.
+
+    `decided` are the stages of those on whom somebody has decided by hand, by `decided_stages`.
+    """
     columns = people.columns
     n = len(people)
     stage, rule = evaluate(policy, records, np.arange(n), np.full(n, as_of.day))
+    for row, customer_id in enumerate(people.customer_ids if decided else ()):
+        if customer_id in decided:
+            stage[row] = policy.stage_code(decided[customer_id])
     silent = as_of.day - columns.last_day
     churned = policy.is_churned(stage)
     usual_gap = at_risk = None

@@ -17,6 +17,7 @@ from app.services.populations import Population
 from app.services.score_cards import CAUSES, Cards, Lifecycle
 
 STATUSES = ("never_purchased", "insufficient_history", "ok")
+CENTS = 100
 _LARGEST = 9.2e18
 """As many units as a number of the table holds, nearly."""
 
@@ -109,6 +110,12 @@ def _spread(values: Floats | Ints | None, rows: Bools) -> tuple[NDArray[Any], Bo
     return found, ~rows
 
 
+def cents(amounts: Floats) -> Ints:
+    """Return computed amounts of money in cents: the one rounding of all that is computed."""
+    largest = _LARGEST * CENTS / UNITS
+    return np.rint(np.clip(amounts * CENTS, -largest, largest)).astype(np.int64)
+
+
 def _units(amounts: Floats) -> Ints:
-    """Return computed amounts of money in the smallest stored unit."""
-    return np.rint(np.clip(amounts * UNITS, -_LARGEST, _LARGEST)).astype(np.int64)
+    """Return computed amounts of money, rounded, in the smallest stored unit."""
+    return cents(amounts) * (UNITS // CENTS)

@@ -20,6 +20,8 @@ _CONTACTS = (
 )
 _SMALL = 0.005
 """Of log-odds; less is not worth a word."""
+_MOST_DIGITS = 4
+"""Of a risk: what no digit of these shows is hardly a change."""
 
 
 async def get(
@@ -67,8 +69,7 @@ async def _told(
 ) -> dict[str, Any] | None:
     """Return the churn risk at an instant, None for one who had not purchased by then."""
     assert standing.learnt is not None
-    policy = standing.regime.at(as_of.micros)
-    people, where, _ = await standings.look(session, here, standing, policy, as_of)
+    people, where, _ = await standings.look(session, here, standing, standing.regime, as_of)
     if not people.columns.purchase_days[0]:
         return None
     card = await scores.scored(session, here, standing.learnt, people, where, as_of, horizon_days)
@@ -84,8 +85,7 @@ def _figures(risk: dict[str, Any]) -> dict[str, Any]:
 def _compared(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:
     """Return how much each cause changed; the changes add up to that of the log-odds."""
     if before is None or after is None:
-        bought = "purchased for the first time in between" if after else "has not purchased"
-        return {"change": None, "causes": [], "text": f"The customer {bought}."}
+        return {"change": None, "causes": [], "text": _told_nothing(before, after)}
     then, now = ({each["code"]: each for each in risk["reasons"]} for risk in (before, after))
     causes = []
     for code in dict.fromkeys([*then, *now]):
@@ -102,7 +102,15 @@ def _compared(before: dict[str, Any] | None, after: dict[str, Any] | None) -> di
         )
     causes.sort(key=lambda cause: -abs(cause["change"]))
     change = after["log_odds"] - before["log_odds"]
-    return {"change": change, "causes": causes, "text": _summary(before, after, change, causes)}
+    return {"change": change, "causes": causes, "text": summary(before, after, change, causes)}
+
+
+def _told_nothing(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
+    """Say why nothing is compared, of one without a purchase day at one of the instants."""
+    if before is not None:
+        return "Every purchase of the customer has been refunded in full."
+    bought = "purchased for the first time in between" if after else "has not purchased"
+    return f"The customer {bought}."
 
 
 def _words(old: dict[str, Any] | None, new: dict[str, Any] | None) -> str:
@@ -113,17 +121,31 @@ def _words(old: dict[str, Any] | None, new: dict[str, Any] | None) -> str:
     return new["text"] if old["text"] == new["text"] else f"{new['text']} (before: {old['text']})"
 
 
-def _summary(
+def summary(
     before: dict[str, Any], after: dict[str, Any], change: float, causes: list[dict[str, Any]]
 ) -> str:
+    """Say how far the risk moved, in as many digits as show it, and by which causes."""
     then, now = before["probability"], after["probability"]
     if abs(change) < _SMALL:
         return f"The risk is {now:.2f} as before."
     way = "rose" if change > 0 else "fell"
-    behind = [each for each in causes if each["change"] * change > 0 and
-              abs(each["change"]) >= _SMALL][:3]  # fmt: skip
+    behind = [each for each in causes if each["change"] * change > 0]
+    behind = [each for each in behind if abs(each["change"]) >= _SMALL][:3] or behind[:1]
     mostly = ", ".join(f"{each['code']} ({each['change']:+.2f})" for each in behind)
-    return f"The risk {way} from {then:.2f} to {now:.2f}, by {mostly}."
+    shown = _apart(then, now)
+    if shown is None:
+        return f"The risk hardly changed: it is {now:.2f}, and {way} a little by {mostly}."
+    return f"The risk {way} from {shown[0]} to {shown[1]}, by {mostly}."
+
+
+def _apart(then: float, now: float) -> tuple[str, str] | None:
+    """Return two risks in the fewest digits that tell them apart and make neither certain."""
+    for digits in range(2, _MOST_DIGITS + 1):
+        old, new = (f"{each:.{digits}f}" for each in (then, now))
+        certain = {float(old), float(new)} & {0.0, 1.0}
+        if old != new and (not certain or digits == _MOST_DIGITS):
+            return old, new
+    return None
 
 
 async def _between(

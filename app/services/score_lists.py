@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
 from app.db import AnyRow, AnySelect, ReadSession
 from app.deployment import Deployment
-from app.errors import FieldError, InvalidCursor, NotFound
+from app.errors import FieldError, InvalidCursor, NotFound, ValidationFailed
 from app.models import Customer, Run, Score
-from app.services import runs, settings
+from app.scoring import rfm
+from app.services import models, runs, settings
 from app.services.housekeeping import KEPT_RUNS, RUN_GRACE
+from app.services.learning import Learnt
 from app.services.paging import (
     PageRequest,
     Sort,
@@ -22,10 +24,15 @@ from app.services.paging import (
     next_part,
     read_bound,
 )
+from app.services.score_cards import CAUSES
+from app.services.scores import kind_of_risk
 
 OF_CUSTOMERS = {"owner": Customer.owner, "channel": Customer.acquisition_channel}
 """Filters by what is known of a customer now; the others are by what the run says."""
+CODES = {"reason": tuple(CAUSES), "rfm_group": tuple(rfm.GROUPS)}
+"""Filters that take one of some codes, of which there may be more one day."""
 PREVIOUS = aliased(Score, name="previous")
+IS_NEW = PREVIOUS.customer_id.is_(None)
 BY_ID = Sort((Score.customer_id,))
 SORTS = {
     "customer_id": BY_ID,
@@ -38,6 +45,8 @@ EMPTY: dict[str, Any] = {
     "as_of": None,
     "run_id": None,
     "model_id": None,
+    "stage_policy_version": None,
+    "churn_risk": None,
 }
 
 
@@ -58,6 +67,7 @@ class Asked:
 
 async def run_of(session: ReadSession, page: PageRequest, asked: Asked) -> AnyRow | None:
     """Return the run asked for, that of the cursor, or the published one; None before the first."""
+    _check(asked.filters)
     if asked.since is not None:
         await _kept(session, asked.since, asked.now, "query:changed_since_run")
     bound = read_bound(page, "=run_id")
@@ -70,6 +80,16 @@ async def run_of(session: ReadSession, page: PageRequest, asked: Asked) -> AnyRo
     if run is None:
         raise InvalidCursor("The run that this cursor belongs to is no longer kept.")
     return run
+
+
+def _check(filters: dict[str, Any]) -> None:
+    faults = [
+        FieldError(f"query:{name}", "enum", f"must be one of {', '.join(codes)}")
+        for name, codes in CODES.items()
+        if filters.get(name) not in (None, *codes)
+    ]
+    if faults:
+        raise ValidationFailed(errors=faults)
 
 
 async def _kept(session: ReadSession, run_id: int, now: datetime, pointer: str) -> AnyRow:
@@ -89,6 +109,19 @@ async def _kept(session: ReadSession, run_id: int, now: datetime, pointer: str) 
     return row
 
 
+def head(run: AnyRow, learnt: Learnt) -> dict[str, Any]:
+    """Return what a list says of its run as a whole."""
+    window = 0 if learnt.risk is None else learnt.risk.label_window
+    risk = kind_of_risk(learnt, run.horizon_days or learnt.horizon_days)
+    return {
+        "as_of": run.as_of,
+        "run_id": run.run_id,
+        "model_id": run.model_id,
+        "stage_policy_version": run.policy_version,
+        "churn_risk": {**risk, "label_window_days": window or None},
+    }
+
+
 def chosen(
     columns: Sequence[ColumnElement[Any]],
     run_id: int,
@@ -96,7 +129,10 @@ def chosen(
     *,
     profiles: bool = False,
 ) -> AnySelect:
-    """Select customers of a run; with `since` those whose level was another one in that run."""
+    """Select customers of a run.
+
+    With `since` those whose level was another one in that run, or who were not in it.
+    """
     statement: AnySelect = select(*columns).select_from(Score).where(Score.run_id == run_id)
     if profiles or any(asked.filters.get(name) is not None for name in OF_CUSTOMERS):
         statement = statement.join(Customer, Customer.customer_id == Score.customer_id)
@@ -110,9 +146,10 @@ def chosen(
 def _changed(statement: AnySelect, since: int) -> AnySelect:
     same = and_(PREVIOUS.customer_id == Score.customer_id, PREVIOUS.run_id == since)
     return (
-        statement.join(PREVIOUS, same)
-        .where(PREVIOUS.level.is_distinct_from(Score.level))
+        statement.outerjoin(PREVIOUS, same)
+        .where(or_(IS_NEW, PREVIOUS.level.is_distinct_from(Score.level)))
         .add_columns(
+            IS_NEW.label("is_new"),
             PREVIOUS.probability.label("previous_probability"),
             PREVIOUS.level.label("previous_level"),
         )
@@ -120,8 +157,8 @@ def _changed(statement: AnySelect, since: int) -> AnySelect:
 
 
 def previous(row: AnyRow, since: int | None) -> dict[str, Any] | None:
-    """Return what the earlier run said."""
-    if since is None:
+    """Return what the earlier run said; None if it did not know the customer."""
+    if since is None or row.is_new:
         return None
     return {
         "run_id": since,
@@ -131,16 +168,13 @@ def previous(row: AnyRow, since: int | None) -> dict[str, Any] | None:
 
 
 AMOUNTS: dict[str, ColumnElement[Any]] = {
-    "revenue": Score.__table__.c.revenue,
-    "clv": func.round(Score.clv, 2),
-    "value_at_risk": func.round(Score.value_at_risk, 2),
+    name: Score.__table__.c[name] for name in ("revenue", "clv", "value_at_risk")
 }
-"""Money, as it is shown."""
+"""Money; what is computed of it was rounded when it was written."""
 PLAIN: list[ColumnElement[Any]] = [
     column for column in Score.__table__.columns if column.key not in AMOUNTS
 ]
 NAMES = [str(column.key) for column in PLAIN]
-_SHOWN = [*PLAIN, *(amount.label(f"shown_{name}") for name, amount in AMOUNTS.items())]
 
 
 async def search(
@@ -157,7 +191,7 @@ async def search(
     rest = read_bound(page, "=rest") or sort is BY_ID
     bound_to: dict[str, Any] = {"list": "scores", "sort": name, "=run_id": run.run_id,
                                 **asked.bound_to}  # fmt: skip
-    statement = chosen(_SHOWN, run.run_id, asked)
+    statement = chosen([*PLAIN, *AMOUNTS.values()], run.run_id, asked)
     if sort is not BY_ID:
         scored = sort.columns[0].is_not(None)
         statement = statement.where(sort.columns[0].is_(None) if rest else scored)
@@ -175,15 +209,13 @@ async def search(
     return {
         "items": [_item(here, run, row, asked.since) for row in rows],
         "next_cursor": cursor,
-        "as_of": run.as_of,
-        "run_id": run.run_id,
-        "model_id": run.model_id,
+        **head(run, await models.load(session, run.model_id)),
     }
 
 
 def _item(here: Deployment, run: AnyRow, row: AnyRow, since: int | None) -> dict[str, Any]:
     item: dict[str, Any] = {name: getattr(row, name) for name in NAMES}
     for name in AMOUNTS:
-        amount = getattr(row, f"shown_{name}")
+        amount = getattr(row, name)
         item[name] = amount if amount is None else {"amount": amount, "currency": here.currency}
     return {**item, "horizon_days": run.horizon_days, "previous": previous(row, since)}

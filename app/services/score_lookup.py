@@ -17,6 +17,7 @@ from app.schemas.score_lists import LookupRequest
 from app.scoring.churn_features import Histories
 from app.services import as_of as as_ofs
 from app.services import (
+    decided_stages,
     models,
     next_actions,
     policies,
@@ -63,7 +64,8 @@ async def find(
     people = await populations.of_customers(session, policy.silence, as_of, ids)
     recorded = await records.at_instant(session, here, policy, people, as_of)
     gap_days = None if learnt is None else learnt.gap_days
-    where = score_cards.lifecycle(policy, people, recorded, as_of, gap_days)
+    decided = await decided_stages.of_customers(session, here, regime, as_of, ids)
+    where = score_cards.lifecycle(policy, people, recorded, as_of, gap_days, decided)
     stages = [policy.stages[code] for code in where.stage.tolist()]
     actions = await next_actions.of(session, here, policy, people, stages, as_of)
     buyers = people.buyers()

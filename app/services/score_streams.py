@@ -6,7 +6,7 @@ if it is dropped meanwhile. An answer that breaks off was not whole: the connect
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Text, case, cast, func, literal, null, text
@@ -16,13 +16,15 @@ from app.db import AnySelect, Database, ReadSession
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
 from app.models import Score
-from app.services import score_lists
+from app.schemas.types import format_instant
+from app.services import models, score_lists
 from app.services.paging import PageRequest
-from app.services.score_lists import AMOUNTS, PLAIN, PREVIOUS, Asked
+from app.services.score_lists import AMOUNTS, IS_NEW, PLAIN, PREVIOUS, Asked
 
 Form = Literal["application/json", "application/x-ndjson", "text/csv"]
 FORMS: tuple[Form, ...] = ("application/json", "application/x-ndjson", "text/csv")
 TIME_LIMIT = "30min"
+OF_PAGES = ("limit", "cursor", "sort")
 _WAITING = 16
 """Pieces that wait for a slow reader; then the database waits."""
 # In JSON no control character stands as it is, so that nothing is quoted.
@@ -46,13 +48,12 @@ def form_of(accept: str | None) -> Form:
     return best[1]
 
 
-def check(page: PageRequest) -> None:
-    """Refuse what belongs to pages."""
-    given = {"cursor": page.cursor, "sort": page.sort}
+def check(given: Collection[str]) -> None:
+    """Refuse parameters that belong to pages."""
     faults = [
         FieldError(f"query:{name}", "not_with_stream", "is for pages: ask for application/json")
-        for name, value in given.items()
-        if value is not None
+        for name in OF_PAGES
+        if name in given
     ]
     if faults:
         raise ValidationFailed(errors=faults)
@@ -65,15 +66,35 @@ async def open_lines(
     page: PageRequest,
     form: Form,
     asked: Asked,
-) -> AsyncIterator[bytes]:
-    """Return the lines of a run; none are read before the first is asked for."""
-    check(page)
+    given: Collection[str],
+) -> tuple[AsyncIterator[bytes], dict[str, str]]:
+    """Return the lines of a run, and the headers; no line is read before the first is asked for.
+
+    `given` are the names of the parameters that the caller gave.
+    """
+    check(given)
     run = await score_lists.run_of(session, page, asked)
     # Without a run there is nobody.
     run_id, horizon_days = (0, None) if run is None else (run.run_id, run.horizon_days)
     columns = (_csv if form == "text/csv" else _json)(here, horizon_days, asked.since)
     statement = score_lists.chosen(columns, run_id, asked).with_only_columns(*columns)
-    return _lines(database, form, *_compiled(statement.order_by(Score.customer_id)))
+    lines = _lines(database, form, *_compiled(statement.order_by(Score.customer_id)))
+    if run is None:
+        return lines, {}
+    return lines, _headers(score_lists.head(run, await models.load(session, run.model_id)))
+
+
+def _headers(head: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a page says of its run as a whole."""
+    risk = head["churn_risk"]
+    return {
+        "CLM-As-Of": format_instant(head["as_of"]),
+        "CLM-Run-Id": str(head["run_id"]),
+        "CLM-Model-Id": head["model_id"],
+        "CLM-Stage-Policy-Version": str(head["stage_policy_version"]),
+        "CLM-Churn-Risk-Status": risk["status"],
+        "CLM-Churn-Risk-Carried": str(risk["carried"]).lower(),
+    }
 
 
 def _compiled(statement: AnySelect) -> tuple[str, list[Any]]:
@@ -102,9 +123,10 @@ def _json(
         pairs += [name, case((each.is_not(None), money), else_=null())]
     earlier: Any = null()
     if since is not None:
-        earlier = func.json_build_object(
+        known = func.json_build_object(
             "run_id", since, "probability", PREVIOUS.probability, "level", PREVIOUS.level
         )
+        earlier = case((IS_NEW, null()), else_=known)
     pairs += ["horizon_days", horizon_days, "previous", earlier]
     return [func.json_build_object(*pairs)]
 

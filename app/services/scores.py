@@ -5,6 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from app.days import AsOf, from_day
 from app.db import ReadSession
 from app.deployment import Deployment, to_amount
@@ -18,10 +20,12 @@ from app.services import (
     risk_learning,
     risk_words,
     score_cards,
+    score_columns,
     standings,
 )
 from app.services.learning import Learnt
 from app.services.populations import Population
+from app.services.risk_words import count
 from app.services.score_cards import Cards, Lifecycle
 
 CENT = Decimal("0.01")
@@ -40,7 +44,7 @@ async def get(
     """Return the score card of a customer; without a horizon, over that of the model."""
     standing = await standings.get(session, customer_id)
     policy, learnt = standing.regime.at(as_of.micros), standing.learnt
-    people, where, actions = await standings.look(session, here, standing, policy, as_of)
+    people, where, actions = await standings.look(session, here, standing, standing.regime, as_of)
     card = facts_of(here, policy, people, where)
     card |= {
         "next_actions": actions,
@@ -101,7 +105,7 @@ def money(here: Deployment, amount: Decimal) -> dict[str, Any]:
 
 def cents(value: float) -> Decimal:
     """Return a computed value of money, rounded as it is shown."""
-    return Decimal(repr(float(value))).quantize(CENT)
+    return Decimal(int(score_columns.cents(np.asarray(value)))).scaleb(-2)
 
 
 async def scored(
@@ -125,17 +129,24 @@ async def scored(
 def describe_risk(learnt: Learnt, scored: Cards, row: int, horizon_days: int) -> dict[str, Any]:
     """Return the churn risk of one customer, but for its reasons."""
     level = churn.LEVELS[scored.level[row]]
-    own = learnt.risk
     return {
-        "horizon_days": horizon_days,
+        **kind_of_risk(learnt, horizon_days),
         "probability": float(scored.probability[row]),
         "level": level,
         "meaning": meanings(learnt).get(level),
-        "kind": learnt.churn_kind if own is None else own.kind,
-        "status": "ok" if own is None else own.status,
-        "carried": own is not None and own.carried(horizon_days),
         "base_log_odds": float(scored.reasons.base),
         "log_odds": float(scored.reasons.total[row]),
+    }
+
+
+def kind_of_risk(learnt: Learnt, horizon_days: int) -> dict[str, Any]:
+    """Return what holds for the churn risk of every customer of a model."""
+    own = learnt.risk
+    return {
+        "horizon_days": horizon_days,
+        "kind": learnt.churn_kind if own is None else own.kind,
+        "status": learnt.risk_status,
+        "carried": own is not None and own.carried(horizon_days),
     }
 
 
@@ -215,11 +226,12 @@ def explain(
     own_gap = "" if usual_gap is None else f"; usually {usual_gap:.0f}"
     reasons: list[tuple[str, int, float, str, dict[str, Any]]] = [
         ("purchases", bought, usual_x + 1,
-         f"{bought} purchase days; a typical customer has {usual_x + 1:.0f}",
+         f"{count(bought, 'purchase day')}; a typical customer has {usual_x + 1:.0f}",
          {"purchase_days": bought}),
-        ("age", age, usual_age, f"customer for {age} days; a typical one for {usual_age:.0f}",
+        ("age", age, usual_age,
+         f"customer for {count(age, 'day')}; a typical one for {usual_age:.0f}",
          {"first_purchase_on": from_day(columns.first_day[row]).isoformat()}),
-        ("silence", silent, usual_age - usual_t, f"{silent} days silent{own_gap}",
+        ("silence", silent, usual_age - usual_t, f"{count(silent, 'day')} silent{own_gap}",
          {"last_purchase_on": from_day(columns.last_day[row]).isoformat()}),
     ]  # fmt: skip
     told = [

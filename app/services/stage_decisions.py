@@ -5,16 +5,19 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from app.db import AnyRow, WriteSession
+from app.db import WriteSession
 from app.deployment import Deployment
 from app.errors import FieldError, InvalidTransition, NotFound, ValidationFailed
+from app.lifecycle.facts import EMPTY
 from app.lifecycle.policy import Policy
 from app.lifecycle.presets import CHURN_REASONS
-from app.models import Customer, StageTransition
+from app.models import Customer, StageOverride, StageTransition
 from app.schemas.stages import MoveRequest
-from app.services import customers, etags, lifecycle, overrides, policies
+from app.services import customers, etags, lifecycle, overrides, policies, purchase_summaries
 
 LONGEST_PIN = timedelta(days=3_653)
+UNPINNED = "unpinned"
+"""The reason of a move back to what rules say when somebody took a pin back."""
 _REASONS = frozenset(reason["code"] for reason in CHURN_REASONS)
 
 
@@ -29,27 +32,23 @@ async def move(
     by: str,
 ) -> datetime:
     """Move a customer by hand, if the policy allows it; return when."""
-    row = await _take(session, here, customer_id, if_match, now)
+    decided_at, stage = await _take(session, here, customer_id, if_match, now)
     policy = await policies.active(session)
     _check(policy, asked, now)
-    allowed = policy.moves.get(row.stage, ())
-    stays = asked.to == row.stage
+    allowed = policy.moves.get(stage, ())
+    stays = asked.to == stage
     if asked.to not in allowed and not (stays and asked.pin_until is not None):
         raise InvalidTransition(
-            f"The customer is {row.stage!r} already; give pin_until to hold the stage."
+            f"The customer is {stage!r} already; give pin_until to hold the stage."
             if stays
-            else f"The policy allows no move by hand from {row.stage!r} to {asked.to!r}.",
-            current_stage=row.stage,
+            else f"The policy allows no move by hand from {stage!r} to {asked.to!r}.",
+            current_stage=stage,
             allowed=list(allowed),
-            refused_by={"policy_version": policy.version, "rule": f"moves/{row.stage}"},
+            refused_by={"policy_version": policy.version, "rule": f"moves/{stage}"},
         )
-    # An instant has one move: this one comes after the last.
-    decided_at = now
-    if row.last_move_at is not None and row.last_move_at >= now:
-        decided_at = row.last_move_at + timedelta(microseconds=1)
     await overrides.add(
         session,
-        customer_id=customer_id,
+        customer_id,
         stage=asked.to,
         decided_at=decided_at,
         pinned_until=asked.pin_until,
@@ -67,36 +66,59 @@ async def unpin(
     *,
     if_match: str | None,
     now: datetime,
+    by: str,
 ) -> datetime:
     """Let rules decide again from now on; return since when they do."""
-    await _take(session, here, customer_id, if_match, now)
-    if not await overrides.release(session, customer_id, now):
+    decided_at, _ = await _take(session, here, customer_id, if_match, now)
+    found = await lifecycle.history(
+        session,
+        here,
+        await policies.regime(session),
+        customer_id,
+        (await purchase_summaries.stored(session, [customer_id])).get(customer_id, EMPTY),
+        here.as_of(decided_at),
+    )
+    pin = found.standing_override(0)
+    if pin is None or pin.until is None:
         raise NotFound("The stage of this customer is not pinned.")
-    await lifecycle.advance(session, here, [customer_id], now)
-    return now
+    # What is released as it is decided takes the place of the pin, and stands for no time.
+    await overrides.add(
+        session,
+        customer_id,
+        stage=pin.stage,
+        decided_at=decided_at,
+        released_at=decided_at,
+        reason=UNPINNED,
+        actor=by,
+    )
+    await lifecycle.advance(session, here, [customer_id], decided_at)
+    return decided_at
 
 
 async def _take(
     session: WriteSession, here: Deployment, customer_id: str, if_match: str | None, now: datetime
-) -> AnyRow:
-    """Take a known customer, bring the recorded stage up to now, and return it."""
+) -> tuple[datetime, str]:
+    """Take a known customer, bring the recorded stage up to now; return when to decide, and it."""
     await customers.require(session, customer_id)
     await customers.take(session, [customer_id], now)
     statement = select(Customer.stage_version).where(Customer.customer_id == customer_id)
     etags.check(if_match, await session.scalar(statement), "the stage")
     await lifecycle.advance(session, here, [customer_id], now)
-    last = (
-        select(func.max(StageTransition.effective_at))
-        .where(StageTransition.customer_id == customer_id, StageTransition.voided_at.is_(None))
-        .scalar_subquery()
+    # An instant has one move or decision: this one comes after the last.
+    moved = select(func.max(StageTransition.effective_at)).where(
+        StageTransition.customer_id == customer_id, StageTransition.voided_at.is_(None)
     )
-    return (
+    decided = select(func.max(StageOverride.decided_at)).where(
+        StageOverride.customer_id == customer_id
+    )
+    last = func.greatest(moved.scalar_subquery(), decided.scalar_subquery()).label("last")
+    row = (
         await session.execute(
-            select(Customer.stage, last.label("last_move_at")).where(
-                Customer.customer_id == customer_id
-            )
+            select(Customer.stage, last).where(Customer.customer_id == customer_id)
         )
     ).one()
+    after = now if row.last is None else max(now, row.last + timedelta(microseconds=1))
+    return after, row.stage
 
 
 def _check(policy: Policy, asked: MoveRequest, now: datetime) -> None:

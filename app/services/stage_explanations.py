@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from app.days import AsOf, from_micros
+from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle import history
@@ -31,25 +31,15 @@ async def explain(
     known = await records.at_instant(session, here, policy, view.people, as_of)
     one, day = np.zeros(1, dtype=np.int64), np.array([as_of.day])
     values = known.values(policy.terms, one, day)
-    decides = int(view.where.rule[0])
-    found = await view.history(session, here, as_of)
-    override = found.standing_override(0)
+    end = stages.end_of(await view.history(session, here, as_of), policy, view.where)
     return {
         "customer_id": customer_id,
-        "stage": stages.end_of(found, policy, view.where)[0],
+        "stage": end.stage,
         "rules": [
-            {**_told(rule, values), "decides": number == decides and override is None}
+            {**_told(rule, values), "decides": number == end.rule and end.override is None}
             for number, rule in enumerate(policy.rules)
         ],
-        "overruled_by": None
-        if override is None
-        else {
-            "stage": override.stage,
-            "reason": override.reason,
-            "actor": override.actor,
-            "decided_at": from_micros(override.at),
-            "pinned_until": None if override.until is None else from_micros(override.until),
-        },
+        "overruled_by": stages.overruling(end.override),
         "policy_version": policy.version,
         "as_of": as_of.at,
         "computed_at": now,

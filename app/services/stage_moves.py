@@ -11,6 +11,7 @@ from app.lifecycle.evaluator import evaluate, turns
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Bools, Ints, Records
 from app.services import (
+    decided_stages,
     policies,
     populations,
     purchase_summaries,
@@ -33,12 +34,14 @@ async def due(
     read = populations.read if by_worth else populations.read_states
     people = await read(session, policy.silence, today, after=after, up_to=up_to)
     known = await records.at_instant(session, here, policy, people, today)
-    since = here.calendar.day_of(await settings.moved_until(session))
-    asked = policy, people, known, since, today.day
+    looked = await settings.moved_until(session)
+    asked = policy, people, known, here.calendar.day_of(looked), today.day
     moved = await asyncio.to_thread(_moved, *asked) if len(people) > INLINE else _moved(*asked)
     found = {people.customer_ids[row] for row in moved.tolist()}
     # With a fact that has waited for its time, a customer may have left and come back.
     found |= await purchase_summaries.overdue(session, after, up_to, at=now)
+    # With a pin that has ended, rules may since have led away and back to where it held.
+    found |= await decided_stages.pins_ended(session, after, up_to, since=looked, at=now)
     return sorted(found)
 
 

@@ -1,32 +1,32 @@
 """Where a customer stands, and how the customer came there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
-from app.days import AsOf, from_day, from_micros
-from app.db import ReadSession
+from app.days import AsOf, from_day, from_micros, to_micros
+from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
-from app.lifecycle import facts
 from app.lifecycle.history import BY_HAND, History
+from app.lifecycle.instants import Override
 from app.lifecycle.policy import Policy
-from app.lifecycle.records import silence_limit
 from app.models import StageTransition
 from app.services import (
     lifecycle,
     next_actions,
-    overrides,
     policies,
-    purchase_summaries,
-    rule_facts,
     standings,
 )
 from app.services.policies import Regime
 from app.services.populations import Population
 from app.services.score_cards import Lifecycle
 from app.services.standings import Standing
+
+LOOKED_AHEAD = 36_525
+"""Days, a hundred years, within which time alone may make customers leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ async def look(
     if policy_version is not None:
         regime = Regime((await policies.get(session, policy_version),), (policies.ALWAYS,))
     policy = regime.at(as_of.micros)
-    people, where, actions = await standings.look(session, here, standing, policy, as_of)
+    people, where, actions = await standings.look(session, here, standing, regime, as_of)
     return View(standing, regime, policy, people, where, actions)
 
 
@@ -83,35 +83,29 @@ async def get(
     standing, policy, where = view.standing, view.policy, view.where
     summary = view.people.summaries[0]
     found = await view.history(session, here, as_of)
-    stage, since = end_of(found, policy, where)
-    if since is None and policy_version is None:
-        since = await _recorded_since(session, customer_id, as_of)
-    actions = view.actions
-    if stage != policy.stages[where.stage[0]]:
-        (actions,) = await next_actions.of(session, here, policy, view.people, [stage], as_of)
+    end = end_of(found, policy, where)
+    stage, by_hand = end.stage, overruling(end.override)
+    since, win_backs = await _moves_of(session, view.regime, customer_id, found)
     state = summary.state
     bought = state.purchase_days > 0
-    limit = silence_limit(policy.silence, view.people.columns)
-    by_silence = any(term.name == "silence_limit_days" for term in policy.terms)
-    living = bought and not policy.has_left(stage) and by_silence
-    pinned = await overrides.pinned_until(session, customer_id, as_of.at)
     answer = {
         "customer_id": customer_id,
         "stage": stage,
         "sub_stage": await next_actions.sub_stage(session, here, policy, view.people, stage, as_of),
         "since": since,
-        "rule": BY_HAND if found.standing_override(0) else policy.rules[where.rule[0]].code,
+        "rule": BY_HAND if by_hand else policy.rules[end.rule].code,
         "recorded_stage": standing.recorded_stage,
-        "pinned_until": pinned,
+        "overruled_by": by_hand,
+        "pinned_until": by_hand and by_hand["pinned_until"],
         "at_risk": None if where.at_risk is None else bool(where.at_risk[0]),
         "purchase_days": state.purchase_days,
         "days_since_last_purchase": int(where.days_silent[0]) if bought else None,
         "last_purchase_on": from_day(state.last_day) if bought else None,
-        "churns_on": from_day(state.last_day + int(limit[0]) + 1) if living else None,
+        "churns_on": None if policy.has_left(stage) else _churns_on(here, found, as_of),
         "lives": state.lives,
         "life_started_on": from_day(state.life_start_day) if bought else None,
-        "win_backs": await _win_backs(session, standing.regime, customer_id, as_of),
-        "next_actions": actions,
+        "win_backs": win_backs,
+        "next_actions": view.actions,
         "policy_version": policy.version,
         "model_id": policy.model_id or standing.model_id,
         "as_of": as_of.at,
@@ -120,101 +114,89 @@ async def get(
     return answer, standing.stage_version
 
 
-def end_of(found: History, policy: Policy, where: Lifecycle) -> tuple[str, datetime | None]:
-    """Return the stage in which a history of one customer ends, and since when."""
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where a history of one customer ends; `rule` is the place of the rule that holds."""
+
+    stage: str
+    rule: int
+    override: Override | None
+
+
+def end_of(found: History, policy: Policy, where: Lifecycle) -> End:
+    """Return the stage in which a history of one customer ends, and what decides it."""
     if not len(found.stage):
-        return policy.stages[where.stage[0]], None
-    ((stage, since),) = found.last(1)
-    return stage, None if since is None else from_micros(since)
+        return End(policy.stages[where.stage[0]], int(where.rule[0]), None)
+    ((stage, _),) = found.last(1)
+    return End(stage, int(found.rule[-1]), found.standing_override(0))
 
 
-async def _recorded_since(session: ReadSession, customer_id: str, as_of: AsOf) -> datetime | None:
-    statement = (
-        select(StageTransition.effective_at)
-        .where(
-            StageTransition.customer_id == customer_id,
-            StageTransition.voided_at.is_(None),
-            StageTransition.effective_at <= as_of.at,
-        )
-        .order_by(StageTransition.effective_at.desc())
-        .limit(1)
-    )
-    since: datetime | None = await session.scalar(statement)
-    return since
-
-
-async def _win_backs(
-    session: ReadSession, regime: Regime, customer_id: str, as_of: AsOf
-) -> dict[str, Any]:
-    """Count the returns of a customer who had left."""
-    left, others = regime.stages_of("churned"), regime.stages_of("customer")
-    statement = select(func.count(), func.max(StageTransition.effective_at)).where(
-        StageTransition.customer_id == customer_id,
-        StageTransition.voided_at.is_(None),
-        StageTransition.effective_at <= as_of.at,
-        StageTransition.from_stage.in_(left),
-        StageTransition.to_stage.in_(others),
-        StageTransition.cause != "policy",
-    )
-    count, last = (await session.execute(statement)).one()
-    return {"count": count, "last_at": last}
-
-
-async def periods(
-    session: ReadSession, here: Deployment, customer_id: str, *, as_of: AsOf, now: datetime
-) -> dict[str, Any]:
-    """Return the periods a customer spent in stages up to an instant, and the lives."""
-    standing = await standings.get(session, customer_id)
-    found = await lifecycle.history(
-        session, here, standing.regime, customer_id, standing.summary, as_of, whole=True
-    )
-    known = await rule_facts.read_profiles(session, [customer_id])
-    own = await purchase_summaries.facts_of(session, [customer_id])
-    begun = min(
-        [known[customer_id]["begun_at"], *(from_micros(fact.at) for fact in own[customer_id])]
-    )
-    policy = standing.regime.at(as_of.micros)
-    states = facts.lives(own[customer_id], policy.silence, until=as_of.micros)
+def overruling(override: Override | None) -> dict[str, Any] | None:
+    """Return a decision by hand as the API shows it."""
+    if override is None:
+        return None
     return {
-        "customer_id": customer_id,
-        "periods": _periods(found, begun, as_of),
-        "lives": [
-            {
-                "number": state.lives,
-                "started_on": from_day(state.life_start_day),
-                "last_purchase_on": from_day(state.last_day),
-                "purchase_days": state.life_purchase_days,
-            }
-            for state in states
-        ],
-        "win_backs": await _win_backs(session, standing.regime, customer_id, as_of),
-        "policy_version": policy.version,
-        "as_of": as_of.at,
-        "computed_at": now,
+        "stage": override.stage,
+        "reason": override.reason,
+        "actor": override.actor,
+        "decided_at": from_micros(override.at),
+        "pinned_until": None if override.until is None else from_micros(override.until),
     }
 
 
-def _periods(found: History, begun: datetime, as_of: AsOf) -> list[dict[str, Any]]:
-    moves = found.moves()
-    first = moves[0].from_stage if moves else found.beginning(0)
-    began: list[dict[str, Any]] = [
-        {"stage": first, "from": begun, "cause": None, "rule": None, "policy_version": None,
-         "reason": None, "actor": None}
-    ]  # fmt: skip
-    for move in moves:
-        told = {"stage": move.to_stage, "from": from_micros(move.at), "cause": move.cause,
-                "rule": move.rule, "policy_version": move.policy_version, "reason": move.reason,
-                "actor": move.actor}  # fmt: skip
-        if told["from"] <= began[0]["from"]:
-            began.clear()
-        began.append(told)
-    ends: list[datetime | None] = [each["from"] for each in began[1:]]
-    return [
-        {
-            **each,
-            "until": until,
-            "days": round(((until or max(as_of.at, each["from"])) - each["from"]).total_seconds()
-                          / 86_400, 3),
-        }
-        for each, until in zip(began, [*ends, None], strict=True)
-    ]  # fmt: skip
+def _churns_on(here: Deployment, found: History, as_of: AsOf) -> date | None:
+    """Return the day on which time alone makes the customer one who has left."""
+    if not len(found.stage):  # Not heard of yet, or nothing done that the rules look at.
+        return None
+    last = as_of.day + LOOKED_AHEAD
+    until = to_micros(here.calendar.start_of(last))
+    day = found.ahead(until, last, here.calendar.starts).leaves_on(as_of.micros)
+    return None if day is None else from_day(day)
+
+
+async def _moves_of(
+    session: ReadSession, regime: Regime, customer_id: str, found: History
+) -> tuple[datetime | None, dict[str, Any]]:
+    """Return since when the last stage holds, and the returns of one who had left.
+
+    Where the history goes on from the ledger, what came before is read from there.
+    """
+    ((_, last),) = found.last(1)
+    since = None if last is None else from_micros(last)
+    if not (len(found.stage) and found.customers.known[0]):
+        return since, win_backs_of(found.returns())
+    before = await _recorded(session, regime, customer_id, from_micros(found.rows.at[0]))
+    win_backs = win_backs_of(found.returns(), before.returns, before.last_return)
+    return since or before.since, win_backs
+
+
+def win_backs_of(
+    returns: Sequence[int], before: int = 0, last: datetime | None = None
+) -> dict[str, Any]:
+    """Return how often one who had left came back, and when last, as the API shows it."""
+    return {
+        "count": before + len(returns),
+        "last_at": from_micros(returns[-1]) if returns else last,
+    }
+
+
+async def _recorded(
+    session: ReadSession, regime: Regime, customer_id: str, until: datetime
+) -> AnyRow:
+    """Return what the ledger says up to an instant: the last move, and the returns."""
+    at = StageTransition.effective_at
+    returned = and_(
+        StageTransition.from_stage.in_(regime.stages_of("churned")),
+        StageTransition.to_stage.in_(regime.stages_of("customer")),
+        StageTransition.cause != "policy",
+    )
+    statement = select(
+        func.max(at).label("since"),
+        func.count().filter(returned).label("returns"),
+        func.max(at).filter(returned).label("last_return"),
+    ).where(
+        StageTransition.customer_id == customer_id,
+        StageTransition.voided_at.is_(None),
+        at <= until,
+    )
+    return (await session.execute(statement)).one()

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.facts import EMPTY, Summary
-from app.lifecycle.policy import Policy
-from app.models import Customer, PurchaseSummary, Setting
+from app.models import Customer, PurchaseSummary, Setting, StageOverride
 from app.services import (
     customers,
+    decided_stages,
     models,
     next_actions,
     policies,
@@ -34,6 +34,8 @@ class Standing:
     customer_id: str
     recorded_stage: str
     stage_version: int
+    decided: bool
+    """Whether somebody has ever decided by hand."""
     summary: Summary
     regime: Regime
     learnt: Learnt | None
@@ -55,6 +57,7 @@ _POINTER = {
 _STANDING = select(
     Customer.stage,
     Customer.stage_version,
+    exists().where(StageOverride.customer_id == Customer.customer_id).label("decided"),
     _POINTER[settings.REGIME].label("regime"),
     _POINTER[settings.ACTIVE_MODEL].label("model_id"),
     *purchase_summaries.COLUMNS,
@@ -71,6 +74,7 @@ async def get(session: ReadSession, customer_id: str) -> Standing:
         customer_id=customer_id,
         recorded_stage=row.stage,
         stage_version=row.stage_version,
+        decided=row.decided,
         summary=EMPTY if row.facts is None else purchase_summaries.from_row(row),
         regime=await policies.regime(session, row.regime),
         learnt=None if row.model_id is None else await models.load(session, row.model_id),
@@ -78,14 +82,21 @@ async def get(session: ReadSession, customer_id: str) -> Standing:
 
 
 async def look(
-    session: ReadSession, here: Deployment, standing: Standing, policy: Policy, as_of: AsOf
+    session: ReadSession, here: Deployment, standing: Standing, regime: Regime, as_of: AsOf
 ) -> tuple[Population, Lifecycle, list[dict[str, Any]]]:
-    """Return the customer as facts up to an instant have it, where it stands, and what to do."""
+    """Return the customer as facts up to an instant have it, where it stands, and what to do.
+
+    Policies are those of the regime, which need not be the one there was.
+    """
+    policy = regime.at(as_of.micros)
     kept = {standing.customer_id: standing.summary}
     then = await purchase_summaries.at(session, standing.regime, policy.silence, kept, as_of.at)
     people = Population.of(list(kept), [standing.recorded_stage], list(then.values()))
     known = await records.at_instant(session, here, policy, people, as_of)
-    where = score_cards.lifecycle(policy, people, known, as_of, standing.gap_days)
+    decided = {}
+    if standing.decided:
+        decided = await decided_stages.of_customers(session, here, regime, as_of, list(kept))
+    where = score_cards.lifecycle(policy, people, known, as_of, standing.gap_days, decided)
     stages = [policy.stages[where.stage[0]]]
     (actions,) = await next_actions.of(session, here, policy, people, stages, as_of)
     return people, where, actions

@@ -1,7 +1,7 @@
 """Back-tests over HTTP: figures beside baselines, a picture, and too little history said so."""
 
 import xml.etree.ElementTree as ET
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -10,7 +10,8 @@ import pytest
 from app.config import Settings
 from app.db import Database
 from app.worker import Worker
-from tests.api.test_models import fill
+from tests import documented
+from tests.api.test_models import fill, sample
 from tests.database import NOW
 
 
@@ -23,7 +24,7 @@ async def back_tested(
     worker = Worker(database, settings)
     while await worker.work_once():
         pass
-    operation = (await client.get(accepted.headers["location"])).json()
+    operation = documented.operation(await client.get(accepted.headers["location"]))
     assert operation["state"] == "succeeded", operation
     answer = await client.get(f"/v1/backtests/{operation['result']['backtest_id']}")
     assert answer.status_code == 200, answer.text
@@ -31,10 +32,53 @@ async def back_tested(
     return shown
 
 
+async def refund_some(client: httpx.AsyncClient, bought: list[dict[str, str]]) -> dict[str, str]:
+    """Refund purchases, most of them in full; return the day of each that was, by its id."""
+    refunds = []
+    for number, item in enumerate(bought[::4]):
+        on = datetime.fromisoformat(item["occurred_at"]) + timedelta(days=number % 90)
+        if on <= NOW:
+            refund = {"kind": "refund", "transaction_id": f"r{number}", "amount": item["amount"],
+                      "occurred_at": on.isoformat(),
+                      "refunds": {"transaction_id": item["transaction_id"]}}  # fmt: skip
+            refunds.append({**item, **refund, **({"amount": "1"} if number % 3 == 0 else {})})
+    for start in range(0, len(refunds), 1000):
+        items = refunds[start : start + 1000]
+        answer = await client.post("/v1/transactions/bulk", json={"items": items})
+        assert answer.json()["counts"]["rejected"] == 0
+    amounts = {item["transaction_id"]: item["amount"] for item in bought}
+    named = [(each["refunds"]["transaction_id"], each) for each in refunds]
+    return {
+        name: each["occurred_at"][:10]
+        for name, each in named
+        if float(each["amount"]) >= float(amounts[name])
+    }
+
+
+def counted(
+    bought: list[dict[str, str]], refunded_on: dict[str, str], cut: str, horizon: int
+) -> tuple[int, float]:
+    """Return the customers of a cut and the share that left, from what was posted."""
+    end = (date.fromisoformat(cut) + timedelta(days=horizon)).isoformat()
+
+    def standing(day: str, after: str = "") -> set[str]:
+        return {
+            item["customer_id"]
+            for item in bought
+            if after < item["occurred_at"][:10] <= day
+            and refunded_on.get(item["transaction_id"], "9") > day
+        }
+
+    known = standing(cut)
+    return len(known), len(known - standing(end, after=cut)) / len(known)
+
+
 async def test_a_back_test_says_what_was_told_and_what_happened(
     own_client: httpx.AsyncClient, own_database: Database, settings: Settings
 ) -> None:
     await fill(own_client, 1200)
+    bought = sample(1200)
+    refunded_on = await refund_some(own_client, bought)
     as_of = (NOW - timedelta(days=1)).date().isoformat()
     report = await back_tested(
         own_client, own_database, settings, as_of=as_of, horizon_days=120, folds=2
@@ -42,6 +86,7 @@ async def test_a_back_test_says_what_was_told_and_what_happened(
     assert (report["status"], report["horizon_days"], len(report["folds"])) == ("ok", 120, 2)
     assert report["folds"][0]["cut"] < report["folds"][1]["cut"]
     fold = report["folds"][-1]
+    assert (fold["customers"], fold["left"]) == counted(bought, refunded_on, fold["cut"], 120)
     rules = {"hiatus", "own_cadence", "base_rate"}
     assert set(fold["contenders"]) >= {"chosen", "landmark", "mbg_nbd", "pareto_nbd", *rules}
     assert fold["contenders"]["chosen"]["auc"] > fold["contenders"]["base_rate"]["auc"] == 0.5
@@ -50,7 +95,8 @@ async def test_a_back_test_says_what_was_told_and_what_happened(
     for table in ("calibration", "groups"):
         assert sum(row["n"] for row in fold[table]) == fold["customers"]
     assert fold["one_time"]["n"] + fold["repeat"]["n"] == fold["customers"]
-    assert fold["new_customers"]["customers"] == 0  # everybody of this log first bought at once
+    # Everybody of this log first bought at once, but what was refunded in full is no purchase.
+    assert fold["new_customers"]["customers"] < 10
     bought = sum(row["purchases"] for row in fold["groups"])
     assert bought == pytest.approx(fold["one_time"]["purchases"] + fold["repeat"]["purchases"])
     revenue = sum(row["revenue"] for row in fold["groups"])

@@ -1,10 +1,13 @@
 """Hostile and careless input in every kind of place: a problem that points to it, never a 500."""
 
+import copy
 import json
 from typing import Any
 
 import httpx
 import pytest
+
+from app.schemas.policies import POLICY_EXAMPLE
 
 JSON = {"Content-Type": "application/json"}
 CUSTOMER = {"customer_id": "c1"}
@@ -58,7 +61,8 @@ BAD_INSTANT: list[Any] = [
     10**30, True, {},
 ]  # fmt: skip
 BAD_DAY: list[Any] = [
-    "0001-01-01", "9999-12-31", "2026-02-30", "2026-1-1", "20260131", "2026-01-31T00:00:00Z",
+    "0001-01-01", "1900-12-31", "2200-01-01", "9999-12-31", "2026-02-30", "2026-1-1", "20260131",
+    "2026-01-31T00:00:00Z",
     "٢٠٢٦-٠١-٣١", "", NUL, 0, 1769860800, True, [],
 ]  # fmt: skip
 BAD_INT: list[Any] = [
@@ -217,6 +221,56 @@ BAD_BODIES: list[Any] = [
 ]
 
 
+def policy_with(place: str, value: Any) -> dict[str, Any]:
+    """Return a policy with something else in one place, given as a JSON pointer."""
+    policy: dict[str, Any] = copy.deepcopy(POLICY_EXAMPLE)
+    words = {"en": "a", "zh": "a"}
+    action = {"code": "act", "name": dict(words), "when": dict(IN_BERLIN)}
+    policy["stages"][0] |= {"definition": words, "goals": [dict(words)], "actions": [action]}
+    policy["rules"][1]["when"] = {"any": [
+        {"variable": "days_silent", "op": ">", "value": 90},
+        dict(IN_BERLIN),
+        {"variable": "city", "op": "in", "value": ["x"]},
+        {"variable": "attribute", "name": "vip", "op": "==", "value": True},
+    ]}  # fmt: skip
+    *way, last = (int(step) if step.isdigit() else step for step in place.split("/")[1:])
+    within: Any = policy
+    for step in way:
+        within = within[step]
+    within[last] = value
+    return policy
+
+
+IN_BERLIN = {"variable": "city", "op": "==", "value": "Berlin"}
+TEXTS_OF_A_POLICY = (
+    "/name/en", "/stages/0/code", "/stages/0/name/zh", "/stages/0/definition/en",
+    "/stages/0/goals/0/zh", "/stages/0/actions/0/code", "/stages/0/actions/0/name/en",
+    "/stages/0/actions/0/when/value", "/rules/1/code", "/rules/1/stage",
+    "/rules/1/when/any/1/value", "/rules/1/when/any/2/value/0", "/rules/1/when/any/3/name",
+    "/rules/1/when/any/3/value", "/moves/potential/0", "/model_id",
+)  # fmt: skip
+NUMBERS_OF_A_POLICY = ("floor_days", "gap_multiple", "gap_margin_days")
+
+
+async def test_a_bad_value_of_a_policy_is_pointed_to(client: httpx.AsyncClient) -> None:
+    for place in TEXTS_OF_A_POLICY:
+        for value in (NUL, SURROGATE, "x" * 5_000):
+            check(await send(client, "POST", "/v1/policies", policy_with(place, value)), 422, place)
+    for place in ("/rules/1/when/any/1", "/stages/0/actions/0/when", "/rules/1/when/any/3"):
+        for key in (NUL, SURROGATE):
+            bad = policy_with(f"{place}/{key}", 1)
+            shown = key.replace("\x00", "\ufffd").replace("\ud800", "\ufffd")
+            check(await send(client, "POST", "/v1/policies", bad), 422, f"{place}/{shown}")
+    for name in NUMBERS_OF_A_POLICY:
+        for value in ("120", True, None, [], -1, float("nan"), 1e6):
+            bad = policy_with(f"/silence_limit/{name}", value)
+            check(await send(client, "POST", "/v1/policies", bad), 422, f"/silence_limit/{name}")
+    for value in ("0", True, 1.5, None, -1):
+        body = {"token": "x", "max_drift": value}
+        check(await send(client, "POST", "/v1/policies/2/activate", body), 422, "/max_drift")
+    assert (await send(client, "POST", "/v1/policies", policy_with("/name/en", "A"))).is_success
+
+
 async def test_a_bad_body_of_other_operations_is_pointed_to(client: httpx.AsyncClient) -> None:
     for path, body, pointer in BAD_BODIES:
         check(await send(client, "POST", path, body), 422, pointer)
@@ -270,6 +324,33 @@ async def test_a_bad_id_of_a_model_or_an_operation_is_pointed_to(
 ) -> None:
     answer = await client.get(path + raw)
     check(answer, 422, f"path:{path.split('/')[2].removesuffix('s')}_id")
+
+
+@pytest.mark.parametrize("part", ["stage", "stage-history", "stage/explanation", "scores"])
+async def test_what_is_taken_as_an_instant_can_be_told(
+    client: httpx.AsyncClient, part: str
+) -> None:
+    await client.put("/v1/customers/c1", json={})
+    path = f"/v1/customers/c1/{part}"
+    for day in ("1900-01-01", "1900-06-01", "1900-12-31", "1900-12-31T23:59:59Z"):
+        check(await client.get(path, params={"as_of": day}), 422, "query:as_of")
+    for first in ("1901-01-01", "1901-01-01T00:00:00Z"):
+        answer = await client.get(path, params={"as_of": first})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["as_of"].startswith("1901-01-01T")
+
+
+LISTS_OF_ONE_ORDER = (
+    "/v1/customers/c1/timeline", "/v1/customers/c1/transitions", "/v1/policies", "/v1/operations",
+    "/v1/models", "/v1/backtests",
+)  # fmt: skip
+
+
+async def test_a_list_of_one_order_takes_no_sort(client: httpx.AsyncClient) -> None:
+    await client.put("/v1/customers/c1", json={})
+    for path in LISTS_OF_ONE_ORDER:
+        check(await client.get(f"{path}?sort=name"), 422, "query:sort")
+        assert (await client.get(path)).status_code == 200
 
 
 async def test_bad_parameters_are_pointed_to(client: httpx.AsyncClient) -> None:

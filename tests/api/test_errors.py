@@ -12,8 +12,15 @@ from sqlalchemy import text
 from app.config import Settings
 from app.db import Database
 from app.errors import AppError, tree
+from app.schemas.common import Problem
+from app.schemas.problems import (
+    InvalidTransitionProblem,
+    MissingScopeProblem,
+    OperationRunningProblem,
+    PreviewStaleProblem,
+)
 from app.services import customers
-from tests import openapi
+from tests import documented, openapi
 from tests.database import Clock, make_client
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id", "errors"}
@@ -51,6 +58,36 @@ def test_every_code_is_unique_and_stands_in_the_document_with_an_example() -> No
             assert shown["errors"]
     assert documented["missing_scope"]["missing_scope"]
     assert documented["operation_running"]["operation_id"]
+
+
+TELLING: dict[str, type[Problem]] = {
+    "missing_scope": MissingScopeProblem,
+    "invalid_transition": InvalidTransitionProblem,
+    "operation_running": OperationRunningProblem,
+    "preview_stale": PreviewStaleProblem,
+}
+
+
+def test_problems_that_tell_more_are_described_with_what_they_tell() -> None:
+    components = openapi.document()["components"]
+    for kind in tree():
+        content = components["responses"][f"Problem{kind.status}"]["content"]
+        shown = content["application/problem+json"]["examples"][kind.code]["value"]
+        shape = TELLING.get(kind.code, Problem)
+        assert shown.keys() == shape.model_fields.keys()
+        assert shape.model_validate(shown).model_dump(by_alias=True, mode="json") == shown
+        assert shape.__name__ in components["schemas"]
+
+
+async def test_an_illegal_move_tells_what_is_declared(client: httpx.AsyncClient) -> None:
+    await client.put("/v1/customers/c1", json={})
+    path = "/v1/customers/{customer_id}/transitions"
+    body = {"to": "loyal", "reason": "a talk on the phone"}
+    answer = await client.post(path.format(customer_id="c1"), json=body)
+    problem = check(documented.check(answer, path), 409, "invalid_transition")
+    told = InvalidTransitionProblem.model_validate(problem)
+    assert told.current_stage == "potential"
+    assert "initial" in told.allowed
 
 
 def test_the_tree_of_errors_is_drawn_as_it_is() -> None:

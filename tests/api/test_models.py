@@ -11,6 +11,7 @@ import pytest
 from app.config import Settings
 from app.db import Database
 from app.worker import Worker
+from tests import documented
 from tests.database import NOW
 
 SAMPLE = Path(__file__).parents[2] / "app" / "sample" / "cdnow_sample.txt"
@@ -55,7 +56,7 @@ async def fitted(
     worker = Worker(database, settings)
     while await worker.work_once():
         pass
-    operation = (await client.get(accepted.headers["location"])).json()
+    operation = documented.operation(await client.get(accepted.headers["location"]))
     assert operation["state"] == "succeeded", operation
     answer = await client.get(f"/v1/models/{operation['result']['model_id']}")
     shown: dict[str, Any] = answer.json()
@@ -70,7 +71,9 @@ async def test_auto_chooses_by_hold_out_and_shows_the_table(
     table = {row["kind"]: row for row in model["holdout"]["table"]}
     assert model["requested"] == "auto"
     assert model["kind"] == model["holdout"]["purchases"]["kind"]
-    assert model["churn"]["kind"] == model["holdout"]["churn"]["kind"]
+    assert model["churn"]["kind"] == model["risk"]["process"]["kind"]
+    picked = model["holdout"]["churn"]
+    assert picked["serves"] == (picked["kind"] == model["risk"]["kind"])
     assert {"mbg_nbd", "bg_nbd", "pareto_nbd", "nbd", "hiatus", "base_rate"} <= set(table)
     least = min(row["mae"] for row in table.values() if row["role"] == "candidate")
     assert table[model["kind"]]["mae"] <= 1.1 * least

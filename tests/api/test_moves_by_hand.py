@@ -154,6 +154,39 @@ async def test_a_pin_can_be_taken_back(client: httpx.AsyncClient, clock: Clock) 
     assert (freed.status_code, freed.json()["stage"]) == (200, "churned")
     assert (await client.delete("/v1/customers/c1/stage/pin")).status_code == 404
     assert await replayed(client) == "churned"
+    last = (await ledger(client))[-1]
+    assert (last["cause"], last["rule"], last["reason"]) == (
+        "manual",
+        "silent_too_long",
+        "unpinned",
+    )
+    assert last["actor"] == held.json()["overruled_by"]["actor"]
+
+
+async def test_each_decision_makes_a_new_version_and_is_told_while_it_stands(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    await customer_in(client, "active")
+    rows = await ledger(client)
+    seen = (await client.get("/v1/customers/c1/stage")).headers["etag"]
+    until = (NOW + timedelta(days=30)).isoformat()
+    pinned = await move(client, "active", pin_until=until, headers={"If-Match": seen})
+    stale = await move(client, "active", pin_until=until, headers={"If-Match": seen})
+    assert (pinned.status_code, stale.status_code) == (201, 412)
+    clock.now += timedelta(seconds=1)
+    later = await move(client, "active", pin_until=until, headers={"If-Match": "*"})
+    told = (await client.get("/v1/customers/c1/stage/explanation")).json()["overruled_by"]
+    assert told == later.json()["overruled_by"] == (await stage_of(client))["overruled_by"]
+    assert (told["stage"], told["reason"]) == ("active", reason("active"))
+    assert datetime.fromisoformat(told["pinned_until"]) == NOW + timedelta(days=30)
+    path = "/v1/customers/c1/stage/pin"
+    refused = await client.delete(path, headers={"If-Match": pinned.headers["etag"]})
+    freed = await client.delete(path, headers={"If-Match": later.headers["etag"]})
+    assert (refused.status_code, freed.status_code) == (412, 200)
+    assert freed.json()["overruled_by"] is None
+    assert len({seen, *(each.headers["etag"] for each in (pinned, later, freed))}) == 4
+    # Nobody has moved.
+    assert await ledger(client) == rows
 
 
 async def test_a_full_refund_leads_back_to_the_prospects(client: httpx.AsyncClient) -> None:
@@ -190,6 +223,15 @@ async def test_nobody_unknown_is_moved(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/customers/c1")).status_code == 404
 
 
+async def test_moves_are_sought_by_a_cause_that_there_is(client: httpx.AsyncClient) -> None:
+    await customer_in(client, "initial")
+    found = await client.get("/v1/transitions", params={"cause": "fact"})
+    assert [row["to_stage"] for row in found.json()["items"]] == ["initial"]
+    refused = await client.get("/v1/transitions", params={"cause": "silnce"})
+    assert refused.status_code == 422
+    assert [each["pointer"] for each in refused.json()["errors"]] == ["query:cause"]
+
+
 async def test_the_reasons_for_leaving_are_listed(client: httpx.AsyncClient) -> None:
     items = (await client.get("/v1/churn-reasons")).json()["items"]
     assert items == [dict(each) for each in CHURN_REASONS]
@@ -206,6 +248,13 @@ async def test_of_writers_at_once_who_saw_the_same_stage_one_wins(
     )
     assert sorted(each.status_code for each in answers) == [201] + [412] * 19
     assert await replayed(own_client) == (await stage_of(own_client))["recorded_stage"]
+    now = await own_client.get("/v1/customers/c1/stage")
+    pin = {"pin_until": (NOW + timedelta(days=30)).isoformat()}
+    headers = {"If-Match": now.headers["etag"]}
+    answers = await asyncio.gather(
+        *(move(own_client, now.json()["stage"], headers=headers, **pin) for _ in range(20))
+    )
+    assert sorted(each.status_code for each in answers) == [201] + [412] * 19
 
 
 async def test_twenty_writers_leave_a_legal_history(own_client: httpx.AsyncClient) -> None:

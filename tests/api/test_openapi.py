@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from app import worker
 from app.schemas.backtests import BacktestRequest
 from app.schemas.customers import BulkProfile, CustomerBatch, Profile, ProfilePatch
 from app.schemas.interactions import InteractionBatch, InteractionIn
 from app.schemas.models import ModelRequest, RunRequest
+from app.schemas.responses import OF_STREAMS
 from app.schemas.score_lists import LookupRequest
 from app.schemas.transactions import TransactionBatch, TransactionIn
 from tests import openapi
@@ -30,6 +32,10 @@ OTHER_TYPES = {
 }
 
 
+SORTED = {
+    "/v1/customers", "/v1/customers/{customer_id}/transactions",
+    "/v1/customers/{customer_id}/interactions", "/v1/transitions", "/v1/churn-risks", "/v1/scores",
+}  # fmt: skip
 STREAMED = {"list_scores": ["application/x-ndjson", "text/csv"]}
 
 
@@ -164,6 +170,7 @@ def test_headers_that_callers_need_are_named() -> None:
         ("fit_model", "202"): {"Location", "Retry-After"},
         ("start_backtest", "202"): {"Location", "Retry-After"},
         ("start_scoring_run", "202"): {"Location", "Retry-After"},
+        ("list_scores", "200"): set(OF_STREAMS),
     }
     for _, method, operation in operations():
         writes = method == "post" and operation["x-required-scope"].endswith("write")
@@ -183,6 +190,26 @@ def test_money_is_a_text_and_a_stage_an_open_one() -> None:
     assert schemas["Money"]["properties"]["amount"]["type"] == "string"
     assert schemas["TransactionIn"]["properties"]["amount"]["type"] == "string"
     assert "enum" not in schemas["Customer"]["properties"]["stage"]
+
+
+def test_the_results_of_all_long_work_are_described() -> None:
+    described = DOCUMENT["components"]["schemas"]["Operation"]["properties"]
+    for kind in worker.COMPLETIONS:
+        assert f"`{kind}`" in described["kind"]["description"]
+    results = [resolved(each) for each in described["result"]["oneOf"] if "$ref" in each]
+    assert len(results) == len(worker.COMPLETIONS)
+    for kind in worker.COMPLETIONS:
+        [result] = [each for each in results if f"`{kind}`" in each["description"]]
+        assert result["additionalProperties"] is False
+    [preview] = [each for each in results if "token" in each["properties"]]
+    assert preview["properties"]["matrix"]["items"] == {"$ref": "#/components/schemas/PreviewCell"}
+
+
+def test_lists_offer_only_the_sorts_that_they_have() -> None:
+    for path, method, operation in operations():
+        named = {parameter["name"] for parameter in operation.get("parameters", ())}
+        if "cursor" in named:
+            assert ("sort" in named) == (path in SORTED), (method, path)
 
 
 def test_the_document_says_nothing_of_this_machine() -> None:

@@ -5,11 +5,22 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import insert
 
+from app.db import WriteSession
 from app.lifecycle.presets import PRESETS
+from app.models import Policy
 from app.schemas.policies import POLICY_EXAMPLE
+from tests.database import NOW
 
 SILENT = {"variable": "days_silent", "op": ">", "value": 90}
+
+PURCHASE = {
+    "customer_id": "c1",
+    "transaction_id": "t1",
+    "occurred_at": "2026-05-31T12:00:00Z",
+    "amount": "9.00",
+}
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -50,8 +61,8 @@ async def test_a_policy_is_stored_and_its_rules_are_said_in_words(
     assert (body["active"], body["activated_at"]) == (False, None)
     assert body["document"] == POLICY_EXAMPLE
     assert body["rules"][1]["words"] == {
-        "en": "days since the last purchase is above the silence that the current life allows",
-        "zh": "距最近购买天数大于允许的沉默天数",
+        "en": "the time since the last purchase is above the silence that the current life allows",
+        "zh": "最近一次购买至今的时间大于本期允许的沉默时间",
     }
     assert body["rules"][2]["words"]["en"] == "always"
     assert (await client.get(made.headers["location"])).json() == body
@@ -64,6 +75,25 @@ async def test_every_variable_is_described(client: httpx.AsyncClient) -> None:
     names = {each["name"] for each in body["items"]}
     assert {"days_silent", "frequency_trend", "r", "churn_probability", "interactions"} <= names
     assert all(each["meaning"]["en"] and each["meaning"]["zh"] for each in body["items"])
+    ranges = {each["name"]: (each["minimum"], each["maximum"]) for each in body["items"]}
+    assert ranges["churn_probability"] == (0, 1)
+    assert ranges["r"] == (1, 5)
+    assert ranges["days_until_contract_end"] == (None, None)
+    values = {each["name"]: each["values"] for each in body["items"]}
+    assert (values["kind"], values["city"]) == (["person", "company"], None)
+
+
+async def test_a_policy_stays_readable_when_more_is_checked(
+    client: httpx.AsyncClient, session: WriteSession
+) -> None:
+    stored = with_rule({"variable": "days_silent", "op": ">=", "value": -1})
+    values = {"version": 99, "document": stored, "created_at": NOW}
+    await session.execute(insert(Policy).values(values))
+    shown = await client.get("/v1/policies/99")
+    assert shown.status_code == 200, shown.text
+    assert (await client.get("/v1/policies/99")).json()["document"] == stored
+    again = await client.post("/v1/policies", json=stored)
+    assert again.json()["errors"][0]["pointer"] == "/rules/1/when/value"
 
 
 def duplicate(place: str) -> dict[str, Any]:
@@ -128,6 +158,41 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "/model_id",
         "missing",
     ),
+    "no value so large": (
+        with_rule({"variable": "churn_probability", "op": ">", "value": 80}),
+        "/rules/1/when/value",
+        "out_of_range",
+    ),
+    "no value so small": (
+        with_rule({"not": {"variable": "days_silent", "op": "!=", "value": -1}}),
+        "/rules/1/when/not/value",
+        "out_of_range",
+    ),
+    "beyond the range": (
+        with_rule({"variable": "r", "op": ">", "value": 5}),
+        "/rules/1/when/value",
+        "never_holds",
+    ),
+    "all of the range": (
+        with_rule({"variable": "purchase_days", "op": ">=", "value": 0}),
+        "/rules/1/when/value",
+        "always_holds",
+    ),
+    "no such kind": (
+        with_rule({"variable": "kind", "op": "in", "value": ["person", "firm"]}),
+        "/rules/1/when/value/1",
+        "type_mismatch",
+    ),
+    "a long text": (
+        with_rule({"variable": "city", "op": "in", "value": ["x", "x" * 501]}),
+        "/rules/1/when/value/1",
+        "too_long",
+    ),
+    "a move allowed twice": (
+        document(moves={"potential": ["active", "churned", "active"]}),
+        "/moves/potential/2",
+        "duplicate_code",
+    ),
     "unknown model": (document(model_id="model_0"), "/model_id", "unknown_model"),
     "unreachable stage": (unreachable(), "/stages/2", "unreachable_stage"),
     "unreachable rule": (
@@ -167,6 +232,19 @@ async def test_a_faulty_policy_is_refused_where_it_is_wrong(
     answer = await client.post("/v1/policies", json=body)
     assert answer.status_code == 422
     assert (pointer, code) in [(each["pointer"], each["code"]) for each in answer.json()["errors"]]
+
+
+async def test_a_number_of_any_length_is_judged(client: httpx.AsyncClient) -> None:
+    large = {"variable": "attribute", "name": "a", "op": ">", "value": 3}
+    version = (await client.post("/v1/policies", json=with_rule(large))).json()["version"]
+    for attribute, holds in ((10**400, True), (-(10**400), False), (4, True)):
+        await client.put("/v1/customers/c1", json={"attributes": {"a": attribute}})
+        await client.post("/v1/transactions", json=PURCHASE)
+        asked = {"policy_version": version}
+        stage = await client.get("/v1/customers/c1/stage", params=asked)
+        assert stage.json()["stage"] == ("churned" if holds else "active")
+        told = await client.get("/v1/customers/c1/stage/explanation", params=asked)
+        assert told.json()["rules"][1]["holds"] is holds
 
 
 async def test_a_policy_that_is_not_there(client: httpx.AsyncClient) -> None:

@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from app.lifecycle import facts as lifecycle
+from app.lifecycle.catalogue import CATALOGUE
 from app.lifecycle.facts import FREE, NO_PURCHASES, RECENT, Point, Summary, fold
 from app.lifecycle.history import History, trace
 from app.lifecycle.instants import Customers, DayStart, Override, Segment
 from app.lifecycle.money import NOTHING, Worth, follow
-from app.lifecycle.policy import Policy, SilenceLimit, sources
+from app.lifecycle.policy import Policy, SilenceLimit
 from app.lifecycle.records import Columns, Computed, Interactions, Money, Records
-from app.lifecycle.variables import CATALOGUE, Term
+from app.lifecycle.variables import Term
 from tests.slow_policy import Change, Decision, Person
 from tests.twin import Fact, start_of
 
@@ -154,24 +155,25 @@ def through_time(
     computed: Computed | None = None,
 ) -> list[Records]:
     """Return for each policy a record for each instant at which its rules may look anew."""
-    terms = tuple(dict.fromkeys(term for policy in policies for term in policy.terms))
-    needed = sources(terms)
+    return [_through_time(people, policy, now, computed) for policy in policies]
+
+
+def _through_time(
+    people: Sequence[Person], policy: Policy, now: datetime, computed: Computed | None
+) -> Records:
     events = [
         (owner, micros(each.at), day_of(each.at, each_person.zone), each.kind, 1, each.score)
         for owner, each_person in enumerate(people)
         for each in each_person.interactions
-        if each.at <= now and _wanted(each.kind, terms)
+        if each.at <= now and _wanted(each.kind, policy.terms)
     ]
-    worth = bool(needed & {"money", "model"})
-    return [
-        replace(
-            _followed(people, policy.silence, events, now, worth=worth),
-            interactions=interactions(events) if "interactions" in needed else None,
-            profiles=profiles(people) if "profile" in needed else {},
-            computed=computed,
-        )
-        for policy in policies
-    ]
+    worth = bool(policy.sources & {"money", "model"})
+    return replace(
+        _followed(people, policy.silence, events, now, worth=worth),
+        interactions=interactions(events) if "interactions" in policy.sources else None,
+        profiles=profiles(people) if "profile" in policy.sources else {},
+        computed=computed,
+    )
 
 
 def _wanted(kind: str, terms: Sequence[Term]) -> bool:
@@ -196,7 +198,8 @@ def _followed(
         worths = follow(facts, until=micros(now)) if worth else []
         new = {point.at for point in points} | {each.at for each in worths}
         new |= {event[1] for event in events if event[0] == owner}
-        new.add(min([micros(person.begun_at), *new]))
+        happened = [each.at for each in (*person.facts, *person.interactions)]
+        new.add(micros(min([person.begun_at, *happened])))
         states = [NO_PURCHASES, *(point.state for point in points)]
         starts = [point.at for point in points]
         steps, step_starts = [NOTHING, *worths], [each.at for each in worths]

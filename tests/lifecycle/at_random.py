@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.lifecycle import ranges
+from app.lifecycle.catalogue import CATALOGUE
 from app.lifecycle.documents import InvalidPolicy, parse
 from app.lifecycle.policy import Policy
 from tests.histories import instant_of
@@ -41,9 +43,13 @@ def person(rng: random.Random, zone: ZoneInfo) -> Person:
     if rng.random() < 0.3:
         at = instant_of(rng, zone, first + timedelta(days=rng.randint(0, 60)))
         facts.append(Fact(("default", "free"), at, rng.choice(AMOUNTS), "refund"))
-    events = tuple(_interaction(rng, zone, first, facts) for _ in range(rng.randint(0, 6)))
+    events: list[Interaction] = []
+    for _ in range(rng.randint(0, 6)):
+        event = _interaction(rng, zone, first, facts)
+        # Several at one instant, too: of them the last answer counts.
+        events.append(event._replace(at=events[-1].at) if events and rng.random() < 0.2 else event)
     begun = instant_of(rng, zone, first + timedelta(days=rng.choice((-20, -3, 0, 0, 5))))
-    return Person(zone, begun, tuple(facts), events, _profile(rng, first))
+    return Person(zone, begun, tuple(facts), tuple(events), _profile(rng, first))
 
 
 def _refunds(rng: random.Random, zone: ZoneInfo, bought: Fact, number: int) -> list[Fact]:
@@ -72,8 +78,7 @@ def _interaction(rng: random.Random, zone: ZoneInfo, first: date, facts: list[Fa
         at = rng.choice(facts).at
     kind = rng.choice(KINDS)
     score = float(rng.randint(1, 5)) if kind == "survey" and rng.random() < 0.8 else None
-    # No two at one instant: which of two answers is the last would not be defined.
-    return Interaction(at + rng.randrange(1, 1000) * MICROSECOND if score else at, kind, score)
+    return Interaction(at, kind, score)
 
 
 def _profile(rng: random.Random, first: date) -> dict[str, Any]:
@@ -130,7 +135,7 @@ def leaf(rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.15:
         name = rng.choice(("country", "kind", "owner"))
         op = rng.choice(("==", "!=", "in", "known"))
-        texts = ["CN", "DE", "person", "ann"]
+        texts = {"kind": ["person", "company"], "owner": ["ann", "bob"]}.get(name, ["CN", "DE"])
         value: Any = rng.choice(texts)
         value = {"in": rng.sample(texts, 2), "known": rng.random() < 0.5}.get(op, value)
         return {"variable": name, "op": op, "value": value}
@@ -148,11 +153,10 @@ def leaf(rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.2:
         others = (*STILL, *AGES) if name in AGES else STILL
         return {**term, "op": rng.choice(ORDERED), "value": _term(rng, rng.choice(others))}
-    return {
-        **term,
-        "op": rng.choice((*ORDERED, *ORDERED, "==", "!=")),
-        "value": constant(rng, name),
-    }
+    while True:
+        op, bound = rng.choice((*ORDERED, *ORDERED, "==", "!=")), constant(rng, name)
+        if ranges.fault(CATALOGUE[name], op, float(bound)) is None:
+            return {**term, "op": op, "value": bound}
 
 
 def tree(rng: random.Random, depth: int = 3) -> dict[str, Any]:

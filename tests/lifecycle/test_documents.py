@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.lifecycle.catalogue import CATALOGUE
 from app.lifecycle.documents import InvalidPolicy, parse
 from app.lifecycle.expressions import words
 from app.lifecycle.presets import PRESETS
@@ -189,6 +190,65 @@ def test_a_stage_that_no_rule_leads_to_is_pointed_at() -> None:
 
 
 @pytest.mark.parametrize(
+    ("when", "code"),
+    [
+        (compare("churn_probability", ">", 80), "out_of_range"),
+        (compare("churn_probability", "<", 80), "out_of_range"),
+        (compare("days_silent", "!=", -1), "out_of_range"),
+        (compare("mean_gap_days", "<", -1), "out_of_range"),
+        (compare("last_satisfaction", ">=", 101), "out_of_range"),
+        (compare("r", ">", 5), "never_holds"),
+        (compare("days_silent", "<", 0), "never_holds"),
+        (compare("value_tier", "<", "low"), "never_holds"),
+        (compare("value_tier", ">", "high"), "never_holds"),
+        (compare("lives", ">=", 0), "always_holds"),
+        (compare("kind", "==", "firm"), "type_mismatch"),
+        (compare("kind", "!=", "firm"), "type_mismatch"),
+        (compare("country", "==", "Germany"), "type_mismatch"),
+    ],
+)  # fmt: skip
+def test_a_comparison_outside_of_what_there_is_is_pointed_at(when: Document, code: str) -> None:
+    assert ("/rules/0/when/value", code) in faults(document(when, model_id="m"))
+    among = {"any": [OFTEN, {"all": [when, OFTEN]}]}
+    place = "/rules/0/when/any/1/all/0/value"
+    assert faults(document(among, model_id="m")) == {(place, code)}
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        compare("days_silent", ">=", 0),  # tells those who purchased
+        compare("r", ">=", 1),
+        compare("churn_probability", "<=", 1),
+        compare("value_tier", ">=", "low"),
+        compare("revenue", "<", 0),
+        compare("days_until_contract_end", "<", 0),
+        compare("mean_gap_days", ">", 0),
+        {"not": compare("kind", "in", ["person", "company"])},  # of whom it is not known
+        {"all": [compare("m", ">", 4), compare("f", "<", {"variable": "m"})]},
+        {"all": [compare("churn_probability", ">", 0.99), compare("churn_probability", "<", 1)]},
+    ],
+)  # fmt: skip
+def test_a_comparison_within_the_range_is_not_refused(when: Document) -> None:
+    assert not faults(document(when, model_id="m"))
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"all": [compare("r", ">", 4), compare("r", "!=", 5)]},
+        compare("m", "==", 2.5),
+        {"all": [compare("f", "<", {"variable": "m"}), compare("f", ">=", 5)]},
+        {"all": [compare("kind", "known", value=True), compare("kind", "!=", "person"),
+                 compare("kind", "!=", "company")]},
+        {"all": [compare("days_silent", "<=", 0), compare("days_silent", "!=", 0)]},
+    ],
+)  # fmt: skip
+def test_a_rule_that_no_value_reaches_is_pointed_at(when: Document) -> None:
+    assert ("/rules/0", "unreachable_rule") in faults(document(when, model_id="m"))
+
+
+@pytest.mark.parametrize(
     "whens",
     [
         (BELOW, ABOVE),  # of whom nothing is known remains
@@ -242,7 +302,16 @@ def test_expressions_are_neither_too_deep_nor_too_many() -> None:
 
 
 def test_what_would_take_long_to_prove_is_let_pass() -> None:
-    texts = ["kind", "country", "region", "city", "gender", "occupation", "industry", "owner"]
+    texts = [
+        "source",
+        "acquisition_channel",
+        "region",
+        "city",
+        "gender",
+        "occupation",
+        "industry",
+        "owner",
+    ]
     same = {"all": [compare(name, "==", "x") for name in texts]}
     assert ("/rules/1", "unreachable_rule") in faults(document(*[same] * 40))
     kinds = [{"variable": "interactions", "kind": f"k{n}"} for n in range(240)]
@@ -254,10 +323,12 @@ def numbers_near(rng: random.Random, name: str) -> float | None:
     """Return a value that a variable may have, seen alone."""
     if name in at_random.COUNTS:
         return rng.randint(0, 6)
-    if rng.random() < 0.15:
+    if name != "revenue" and rng.random() < 0.15:
         return None
     value = at_random.constant(rng, name)
-    return value + rng.choice((-1.3, -0.4, -0.01, 0, 0, 0.02, 0.3, 1.6)) * rng.random()
+    near = value + rng.choice((-1.3, -0.4, -0.01, 0, 0, 0.02, 0.3, 1.6)) * rng.random()
+    least = CATALOGUE[name].minimum
+    return near if least is None else max(near, least)
 
 
 @given(seed=st.integers(0, 2**32))
@@ -289,6 +360,8 @@ def value_near(rng: random.Random, term: Document) -> Any:
         return rng.choice((True, False, "yes", "no", "perhaps", 2, 3, 3.2, 4, None))
     if term["variable"] in at_random.NUMBERS:
         return numbers_near(rng, term["variable"])
+    if term["variable"] == "kind":
+        return rng.choice((None, "person", "company"))
     return rng.choice((None, "CN", "DE", "person", "ann", "somebody"))
 
 
@@ -314,32 +387,62 @@ def test_a_role_follows_from_the_code_unless_it_is_given() -> None:
     [
         (
             compare("days_silent", ">", {"variable": "silence_limit_days"}),
-            "days since the last purchase is above the silence that the current life allows",
-            "距最近购买天数大于允许的沉默天数",
+            "the time since the last purchase is above the silence that the current life allows",
+            "最近一次购买至今的时间大于本期允许的沉默时间",
         ),
         (
             {"all": [compare("interactions", ">=", 2, kind="complaint", days=30),
                      {"any": [compare("country", "in", ["CN", "DE"]),
                               compare("attribute", "==", True, name="vip")]}]},
             (
-                "interactions of kind complaint in the last 30 days is at least 2 and"
-                " (country is one of CN, DE or attribute of the profile 'vip' is true)"
+                "the number of interactions of kind complaint in the last 30 days is at least 2 and"
+                " (the country is one of CN, DE or the attribute 'vip' is true)"
             ),
-            "近30天互动次数(complaint)至少为2且(国家属于CN, DE或自定义属性「vip」等于true)",
+            "近30天「complaint」类互动次数至少为2且（国家属于CN、DE或自定义属性「vip」为true）",
         ),
         (
             {"not": compare("owner", "known", value=True)},
-            "not (who looks after the customer is known)",
-            "非 (负责人已知)",
+            "not (the owner is known)",
+            "并非（负责人已知）",
         ),
-        (compare("owner", "known", value=False), "who looks after the customer is not known",
-         "负责人未知"),
+        (compare("owner", "known", value=False), "the owner is not known", "负责人未知"),
+        (
+            compare("frequency_trend", "<", 0.8),
+            "the ratio of recent to overall purchase frequency is below 0.8",
+            "近期与总体购买频率之比小于0.8",
+        ),
+        (
+            {"any": [compare("lives", ">=", 5), compare("days_silent", "<=", 1)]},
+            (
+                "the number of lives is at least 5"
+                " or the time since the last purchase is at most 1 day"
+            ),
+            "生命周期次数至少为5或最近一次购买至今的时间不超过1天",
+        ),
+        (
+            compare("days_until_contract_end", "<", 0),
+            "the time until the contract ends is below 0 days",
+            "距合同到期的时间小于0天",
+        ),
+        (
+            compare("revenue", ">", 1234567.5),
+            "the revenue is above 1234567.5",
+            "累计收入大于1234567.5",
+        ),
     ],
 )  # fmt: skip
 def test_rules_are_said_in_words(when: Document, en: str, zh: str) -> None:
     policy = parse(1, document(when))
     said = [words(rule.when, language) for rule in policy.rules for language in ("en", "zh")]
     assert said == [en, zh, "always", "其余情况"]
+
+
+def test_every_variable_is_called_by_a_subject_that_sentences_can_begin_with() -> None:
+    for each in CATALOGUE.values():
+        en, zh = each.subject
+        assert en.startswith("the "), each.name
+        assert not {":", ",", "("} & set(en + zh), each.name
+        assert all(name in en and name in zh for name in map("{{{}}}".format, each.parameters))
 
 
 def test_presets_have_no_faults() -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -102,6 +103,32 @@ def test_decisions_by_hand_stand_as_long_as_they_may(seed: int) -> None:
     regime = list(zip(policies, starts, strict=False))
     slow = history(person, list(zip(documents, starts, strict=False)), now, made)
     assert changes(followed([person], regime, now, {0: made})) == slow
+
+
+@given(seed=seeds)
+@many(70)
+def test_the_day_of_leaving_is_the_one_that_waiting_finds(seed: int) -> None:
+    rng = random.Random(seed)
+    person = at_random.person(rng, at_random.zone_of(rng))
+    document, _ = at_random.policy(rng)
+    gone = rng.choice(document["stages"])
+    policy = parse(1, {**document, "stages": [
+        {**each, "role": "churned" if each is gone else "customer"} for each in document["stages"]
+    ]})  # fmt: skip
+    now = max(at_random.moment(rng, person), person.begun_at)
+    made = at_random.decisions(rng, person, list(policy.stages), now)[: rng.randint(0, 2)]
+    found = followed([person], [(policy, None)], now, {0: made})
+    so_far = replace(
+        person,
+        facts=tuple(each for each in person.facts if each.at <= now),
+        interactions=tuple(each for each in person.interactions if each.at <= now),
+    )
+    end = start_of(person.zone, person.day(now) + timedelta(days=60))
+    waited = [each for each in history(so_far, [(document, None)], end, made) if each.at > now]
+    left = [day_of(each.at, person.zone) for each in waited if each.to_stage == gone["code"]]
+    ahead = found.ahead(micros(end), day_of(end, person.zone), starts_in(person.zone))
+    if found.last(1)[0][0] != gone["code"]:
+        assert ahead.leaves_on(micros(now)) == min(left, default=None)
 
 
 @given(seed=seeds)

@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pytest
 
-from app.scoring import backtest, evaluation, landmark
+from app.scoring import backtest, churn_choice, evaluation, landmark
 from app.scoring.churn_features import Facts
 
 DAY = dt.date(1997, 9, 30).toordinal()
 CONTENDERS = {
-    "chosen", "landmark", "mbg_nbd", "pareto_nbd", "bg_nbd", "hiatus", "own_cadence", "base_rate",
+    "chosen", "landmark", *churn_choice.PLAIN_KINDS, "hiatus", "own_cadence", "base_rate",
 }  # fmt: skip
 
 
@@ -111,6 +111,17 @@ def test_the_figures_are_those_of_the_evaluation(online_retail_facts):
     for name, value in evaluation.summary(p, mark.left).items():
         if name in row:
             assert row[name] == pytest.approx(value), name
+
+
+def test_purchases_are_expected_by_the_model_that_serves_them(online_retail_facts):
+    options = {"as_of": 282, "horizon": 60, "draws": 0, "kinds": KINDS, "purchases": "nbd"}
+    fold = backtest.run(online_retail_facts, **options)["folds"][0]
+    assert fold["choice"]["chosen"] != "nbd"
+    mark = landmark.at_day(online_retail_facts, 222, 60, "nbd")
+    known = mark.known
+    served = mark.process.expected_purchases(known.x, known.t_x, known.T, horizon=60)
+    told = sum(row["expected_purchases"] for row in fold["groups"])
+    assert told == pytest.approx(served.sum())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from app.scoring import evaluation, landmark
+from app.scoring._churn_judging import Candidate, judge
 from app.scoring.churn_choice import INSUFFICIENT, choose, cross_fitted
-from app.scoring.churn_features import Facts, histories
+from app.scoring.churn_features import Facts, Histories, histories
 from app.scoring.churn_risk import ChurnRisk
 
 DAY = dt.date(1997, 9, 30).toordinal()
@@ -53,6 +55,29 @@ def test_a_choice_is_stored_with_its_evidence(cdnow_facts, kinds):
         ChurnRisk.from_dict(stored["risk"]).log_odds(known, horizon=30),
         choice.risk.log_odds(known, horizon=30),
     )
+
+
+def test_a_model_without_regularity_is_not_judged_twice(cdnow_facts):
+    kinds = ("mbg_nbd", "mbg_cnbd_k")
+    table = choose(cdnow_facts, as_of=DAY, horizon=90, kinds=kinds).table
+    assert [row.kind for row in table] == ["mbg_nbd", landmark.KIND]
+    alone = choose(cdnow_facts, as_of=DAY, horizon=90, kinds=kinds[1:]).table
+    assert [row.kind for row in alone] == ["mbg_cnbd_k", landmark.KIND]
+
+
+@pytest.mark.parametrize(("off", "at"), [(0.04, 0), (0.06, 1)])
+def test_a_tie_is_none_where_it_costs_calibration(off, at):
+    """The simpler one tells halves of the customers apart who do not differ."""
+    n = np.arange(200)
+    left = (n // 2 % 10 < 3).astype(float)
+    plain = landmark.plain(Histories.of([1], [1], [9]), "mbg_nbd", 9)
+    candidates = []
+    for kind, told in (("mbg_nbd", 0.3 + off * (-1.0) ** n), (landmark.KIND, np.full(200, 0.3))):
+        loss = evaluation.log_loss_each(told, left)
+        candidates.append(Candidate(dataclasses.replace(plain, kind=kind), told, told, loss))
+    table, chosen, _ = judge(candidates, left)
+    assert table[0].behind <= table[0].behind_error
+    assert (table[0].ece, chosen) == (pytest.approx(off), at)
 
 
 def test_nothing_later_matters(cdnow_facts):

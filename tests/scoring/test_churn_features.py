@@ -7,10 +7,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.scoring import purchase_summary
+from app.scoring import landmark, purchase_summary
+from app.scoring._backtest_tables import outcomes
 from app.scoring.churn_features import COMPLAINT, CONTACT, Facts, Histories, histories
 
 DAYS = st.integers(0, 200)
@@ -97,6 +98,57 @@ def test_neither_order_nor_later_facts_matter(purchases, contacts, as_of, random
     assert after[0].tolist() == before[0].tolist()
     for name, column in vars(before[1]).items():
         np.testing.assert_array_equal(getattr(after[1], name), column)
+
+
+REFUNDED = st.lists(
+    st.tuples(CUSTOMERS, DAYS, st.integers(0, 100), st.integers(1, 60), st.integers(0, 100)),
+    max_size=30,
+)
+
+
+def with_refunds(rows):
+    """Return purchases with the days until a refund of each, and what that takes back."""
+    spells = []
+    for who, day, money, later, taken in rows:
+        spells.append((who, day, money, day, day + later))
+        if taken < money:
+            spells.append((who, day, money - taken, day + later, 10**6))
+    columns = list(zip(*spells, strict=True)) or [()] * 5
+    names = ("customer", "day", "amount", "since", "until")
+    return Facts(**{name: np.array(c, dtype=int) for name, c in zip(names, columns, strict=True)})
+
+
+def as_known(rows, as_of):
+    """Return the purchases as they are known at a day to stand."""
+    known = [
+        (who, day, money if as_of < day + later else money - taken)
+        for who, day, money, later, taken in rows
+        if day <= as_of and (as_of < day + later or taken < money)
+    ]
+    return facts_of(known)
+
+
+@given(REFUNDED, DAYS, st.integers(1, 90))
+@settings(max_examples=40)
+def test_a_day_is_seen_with_the_refunds_known_by_then(rows, as_of, window):
+    facts, end = with_refunds(rows), as_of + window
+    customer, known = histories(facts, as_of=as_of)
+    same_customer, same = histories(as_known(rows, as_of), as_of=as_of)
+    assert customer.tolist() == same_customer.tolist()
+    for name, column in vars(same).items():
+        np.testing.assert_allclose(getattr(known, name), column, atol=1e-9, err_msg=name)
+    then = as_known(rows, end)
+    after = np.unique(then.customer[then.day > as_of])
+    assert landmark.buyers(facts, after=as_of, until=end).tolist() == after.tolist()
+    found = outcomes(facts, as_of, window)
+    assert found.customer.tolist() == customer.tolist()
+    np.testing.assert_array_equal(found.left, ~np.isin(customer, after))
+    worth = then.amount[(then.day > as_of) & np.isin(then.customer, customer)].sum()
+    assert found.revenue.sum() == pytest.approx(worth)
+    assert found.new["customers"] == np.setdiff1d(after, customer).size
+    few = facts.of(np.array([1, 3]))
+    kept = [who for who in customer.tolist() if who in (1, 3)]
+    assert histories(few, as_of=as_of)[0].tolist() == kept
 
 
 def test_histories_agree_with_the_summary(cdnow_log, cdnow, cdnow_facts):

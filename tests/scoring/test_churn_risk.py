@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from app.scoring import churn, landmark
 from app.scoring._churn_design import CAUSES, COURSE, FEATURES, RISING, Scales
+from app.scoring._horizon_lines import HORIZONS, LEAST_SLOPE
 from app.scoring._recalibration import Platt, sigmoid
 from app.scoring.churn_features import Histories, histories
-from app.scoring.churn_risk import ChurnRisk
+from app.scoring.churn_risk import ChurnRisk, Line
 from app.scoring.registry import MODELS
 
 DAY = dt.date(1997, 9, 30).toordinal()
@@ -70,12 +71,18 @@ def risks(draw):
         kind=landmark.KIND,
         process_kind=kind,
         process=PROCESSES[kind],
-        scales=Scales(gap=40.0, value=30.0, satisfaction=0.7, contact=3.0),
+        scales=Scales(
+            gap=40.0, value=30.0, satisfaction=0.7, contact=3.0, cadence_cut=1.5, silence_cut=60.0
+        ),
         intercept=draw(st.floats(-3, 3)),
         weights=weights,
         label_window=90,
         anchor=(1.0, 50.0, 200.0),
         reference=draw(times()),
+        lines=tuple(
+            Line(days, draw(st.floats(-4, 4)), draw(st.floats(LEAST_SLOPE, 8)))
+            for days in draw(st.sets(st.sampled_from([h for h in HORIZONS if h != 90])))
+        ),
     )
 
 
@@ -120,7 +127,7 @@ def test_the_reference_has_no_reasons(risk, known):
 @settings(max_examples=40)
 @given(risk=risks(), known=customers())
 def test_risk_never_rises_with_the_horizon(risk, known):
-    odds = [risk.log_odds(known, horizon=h) for h in (1, 30, 89, 90, 91, 200, 1000)]
+    odds = [risk.log_odds(known, horizon=h) for h in (1, 7, 20, 30, 89, 90, 91, 180, 200, 1000)]
     assert np.isfinite(odds).all()
     assert (np.diff(odds, axis=0) <= 1e-9).all()
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.scoring import logistic
+from app.scoring._recalibration import platt, sigmoid
 
 
 def test_platt_recovers_a_distorted_score():
@@ -73,3 +74,19 @@ def test_bad_samples_are_refused():
         logistic.isotonic([1.0], [0.5])
     with pytest.raises(ValueError, match="at least one"):
         logistic.isotonic([], [])
+
+
+def test_an_offset_is_added_as_it_is_and_the_slope_has_a_floor():
+    rng = np.random.default_rng(1)
+    score, known = rng.normal(0, 1, 5000), rng.normal(0, 1, 5000)
+    y = (rng.random(5000) < sigmoid(0.5 + 0.7 * score + known)).astype(float)
+    line = platt(score, y, offset=known)
+    assert (line.slope, line.intercept) == (
+        pytest.approx(0.7, abs=0.1),
+        pytest.approx(0.5, abs=0.1),
+    )
+    assert line.slope > platt(score, y).slope
+    flat = platt(-score, y, offset=known, least=0.05)
+    assert (flat.slope, flat.status) == (0.05, "weakly_identified")
+    told = sigmoid(flat.log_odds(-score) + known)
+    assert told.mean() == pytest.approx(y.mean(), abs=1e-3)

@@ -134,8 +134,18 @@ async def test_a_model_of_nobody_cannot_be_activated(
 ) -> None:
     empty = await fitted(own_client, own_database, settings, activate=False)
     assert (empty["risk"]["status"], empty["risk"]["kind"]) == ("insufficient_history", None)
+    assert (empty["risk"]["bands_learnt"], empty["risk"]["bands"]) == (False, [])
     answer = await own_client.post(f"/v1/models/{empty['model_id']}/activate")
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    await fill(own_client, 1)
+    named = await fitted(own_client, own_database, settings, kind="pareto_nbd")
+    risk = named["risk"]
+    assert (named["status"], risk["status"], risk["kind"]) == (
+        "fallback", "insufficient_history", "pareto_nbd",
+    )  # fmt: skip
+    assert "prior" in risk["note"]
+    card = (await own_client.get("/v1/customers/0001/scores")).json()
+    assert card["churn_risk"]["status"] == "insufficient_history"
 
 
 async def test_a_run_fits_what_is_missing_and_what_has_become_old(

@@ -14,9 +14,10 @@ from app.db import Database
 from app.deployment import Deployment
 from app.models import Customer, PurchaseSummary, StageTransition
 from app.schemas.policies import POLICY_EXAMPLE
+from app.schemas.problems import PreviewStaleProblem
 from app.services import policy_activations, policy_previews
 from app.worker import Worker
-from tests import histories
+from tests import documented, histories
 from tests.database import Clock
 from tests.kept import as_item
 
@@ -61,8 +62,7 @@ async def finished(
     assert accepted.status_code == 202, accepted.text
     while await worker.work_once():
         pass
-    found: dict[str, Any] = (await client.get(accepted.headers["location"])).json()
-    return found
+    return documented.operation(await client.get(accepted.headers["location"]))
 
 
 async def preview(client: httpx.AsyncClient, worker: Worker, version: int) -> dict[str, Any]:
@@ -158,6 +158,7 @@ async def test_a_fact_in_between_makes_the_preview_stale(
     assert (await client.post("/v1/transactions", json=fact)).status_code == 201
     failed = await activate(client, worker, 3, seen["token"])
     assert (failed["state"], failed["error"]["code"]) == ("failed", "preview_stale")
+    PreviewStaleProblem.model_validate(failed["error"])
     assert cells(failed["error"]["previewed"]) == cells(seen["matrix"])
     assert cells(failed["error"]["matrix"]) != cells(seen["matrix"])
     assert await recorded(own_database, "2000-01-01T00:00:00Z") == {}

@@ -31,6 +31,7 @@ from app.services import (
     policies,
     purchase_summaries,
     risk_columns,
+    score_diffs,
 )
 from app.services import scores as score_services
 from app.services.populations import Population
@@ -99,6 +100,7 @@ async def test_a_fit_sees_what_is_served_column_by_column(
     served = await risk_columns.read_columns(session, people, as_of, past.scale)
     who, learnt = histories(past.facts, as_of=as_of.day)
     names = sorted(facts)
+    assert {names[code] for code in who.tolist()} == set(people.customer_ids)
     rows = [who.tolist().index(names.index(each)) for each in people.customer_ids]
     assert len(rows) > 6
     assert (served.refunds > 0).any()
@@ -136,12 +138,18 @@ async def test_a_past_day_is_seen_as_it_was(
         people = Population.of(list(at), ["initial"] * len(at), list(at.values())).buyers()
         served = await risk_columns.read_columns(session, people, then, past.scale)
         who, learnt = histories(past.facts, as_of=day)
-        rows = [who.tolist().index(sorted(facts).index(each)) for each in people.customer_ids]
+        names = sorted(facts)
+        assert {names[code] for code in who.tolist()} == set(people.customer_ids)
+        rows = [who.tolist().index(names.index(each)) for each in people.customer_ids]
         for name in COLUMNS:
             np.testing.assert_allclose(
                 getattr(served, name), getattr(learnt, name)[rows], rtol=1e-13, err_msg=name
             )
         seen += len(rows)
+        columns = people.columns
+        np.testing.assert_array_equal(learnt.x[rows] + 1, columns.purchase_days)
+        np.testing.assert_array_equal(learnt.t_x[rows], columns.last_day - columns.first_day)
+        np.testing.assert_array_equal(learnt.T[rows], day - columns.first_day)
     assert seen > 10
 
 
@@ -179,11 +187,25 @@ REGULAR = [
 ]
 
 
-async def store_risk(session: WriteSession, model_id: str) -> None:
+def agrees_with_its_card(card: dict[str, Any], reasons: list[dict[str, Any]]) -> None:
+    """One answer counts the purchase days, and from and to what day, in one way."""
+    inputs = card["model_inputs"]
+    shown = {
+        "purchases": card["purchase_days"],
+        "age": inputs["T"],
+        "silence": card["days_since_last_purchase"],
+    }
+    told = {reason["code"]: reason["value"] for reason in reasons if reason["code"] in shown}
+    assert told == {code: shown[code] for code in told}
+    assert inputs["x"] == card["purchase_days"] - 1
+    assert inputs["T"] - inputs["t_x"] == card["days_since_last_purchase"]
+
+
+async def store_risk(session: WriteSession, model_id: str, **more: Any) -> None:
     """Store a model that looks at everything there is to look at."""
     await store_model(session, model_id)
     row = await models.get(session, model_id)
-    document = {**row.document, "risk": RISK, "horizon_days": 60, "bands": BANDS,
+    document = {**row.document, "risk": RISK | more, "horizon_days": 60, "bands": BANDS,
                 "satisfaction_scale": 10.0}  # fmt: skip
     await session.execute(update(Model).where(Model.model_id == model_id).values(document=document))
 
@@ -216,6 +238,7 @@ async def test_reasons_add_up_and_a_purchase_removes_what_silence_raised(
             assert odds == pytest.approx(risk["log_odds"], abs=1e-9)
             assert (risk["horizon_days"], risk["carried"]) == (horizon or 60, horizon in (7, 400))
             assert all(reason["contribution"] for reason in risk["reasons"])
+            agrees_with_its_card(card, risk["reasons"])
             seen |= {reason["code"] for reason in risk["reasons"]}
             Scores.model_validate(card)
         card = await ask(horizon_days=None)
@@ -239,6 +262,7 @@ async def test_reasons_add_up_and_a_purchase_removes_what_silence_raised(
             lowered += 1
     assert lowered
     assert seen >= {"purchases", "age", "silence", "refunds", "contact_silence", "amount_trend"}
+    assert seen >= {"contacted"}
 
 
 BAND_LEFT = {"low": 0.2, "medium": 0.55, "high": 0.71}
@@ -296,7 +320,8 @@ async def test_a_run_keeps_what_is_answered_for_its_instant(
     shift = clock.now - NOW
     async with own_database.writes() as given, given.begin():
         session = writing(given)
-        await store_risk(session, "model_of_a_run")
+        await store_risk(session, "model_of_a_run", status="insufficient_history", label_window=30)
+        await ingest(session, here, [as_item("once", ONCE)], clock.now)
         for number in range(15):
             end = (END + shift) - timedelta(days=rng.choice((3, 90)))
             own = random_histories.facts(rng, here.calendar.zone, end)
@@ -329,7 +354,132 @@ async def test_a_run_keeps_what_is_answered_for_its_instant(
         assert row.reason == (worst["code"] if worst["contribution"] > 0 else None)
     assert run.monitor["status"] == "insufficient_history"
     assert len({row.reason for row in rows}) > 1
+    await assert_the_list_adds_up(own_client, risk)
+    await assert_late_facts_are_marked(own_client, own_database, here, run)
+
+
+ONCE = Fact(("default", "p"), datetime.now(UTC) - timedelta(days=20), Decimal(20))
+
+
+async def listed(client: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
+    params = {"include_churned": "true", "limit": "500"}
+    items = (await client.get("/v1/churn-risks", params=params)).json()["items"]
+    return {item["customer_id"]: item for item in items}
+
+
+async def assert_late_facts_are_marked(
+    client: httpx.AsyncClient, database: Database, here: Deployment, run: Run
+) -> None:
+    """Check that a list tells where its reasons know what its run could not know."""
+    late = Fact(("default", "late"), run.as_of - timedelta(days=1), Decimal(20))
+    taken = Fact(("default", "r"), ONCE.at, Decimal(20), "refund", ONCE.name)
+    async with database.writes() as given, given.begin():
+        batch = [as_item("c1", late), as_item("once", taken)]
+        await ingest(writing(given), here, batch, datetime.now(UTC))
+    items = await listed(client)
+    assert {each for each, item in items.items() if item["facts_changed"]} == {"c1", "once"}
+    assert (items["once"]["log_odds"], items["once"]["reasons"]) == (None, [])
+    params = {"as_of": run.as_of.isoformat()}
+    risk = (await client.get("/v1/customers/c1/scores", params=params)).json()["churn_risk"]
+    for name in ("log_odds", "base_log_odds"):
+        assert items["c1"][name] == pytest.approx(risk[name])
+    assert items["c1"]["probability"] > risk["probability"]
+
+
+async def assert_the_list_adds_up(client: httpx.AsyncClient, risk: dict[str, Any]) -> None:
+    for item in (await listed(client)).values():
+        total = item["base_log_odds"] + math.fsum(each["contribution"] for each in item["reasons"])
+        assert item["log_odds"] == pytest.approx(total, abs=1e-9)
+        assert item["probability"] == pytest.approx(1 / (1 + math.exp(-total)), rel=1e-9)
+        assert not item["facts_changed"]
+    for path in ("/v1/churn-risks", "/v1/scores"):
+        told = (await client.get(path)).json()["churn_risk"]
+        assert told.pop("label_window_days") == 30
+        assert told == {name: risk[name] for name in told}
+        assert (told["status"], told["carried"]) == ("insufficient_history", True)
 
 
 def _later(at: str, shift: timedelta) -> str:
     return (datetime.fromisoformat(at) + shift).isoformat()
+
+
+async def told_by_code(client: httpx.AsyncClient, customer_id: str) -> dict[str, dict[str, Any]]:
+    card = (await client.get(f"/v1/customers/{customer_id}/scores")).json()
+    return {reason["code"]: reason for reason in card["churn_risk"]["reasons"]}
+
+
+async def test_one_is_told_in_the_singular_and_a_fresh_contact_lowers_the_risk(
+    client: httpx.AsyncClient, session: WriteSession, here: Deployment
+) -> None:
+    await store_risk(session, "model_of_words")
+    await ingest(session, here, [as_item("c", Fact(("default", "p"), NOW - timedelta(days=1),
+                                                   Decimal(20)))], NOW)  # fmt: skip
+    common = {"customer_id": "c", "occurred_at": (NOW - timedelta(days=1)).isoformat()}
+    complaint = {**common, "interaction_id": "x", "kind": "complaint"}
+    survey = {**common, "interaction_id": "y", "kind": "survey", "score": 10}
+    await tell(session, here, [complaint, survey])
+    told = await told_by_code(client, "c")
+    assert told["purchases"]["text"] == "1 purchase day; a typical customer has 3"
+    assert told["age"]["text"] == "customer for 1 day; a typical one for 200"
+    assert told["complaints"]["text"] == "1 complaint in the last 90 days"
+    fresh = told["contact_silence"]
+    assert fresh["text"] == "1 day without an interaction; on average 19"
+    assert fresh["contribution"] < 0  # the risk of this model rises with the silence
+    # That there was contact at all is said beside it, and raises or lowers by itself.
+    assert told["contacted"]["contribution"] == RISK["weights"]["contacted"]
+    assert told["contacted"]["facts"] == fresh["facts"]
+    assert told["surveyed"]["contribution"] == RISK["weights"]["surveyed"]
+    assert told["satisfaction"]["contribution"] == pytest.approx(-0.8 * (1 - 0.7))
+
+
+async def test_who_was_refunded_in_full_has_no_churn_risk_anywhere(
+    own_client: httpx.AsyncClient, own_database: Database, settings: Settings, here: Deployment
+) -> None:
+    bought = Fact(("default", "p"), NOW - timedelta(days=40), Decimal(20))
+    back = Fact(("default", "r"), NOW - timedelta(days=5), Decimal(20), "refund", bought.name)
+    async with own_database.writes() as given, given.begin():
+        session = writing(given)
+        await store_risk(session, "model_of_refunds")
+        await ingest(session, here, [as_item("gone", bought), as_item("gone", back)], NOW)
+        await ingest(session, here, [as_item("here", bought)], NOW)
+    before = (NOW - timedelta(days=10)).isoformat()
+    card = (await own_client.get("/v1/customers/gone/scores")).json()
+    assert (card["status"], card["stage"], card["churn_risk"]) == (
+        "never_purchased", "potential", None)  # fmt: skip
+    then = (await own_client.get("/v1/customers/gone/scores", params={"as_of": before})).json()
+    agrees_with_its_card(then, then["churn_risk"]["reasons"])
+    diff = await own_client.get("/v1/customers/gone/scores/diff", params={"from": before})
+    assert (diff.json()["after"], diff.json()["change"]) == (None, None)
+    assert diff.json()["text"] == "Every purchase of the customer has been refunded in full."
+    assert (await own_client.post("/v1/scoring-runs", json={})).status_code == 202
+    worker = Worker(own_database, settings)
+    while await worker.work_once():
+        pass
+    listed = (await own_client.get("/v1/churn-risks?include_churned=true")).json()["items"]
+    assert [each["customer_id"] for each in listed] == ["here"]
+    async with own_database.reads() as session_:
+        past = await dated_facts.read_past(session_, ["gone", "here"], here.as_of(NOW))
+    day = here.as_of(NOW).day
+    assert histories(past.facts, as_of=day)[0].tolist() == [1]
+    assert histories(past.facts, as_of=day - 5)[0].tolist() == [1]
+    assert histories(past.facts, as_of=day - 6)[0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "text"),
+    [
+        (0.4, 0.52, "The risk rose from 0.40 to 0.52, by silence (+0.30)."),
+        (0.98, 0.9972, "The risk rose from 0.980 to 0.997, by silence (+0.30)."),
+        (0.9991, 0.9996, "The risk rose from 0.9991 to 0.9996, by silence (+0.30)."),
+        (0.98, 0.99999, "The risk rose from 0.9800 to 1.0000, by silence (+0.30)."),
+        (0.99991, 0.99994,
+         "The risk hardly changed: it is 1.00, and rose a little by silence (+0.30)."),
+    ],
+)  # fmt: skip
+def test_a_change_is_told_in_digits_that_show_it(then: float, now: float, text: str) -> None:
+    causes = [{"code": "silence", "change": 0.3}, {"code": "age", "change": -0.02}]
+    told = score_diffs.summary({"probability": then}, {"probability": now}, 0.28, causes)
+    assert told == text
+    many = [{"code": f"c{n}", "change": 0.004} for n in range(9)]
+    told = score_diffs.summary({"probability": 0.4}, {"probability": 0.41}, 0.036, many)
+    assert told == "The risk rose from 0.40 to 0.41, by c0 (+0.00)."

@@ -17,6 +17,7 @@ from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import Operation, OperationPart, Score
 from app.schemas.models import RunRequest
+from app.schemas.operations import Operation as Shown
 from app.services import operations, parts, runs, schedule
 from app.services import settings as stored_settings
 from app.services.parts import LeaseLost
@@ -89,7 +90,9 @@ async def work_off(worker: Worker) -> None:
 
 async def described(database: Database, operation_id: str) -> dict[str, Any]:
     async with read(database) as session:
-        return await operations.describe(session, operation_id)
+        found = await operations.describe(session, operation_id)
+    Shown.model_validate(found)
+    return found
 
 
 async def run(database: Database, here: Deployment, worker: Worker, **asked: str) -> int:
@@ -196,7 +199,7 @@ def assert_same(row: Score, card: dict[str, Any]) -> None:
     expected = card["expected_purchases"]["value"]
     assert row.expected_purchases == pytest.approx(expected, rel=1e-12)
     for name in ("clv", "value_at_risk"):
-        assert float(getattr(row, name)) == pytest.approx(float(card[name]["amount"]), abs=0.0051)
+        assert getattr(row, name) == Decimal(card[name]["amount"])
 
 
 async def test_a_run_is_published_at_once(

@@ -7,21 +7,25 @@ import json
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from sqlalchemy import text
 
 from app.config import Settings
 from app.db import Database
 from app.deployment import Deployment
+from app.lifecycle.records import UNITS
 from app.schemas.score_lists import ScoreItem
-from app.services import score_lookup, score_streams
+from app.services import score_columns, score_lookup, score_streams, scores
 from app.worker import Worker
 from tests import histories
 from tests.database import Clock
 from tests.kept import store_model
+from tests.services import test_policy_changes as changes
 from tests.services import test_runs as made
 from tests.twin import Fact
 
@@ -135,6 +139,19 @@ async def test_filters_choose_what_items_say(
     assert await listed(own_client, path, channel="fair", **more) == []
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/csv"])
+async def test_a_filter_by_a_code_that_is_none_is_refused(
+    client: httpx.AsyncClient, accept: str
+) -> None:
+    for name, code, known in (("reason", "bad_weather", "silence"), ("rfm_group", "kings", "new")):
+        refused = await client.get("/v1/scores", params={name: code}, headers={"Accept": accept})
+        assert refused.status_code == 422
+        (fault,) = refused.json()["errors"]
+        assert (fault["pointer"], fault["code"]) == (f"query:{name}", "enum")
+        assert known in fault["detail"]
+    assert (await client.get("/v1/churn-risks", params={"reason": "kings"})).status_code == 422
+
+
 async def test_streams_are_the_list_line_by_line(
     own_client: httpx.AsyncClient, run_id: int
 ) -> None:
@@ -169,9 +186,10 @@ async def test_a_stream_has_no_pages_and_before_the_first_run_nobody(
     assert await streamed(own_client, "application/x-ndjson") == ""
     assert (await streamed(own_client, "text/csv")).startswith("customer_id,run_id,stage")
     headers = {"Accept": "text/csv"}
-    refused = await own_client.get("/v1/scores", params={"sort": "-probability"}, headers=headers)
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["pointer"] == "query:sort"
+    for name, value in {"limit": "5", "cursor": "x", "sort": "-probability"}.items():
+        refused = await own_client.get("/v1/scores", params={name: value}, headers=headers)
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["pointer"] == f"query:{name}"
     assert (await own_client.get("/v1/scores")).json()["items"] == []
 
 
@@ -184,21 +202,25 @@ async def test_kept_runs_can_be_read_and_who_changed_since_one(
 ) -> None:
     then = (datetime.now(UTC) - timedelta(days=150)).isoformat()
     before = {item["customer_id"]: item for item in await listed(own_client, "/v1/scores")}
+    at = datetime.now(UTC) - timedelta(days=200)
+    new = {"new": [Fact(("default", "p"), at, Decimal(9))]}
+    await made.post(own_database, here, new, datetime.now(UTC))
+    await own_client.put("/v1/customers/newcomer", json={})
     later = await made.run(own_database, here, worker, as_of=then)
     now = {item["customer_id"]: item for item in await listed(own_client, "/v1/scores")}
     assert {item["run_id"] for item in now.values()} == {later}
     old = await listed(own_client, "/v1/scores", run_id=str(run_id))
     assert {item["customer_id"]: item for item in old} == before
     moved = await listed(own_client, "/v1/scores", changed_since_run=str(run_id))
-    assert {item["customer_id"] for item in moved} == {
-        each for each in now if now[each]["level"] != before[each]["level"]
+    assert {item["customer_id"] for item in moved} == {"new", "newcomer"} | {
+        each for each in before if now[each]["level"] != before[each]["level"]
     }
-    assert 0 < len(moved) < len(now)
+    assert 2 < len(moved) < len(now)
     for item in moved:
-        earlier = before[item["customer_id"]]
-        assert item["previous"] == {
+        earlier = before.get(item["customer_id"])
+        assert item["previous"] == (earlier and {
             "run_id": run_id, "probability": earlier["probability"], "level": earlier["level"],
-        }  # fmt: skip
+        })  # fmt: skip
         assert item == {**now[item["customer_id"]], "previous": item["previous"]}
     lines = await streamed(own_client, "application/x-ndjson", changed_since_run=str(run_id))
     assert [json.loads(line) for line in lines.splitlines()] == moved
@@ -206,13 +228,64 @@ async def test_kept_runs_can_be_read_and_who_changed_since_one(
         io.StringIO(await streamed(own_client, "text/csv", changed_since_run=str(run_id)))
     )
     assert [row["previous_level"] for row in table] == [
-        item["previous"]["level"] or "" for item in moved
+        (item["previous"] or {}).get("level") or "" for item in moved
     ]
     risks = await listed(
         own_client, "/v1/churn-risks", changed_since_run=str(run_id), include_churned="true"
     )
     told = {item["customer_id"]: item["previous"] for item in risks}
     assert told == {i["customer_id"]: i["previous"] for i in moved if i["probability"] is not None}
+
+
+async def heads(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    """Return what the lists say of their run, which a stream must say in its headers."""
+    found = []
+    for path in ("/v1/scores", "/v1/churn-risks"):
+        head = (await client.get(path, params={"limit": "1"})).json()
+        found.append({name: head[name] for name in head if name not in ("items", "next_cursor")})
+    assert found[0] == found[1]
+    for form in score_streams.FORMS[1:]:
+        answer = await client.get("/v1/scores", headers={"Accept": form})
+        told = {name: answer.headers.get(f"clm-{name.replace('_', '-')}") for name in OF_A_RUN}
+        assert told == {name: str(found[0][name]) for name in OF_A_RUN}
+        risk = found[0]["churn_risk"]
+        assert answer.headers["clm-churn-risk-status"] == risk["status"]
+        assert answer.headers["clm-churn-risk-carried"] == str(risk["carried"]).lower()
+    return found
+
+
+OF_A_RUN = ("as_of", "run_id", "model_id", "stage_policy_version")
+
+
+async def test_lists_and_streams_say_which_run_and_policy_they_show(
+    own_database: Database,
+    own_client: httpx.AsyncClient,
+    here: Deployment,
+    worker: Worker,
+    clock: Clock,
+    run_id: int,
+) -> None:
+    first = (await heads(own_client))[0]
+    assert (first["run_id"], first["model_id"], first["stage_policy_version"]) == (
+        run_id, "model_of_lists", 1,
+    )  # fmt: skip
+    assert first["churn_risk"] == {
+        "horizon_days": 90, "kind": "mbg_nbd", "status": "ok", "label_window_days": None,
+        "carried": False,
+    }  # fmt: skip
+    before = datetime.now(UTC).isoformat()
+    seen = await changes.preview(own_client, worker, 2)
+    await changes.activate(own_client, worker, 2, seen["token"])
+    clock.now = datetime.now(UTC)
+    assert (await heads(own_client))[0] == first
+    # A run for an instant goes by the policy that was in force then, as every other answer does.
+    for more, version in (({"as_of": before}, 1), ({}, 2)):
+        await made.run(own_database, here, worker, **more)
+        head = (await heads(own_client))[0]
+        report = (await own_client.get("/v1/reports/stages")).json()
+        assert head["stage_policy_version"] == report["policy_version"] == version
+        stages = {each["stage"] for each in report["stages"]}
+        assert {item["stage"] for item in await listed(own_client, "/v1/scores")} <= stages
 
 
 @pytest.mark.parametrize("path", ["/v1/scores", "/v1/churn-risks"])
@@ -283,6 +356,27 @@ def _nearly(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _nearly(each) for name, each in value.items()}
     return [_nearly(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(36.845, "36.84"), (36.8449999, "36.84"), (36.846, "36.85"), (0.125, "0.12"), (7.0, "7.00")],
+)
+def test_money_is_rounded_alike_for_one_and_for_columns(value: float, shown: str) -> None:
+    (units,) = score_columns._units(np.array([value])).tolist()
+    assert str(scores.cents(value)) == shown
+    assert Decimal(units) / UNITS == Decimal(shown)
+
+
+@pytest.mark.parametrize("horizon", [True, "30", 30.5])
+async def test_a_horizon_is_a_number_of_days(client: httpx.AsyncClient, horizon: object) -> None:
+    for path, body in (
+        ("/v1/scores/lookup", {"customer_ids": ["a"]}),
+        ("/v1/score", {"items": [{"x": 0, "t_x": 0, "T": 3}]}),
+    ):
+        answer = await client.post(path, json={**body, "horizon_days": horizon})
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == "/horizon_days"
 
 
 async def test_a_lookup_before_any_model(own_client: httpx.AsyncClient) -> None:
