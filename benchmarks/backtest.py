@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from app.scoring import backtest, churn_choice, landmark
-from app.scoring.churn_features import Facts, histories
+from app.scoring.churn import backtest, churn_choice, landmark
+from app.scoring.histories.features import Facts, histories
 from benchmarks import populations
 
 RETAIL = Path(__file__).parents[1] / "tests" / "scoring" / "data" / "online_retail_log.csv"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.scoring import purchase_summary
+from app.scoring.histories import purchase_summary
 
 CDNOW = Path(__file__).parents[1] / "app" / "sample" / "cdnow_sample.txt"
 CALIBRATION_END = dt.date(1997, 9, 30).toordinal()  # after 39 weeks

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from app.scoring import clv, gamma_gamma, purchase_summary
+from app.scoring.histories import purchase_summary
+from app.scoring.spend import clv, gamma_gamma
 from benchmarks import populations
 from benchmarks import scoring_peers as peers
 from benchmarks.measured import Contender, Measured, race

@@ -9,7 +9,7 @@ import lifetimes
 import numpy as np
 import pandas as pd
 
-from app.scoring import bg_nbd, mbg_nbd, pareto_nbd
+from app.scoring.purchases import bg_nbd, mbg_nbd, pareto_nbd
 from benchmarks.measured import Contender
 from benchmarks.populations import Log, Population
 

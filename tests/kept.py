@@ -11,7 +11,8 @@ from app.deployment import Deployment
 from app.models import Model as ModelRow
 from app.models import PurchaseSummary, StageTransition
 from app.schemas.transactions import TransactionIn
-from app.scoring import gamma_gamma, mbg_nbd
+from app.scoring.purchases import mbg_nbd
+from app.scoring.spend import gamma_gamma
 from app.services import settings, transactions
 from tests.database import NOW
 from tests.twin import Fact, Model, Move

@@ -16,7 +16,9 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.scoring import churn, clv, gamma_gamma, mbg_nbd
+from app.scoring.churn import contributions
+from app.scoring.purchases import mbg_nbd
+from app.scoring.spend import clv, gamma_gamma
 
 MICROSECOND = timedelta(microseconds=1)
 STAGE_OF = {
@@ -289,7 +291,7 @@ def scores(twin: Twin, model: Model, t: datetime, horizon: int = 90) -> dict[str
         1 + sum(cut < own for cut in model.cuts[name])
         for name, own in (("r", -silent), ("f", n), ("m", revenue))
     )
-    parts = churn.contributions(
+    parts = contributions.contributions(
         model.purchases, x, t_x, T, reference=model.reference, horizon=horizon
     )
     return {

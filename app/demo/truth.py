@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.demo.data import Purchase
-from app.scoring import bg_nbd, hiatus, purchase_summary
+from app.scoring.histories import purchase_summary
+from app.scoring.purchases import bg_nbd, hiatus
 
 FITTED_UP_TO = date(1997, 9, 30)
 JUDGED_UP_TO = date(1998, 6, 30)

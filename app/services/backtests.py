@@ -12,7 +12,7 @@ from app.deployment import Deployment
 from app.errors import NotFound
 from app.models import Backtest
 from app.schemas.backtests import BacktestRequest
-from app.scoring import backtest, churn_choice
+from app.scoring.churn import backtest, churn_choice
 from app.services import as_of as as_ofs
 from app.services import (
     calibration_picture,

@@ -15,8 +15,8 @@ from app.days import AsOf
 from app.db import ReadSession, fetch_rows
 from app.lifecycle.records import Floats, Ints
 from app.lifecycle.spells import ALWAYS, spells
-from app.scoring import landmark
-from app.scoring.churn_features import COMPLAINT, CONTACT, Facts
+from app.scoring.churn import landmark
+from app.scoring.histories.features import COMPLAINT, CONTACT, Facts
 from app.services import purchase_summaries
 
 CUSTOMERS_AT_A_TIME = 5_000

@@ -6,9 +6,12 @@ import numpy as np
 
 from app.days import AsOf, from_day
 from app.lifecycle.records import silence_limit
-from app.scoring import churn, clv, gamma_gamma, rfm, select
-from app.scoring.purchase_summary import PurchaseSummary
-from app.scoring.registry import MODELS
+from app.scoring.churn import contributions
+from app.scoring.evaluation import selection
+from app.scoring.histories.purchase_summary import PurchaseSummary
+from app.scoring.purchases.registry import MODELS
+from app.scoring.rfm import rfm
+from app.scoring.spend import clv, gamma_gamma
 from app.services import risk_learning
 from app.services.dated_facts import Past
 from app.services.learning import (
@@ -92,7 +95,7 @@ def _risk(
     )
 
 
-def _holdout(found: select.Selection, risk: dict[str, Any]) -> dict[str, Any]:
+def _holdout(found: selection.Selection, risk: dict[str, Any]) -> dict[str, Any]:
     """Return the hold-out; its pick for churn is among models as they are, and may not serve."""
     shown = found.as_dict()
     shown["churn"]["serves"] = shown["churn"]["kind"] == risk["risk_choice"]["chosen"]
@@ -114,19 +117,19 @@ def _cuts(
     return {**cuts, "tier_cuts": {"high": high, "medium": medium}}
 
 
-def _judge(kind: str, log: Log, as_of: AsOf) -> select.Selection:
+def _judge(kind: str, log: Log, as_of: AsOf) -> selection.Selection:
     """Hold out the end of the history, and see who foresaw it."""
     kinds = list(MODELS) if kind == AUTO else {DEFAULT_KIND: None, kind: None}
 
-    def fit_of(name: str) -> select.Fit:
-        def fit(known: PurchaseSummary) -> select.PurchaseModel:
+    def fit_of(name: str) -> selection.Fit:
+        def fit(known: PurchaseSummary) -> selection.PurchaseModel:
             gaps = known.sum_log_gaps
             return MODELS[name].fit(known.x, known.t_x, known.T, sum_log_gaps=gaps)
 
         return fit
 
     customer, day, amount = log
-    return select.choose(
+    return selection.choose(
         customer,
         day,
         amount,
@@ -192,7 +195,7 @@ def _reference(buyers: Population, as_of: AsOf) -> dict[str, float] | None:
     if not living.any():
         return None
     T = buyers.T(as_of)  # noqa: N806
-    x, t_x, age = churn.reference(buyers.x[living], buyers.t_x[living], T[living])
+    x, t_x, age = contributions.reference(buyers.x[living], buyers.t_x[living], T[living])
     return {"x": x, "t_x": t_x, "T": age}
 
 

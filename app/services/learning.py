@@ -11,12 +11,13 @@ from app.days import AsOf
 from app.lifecycle.policy import SilenceLimit
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.records import Floats, Ints
-from app.scoring import clv, gamma_gamma, rfm
-from app.scoring.churn_bands import Bands
-from app.scoring.churn_choice import INSUFFICIENT
-from app.scoring.churn_features import Histories
-from app.scoring.churn_risk import ChurnRisk
-from app.scoring.registry import MODELS
+from app.scoring.churn.churn_bands import Bands
+from app.scoring.churn.churn_choice import INSUFFICIENT
+from app.scoring.churn.churn_risk import ChurnRisk
+from app.scoring.histories.features import Histories
+from app.scoring.purchases.registry import MODELS
+from app.scoring.rfm import rfm
+from app.scoring.spend import clv, gamma_gamma
 from app.services import risk_learning
 from app.services.populations import Population
 

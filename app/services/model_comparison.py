@@ -8,8 +8,9 @@ import numpy as np
 
 from app.db import ReadSession
 from app.lifecycle.records import Floats
-from app.scoring import churn_choice, evaluation, landmark
-from app.scoring.churn_features import Histories, histories
+from app.scoring.churn import churn_choice, landmark
+from app.scoring.evaluation import metrics
+from app.scoring.histories.features import Histories, histories
 from app.services import models, risk_learning, settings
 from app.services.dated_facts import Past
 from app.services.learning import Learnt
@@ -51,7 +52,7 @@ def judge(
     old = _loss(active.log_odds(_rescaled(known, past, active), window), left)
     news = [_loss(odds, left) for odds in (
         then.log_odds(known, horizon=window), candidate.log_odds(known, window))]  # fmt: skip
-    gaps = [evaluation.difference(new, old) for new in news]
+    gaps = [metrics.difference(new, old) for new in news]
     better = all(gap.value <= np.nan_to_num(gap.standard_error) for gap in gaps)
     worst = max(gaps, key=lambda gap: gap.value)
     return {
@@ -66,7 +67,7 @@ def judge(
 
 def _loss(odds: Floats, left: Floats) -> Floats:
     bounded = np.clip(odds, -_FARTHEST, _FARTHEST)
-    return evaluation.log_loss_each(churn_choice.cross_fitted(bounded, left), left)
+    return metrics.log_loss_each(churn_choice.cross_fitted(bounded, left), left)
 
 
 def _rescaled(known: Histories, past: Past, learnt: Learnt) -> Histories:

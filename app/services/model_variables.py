@@ -6,7 +6,9 @@ import numpy as np
 
 from app.db import ReadSession
 from app.lifecycle.records import UNITS, Columns, Computed, Floats, Ints, Money
-from app.scoring import churn, clv, rfm
+from app.scoring.churn import contributions
+from app.scoring.rfm import rfm
+from app.scoring.spend import clv
 from app.services import models
 from app.services.learning import Learnt
 
@@ -38,7 +40,7 @@ def _usual_gap(learnt: Learnt, columns: Columns, money: Money, day: Ints) -> Flo
     if learnt.gap_days is None:
         return np.full(len(columns), np.nan)
     span = columns.last_day - columns.first_day
-    return churn.usual_gap(span, columns.purchase_days, learnt.gap_days)
+    return contributions.usual_gap(span, columns.purchase_days, learnt.gap_days)
 
 
 def _silence_to_usual(learnt: Learnt, columns: Columns, money: Money, day: Ints) -> Floats:

@@ -9,8 +9,9 @@ from sqlalchemy import text
 from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
 from app.lifecycle.records import Floats
-from app.scoring import evaluation, landmark
-from app.scoring.churn_features import histories
+from app.scoring.churn import landmark
+from app.scoring.evaluation import metrics
+from app.scoring.histories.features import histories
 from app.services import dated_facts, models
 from app.services.dated_facts import Past
 from app.services.learning import Learnt, probability
@@ -62,7 +63,7 @@ def figures(p: Floats, left: Floats) -> dict[str, Any]:
     if p.size < MIN_CUSTOMERS:
         return {"status": "insufficient_history", "customers": p.size, "drifted": False}
     error = float(np.sqrt((p * (1 - p)).sum()) / p.size)
-    ece = float(evaluation.ece(p, left))
+    ece = float(metrics.ece(p, left))
     expected, actual = float(p.mean()), float(left.mean())
     return {
         "status": "ok",

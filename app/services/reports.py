@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.models import Model, Run, Score
-from app.scoring import rfm
+from app.scoring.rfm import rfm
 from app.services import policies, settings
 
 GROUP_NAMES = {

@@ -11,7 +11,7 @@ import numpy as np
 from app.days import AsOf
 from app.db import ReadSession
 from app.lifecycle.records import Floats, Ints
-from app.scoring.churn_features import Facts, Histories, histories
+from app.scoring.histories.features import Facts, Histories, histories
 from app.services import dated_facts
 from app.services.dated_facts import Contacts
 from app.services.learning import Learnt

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from app.scoring import churn_choice, churn_horizon, landmark
-from app.scoring.churn_bands import Bands, bands
-from app.scoring.churn_features import histories
-from app.scoring.churn_risk import ChurnRisk
+from app.scoring.churn import churn_choice, churn_horizon, landmark
+from app.scoring.churn.churn_bands import Bands, bands
+from app.scoring.churn.churn_risk import ChurnRisk
+from app.scoring.histories.features import histories
 from app.services.dated_facts import Past
 
 ASKED_FOR = "asked_for"

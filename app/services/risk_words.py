@@ -8,8 +8,8 @@ import numpy as np
 
 from app.days import AsOf, from_day
 from app.lifecycle.records import UNITS
-from app.scoring.churn_features import COMPLAINT_DAYS, Histories
-from app.scoring.churn_risk import Reasons
+from app.scoring.churn.churn_risk import Reasons
+from app.scoring.histories.features import COMPLAINT_DAYS, Histories
 from app.services.learning import Learnt
 
 

@@ -9,9 +9,11 @@ from app.days import AsOf
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Bools, Floats, Ints, Records
-from app.scoring import churn, clv, rfm
-from app.scoring.churn_features import Histories
-from app.scoring.churn_risk import CAUSES, Reasons
+from app.scoring.churn import contributions
+from app.scoring.churn.churn_risk import CAUSES, Reasons
+from app.scoring.histories.features import Histories
+from app.scoring.rfm import rfm
+from app.scoring.spend import clv
 from app.services.learning import SILENCE, Learnt, probability
 from app.services.populations import Population
 from app.services.risk_learning import DEFAULT_HORIZON_DAYS
@@ -96,7 +98,7 @@ def lifecycle(
     usual_gap = at_risk = None
     if gap_days is not None:
         days = np.maximum(columns.purchase_days, 1)
-        usual_gap = churn.usual_gap(people.t_x, days, gap_days)
+        usual_gap = contributions.usual_gap(people.t_x, days, gap_days)
         at_risk = (columns.purchase_days > 0) & ~churned & (silent > 2 * usual_gap)
     return Lifecycle(stage, rule, churned, silent, usual_gap, at_risk)
 
@@ -162,7 +164,7 @@ def _level(
     # Where nobody has purchased twice no gap is known: the silence that ends a life stands in.
     unknown_gap = np.full(len(where.days_silent), SILENCE.floor_days / 2)
     gap = unknown_gap if where.usual_gap is None else where.usual_gap
-    return churn.level(where.days_silent, gap)
+    return contributions.level(where.days_silent, gap)
 
 
 def reasons(
@@ -180,7 +182,7 @@ def reasons(
         return learnt.risk.reasons(known, horizon=horizon_days)
     reference = learnt.reference()
     assert reference is not None
-    parts = churn.contributions(
+    parts = contributions.contributions(
         learnt.churn, x, t_x, T, reference=reference, horizon=horizon_days / learnt.unit
     )
     split = {"purchases": parts.purchases, "age": parts.age, "silence": parts.silence}

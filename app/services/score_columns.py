@@ -9,8 +9,10 @@ from app.binary_copy import Column
 from app.days import AsOf
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import UNITS, Bools, Floats, Ints
-from app.scoring import churn, clv, rfm
-from app.scoring.churn_features import Histories
+from app.scoring.churn import contributions
+from app.scoring.histories.features import Histories
+from app.scoring.rfm import rfm
+from app.scoring.spend import clv
 from app.services import score_cards
 from app.services.learning import Learnt
 from app.services.populations import Population
@@ -92,7 +94,7 @@ def _of_buyers(learnt: Learnt, scored: Cards, where: Lifecycle, bought: Bools) -
         "p_alive": spread("float8", scored.p_alive if told else None),
         "expected_purchases": spread("float8", scored.expected_purchases),
         "probability": spread("float8", scored.probability),
-        "level": named(tuple(churn.LEVELS), scored.level),
+        "level": named(tuple(contributions.LEVELS), scored.level),
         "clv": spread("numeric", _units(scored.clv)),
         "value_tier": named(tuple(clv.TIERS), scored.tier),
         # Who never purchased has nothing to lose, whether or not a dropout is identified.

@@ -12,7 +12,7 @@ from app.db import AnyRow, AnySelect, ReadSession
 from app.deployment import Deployment
 from app.errors import FieldError, InvalidCursor, NotFound, ValidationFailed
 from app.models import Customer, Run, Score
-from app.scoring import rfm
+from app.scoring.rfm import rfm
 from app.services import models, runs, settings
 from app.services.housekeeping import KEPT_RUNS, RUN_GRACE
 from app.services.learning import Learnt

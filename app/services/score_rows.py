@@ -10,7 +10,7 @@ from app.db import ReadSession
 from app.deployment import Deployment
 from app.errors import NoModel
 from app.schemas.score_rows import ScoreRequest
-from app.scoring import clv
+from app.scoring.spend import clv
 from app.services import models, settings
 from app.services.learning import ANNUAL_DISCOUNT, CLV_HORIZON_DAYS, DAYS_PER_UNIT, Learnt
 from app.services.scores import cents, money

@@ -11,9 +11,11 @@ from app.days import AsOf, from_day
 from app.db import ReadSession
 from app.deployment import Deployment, to_amount
 from app.lifecycle.policy import Policy
-from app.scoring import churn, clv, rfm
-from app.scoring.churn_features import Histories
-from app.scoring.churn_risk import Reasons
+from app.scoring.churn import contributions
+from app.scoring.churn.churn_risk import Reasons
+from app.scoring.histories.features import Histories
+from app.scoring.rfm import rfm
+from app.scoring.spend import clv
 from app.services import (
     learning,
     risk_columns,
@@ -128,7 +130,7 @@ async def scored(
 
 def describe_risk(learnt: Learnt, scored: Cards, row: int, horizon_days: int) -> dict[str, Any]:
     """Return the churn risk of one customer, but for its reasons."""
-    level = churn.LEVELS[scored.level[row]]
+    level = contributions.LEVELS[scored.level[row]]
     return {
         **kind_of_risk(learnt, horizon_days),
         "probability": float(scored.probability[row]),

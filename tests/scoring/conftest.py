@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.scoring import purchase_summary
-from app.scoring.churn_features import Facts
-from app.scoring.purchase_summary import PurchaseSummary
+from app.scoring.histories import purchase_summary
+from app.scoring.histories.features import Facts
+from app.scoring.histories.purchase_summary import PurchaseSummary
 
 DATA = Path(__file__).parent / "data"
 CDNOW = Path(__file__).parents[2] / "app" / "sample" / "cdnow_sample.txt"

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from app.scoring import registry
+from app.scoring.purchases import registry
 
 PARAMS = {
     "mbg_nbd": {"r": 0.5, "alpha": 40.0, "a": 0.9, "b": 1.6},

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from app.scoring import registry
+from app.scoring.purchases import registry
 
 STATUSES = {"ok", "weakly_identified", "no_dropout_identified", "fallback"}
 UNITS = {"hours": 1 / 24, "days": 1.0, "years": 365.25}

@@ -21,7 +21,7 @@ from app.lifecycle.facts import EMPTY
 from app.models import Model, Run, Score
 from app.schemas.interactions import InteractionIn
 from app.schemas.scores import Scores
-from app.scoring.churn_features import Histories, histories
+from app.scoring.histories.features import Histories, histories
 from app.services import (
     dated_facts,
     interactions,

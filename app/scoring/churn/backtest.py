@@ -1,0 +1,190 @@
+"""What churn risk would have told in the past, beside what happened.
+
+At each cut everything is learnt from facts up to it, as it would have been on that day, and
+judged on the days after it: the chosen risk, the landmark model, the models of purchases by
+themselves, and three rules that need no model (`app.scoring.churn.rules`).
+
+Everything comes as plain values, fit for JSON; what is not defined is None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from app.scoring.churn import backtest_tables as tables
+from app.scoring.churn import churn_choice, landmark
+from app.scoring.churn.churn_bands import bands
+from app.scoring.churn.churn_risk import ChurnRisk
+from app.scoring.churn.rules import Told, rules
+from app.scoring.evaluation.one_standard_error import plain_values
+from app.scoring.histories.features import Facts, Histories
+from app.scoring.regression.recalibration import sigmoid
+
+CHOSEN: Final = "chosen"
+FIGURES: Final = (
+    "brier",
+    "log_loss",
+    "auc",
+    "auc_error",
+    "ece",
+    "ece_recalibrated",
+    "lift_leaving",
+    "lift_buying",
+)
+
+
+def cuts(first: int, as_of: int, horizon: int, folds: int) -> list[int]:
+    """Return the days to test at, ascending, a horizon apart, none without a horizon before it.
+
+    Where not even one has a horizon of history before it, the last one is returned.
+    """
+    days = [as_of - horizon * (back + 1) for back in range(folds)]
+    return [day for day in days[::-1] if day - horizon >= first] or days[:1]
+
+
+def run(
+    facts: Facts,
+    *,
+    as_of: int,
+    horizon: int,
+    folds: int = 1,
+    cut_days: Sequence[int] | None = None,
+    kinds: Sequence[str] = churn_choice.PLAIN_KINDS,
+    process: str = "mbg_nbd",
+    purchases: str = "mbg_nbd",
+    draws: int = 200,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Test churn risk on the past.
+
+    Parameters
+    ----------
+    facts : Facts
+    as_of : int
+        The last day that counts.
+    horizon : int
+        Days ahead, at least 1.
+    folds : int
+        Cuts, a horizon apart, the last one a horizon before ``as_of``.
+    cut_days : sequence of int, optional
+        Cuts in place of ``folds``.
+    kinds, process, seed
+        As for `churn_choice.choose`.
+    purchases : str
+        Kind of the model of purchases, in `registry.MODELS`, that expects them.
+    draws : int
+        Of the bootstrap; below 2 there are no intervals.
+
+    Returns
+    -------
+    dict
+        ``horizon``, ``folds`` (a dict for each cut, ascending), ``bands`` of the last cut, and
+        ``mean`` of each figure of each contender over the cuts.
+
+    Raises
+    ------
+    ValueError
+        As for `churn_choice.choose`.
+    """
+    ahead = landmark.whole_days("horizon", horizon)
+    some = landmark.sampled(facts, as_of, seed)
+    if cut_days is None:
+        cut_days = cuts(int(np.min(some.day, initial=as_of)), as_of, ahead, folds)
+    options: dict[str, Any] = {"kinds": kinds, "process": process, "seed": seed}
+    options |= {"purchases": purchases, "draws": draws}
+    results = [_fold(some, cut, ahead, **options) for cut in cut_days]
+    report = {
+        "horizon": ahead,
+        "folds": results,
+        "bands": results[-1]["bands"] if results else None,
+        "mean": _mean([result["contenders"] for result in results]),
+    }
+    plain: dict[str, Any] = plain_values(report)
+    return plain
+
+
+def _fold(
+    facts: Facts,
+    cut: int,
+    horizon: int,
+    *,
+    kinds: Sequence[str],
+    process: str,
+    purchases: str,
+    draws: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return what is found at one cut."""
+    after = tables.outcomes(facts, cut, horizon)
+    if not after.customer.size:
+        return {"cut": cut, "customers": 0, "contenders": {}, "bands": None}
+    options: dict[str, Any] = {"kinds": kinds, "process": process, "seed": seed}
+    choice = churn_choice.choose(facts, as_of=cut, horizon=horizon, **options)
+    known = after.known
+    told = _told(facts, cut, horizon, known, choice.risk, **options)
+    p, left = told[CHOSEN][0], after.left
+    buying = landmark.fit_process(known, purchases)
+    expected = tables.expected(buying, after, horizon)
+    evidence = choice.as_dict()
+    evidence.pop("risk")
+    return {
+        "cut": cut,
+        "customers": left.size,
+        "left": float(left.mean()),
+        "choice": evidence,
+        "contenders": {
+            name: tables.figures(*each, left, against=told[CHOSEN]) for name, each in told.items()
+        },
+        "intervals": tables.intervals(p, left, draws=draws, seed=seed),
+        "calibration": tables.calibration(p, left),
+        "curve": tables.curve(p, left),
+        "lift": tables.lift(p, after),
+        "groups": tables.groups(p, after, expected),
+        "one_time": tables.subset(p, after, expected, known.x == 0),
+        "repeat": tables.subset(p, after, expected, known.x > 0),
+        "new_customers": after.new,
+        "bands": bands(p, left).as_dict(),
+    }
+
+
+def _told(
+    facts: Facts,
+    cut: int,
+    horizon: int,
+    known: Histories,
+    chosen: ChurnRisk,
+    *,
+    kinds: Sequence[str],
+    process: str,
+    seed: int,
+) -> dict[str, Told]:
+    """Return what every contender tells."""
+    second = chosen
+    if second.kind != landmark.KIND:
+        second = landmark.fit(facts, as_of=cut, horizon=horizon, process=process, seed=seed)
+    risks = {CHOSEN: chosen, landmark.KIND: second}
+    risks |= {kind: landmark.plain(known, kind, horizon) for kind in kinds}
+    told = {name: _of(risk, known, horizon) for name, risk in risks.items()}
+    return told | rules(facts, cut, horizon, known)
+
+
+def _of(risk: ChurnRisk, known: Histories, horizon: int) -> Told:
+    odds = risk.log_odds(known, horizon=horizon)
+    return sigmoid(odds), odds
+
+
+def _mean(folds: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]:
+    """Return the mean of every figure over the folds where it is defined."""
+    names = dict.fromkeys(name for fold in folds for name in fold)
+    result: dict[str, dict[str, float]] = {}
+    for name in names:
+        rows = [fold[name] for fold in folds if name in fold]
+        result[name] = {}
+        for figure in FIGURES:
+            known = [row[figure] for row in rows if math.isfinite(row[figure])]
+            result[name][figure] = float(np.mean(known)) if known else math.nan
+    return result

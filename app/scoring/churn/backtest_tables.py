@@ -1,0 +1,222 @@
+"""The tables of a back-test; `app.scoring.churn.backtest` says of what."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.scoring.churn import churn_choice
+from app.scoring.churn.churn_bands import wilson
+from app.scoring.evaluation import bootstrap, metrics
+from app.scoring.histories import purchase_summary
+from app.scoring.histories.features import Facts, Histories, histories
+from app.scoring.histories.purchase_days import purchase_days
+from app.scoring.numerics.array_types import BoolArray, FloatArray, IntArray
+from app.scoring.spend import gamma_gamma
+
+GROUPS = 10
+CURVE = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """The customers known at a cut, and what they did after it; all of shape (n,) but the last.
+
+    Attributes
+    ----------
+    customer : NDArray
+    known : Histories
+    purchases : IntArray
+        Purchase days after the cut.
+    revenue : FloatArray
+        Their value net of refunds; of those that name a purchase, where the log tells them apart.
+    spend : FloatArray
+        Expected value of a purchase day, by the Gamma-Gamma model at the cut.
+    new : dict
+        Those without a purchase before: how many, and their revenue.
+    """
+
+    customer: NDArray[Any]
+    known: Histories
+    purchases: IntArray
+    revenue: FloatArray
+    spend: FloatArray
+    new: dict[str, float]
+
+    @property
+    def left(self) -> FloatArray:
+        """1 for those without a purchase after the cut, else 0."""
+        return np.where(self.purchases == 0, 1.0, 0.0)
+
+
+def outcomes(facts: Facts, cut: int, horizon: int) -> Outcomes:
+    """Return what followed a cut, as known at the end of the horizon; see `landmark.buyers`."""
+    customer, known = histories(facts, as_of=cut)
+    end = cut + horizon
+    then = purchase_days(*facts.log(end), as_of=end)
+    after = then.day > cut
+    bought = _by_customer(after.astype(np.int64), then.start)
+    worth = _by_customer(np.where(after, then.value, 0.0), then.start)
+    old = np.isin(then.customer, customer)
+    # Of those with nothing but refunded purchases by the end, nothing followed.
+    rows = np.searchsorted(customer, then.customer[old])
+    purchases, revenue = np.zeros(customer.size, dtype=np.int64), np.zeros(customer.size)
+    purchases[rows], revenue[rows] = bought[old], worth[old]
+    return Outcomes(
+        customer=customer,
+        known=known,
+        purchases=purchases,
+        revenue=revenue,
+        spend=_spend(facts, cut),
+        new={"customers": int((~old).sum()), "revenue": float(worth[~old].sum())},
+    )
+
+
+def _by_customer(values: NDArray[Any], start: IntArray) -> NDArray[Any]:
+    """Return the sum of each customer; `reduceat` takes no empty array."""
+    sums: NDArray[Any] = np.add.reduceat(values, start) if start.size else values
+    return sums
+
+
+def _spend(facts: Facts, cut: int) -> FloatArray:
+    seen = purchase_summary.summarise(*facts.log(cut), as_of=cut)
+    paid, value = seen.paid_repeat_days, seen.mean_value
+    if paid.any():
+        return gamma_gamma.fit(paid, value).expected_value(paid, value)
+    # Without any repeat purchase the first ones are all there is to learn spend from.
+    first = seen.first_day_revenue
+    return gamma_gamma.fit((first > 0).astype(np.int64), first).expected_value(paid, value)
+
+
+def expected(process: Any, after: Outcomes, horizon: int) -> FloatArray:
+    """Return the expected purchases of each customer."""
+    known = after.known
+    found: FloatArray = process.expected_purchases(known.x, known.t_x, known.T, horizon=horizon)
+    return found
+
+
+def figures(p: FloatArray, rank: FloatArray, left: FloatArray, *, against: Any) -> dict[str, Any]:
+    """Return how good one contender was, and by how much it beats another.
+
+    ``ece_recalibrated`` is after Platt's line, each customer's fitted to other customers.
+    """
+    lead = metrics.auc_difference(rank, against[1], left)
+    loss, other = (metrics.log_loss_each(each, left) for each in (p, against[0]))
+    odds = np.log(np.clip(p, 1e-15, 1.0)) - np.log1p(-np.clip(p, 0.0, 1 - 1e-15))
+    again = churn_choice.cross_fitted(odds, left)
+    return {
+        "brier": metrics.brier(p, left),
+        "log_loss": float(loss.mean()),
+        "auc": metrics.auc(rank, left),
+        "auc_error": churn_choice.auc_error(rank, left),
+        "ece": metrics.ece(p, left),
+        "ece_recalibrated": metrics.ece(again, left),
+        "lift_leaving": float(metrics.gains(rank, left).lift[0]),
+        "lift_buying": float(metrics.gains(-rank, 1 - left).lift[0]),
+        "auc_lead": asdict(lead),
+        "log_loss_lead": asdict(metrics.difference(loss, other)),
+    }
+
+
+def intervals(p: FloatArray, left: FloatArray, *, draws: int, seed: int) -> dict[str, Any] | None:
+    """Return bootstrap intervals of the main figures."""
+    if draws < 2:
+        return None
+
+    def of(p: FloatArray, left: FloatArray) -> dict[str, float]:
+        return {
+            name: function(p, left)
+            for name, function in (
+                ("brier", metrics.brier),
+                ("log_loss", metrics.log_loss),
+                ("auc", metrics.auc),
+                ("ece", metrics.ece),
+            )
+        }
+
+    return asdict(bootstrap.intervals(of, p, left, n=draws, seed=seed))
+
+
+def calibration(p: FloatArray, left: FloatArray) -> list[dict[str, float]]:
+    """Return the calibration table by tenths of the risk, ascending."""
+    table = metrics.calibration_table(p, left, groups=GROUPS)
+    lower, upper = wilson(np.round(table.observed * table.n), table.n)
+    columns = {
+        "from": table.lowest,
+        "to": table.highest,
+        "n": table.n,
+        "told": table.predicted,
+        "left": table.observed,
+        "lower": lower,
+        "upper": upper,
+    }
+    return _rows(columns)
+
+
+def curve(p: FloatArray, left: FloatArray) -> list[dict[str, float]]:
+    """Return the points of a calibration curve."""
+    table = metrics.calibration_table(p, left, groups=CURVE)
+    return _rows({"told": table.predicted, "left": table.observed, "n": table.n})
+
+
+def lift(p: FloatArray, after: Outcomes) -> dict[str, Any]:
+    """Return gain and lift: of leavers from the highest risk, of purchases from the lowest."""
+    return {
+        "leaving": metrics.gains(p, after.left).as_dict(),
+        "purchases": metrics.gains(-p, after.purchases).as_dict(),
+        "revenue": metrics.gains(-p, after.revenue).as_dict(),
+    }
+
+
+def groups(p: FloatArray, after: Outcomes, purchases: FloatArray) -> list[dict[str, float]]:
+    """Return what was expected and what happened, by tenths of the risk, ascending."""
+    edges = np.quantile(p, np.arange(1, GROUPS) / GROUPS, method="inverted_cdf")
+    _, group = np.unique(np.searchsorted(edges, p), return_inverse=True)
+    n = np.bincount(group)
+    columns = {
+        "n": n,
+        "told": np.bincount(group, p) / n,
+        "left": np.bincount(group, after.left) / n,
+    }
+    for name, values in _sums(after, purchases).items():
+        columns[name] = np.bincount(group, values)
+    return _rows(columns)
+
+
+def subset(
+    p: FloatArray, after: Outcomes, purchases: FloatArray, rows: BoolArray
+) -> dict[str, Any]:
+    """Return the main figures of a part of the customers."""
+    if not rows.any():
+        return {"n": 0}
+    left = after.left[rows]
+    sums = {name: float(v[rows].sum()) for name, v in _sums(after, purchases).items()}
+    return {
+        "n": int(rows.sum()),
+        "told": float(p[rows].mean()),
+        "left": float(left.mean()),
+        "brier": metrics.brier(p[rows], left),
+        "auc": metrics.auc(p[rows], left),
+        "ece": metrics.ece(p[rows], left),
+        **sums,
+    }
+
+
+def _sums(after: Outcomes, purchases: FloatArray) -> dict[str, FloatArray]:
+    return {
+        "expected_purchases": purchases,
+        "purchases": after.purchases.astype(np.float64),
+        "expected_revenue": purchases * after.spend,
+        "revenue": after.revenue,
+    }
+
+
+def _rows(columns: dict[str, NDArray[Any]]) -> list[dict[str, float]]:
+    names = list(columns)
+    return [
+        dict(zip(names, row, strict=True))
+        for row in zip(*(column.tolist() for column in columns.values()), strict=True)
+    ]

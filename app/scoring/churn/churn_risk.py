@@ -1,0 +1,236 @@
+r"""Churn risk: the log-odds of no purchase in a horizon, as a sum of reasons.
+
+.. math:: \eta_h = K_h(x, t_x, T) + \sum_j \beta_j f_j
+
+with ``K`` what rests on purchases, age and silence, a model of purchases (the *process*) first of
+all: `app.scoring.churn.course` says how it is carried from the label window to any horizon; and
+``f`` the features of one cause each, which weigh the same at every horizon. Risk never rises with
+the horizon. A process model by itself, recalibrated or not, is the same with no further features.
+
+`reasons` splits the difference to a reference customer by cause. Purchases (``x``), age (``T``)
+and silence (the share ``q = (T - t_x) / T`` of the age) act together; all other causes add up.
+`app.scoring.churn.shapley` splits so that a reason raises the risk only where taking its cause
+away, as `without` does, lowers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from app.scoring.churn import design as features
+from app.scoring.churn.course import Function, Line, course
+from app.scoring.churn.design import CAUSES, FEATURES, Scales
+from app.scoring.churn.shapley import Course, Reasons, shares
+from app.scoring.histories.features import Histories
+from app.scoring.numerics import validation
+from app.scoring.numerics.array_types import FloatArray
+from app.scoring.purchases.registry import MODELS
+from app.scoring.regression.recalibration import Platt, sigmoid
+
+__all__ = ["CAUSES", "FEATURES", "ChurnRisk", "Line", "Reasons"]
+
+FORMAT: Final = 1
+
+_ROUNDING = 1e-12  # a smaller part has no sign to speak of
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChurnRisk:
+    """A fitted churn risk; see the module.
+
+    Attributes
+    ----------
+    kind : str
+        ``landmark``, or the kind of the process where nothing else has weight.
+    status : str
+        ``ok``; ``insufficient_history``: too little to learn or to judge from;
+        ``weakly_identified``: nothing told customers apart.
+    process_kind : str
+        In `registry.MODELS`.
+    process : PurchaseModel
+        Fitted, its unit the day.
+    scales : Scales
+    intercept : float
+    weights : dict
+        By the names of `FEATURES`; those missing are 0.
+    label_window : int
+        Days in which outcomes were watched; 0 if none were.
+    anchor : tuple of float
+        ``x, t_x, T`` of an average customer.
+    reference : tuple of float
+        ``x, t_x, T`` of the customer that reasons compare with; all else unknown.
+    lines : tuple of Line
+        Of the horizons other than the label window that outcomes were watched over.
+    """
+
+    kind: str
+    process_kind: str
+    process: Any
+    scales: Scales
+    intercept: float = 0.0
+    weights: dict[str, float] = field(default_factory=lambda: {"process": 1.0})
+    label_window: int
+    anchor: tuple[float, float, float]
+    reference: tuple[float, float, float]
+    status: str = "ok"
+    lines: tuple[Line, ...] = ()
+
+    def carried(self, horizon: float) -> bool:
+        """Return whether outcomes over a horizon were not watched."""
+        watched = {self.label_window, *(line.horizon for line in self.lines)}
+        return self.label_window > 0 and horizon not in watched
+
+    def single(self, known: Histories) -> FloatArray:
+        """Return the part of the log-odds that is the same at every horizon, shape (n,)."""
+        return _sum(np.zeros(len(known)), self._single(known))
+
+    def log_odds(self, known: Histories, *, horizon: float) -> FloatArray:
+        """Return the log-odds of no purchase in the horizon.
+
+        Parameters
+        ----------
+        known : Histories
+            Of n customers.
+        horizon : float
+            Days ahead, positive.
+
+        Returns
+        -------
+        FloatArray
+            Finite, shape (n,).
+
+        Raises
+        ------
+        ValueError
+            If a history is not possible, or the horizon not positive.
+        """
+        return _sum(self._course(horizon)(known.x, known.t_x, known.T), self._single(known))
+
+    def probability(self, known: Histories, *, horizon: float) -> FloatArray:
+        """Return the probability of no purchase in the horizon; see `log_odds`."""
+        return sigmoid(self.log_odds(known, horizon=horizon))
+
+    def reasons(self, known: Histories, *, horizon: float) -> Reasons:
+        """Return what each cause adds to the log-odds; arguments and errors as for `log_odds`."""
+        function, single = self._course(horizon), self._single(known)
+        own = known.x, known.t_x, known.T
+        base, course = shares(function, own, self.reference)
+        parts = dict(zip(features.COURSE_CAUSES, course, strict=True))
+        parts |= {cause: np.zeros(len(known)) for cause in CAUSES if cause not in parts}
+        for cause, part in single:
+            parts[cause] = parts[cause] + part
+        for cause, part in parts.items():
+            parts[cause] = np.where(np.abs(part) < _ROUNDING, 0.0, part)
+        return Reasons(base, parts, _sum(function(*own), single))
+
+    def without(self, known: Histories, cause: str, *, horizon: float) -> FloatArray:
+        """Return the log-odds with one cause as the reference has it, all else the customer's own.
+
+        Arguments as for `log_odds`; how a history is altered, `shapley.Course` says.
+
+        Raises
+        ------
+        ValueError
+            As for `log_odds`, or if there is no such cause.
+        """
+        if cause not in CAUSES:
+            message = f"cause must be one of {', '.join(CAUSES)}"
+            raise ValueError(message)
+        own = tuple(name != cause for name in features.COURSE_CAUSES)
+        course = Course((known.x, known.t_x, known.T), self.reference)
+        kept = [(name, part) for name, part in self._single(known) if name != cause]
+        return _sum(self._course(horizon)(*course.at(own)), kept)
+
+    def recalibrated(self, line: Platt) -> ChurnRisk:
+        """Return the risk with a line on its log-odds taken into the weights; see `Platt`."""
+        changed = {
+            **vars(self),
+            "intercept": line.intercept + line.slope * self.intercept,
+            "weights": {name: line.slope * weight for name, weight in self.weights.items()},
+        }
+        if line.status == "weakly_identified":
+            changed["status"] = line.status
+        return ChurnRisk(**changed)
+
+    def compared_with(self, reference: tuple[float, float, float]) -> ChurnRisk:
+        """Return the risk with another reference customer, ``(x, t_x, T)``, for its reasons.
+
+        Raises
+        ------
+        ValueError
+            If the history is not possible.
+        """
+        x, t_x, T = (float(number) for number in validation.history(*reference))
+        return ChurnRisk(**{**vars(self), "reference": (x, t_x, T)})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, fit for JSON, from which `from_dict` makes the same scores."""
+        return {
+            "format": FORMAT,
+            "kind": self.kind,
+            "status": self.status,
+            "process": {"kind": self.process_kind, "parameters": self.process.params},
+            "scales": asdict(self.scales),
+            "intercept": self.intercept,
+            "weights": self.weights,
+            "label_window": self.label_window,
+            "anchor": list(self.anchor),
+            "reference": list(self.reference),
+            "lines": [asdict(line) for line in self.lines],
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> ChurnRisk:
+        """Return the risk that `as_dict` described.
+
+        Raises
+        ------
+        ValueError
+            If the format is another, or a feature or kind of process is not known.
+        """
+        process = stored["process"]
+        unknown = set(stored["weights"]) - set(FEATURES)
+        if stored["format"] != FORMAT or process["kind"] not in MODELS or unknown:
+            message = f"this is no churn risk of format {FORMAT}"
+            raise ValueError(message)
+        return cls(
+            kind=stored["kind"],
+            status=stored["status"],
+            process_kind=process["kind"],
+            process=MODELS[process["kind"]].build(**process["parameters"]),
+            scales=Scales(**stored["scales"]),
+            intercept=stored["intercept"],
+            weights=dict(stored["weights"]),
+            label_window=stored["label_window"],
+            anchor=_triple(stored["anchor"]),
+            reference=_triple(stored["reference"]),
+            lines=tuple(Line(**line) for line in stored.get("lines", ())),
+        )
+
+    def _course(self, horizon: float) -> Function:
+        """Return the function from ``x, t_x, T`` to their part of the log-odds."""
+        return course(self, validation.positive_number("horizon", horizon))
+
+    def _single(self, known: Histories) -> list[tuple[str, FloatArray]]:
+        """Return cause and part of each single feature that has weight."""
+        return [
+            (name, self.weights[name] * feature(known, self.scales))
+            for name, feature in features.SINGLE.items()
+            if self.weights.get(name, 0.0)
+        ]
+
+
+def _sum(course: FloatArray, single: list[tuple[str, FloatArray]]) -> FloatArray:
+    """Return the log-odds, always added in one order: equal customers score alike to the bit."""
+    for _, part in single:
+        course = course + part
+    return course
+
+
+def _triple(numbers: Any) -> tuple[float, float, float]:
+    x, t_x, T = (float(number) for number in numbers)
+    return x, t_x, T

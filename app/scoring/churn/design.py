@@ -1,0 +1,218 @@
+"""The features of churn risk, as columns, and the causes that they belong to.
+
+Two groups. The *course* features depend on the number of purchases ``x``, the age ``T`` and the
+silence together; all but those of ``x`` alone rise with the age and with the share of it that was
+silent, so that a weight of at least 0 keeps the risk from falling with either. The *single*
+features are each a cause of its own and 0 where nothing is known, as for an average customer.
+That something is known at all is another cause than what is known: a contact fresher than usual
+is to lower a risk that rises with the silence, whatever having been in contact says.
+
+Everything passes a logarithm, a shrinkage to the population's scale or a clip: no column exceeds a
+few dozen, whatever the facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Self
+
+import numpy as np
+
+from app.scoring.churn import contributions
+from app.scoring.histories.features import Histories
+from app.scoring.numerics.array_types import FloatArray
+from app.scoring.numerics.special import by_count, digamma
+from app.scoring.purchases import hiatus
+
+COURSE: Final = (
+    "process", "overdue", "silent", "tenure", "frequency", "past_cadence", "past_silence",
+)  # fmt: skip
+RISING: Final = tuple(name for name in COURSE if name != "frequency")  # weights of at least 0
+COURSE_CAUSES: Final = ("purchases", "age", "silence")
+
+_MOST = 30.0  # log-odds: beyond it nothing is told apart
+_WIDEST = 3.0  # a ratio on the log scale
+_PRIOR_SHARE = 0.25  # of the population's scale, added to both sides of a ratio
+_REGULAR_PRIOR = 5.0  # gaps
+_SLOPE = 0.01
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What is usual in the population.
+
+    Attributes
+    ----------
+    gap : float
+        Mean gap between purchase days, in days.
+    value : float
+        Mean value of the purchase days of a customer, the median of customers.
+    satisfaction : float
+        Mean of the last survey scores.
+    contact : float
+        Mean of ``log(1 + days)`` since the last interaction.
+    cadence_cut, silence_cut : float or None
+        Usual gaps, and days, of silence past which most have left; None where nobody watched.
+    """
+
+    gap: float
+    value: float
+    satisfaction: float
+    contact: float
+    cadence_cut: float | None = None
+    silence_cut: float | None = None
+
+    @classmethod
+    def fit(cls, known: Histories) -> Self:
+        """Return the scales of customers, the neutral ones where nothing is known."""
+        repeats = float(known.x.sum())
+        typical = float(known.T.max(initial=1.0))
+        return cls(
+            gap=max(float(known.t_x.sum()) / repeats if repeats else typical, 1.0),
+            value=_mean(known.mean_value, np.median, 1.0) or 1.0,
+            satisfaction=_mean(known.satisfaction, np.mean, 0.5),
+            contact=_mean(np.log1p(known.contact_silence), np.mean, 0.0),
+        )
+
+    def with_cuts(self, known: Histories, left: FloatArray) -> Self:
+        """Return the scales with the cuts of the recency rules that tell best who left."""
+        silence, back = known.T - known.t_x, left == 0
+        usual = contributions.usual_gap(known.t_x, known.x + 1, self.gap)
+        cuts = (hiatus.best_cut(measure, back) for measure in (silence / usual, silence))
+        return replace(self, **dict(zip(("cadence_cut", "silence_cut"), cuts, strict=True)))
+
+    def as_dict(self) -> dict[str, float]:
+        """Return plain numbers by name."""
+        return asdict(self)
+
+
+def _mean(column: FloatArray, of: Callable[..., Any], default: float) -> float:
+    seen = column[~np.isnan(column)]
+    return float(of(seen)) if seen.size else default
+
+
+def process_log_odds(
+    process: Any, x: FloatArray, t_x: FloatArray, T: FloatArray, horizon: float
+) -> FloatArray:
+    """Return the log-odds of no purchase by a model of purchases, within bounds."""
+    odds = process.no_purchase_log_odds(x, t_x, T, horizon=horizon)
+    bounded: FloatArray = np.clip(odds, -_MOST, _MOST)
+    return bounded
+
+
+def course(
+    process_odds: FloatArray, x: FloatArray, t_x: FloatArray, T: FloatArray, scales: Scales
+) -> list[FloatArray]:
+    """Return the features of `COURSE`, each of the shape of the histories."""
+    silence = T - t_x
+    usual = contributions.usual_gap(t_x, x + 1, scales.gap)
+    return [
+        process_odds,
+        np.log1p(silence / usual),
+        np.log1p(silence),
+        np.log1p(T),
+        np.log1p(x),
+        _past(silence / usual, scales.cadence_cut),
+        _past(silence, scales.silence_cut),
+    ]
+
+
+def _past(measure: FloatArray, cut: float | None) -> FloatArray:
+    """Return a step at a cut, that rises a little on either side: reasons need that."""
+    step = np.zeros_like(measure) if cut is None else np.where(measure > cut, 1.0, 0.0)
+    return step + _SLOPE * np.log1p(measure)
+
+
+def _frequency_trend(known: Histories, scales: Scales) -> FloatArray:
+    recent = known.recent("gap")
+    mean = known.t_x / np.maximum(known.x, 1)
+    return _log_ratio(recent, mean, scales.gap)
+
+
+def _amount_trend(known: Histories, scales: Scales) -> FloatArray:
+    return _log_ratio(known.recent("value"), known.mean_value, scales.value)
+
+
+def _value(known: Histories, scales: Scales) -> FloatArray:
+    return _log_ratio(known.mean_value, np.full(len(known), scales.value), scales.value)
+
+
+def _regularity(known: Histories, scales: Scales) -> FloatArray:
+    """Return how much more the gaps differ than those of purchases without memory would."""
+    del scales
+    n = np.maximum(known.x, 1.0)
+    spread = np.log(np.maximum(known.t_x, 1.0) / n) - known.sum_log_gaps / n
+    excess = _or_zero(spread - by_count(_memoryless_spread, n))
+    shrunk = np.clip(excess, -_WIDEST, _WIDEST) * n / (n + _REGULAR_PRIOR)
+    return np.where(known.x > 1, shrunk, 0.0)
+
+
+def _memoryless_spread(n: FloatArray) -> FloatArray:
+    """Return the expected ``log(mean) - mean(log)`` of ``n`` exponential gaps."""
+    gaps = np.maximum(n, 1.0)
+    spread: FloatArray = np.euler_gamma + digamma(gaps) - np.log(gaps)
+    return spread
+
+
+def _refunds(known: Histories, scales: Scales) -> FloatArray:
+    del scales
+    return np.log1p(known.refunds)
+
+
+def _complaints(known: Histories, scales: Scales) -> FloatArray:
+    del scales
+    return np.log1p(known.complaints)
+
+
+def _satisfaction(known: Histories, scales: Scales) -> FloatArray:
+    return _or_zero(known.satisfaction - scales.satisfaction)
+
+
+def _surveyed(known: Histories, scales: Scales) -> FloatArray:
+    del scales
+    return (~np.isnan(known.satisfaction)).astype(np.float64)
+
+
+def _contact_silence(known: Histories, scales: Scales) -> FloatArray:
+    return _or_zero(np.log1p(known.contact_silence) - scales.contact)
+
+
+def _contacted(known: Histories, scales: Scales) -> FloatArray:
+    del scales
+    return (~np.isnan(known.contact_silence)).astype(np.float64)
+
+
+# One without a weight costs nothing.
+SINGLE: Final[dict[str, Callable[[Histories, Scales], FloatArray]]] = {
+    "frequency_trend": _frequency_trend,
+    "amount_trend": _amount_trend,
+    "value": _value,
+    "regularity": _regularity,
+    "refunds": _refunds,
+    "complaints": _complaints,
+    "satisfaction": _satisfaction,
+    "surveyed": _surveyed,
+    "contact_silence": _contact_silence,
+    "contacted": _contacted,
+}
+FEATURES: Final = (*COURSE, *SINGLE)
+CAUSES: Final = (*COURSE_CAUSES, *SINGLE)
+
+
+def design(known: Histories, process: Any, scales: Scales, *, window: float) -> FloatArray:
+    """Return the columns of `FEATURES`, shape (n, k)."""
+    history = known.x, known.t_x, known.T
+    odds = process_log_odds(process, *history, window)
+    single = [feature(known, scales) for feature in SINGLE.values()]
+    return np.column_stack([*course(odds, *history, scales), *single])
+
+
+def _log_ratio(first: FloatArray, second: FloatArray, scale: float) -> FloatArray:
+    prior = _PRIOR_SHARE * scale
+    return _or_zero(np.clip(np.log((first + prior) / (second + prior)), -_WIDEST, _WIDEST))
+
+
+def _or_zero(column: FloatArray) -> FloatArray:
+    known: FloatArray = np.where(np.isnan(column), 0.0, column)
+    return known

@@ -1,0 +1,172 @@
+r"""Purchases, age and silence as reasons, when they act together.
+
+Let ``f(x, T, q)`` be the log-odds of a customer, ``q`` the share of the age that was silent, and
+``x0, T0, q0`` the reference. The *effect* of a cause is what is lost when it alone is set to the
+reference, all else the customer's own: ``f(x, T, q) - f(x0, T, q)`` for purchases. The reasons add
+up to ``f(x, T, q) - f(x0, T0, q0)``, and each is to have the sign of its effect: then taking away
+the cause of whatever raises the risk lowers it, the largest reason included.
+
+Where ``f`` rises with ``T`` and with ``q`` at every ``x``, such reasons exist. Were no effect
+positive, and the sum nevertheless, then ``T <= T0`` and ``q <= q0``, so that
+``f(x, T, q) <= f(x0, T, q) <= f(x0, T0, q0)``: the sum is not positive. The same holds with all
+signs turned. (Where there is no repeat purchase ``f`` does not depend on ``q``, and nothing is
+silence; effects of exactly 0 go with either sign.) The MBG/NBD, the BG/NBD and the NBD rise so:
+at a larger ``T`` and equal ``q`` the rate is lower, and the silence says more. So do the features
+of `app.scoring.churn.design` with weights of at least 0.
+
+Of all such reasons those closest to the mean over every order of replacement are taken
+(Shapley's): parts of the wrong sign become 0, and the rest bears the difference. With a process
+that does not rise so (the Pareto/NBD and the CNBD-k in places), a sum that no effect supports
+goes to the cause with the largest effect.
+
+References
+----------
+Shapley (1953), A value for n-person games, Annals of Mathematics Studies 28, 307-317.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from app.scoring.numerics import validation
+from app.scoring.numerics.array_types import BoolArray, FloatArray
+from app.scoring.numerics.blocks import blocks
+
+_TINY = float(np.finfo(float).tiny)
+Corners: TypeAlias = dict[tuple[bool, ...], FloatArray]
+SIDES: Final = tuple(product((False, True), repeat=3))
+
+_UNKNOWN_SILENCE = 0.5  # of the age of a reference that never bought again
+
+
+@dataclass(frozen=True, eq=False)
+class Reasons:
+    """Parts of log-odds: ``base`` and all ``parts`` add up to ``total``, up to rounding.
+
+    Attributes
+    ----------
+    base : float
+        The log-odds of the reference customer.
+    parts : dict
+        By cause, in the order of `churn_risk.CAUSES`, what the customer adds by it, each of
+        shape (n,).
+    total : FloatArray
+        The log-odds of the customers, shape (n,).
+    """
+
+    base: float
+    parts: dict[str, FloatArray]
+    total: FloatArray
+
+
+class Course:
+    """Histories between the customers' and the reference's.
+
+    A history without a repeat purchase has no silence of its own: where ``x`` comes from the
+    other side, the silence does too, or is half of the age where the reference has none.
+    """
+
+    def __init__(
+        self,
+        own: tuple[FloatArray, FloatArray, FloatArray],
+        reference: tuple[float, float, float],
+    ) -> None:
+        self._own = validation.history(*own)
+        x, t_x, T = self._own
+        x0, t0, T0 = (float(number) for number in validation.history(*reference))
+        self._reference = x0, t0, T0
+        q0 = (T0 - t0) / T0 if x0 > 0 else _UNKNOWN_SILENCE
+        self._q0 = q0
+        self._q = np.where(x > 0, (T - t_x) / np.maximum(T, _TINY), q0)
+
+    def at(self, own: tuple[bool, ...]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return ``x, t_x, T`` with purchases, age and silence own or the reference's."""
+        (x, t_x, T), (x0, t0, T0) = self._own, self._reference
+        x_ = x if own[0] else np.full_like(x, x0)
+        T_ = T if own[1] else np.full_like(T, T0)
+        if own[1] and own[2]:
+            exact, q = np.where(x > 0, t_x, T * (1 - self._q0)), None
+        elif not own[1] and not own[2] and x0 > 0:
+            exact, q = np.full_like(T, t0), None
+        else:
+            q = self._q if own[2] else np.full_like(T, self._q0)
+            exact = T_ * (1 - q)
+        # A repeat purchase needs some time, however little, between the first and the last.
+        least = np.where(x_ > 0, _TINY, 0.0)
+        T_ = np.maximum(T_, least)
+        return x_, np.where(x_ > 0, np.clip(exact, least, T_), 0.0), T_
+
+
+def shares(
+    function: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
+    own: tuple[FloatArray, FloatArray, FloatArray],
+    reference: tuple[float, float, float],
+) -> tuple[float, FloatArray]:
+    """Return the value of the reference, and what each of the three causes adds, shape (3, n)."""
+    # One row is enough for the reference, and needed even where there is no customer.
+    base = float(function(*np.array(reference, dtype=np.float64)[:, None])[0])
+    result = np.empty((3, own[0].size))
+    for part in blocks(own[0].size):
+        x, t_x, T = (column[part] for column in own)
+        course = Course((x, t_x, T), reference)
+        at = (np.stack(columns) for columns in zip(*map(course.at, SIDES), strict=True))
+        corners = dict(zip(SIDES, function(*at), strict=True))
+        result[:, part] = _split(corners, base)
+    return base, result
+
+
+def _split(corners: Corners, base: float) -> FloatArray:
+    """Return what each cause adds, from the values with every subset of the causes replaced."""
+    own = corners[True, True, True]
+    corners[False, False, False] = np.full(own.shape, base)
+    mean = np.array([_shapley(corners, cause) for cause in range(3)])
+    effect = np.array([own - corners[_switched((True,) * 3, cause)] for cause in range(3)])
+    return _agreeing(mean, effect, own - base)
+
+
+def _switched(side: tuple[bool, ...], cause: int) -> tuple[bool, ...]:
+    return tuple(value != (i == cause) for i, value in enumerate(side))
+
+
+def _shapley(corners: Corners, cause: int) -> FloatArray:
+    """Return the mean step over the six orders of replacement."""
+    weight = (1 / 3, 1 / 6, 1 / 3)  # by how many of the others have been replaced before
+    steps = [
+        weight[sum(side) - 1] * (value - corners[_switched(side, cause)])
+        for side, value in corners.items()
+        if side[cause]
+    ]
+    total: FloatArray = np.sum(steps, axis=0)
+    return total
+
+
+def _agreeing(mean: FloatArray, effect: FloatArray, total: FloatArray) -> FloatArray:
+    """Return parts with the signs of the effects, the same sum, and else as the means."""
+    raises, lowers = effect > 0, effect < 0
+    parts = np.where(raises, np.maximum(mean, 0), np.where(lowers, np.minimum(mean, 0), 0.0))
+    rest = total - parts.sum(axis=0)
+    takers = np.where(rest > 0, raises, lowers)
+    some: BoolArray = np.asarray(takers.any(axis=0))
+    size = np.where(takers, np.abs(effect), 0.0)
+    given = size / np.where(some, size.sum(axis=0), 1.0)
+    parts = parts + np.where(some, rest * given, 0.0)
+    return _without_takers(parts, effect, total, some)
+
+
+def _without_takers(
+    parts: FloatArray, effect: FloatArray, total: FloatArray, some: BoolArray
+) -> FloatArray:
+    """Shrink parts whose sum is too large where nothing opposes them."""
+    now = parts.sum(axis=0)
+    shrinks = ~some & (now != 0) & (now * total >= 0)
+    parts = parts * np.where(shrinks, total / np.where(shrinks, now, 1.0), 1.0)
+    left = np.where(some | shrinks, 0.0, total - now)
+    if left.any():
+        most = np.argmax(effect * np.sign(left), axis=0)
+        parts[most, np.arange(left.size)] += left
+    return parts

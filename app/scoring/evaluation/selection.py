@@ -1,0 +1,222 @@
+"""Which model of purchases to use, decided by how well each foresaw a part of the history.
+
+1. Thin data (fewer than `MIN_CUSTOMERS` customers, `MIN_REPEATERS` of them with a repeat purchase,
+   or a history shorter than `MIN_GAPS` median gaps) allow no comparison: the fallback is used.
+2. The last ``horizon`` days are held out, a third of the history at most. Every candidate is
+   fitted to what came before, and says who buys in the days held out, and how often.
+3. Each output is chosen by itself: expected purchases (and so lifetime value) by the mean absolute
+   error, the risk of no purchase by the log loss. A model within one standard error of the best,
+   paired by customer, ties with it, and of tied ones the first in `SIMPLICITY` is taken: a tie
+   is no reason for more parameters. The BG/NBD comes last, kept for parity with the literature.
+4. The hiatus rule, the base rate and the customer's own rate are scored beside. Where the
+   hiatus rule ranks better than the chosen model by more than one standard error of the
+   difference of their AUCs, a second stage is advised.
+5. Where what remains before the hold-out is thin, models are compared by BIC on everything, and
+   the answer says so. The likelihood ranks models for forecasts badly: it is a last resort.
+
+The caller refits the chosen kinds on all data.
+
+References
+----------
+Wuebben and von Wangenheim (2008), Instant Customer Base Analysis, Journal of Marketing 72(3).
+Breiman, Friedman, Olshen and Stone (1984), Classification and Regression Trees, section 3.4 (the
+rule of one standard error). Schwarz (1978), Estimating the dimension of a model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from app.scoring.evaluation import metrics, temporal_holdout
+from app.scoring.evaluation.one_standard_error import Basis, Pick, Selection, by_bic, by_loss
+from app.scoring.evaluation.temporal_holdout import Entry, Fit, Log, PurchaseModel, Score, Split
+from app.scoring.histories.purchase_summary import PurchaseSummary
+from app.scoring.numerics import validation
+
+__all__ = [
+    "SIMPLICITY",
+    "Fit",
+    "Pick",
+    "PurchaseModel",
+    "Score",
+    "Selection",
+    "choose",
+    "of_times",
+    "too_thin",
+]
+
+MIN_CUSTOMERS: Final = 200
+MIN_REPEATERS: Final = 100
+MIN_GAPS: Final = 2
+SIMPLICITY: Final = (
+    "mbg_nbd", "pareto_nbd", "mbg_cnbd_k", "cnbd_k", "bg_cnbd_k", "bg_nbd",
+)  # fmt: skip
+REFERENCE_KINDS: Final = ("nbd",)  # scored if given, chosen only on thin data
+
+
+def of_times(fit: Callable[..., PurchaseModel], *, gaps: bool = False, **options: Any) -> Fit:
+    """Turn ``fit(x, t_x, T)`` into a fit of a summary.
+
+    Parameters
+    ----------
+    fit : callable
+        Such as ``mbg_nbd.fit``.
+    gaps : bool
+        Whether it also takes ``sum_log_gaps``, as ``cnbd_k.fit`` does.
+    **options
+        Given on to ``fit``.
+    """
+
+    def fitted(known: PurchaseSummary) -> PurchaseModel:
+        more = {"sum_log_gaps": known.sum_log_gaps} if gaps else {}
+        return fit(known.x, known.t_x, known.T, **more, **options)
+
+    return fitted
+
+
+def choose(
+    customer: ArrayLike,
+    day: ArrayLike,
+    amount: ArrayLike,
+    *,
+    as_of: int,
+    horizon: int,
+    fits: Mapping[str, Fit],
+    holdout: int | None = None,
+) -> Selection:
+    """Choose a model for each output by the rule of the module.
+
+    Parameters
+    ----------
+    customer, day, amount : array_like
+        The log, as `purchase_summary.summarise` takes it, shape (n,).
+    as_of : int
+        The last day that counts.
+    horizon : int
+        Days ahead that matter to the business, at least 1.
+    fits : mapping
+        Candidates by kind. Each takes a `PurchaseSummary` and returns a fitted model whose unit is
+        the day, or None where it does not apply. See `of_times`.
+    holdout : int, optional
+        Days to hold out, whatever the length of the history.
+
+    Raises
+    ------
+    ValueError
+        If the log is not valid, there is no candidate, or a length is not at least 1 whole day.
+    """
+    _check(fits, horizon, holdout)
+    log = Log(np.asarray(customer), np.asarray(day), np.asarray(amount))
+    everything = log.until(as_of)
+    order = sorted(fits, key=(*SIMPLICITY, *fits).index)
+    basis, note, parts = _basis(log, everything, as_of, horizon, holdout)
+    common = {"basis": basis, "note": note, "as_of": as_of, "horizon": horizon}
+    if parts is None:
+        return _without_holdout(everything, {kind: fits[kind] for kind in order}, common)
+    entries = [
+        temporal_holdout.candidate(kind, fits[kind], parts, role=_role(kind)) for kind in order
+    ]
+    return _with_holdout(parts, entries, temporal_holdout.baselines(log, parts), common)
+
+
+def _basis(
+    log: Log, everything: PurchaseSummary, as_of: int, horizon: int, holdout: int | None
+) -> tuple[Basis, str, Split | None]:
+    """Return what the choice can rest on, a note about it, and the hold-out if there is one."""
+    thin = too_thin(everything.x, everything.t_x, everything.T)
+    if thin:
+        return "thin_data", thin, None
+    third = max((as_of - int(everything.first_day.min())) // 3, 1)
+    length = min(horizon, third) if holdout is None else holdout
+    parts = temporal_holdout.split(log, start=as_of - length, length=length)
+    thin = too_thin(parts.known.x, parts.known.t_x, parts.known.T)
+    if thin:
+        return "bic", f"no hold-out of {length} days: before it, {thin}", None
+    note = "" if length == horizon else f"held out are {length} days, not {horizon}"
+    return "holdout", note, parts
+
+
+def _with_holdout(
+    parts: Split, entries: list[Entry], baselines: list[Entry], common: dict[str, Any]
+) -> Selection:
+    candidates = [entry for entry in entries if entry.score.role == "candidate"]
+    churn = by_loss(candidates, "log_loss", "log loss")
+    bought = parts.later > 0
+    chosen = next(entry for entry in candidates if entry.score.kind == churn.kind)
+    lead = metrics.Difference(math.nan, math.nan)
+    if chosen.rank is not None and baselines[0].rank is not None:
+        lead = metrics.auc_difference(baselines[0].rank, chosen.rank, bought)
+    return Selection(
+        **common,
+        calibration_end=parts.start,
+        holdout=parts.length,
+        customers=parts.known.x.size,
+        repeaters=int(np.count_nonzero(parts.known.x)),
+        base_rate=float(bought.mean()),
+        table=tuple(entry.score for entry in (*entries, *baselines)),
+        purchases=by_loss(candidates, "absolute_error", "mean absolute error"),
+        churn=churn,
+        hiatus_lead=lead,
+        second_stage_advised=lead.value > lead.standard_error,
+    )
+
+
+def _without_holdout(
+    everything: PurchaseSummary, fits: dict[str, Fit], common: dict[str, Any]
+) -> Selection:
+    scores = [
+        temporal_holdout.fitted(kind, fit, everything, _role(kind)) for kind, fit in fits.items()
+    ]
+    candidates = [score for score in scores if score.role == "candidate"]
+    pick = by_bic(candidates)
+    if common["basis"] == "thin_data":
+        # The model without dropout asks least of the data.
+        kind = next((kind for kind in REFERENCE_KINDS if kind in fits), candidates[0].kind)
+        pick = Pick(kind, f"fallback: {common['note']}")
+    return Selection(
+        **common,
+        calibration_end=None,
+        holdout=None,
+        customers=everything.x.size,
+        repeaters=int(np.count_nonzero(everything.x)),
+        base_rate=math.nan,
+        table=tuple(scores),
+        purchases=pick,
+        churn=pick,
+        hiatus_lead=metrics.Difference(math.nan, math.nan),
+        second_stage_advised=False,
+    )
+
+
+def _check(fits: Mapping[str, Fit], horizon: int, holdout: int | None) -> None:
+    for name, days in (("horizon", horizon), ("holdout", 1 if holdout is None else holdout)):
+        if validation.positive_number(name, days) != int(days):
+            message = f"{name} must be whole days"
+            raise ValueError(message)
+    if all(_role(kind) == "baseline" for kind in fits):
+        message = "there must be at least one candidate"
+        raise ValueError(message)
+
+
+def _role(kind: str) -> Literal["candidate", "baseline"]:
+    return "baseline" if kind in REFERENCE_KINDS else "candidate"
+
+
+def too_thin(x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> str:
+    """Return what there is too little of to compare models, or nothing; see the module."""
+    x_, t_, T_ = validation.history(x, t_x, T)
+    again = x_ > 0
+    repeaters = int(again.sum())
+    if x_.size < MIN_CUSTOMERS:
+        return f"{x_.size} customers have bought, {MIN_CUSTOMERS} are needed"
+    if repeaters < MIN_REPEATERS:
+        return f"{repeaters} customers have bought again, {MIN_REPEATERS} are needed"
+    gap = float(np.median(t_[again] / x_[again]))
+    if T_.max() < MIN_GAPS * gap:
+        return f"the history is shorter than {MIN_GAPS} gaps between purchases ({gap:.0f} days)"
+    return ""

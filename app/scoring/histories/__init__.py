@@ -1,0 +1,1 @@
+"""What is known of buyers: logs of purchases as summaries, and features at a day."""

@@ -1,0 +1,140 @@
+"""From a raw log of purchases and refunds to what the models need, in any order of rows.
+
+Definitions
+-----------
+* A row with an amount of at least 0 is a purchase; rows of one customer and day are one
+  occasion, a *purchase day*. Rows after ``as_of`` are ignored.
+* A row with a negative amount is a refund. It is never an occasion. It lowers the value of the
+  customer's latest purchase day at or before it, which never falls below 0: what exceeds it,
+  and a refund before any purchase, lowers revenue only.
+* ``x`` is the number of purchase days after the first, ``t_x`` the days from the first to the
+  last, ``T`` the days from the first to ``as_of``: the first purchase itself is not counted.
+* ``mean_value`` is the mean value of the *repeat* purchase days worth more than 0, of which there
+  are ``paid_repeat_days``: what the Gamma-Gamma model is fitted to.
+
+Each row becomes one integer (customer, day, row number) and one sort does the rest. Amounts
+of one day are added in the order of their size, so that not even the last bit depends on the
+order of rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from app.scoring.histories.purchase_days import PurchaseDays, purchase_days
+from app.scoring.numerics.array_types import FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class PurchaseSummary:
+    """One row a customer with a purchase day, in the order of the customers; all shape (n,).
+
+    Attributes
+    ----------
+    customer : NDArray
+        The distinct codes, ascending.
+    x, t_x, T : IntArray
+        Repeat purchase days, days from the first to the last, days from the first to ``as_of``.
+    mean_value : FloatArray
+        Mean value of repeat purchase days worth more than 0; 0 without any.
+    first_day, last_day : IntArray
+        Day numbers of the first and the last purchase day.
+    purchase_days : IntArray
+        ``x + 1``.
+    revenue : FloatArray
+        Purchases minus all refunds, at least 0.
+    first_day_revenue : FloatArray
+        Value of the first purchase day.
+    sum_log_gaps : FloatArray
+        Sum of the logarithms of the gaps between purchase days, in days.
+    paid_repeat_days : IntArray
+        Repeat purchase days worth more than 0.
+    """
+
+    customer: NDArray[Any]
+    x: IntArray
+    t_x: IntArray
+    T: IntArray
+    mean_value: FloatArray
+    first_day: IntArray
+    last_day: IntArray
+    purchase_days: IntArray
+    revenue: FloatArray
+    first_day_revenue: FloatArray
+    sum_log_gaps: FloatArray
+    paid_repeat_days: IntArray
+
+
+def summarise(
+    customer: ArrayLike, day: ArrayLike, amount: ArrayLike, *, as_of: int
+) -> PurchaseSummary:
+    """Summarise a log of purchases and refunds; the module says what counts as what.
+
+    Parameters
+    ----------
+    customer : array_like
+        Whole numbers or strings, shape (n,).
+    day : array_like
+        Day numbers, whole, shape (n,).
+    amount : array_like
+        Money; negative is a refund, shape (n,).
+    as_of : int
+        The last day that counts.
+
+    Returns
+    -------
+    PurchaseSummary
+        The same for every order of the rows.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, codes cannot be sorted, a day is not whole, or an amount is not
+        finite.
+    """
+    seen = purchase_days(customer, day, amount, as_of=as_of)
+    return _summary(seen, as_of=as_of) if seen.start.size else _nobody(seen.customer)
+
+
+def _summary(seen: PurchaseDays, *, as_of: int) -> PurchaseSummary:
+    """Return one row a customer."""
+    day, value, start = seen.day, seen.value, seen.start
+    days = np.diff(start, append=day.size)
+    first_day, last_day = day[start], day[start + days - 1]
+    repeat = value.copy()
+    repeat[start] = 0.0
+    paid = days - 1
+    if value.min() <= 0:
+        paid = np.add.reduceat((repeat > 0).astype(np.int64), start)
+    gap = np.diff(day, prepend=day[:1])
+    gap[start] = 1
+    return PurchaseSummary(
+        customer=seen.customer,
+        x=days - 1,
+        t_x=last_day - first_day,
+        T=as_of - first_day,
+        mean_value=np.add.reduceat(repeat, start) / np.maximum(paid, 1),
+        first_day=first_day,
+        last_day=last_day,
+        purchase_days=days,
+        revenue=seen.revenue,
+        first_day_revenue=value[start],
+        sum_log_gaps=np.add.reduceat(np.log(gap), start),
+        paid_repeat_days=paid,
+    )
+
+
+def _nobody(customer: NDArray[Any]) -> PurchaseSummary:
+    """Return the summary of a log without a purchase."""
+    whole, money = np.zeros(0, dtype=np.int64), np.zeros(0)
+    fields: dict[str, NDArray[Any]] = {
+        field.name: whole for field in dataclasses.fields(PurchaseSummary)
+    }
+    for name in ("mean_value", "revenue", "first_day_revenue", "sum_log_gaps"):
+        fields[name] = money
+    return PurchaseSummary(**{**fields, "customer": customer})

@@ -1,0 +1,1 @@
+"""When customers buy, and whether they have left: the models and their likelihoods."""

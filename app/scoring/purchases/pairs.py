@@ -1,0 +1,139 @@
+"""Purchases expected of many customers alive, from few integrals; and of one, remembered.
+
+The integrals of `app.scoring.purchases.alive` depend on a customer through ``x`` and the age
+``alpha + T`` alone, and a million customers have few distinct ``x``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import TypeAlias
+
+import numpy as np
+
+from app.scoring.numerics.array_types import FloatArray, IntArray
+from app.scoring.numerics.blocks import blocks
+from app.scoring.purchases.alive import discounted_count, expected_count, nodes_needed
+
+Kernel: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
+
+
+def expected_if_alive(
+    a: float, b: float, r: float, x: FloatArray, age: FloatArray, *, horizon: FloatArray
+) -> FloatArray:
+    """Return the purchases expected in ``horizon`` of customers alive, with ``p ~ Beta(a, b + x)``.
+
+    Parameters
+    ----------
+    a, b, r : float
+        Parameters of the model.
+    x, age : FloatArray
+        Purchases, and ``alpha + T``, of one shape.
+    horizon : FloatArray
+        A number, or of the same shape.
+    """
+    if x.ndim == 0 and horizon.ndim == 0:
+        return _expected_one(a, b, float(x), r + float(x), float(horizon / age))
+    if horizon.ndim:
+        n, s = x.ravel(), (horizon / age).ravel()
+        order = np.argsort(n, kind="stable")
+        result = np.empty(n.size)
+        result[order] = expected_count(a, b, n[order], r + n[order], s[order, None])[:, 0]
+        return result.reshape(x.shape)
+
+    def kernel(n: FloatArray, age: FloatArray) -> FloatArray:
+        return expected_count(a, b, n, r + n, horizon / age)
+
+    return on_pairs(kernel, x.ravel(), age.ravel()).reshape(x.shape)
+
+
+def discounted_if_alive(
+    a: float, b: float, r: float, x: FloatArray, age: FloatArray, *, horizon: float, rate: float
+) -> FloatArray:
+    """Return the same, each purchase discounted at ``rate`` per unit of time."""
+    if x.ndim == 0:
+        s, per_age = horizon / float(age), rate * float(age)
+        return _discounted_one(a, b, float(x), r + float(x), s, rate=per_age)
+
+    def kernel(n: FloatArray, age: FloatArray) -> FloatArray:
+        count = partial(expected_count, a, b)
+        return discounted_count(count, n, r + n, horizon / age, rate=rate * age)
+
+    return on_pairs(kernel, x.ravel(), age.ravel()).reshape(x.shape)
+
+
+@lru_cache(maxsize=4096)
+def _expected_one(a: float, b: float, n: float, k: float, s: float) -> FloatArray:
+    count: FloatArray = expected_count(a, b, np.array([n]), np.array([k]), np.array([[s]]))[0, 0]
+    return count
+
+
+@lru_cache(maxsize=4096)  # a score card asks for the same three times
+def _discounted_one(a: float, b: float, n: float, k: float, s: float, *, rate: float) -> FloatArray:
+    customer = np.array([n]), np.array([k]), np.array([[s]])
+    count: FloatArray = discounted_count(
+        partial(expected_count, a, b), *customer, rate=np.array([[rate]])
+    )[0, 0]
+    return count
+
+
+def on_pairs(kernel: Kernel, x: FloatArray, age: FloatArray) -> FloatArray:
+    """Return ``kernel`` for every pair of purchases and age, from few evaluations.
+
+    At a given ``x`` the kernels are analytic in the logarithm of the age ``alpha + T``, so where
+    an ``x`` has more rows than Chebyshev nodes are needed, a polynomial through those nodes
+    gives all of them to rounding.
+
+    Parameters
+    ----------
+    kernel : callable
+        ``(x, age) -> values`` with ``x`` ascending of shape (g,), ``age`` and values (g, m).
+    x, age : FloatArray
+        Shape (n,).
+    """
+    if not x.size:
+        return np.zeros(0)
+    low, high = math.log(float(age.min())), math.log(float(age.max()))
+    half, middle = (high - low) / 2, (high + low) / 2
+    points = nodes_needed(half, 38.0) if half > 0 else 1
+    if x.max() >= 4 * x.size + 1000:
+        return _row_by_row(kernel, x, age)
+    whole = x.astype(np.intp)
+    rows_of = np.bincount(whole)
+    dense = np.flatnonzero(rows_of > points)
+    result = np.empty(x.size)
+    if dense.size:
+        angle = math.pi * (np.arange(points) + 0.5) / points
+        at = np.exp(middle + half * np.cos(angle))
+        values = kernel(dense.astype(float), np.broadcast_to(at, (dense.size, points)))
+        basis = np.cos(np.arange(points)[:, None] * angle) * (2 / points)
+        basis[0] /= 2
+        column = np.zeros(rows_of.size, dtype=np.int64)
+        column[dense] = np.arange(dense.size)
+        coefficients = basis @ values.T
+        for part in blocks(x.size):
+            z = (np.log(age[part]) - middle) / (half or 1.0)
+            result[part] = _clenshaw(coefficients, column[whole[part]], z)
+    sparse = np.flatnonzero((rows_of <= points)[whole])
+    if sparse.size:
+        result[sparse] = _row_by_row(kernel, x[sparse], age[sparse])
+    return result
+
+
+def _row_by_row(kernel: Kernel, x: FloatArray, age: FloatArray) -> FloatArray:
+    order = np.argsort(x, kind="stable")
+    result = np.empty(x.size)
+    result[order] = kernel(x[order], age[order, None])[:, 0]
+    return result
+
+
+def _clenshaw(coefficients: FloatArray, column: IntArray, z: FloatArray) -> FloatArray:
+    """Evaluate one Chebyshev series a row, each row with its own column of coefficients."""
+    ahead = behind = np.zeros(z.size)
+    twice = 2 * z
+    for row in coefficients[:0:-1]:
+        ahead, behind = row[column] + twice * ahead - behind, ahead
+    result: FloatArray = coefficients[0][column] + z * ahead - behind
+    return result

@@ -1,0 +1,223 @@
+"""What every model of purchases offers: checked input in, arrays out; the models fill in how."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from numpy.typing import ArrayLike
+
+from app.scoring.numerics import validation
+from app.scoring.numerics.array_types import FloatArray
+from app.scoring.numerics.fitted_model import FittedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurchaseModel(FittedModel, ABC):
+    """A fitted model of purchases. Every method takes numbers, lists or arrays of any shape.
+
+    All are functions of the history of a customer: ``x`` repeat purchases, the last at ``t_x``,
+    observed for ``T`` since the first purchase, in one unit of time.
+    """
+
+    def p_alive(self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> FloatArray:
+        """Return the probability that a customer has not left by ``T``.
+
+        Not a churn score: what it ranks is a latent state, and with the BG/NBD a customer without
+        a repeat purchase is alive for certain. Use `p_no_purchase`.
+
+        Parameters
+        ----------
+        x, t_x, T : array_like
+            Repeat purchases, time of the last one, time observed.
+
+        Returns
+        -------
+        FloatArray
+            In [0, 1], of the broadcast shape.
+
+        Raises
+        ------
+        ValueError
+            If a history is not possible (see `app.scoring.numerics.validation.history`).
+        """
+        return self._p_alive(*validation.history(x, t_x, T))
+
+    def expected_purchases(
+        self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, *, horizon: ArrayLike
+    ) -> FloatArray:
+        """Return the expected purchases in the ``horizon`` after ``T``.
+
+        Parameters
+        ----------
+        x, t_x, T : array_like
+            As for `p_alive`.
+        horizon : array_like
+            At least 0, in the unit of ``T``.
+
+        Returns
+        -------
+        FloatArray
+            At least 0, of the broadcast shape.
+
+        Raises
+        ------
+        ValueError
+            If a history is not possible, or a horizon negative or not finite.
+
+        References
+        ----------
+        See the module of the model.
+        """
+        return self._expected(*_history_and_horizon(x, t_x, T, horizon))
+
+    def p_no_purchase(
+        self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, *, horizon: ArrayLike
+    ) -> FloatArray:
+        """Return the probability of no purchase in the ``horizon`` after ``T``: the churn risk.
+
+        Parameters, errors and shape as for `expected_purchases`.
+
+        Returns
+        -------
+        FloatArray
+            In [0, 1], accurate near 0 as near 1.
+        """
+        return self._p_none(*_history_and_horizon(x, t_x, T, horizon))
+
+    def no_purchase_log_odds(
+        self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, *, horizon: ArrayLike
+    ) -> FloatArray:
+        """Return the log-odds of no purchase in the ``horizon`` after ``T``.
+
+        Computed in logarithms throughout, so that they are finite and accurate where the
+        probability itself rounds to 0 or 1. Parameters, errors and shape as for
+        `expected_purchases`; at horizon 0, where the odds are infinite, some 700 or more.
+        """
+        return self._log_odds_none(*_history_and_horizon(x, t_x, T, horizon))
+
+    def expected_purchases_new(self, t: ArrayLike) -> FloatArray:
+        """Return the expected repeat purchases of a new customer in ``t`` after the first.
+
+        Raises
+        ------
+        ValueError
+            If a ``t`` is negative or not finite.
+        """
+        return self.expected_purchases(0, 0, 0, horizon=t)
+
+    def pmf_new(self, n: ArrayLike, t: ArrayLike) -> FloatArray:
+        """Return the probability that a new customer makes ``n`` repeat purchases in ``t``.
+
+        Returns
+        -------
+        FloatArray
+            In [0, 1], of the broadcast shape.
+
+        Raises
+        ------
+        ValueError
+            If an ``n`` is not whole, or one is negative or not finite.
+        """
+        n_, t_ = validation.broadcast(
+            n=validation.counts("n", n), t=validation.non_negative("t", t)
+        )
+        return self._pmf(n_.ravel(), t_.ravel()).reshape(n_.shape)
+
+    def log_likelihood_each(self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> FloatArray:
+        """Return the log-likelihood of each history (a density in the unit of time).
+
+        Parameters, errors and shape as for `p_alive`.
+        """
+        return self._log_likelihood(*validation.history(x, t_x, T))
+
+    def discounted_purchases(
+        self,
+        x: ArrayLike,
+        t_x: ArrayLike,
+        T: ArrayLike,
+        *,
+        annual_discount: float,
+        periods_per_year: float,
+        horizon: float | None = None,
+    ) -> FloatArray:
+        """Return the present value at ``T`` of one unit for each expected purchase.
+
+        Parameters
+        ----------
+        x, t_x, T : array_like
+            As for `p_alive`.
+        annual_discount : float
+            Effective annual rate: 0.10 means that 1.10 in a year is worth 1 now. It is
+            converted exactly, ``log(1 + annual_discount) / periods_per_year`` a unit of time.
+        periods_per_year : float
+            Units of time in a year: 365.25 for days, 365.25 / 7 for weeks.
+        horizon : float, optional
+            How far ahead to count; everything by default.
+
+        Returns
+        -------
+        FloatArray
+            At least 0, of the broadcast shape.
+
+        Raises
+        ------
+        ValueError
+            If a history is not possible, a number is negative or not finite, or neither a
+            horizon nor a discount bounds the sum.
+        """
+        history = validation.history(x, t_x, T)
+        rate = math.log1p(validation.non_negative_number("annual_discount", annual_discount))
+        rate /= validation.positive_number("periods_per_year", periods_per_year)
+        if horizon is not None:
+            horizon = validation.non_negative_number("horizon", horizon)
+        if rate == 0:
+            if horizon is None:
+                message = "without a discount a horizon is needed"
+                raise ValueError(message)
+            return self.expected_purchases(*history, horizon=horizon)
+        end = math.inf if horizon is None else horizon
+        return self._discounted(*history, end=end, rate=rate)
+
+    @abstractmethod
+    def _p_alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray: ...
+
+    @abstractmethod
+    def _expected(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
+    ) -> FloatArray: ...
+
+    @abstractmethod
+    def _p_none(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
+    ) -> FloatArray: ...
+
+    @abstractmethod
+    def _log_odds_none(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
+    ) -> FloatArray: ...
+
+    @abstractmethod
+    def _pmf(self, n: FloatArray, t: FloatArray) -> FloatArray: ...
+
+    @abstractmethod
+    def _log_likelihood(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray: ...
+
+    @abstractmethod
+    def _discounted(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, *, end: float, rate: float
+    ) -> FloatArray: ...
+
+
+def _history_and_horizon(
+    x: ArrayLike, t_x: ArrayLike, T: ArrayLike, horizon: ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return checked arrays; a horizon that is an array has their shape."""
+    history = validation.history(x, t_x, T)
+    ahead = validation.non_negative("horizon", horizon)
+    if not ahead.ndim:
+        return *history, ahead
+    x_, t_, T_ = history
+    x_, t_, T_, ahead = validation.broadcast(x=x_, t_x=t_, T=T_, horizon=ahead)
+    return x_, t_, T_, ahead

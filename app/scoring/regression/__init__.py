@@ -1,0 +1,1 @@
+"""Logistic regression and recalibration: scores of columns whose reasons add up."""

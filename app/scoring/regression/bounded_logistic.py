@@ -1,0 +1,86 @@
+"""Logistic regression shrunk towards given weights, some of which may not be negative.
+
+Maximised is ``log-likelihood - (ridge / 2) sum ((beta_j - prior_j) s_j)^2`` with ``s_j`` the
+standard deviation of a column, the intercept free. The surface is concave, and the ascent stays
+in a box: a column whose weight would be negative ends on its bound, at exactly 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.scoring.numerics.array_types import BoolArray, FloatArray
+from app.scoring.numerics.newton import Evaluation, maximise
+from app.scoring.regression.logit import Likelihood
+
+_BOUND = 20.0  # in standardised columns
+
+
+class _Shrunk:
+    """The objective, at parameters moved so that the box is symmetric around 0."""
+
+    def __init__(
+        self, likelihood: Likelihood, prior: FloatArray, ridge: float, centre: FloatArray
+    ) -> None:
+        self._likelihood, self._prior, self._ridge = likelihood, prior, ridge
+        self._centre = centre
+
+    def __call__(self, moved: FloatArray) -> Evaluation:
+        theta = moved + self._centre
+        value, gradient, hessian = self._likelihood.unpenalised(theta)
+        away = theta - self._prior
+        pull = self._ridge * away
+        pull[0] = 0.0
+        stiff = np.full(theta.size, self._ridge)
+        # A column without spread is held where it is.
+        stiff[0] = 0.0
+        return value - 0.5 * float(pull @ away), gradient - pull, hessian - np.diag(stiff)
+
+
+def fit(
+    X: FloatArray, y: FloatArray, *, ridge: float, prior: FloatArray, rising: BoolArray
+) -> tuple[float, FloatArray]:
+    """Return intercept and weights, 0 where a column is constant.
+
+    Parameters
+    ----------
+    X : FloatArray
+        Finite, shape (n, k).
+    y : FloatArray
+        0 and 1, both there, shape (n,).
+    ridge : float
+        Positive.
+    prior : FloatArray
+        The weights shrunk towards, shape (k,).
+    rising : BoolArray
+        Whose weights may not be negative, shape (k,).
+    """
+    return path(X, y, ridges=(ridge,), prior=prior, rising=rising)[0]
+
+
+def path(
+    X: FloatArray,
+    y: FloatArray,
+    *,
+    ridges: Sequence[float],
+    prior: FloatArray,
+    rising: BoolArray,
+) -> list[tuple[float, FloatArray]]:
+    """Return what `fit` does for each ridge, sooner: each ascent starts where the last ended."""
+    likelihood = Likelihood(X, y, np.ones(y.size), 0.0)
+    spread = likelihood.spread
+    target = np.append(0.0, prior * spread)
+    half = np.where(rising, _BOUND / 2, 0.0)
+    centre = np.append(0.0, half)
+    bound = np.append(200.0, np.where(rising, half, _BOUND))
+    share = float(y.mean())
+    moved = np.append(np.log(share / (1 - share)), prior * spread) - centre
+    found = []
+    for ridge in ridges:
+        objective = _Shrunk(likelihood, target, ridge, centre)
+        moved = maximise(objective, moved, bound=bound).theta
+        params = likelihood.units() @ (moved + centre)
+        found.append((float(params[0]), np.where(spread > 0, params[1:], 0.0)))
+    return found

@@ -1,0 +1,1 @@
+"""Recency, frequency and monetary value: scores, groups and classes against stored cuts."""

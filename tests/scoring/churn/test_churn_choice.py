@@ -1,0 +1,126 @@
+"""Which risk is served, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+
+import numpy as np
+import pytest
+
+from app.scoring.churn import landmark
+from app.scoring.churn.churn_choice import INSUFFICIENT, choose, cross_fitted
+from app.scoring.churn.churn_risk import ChurnRisk
+from app.scoring.churn.judging import Candidate, judge
+from app.scoring.evaluation import metrics
+from app.scoring.histories.features import Facts, Histories, histories
+
+DAY = dt.date(1997, 9, 30).toordinal()
+
+
+def test_cdnow_is_judged_on_a_holdout(cdnow_facts):
+    choice = choose(cdnow_facts, as_of=DAY, horizon=90)
+    assert (choice.status, choice.holdout, choice.note) == ("ok", 90, "")
+    assert [row.kind for row in choice.table][-2:] == ["bg_nbd", landmark.KIND]
+    chosen = next(row for row in choice.table if row.kind == choice.risk.kind)
+    assert min(row.behind for row in choice.table) == 0
+    assert chosen.behind <= chosen.behind_error or choice.reason == "least_log_loss"
+    best = max(row.auc for row in choice.table)
+    assert chosen.auc >= best - chosen.auc_error
+    assert all(row.ece <= 0.05 for row in choice.table)
+    assert choice.label_window == 90
+    assert not choice.carried
+
+
+def test_a_long_horizon_is_carried(cdnow_facts):
+    choice = choose(cdnow_facts, as_of=DAY, horizon=365)
+    assert choice.label_window < 365
+    assert choice.carried
+    assert choice.holdout == 90  # a third of the history
+
+
+def test_the_second_stage_is_chosen_where_it_is_better(online_retail_facts):
+    choice = choose(online_retail_facts, as_of=282, horizon=91)
+    assert choice.risk.kind == landmark.KIND
+    assert choice.reason == "least_log_loss"
+
+
+@pytest.mark.parametrize("kinds", [("mbg_nbd",), ("pareto_nbd", "mbg_nbd"), ()])
+def test_a_choice_is_stored_with_its_evidence(cdnow_facts, kinds):
+    choice = choose(cdnow_facts, as_of=DAY, horizon=90, kinds=kinds)
+    stored = json.loads(json.dumps(choice.as_dict(), allow_nan=False))
+    assert stored["chosen"] == choice.risk.kind
+    _, known = histories(cdnow_facts, as_of=DAY)
+    np.testing.assert_array_equal(
+        ChurnRisk.from_dict(stored["risk"]).log_odds(known, horizon=30),
+        choice.risk.log_odds(known, horizon=30),
+    )
+
+
+def test_a_model_without_regularity_is_not_judged_twice(cdnow_facts):
+    kinds = ("mbg_nbd", "mbg_cnbd_k")
+    table = choose(cdnow_facts, as_of=DAY, horizon=90, kinds=kinds).table
+    assert [row.kind for row in table] == ["mbg_nbd", landmark.KIND]
+    alone = choose(cdnow_facts, as_of=DAY, horizon=90, kinds=kinds[1:]).table
+    assert [row.kind for row in alone] == ["mbg_cnbd_k", landmark.KIND]
+
+
+@pytest.mark.parametrize(("off", "at"), [(0.04, 0), (0.06, 1)])
+def test_a_tie_is_none_where_it_costs_calibration(off, at):
+    """The simpler one tells halves of the customers apart who do not differ."""
+    n = np.arange(200)
+    left = (n // 2 % 10 < 3).astype(float)
+    plain = landmark.plain(Histories.of([1], [1], [9]), "mbg_nbd", 9)
+    candidates = []
+    for kind, told in (("mbg_nbd", 0.3 + off * (-1.0) ** n), (landmark.KIND, np.full(200, 0.3))):
+        loss = metrics.log_loss_each(told, left)
+        candidates.append(Candidate(dataclasses.replace(plain, kind=kind), told, told, loss))
+    table, chosen, _ = judge(candidates, left)
+    assert table[0].behind <= table[0].behind_error
+    assert (table[0].ece, chosen) == (pytest.approx(off), at)
+
+
+def test_nothing_later_matters(cdnow_facts):
+    seen = cdnow_facts.day <= DAY
+    early = Facts(
+        customer=cdnow_facts.customer[seen],
+        day=cdnow_facts.day[seen],
+        amount=cdnow_facts.amount[seen],
+    )
+    first, second = (choose(facts, as_of=DAY, horizon=90) for facts in (early, cdnow_facts))
+    assert first.as_dict() == second.as_dict()
+
+
+@pytest.mark.parametrize("customers", [0, 1, 5, 150])
+def test_too_little_history_is_said(cdnow_facts, customers):
+    few = cdnow_facts.of(np.unique(cdnow_facts.customer)[:customers])
+    choice = choose(few, as_of=DAY, horizon=90)
+    assert (choice.status, choice.reason) == (INSUFFICIENT, INSUFFICIENT)
+    assert (choice.risk.kind, choice.risk.status) == ("mbg_nbd", INSUFFICIENT)
+    assert (choice.holdout, choice.table) == (0, ())
+    assert choice.note
+    assert np.isfinite(choice.risk.log_odds(histories(few, as_of=DAY)[1], horizon=90)).all()
+    json.dumps(choice.as_dict(), allow_nan=False)
+
+
+def test_cross_fitting_leaves_the_judged_customers_out():
+    rng = np.random.default_rng(1)
+    odds = rng.normal(size=500)
+    left = (rng.random(500) < 0.5).astype(float)
+    before = cross_fitted(odds, left)
+    flipped = left.copy()
+    flipped[0] = 1 - flipped[0]
+    after = cross_fitted(odds, flipped)
+    same_part = np.arange(500) % 5 == 0
+    np.testing.assert_array_equal(after[same_part], before[same_part])
+    assert (after[~same_part] != before[~same_part]).all()
+    # Nothing to be learnt: an honest estimate does not beat the share itself.
+    assert metrics.log_loss(before, left) > metrics.log_loss(
+        np.full(500, left.mean()), left
+    )  # fmt: skip
+
+
+def test_unknown_kinds_are_refused(cdnow_facts):
+    with pytest.raises(ValueError, match="horse"):
+        choose(cdnow_facts, as_of=DAY, horizon=90, kinds=("horse",))

@@ -1,0 +1,253 @@
+"""The landmark model: nothing of the future leaks in, and something comes out of anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.scoring.churn import landmark
+from app.scoring.churn.design import RISING, Scales
+from app.scoring.evaluation import metrics
+from app.scoring.histories.features import COMPLAINT, Facts, Histories, histories
+
+DAY = dt.date(1997, 9, 30).toordinal()
+
+
+def outcome(facts, day, window):
+    customer, known = histories(facts, as_of=day)
+    bought = landmark.buyers(facts, after=day, until=day + window)
+    return known, (~np.isin(customer, bought)).astype(float)
+
+
+def with_more(facts, *, after, customers=400, seed=5):
+    """The same facts with others after a day: purchases, refunds, complaints, answers."""
+    rng = np.random.default_rng(seed)
+    kept = np.asarray(facts.day) <= after
+    codes = np.unique(facts.customer)
+    who, day = rng.choice(codes, customers), after + rng.integers(1, 200, customers)
+    columns = facts.customer, facts.day, facts.amount
+    fresh = who, day, rng.normal(20, 30, customers)
+    customer, days, amount = (
+        np.concatenate((np.asarray(old)[kept], new))
+        for old, new in zip(columns, fresh, strict=True)
+    )
+    return Facts(
+        customer=customer,
+        day=days,
+        amount=amount,
+        contact_customer=who,
+        contact_day=day,
+        contact_kind=rng.choice([0, COMPLAINT], customers),
+        contact_score=rng.uniform(0, 1, customers),
+    )
+
+
+def same(first, second):
+    assert first.as_dict() == second.as_dict()
+
+
+@pytest.mark.parametrize("horizon", [60, 90, 273])
+def test_nothing_after_the_day_of_learning_matters(cdnow_facts, horizon):
+    learnt = landmark.fit(cdnow_facts, as_of=DAY, horizon=horizon)
+    assert learnt.kind == landmark.KIND
+    for seed in (1, 2):
+        changed = with_more(cdnow_facts, after=DAY, seed=seed)
+        same(landmark.fit(changed, as_of=DAY, horizon=horizon), learnt)
+
+
+def test_features_know_nothing_of_the_window_and_labels_nothing_after_it(cdnow_facts):
+    day, window = DAY - 90, 60
+    mark = landmark.at_day(cdnow_facts, day, window, "mbg_nbd")
+    scales = Scales.fit(mark.known)
+    after = landmark.at_day(
+        with_more(cdnow_facts, after=day + window), day, window, "mbg_nbd"
+    )  # fmt: skip
+    within = landmark.at_day(with_more(cdnow_facts, after=day), day, window, "mbg_nbd")
+    for changed in (after, within):
+        np.testing.assert_array_equal(changed.design(scales), mark.design(scales))
+        assert Scales.fit(changed.known) == scales
+    np.testing.assert_array_equal(after.left, mark.left)
+    assert (within.left != mark.left).any()
+
+
+def test_landmarks_are_past_and_their_windows_over():
+    for span in range(1, 900, 7):
+        for window in (1, 30, 90, 365):
+            window = max(min(window, span // 2), 1)
+            days = landmark.landmarks(1000, 1000 + span, window)
+            assert len(days) <= landmark.MOST
+            assert days == sorted(set(days))
+            assert all(1000 <= day <= 1000 + span - window for day in days)
+
+
+def test_the_order_of_rows_does_not_matter(cdnow_facts):
+    rows = np.random.default_rng(3).permutation(np.size(cdnow_facts.day))
+    shuffled = Facts(
+        customer=cdnow_facts.customer[rows],
+        day=cdnow_facts.day[rows],
+        amount=cdnow_facts.amount[rows],
+    )
+    same(
+        landmark.fit(shuffled, as_of=DAY, horizon=90),
+        landmark.fit(cdnow_facts, as_of=DAY, horizon=90),
+    )
+
+
+def test_codes_may_be_words(cdnow_facts):
+    words = np.char.add("customer-", np.char.zfill(cdnow_facts.customer.astype(str), 6))
+    named = dataclasses.replace(cdnow_facts, customer=words)
+    same(
+        landmark.fit(named, as_of=DAY, horizon=90),
+        landmark.fit(cdnow_facts, as_of=DAY, horizon=90),
+    )
+
+
+def test_neither_currency_nor_calendar_matters(cdnow_facts):
+    moved = dataclasses.replace(
+        cdnow_facts, day=cdnow_facts.day - 9999, amount=cdnow_facts.amount * 128
+    )
+    _, known = histories(cdnow_facts, as_of=DAY)
+    _, other = histories(moved, as_of=DAY - 9999)
+    here = landmark.fit(cdnow_facts, as_of=DAY, horizon=90).log_odds(known, horizon=90)
+    there = landmark.fit(moved, as_of=DAY - 9999, horizon=90).log_odds(other, horizon=90)
+    np.testing.assert_allclose(there, here, atol=1e-7)
+
+
+def test_rising_weights_are_never_negative(cdnow_facts, online_retail_facts):
+    for facts, day in ((cdnow_facts, DAY), (online_retail_facts, 282), (online_retail_facts, 200)):
+        risk = landmark.fit(facts, as_of=day, horizon=60)
+        assert min(risk.weights[name] for name in RISING) >= 0
+
+
+def test_it_foresees_the_next_39_weeks_of_cdnow(cdnow_facts):
+    risk = landmark.fit(cdnow_facts, as_of=DAY, horizon=273)
+    assert risk.label_window < 273
+    assert risk.carried(273)
+    known, left = outcome(cdnow_facts, DAY, 273)
+    p = risk.probability(known, horizon=273)
+    assert metrics.auc(p, left) > 0.77
+    assert metrics.ece(p, left) < 0.04
+    mbg = landmark.plain(known, "mbg_nbd", 273).probability(known, horizon=273)
+    assert metrics.brier(p, left) < metrics.brier(mbg, left) - 0.003
+
+
+def test_it_foresees_the_next_quarter_of_online_retail(online_retail_facts):
+    risk = landmark.fit(online_retail_facts, as_of=282, horizon=91)
+    assert risk.label_window == 91
+    known, left = outcome(online_retail_facts, 282, 91)
+    p = risk.probability(known, horizon=91)
+    assert metrics.auc(p, left) > 0.73
+    # The quarter before Christmas brings more of them back than any before it.
+    assert metrics.log_loss(p, left) < 0.63
+
+
+def test_a_draw_of_many_customers_learns_about_the_same(cdnow_facts, monkeypatch):
+    full = landmark.fit(cdnow_facts, as_of=DAY, horizon=90)
+    monkeypatch.setattr(landmark, "CUSTOMERS", 1500)
+    some = landmark.sampled(cdnow_facts, DAY, 1)
+    assert np.unique(some.customer).size == 1500
+    part = landmark.fit(cdnow_facts, as_of=DAY, horizon=90, seed=1)
+    same(part, landmark.fit(cdnow_facts, as_of=DAY, horizon=90, seed=1))
+    _, known = histories(cdnow_facts, as_of=DAY)
+    gap = part.probability(known, horizon=90) - full.probability(known, horizon=90)
+    assert np.abs(gap).mean() < 0.05
+
+
+def log(customers, purchases, *, seed=0, span=400, amount=10.0):
+    """So many customers with so many purchases each, spread over the span."""
+    rng = np.random.default_rng(seed)
+    customer = np.repeat(np.arange(customers), purchases)
+    return Facts(
+        customer=customer,
+        day=rng.integers(0, span, customer.size),
+        amount=np.full(customer.size, amount),
+    )
+
+
+POPULATIONS = {
+    "nobody": log(0, 1),
+    "one": log(1, 1),
+    "five": log(5, 3),
+    "all_once": log(500, 1),
+    "all_often": log(400, 40),
+    "all_worthless": log(400, 3, amount=0.0),
+    "only_refunds": log(50, 2, amount=-5.0),
+    "one_day": log(300, 2, span=1),
+    "two_days": log(300, 2, span=2),
+    "huge_amounts": log(400, 3, amount=1e300),
+    "all_leave": Facts(
+        customer=np.arange(500), day=np.append(0, np.full(499, 1)), amount=np.ones(500)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", POPULATIONS)
+@pytest.mark.parametrize("horizon", [1, 90, 5000])
+def test_degenerate_populations_have_a_finite_risk(name, horizon):
+    facts = POPULATIONS[name]
+    risk = landmark.fit(facts, as_of=400, horizon=horizon)
+    assert risk.status in {"ok", "insufficient_history", "weakly_identified"}
+    _, known = histories(facts, as_of=400)
+    for of in (known, Histories.of([0, 3], [0, 9], [5, 99], value_1=1e308, mean_value=1e308)):
+        reasons = risk.reasons(of, horizon=horizon)
+        assert np.isfinite(reasons.total).all()
+        assert np.isfinite(list(reasons.parts.values())).all()
+        p = risk.probability(of, horizon=horizon)
+        assert ((p >= 0) & (p <= 1)).all()
+
+
+@settings(max_examples=25)
+@given(
+    st.integers(1, 60),
+    st.integers(1, 5),
+    st.integers(2, 600),
+    st.integers(1, 400),
+    st.sampled_from(["mbg_nbd", "bg_nbd", "nbd"]),
+)
+def test_any_population_has_a_finite_risk(customers, purchases, span, horizon, process):
+    facts = log(customers, purchases, seed=customers, span=span)
+    risk = landmark.fit(facts, as_of=span, horizon=horizon, process=process)
+    _, known = histories(facts, as_of=span)
+    assert np.isfinite(risk.log_odds(known, horizon=horizon)).all()
+
+
+def test_complaints_are_learnt_where_they_matter():
+    rng = np.random.default_rng(0)
+    n, days = 1500, np.arange(0, 720)
+    rate = 1 / 30
+    customers, when = np.nonzero(rng.random((n, days.size)) < rate)
+    quits = rng.integers(200, 1500, n)
+    kept = when <= quits[customers]
+    who = np.flatnonzero((quits < days.size) & (rng.random(n) < 0.8))
+    facts = Facts(
+        customer=customers[kept],
+        day=when[kept],
+        amount=rng.gamma(3, 10, kept.sum()),
+        contact_customer=who,
+        contact_day=quits[who],
+        contact_kind=np.full(who.size, COMPLAINT),
+        contact_score=np.full(who.size, np.nan),
+    )
+    risk = landmark.fit(facts, as_of=719, horizon=60)
+    assert risk.weights["complaints"] > 1
+    known = Histories.of([9, 9], 270, 300, complaints=[0, 1], sum_log_gaps=9 * np.log(30.0))
+    reasons = risk.reasons(known, horizon=60)
+    assert reasons.parts["complaints"][1] > 1
+    assert reasons.parts["complaints"][0] == 0
+
+
+def test_thin_pasts_are_said_to_be_thin(cdnow_facts):
+    few = cdnow_facts.of(np.unique(cdnow_facts.customer)[:40])
+    risk = landmark.fit(few, as_of=DAY, horizon=90)
+    assert (risk.status, risk.kind) == ("insufficient_history", "mbg_nbd")
+    assert risk.weights == {"process": 1.0}
+    assert not risk.carried(90)
+    with pytest.raises(ValueError, match="whole"):
+        landmark.fit(few, as_of=DAY, horizon=1.5)
+    with pytest.raises(ValueError, match="horse"):
+        landmark.fit(few, as_of=DAY, horizon=90, process="horse")
