@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from app.scoring.churn import backtest, churn_choice, landmark
-from app.scoring.histories.features import Facts, histories
+from app.scoring.churn import backtest, churn_selection, landmark
+from app.scoring.histories.features import Facts, features_at
 from benchmarks import populations
 
 RETAIL = Path(__file__).parents[1] / "tests" / "scoring" / "data" / "online_retail_log.csv"
@@ -55,7 +55,7 @@ def show(name: str, facts: Facts, cut: int, horizon: int) -> list[str]:
     fold = report["folds"][0]
     choice = fold["choice"]
     print(
-        f"{name}: {fold['customers']} customers, {horizon} days ahead, {fold['left']:.1%} left; "
+        f"{name}: {fold['customers']} customers, {horizon} days ahead, {fold['churned']:.1%} left; "
         f"chosen {choice['chosen']} ({choice['reason']}), learnt on {choice['label_window']} days, "
         f"{seconds:.1f} s"
     )
@@ -69,13 +69,15 @@ def show(name: str, facts: Facts, cut: int, horizon: int) -> list[str]:
     print("tenth of risk: customers, told, left (95 %), purchases expected and made")
     for row, sums in zip(fold["calibration"], fold["groups"], strict=True):
         print(
-            f"{row['n']:6} {row['told']:.3f} {row['left']:.3f} "
+            f"{row['n']:6} {row['predicted']:.3f} {row['churned']:.3f} "
             f"({row['lower']:.3f}..{row['upper']:.3f}) "
             f"{sums['expected_purchases']:9.1f} {sums['purchases']:7.0f}"
         )
     for band in fold["bands"]["bands"]:
         if band["n"]:
-            print(f"{band['name']}: of 100 customers {100 * band['left']:.0f} left ({band['n']})")
+            print(
+                f"{band['name']}: of 100 customers {100 * band['churned']:.0f} left ({band['n']})"
+            )
     return verdicts(name, fold["contenders"])
 
 
@@ -92,35 +94,35 @@ def verdicts(name: str, rows: dict[str, dict[str, Any]]) -> list[str]:
 
 def timings(facts: Facts, cut: int, horizon: int) -> list[str]:
     """Time learning from CDNOW, and scoring a million customers drawn from it."""
-    lines = []
+    calibrations = []
     for name, work in (
         ("landmark.fit", landmark.fit),
-        ("churn_choice.choose", churn_choice.choose),
+        ("churn_choice.choose", churn_selection.choose),
     ):
         started = time.process_time()
         found = work(facts, as_of=cut, horizon=horizon)
-        lines.append(f"{name}: {time.process_time() - started:.2f} s")
+        calibrations.append(f"{name}: {time.process_time() - started:.2f} s")
     del found
     risk = landmark.fit(facts, as_of=cut, horizon=horizon)
-    _, known = histories(facts, as_of=cut)
-    many = known.take(np.random.default_rng(0).integers(0, len(known), MILLION))
+    _, features = features_at(facts, as_of=cut)
+    many = features.take(np.random.default_rng(0).integers(0, len(features), MILLION))
     started = time.process_time()
     risk.log_odds(many, horizon=horizon)
     ours = time.process_time() - started
     started = time.process_time()
     risk.process.no_purchase_log_odds(many.x, many.t_x, many.T, horizon=horizon)
     process = time.process_time() - started
-    lines.append(f"a million scores: {ours:.2f} s, by the process alone {process:.2f} s")
-    return lines
+    calibrations.append(f"a million scores: {ours:.2f} s, by the process alone {process:.2f} s")
+    return calibrations
 
 
 def main() -> None:
     name, facts = cdnow()
     cut = populations.CALIBRATION_END
-    lines = show(name, facts, cut, 273)
-    lines += show("Online Retail", retail(), 373 - 91, 91)
-    lines += timings(facts, cut, 273)
-    print("\n".join(lines))
+    calibrations = show(name, facts, cut, 273)
+    calibrations += show("Online Retail", retail(), 373 - 91, 91)
+    calibrations += timings(facts, cut, 273)
+    print("\n".join(calibrations))
 
 
 if __name__ == "__main__":

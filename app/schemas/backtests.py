@@ -61,15 +61,15 @@ class CalibrationRow(Answer):
     lowest: float = Field(alias="from")
     highest: float = Field(alias="to")
     n: int
-    told: float = Field(description="mean probability of leaving")
-    left: float = Field(description="share that left")
+    predicted: float = Field(description="mean probability of leaving")
+    churned: float = Field(description="share that left")
     lower: float = Field(description="Wilson's interval of that share, 95 %")
     upper: float
 
 
 class CurvePoint(Answer):
-    told: float
-    left: float
+    predicted: float
+    churned: float
     n: int
 
 
@@ -77,8 +77,8 @@ class Group(Answer):
     """What was expected of a tenth of the customers, and what happened."""
 
     n: int
-    told: float
-    left: float
+    predicted: float
+    churned: float
     expected_purchases: float
     purchases: float
     expected_revenue: float
@@ -89,8 +89,8 @@ class Part(Answer):
     """A part of the customers; only `n` where there is nobody."""
 
     n: int
-    told: float | None = None
-    left: float | None = None
+    predicted: float | None = None
+    churned: float | None = None
     brier: float | None = None
     auc: float | None = None
     ece: float | None = None
@@ -110,8 +110,8 @@ class NewCustomers(Answer):
 class Band(Answer):
     name: str = Field(examples=["high"])
     n: int
-    told: float | None
-    left: float | None
+    predicted: float | None
+    churned: float | None
     lower: float | None
     upper: float | None
     meaning: str | None = Field(
@@ -131,7 +131,7 @@ class Fold(Answer):
 
     cut: date = Field(description="the last day that was learnt from")
     customers: int
-    left: float | None = Field(description="share without a purchase in the horizon")
+    churned: float | None = Field(description="share without a purchase in the horizon")
     choice: dict[str, Any] | None = Field(
         description="what was chosen at the cut, and the figures of its own hold-out"
     )

@@ -69,8 +69,8 @@ class RiskBand(Answer):
     name: str = Field(examples=["high"])
     least: float = Field(alias="from", description="the least probability in it")
     n: int
-    told: float | None
-    left: float | None
+    predicted: float | None
+    churned: float | None
     lower: float | None
     upper: float | None
     meaning: str | None = Field(
@@ -95,7 +95,7 @@ class Risk(Answer):
     horizon_rule: str
     holdout_days: int = Field(description="days held out to choose; 0: none")
     label_window_days: int = Field(description="days in which outcomes were watched; 0: none")
-    carried: bool = Field(
+    extrapolated: bool = Field(
         description="the history was shorter than two horizons, so that what was learnt in the "
         "label window is carried to the horizon"
     )

@@ -27,7 +27,7 @@ HEADERS: Mapping[str, Described] = {
         "schema": {"type": "string", "format": "date-time"},
         "example": "2026-06-01T02:00:00Z",
     },
-    "CLM-Churn-Risk-Carried": {
+    "CLM-Churn-Risk-Extrapolated": {
         "description": "of lines: whether the churn risk was learnt over another number of days, "
         "and is carried to the horizon",
         "schema": {"type": "string", "enum": ["true", "false"]},

@@ -29,7 +29,7 @@ class RunRisk(Answer):
     label_window_days: int | None = Field(
         description="the days over which the risk was learnt; null where none was watched"
     )
-    carried: bool = Field(
+    extrapolated: bool = Field(
         description="the risk was learnt over another number of days than `horizon_days`, and is "
         "carried to it by the model of purchases"
     )

@@ -79,7 +79,7 @@ class ChurnRisk(Answer):
     status: str = Field(
         examples=["ok"], description="ok, insufficient_history or weakly_identified"
     )
-    carried: bool = Field(
+    extrapolated: bool = Field(
         description="the risk was learnt over another number of days than `horizon_days`, and is "
         "carried to it by the model of purchases"
     )

@@ -12,7 +12,7 @@ from app.deployment import Deployment
 from app.errors import NotFound
 from app.models import Backtest
 from app.schemas.backtests import BacktestRequest
-from app.scoring.churn import backtest, churn_choice
+from app.scoring.churn import backtest, churn_selection
 from app.services import as_of as as_ofs
 from app.services import (
     calibration_picture,
@@ -93,8 +93,8 @@ def _tested(
     found = backtest.run(facts, as_of=as_of.day, horizon=horizon, folds=folds, purchases=purchases)
     found["folds"] = [{**fold, "cut": from_day(fold["cut"]).isoformat()} for fold in found["folds"]]
     tested = [fold for fold in found["folds"] if fold["customers"]]
-    known = [fold for fold in tested if fold["choice"]["status"] != churn_choice.INSUFFICIENT]
-    return horizon, {**found, "status": "ok" if known else churn_choice.INSUFFICIENT}
+    known = [fold for fold in tested if fold["choice"]["status"] != churn_selection.INSUFFICIENT]
+    return horizon, {**found, "status": "ok" if known else churn_selection.INSUFFICIENT}
 
 
 async def get(session: ReadSession, backtest_id: str) -> AnyRow:
@@ -150,7 +150,7 @@ def _body(document: dict[str, Any]) -> dict[str, Any]:
 
 
 _NOTHING: dict[str, Any] = dict.fromkeys(
-    ("left", "choice", "intervals", "lift", "one_time", "repeat", "new_customers")
+    ("churned", "choice", "intervals", "lift", "one_time", "repeat", "new_customers")
 ) | {"calibration": [], "curve": [], "groups": []}
 
 

@@ -36,7 +36,7 @@ def _description(fold: dict[str, Any] | None) -> str:
     if fold is None:
         return "There is too little history for a calibration table."
     rows = [
-        f"told {row['told']:.2f}, left {row['left']:.2f} of {row['n']}"
+        f"told {row['predicted']:.2f}, left {row['churned']:.2f} of {row['n']}"
         for row in fold["calibration"]
     ]
     return f"Tested from {fold['cut']} on {fold['customers']} customers: {'; '.join(rows)}."
@@ -77,10 +77,10 @@ def _axes() -> list[str]:
 
 
 def _marks(fold: dict[str, Any]) -> list[str]:
-    curve = " ".join(f"{_x(point['told'])},{_y(point['left'])}" for point in fold["curve"])
+    curve = " ".join(f"{_x(point['predicted'])},{_y(point['churned'])}" for point in fold["curve"])
     parts = [f'<polyline class="curve" points="{curve}"/>']
     for row in fold["calibration"]:
-        told, left = row["told"], row["left"]
+        told, left = row["predicted"], row["churned"]
         parts += [
             _line("range", (told, row["lower"]), (told, row["upper"])),
             f'<circle class="dot" cx="{_x(told)}" cy="{_y(left)}" r="4"/>',

@@ -12,9 +12,9 @@ from app.lifecycle.policy import SilenceLimit
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.records import Floats, Ints
 from app.scoring.churn.churn_bands import Bands
-from app.scoring.churn.churn_choice import INSUFFICIENT
 from app.scoring.churn.churn_risk import ChurnRisk
-from app.scoring.histories.features import Histories
+from app.scoring.churn.churn_selection import INSUFFICIENT
+from app.scoring.histories.features import Features
 from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv, gamma_gamma
@@ -71,7 +71,7 @@ class Learnt:
     bands: Bands | None = None
     satisfaction_scale: float = 1.0
 
-    def log_odds(self, known: Histories, horizon_days: float) -> Floats:
+    def log_odds(self, known: Features, horizon_days: float) -> Floats:
         """Return the log-odds of no purchase, of customers whose columns are in days."""
         if self.risk is not None:
             return self.risk.log_odds(known, horizon=horizon_days)
@@ -166,7 +166,7 @@ class OfHistory:
 
     def no_purchase_log_odds(self, x: Any, t_x: Any, T: Any, *, horizon: float) -> Floats:  # noqa: N803
         days = (np.asarray(time) * self._unit for time in (t_x, T))
-        return self._risk.log_odds(Histories.of(x, *days), horizon=horizon * self._unit)
+        return self._risk.log_odds(Features.of(x, *days), horizon=horizon * self._unit)
 
     def p_no_purchase(self, x: Any, t_x: Any, T: Any, *, horizon: float) -> Floats:  # noqa: N803
         return probability(self.no_purchase_log_odds(x, t_x, T, horizon=horizon))

@@ -8,9 +8,9 @@ import numpy as np
 
 from app.db import ReadSession
 from app.lifecycle.records import Floats
-from app.scoring.churn import churn_choice, landmark
+from app.scoring.churn import churn_selection, landmark
 from app.scoring.evaluation import metrics
-from app.scoring.histories.features import Histories, histories
+from app.scoring.histories.features import Features, features_at
 from app.services import models, risk_learning, settings
 from app.services.dated_facts import Past
 from app.services.learning import Learnt
@@ -41,7 +41,7 @@ def judge(
     """Return figures of both, and whether the candidate may be activated."""
     first = day if past.first_day is None else past.first_day
     window = max(min(candidate.horizon_days, (day - first) // 3), 1)
-    who, known = histories(past.facts, as_of=day - window)
+    who, known = features_at(past.facts, as_of=day - window)
     bought = landmark.buyers(past.facts, after=day - window, until=day)
     left = (~np.isin(who, bought)).astype(np.float64)
     told = {"held_out_days": window, "customers": left.size, "than": active.model_id}
@@ -67,10 +67,10 @@ def judge(
 
 def _loss(odds: Floats, left: Floats) -> Floats:
     bounded = np.clip(odds, -_FARTHEST, _FARTHEST)
-    return metrics.log_loss_each(churn_choice.cross_fitted(bounded, left), left)
+    return metrics.log_loss_each(churn_selection.cross_fitted(bounded, left), left)
 
 
-def _rescaled(known: Histories, past: Past, learnt: Learnt) -> Histories:
+def _rescaled(known: Features, past: Past, learnt: Learnt) -> Features:
     """Return histories whose answers to surveys are on the scale of another model."""
     answers = np.minimum(known.satisfaction * past.scale / learnt.satisfaction_scale, 1.0)
     return replace(known, satisfaction=answers)

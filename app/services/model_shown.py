@@ -58,7 +58,7 @@ def _risk(document: dict[str, Any]) -> dict[str, Any] | None:
         "horizon_rule": document["horizon_rule"],
         "holdout_days": choice["holdout"],
         "label_window_days": choice["label_window"],
-        "carried": choice["carried"],
+        "extrapolated": choice["extrapolated"],
         "table": choice["table"],
         "process": None if risk is None else risk["process"],
         "weights": None if risk is None else risk["weights"],

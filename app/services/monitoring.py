@@ -11,7 +11,7 @@ from app.deployment import Deployment
 from app.lifecycle.records import Floats
 from app.scoring.churn import landmark
 from app.scoring.evaluation import metrics
-from app.scoring.histories.features import histories
+from app.scoring.histories.features import features_at
 from app.services import dated_facts, models
 from app.services.dated_facts import Past
 from app.services.learning import Learnt, probability
@@ -52,7 +52,7 @@ async def last(session: ReadSession, model_id: str) -> dict[str, Any] | None:
 
 def _rescored(learnt: Learnt, past: Past, cut: int) -> dict[str, Any]:
     """Return the figures of a model that is asked for what it would have told at a day."""
-    who, known = histories(past.facts, as_of=cut)
+    who, known = features_at(past.facts, as_of=cut)
     after = landmark.buyers(past.facts, after=cut, until=cut + learnt.horizon_days)
     left = (~np.isin(who, after)).astype(np.float64)
     return figures(probability(learnt.log_odds(known, learnt.horizon_days)), left)

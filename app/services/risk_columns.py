@@ -11,7 +11,7 @@ import numpy as np
 from app.days import AsOf
 from app.db import ReadSession
 from app.lifecycle.records import Floats, Ints
-from app.scoring.histories.features import Facts, Histories, histories
+from app.scoring.histories.features import Facts, Features, features_at
 from app.services import dated_facts
 from app.services.dated_facts import Contacts
 from app.services.learning import Learnt
@@ -27,7 +27,7 @@ _NO_CONTACTS = Contacts(
 
 async def read(
     session: ReadSession, learnt: Learnt, buyers: Population, as_of: AsOf
-) -> Histories | None:
+) -> Features | None:
     """Return what the churn risk of a model looks at; None if it has none of its own.
 
     `buyers` have a purchase day, as they stand at `as_of`.
@@ -41,7 +41,7 @@ async def read(
 
 async def read_columns(
     session: ReadSession, buyers: Population, as_of: AsOf, scale: float, *, contacts: bool = True
-) -> Histories:
+) -> Features:
     """Return all columns of buyers; without contacts those are unknown."""
     refunds = await _refunds(session, buyers, as_of)
     seen = _NO_CONTACTS
@@ -66,9 +66,9 @@ async def _refunds(session: ReadSession, buyers: Population, as_of: AsOf) -> Int
 
 def _columns(
     buyers: Population, as_of: AsOf, refunds: Ints, seen: Contacts, scale: float
-) -> Histories:
+) -> Features:
     columns = _kept(buyers, as_of) | _contacts(seen, len(buyers), as_of, scale)
-    return Histories(**columns, refunds=refunds.astype(np.float64))
+    return Features(**columns, refunds=refunds.astype(np.float64))
 
 
 def _kept(buyers: Population, as_of: AsOf) -> dict[str, Floats]:
@@ -99,5 +99,5 @@ def _contacts(seen: Contacts, size: int, as_of: AsOf, scale: float) -> dict[str,
         contact_kind=seen.kind,
         contact_score=seen.scaled(scale),
     )
-    _, known = histories(facts, as_of=as_of.day)
+    _, known = features_at(facts, as_of=as_of.day)
     return {name: getattr(known, name) for name in OF_CONTACTS}

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from app.scoring.churn import churn_choice, churn_horizon, landmark
+from app.scoring.churn import churn_horizon, churn_selection, landmark
 from app.scoring.churn.churn_bands import Bands, bands
 from app.scoring.churn.churn_risk import ChurnRisk
-from app.scoring.histories.features import histories
+from app.scoring.histories.features import features_at
 from app.services.dated_facts import Past
 
 ASKED_FOR = "asked_for"
@@ -36,7 +36,7 @@ def learn(
     """
     horizon = horizon_days or usual_horizon(past, day)
     if kind is None and reference is not None:
-        choice = churn_choice.choose(past.facts, as_of=day, horizon=horizon)
+        choice = churn_selection.choose(past.facts, as_of=day, horizon=horizon)
         chosen = choice.as_dict()
         chosen["risk"] = choice.risk.compared_with(reference).as_dict()
     else:
@@ -67,13 +67,13 @@ def _asked_for(kind: str | None, horizon: int, *, fallback: bool) -> dict[str, A
     note = "too few customers have bought to fit it: it is a prior" if fallback else ""
     return {
         "chosen": kind,
-        "status": "ok" if known and not fallback else churn_choice.INSUFFICIENT,
-        "reason": ASKED_FOR if known else churn_choice.INSUFFICIENT,
+        "status": "ok" if known and not fallback else churn_selection.INSUFFICIENT,
+        "reason": ASKED_FOR if known else churn_selection.INSUFFICIENT,
         "note": note if known else "nobody has bought yet",
         "horizon": horizon,
         "holdout": 0,
         "label_window": 0,
-        "carried": False,
+        "extrapolated": False,
         "table": [],
         "risk": None,
     }
@@ -84,7 +84,7 @@ def _bands(kind: str | None, past: Past, day: int, horizon: int) -> Bands:
     cut = day - horizon
     if past.first_day is None or past.first_day > cut:
         return bands([], [])
-    who, known = histories(past.facts, as_of=cut)
+    who, known = features_at(past.facts, as_of=cut)
     if not who.size:
         return bands([], [])
     then = at_cut(kind, past, cut, horizon)
@@ -95,18 +95,18 @@ def _bands(kind: str | None, past: Past, day: int, horizon: int) -> Bands:
 def at_cut(kind: str | None, past: Past, cut: int, horizon: int) -> ChurnRisk:
     """Return the churn risk that would have been learnt at an earlier day."""
     if kind is not None:
-        _, known = histories(past.facts, as_of=cut)
+        _, known = features_at(past.facts, as_of=cut)
         return landmark.plain(known, kind, 0)
-    return churn_choice.choose(past.facts, as_of=cut, horizon=horizon).risk
+    return churn_selection.choose(past.facts, as_of=cut, horizon=horizon).risk
 
 
 def meaning(level: dict[str, Any], horizon_days: int) -> str | None:
     """Say what a band means, from what became of its customers."""
-    if level["left"] is None:
+    if level["churned"] is None:
         return None
     return (
-        f"of 100 customers in this band, about {100 * level['left']:.0f} make no purchase in the "
-        f"next {horizon_days} days"
+        f"of 100 customers in this band, about {100 * level['churned']:.0f} make no purchase in "
+        f"the next {horizon_days} days"
     )
 
 
@@ -114,6 +114,6 @@ WHY = {
     "least_log_loss": "it foresaw the held-out days best",
     "simpler_within_one_standard_error": "within one standard error of the best, and simpler",
     "only_candidate": "nothing else could be fitted",
-    churn_choice.INSUFFICIENT: "there is too little history to compare",
+    churn_selection.INSUFFICIENT: "there is too little history to compare",
     ASKED_FOR: "this kind was asked for, and is used as it is",
 }

@@ -9,7 +9,7 @@ import numpy as np
 from app.days import AsOf, from_day
 from app.lifecycle.records import UNITS
 from app.scoring.churn.churn_risk import Reasons
-from app.scoring.histories.features import COMPLAINT_DAYS, Histories
+from app.scoring.histories.features import COMPLAINT_DAYS, Features
 from app.services.learning import Learnt
 
 
@@ -17,7 +17,7 @@ from app.services.learning import Learnt
 class Seen:
     """One customer as churn risk looks at it, in plain numbers; NaN where nothing is known."""
 
-    known: Histories
+    known: Features
     learnt: Learnt
     usual_gap: float | None
     day: int
@@ -46,7 +46,7 @@ Told = tuple[float | None, float | None, str, dict[str, Any]]
 
 
 def explain(
-    learnt: Learnt, known: Histories, usual_gap: float | None, parts: Reasons, row: int, as_of: AsOf
+    learnt: Learnt, known: Features, usual_gap: float | None, parts: Reasons, row: int, as_of: AsOf
 ) -> list[dict[str, Any]]:
     """Return the reasons of one customer that move the risk, the weightiest first."""
     seen = Seen(known.take([row]), learnt, usual_gap, as_of.day)

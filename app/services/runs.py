@@ -111,14 +111,14 @@ async def score_part(session: WriteSession, here: Deployment, part: Part, now: d
     known = await records.at_instant(session, here, policy, people, as_of)
     regime = (await policies.regime(session)).under(policy, as_of.micros)
     decided = await decided_stages.of_range(session, here, regime, as_of, **_range(part))
-    histories = None
+    features_at = None
     if learnt.rfm_cuts is not None and len(people.buyers()):
-        histories = await risk_columns.read(session, learnt, people.buyers(), as_of)
+        features_at = await risk_columns.read(session, learnt, people.buyers(), as_of)
 
     def score() -> dict[str, Column]:
         where = score_cards.lifecycle(policy, people, known, as_of, learnt.gap_days, decided)
         return score_columns.columns(
-            run.run_id, learnt, policy, people, where, as_of, run.horizon_days, histories
+            run.run_id, learnt, policy, people, where, as_of, run.horizon_days, features_at
         )
 
     scored = await asyncio.to_thread(score) if len(people) > INLINE else score()

@@ -11,7 +11,7 @@ from app.lifecycle.policy import Policy
 from app.lifecycle.records import Bools, Floats, Ints, Records
 from app.scoring.churn import contributions
 from app.scoring.churn.churn_risk import CAUSES, Reasons
-from app.scoring.histories.features import Histories
+from app.scoring.histories.features import Features
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
 from app.services.learning import SILENCE, Learnt, probability
@@ -109,7 +109,7 @@ def cards(
     where: Lifecycle,
     as_of: AsOf,
     horizon_days: int,
-    known: Histories | None = None,
+    known: Features | None = None,
 ) -> Cards:
     """Score customers who have a purchase day; the model must have seen some.
 
@@ -152,7 +152,7 @@ def _level(
     learnt: Learnt,
     history: tuple[Ints, Floats, Floats],
     where: Lifecycle,
-    known: Histories | None,
+    known: Features | None,
 ) -> Ints:
     """Return the band of the risk over the model's own horizon; without bands, by the silence."""
     if learnt.bands is not None and learnt.bands.learnt:
@@ -174,7 +174,7 @@ def reasons(
     T: Floats,  # noqa: N803
     *,
     horizon_days: int,
-    known: Histories | None = None,
+    known: Features | None = None,
 ) -> Reasons:
     """Reasons the log-odds of no purchase; histories in the unit of the model, `known` in days."""
     if learnt.risk is not None:

@@ -10,7 +10,7 @@ from app.days import AsOf
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import UNITS, Bools, Floats, Ints
 from app.scoring.churn import contributions
-from app.scoring.histories.features import Histories
+from app.scoring.histories.features import Features
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
 from app.services import score_cards
@@ -32,7 +32,7 @@ def columns(
     where: Lifecycle,
     as_of: AsOf,
     horizon_days: int,
-    known: Histories | None,
+    known: Features | None,
 ) -> dict[str, Column]:
     """Score customers; those who never purchased have a stage and no scores.
 

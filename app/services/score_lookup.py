@@ -14,7 +14,7 @@ from app.deployment import Deployment
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Floats
 from app.schemas.score_lists import LookupRequest
-from app.scoring.histories.features import Histories
+from app.scoring.histories.features import Features
 from app.services import as_of as as_ofs
 from app.services import (
     decided_stages,
@@ -48,7 +48,7 @@ class _Asked:
     people: Population
     where: Lifecycle
     buyers: Population
-    known: Histories | None
+    known: Features | None
 
 
 async def find(

@@ -93,7 +93,7 @@ def _headers(head: Mapping[str, Any]) -> dict[str, str]:
         "CLM-Model-Id": head["model_id"],
         "CLM-Stage-Policy-Version": str(head["stage_policy_version"]),
         "CLM-Churn-Risk-Status": risk["status"],
-        "CLM-Churn-Risk-Carried": str(risk["carried"]).lower(),
+        "CLM-Churn-Risk-Extrapolated": str(risk["extrapolated"]).lower(),
     }
 
 

@@ -13,7 +13,7 @@ from app.deployment import Deployment, to_amount
 from app.lifecycle.policy import Policy
 from app.scoring.churn import contributions
 from app.scoring.churn.churn_risk import Reasons
-from app.scoring.histories.features import Histories
+from app.scoring.histories.features import Features
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
 from app.services import (
@@ -148,7 +148,7 @@ def kind_of_risk(learnt: Learnt, horizon_days: int) -> dict[str, Any]:
         "horizon_days": horizon_days,
         "kind": learnt.churn_kind if own is None else own.kind,
         "status": learnt.risk_status,
-        "carried": own is not None and own.carried(horizon_days),
+        "extrapolated": own is not None and own.is_extrapolated(horizon_days),
     }
 
 
@@ -214,7 +214,7 @@ def explain(
     parts: Reasons,
     row: int,
     as_of: AsOf,
-    known: Histories | None = None,
+    known: Features | None = None,
 ) -> list[dict[str, Any]]:
     """Return the reasons of one customer, the weightiest first, in words and numbers."""
     if learnt.risk is not None and known is not None:

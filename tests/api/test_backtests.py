@@ -86,7 +86,7 @@ async def test_a_back_test_says_what_was_told_and_what_happened(
     assert (report["status"], report["horizon_days"], len(report["folds"])) == ("ok", 120, 2)
     assert report["folds"][0]["cut"] < report["folds"][1]["cut"]
     fold = report["folds"][-1]
-    assert (fold["customers"], fold["left"]) == counted(bought, refunded_on, fold["cut"], 120)
+    assert (fold["customers"], fold["churned"]) == counted(bought, refunded_on, fold["cut"], 120)
     rules = {"hiatus", "own_cadence", "base_rate"}
     assert set(fold["contenders"]) >= {"chosen", "landmark", "mbg_nbd", "pareto_nbd", *rules}
     assert fold["contenders"]["chosen"]["auc"] > fold["contenders"]["base_rate"]["auc"] == 0.5

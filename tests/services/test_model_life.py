@@ -77,7 +77,7 @@ async def test_churn_risk_is_chosen_told_and_explained(
     assert risk["horizon_days"] in (30, 60, 90, 180, 365)
     assert risk["holdout_days"] <= risk["horizon_days"]
     assert risk["bands_learnt"]
-    shares = [band["left"] for band in risk["bands"]]
+    shares = [band["churned"] for band in risk["bands"]]
     assert shares == sorted(shares)
     assert "of 100 customers in this band, about" in risk["bands"][2]["meaning"]
     rng = random.Random(1)

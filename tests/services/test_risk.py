@@ -21,7 +21,7 @@ from app.lifecycle.facts import EMPTY
 from app.models import Model, Run, Score
 from app.schemas.interactions import InteractionIn
 from app.schemas.scores import Scores
-from app.scoring.histories.features import Histories, histories
+from app.scoring.histories.features import Features, features_at
 from app.services import (
     dated_facts,
     interactions,
@@ -41,7 +41,7 @@ from tests.database import NOW, Clock, writing
 from tests.kept import MODEL, as_item, ingest, store_model
 from tests.twin import Fact
 
-COLUMNS = [field.name for field in dataclasses.fields(Histories)]
+COLUMNS = [field.name for field in dataclasses.fields(Features)]
 END = NOW.date()
 
 
@@ -98,7 +98,7 @@ async def test_a_fit_sees_what_is_served_column_by_column(
     as_of = here.as_of(NOW)
     past = await dated_facts.read_past(session, list(facts), as_of)
     served = await risk_columns.read_columns(session, people, as_of, past.scale)
-    who, learnt = histories(past.facts, as_of=as_of.day)
+    who, learnt = features_at(past.facts, as_of=as_of.day)
     names = sorted(facts)
     assert {names[code] for code in who.tolist()} == set(people.customer_ids)
     rows = [who.tolist().index(names.index(each)) for each in people.customer_ids]
@@ -137,7 +137,7 @@ async def test_a_past_day_is_seen_as_it_was(
         at = await purchase_summaries.at(session, regime, silence, kept, then.at)
         people = Population.of(list(at), ["initial"] * len(at), list(at.values())).buyers()
         served = await risk_columns.read_columns(session, people, then, past.scale)
-        who, learnt = histories(past.facts, as_of=day)
+        who, learnt = features_at(past.facts, as_of=day)
         names = sorted(facts)
         assert {names[code] for code in who.tolist()} == set(people.customer_ids)
         rows = [who.tolist().index(names.index(each)) for each in people.customer_ids]
@@ -175,7 +175,7 @@ BANDS = {
     "high": 0.7,
     "learnt": True,
     "bands": [
-        {"name": name, "n": 100, "told": left, "left": left, "lower": left, "upper": left}
+        {"name": name, "n": 100, "predicted": left, "churned": left, "lower": left, "upper": left}
         for name, left in (("low", 0.2), ("medium", 0.55), ("high", 0.71))
     ],
 }
@@ -236,7 +236,10 @@ async def test_reasons_add_up_and_a_purchase_removes_what_silence_raised(
             assert risk["base_log_odds"] + parts == pytest.approx(risk["log_odds"], abs=1e-9)
             odds = math.log(risk["probability"] / (1 - risk["probability"]))
             assert odds == pytest.approx(risk["log_odds"], abs=1e-9)
-            assert (risk["horizon_days"], risk["carried"]) == (horizon or 60, horizon in (7, 400))
+            assert (risk["horizon_days"], risk["extrapolated"]) == (
+                horizon or 60,
+                horizon in (7, 400),
+            )
             assert all(reason["contribution"] for reason in risk["reasons"])
             agrees_with_its_card(card, risk["reasons"])
             seen |= {reason["code"] for reason in risk["reasons"]}
@@ -396,7 +399,7 @@ async def assert_the_list_adds_up(client: httpx.AsyncClient, risk: dict[str, Any
         told = (await client.get(path)).json()["churn_risk"]
         assert told.pop("label_window_days") == 30
         assert told == {name: risk[name] for name in told}
-        assert (told["status"], told["carried"]) == ("insufficient_history", True)
+        assert (told["status"], told["extrapolated"]) == ("insufficient_history", True)
 
 
 def _later(at: str, shift: timedelta) -> str:
@@ -460,9 +463,9 @@ async def test_who_was_refunded_in_full_has_no_churn_risk_anywhere(
     async with own_database.reads() as session_:
         past = await dated_facts.read_past(session_, ["gone", "here"], here.as_of(NOW))
     day = here.as_of(NOW).day
-    assert histories(past.facts, as_of=day)[0].tolist() == [1]
-    assert histories(past.facts, as_of=day - 5)[0].tolist() == [1]
-    assert histories(past.facts, as_of=day - 6)[0].tolist() == [0, 1]
+    assert features_at(past.facts, as_of=day)[0].tolist() == [1]
+    assert features_at(past.facts, as_of=day - 5)[0].tolist() == [1]
+    assert features_at(past.facts, as_of=day - 6)[0].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ async def heads(client: httpx.AsyncClient) -> list[dict[str, Any]]:
         assert told == {name: str(found[0][name]) for name in OF_A_RUN}
         risk = found[0]["churn_risk"]
         assert answer.headers["clm-churn-risk-status"] == risk["status"]
-        assert answer.headers["clm-churn-risk-carried"] == str(risk["carried"]).lower()
+        assert answer.headers["clm-churn-risk-extrapolated"] == str(risk["extrapolated"]).lower()
     return found
 
 
@@ -271,7 +271,7 @@ async def test_lists_and_streams_say_which_run_and_policy_they_show(
     )  # fmt: skip
     assert first["churn_risk"] == {
         "horizon_days": 90, "kind": "mbg_nbd", "status": "ok", "label_window_days": None,
-        "carried": False,
+        "extrapolated": False,
     }  # fmt: skip
     before = datetime.now(UTC).isoformat()
     seen = await changes.preview(own_client, worker, 2)

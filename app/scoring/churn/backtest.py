@@ -16,12 +16,12 @@ from typing import Any, Final
 import numpy as np
 
 from app.scoring.churn import backtest_tables as tables
-from app.scoring.churn import churn_choice, landmark
+from app.scoring.churn import churn_selection, landmark
 from app.scoring.churn.churn_bands import bands
 from app.scoring.churn.churn_risk import ChurnRisk
-from app.scoring.churn.rules import Told, rules
+from app.scoring.churn.rules import Prediction, rules
 from app.scoring.evaluation.one_standard_error import plain_values
-from app.scoring.histories.features import Facts, Histories
+from app.scoring.histories.features import Facts, Features
 from app.scoring.regression.recalibration import sigmoid
 
 CHOSEN: Final = "chosen"
@@ -53,7 +53,7 @@ def run(
     horizon: int,
     folds: int = 1,
     cut_days: Sequence[int] | None = None,
-    kinds: Sequence[str] = churn_choice.PLAIN_KINDS,
+    kinds: Sequence[str] = churn_selection.PLAIN_KINDS,
     process: str = "mbg_nbd",
     purchases: str = "mbg_nbd",
     draws: int = 200,
@@ -73,7 +73,7 @@ def run(
     cut_days : sequence of int, optional
         Cuts in place of ``folds``.
     kinds, process, seed
-        As for `churn_choice.choose`.
+        As for `churn_selection.choose`.
     purchases : str
         Kind of the model of purchases, in `registry.MODELS`, that expects them.
     draws : int
@@ -88,7 +88,7 @@ def run(
     Raises
     ------
     ValueError
-        As for `churn_choice.choose`.
+        As for `churn_selection.choose`.
     """
     ahead = landmark.whole_days("horizon", horizon)
     some = landmark.sampled(facts, as_of, seed)
@@ -123,57 +123,58 @@ def _fold(
     if not after.customer.size:
         return {"cut": cut, "customers": 0, "contenders": {}, "bands": None}
     options: dict[str, Any] = {"kinds": kinds, "process": process, "seed": seed}
-    choice = churn_choice.choose(facts, as_of=cut, horizon=horizon, **options)
-    known = after.known
-    told = _told(facts, cut, horizon, known, choice.risk, **options)
-    p, left = told[CHOSEN][0], after.left
-    buying = landmark.fit_process(known, purchases)
+    choice = churn_selection.choose(facts, as_of=cut, horizon=horizon, **options)
+    features = after.features
+    predicted = _predictions(facts, cut, horizon, features, choice.risk, **options)
+    p, churned = predicted[CHOSEN][0], after.churned
+    buying = landmark.fit_process(features, purchases)
     expected = tables.expected(buying, after, horizon)
     evidence = choice.as_dict()
     evidence.pop("risk")
     return {
         "cut": cut,
-        "customers": left.size,
-        "left": float(left.mean()),
+        "customers": churned.size,
+        "churned": float(churned.mean()),
         "choice": evidence,
         "contenders": {
-            name: tables.figures(*each, left, against=told[CHOSEN]) for name, each in told.items()
+            name: tables.figures(*each, churned, against=predicted[CHOSEN])
+            for name, each in predicted.items()
         },
-        "intervals": tables.intervals(p, left, draws=draws, seed=seed),
-        "calibration": tables.calibration(p, left),
-        "curve": tables.curve(p, left),
+        "intervals": tables.intervals(p, churned, draws=draws, seed=seed),
+        "calibration": tables.calibration(p, churned),
+        "curve": tables.curve(p, churned),
         "lift": tables.lift(p, after),
         "groups": tables.groups(p, after, expected),
-        "one_time": tables.subset(p, after, expected, known.x == 0),
-        "repeat": tables.subset(p, after, expected, known.x > 0),
+        "one_time": tables.subset(p, after, expected, features.x == 0),
+        "repeat": tables.subset(p, after, expected, features.x > 0),
         "new_customers": after.new,
-        "bands": bands(p, left).as_dict(),
+        "bands": bands(p, churned).as_dict(),
     }
 
 
-def _told(
+def _predictions(
     facts: Facts,
     cut: int,
     horizon: int,
-    known: Histories,
+    features: Features,
     chosen: ChurnRisk,
     *,
     kinds: Sequence[str],
     process: str,
     seed: int,
-) -> dict[str, Told]:
+) -> dict[str, Prediction]:
     """Return what every contender tells."""
     second = chosen
     if second.kind != landmark.KIND:
         second = landmark.fit(facts, as_of=cut, horizon=horizon, process=process, seed=seed)
     risks = {CHOSEN: chosen, landmark.KIND: second}
-    risks |= {kind: landmark.plain(known, kind, horizon) for kind in kinds}
-    told = {name: _of(risk, known, horizon) for name, risk in risks.items()}
-    return told | rules(facts, cut, horizon, known)
+    risks |= {kind: landmark.plain(features, kind, horizon) for kind in kinds}
+    predicted = {name: _of(risk, features, horizon) for name, risk in risks.items()}
+    return predicted | rules(facts, cut, horizon, features)
 
 
-def _of(risk: ChurnRisk, known: Histories, horizon: int) -> Told:
-    odds = risk.log_odds(known, horizon=horizon)
+def _of(risk: ChurnRisk, features: Features, horizon: int) -> Prediction:
+    odds = risk.log_odds(features, horizon=horizon)
     return sigmoid(odds), odds
 
 
@@ -185,6 +186,6 @@ def _mean(folds: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]
         rows = [fold[name] for fold in folds if name in fold]
         result[name] = {}
         for figure in FIGURES:
-            known = [row[figure] for row in rows if math.isfinite(row[figure])]
-            result[name][figure] = float(np.mean(known)) if known else math.nan
+            features = [row[figure] for row in rows if math.isfinite(row[figure])]
+            result[name][figure] = float(np.mean(features)) if features else math.nan
     return result

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.scoring.churn import churn_choice
+from app.scoring.churn import churn_selection
 from app.scoring.churn.churn_bands import wilson
 from app.scoring.evaluation import bootstrap, metrics
 from app.scoring.histories import purchase_summary
-from app.scoring.histories.features import Facts, Histories, histories
+from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.histories.purchase_days import purchase_days
 from app.scoring.numerics.array_types import BoolArray, FloatArray, IntArray
 from app.scoring.spend import gamma_gamma
@@ -28,7 +28,7 @@ class Outcomes:
     Attributes
     ----------
     customer : NDArray
-    known : Histories
+    features : Histories
     purchases : IntArray
         Purchase days after the cut.
     revenue : FloatArray
@@ -40,21 +40,21 @@ class Outcomes:
     """
 
     customer: NDArray[Any]
-    known: Histories
+    features: Features
     purchases: IntArray
     revenue: FloatArray
     spend: FloatArray
     new: dict[str, float]
 
     @property
-    def left(self) -> FloatArray:
+    def churned(self) -> FloatArray:
         """1 for those without a purchase after the cut, else 0."""
         return np.where(self.purchases == 0, 1.0, 0.0)
 
 
 def outcomes(facts: Facts, cut: int, horizon: int) -> Outcomes:
     """Return what followed a cut, as known at the end of the horizon; see `landmark.buyers`."""
-    customer, known = histories(facts, as_of=cut)
+    customer, features = features_at(facts, as_of=cut)
     end = cut + horizon
     then = purchase_days(*facts.log(end), as_of=end)
     after = then.day > cut
@@ -67,7 +67,7 @@ def outcomes(facts: Facts, cut: int, horizon: int) -> Outcomes:
     purchases[rows], revenue[rows] = bought[old], worth[old]
     return Outcomes(
         customer=customer,
-        known=known,
+        features=features,
         purchases=purchases,
         revenue=revenue,
         spend=_spend(facts, cut),
@@ -93,42 +93,48 @@ def _spend(facts: Facts, cut: int) -> FloatArray:
 
 def expected(process: Any, after: Outcomes, horizon: int) -> FloatArray:
     """Return the expected purchases of each customer."""
-    known = after.known
-    found: FloatArray = process.expected_purchases(known.x, known.t_x, known.T, horizon=horizon)
+    features = after.features
+    found: FloatArray = process.expected_purchases(
+        features.x, features.t_x, features.T, horizon=horizon
+    )
     return found
 
 
-def figures(p: FloatArray, rank: FloatArray, left: FloatArray, *, against: Any) -> dict[str, Any]:
+def figures(
+    p: FloatArray, rank: FloatArray, churned: FloatArray, *, against: Any
+) -> dict[str, Any]:
     """Return how good one contender was, and by how much it beats another.
 
     ``ece_recalibrated`` is after Platt's line, each customer's fitted to other customers.
     """
-    lead = metrics.auc_difference(rank, against[1], left)
-    loss, other = (metrics.log_loss_each(each, left) for each in (p, against[0]))
+    lead = metrics.auc_difference(rank, against[1], churned)
+    loss, other = (metrics.log_loss_each(each, churned) for each in (p, against[0]))
     odds = np.log(np.clip(p, 1e-15, 1.0)) - np.log1p(-np.clip(p, 0.0, 1 - 1e-15))
-    again = churn_choice.cross_fitted(odds, left)
+    again = churn_selection.cross_fitted(odds, churned)
     return {
-        "brier": metrics.brier(p, left),
+        "brier": metrics.brier(p, churned),
         "log_loss": float(loss.mean()),
-        "auc": metrics.auc(rank, left),
-        "auc_error": churn_choice.auc_error(rank, left),
-        "ece": metrics.ece(p, left),
-        "ece_recalibrated": metrics.ece(again, left),
-        "lift_leaving": float(metrics.gains(rank, left).lift[0]),
-        "lift_buying": float(metrics.gains(-rank, 1 - left).lift[0]),
+        "auc": metrics.auc(rank, churned),
+        "auc_error": churn_selection.auc_error(rank, churned),
+        "ece": metrics.ece(p, churned),
+        "ece_recalibrated": metrics.ece(again, churned),
+        "lift_leaving": float(metrics.gains(rank, churned).lift[0]),
+        "lift_buying": float(metrics.gains(-rank, 1 - churned).lift[0]),
         "auc_lead": asdict(lead),
         "log_loss_lead": asdict(metrics.difference(loss, other)),
     }
 
 
-def intervals(p: FloatArray, left: FloatArray, *, draws: int, seed: int) -> dict[str, Any] | None:
+def intervals(
+    p: FloatArray, churned: FloatArray, *, draws: int, seed: int
+) -> dict[str, Any] | None:
     """Return bootstrap intervals of the main figures."""
     if draws < 2:
         return None
 
-    def of(p: FloatArray, left: FloatArray) -> dict[str, float]:
+    def of(p: FloatArray, churned: FloatArray) -> dict[str, float]:
         return {
-            name: function(p, left)
+            name: function(p, churned)
             for name, function in (
                 ("brier", metrics.brier),
                 ("log_loss", metrics.log_loss),
@@ -137,35 +143,35 @@ def intervals(p: FloatArray, left: FloatArray, *, draws: int, seed: int) -> dict
             )
         }
 
-    return asdict(bootstrap.intervals(of, p, left, n=draws, seed=seed))
+    return asdict(bootstrap.intervals(of, p, churned, n=draws, seed=seed))
 
 
-def calibration(p: FloatArray, left: FloatArray) -> list[dict[str, float]]:
+def calibration(p: FloatArray, churned: FloatArray) -> list[dict[str, float]]:
     """Return the calibration table by tenths of the risk, ascending."""
-    table = metrics.calibration_table(p, left, groups=GROUPS)
+    table = metrics.calibration_table(p, churned, groups=GROUPS)
     lower, upper = wilson(np.round(table.observed * table.n), table.n)
     columns = {
         "from": table.lowest,
         "to": table.highest,
         "n": table.n,
-        "told": table.predicted,
-        "left": table.observed,
+        "predicted": table.predicted,
+        "churned": table.observed,
         "lower": lower,
         "upper": upper,
     }
     return _rows(columns)
 
 
-def curve(p: FloatArray, left: FloatArray) -> list[dict[str, float]]:
+def curve(p: FloatArray, churned: FloatArray) -> list[dict[str, float]]:
     """Return the points of a calibration curve."""
-    table = metrics.calibration_table(p, left, groups=CURVE)
-    return _rows({"told": table.predicted, "left": table.observed, "n": table.n})
+    table = metrics.calibration_table(p, churned, groups=CURVE)
+    return _rows({"predicted": table.predicted, "churned": table.observed, "n": table.n})
 
 
 def lift(p: FloatArray, after: Outcomes) -> dict[str, Any]:
     """Return gain and lift: of leavers from the highest risk, of purchases from the lowest."""
     return {
-        "leaving": metrics.gains(p, after.left).as_dict(),
+        "leaving": metrics.gains(p, after.churned).as_dict(),
         "purchases": metrics.gains(-p, after.purchases).as_dict(),
         "revenue": metrics.gains(-p, after.revenue).as_dict(),
     }
@@ -178,8 +184,8 @@ def groups(p: FloatArray, after: Outcomes, purchases: FloatArray) -> list[dict[s
     n = np.bincount(group)
     columns = {
         "n": n,
-        "told": np.bincount(group, p) / n,
-        "left": np.bincount(group, after.left) / n,
+        "predicted": np.bincount(group, p) / n,
+        "churned": np.bincount(group, after.churned) / n,
     }
     for name, values in _sums(after, purchases).items():
         columns[name] = np.bincount(group, values)
@@ -192,15 +198,15 @@ def subset(
     """Return the main figures of a part of the customers."""
     if not rows.any():
         return {"n": 0}
-    left = after.left[rows]
+    churned = after.churned[rows]
     sums = {name: float(v[rows].sum()) for name, v in _sums(after, purchases).items()}
     return {
         "n": int(rows.sum()),
-        "told": float(p[rows].mean()),
-        "left": float(left.mean()),
-        "brier": metrics.brier(p[rows], left),
-        "auc": metrics.auc(p[rows], left),
-        "ece": metrics.ece(p[rows], left),
+        "predicted": float(p[rows].mean()),
+        "churned": float(churned.mean()),
+        "brier": metrics.brier(p[rows], churned),
+        "auc": metrics.auc(p[rows], churned),
+        "ece": metrics.ece(p[rows], churned),
         **sums,
     }
 

@@ -1,7 +1,7 @@
 """Low, medium and high risk: two cut-offs, and what became of the customers in each band.
 
 High is a risk with at least twice the odds of the average customer, low one with at most half of
-them: the cut-offs are the share that left, moved by ``log 2`` either way on the log-odds. A band
+them: the cut-offs are the share that churned, moved by ``log 2`` either way on the log-odds. A band
 with too few customers, fewer than `MIN_SHARE` of them or `MIN_CUSTOMERS`, is widened to the tenth
 at that end. Where bands still hold too few, or what happened does not rise from one to the next,
 low and high alone are told apart, at the share that left; hardly anybody is then in between, as
@@ -41,18 +41,18 @@ class Band:
         One of `contributions.LEVELS`.
     n : int
         Customers in the back-test.
-    told : float or None
+    predicted : float or None
         Their mean risk.
-    left : float or None
-        Share that left: of 100 in this band, so many leave.
+    churned : float or None
+        Share that churned: of 100 in this band, so many leave.
     lower, upper : float or None
         Wilson's interval of that share, 95 %.
     """
 
     name: str
     n: int
-    told: float | None
-    left: float | None
+    predicted: float | None
+    churned: float | None
     lower: float | None
     upper: float | None
 
@@ -97,20 +97,20 @@ def bands(p: ArrayLike, y: ArrayLike) -> Bands:
     Parameters
     ----------
     p : array_like
-        What was told: the risk, shape (n,).
+        The predicted risk, shape (n,).
     y : array_like
-        1 for those who left, else 0, shape (n,).
+        1 for those who churned, else 0, shape (n,).
 
     Raises
     ------
     ValueError
         If shapes differ, a ``p`` is not in [0, 1], or a ``y`` not 0 or 1.
     """
-    risk, left = validation.as_float("p", p), validation.outcomes("y", y)
+    risk, churned = validation.as_float("p", p), validation.outcomes("y", y)
     if risk.size:
-        risk, left = validation.predictions(risk, left)
+        risk, churned = validation.predictions(risk, churned)
         least = max(MIN_CUSTOMERS, MIN_SHARE * risk.size)
-        share = (float(left.sum()) + 0.5) / (left.size + 1)
+        share = (float(churned.sum()) + 0.5) / (churned.size + 1)
         middle = math.log(share / (1 - share))
         medium, high = sigmoid(middle + math.log(2) * np.array([-1.0, 1.0])).tolist()
         if (risk < medium).sum() < least:
@@ -118,18 +118,18 @@ def bands(p: ArrayLike, y: ArrayLike) -> Bands:
         if (risk >= high).sum() < least:
             high = float(np.quantile(risk, 0.9, method="higher"))
         for cuts in [(medium, high)] * (medium < high) + [(share, share)]:
-            found = _bands(risk, left, *cuts)
+            found = _bands(risk, churned, *cuts)
             if _tells(found, least):
                 return found
-    return replace(_bands(risk, left, *FIXED), learnt=False)
+    return replace(_bands(risk, churned, *FIXED), learnt=False)
 
 
 def _tells(found: Bands, least: float) -> bool:
     """Return whether each band holds enough, and more leave from one to the next."""
-    told = [band for band in found.bands if band.n or found.medium < found.high]
-    shares = [band.left or 0.0 for band in told]
+    shown = [band for band in found.bands if band.n or found.medium < found.high]
+    shares = [band.churned or 0.0 for band in shown]
     rises = shares == sorted(shares) and shares[0] < shares[-1]
-    return rises and all(band.n >= least for band in told)
+    return rises and all(band.n >= least for band in shown)
 
 
 def wilson(events: ArrayLike, n: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -152,7 +152,7 @@ def wilson(events: ArrayLike, n: ArrayLike) -> tuple[FloatArray, FloatArray]:
     return np.clip(centre - half, 0.0, share), np.clip(centre + half, share, 1.0)
 
 
-def _bands(risk: FloatArray, left: FloatArray, medium: float, high: float) -> Bands:
+def _bands(risk: FloatArray, churned: FloatArray, medium: float, high: float) -> Bands:
     level = np.asarray(risk >= medium, dtype=np.int64) + (risk >= high)
     rows = []
     for code, name in enumerate(contributions.LEVELS):
@@ -161,7 +161,7 @@ def _bands(risk: FloatArray, left: FloatArray, medium: float, high: float) -> Ba
         if not n:
             rows.append(Band(name, 0, None, None, None, None))
             continue
-        lower, upper = wilson(left[inside].sum(), n)
-        told, share = float(risk[inside].mean()), float(left[inside].mean())
-        rows.append(Band(name, n, told, share, float(lower), float(upper)))
+        lower, upper = wilson(churned[inside].sum(), n)
+        predicted, share = float(risk[inside].mean()), float(churned[inside].mean())
+        rows.append(Band(name, n, predicted, share, float(lower), float(upper)))
     return Bands(medium, high, True, tuple(rows))

@@ -3,9 +3,10 @@ r"""Churn risk: the log-odds of no purchase in a horizon, as a sum of reasons.
 .. math:: \eta_h = K_h(x, t_x, T) + \sum_j \beta_j f_j
 
 with ``K`` what rests on purchases, age and silence, a model of purchases (the *process*) first of
-all: `app.scoring.churn.course` says how it is carried from the label window to any horizon; and
-``f`` the features of one cause each, which weigh the same at every horizon. Risk never rises with
-the horizon. A process model by itself, recalibrated or not, is the same with no further features.
+all: `app.scoring.churn.baseline` says how it is extrapolated from the label window to any horizon;
+and ``f`` the features of one cause each, which weigh the same at every horizon. Risk never rises
+with the horizon. A process model by itself, recalibrated or not, is the same with no further
+features.
 
 `reasons` splits the difference to a reference customer by cause. Purchases (``x``), age (``T``)
 and silence (the share ``q = (T - t_x) / T`` of the age) act together; all other causes add up.
@@ -21,17 +22,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from app.scoring.churn import design as features
-from app.scoring.churn.course import Function, Line, course
+from app.scoring.churn import design
+from app.scoring.churn.baseline import Function, HorizonCalibration, baseline
 from app.scoring.churn.design import CAUSES, FEATURES, Scales
-from app.scoring.churn.shapley import Course, Reasons, shares
-from app.scoring.histories.features import Histories
+from app.scoring.churn.shapley import MixedHistories, Reasons, shares
+from app.scoring.histories.features import Features
 from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.purchases.registry import MODELS
 from app.scoring.regression.recalibration import Platt, sigmoid
 
-__all__ = ["CAUSES", "FEATURES", "ChurnRisk", "Line", "Reasons"]
+__all__ = ["CAUSES", "FEATURES", "ChurnRisk", "HorizonCalibration", "Reasons"]
 
 FORMAT: Final = 1
 
@@ -63,7 +64,7 @@ class ChurnRisk:
         ``x, t_x, T`` of an average customer.
     reference : tuple of float
         ``x, t_x, T`` of the customer that reasons compare with; all else unknown.
-    lines : tuple of Line
+    calibrations : tuple of HorizonCalibration
         Of the horizons other than the label window that outcomes were watched over.
     """
 
@@ -77,23 +78,23 @@ class ChurnRisk:
     anchor: tuple[float, float, float]
     reference: tuple[float, float, float]
     status: str = "ok"
-    lines: tuple[Line, ...] = ()
+    calibrations: tuple[HorizonCalibration, ...] = ()
 
-    def carried(self, horizon: float) -> bool:
+    def is_extrapolated(self, horizon: float) -> bool:
         """Return whether outcomes over a horizon were not watched."""
-        watched = {self.label_window, *(line.horizon for line in self.lines)}
+        watched = {self.label_window, *(calibration.horizon for calibration in self.calibrations)}
         return self.label_window > 0 and horizon not in watched
 
-    def single(self, known: Histories) -> FloatArray:
+    def additive(self, features: Features) -> FloatArray:
         """Return the part of the log-odds that is the same at every horizon, shape (n,)."""
-        return _sum(np.zeros(len(known)), self._single(known))
+        return _sum(np.zeros(len(features)), self._additive(features))
 
-    def log_odds(self, known: Histories, *, horizon: float) -> FloatArray:
+    def log_odds(self, features: Features, *, horizon: float) -> FloatArray:
         """Return the log-odds of no purchase in the horizon.
 
         Parameters
         ----------
-        known : Histories
+        features : Histories
             Of n customers.
         horizon : float
             Days ahead, positive.
@@ -108,29 +109,31 @@ class ChurnRisk:
         ValueError
             If a history is not possible, or the horizon not positive.
         """
-        return _sum(self._course(horizon)(known.x, known.t_x, known.T), self._single(known))
+        return _sum(
+            self._baseline(horizon)(features.x, features.t_x, features.T), self._additive(features)
+        )
 
-    def probability(self, known: Histories, *, horizon: float) -> FloatArray:
+    def probability(self, features: Features, *, horizon: float) -> FloatArray:
         """Return the probability of no purchase in the horizon; see `log_odds`."""
-        return sigmoid(self.log_odds(known, horizon=horizon))
+        return sigmoid(self.log_odds(features, horizon=horizon))
 
-    def reasons(self, known: Histories, *, horizon: float) -> Reasons:
+    def reasons(self, features: Features, *, horizon: float) -> Reasons:
         """Return what each cause adds to the log-odds; arguments and errors as for `log_odds`."""
-        function, single = self._course(horizon), self._single(known)
-        own = known.x, known.t_x, known.T
-        base, course = shares(function, own, self.reference)
-        parts = dict(zip(features.COURSE_CAUSES, course, strict=True))
-        parts |= {cause: np.zeros(len(known)) for cause in CAUSES if cause not in parts}
-        for cause, part in single:
+        function, additive = self._baseline(horizon), self._additive(features)
+        own = features.x, features.t_x, features.T
+        base, shared = shares(function, own, self.reference)
+        parts = dict(zip(design.BASELINE_CAUSES, shared, strict=True))
+        parts |= {cause: np.zeros(len(features)) for cause in CAUSES if cause not in parts}
+        for cause, part in additive:
             parts[cause] = parts[cause] + part
         for cause, part in parts.items():
             parts[cause] = np.where(np.abs(part) < _ROUNDING, 0.0, part)
-        return Reasons(base, parts, _sum(function(*own), single))
+        return Reasons(base, parts, _sum(function(*own), additive))
 
-    def without(self, known: Histories, cause: str, *, horizon: float) -> FloatArray:
+    def without(self, features: Features, cause: str, *, horizon: float) -> FloatArray:
         """Return the log-odds with one cause as the reference has it, all else the customer's own.
 
-        Arguments as for `log_odds`; how a history is altered, `shapley.Course` says.
+        Arguments as for `log_odds`; how a history is altered, `shapley.MixedHistories` says.
 
         Raises
         ------
@@ -140,20 +143,20 @@ class ChurnRisk:
         if cause not in CAUSES:
             message = f"cause must be one of {', '.join(CAUSES)}"
             raise ValueError(message)
-        own = tuple(name != cause for name in features.COURSE_CAUSES)
-        course = Course((known.x, known.t_x, known.T), self.reference)
-        kept = [(name, part) for name, part in self._single(known) if name != cause]
-        return _sum(self._course(horizon)(*course.at(own)), kept)
+        own = tuple(name != cause for name in design.BASELINE_CAUSES)
+        mixed = MixedHistories((features.x, features.t_x, features.T), self.reference)
+        kept = [(name, part) for name, part in self._additive(features) if name != cause]
+        return _sum(self._baseline(horizon)(*mixed.at(own)), kept)
 
-    def recalibrated(self, line: Platt) -> ChurnRisk:
+    def recalibrated(self, calibration: Platt) -> ChurnRisk:
         """Return the risk with a line on its log-odds taken into the weights; see `Platt`."""
         changed = {
             **vars(self),
-            "intercept": line.intercept + line.slope * self.intercept,
-            "weights": {name: line.slope * weight for name, weight in self.weights.items()},
+            "intercept": calibration.intercept + calibration.slope * self.intercept,
+            "weights": {name: calibration.slope * weight for name, weight in self.weights.items()},
         }
-        if line.status == "weakly_identified":
-            changed["status"] = line.status
+        if calibration.status == "weakly_identified":
+            changed["status"] = calibration.status
         return ChurnRisk(**changed)
 
     def compared_with(self, reference: tuple[float, float, float]) -> ChurnRisk:
@@ -180,7 +183,7 @@ class ChurnRisk:
             "label_window": self.label_window,
             "anchor": list(self.anchor),
             "reference": list(self.reference),
-            "lines": [asdict(line) for line in self.lines],
+            "calibrations": [asdict(calibration) for calibration in self.calibrations],
         }
 
     @classmethod
@@ -208,27 +211,29 @@ class ChurnRisk:
             label_window=stored["label_window"],
             anchor=_triple(stored["anchor"]),
             reference=_triple(stored["reference"]),
-            lines=tuple(Line(**line) for line in stored.get("lines", ())),
+            calibrations=tuple(
+                HorizonCalibration(**calibration) for calibration in stored.get("calibrations", ())
+            ),
         )
 
-    def _course(self, horizon: float) -> Function:
+    def _baseline(self, horizon: float) -> Function:
         """Return the function from ``x, t_x, T`` to their part of the log-odds."""
-        return course(self, validation.positive_number("horizon", horizon))
+        return baseline(self, validation.positive_number("horizon", horizon))
 
-    def _single(self, known: Histories) -> list[tuple[str, FloatArray]]:
+    def _additive(self, features: Features) -> list[tuple[str, FloatArray]]:
         """Return cause and part of each single feature that has weight."""
         return [
-            (name, self.weights[name] * feature(known, self.scales))
-            for name, feature in features.SINGLE.items()
+            (name, self.weights[name] * feature(features, self.scales))
+            for name, feature in design.ADDITIVE.items()
             if self.weights.get(name, 0.0)
         ]
 
 
-def _sum(course: FloatArray, single: list[tuple[str, FloatArray]]) -> FloatArray:
+def _sum(total: FloatArray, additive: list[tuple[str, FloatArray]]) -> FloatArray:
     """Return the log-odds, always added in one order: equal customers score alike to the bit."""
-    for _, part in single:
-        course = course + part
-    return course
+    for _, part in additive:
+        total = total + part
+    return total
 
 
 def _triple(numbers: Any) -> tuple[float, float, float]:

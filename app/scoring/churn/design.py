@@ -20,16 +20,16 @@ from typing import Any, Final, Self
 import numpy as np
 
 from app.scoring.churn import contributions
-from app.scoring.histories.features import Histories
+from app.scoring.histories.features import Features
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.numerics.special import by_count, digamma
 from app.scoring.purchases import hiatus
 
-COURSE: Final = (
+BASELINE: Final = (
     "process", "overdue", "silent", "tenure", "frequency", "past_cadence", "past_silence",
 )  # fmt: skip
-RISING: Final = tuple(name for name in COURSE if name != "frequency")  # weights of at least 0
-COURSE_CAUSES: Final = ("purchases", "age", "silence")
+RISING: Final = tuple(name for name in BASELINE if name != "frequency")  # weights of at least 0
+BASELINE_CAUSES: Final = ("purchases", "age", "silence")
 
 _MOST = 30.0  # log-odds: beyond it nothing is told apart
 _WIDEST = 3.0  # a ratio on the log scale
@@ -64,21 +64,21 @@ class Scales:
     silence_cut: float | None = None
 
     @classmethod
-    def fit(cls, known: Histories) -> Self:
+    def fit(cls, features: Features) -> Self:
         """Return the scales of customers, the neutral ones where nothing is known."""
-        repeats = float(known.x.sum())
-        typical = float(known.T.max(initial=1.0))
+        repeats = float(features.x.sum())
+        typical = float(features.T.max(initial=1.0))
         return cls(
-            gap=max(float(known.t_x.sum()) / repeats if repeats else typical, 1.0),
-            value=_mean(known.mean_value, np.median, 1.0) or 1.0,
-            satisfaction=_mean(known.satisfaction, np.mean, 0.5),
-            contact=_mean(np.log1p(known.contact_silence), np.mean, 0.0),
+            gap=max(float(features.t_x.sum()) / repeats if repeats else typical, 1.0),
+            value=_mean(features.mean_value, np.median, 1.0) or 1.0,
+            satisfaction=_mean(features.satisfaction, np.mean, 0.5),
+            contact=_mean(np.log1p(features.contact_silence), np.mean, 0.0),
         )
 
-    def with_cuts(self, known: Histories, left: FloatArray) -> Self:
+    def with_cuts(self, features: Features, churned: FloatArray) -> Self:
         """Return the scales with the cuts of the recency rules that tell best who left."""
-        silence, back = known.T - known.t_x, left == 0
-        usual = contributions.usual_gap(known.t_x, known.x + 1, self.gap)
+        silence, back = features.T - features.t_x, churned == 0
+        usual = contributions.usual_gap(features.t_x, features.x + 1, self.gap)
         cuts = (hiatus.best_cut(measure, back) for measure in (silence / usual, silence))
         return replace(self, **dict(zip(("cadence_cut", "silence_cut"), cuts, strict=True)))
 
@@ -101,10 +101,10 @@ def process_log_odds(
     return bounded
 
 
-def course(
+def baseline(
     process_odds: FloatArray, x: FloatArray, t_x: FloatArray, T: FloatArray, scales: Scales
 ) -> list[FloatArray]:
-    """Return the features of `COURSE`, each of the shape of the histories."""
+    """Return the features of `BASELINE`, each of the shape of the histories."""
     silence = T - t_x
     usual = contributions.usual_gap(t_x, x + 1, scales.gap)
     return [
@@ -113,39 +113,39 @@ def course(
         np.log1p(silence),
         np.log1p(T),
         np.log1p(x),
-        _past(silence / usual, scales.cadence_cut),
-        _past(silence, scales.silence_cut),
+        _beyond(silence / usual, scales.cadence_cut),
+        _beyond(silence, scales.silence_cut),
     ]
 
 
-def _past(measure: FloatArray, cut: float | None) -> FloatArray:
+def _beyond(measure: FloatArray, cut: float | None) -> FloatArray:
     """Return a step at a cut, that rises a little on either side: reasons need that."""
     step = np.zeros_like(measure) if cut is None else np.where(measure > cut, 1.0, 0.0)
     return step + _SLOPE * np.log1p(measure)
 
 
-def _frequency_trend(known: Histories, scales: Scales) -> FloatArray:
-    recent = known.recent("gap")
-    mean = known.t_x / np.maximum(known.x, 1)
+def _frequency_trend(features: Features, scales: Scales) -> FloatArray:
+    recent = features.recent("gap")
+    mean = features.t_x / np.maximum(features.x, 1)
     return _log_ratio(recent, mean, scales.gap)
 
 
-def _amount_trend(known: Histories, scales: Scales) -> FloatArray:
-    return _log_ratio(known.recent("value"), known.mean_value, scales.value)
+def _amount_trend(features: Features, scales: Scales) -> FloatArray:
+    return _log_ratio(features.recent("value"), features.mean_value, scales.value)
 
 
-def _value(known: Histories, scales: Scales) -> FloatArray:
-    return _log_ratio(known.mean_value, np.full(len(known), scales.value), scales.value)
+def _value(features: Features, scales: Scales) -> FloatArray:
+    return _log_ratio(features.mean_value, np.full(len(features), scales.value), scales.value)
 
 
-def _regularity(known: Histories, scales: Scales) -> FloatArray:
+def _regularity(features: Features, scales: Scales) -> FloatArray:
     """Return how much more the gaps differ than those of purchases without memory would."""
     del scales
-    n = np.maximum(known.x, 1.0)
-    spread = np.log(np.maximum(known.t_x, 1.0) / n) - known.sum_log_gaps / n
+    n = np.maximum(features.x, 1.0)
+    spread = np.log(np.maximum(features.t_x, 1.0) / n) - features.sum_log_gaps / n
     excess = _or_zero(spread - by_count(_memoryless_spread, n))
     shrunk = np.clip(excess, -_WIDEST, _WIDEST) * n / (n + _REGULAR_PRIOR)
-    return np.where(known.x > 1, shrunk, 0.0)
+    return np.where(features.x > 1, shrunk, 0.0)
 
 
 def _memoryless_spread(n: FloatArray) -> FloatArray:
@@ -155,36 +155,36 @@ def _memoryless_spread(n: FloatArray) -> FloatArray:
     return spread
 
 
-def _refunds(known: Histories, scales: Scales) -> FloatArray:
+def _refunds(features: Features, scales: Scales) -> FloatArray:
     del scales
-    return np.log1p(known.refunds)
+    return np.log1p(features.refunds)
 
 
-def _complaints(known: Histories, scales: Scales) -> FloatArray:
+def _complaints(features: Features, scales: Scales) -> FloatArray:
     del scales
-    return np.log1p(known.complaints)
+    return np.log1p(features.complaints)
 
 
-def _satisfaction(known: Histories, scales: Scales) -> FloatArray:
-    return _or_zero(known.satisfaction - scales.satisfaction)
+def _satisfaction(features: Features, scales: Scales) -> FloatArray:
+    return _or_zero(features.satisfaction - scales.satisfaction)
 
 
-def _surveyed(known: Histories, scales: Scales) -> FloatArray:
+def _surveyed(features: Features, scales: Scales) -> FloatArray:
     del scales
-    return (~np.isnan(known.satisfaction)).astype(np.float64)
+    return (~np.isnan(features.satisfaction)).astype(np.float64)
 
 
-def _contact_silence(known: Histories, scales: Scales) -> FloatArray:
-    return _or_zero(np.log1p(known.contact_silence) - scales.contact)
+def _contact_silence(features: Features, scales: Scales) -> FloatArray:
+    return _or_zero(np.log1p(features.contact_silence) - scales.contact)
 
 
-def _contacted(known: Histories, scales: Scales) -> FloatArray:
+def _contacted(features: Features, scales: Scales) -> FloatArray:
     del scales
-    return (~np.isnan(known.contact_silence)).astype(np.float64)
+    return (~np.isnan(features.contact_silence)).astype(np.float64)
 
 
 # One without a weight costs nothing.
-SINGLE: Final[dict[str, Callable[[Histories, Scales], FloatArray]]] = {
+ADDITIVE: Final[dict[str, Callable[[Features, Scales], FloatArray]]] = {
     "frequency_trend": _frequency_trend,
     "amount_trend": _amount_trend,
     "value": _value,
@@ -196,16 +196,16 @@ SINGLE: Final[dict[str, Callable[[Histories, Scales], FloatArray]]] = {
     "contact_silence": _contact_silence,
     "contacted": _contacted,
 }
-FEATURES: Final = (*COURSE, *SINGLE)
-CAUSES: Final = (*COURSE_CAUSES, *SINGLE)
+FEATURES: Final = (*BASELINE, *ADDITIVE)
+CAUSES: Final = (*BASELINE_CAUSES, *ADDITIVE)
 
 
-def design(known: Histories, process: Any, scales: Scales, *, window: float) -> FloatArray:
+def design(features: Features, process: Any, scales: Scales, *, window: float) -> FloatArray:
     """Return the columns of `FEATURES`, shape (n, k)."""
-    history = known.x, known.t_x, known.T
+    history = features.x, features.t_x, features.T
     odds = process_log_odds(process, *history, window)
-    single = [feature(known, scales) for feature in SINGLE.values()]
-    return np.column_stack([*course(odds, *history, scales), *single])
+    additive = [feature(features, scales) for feature in ADDITIVE.values()]
+    return np.column_stack([*baseline(odds, *history, scales), *additive])
 
 
 def _log_ratio(first: FloatArray, second: FloatArray, scale: float) -> FloatArray:
@@ -214,5 +214,5 @@ def _log_ratio(first: FloatArray, second: FloatArray, scale: float) -> FloatArra
 
 
 def _or_zero(column: FloatArray) -> FloatArray:
-    known: FloatArray = np.where(np.isnan(column), 0.0, column)
-    return known
+    features: FloatArray = np.where(np.isnan(column), 0.0, column)
+    return features

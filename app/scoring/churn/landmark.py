@@ -6,7 +6,7 @@ bought in the window after it. One regression of all these rows, its weights shr
 process by itself, is the landmark supermodel.
 
 1. The label window is the horizon, or half of the history where that is shorter; what is learnt
-   is then carried to the horizon (see `app.scoring.churn.churn_risk`).
+   is then extrapolated to the horizon (see `app.scoring.churn.churn_risk`).
 2. Landmarks lie a window apart, or half a window where the history is short, at most `MOST` of
    them, the last one window before the end, none with less than half a window of history.
 3. The strength of the shrinkage is the largest within one standard error of the best in foreseeing
@@ -35,7 +35,7 @@ from app.scoring.churn import contributions
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.churn.design import FEATURES, RISING, Scales, design
 from app.scoring.evaluation import metrics
-from app.scoring.histories.features import Facts, Histories, histories
+from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.purchases.registry import MODELS
@@ -63,26 +63,26 @@ class Landmark:
     day, window : int
     customer : NDArray
         Codes, ascending, shape (n,).
-    known : Histories
+    features : Histories
     process : PurchaseModel
-        Fitted to ``known``.
-    left : FloatArray
+        Fitted to ``features``.
+    churned : FloatArray
         1 where no purchase followed in the window, else 0, shape (n,).
     """
 
     day: int
     window: int
     customer: NDArray[Any]
-    known: Histories
+    features: Features
     process: Any
-    left: FloatArray
+    churned: FloatArray
 
     def design(self, scales: Scales) -> FloatArray:
         """Return the features."""
-        return design(self.known, self.process, scales, window=self.window)
+        return design(self.features, self.process, scales, window=self.window)
 
 
-def fit_process(known: Histories, kind: str) -> Any:
+def fit_process(features: Features, kind: str) -> Any:
     """Return a model of purchases of a kind in `registry.MODELS`, its unit the day.
 
     Raises
@@ -93,15 +93,17 @@ def fit_process(known: Histories, kind: str) -> Any:
     if kind not in MODELS:
         message = f"there is no model of purchases {kind}"
         raise ValueError(message)
-    return MODELS[kind].fit(known.x, known.t_x, known.T, sum_log_gaps=known.sum_log_gaps)
+    return MODELS[kind].fit(
+        features.x, features.t_x, features.T, sum_log_gaps=features.sum_log_gaps
+    )
 
 
 def at_day(facts: Facts, day: int, window: int, process: str) -> Landmark:
     """Return a landmark: facts up to ``day``, outcomes up to ``day + window``."""
-    customer, known = histories(facts, as_of=day)
+    customer, features = features_at(facts, as_of=day)
     bought = buyers(facts, after=day, until=day + window)
-    left = (~np.isin(customer, bought)).astype(np.float64)
-    return Landmark(day, window, customer, known, fit_process(known, process), left)
+    churned = (~np.isin(customer, bought)).astype(np.float64)
+    return Landmark(day, window, customer, features, fit_process(features, process), churned)
 
 
 def buyers(facts: Facts, *, after: int, until: int) -> NDArray[Any]:
@@ -147,16 +149,16 @@ def fit(
     some = sampled(facts, as_of, seed)
     days = np.asarray(some.day)
     first = int(days.min(initial=as_of))
-    customer, now = histories(some, as_of=as_of)
+    customer, now = features_at(some, as_of=as_of)
     window = max(min(ahead, (as_of - first) // 2), 1)
     if not customer.size:
         return plain(now, process, 0, status="insufficient_history")
     marks = [at_day(some, day, window, process) for day in landmarks(first, as_of, window)]
     marks = [mark for mark in marks if mark.customer.size]
-    left = sum(float(mark.left.sum()) for mark in marks)
-    if min(left, sum(mark.left.size for mark in marks) - left) < MIN_EVENTS:
+    churned = sum(float(mark.churned.sum()) for mark in marks)
+    if min(churned, sum(mark.churned.size for mark in marks) - churned) < MIN_EVENTS:
         return plain(now, process, 0, status="insufficient_history")
-    return _learnt(marks, now, process)
+    return _fit_landmarks(marks, now, process)
 
 
 def landmarks(first: int, as_of: int, window: int) -> list[int]:
@@ -167,21 +169,21 @@ def landmarks(first: int, as_of: int, window: int) -> list[int]:
     return [day for day in days[::-1] if day >= earliest]
 
 
-def plain(known: Histories, kind: str, window: int, *, status: str = "ok") -> ChurnRisk:
+def plain(features: Features, kind: str, window: int, *, status: str = "ok") -> ChurnRisk:
     """Return a model of purchases by itself, fitted to some histories.
 
     ``window`` are the days of outcomes that it is to be recalibrated to, 0 if none. A prior in
     place of a fit is ``insufficient_history``.
     """
     centre = (0.0, 0.0, 0.0)
-    if len(known):
-        centre = contributions.reference(known.x, known.t_x, known.T)
-    process = fit_process(known, kind)
+    if len(features):
+        centre = contributions.reference(features.x, features.t_x, features.T)
+    process = fit_process(features, kind)
     return ChurnRisk(
         kind=kind,
         process_kind=kind,
         process=process,
-        scales=Scales.fit(known),
+        scales=Scales.fit(features),
         label_window=window,
         anchor=centre,
         reference=centre,
@@ -206,13 +208,13 @@ def whole_days(name: str, days: int) -> int:
     return int(days)
 
 
-def _learnt(marks: list[Landmark], now: Histories, process: str) -> ChurnRisk:
+def _fit_landmarks(marks: list[Landmark], now: Features, process: str) -> ChurnRisk:
     last = marks[-1]
-    scales = Scales.fit(last.known).with_cuts(last.known, last.left)
+    scales = Scales.fit(last.features).with_cuts(last.features, last.churned)
     columns = [mark.design(scales) for mark in marks]
     [(intercept, weights)] = _fits(columns, marks, [_ridge(columns, marks)])
     risk = plain(now, process, last.window)
-    line = platt(intercept + columns[-1] @ weights, last.left)
+    calibration = platt(intercept + columns[-1] @ weights, last.churned)
     return ChurnRisk(
         **{
             **vars(risk),
@@ -221,30 +223,30 @@ def _learnt(marks: list[Landmark], now: Histories, process: str) -> ChurnRisk:
             "intercept": intercept,
             "weights": dict(zip(FEATURES, weights.tolist(), strict=True)),
         }
-    ).recalibrated(line)
+    ).recalibrated(calibration)
 
 
 def _fits(
     columns: list[FloatArray], marks: list[Landmark], ridges: Sequence[float]
 ) -> list[tuple[float, FloatArray]]:
-    left = np.concatenate([mark.left for mark in marks])
+    churned = np.concatenate([mark.churned for mark in marks])
     rows = np.concatenate(columns)
     # What differs by rounding only would be told apart by a weight without bound.
     rows[:, rows.std(axis=0) < _FLAT] = 0.0
-    return bounded_logistic.path(rows, left, ridges=ridges, prior=_PRIOR, rising=_RISING)
+    return bounded_logistic.path(rows, churned, ridges=ridges, prior=_PRIOR, rising=_RISING)
 
 
 def _ridge(columns: list[FloatArray], marks: list[Landmark]) -> float:
     """Return the strength of the shrinkage; see the module."""
     last = marks[-1]
     before = [i for i, mark in enumerate(marks) if mark.day + mark.window <= last.day]
-    left = np.concatenate([marks[i].left for i in before]) if before else np.zeros(0)
-    if min(left.sum(), left.size - left.sum()) < MIN_EVENTS:
+    churned = np.concatenate([marks[i].churned for i in before]) if before else np.zeros(0)
+    if min(churned.sum(), churned.size - churned.sum()) < MIN_EVENTS:
         return RIDGE
     # From the strongest on: what it gives is close to the prior, where the ascent starts.
     fits = _fits([columns[i] for i in before], [marks[i] for i in before], RIDGES)
     losses = [
-        metrics.log_loss_each(sigmoid(intercept + columns[-1] @ weights), last.left)
+        metrics.log_loss_each(sigmoid(intercept + columns[-1] @ weights), last.churned)
         for intercept, weights in fits
     ]
     best = min(losses, key=lambda loss: float(loss.mean()))

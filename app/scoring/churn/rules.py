@@ -16,15 +16,15 @@ import numpy as np
 
 from app.scoring.churn import contributions, landmark
 from app.scoring.churn.design import Scales
-from app.scoring.histories.features import Facts, Histories, histories
+from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.purchases import hiatus
 
-Told: TypeAlias = tuple[FloatArray, FloatArray]
+Prediction: TypeAlias = tuple[FloatArray, FloatArray]
 """Probability of no purchase, and what ranks customers."""
 
 
-def rules(facts: Facts, cut: int, horizon: int, known: Histories) -> dict[str, Told]:
+def rules(facts: Facts, cut: int, horizon: int, features: Features) -> dict[str, Prediction]:
     """Return what each rule tells at a cut of the customers known by then, and has them ranked by.
 
     The earlier split ends at the cut, and is as long as the horizon or half of the history.
@@ -37,26 +37,26 @@ def rules(facts: Facts, cut: int, horizon: int, known: Histories) -> dict[str, T
     gap = Scales.fit(then).gap
     result = {}
     for name, measure in (("hiatus", _silence), ("own_cadence", _usual_gaps)):
-        before, now = measure(then, gap), measure(known, gap)
+        before, now = measure(then, gap), measure(features, gap)
         rule = hiatus.fit(before, made, window=window)
         result[name] = rule.p_no_purchase(now, horizon=horizon), now
     rule = hiatus.base_rate(made, window=window)
-    p = rule.p_no_purchase(np.zeros(len(known)), horizon=horizon)
+    p = rule.p_no_purchase(np.zeros(len(features)), horizon=horizon)
     result["base_rate"] = p, p
     return result
 
 
-def _split(facts: Facts, day: int, window: int) -> tuple[Histories, FloatArray]:
+def _split(facts: Facts, day: int, window: int) -> tuple[Features, FloatArray]:
     """Return the customers known at a day, and 1 for those who bought in the window after it."""
-    customer, known = histories(facts, as_of=day)
+    customer, features = features_at(facts, as_of=day)
     bought = landmark.buyers(facts, after=day, until=day + window)
-    return known, np.isin(customer, bought).astype(np.float64)
+    return features, np.isin(customer, bought).astype(np.float64)
 
 
-def _silence(known: Histories, gap: float) -> FloatArray:
+def _silence(features: Features, gap: float) -> FloatArray:
     del gap
-    return known.T - known.t_x
+    return features.T - features.t_x
 
 
-def _usual_gaps(known: Histories, gap: float) -> FloatArray:
-    return (known.T - known.t_x) / contributions.usual_gap(known.t_x, known.x + 1, gap)
+def _usual_gaps(features: Features, gap: float) -> FloatArray:
+    return (features.T - features.t_x) / contributions.usual_gap(features.t_x, features.x + 1, gap)

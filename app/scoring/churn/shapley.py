@@ -64,7 +64,7 @@ class Reasons:
     total: FloatArray
 
 
-class Course:
+class MixedHistories:
     """Histories between the customers' and the reference's.
 
     A history without a repeat purchase has no silence of its own: where ``x`` comes from the
@@ -113,8 +113,8 @@ def shares(
     result = np.empty((3, own[0].size))
     for part in blocks(own[0].size):
         x, t_x, T = (column[part] for column in own)
-        course = Course((x, t_x, T), reference)
-        at = (np.stack(columns) for columns in zip(*map(course.at, SIDES), strict=True))
+        mixed = MixedHistories((x, t_x, T), reference)
+        at = (np.stack(columns) for columns in zip(*map(mixed.at, SIDES), strict=True))
         corners = dict(zip(SIDES, function(*at), strict=True))
         result[:, part] = _split(corners, base)
     return base, result
@@ -165,8 +165,8 @@ def _without_takers(
     now = parts.sum(axis=0)
     shrinks = ~some & (now != 0) & (now * total >= 0)
     parts = parts * np.where(shrinks, total / np.where(shrinks, now, 1.0), 1.0)
-    left = np.where(some | shrinks, 0.0, total - now)
-    if left.any():
-        most = np.argmax(effect * np.sign(left), axis=0)
-        parts[most, np.arange(left.size)] += left
+    remainder = np.where(some | shrinks, 0.0, total - now)
+    if remainder.any():
+        most = np.argmax(effect * np.sign(remainder), axis=0)
+        parts[most, np.arange(remainder.size)] += remainder
     return parts

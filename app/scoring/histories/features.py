@@ -1,7 +1,7 @@
 """What is known of a customer at one day that tells whether another purchase will come.
 
-`Histories` are columns that can be kept for each customer as facts arrive, so that one customer's
-score and a batch read the same numbers. `histories` builds them from a log as at any day: no fact
+`Features` are columns that can be kept for each customer as facts arrive, so that one customer's
+score and a batch read the same numbers. `features_at` builds them from a log as at any day: no fact
 after that day is looked at, which is what makes a past day a fair place to learn from.
 """
 
@@ -84,8 +84,8 @@ class Facts:
         columns = self.customer, self.day, self.amount
         if self.since is None or self.until is None:
             return columns
-        known = (np.asarray(self.since) <= as_of) & (np.asarray(self.until) > as_of)
-        customer, day, amount = (np.asarray(column)[known] for column in columns)
+        features = (np.asarray(self.since) <= as_of) & (np.asarray(self.until) > as_of)
+        customer, day, amount = (np.asarray(column)[features] for column in columns)
         return customer, day, amount
 
 
@@ -94,7 +94,7 @@ _CONTACTS: Final = ("contact_customer", "contact_day", "contact_kind", "contact_
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Histories:
+class Features:
     """Columns of customers with a purchase; float64, in days, NaN unknown, all shape (n,).
 
     Attributes
@@ -136,7 +136,7 @@ class Histories:
     contact_silence: FloatArray
 
     @classmethod
-    def of(cls, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, **known: ArrayLike) -> Histories:
+    def of(cls, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, **features: ArrayLike) -> Features:
         """Return checked columns; those not given are unknown, counts 0.
 
         Raises
@@ -149,23 +149,23 @@ class Histories:
         columns = {"x": x_, "t_x": t_, "T": T_}
         for field in dataclasses.fields(cls)[len(columns) :]:
             default = 0.0 if field.name in _COUNTS else np.nan
-            column = validation.as_float(field.name, known.pop(field.name, default))
+            column = validation.as_float(field.name, features.pop(field.name, default))
             low = -np.inf if field.name == "sum_log_gaps" else 0.0
             if np.isinf(column).any() or (np.asarray(column) < low).any():
                 message = f"{field.name} must be finite and not negative, or NaN"
                 raise ValueError(message)
             columns[field.name] = np.broadcast_to(column, x_.shape)
-        if known:
-            message = f"there is no column {', '.join(known)}"
+        if features:
+            message = f"there is no column {', '.join(features)}"
             raise ValueError(message)
         return cls(**columns)
 
     def __len__(self) -> int:
         return self.x.size
 
-    def take(self, rows: Any) -> Histories:
+    def take(self, rows: Any) -> Features:
         """Return some of the customers, by index or mask."""
-        return Histories(**{name: column[rows] for name, column in vars(self).items()})
+        return Features(**{name: column[rows] for name, column in vars(self).items()})
 
     def recent(self, name: str) -> FloatArray:
         """Return the mean of the last gaps or values, the latest counting most; NaN without any.
@@ -190,7 +190,7 @@ class Histories:
 _COUNTS: Final = ("refunds", "complaints")
 
 
-def histories(facts: Facts, *, as_of: int) -> tuple[NDArray[Any], Histories]:
+def features_at(facts: Facts, *, as_of: int) -> tuple[NDArray[Any], Features]:
     """Return the customers with a purchase up to a day, and what was known of them then.
 
     Parameters
@@ -203,7 +203,7 @@ def histories(facts: Facts, *, as_of: int) -> tuple[NDArray[Any], Histories]:
     -------
     customer : NDArray
         Their codes, ascending, shape (n,).
-    known : Histories
+    features : Histories
         The same for every order of the rows.
 
     Raises
@@ -219,7 +219,7 @@ def histories(facts: Facts, *, as_of: int) -> tuple[NDArray[Any], Histories]:
     else:
         refunds = np.asarray(facts.refund_customer), np.asarray(facts.refund_day)
     rows, _ = _rows_of(who, refunds[0][refunds[1] <= as_of])
-    return who, Histories(
+    return who, Features(
         **purchase_columns(seen, as_of, recent=RECENT),
         refunds=np.bincount(rows, minlength=who.size).astype(np.float64),
         **_contacts(facts, who, as_of),
@@ -260,5 +260,5 @@ def _rows_of(who: NDArray[Any], codes: NDArray[Any]) -> tuple[IntArray, NDArray[
     if not who.size or not codes.size:
         return np.zeros(0, dtype=np.int64), np.zeros(codes.size, dtype=bool)
     at = np.minimum(np.searchsorted(who, codes), who.size - 1)
-    known = who[at] == codes
-    return at[known], known
+    features = who[at] == codes
+    return at[features], features

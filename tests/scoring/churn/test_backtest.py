@@ -8,13 +8,13 @@ import json
 import numpy as np
 import pytest
 
-from app.scoring.churn import backtest, churn_choice, landmark
+from app.scoring.churn import backtest, churn_selection, landmark
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import Facts
 
 DAY = dt.date(1997, 9, 30).toordinal()
 CONTENDERS = {
-    "chosen", "landmark", *churn_choice.PLAIN_KINDS, "hiatus", "own_cadence", "base_rate",
+    "chosen", "landmark", *churn_selection.PLAIN_KINDS, "hiatus", "own_cadence", "base_rate",
 }  # fmt: skip
 
 
@@ -50,8 +50,8 @@ def test_cdnow_is_calibrated_without_seeing_the_future(cdnow_report):
     assert fold["customers"] == 2357
     assert sum(row["n"] for row in fold["calibration"]) == 2357
     for row in fold["calibration"]:
-        assert row["lower"] <= row["left"] <= row["upper"]
-        assert row["from"] <= row["told"] <= row["to"]
+        assert row["lower"] <= row["churned"] <= row["upper"]
+        assert row["from"] <= row["predicted"] <= row["to"]
     ends = fold["intervals"]
     for name in ("auc", "brier", "log_loss", "ece"):
         assert ends["lower"][name] <= ends["upper"][name]
@@ -107,9 +107,9 @@ def test_folds_roll(online_retail_facts):
 def test_the_figures_are_those_of_the_evaluation(online_retail_facts):
     report = backtest.run(online_retail_facts, as_of=282, horizon=60, draws=0, kinds=KINDS)
     mark = landmark.at_day(online_retail_facts, 222, 60, "mbg_nbd")
-    p = mark.process.p_no_purchase(mark.known.x, mark.known.t_x, mark.known.T, horizon=60)
+    p = mark.process.p_no_purchase(mark.features.x, mark.features.t_x, mark.features.T, horizon=60)
     row = report["folds"][0]["contenders"]["mbg_nbd"]
-    for name, value in metrics.summary(p, mark.left).items():
+    for name, value in metrics.summary(p, mark.churned).items():
         if name in row:
             assert row[name] == pytest.approx(value), name
 
@@ -119,10 +119,10 @@ def test_purchases_are_expected_by_the_model_that_serves_them(online_retail_fact
     fold = backtest.run(online_retail_facts, **options)["folds"][0]
     assert fold["choice"]["chosen"] != "nbd"
     mark = landmark.at_day(online_retail_facts, 222, 60, "nbd")
-    known = mark.known
-    served = mark.process.expected_purchases(known.x, known.t_x, known.T, horizon=60)
-    told = sum(row["expected_purchases"] for row in fold["groups"])
-    assert told == pytest.approx(served.sum())
+    features = mark.features
+    served = mark.process.expected_purchases(features.x, features.t_x, features.T, horizon=60)
+    predicted = sum(row["expected_purchases"] for row in fold["groups"])
+    assert predicted == pytest.approx(served.sum())
 
 
 @pytest.mark.parametrize(

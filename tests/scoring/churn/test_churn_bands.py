@@ -26,13 +26,13 @@ def test_bands_mean_what_they_say(low, high):
     assert 0 < found.medium < found.high < 1
     assert sum(band.n for band in found.bands) == p.size
     assert min(band.n for band in found.bands) >= MIN_SHARE * p.size
-    shares = [band.left for band in found.bands]
+    shares = [band.churned for band in found.bands]
     assert shares == sorted(shares)
     for code, band in enumerate(found.bands):
         inside = found.level(p) == code
-        assert band.left == pytest.approx(y[inside].mean())
-        assert band.lower <= band.left <= band.upper
-        assert band.lower - 0.02 <= band.told <= band.upper + 0.02
+        assert band.churned == pytest.approx(y[inside].mean())
+        assert band.lower <= band.churned <= band.upper
+        assert band.lower - 0.02 <= band.predicted <= band.upper + 0.02
 
 
 def test_high_has_twice_the_odds_of_the_average():
@@ -74,7 +74,7 @@ def test_low_and_high_alone_are_told_apart_where_hardly_anybody_is_between():
     found = bands(p, y.astype(float))
     assert found.learnt
     assert found.medium == found.high == pytest.approx(y.mean(), abs=1e-3)
-    assert [(band.n, band.left) for band in found.bands] == [(549, 0.0), (0, None), (212, 1.0)]
+    assert [(band.n, band.churned) for band in found.bands] == [(549, 0.0), (0, None), (212, 1.0)]
 
 
 def test_wilson_is_the_published_interval():

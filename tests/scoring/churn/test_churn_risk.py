@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.scoring.churn import contributions, landmark
-from app.scoring.churn.churn_risk import ChurnRisk, Line
-from app.scoring.churn.design import CAUSES, COURSE, FEATURES, RISING, Scales
-from app.scoring.churn.horizon_lines import HORIZONS, LEAST_SLOPE
-from app.scoring.histories.features import Histories, histories
+from app.scoring.churn.churn_risk import ChurnRisk, HorizonCalibration
+from app.scoring.churn.design import BASELINE, CAUSES, FEATURES, RISING, Scales
+from app.scoring.churn.horizon_calibration import HORIZONS, LEAST_SLOPE
+from app.scoring.histories.features import Features, features_at
 from app.scoring.purchases.registry import MODELS
 from app.scoring.regression.recalibration import Platt, sigmoid
 
@@ -44,7 +44,7 @@ def customers(draw):
     n = draw(st.integers(1, 6))
     rows = [draw(times()) for _ in range(n)]
     x, t_x, T = zip(*rows, strict=True)
-    known = {}
+    features = {}
     for name, values in {
         "sum_log_gaps": optional(-5, 500),
         "gap_1": optional(1, 900),
@@ -56,8 +56,8 @@ def customers(draw):
         "satisfaction": optional(0, 1),
         "contact_silence": optional(0, 9000),
     }.items():
-        known[name] = [draw(values) for _ in range(n)]
-    return Histories.of(x, t_x, T, **known)
+        features[name] = [draw(values) for _ in range(n)]
+    return Features.of(x, t_x, T, **features)
 
 
 @st.composite
@@ -79,8 +79,8 @@ def risks(draw):
         label_window=90,
         anchor=(1.0, 50.0, 200.0),
         reference=draw(times()),
-        lines=tuple(
-            Line(days, draw(st.floats(-4, 4)), draw(st.floats(LEAST_SLOPE, 8)))
+        calibrations=tuple(
+            HorizonCalibration(days, draw(st.floats(-4, 4)), draw(st.floats(LEAST_SLOPE, 8)))
             for days in draw(st.sets(st.sampled_from([h for h in HORIZONS if h != 90])))
         ),
     )
@@ -90,65 +90,65 @@ def added(reasons):
     return reasons.base + np.sum(list(reasons.parts.values()), axis=0)
 
 
-def contradictions(risk, known, horizon, *, causes=CAUSES):
+def contradictions(risk, features, horizon, *, causes=CAUSES):
     """Return the customers whose largest risk-raising reason does not lower the risk if removed."""
-    reasons = risk.reasons(known, horizon=horizon)
+    reasons = risk.reasons(features, horizon=horizon)
     parts = np.array([reasons.parts[cause] for cause in causes])
     most = parts.argmax(axis=0)
-    wrong = np.zeros(len(known), dtype=bool)
+    wrong = np.zeros(len(features), dtype=bool)
     for at, cause in enumerate(causes):
         rows = (most == at) & (parts[at] > 0)
-        wrong |= rows & (risk.without(known, cause, horizon=horizon) >= reasons.total)
+        wrong |= rows & (risk.without(features, cause, horizon=horizon) >= reasons.total)
     return int(wrong.sum())
 
 
 @settings(max_examples=100)
-@given(risk=risks(), known=customers(), horizon=st.sampled_from([7.0, 90.0, 365.0]))
-def test_reasons_add_up_and_agree_with_taking_them_away(risk, known, horizon):
-    reasons = risk.reasons(known, horizon=horizon)
+@given(risk=risks(), features=customers(), horizon=st.sampled_from([7.0, 90.0, 365.0]))
+def test_reasons_add_up_and_agree_with_taking_them_away(risk, features, horizon):
+    reasons = risk.reasons(features, horizon=horizon)
     assert list(reasons.parts) == list(CAUSES)
     np.testing.assert_allclose(added(reasons), reasons.total, rtol=0, atol=1e-9)
-    np.testing.assert_array_equal(reasons.total, risk.log_odds(known, horizon=horizon))
+    np.testing.assert_array_equal(reasons.total, risk.log_odds(features, horizon=horizon))
     for cause, part in reasons.parts.items():
-        effect = reasons.total - risk.without(known, cause, horizon=horizon)
+        effect = reasons.total - risk.without(features, cause, horizon=horizon)
         assert (effect[part > 1e-9] > 0).all(), cause
         assert (effect[part < -1e-9] < 0).all(), cause
 
 
 @settings(max_examples=40)
-@given(risk=risks(), known=customers())
-def test_the_reference_has_no_reasons(risk, known):
-    reference = Histories.of(*risk.reference)
+@given(risk=risks(), features=customers())
+def test_the_reference_has_no_reasons(risk, features):
+    reference = Features.of(*risk.reference)
     reasons = risk.reasons(reference, horizon=30)
     assert max(abs(float(part[0])) for part in reasons.parts.values()) == pytest.approx(0, abs=1e-9)
     assert reasons.base == pytest.approx(float(risk.log_odds(reference, horizon=30)[0]))
 
 
 @settings(max_examples=40)
-@given(risk=risks(), known=customers())
-def test_risk_never_rises_with_the_horizon(risk, known):
-    odds = [risk.log_odds(known, horizon=h) for h in (1, 7, 20, 30, 89, 90, 91, 180, 200, 1000)]
+@given(risk=risks(), features=customers())
+def test_risk_never_rises_with_the_horizon(risk, features):
+    odds = [risk.log_odds(features, horizon=h) for h in (1, 7, 20, 30, 89, 90, 91, 180, 200, 1000)]
     assert np.isfinite(odds).all()
     assert (np.diff(odds, axis=0) <= 1e-9).all()
 
 
 @settings(max_examples=40)
-@given(risk=risks(), known=customers())
-def test_a_stored_risk_scores_bit_for_bit_alike(risk, known):
+@given(risk=risks(), features=customers())
+def test_a_stored_risk_scores_bit_for_bit_alike(risk, features):
     again = ChurnRisk.from_dict(json.loads(json.dumps(risk.as_dict(), allow_nan=False)))
     for horizon in (30, 90):
         np.testing.assert_array_equal(
-            again.log_odds(known, horizon=horizon), risk.log_odds(known, horizon=horizon)
+            again.log_odds(features, horizon=horizon), risk.log_odds(features, horizon=horizon)
         )
     assert again.as_dict() == risk.as_dict()
 
 
 @settings(max_examples=40)
-@given(risk=risks(), known=customers())
-def test_one_customer_scores_as_in_a_crowd(risk, known):
-    many = risk.log_odds(known, horizon=60)
-    for i in range(len(known)):
-        assert risk.log_odds(known.take([i]), horizon=60)[0] == pytest.approx(many[i], abs=1e-9)
+@given(risk=risks(), features=customers())
+def test_one_customer_scores_as_in_a_crowd(risk, features):
+    many = risk.log_odds(features, horizon=60)
+    for i in range(len(features)):
+        assert risk.log_odds(features.take([i]), horizon=60)[0] == pytest.approx(many[i], abs=1e-9)
 
 
 @pytest.mark.parametrize("kind", sorted(PROCESSES))
@@ -166,26 +166,26 @@ def test_the_processes_rise_with_age_and_silence(kind, x, age, q, more):
     assert odds(age, q + (0.999 - q) * (1 - 1 / more)) >= odds(age, q) - slack
 
 
-def references(known):
-    living = known.T - known.t_x <= 180
+def references(features):
+    living = features.T - features.t_x <= 180
     return (
-        contributions.reference(known.x, known.t_x, known.T),
-        contributions.reference(known.x[living], known.t_x[living], known.T[living]),
+        contributions.reference(features.x, features.t_x, features.T),
+        contributions.reference(features.x[living], features.t_x[living], features.T[living]),
         (3.0, 100.0, 150.0),
     )
 
 
 def assert_reasons_hold(facts, window):
-    _, known = histories(facts, as_of=DAY)
+    _, features = features_at(facts, as_of=DAY)
     learnt = landmark.fit(facts, as_of=DAY, horizon=window)
     assert learnt.status == "ok"
-    for plain in (learnt, landmark.plain(known, "mbg_nbd", 90)):
-        for reference in references(known):
+    for plain in (learnt, landmark.plain(features, "mbg_nbd", 90)):
+        for reference in references(features):
             risk = plain.compared_with(reference)
             for horizon in (90, window):
-                reasons = risk.reasons(known, horizon=horizon)
+                reasons = risk.reasons(features, horizon=horizon)
                 assert np.abs(added(reasons) - reasons.total).max() <= 1e-9
-                assert contradictions(risk, known, horizon) == 0
+                assert contradictions(risk, features, horizon) == 0
 
 
 def test_reasons_hold_for_the_sample(cdnow_facts):
@@ -198,42 +198,44 @@ def test_reasons_hold_for_every_customer_of_cdnow(cdnow_master_facts):
 
 @pytest.mark.parametrize("kind", ["pareto_nbd", "mbg_cnbd_k"])
 def test_other_processes_add_up_and_hardly_ever_contradict(cdnow_facts, kind):
-    _, known = histories(cdnow_facts, as_of=DAY)
-    risk = landmark.plain(known, kind, 90)
-    reasons = risk.reasons(known, horizon=90)
+    _, features = features_at(cdnow_facts, as_of=DAY)
+    risk = landmark.plain(features, kind, 90)
+    reasons = risk.reasons(features, horizon=90)
     assert np.abs(added(reasons) - reasons.total).max() <= 1e-9
-    assert contradictions(risk, known, 90) <= len(known) / 100
+    assert contradictions(risk, features, 90) <= len(features) / 100
 
 
 def test_a_process_by_itself_is_the_process(cdnow_facts):
-    _, known = histories(cdnow_facts, as_of=DAY)
-    risk = landmark.plain(known, "mbg_nbd", 90)
+    _, features = features_at(cdnow_facts, as_of=DAY)
+    risk = landmark.plain(features, "mbg_nbd", 90)
     for horizon in (30, 90):
         np.testing.assert_array_equal(
-            risk.log_odds(known, horizon=horizon),
-            risk.process.no_purchase_log_odds(known.x, known.t_x, known.T, horizon=horizon),
+            risk.log_odds(features, horizon=horizon),
+            risk.process.no_purchase_log_odds(
+                features.x, features.t_x, features.T, horizon=horizon
+            ),
         )
-    assert risk.carried(30)
-    assert not risk.carried(90)
-    line = Platt(slope=0.8, intercept=0.1)
+    assert risk.is_extrapolated(30)
+    assert not risk.is_extrapolated(90)
+    calibration = Platt(slope=0.8, intercept=0.1)
     np.testing.assert_allclose(
-        risk.recalibrated(line).probability(known, horizon=90),
-        sigmoid(line.log_odds(risk.log_odds(known, horizon=90))),
+        risk.recalibrated(calibration).probability(features, horizon=90),
+        sigmoid(calibration.log_odds(risk.log_odds(features, horizon=90))),
         rtol=1e-12,
     )
 
 
 def test_bad_input_is_refused():
-    risk = landmark.plain(Histories.of([0, 2], [0, 9], [30, 30]), "mbg_nbd", 90)
-    known = Histories.of(1, 2, 3)
+    risk = landmark.plain(Features.of([0, 2], [0, 9], [30, 30]), "mbg_nbd", 90)
+    features = Features.of(1, 2, 3)
     with pytest.raises(ValueError, match="horizon"):
-        risk.log_odds(known, horizon=0)
+        risk.log_odds(features, horizon=0)
     with pytest.raises(ValueError, match="cause"):
-        risk.without(known, "weather", horizon=30)
+        risk.without(features, "weather", horizon=30)
     for change in ({"format": 0}, {"weights": {"moon": 1.0}}):
         with pytest.raises(ValueError, match="no churn risk"):
             ChurnRisk.from_dict(risk.as_dict() | change)
 
 
 def test_every_rising_weight_is_of_the_course():
-    assert set(RISING) < set(COURSE) < set(FEATURES)
+    assert set(RISING) < set(BASELINE) < set(FEATURES)

@@ -16,7 +16,7 @@ MODELS = [
 
 
 @st.composite
-def histories(draw):
+def features_at(draw):
     x = draw(st.integers(0, 300))
     T = draw(st.integers(1 if x else 0, 3000))
     return x, draw(st.integers(1, T)) if x else 0, T
@@ -24,7 +24,7 @@ def histories(draw):
 
 @pytest.mark.parametrize("model", MODELS, ids=["bg_nbd", "mbg_nbd"])
 @settings(max_examples=150, deadline=None)
-@given(customer=histories(), reference=histories())
+@given(customer=features_at(), reference=features_at())
 def test_contributions_are_the_steps_and_add_up(model, customer, reference):
     x, t_x, T = customer
     x0, t0, T0 = reference
@@ -58,7 +58,7 @@ def test_contributions_have_the_shape_of_the_customers():
         contributions.contributions(MODELS[1], 1, 1, 1, reference=(0, 0, 5), horizon=0)
 
 
-@given(st.lists(histories(), min_size=1, max_size=40))
+@given(st.lists(features_at(), min_size=1, max_size=40))
 def test_reference_is_at_the_lower_medians(rows):
     def lower_median(values):
         return sorted(values)[(len(values) - 1) // 2]

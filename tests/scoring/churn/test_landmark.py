@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from app.scoring.churn import landmark
 from app.scoring.churn.design import RISING, Scales
 from app.scoring.evaluation import metrics
-from app.scoring.histories.features import COMPLAINT, Facts, Histories, histories
+from app.scoring.histories.features import COMPLAINT, Facts, Features, features_at
 
 DAY = dt.date(1997, 9, 30).toordinal()
 
 
 def outcome(facts, day, window):
-    customer, known = histories(facts, as_of=day)
+    customer, features = features_at(facts, as_of=day)
     bought = landmark.buyers(facts, after=day, until=day + window)
-    return known, (~np.isin(customer, bought)).astype(float)
+    return features, (~np.isin(customer, bought)).astype(float)
 
 
 def with_more(facts, *, after, customers=400, seed=5):
@@ -63,16 +63,16 @@ def test_nothing_after_the_day_of_learning_matters(cdnow_facts, horizon):
 def test_features_know_nothing_of_the_window_and_labels_nothing_after_it(cdnow_facts):
     day, window = DAY - 90, 60
     mark = landmark.at_day(cdnow_facts, day, window, "mbg_nbd")
-    scales = Scales.fit(mark.known)
+    scales = Scales.fit(mark.features)
     after = landmark.at_day(
         with_more(cdnow_facts, after=day + window), day, window, "mbg_nbd"
     )  # fmt: skip
     within = landmark.at_day(with_more(cdnow_facts, after=day), day, window, "mbg_nbd")
     for changed in (after, within):
         np.testing.assert_array_equal(changed.design(scales), mark.design(scales))
-        assert Scales.fit(changed.known) == scales
-    np.testing.assert_array_equal(after.left, mark.left)
-    assert (within.left != mark.left).any()
+        assert Scales.fit(changed.features) == scales
+    np.testing.assert_array_equal(after.churned, mark.churned)
+    assert (within.churned != mark.churned).any()
 
 
 def test_landmarks_are_past_and_their_windows_over():
@@ -111,9 +111,9 @@ def test_neither_currency_nor_calendar_matters(cdnow_facts):
     moved = dataclasses.replace(
         cdnow_facts, day=cdnow_facts.day - 9999, amount=cdnow_facts.amount * 128
     )
-    _, known = histories(cdnow_facts, as_of=DAY)
-    _, other = histories(moved, as_of=DAY - 9999)
-    here = landmark.fit(cdnow_facts, as_of=DAY, horizon=90).log_odds(known, horizon=90)
+    _, features = features_at(cdnow_facts, as_of=DAY)
+    _, other = features_at(moved, as_of=DAY - 9999)
+    here = landmark.fit(cdnow_facts, as_of=DAY, horizon=90).log_odds(features, horizon=90)
     there = landmark.fit(moved, as_of=DAY - 9999, horizon=90).log_odds(other, horizon=90)
     np.testing.assert_allclose(there, here, atol=1e-7)
 
@@ -127,23 +127,23 @@ def test_rising_weights_are_never_negative(cdnow_facts, online_retail_facts):
 def test_it_foresees_the_next_39_weeks_of_cdnow(cdnow_facts):
     risk = landmark.fit(cdnow_facts, as_of=DAY, horizon=273)
     assert risk.label_window < 273
-    assert risk.carried(273)
-    known, left = outcome(cdnow_facts, DAY, 273)
-    p = risk.probability(known, horizon=273)
-    assert metrics.auc(p, left) > 0.77
-    assert metrics.ece(p, left) < 0.04
-    mbg = landmark.plain(known, "mbg_nbd", 273).probability(known, horizon=273)
-    assert metrics.brier(p, left) < metrics.brier(mbg, left) - 0.003
+    assert risk.is_extrapolated(273)
+    features, churned = outcome(cdnow_facts, DAY, 273)
+    p = risk.probability(features, horizon=273)
+    assert metrics.auc(p, churned) > 0.77
+    assert metrics.ece(p, churned) < 0.04
+    mbg = landmark.plain(features, "mbg_nbd", 273).probability(features, horizon=273)
+    assert metrics.brier(p, churned) < metrics.brier(mbg, churned) - 0.003
 
 
 def test_it_foresees_the_next_quarter_of_online_retail(online_retail_facts):
     risk = landmark.fit(online_retail_facts, as_of=282, horizon=91)
     assert risk.label_window == 91
-    known, left = outcome(online_retail_facts, 282, 91)
-    p = risk.probability(known, horizon=91)
-    assert metrics.auc(p, left) > 0.73
+    features, churned = outcome(online_retail_facts, 282, 91)
+    p = risk.probability(features, horizon=91)
+    assert metrics.auc(p, churned) > 0.73
     # The quarter before Christmas brings more of them back than any before it.
-    assert metrics.log_loss(p, left) < 0.63
+    assert metrics.log_loss(p, churned) < 0.63
 
 
 def test_a_draw_of_many_customers_learns_about_the_same(cdnow_facts, monkeypatch):
@@ -153,8 +153,8 @@ def test_a_draw_of_many_customers_learns_about_the_same(cdnow_facts, monkeypatch
     assert np.unique(some.customer).size == 1500
     part = landmark.fit(cdnow_facts, as_of=DAY, horizon=90, seed=1)
     same(part, landmark.fit(cdnow_facts, as_of=DAY, horizon=90, seed=1))
-    _, known = histories(cdnow_facts, as_of=DAY)
-    gap = part.probability(known, horizon=90) - full.probability(known, horizon=90)
+    _, features = features_at(cdnow_facts, as_of=DAY)
+    gap = part.probability(features, horizon=90) - full.probability(features, horizon=90)
     assert np.abs(gap).mean() < 0.05
 
 
@@ -192,8 +192,8 @@ def test_degenerate_populations_have_a_finite_risk(name, horizon):
     facts = POPULATIONS[name]
     risk = landmark.fit(facts, as_of=400, horizon=horizon)
     assert risk.status in {"ok", "insufficient_history", "weakly_identified"}
-    _, known = histories(facts, as_of=400)
-    for of in (known, Histories.of([0, 3], [0, 9], [5, 99], value_1=1e308, mean_value=1e308)):
+    _, features = features_at(facts, as_of=400)
+    for of in (features, Features.of([0, 3], [0, 9], [5, 99], value_1=1e308, mean_value=1e308)):
         reasons = risk.reasons(of, horizon=horizon)
         assert np.isfinite(reasons.total).all()
         assert np.isfinite(list(reasons.parts.values())).all()
@@ -212,8 +212,8 @@ def test_degenerate_populations_have_a_finite_risk(name, horizon):
 def test_any_population_has_a_finite_risk(customers, purchases, span, horizon, process):
     facts = log(customers, purchases, seed=customers, span=span)
     risk = landmark.fit(facts, as_of=span, horizon=horizon, process=process)
-    _, known = histories(facts, as_of=span)
-    assert np.isfinite(risk.log_odds(known, horizon=horizon)).all()
+    _, features = features_at(facts, as_of=span)
+    assert np.isfinite(risk.log_odds(features, horizon=horizon)).all()
 
 
 def test_complaints_are_learnt_where_they_matter():
@@ -235,8 +235,8 @@ def test_complaints_are_learnt_where_they_matter():
     )
     risk = landmark.fit(facts, as_of=719, horizon=60)
     assert risk.weights["complaints"] > 1
-    known = Histories.of([9, 9], 270, 300, complaints=[0, 1], sum_log_gaps=9 * np.log(30.0))
-    reasons = risk.reasons(known, horizon=60)
+    features = Features.of([9, 9], 270, 300, complaints=[0, 1], sum_log_gaps=9 * np.log(30.0))
+    reasons = risk.reasons(features, horizon=60)
     assert reasons.parts["complaints"][1] > 1
     assert reasons.parts["complaints"][0] == 0
 
@@ -246,7 +246,7 @@ def test_thin_pasts_are_said_to_be_thin(cdnow_facts):
     risk = landmark.fit(few, as_of=DAY, horizon=90)
     assert (risk.status, risk.kind) == ("insufficient_history", "mbg_nbd")
     assert risk.weights == {"process": 1.0}
-    assert not risk.carried(90)
+    assert not risk.is_extrapolated(90)
     with pytest.raises(ValueError, match="whole"):
         landmark.fit(few, as_of=DAY, horizon=1.5)
     with pytest.raises(ValueError, match="horse"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.scoring.churn import landmark
 from app.scoring.churn.backtest_tables import outcomes
 from app.scoring.histories import purchase_summary
-from app.scoring.histories.features import COMPLAINT, CONTACT, Facts, Histories, histories
+from app.scoring.histories.features import COMPLAINT, CONTACT, Facts, Features, features_at
 
 DAYS = st.integers(0, 200)
 CUSTOMERS = st.integers(0, 4)
@@ -77,10 +77,10 @@ def twin(purchases, contacts, as_of):
 
 @given(PURCHASES, CONTACTS, DAYS)
 def test_histories_equal_the_twin(purchases, contacts, as_of):
-    customer, known = histories(facts_of(purchases, contacts), as_of=as_of)
+    customer, features = features_at(facts_of(purchases, contacts), as_of=as_of)
     expected = twin(purchases, contacts, as_of)
     assert customer.tolist() == list(expected)
-    for name, column in vars(known).items():
+    for name, column in vars(features).items():
         assert column.dtype == np.float64
         np.testing.assert_allclose(
             column, [row[name] for row in expected.values()], atol=1e-9, err_msg=name
@@ -89,13 +89,13 @@ def test_histories_equal_the_twin(purchases, contacts, as_of):
 
 @given(PURCHASES, CONTACTS, DAYS, st.randoms())
 def test_neither_order_nor_later_facts_matter(purchases, contacts, as_of, random):
-    before = histories(facts_of(purchases, contacts), as_of=as_of)
-    known = [[row for row in rows if row[1] <= as_of] for rows in (purchases, contacts)]
+    before = features_at(facts_of(purchases, contacts), as_of=as_of)
+    features = [[row for row in rows if row[1] <= as_of] for rows in (purchases, contacts)]
     later = [(2, as_of + 1, 5), (3, as_of + 9, -5)], [(2, as_of + 1, COMPLAINT, 0.5)]
-    for more, rows in zip(later, known, strict=True):
+    for more, rows in zip(later, features, strict=True):
         rows.extend(more)
         random.shuffle(rows)
-    after = histories(facts_of(*known), as_of=as_of)
+    after = features_at(facts_of(*features), as_of=as_of)
     assert after[0].tolist() == before[0].tolist()
     for name, column in vars(before[1]).items():
         np.testing.assert_array_equal(getattr(after[1], name), column)
@@ -121,44 +121,44 @@ def with_refunds(rows):
 
 def as_known(rows, as_of):
     """Return the purchases as they are known at a day to stand."""
-    known = [
+    features = [
         (who, day, money if as_of < day + later else money - taken)
         for who, day, money, later, taken in rows
         if day <= as_of and (as_of < day + later or taken < money)
     ]
-    return facts_of(known)
+    return facts_of(features)
 
 
 @given(REFUNDED, DAYS, st.integers(1, 90))
 @settings(max_examples=40)
 def test_a_day_is_seen_with_the_refunds_known_by_then(rows, as_of, window):
     facts, end = with_refunds(rows), as_of + window
-    customer, known = histories(facts, as_of=as_of)
-    same_customer, same = histories(as_known(rows, as_of), as_of=as_of)
+    customer, features = features_at(facts, as_of=as_of)
+    same_customer, same = features_at(as_known(rows, as_of), as_of=as_of)
     assert customer.tolist() == same_customer.tolist()
     for name, column in vars(same).items():
-        np.testing.assert_allclose(getattr(known, name), column, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(getattr(features, name), column, atol=1e-9, err_msg=name)
     then = as_known(rows, end)
     after = np.unique(then.customer[then.day > as_of])
     assert landmark.buyers(facts, after=as_of, until=end).tolist() == after.tolist()
     found = outcomes(facts, as_of, window)
     assert found.customer.tolist() == customer.tolist()
-    np.testing.assert_array_equal(found.left, ~np.isin(customer, after))
+    np.testing.assert_array_equal(found.churned, ~np.isin(customer, after))
     worth = then.amount[(then.day > as_of) & np.isin(then.customer, customer)].sum()
     assert found.revenue.sum() == pytest.approx(worth)
     assert found.new["customers"] == np.setdiff1d(after, customer).size
     few = facts.of(np.array([1, 3]))
     kept = [who for who in customer.tolist() if who in (1, 3)]
-    assert histories(few, as_of=as_of)[0].tolist() == kept
+    assert features_at(few, as_of=as_of)[0].tolist() == kept
 
 
 def test_histories_agree_with_the_summary(cdnow_log, cdnow, cdnow_facts):
-    customer, known = histories(cdnow_facts, as_of=int(cdnow.T[0] + cdnow.first_day[0]))
+    customer, features = features_at(cdnow_facts, as_of=int(cdnow.T[0] + cdnow.first_day[0]))
     assert customer.tolist() == cdnow.customer.tolist()
     for name in ("x", "t_x", "T", "sum_log_gaps"):
-        np.testing.assert_array_equal(getattr(known, name), getattr(cdnow, name))
+        np.testing.assert_array_equal(getattr(features, name), getattr(cdnow, name))
     total = purchase_summary.summarise(*cdnow_log, as_of=customer.size + 10**6).revenue.sum()
-    assert known.mean_value @ (known.x + 1) < total
+    assert features.mean_value @ (features.x + 1) < total
 
 
 def test_refunds_may_be_counted_apart():
@@ -169,27 +169,27 @@ def test_refunds_may_be_counted_apart():
         refund_customer=np.array([1, 1, 9]),
         refund_day=np.array([3, 8, 3]),
     )
-    assert histories(facts, as_of=5)[1].refunds.tolist() == [1, 0]
-    assert histories(facts, as_of=8)[1].refunds.tolist() == [2, 0]
+    assert features_at(facts, as_of=5)[1].refunds.tolist() == [1, 0]
+    assert features_at(facts, as_of=8)[1].refunds.tolist() == [2, 0]
     few = facts.of(np.array([2, 9]))
-    assert histories(few, as_of=9)[0].tolist() == [2]
+    assert features_at(few, as_of=9)[0].tolist() == [2]
 
 
 def test_one_customer_is_a_row_like_any_other(cdnow_facts):
-    _, known = histories(cdnow_facts, as_of=int(np.max(cdnow_facts.day)))
-    one = known.take([7])
-    again = Histories.of(**{name: float(column[0]) for name, column in vars(one).items()})
+    _, features = features_at(cdnow_facts, as_of=int(np.max(cdnow_facts.day)))
+    one = features.take([7])
+    again = Features.of(**{name: float(column[0]) for name, column in vars(one).items()})
     for name, column in vars(one).items():
         np.testing.assert_array_equal(getattr(again, name), column)
-    assert len(known.take(known.x > 2)) == (known.x > 2).sum()
+    assert len(features.take(features.x > 2)) == (features.x > 2).sum()
 
 
 def test_what_is_not_given_is_unknown():
-    known = Histories.of([0, 1], [0, 5], [9, 9], refunds=2)
-    assert known.refunds.tolist() == [2, 2]
-    assert known.complaints.tolist() == [0, 0]
-    assert np.isnan(known.gap_1).all()
-    assert np.isnan(known.satisfaction).all()
+    features = Features.of([0, 1], [0, 5], [9, 9], refunds=2)
+    assert features.refunds.tolist() == [2, 2]
+    assert features.complaints.tolist() == [0, 0]
+    assert np.isnan(features.gap_1).all()
+    assert np.isnan(features.satisfaction).all()
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,9 @@ def test_what_is_not_given_is_unknown():
 )
 def test_bad_columns_are_refused(columns, message):
     with pytest.raises(ValueError, match=message):
-        Histories.of(1, 2, 3, **columns)
+        Features.of(1, 2, 3, **columns)
     with pytest.raises(ValueError, match="t_x"):
-        Histories.of(1, 4, 3)
+        Features.of(1, 4, 3)
 
 
 def test_facts_are_plain_columns():

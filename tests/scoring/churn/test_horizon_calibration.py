@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from app.scoring.churn import churn_choice, landmark
+from app.scoring.churn import churn_selection, landmark
 from app.scoring.churn.churn_risk import ChurnRisk
-from app.scoring.churn.horizon_lines import learnt
+from app.scoring.churn.horizon_calibration import calibrate
 from app.scoring.evaluation import metrics
-from app.scoring.histories.features import Facts, histories
+from app.scoring.histories.features import Facts, features_at
 from app.scoring.purchases import hiatus
 
 HORIZON = 30
@@ -42,29 +42,29 @@ def log():
 def choice(log):
     seen = log.day <= 0
     past = Facts(customer=log.customer[seen], day=log.day[seen], amount=log.amount[seen])
-    return churn_choice.choose(past, as_of=0, horizon=HORIZON)
+    return churn_selection.choose(past, as_of=0, horizon=HORIZON)
 
 
 def outcome(log, horizon):
-    customer, known = histories(log, as_of=0)
+    customer, features = features_at(log, as_of=0)
     bought = landmark.buyers(log, after=0, until=horizon)
-    return known, (~np.isin(customer, bought)).astype(float)
+    return features, (~np.isin(customer, bought)).astype(float)
 
 
 def test_subscribers_are_foreseen_as_well_as_by_the_recency_rule(log, choice):
-    known, left = outcome(log, HORIZON)
+    features, churned = outcome(log, HORIZON)
     before = outcome(
         Facts(customer=log.customer, day=log.day + HORIZON, amount=log.amount), HORIZON
     )
     rule = hiatus.fit(before[0].T - before[0].t_x, 1 - before[1], window=HORIZON)
-    by_rule = rule.p_no_purchase(known.T - known.t_x, horizon=HORIZON)
-    told = choice.risk.probability(known, horizon=HORIZON)
+    by_rule = rule.p_no_purchase(features.T - features.t_x, horizon=HORIZON)
+    predicted = choice.risk.probability(features, horizon=HORIZON)
     gap = metrics.difference(
-        metrics.log_loss_each(told, left), metrics.log_loss_each(by_rule, left)
+        metrics.log_loss_each(predicted, churned), metrics.log_loss_each(by_rule, churned)
     )
     # The rule is the truth here: told alike, their paired difference has hardly an error.
-    assert gap.value <= max(gap.standard_error, 0.02 * metrics.log_loss(by_rule, left))
-    assert metrics.ece(told, left) <= 0.05
+    assert gap.value <= max(gap.standard_error, 0.02 * metrics.log_loss(by_rule, churned))
+    assert metrics.ece(predicted, churned) <= 0.05
 
 
 def test_what_differs_by_rounding_only_has_no_weight(choice):
@@ -76,54 +76,54 @@ def test_what_differs_by_rounding_only_has_no_weight(choice):
 
 @pytest.mark.parametrize("horizon", [7, 14, 45, 90, 180, 365])
 def test_what_is_told_of_payers_is_near_what_they_do(log, choice, horizon):
-    known, left = outcome(log, horizon)
-    told = choice.risk.probability(known, horizon=horizon)
-    paying = known.T - known.t_x <= 30
+    features, churned = outcome(log, horizon)
+    predicted = choice.risk.probability(features, horizon=horizon)
+    paying = features.T - features.t_x <= 30
     # Which day a week or two contain is chance, to them and to those that were learnt from.
     slack = 0.08 if horizon < HORIZON else 0.04
-    assert told.mean() == pytest.approx(left.mean(), abs=slack)
-    assert told[paying].mean() == pytest.approx(left[paying].mean(), abs=slack)
+    assert predicted.mean() == pytest.approx(churned.mean(), abs=slack)
+    assert predicted[paying].mean() == pytest.approx(churned[paying].mean(), abs=slack)
 
 
 def test_risk_falls_with_the_horizon_and_is_never_certain(log, choice):
-    known, _ = outcome(log, HORIZON)
-    told = np.array([choice.risk.probability(known, horizon=days) for days in ASKED])
-    assert told.min() > 0
-    assert told.max() < 1
-    assert (np.diff(told, axis=0) <= 1e-12).all()
+    features, _ = outcome(log, HORIZON)
+    predicted = np.array([choice.risk.probability(features, horizon=days) for days in ASKED])
+    assert predicted.min() > 0
+    assert predicted.max() < 1
+    assert (np.diff(predicted, axis=0) <= 1e-12).all()
 
 
 def test_reasons_add_up_at_any_horizon(log, choice):
-    known, _ = outcome(log, HORIZON)
+    features, _ = outcome(log, HORIZON)
     for horizon in ASKED:
-        reasons = choice.risk.reasons(known, horizon=horizon)
+        reasons = choice.risk.reasons(features, horizon=horizon)
         total = reasons.base + np.sum(list(reasons.parts.values()), axis=0)
         np.testing.assert_allclose(total, reasons.total, rtol=0, atol=1e-9)
         for cause, part in reasons.parts.items():
-            lost = reasons.total - choice.risk.without(known, cause, horizon=horizon)
+            lost = reasons.total - choice.risk.without(features, cause, horizon=horizon)
             assert (lost[part > 1e-9] > 0).all(), (horizon, cause)
 
 
 def test_regular_buyers_are_foreseen_by_regular_purchases():
     log = subscriptions(n=400, jitter=8, seed=5)
     past = Facts(customer=log.customer, day=log.day, amount=log.amount)
-    choice = churn_choice.choose(past, as_of=0, horizon=HORIZON)
-    assert choice.risk.process_kind == churn_choice.REGULAR
+    choice = churn_selection.choose(past, as_of=0, horizon=HORIZON)
+    assert choice.risk.process_kind == churn_selection.REGULAR
     for horizon in (7, 30, 180):
-        known, left = outcome(log, horizon)
-        told = choice.risk.probability(known, horizon=horizon)
-        assert told.mean() == pytest.approx(left.mean(), abs=0.06)
+        features, churned = outcome(log, horizon)
+        predicted = choice.risk.probability(features, horizon=horizon)
+        assert predicted.mean() == pytest.approx(churned.mean(), abs=0.06)
 
 
 def test_a_risk_without_lines_is_carried_no_further_than_by_the_process(log, choice):
     """As those are that were stored before there were any."""
     stored = choice.risk.as_dict()
     steep = {**stored, "weights": {"process": 8.0}}
-    del steep["lines"]
+    del steep["calibrations"]
     risk = ChurnRisk.from_dict(steep)
-    known, _ = outcome(log, HORIZON)
-    then, now = (risk.log_odds(known, horizon=days) for days in (90, HORIZON))
-    there, here = (plain_of(risk).log_odds(known, horizon=days) for days in (90, HORIZON))
+    features, _ = outcome(log, HORIZON)
+    then, now = (risk.log_odds(features, horizon=days) for days in (90, HORIZON))
+    there, here = (plain_of(risk).log_odds(features, horizon=days) for days in (90, HORIZON))
     near = np.maximum(np.abs(then), np.abs(now)) < 25  # beyond it log-odds are drawn in
     np.testing.assert_allclose((then - now)[near], (there - here)[near], atol=1e-6)
 
@@ -134,7 +134,7 @@ def plain_of(risk):
 
 def test_too_few_outcomes_leave_the_process_to_carry():
     log = subscriptions(n=30)
-    known, _ = outcome(log, HORIZON)
-    risk = landmark.plain(known, "mbg_nbd", HORIZON)
-    assert learnt(risk, log, as_of=0).lines == ()
-    assert learnt(landmark.plain(known, "mbg_nbd", 0), log, as_of=0).lines == ()
+    features, _ = outcome(log, HORIZON)
+    risk = landmark.plain(features, "mbg_nbd", HORIZON)
+    assert calibrate(risk, log, as_of=0).calibrations == ()
+    assert calibrate(landmark.plain(features, "mbg_nbd", 0), log, as_of=0).calibrations == ()

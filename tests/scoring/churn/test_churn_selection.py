@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from app.scoring.churn import landmark
-from app.scoring.churn.churn_choice import INSUFFICIENT, choose, cross_fitted
+from app.scoring.churn.candidates import Candidate, select
 from app.scoring.churn.churn_risk import ChurnRisk
-from app.scoring.churn.judging import Candidate, judge
+from app.scoring.churn.churn_selection import INSUFFICIENT, choose, cross_fitted
 from app.scoring.evaluation import metrics
-from app.scoring.histories.features import Facts, Histories, histories
+from app.scoring.histories.features import Facts, Features, features_at
 
 DAY = dt.date(1997, 9, 30).toordinal()
 
@@ -30,13 +30,13 @@ def test_cdnow_is_judged_on_a_holdout(cdnow_facts):
     assert chosen.auc >= best - chosen.auc_error
     assert all(row.ece <= 0.05 for row in choice.table)
     assert choice.label_window == 90
-    assert not choice.carried
+    assert not choice.extrapolated
 
 
 def test_a_long_horizon_is_carried(cdnow_facts):
     choice = choose(cdnow_facts, as_of=DAY, horizon=365)
     assert choice.label_window < 365
-    assert choice.carried
+    assert choice.extrapolated
     assert choice.holdout == 90  # a third of the history
 
 
@@ -51,10 +51,10 @@ def test_a_choice_is_stored_with_its_evidence(cdnow_facts, kinds):
     choice = choose(cdnow_facts, as_of=DAY, horizon=90, kinds=kinds)
     stored = json.loads(json.dumps(choice.as_dict(), allow_nan=False))
     assert stored["chosen"] == choice.risk.kind
-    _, known = histories(cdnow_facts, as_of=DAY)
+    _, features = features_at(cdnow_facts, as_of=DAY)
     np.testing.assert_array_equal(
-        ChurnRisk.from_dict(stored["risk"]).log_odds(known, horizon=30),
-        choice.risk.log_odds(known, horizon=30),
+        ChurnRisk.from_dict(stored["risk"]).log_odds(features, horizon=30),
+        choice.risk.log_odds(features, horizon=30),
     )
 
 
@@ -70,13 +70,18 @@ def test_a_model_without_regularity_is_not_judged_twice(cdnow_facts):
 def test_a_tie_is_none_where_it_costs_calibration(off, at):
     """The simpler one tells halves of the customers apart who do not differ."""
     n = np.arange(200)
-    left = (n // 2 % 10 < 3).astype(float)
-    plain = landmark.plain(Histories.of([1], [1], [9]), "mbg_nbd", 9)
+    churned = (n // 2 % 10 < 3).astype(float)
+    plain = landmark.plain(Features.of([1], [1], [9]), "mbg_nbd", 9)
     candidates = []
-    for kind, told in (("mbg_nbd", 0.3 + off * (-1.0) ** n), (landmark.KIND, np.full(200, 0.3))):
-        loss = metrics.log_loss_each(told, left)
-        candidates.append(Candidate(dataclasses.replace(plain, kind=kind), told, told, loss))
-    table, chosen, _ = judge(candidates, left)
+    for kind, predicted in (
+        ("mbg_nbd", 0.3 + off * (-1.0) ** n),
+        (landmark.KIND, np.full(200, 0.3)),
+    ):
+        loss = metrics.log_loss_each(predicted, churned)
+        candidates.append(
+            Candidate(dataclasses.replace(plain, kind=kind), predicted, predicted, loss)
+        )
+    table, chosen, _ = select(candidates, churned)
     assert table[0].behind <= table[0].behind_error
     assert (table[0].ece, chosen) == (pytest.approx(off), at)
 
@@ -100,24 +105,24 @@ def test_too_little_history_is_said(cdnow_facts, customers):
     assert (choice.risk.kind, choice.risk.status) == ("mbg_nbd", INSUFFICIENT)
     assert (choice.holdout, choice.table) == (0, ())
     assert choice.note
-    assert np.isfinite(choice.risk.log_odds(histories(few, as_of=DAY)[1], horizon=90)).all()
+    assert np.isfinite(choice.risk.log_odds(features_at(few, as_of=DAY)[1], horizon=90)).all()
     json.dumps(choice.as_dict(), allow_nan=False)
 
 
 def test_cross_fitting_leaves_the_judged_customers_out():
     rng = np.random.default_rng(1)
     odds = rng.normal(size=500)
-    left = (rng.random(500) < 0.5).astype(float)
-    before = cross_fitted(odds, left)
-    flipped = left.copy()
+    churned = (rng.random(500) < 0.5).astype(float)
+    before = cross_fitted(odds, churned)
+    flipped = churned.copy()
     flipped[0] = 1 - flipped[0]
     after = cross_fitted(odds, flipped)
     same_part = np.arange(500) % 5 == 0
     np.testing.assert_array_equal(after[same_part], before[same_part])
     assert (after[~same_part] != before[~same_part]).all()
     # Nothing to be learnt: an honest estimate does not beat the share itself.
-    assert metrics.log_loss(before, left) > metrics.log_loss(
-        np.full(500, left.mean()), left
+    assert metrics.log_loss(before, churned) > metrics.log_loss(
+        np.full(500, churned.mean()), churned
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ ECE_AIM: Final = 0.05
 
 
 @dataclass(frozen=True)
-class Judged:
+class CandidateResult:
     """How well one candidate foresaw the hold-out.
 
     Attributes
@@ -51,25 +51,25 @@ class Candidate:
 
     risk: ChurnRisk
     odds: FloatArray
-    told: FloatArray
+    predicted: FloatArray
     loss: FloatArray
 
 
 def candidate(risk: ChurnRisk, mark: landmark.Landmark) -> Candidate:
     """Return a candidate, recalibrated before it is judged, as it would be in use."""
-    odds = risk.log_odds(mark.known, horizon=mark.window)
-    told = cross_fitted(odds, mark.left)
-    loss = metrics.log_loss_each(told, mark.left)
-    return Candidate(risk, odds, told, loss)
+    odds = risk.log_odds(mark.features, horizon=mark.window)
+    predicted = cross_fitted(odds, mark.churned)
+    loss = metrics.log_loss_each(predicted, mark.churned)
+    return Candidate(risk, odds, predicted, loss)
 
 
-def cross_fitted(log_odds: FloatArray, left: FloatArray) -> FloatArray:
+def cross_fitted(log_odds: FloatArray, churned: FloatArray) -> FloatArray:
     """Return probabilities by Platt lines that were each fitted to other customers."""
-    part = np.arange(left.size) % PARTS
-    p = np.empty(left.size)
+    part = np.arange(churned.size) % PARTS
+    p = np.empty(churned.size)
     for one in range(PARTS):
-        line: Platt = platt(log_odds[part != one], left[part != one])
-        p[part == one] = line.apply(log_odds[part == one])
+        calibration: Platt = platt(log_odds[part != one], churned[part != one])
+        p[part == one] = calibration.apply(log_odds[part == one])
     return p
 
 
@@ -84,11 +84,13 @@ def clear(more: FloatArray, less: FloatArray) -> bool:
     return gap.value > max(gap.standard_error, NEGLIGIBLE * float(less.mean()))
 
 
-def judge(candidates: list[Candidate], left: FloatArray) -> tuple[tuple[Judged, ...], int, str]:
+def select(
+    candidates: list[Candidate], churned: FloatArray
+) -> tuple[tuple[CandidateResult, ...], int, str]:
     """Return the figures of all, which was chosen, and why."""
     losses = [each.loss for each in candidates]
     best = min(range(len(losses)), key=lambda i: float(losses[i].mean()))
-    rows = [_judged(each, losses[best], left) for each in candidates]
+    rows = [_result(each, losses[best], churned) for each in candidates]
     most = max(ECE_AIM, rows[best].ece)
     entries = [
         Entry(Score(row.kind, "candidate", row.status), log_loss=loss)
@@ -101,16 +103,16 @@ def judge(candidates: list[Candidate], left: FloatArray) -> tuple[tuple[Judged, 
     return tuple(rows), at, "only_candidate" if len(rows) == 1 else reason
 
 
-def _judged(each: Candidate, least: FloatArray, left: FloatArray) -> Judged:
+def _result(each: Candidate, least: FloatArray, churned: FloatArray) -> CandidateResult:
     gap = metrics.difference(each.loss, least)
-    return Judged(
+    return CandidateResult(
         kind=each.risk.kind,
         status=each.risk.process.status,
         log_loss=float(each.loss.mean()),
         behind=gap.value,
         behind_error=gap.standard_error,
-        auc=metrics.auc(each.odds, left),
-        auc_error=auc_error(each.odds, left),
-        brier=metrics.brier(each.told, left),
-        ece=metrics.ece(each.told, left),
+        auc=metrics.auc(each.odds, churned),
+        auc_error=auc_error(each.odds, churned),
+        brier=metrics.brier(each.predicted, churned),
+        ece=metrics.ece(each.predicted, churned),
     )

@@ -13,7 +13,7 @@
    does not have. The order is `SIMPLICITY`.
 4. The chosen kind is fitted again to everything. A model of purchases keeps the line of the
    hold-out; the landmark model brings its own. Both learn further horizons from the outcomes over
-   each (`app.scoring.churn.horizon_lines`).
+   each (`app.scoring.churn.horizon_calibration`).
 5. Where a rule of silence foresaw the hold-out better than what was chosen, the note says so.
 
 With too little history (see `selection.too_thin`) nothing can be judged: the answer is the simplest
@@ -29,26 +29,26 @@ from typing import Any, Final
 
 import numpy as np
 
-from app.scoring.churn import horizon_lines, landmark
-from app.scoring.churn.churn_risk import ChurnRisk
-from app.scoring.churn.judging import (
+from app.scoring.churn import horizon_calibration, landmark
+from app.scoring.churn.candidates import (
     Candidate,
-    Judged,
+    CandidateResult,
     auc_error,
     candidate,
     clear,
     cross_fitted,
-    judge,
+    select,
 )
+from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.churn.rules import rules
 from app.scoring.evaluation import metrics, selection
 from app.scoring.evaluation.one_standard_error import plain_values
-from app.scoring.histories.features import Facts, Histories, histories
+from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.purchases.registry import MODELS
 from app.scoring.regression.recalibration import platt
 
-__all__ = ["Choice", "Judged", "auc_error", "choose", "cross_fitted"]
+__all__ = ["CandidateResult", "ChurnSelection", "auc_error", "choose", "cross_fitted"]
 
 PLAIN_KINDS: Final = ("mbg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "bg_nbd")
 SIMPLICITY: Final = (*selection.SIMPLICITY, "nbd", landmark.KIND)
@@ -58,7 +58,7 @@ INSUFFICIENT: Final = "insufficient_history"
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class ChurnSelection:
     """What was chosen, and on what evidence.
 
     Attributes
@@ -76,8 +76,8 @@ class Choice:
         Days asked for, and days held out (0: none).
     label_window : int
         Days in which outcomes were watched to learn from; 0 if none were.
-    carried : bool
-        Whether the answer is carried from ``label_window`` to ``horizon``.
+    extrapolated : bool
+        Whether the answer is extrapolated from ``label_window`` to ``horizon``.
     table : tuple of Judged
         Simplest first; empty without a hold-out.
     """
@@ -88,7 +88,7 @@ class Choice:
     note: str
     horizon: int
     holdout: int
-    table: tuple[Judged, ...]
+    table: tuple[CandidateResult, ...]
 
     @property
     def label_window(self) -> int:
@@ -96,13 +96,13 @@ class Choice:
         return self.risk.label_window
 
     @property
-    def carried(self) -> bool:
-        """Whether the answer is carried from ``label_window`` to ``horizon``."""
-        return self.risk.carried(self.horizon)
+    def extrapolated(self) -> bool:
+        """Whether the answer is extrapolated from ``label_window`` to ``horizon``."""
+        return self.risk.is_extrapolated(self.horizon)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON, the stored risk among them."""
-        names = ("status", "reason", "note", "horizon", "holdout", "label_window", "carried")
+        names = ("status", "reason", "note", "horizon", "holdout", "label_window", "extrapolated")
         plain: dict[str, Any] = plain_values(
             {
                 "chosen": self.risk.kind,
@@ -122,7 +122,7 @@ def choose(
     kinds: Sequence[str] = PLAIN_KINDS,
     process: str = "mbg_nbd",
     seed: int = 0,
-) -> Choice:
+) -> ChurnSelection:
     """Choose and fit the churn risk to serve, by the rule of the module.
 
     Parameters
@@ -151,30 +151,32 @@ def choose(
         raise ValueError(message)
     order = sorted(set(kinds), key=SIMPLICITY.index)
     some = landmark.sampled(facts, as_of, seed)
-    _, now = histories(some, as_of=as_of)
+    _, now = features_at(some, as_of=as_of)
     length = _holdout_length(now, ahead)
     mark = landmark.at_day(some, as_of - length, length, (order or [process])[0])
-    events = min(mark.left.sum(), mark.left.size - mark.left.sum())
-    note = selection.too_thin(mark.known.x, mark.known.t_x, mark.known.T)
+    events = min(mark.churned.sum(), mark.churned.size - mark.churned.sum())
+    note = selection.too_thin(mark.features.x, mark.features.t_x, mark.features.T)
     if not note and events < landmark.MIN_EVENTS:
         note = f"{events:.0f} customers of one outcome, {landmark.MIN_EVENTS} are needed"
     if note:
         risk = landmark.plain(now, (order or [process])[0], 0, status=INSUFFICIENT)
-        return Choice(risk, INSUFFICIENT, INSUFFICIENT, note, ahead, 0, ())
+        return ChurnSelection(risk, INSUFFICIENT, INSUFFICIENT, note, ahead, 0, ())
     candidates = _candidates(some, mark, order, process)
-    table, at, reason = judge(candidates, mark.left)
+    table, at, reason = select(candidates, mark.churned)
     chosen = candidates[at]
     if chosen.risk.kind == landmark.KIND:
         start = chosen.risk.process_kind
         risk = landmark.fit(some, as_of=as_of, horizon=ahead, process=start)
     else:
-        line = platt(chosen.odds, mark.left)
-        risk = landmark.plain(now, chosen.risk.kind, length).recalibrated(line)
-    risk = horizon_lines.learnt(risk, some, as_of=as_of)
-    return Choice(risk, "ok", reason, _beaten(some, mark, chosen.loss), ahead, length, table)
+        calibration = platt(chosen.odds, mark.churned)
+        risk = landmark.plain(now, chosen.risk.kind, length).recalibrated(calibration)
+    risk = horizon_calibration.calibrate(risk, some, as_of=as_of)
+    return ChurnSelection(
+        risk, "ok", reason, _beaten(some, mark, chosen.loss), ahead, length, table
+    )
 
 
-def _holdout_length(now: Histories, ahead: int) -> int:
+def _holdout_length(now: Features, ahead: int) -> int:
     span = int(now.T.max(initial=0))
     return max(min(ahead, span // 3), 1)
 
@@ -183,7 +185,7 @@ def _candidates(
     facts: Facts, mark: landmark.Landmark, kinds: list[str], process: str
 ) -> list[Candidate]:
     """Return the candidates, simplest first, from facts up to the landmark."""
-    fitted = [landmark.plain(mark.known, kind, mark.window) for kind in kinds]
+    fitted = [landmark.plain(mark.features, kind, mark.window) for kind in kinds]
     plain = [
         candidate(risk, mark)
         for risk in fitted
@@ -205,9 +207,9 @@ def _candidates(
 def _beaten(facts: Facts, mark: landmark.Landmark, loss: FloatArray) -> str:
     """Return which rule of silence foresaw the hold-out better, in words; empty if none did."""
     best, name = loss, ""
-    for rule, (p, _) in rules(facts, mark.day, mark.window, mark.known).items():
-        told = cross_fitted(np.log(p) - np.log1p(-p), mark.left)
-        own = metrics.log_loss_each(told, mark.left)
+    for rule, (p, _) in rules(facts, mark.day, mark.window, mark.features).items():
+        predicted = cross_fitted(np.log(p) - np.log1p(-p), mark.churned)
+        own = metrics.log_loss_each(predicted, mark.churned)
         if own.mean() < best.mean():
             best, name = own, rule
     if not name or not clear(loss, best):
