@@ -19,7 +19,7 @@ from app.services import (
     policies,
     populations,
     purchase_summaries,
-    risk_columns,
+    risk_words,
     score_cards,
     score_lists,
 )
@@ -27,7 +27,7 @@ from app.services.learning import Learnt
 from app.services.paging import PageRequest, Sort, choose_sort, fetch
 from app.services.populations import Population
 from app.services.score_lists import Asked
-from app.services.scores import explain, meanings, money
+from app.services.scores import meanings, money
 
 SAME_LOG_ODDS, SAME_PROBABILITY = 1e-6, 1e-12
 """How far apart two computations from the same facts may lie."""
@@ -146,21 +146,19 @@ async def _reasons(
     as_of: AsOf,
 ) -> dict[str, dict[str, Any]]:
     """Return the reasons of the listed customers, from the facts up to the instant of the run."""
-    told = {row.customer_id: row for row in rows}
-    people = await populations.of_customers(session, policy.silence, as_of, list(told))
+    listed = {row.customer_id: row for row in rows}
+    people = await populations.of_customers(session, policy.silence, as_of, list(listed))
     buyers = people.buyers()
     if not len(buyers):
         return {}
-    known = await risk_columns.read(session, learnt, buyers, as_of)
-    history = buyers.x, buyers.t_x / learnt.unit, buyers.T(as_of) / learnt.unit
-    horizon_days = run.horizon_days or learnt.horizon_days
-    parts = score_cards.reasons(learnt, *history, horizon_days=horizon_days, known=known)
+    inputs = await score_cards.read_inputs(session, learnt, buyers, as_of)
+    reasons = inputs.reasons(run.horizon_days or learnt.horizon_days)
     return {
         each: {
-            "base_log_odds": float(parts.base),
-            "log_odds": float(parts.total[row]),
-            "reasons": explain(learnt, buyers, told[each].usual_gap_days, parts, row, as_of, known),
-            "facts_changed": _differs(told[each].probability, float(parts.total[row])),
+            "base_log_odds": float(reasons.base),
+            "log_odds": float(reasons.total[row]),
+            "reasons": risk_words.explain(inputs, reasons, row, listed[each].usual_gap_days),
+            "facts_changed": _differs(listed[each].probability, float(reasons.total[row])),
         }
         for row, each in enumerate(buyers.customer_ids)
     }

@@ -87,6 +87,18 @@ class Learnt:
         return INSUFFICIENT if self.churn_status == "fallback" else "ok"
 
     @property
+    def can_score(self) -> bool:
+        """Whether it has seen anybody purchase; else nothing can be said of anybody."""
+        return self.rfm_cuts is not None
+
+    @property
+    def typical_days(self) -> tuple[float, float, float]:
+        """Return x, t_x and T in days of the customer with whom others are compared."""
+        typical = self.reference_days if self.risk is None else self.risk.reference
+        assert typical is not None
+        return typical
+
+    @property
     def looks_at_contacts(self) -> bool:
         """Whether interactions move the churn risk."""
         weights = {} if self.risk is None else self.risk.weights

@@ -29,7 +29,7 @@ async def compare(
     """
     active_id = (await settings.pointers(session)).model_id
     active = None if active_id is None else await models.load(session, active_id)
-    if active is None or active.rfm_cuts is None:
+    if active is None or not active.can_score:
         return {"activated": True, "reason": "no_active_model"}
     candidate = await models.load(session, fitted.model_id)
     return await asyncio.to_thread(judge, candidate, active, fitted.past, kind, day)

@@ -41,7 +41,7 @@ async def prepare(session: WriteSession, here: Deployment, part: Part, now: date
     if asked is not None:
         return asked
     active_id = (await settings.pointers(session)).model_id
-    if active_id is None or (await models.load(session, active_id)).rfm_cuts is None:
+    if active_id is None or not (await models.load(session, active_id)).can_score:
         as_of = as_ofs.parse(part.request.get("as_of"), here, now)
         model_id = await models.fit(session, None, "day", as_of, now, name=part.operation_id)
         await models.activate(session, model_id, now)

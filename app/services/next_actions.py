@@ -11,6 +11,7 @@ from app.deployment import Deployment
 from app.lifecycle.expressions import terms
 from app.lifecycle.policy import Option, Policy
 from app.services import records
+from app.services.placement import Placement
 from app.services.populations import Population
 
 
@@ -26,6 +27,14 @@ async def of(
     options = {stage: policy.stage(stage).actions for stage in set(stages)}
     held = await hold(session, here, policy, people, options, stages, as_of)
     return [[{"code": each.code, "name": each.name} for each in own] for own in held]
+
+
+async def of_placement(
+    session: ReadSession, deployment: Deployment, placement: Placement
+) -> list[list[dict[str, Any]]]:
+    """Return the actions of each customer in the stage that stands."""
+    policy, population = placement.policy, placement.population
+    return await of(session, deployment, policy, population, placement.stages, placement.as_of)
 
 
 async def sub_stage(

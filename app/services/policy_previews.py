@@ -7,8 +7,6 @@ from decimal import Decimal
 from heapq import nlargest
 from typing import Any
 
-import numpy as np
-
 from app.days import AsOf
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment, to_amount
@@ -21,9 +19,9 @@ from app.services import (
     operations,
     overrides,
     parts,
+    placement,
     policies,
     populations,
-    records,
     score_cards,
     settings,
     signing,
@@ -123,9 +121,11 @@ async def compare(
 async def _stages(
     session: ReadSession, here: Deployment, policy: Policy, people: Population, as_of: AsOf
 ) -> list[str]:
-    known = await records.at_instant(session, here, policy, people, as_of)
-    where = score_cards.lifecycle(policy, people, known, as_of, None, {})
-    return [policy.stages[code] for code in where.stage]
+    """Return where rules put customers; overrides are followed one by one."""
+    placed = await placement.of_population(
+        session, here, policy, people, as_of, gap_days=None, overrides={}
+    )
+    return placed.stages
 
 
 async def _values(session: ReadSession, people: Population, as_of: AsOf) -> list[float] | None:
@@ -133,12 +133,9 @@ async def _values(session: ReadSession, people: Population, as_of: AsOf) -> list
     model_id = (await settings.pointers(session)).model_id
     if model_id is None:
         return None
-    learnt = await models.load(session, model_id)
-    values = np.zeros(len(people))
-    bought = np.flatnonzero(people.columns.purchase_days > 0)
-    if learnt.rfm_cuts is not None and len(bought):
-        values[bought] = learnt.lifetime_value(people.buyers(), as_of)[0]
-    return values.tolist()
+    model = await models.load(session, model_id)
+    values: list[float] = score_cards.lifetime_values(model, people, as_of).tolist()
+    return values
 
 
 def _count(found: Compared, values: Sequence[float] | None) -> Cells:

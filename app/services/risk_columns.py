@@ -4,21 +4,18 @@ The columns are those that a fit would see at the same instant, made from what i
 customer, and from interactions.
 """
 
-import asyncio
-
 import numpy as np
 
 from app.days import AsOf
 from app.db import ReadSession
 from app.lifecycle.records import Floats, Ints
 from app.scoring.histories.features import Facts, Features, features_at
-from app.services import dated_facts
+from app.services import dated_facts, threads
 from app.services.dated_facts import Contacts
 from app.services.learning import Learnt
 from app.services.populations import Population
 from app.services.summary_columns import NO_MORE
 
-INLINE_ROWS = 500
 OF_CONTACTS = ("complaints", "satisfaction", "contact_silence")
 _NO_CONTACTS = Contacts(
     np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
@@ -48,10 +45,7 @@ async def read_columns(
     if contacts:
         everyone = buyers.customer_ids
         seen = await dated_facts.read_contacts(session, everyone, as_of, last_only=True)
-    arguments = buyers, as_of, refunds, seen, scale
-    if len(buyers) > INLINE_ROWS:
-        return await asyncio.to_thread(_columns, *arguments)
-    return _columns(*arguments)
+    return await threads.compute(len(buyers), _columns, buyers, as_of, refunds, seen, scale)
 
 
 async def _refunds(session: ReadSession, buyers: Population, as_of: AsOf) -> Ints:

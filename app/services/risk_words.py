@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from app.days import AsOf, from_day
+from app.days import from_day
 from app.lifecycle.records import UNITS
 from app.scoring.churn.churn_risk import Reasons
 from app.scoring.histories.features import COMPLAINT_DAYS, Features
 from app.services.learning import Learnt
+from app.services.score_cards import ModelInputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,17 @@ Told = tuple[float | None, float | None, str, dict[str, Any]]
 
 
 def explain(
-    learnt: Learnt, known: Features, usual_gap: float | None, parts: Reasons, row: int, as_of: AsOf
+    inputs: ModelInputs, reasons: Reasons, row: int, usual_gap: float | None
 ) -> list[dict[str, Any]]:
-    """Return the reasons of one customer that move the risk, the weightiest first."""
-    seen = Seen(known.take([row]), learnt, usual_gap, as_of.day)
+    """Return the reasons of one customer, the weightiest first, in words and numbers.
+
+    Those that move the risk; of a model that looks at x, t_x and T alone, always all three.
+    """
+    model, features = inputs.model, inputs.described.take([row])
+    seen = Seen(features, model, usual_gap, inputs.as_of.day)
     told = []
-    for code, part in parts.parts.items():
-        if part[row]:
+    for code, part in reasons.parts.items():
+        if part[row] or model.risk is None:
             value, reference, text, facts = _WORDS[code](seen)
             told.append(
                 {
@@ -71,29 +76,24 @@ def _known(value: float | None) -> float | None:
     return None if value is None or np.isnan(value) else float(value)
 
 
-def _reference(seen: Seen) -> tuple[float, float, float]:
-    assert seen.learnt.risk is not None
-    return seen.learnt.risk.reference
-
-
 def _on(seen: Seen, days_ago: float) -> str:
     return from_day(int(seen.day - days_ago)).isoformat()
 
 
 def _purchases(seen: Seen) -> Told:
-    bought, usual = seen.x + 1, _reference(seen)[0] + 1
+    bought, usual = seen.x + 1, seen.learnt.typical_days[0] + 1
     text = f"{count(bought, 'purchase day')}; a typical customer has {usual:.0f}"
     return bought, usual, text, {"purchase_days": int(bought)}
 
 
 def _age(seen: Seen) -> Told:
-    age, usual = seen.T, _reference(seen)[2]
+    age, usual = seen.T, seen.learnt.typical_days[2]
     text = f"customer for {count(age, 'day')}; a typical one for {usual:.0f}"
     return age, usual, text, {"first_purchase_on": _on(seen, age)}
 
 
 def _silence(seen: Seen) -> Told:
-    _, t_x, age = _reference(seen)
+    _, t_x, age = seen.learnt.typical_days
     own = "" if seen.usual_gap is None else f"; usually {seen.usual_gap:.0f}"
     text = f"{count(seen.silent, 'day')} silent{own}"
     return seen.silent, age - t_x, text, {"last_purchase_on": _on(seen, seen.silent)}

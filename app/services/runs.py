@@ -1,36 +1,34 @@
 """Scoring runs: everybody scored in parts, the moves of time recorded, all published at once."""
 
-import asyncio
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, update
 
 from app import binary_copy
-from app.binary_copy import Column
-from app.db import AnyRow, ReadSession, WriteSession
+from app.db import WriteSession
 from app.deployment import Deployment
 from app.models import Run
 from app.schemas.models import RunRequest
 from app.services import as_of as as_ofs
 from app.services import (
     customers,
-    decided_stages,
     lifecycle,
     model_life,
     models,
     operations,
     parts,
+    placement,
     policies,
     populations,
-    records,
     reports,
-    risk_columns,
+    run_rows,
     score_cards,
     score_columns,
     settings,
     stage_moves,
+    threads,
 )
 from app.services.parts import Part
 
@@ -39,8 +37,6 @@ SCORE_PART = 50_000
 MOVE_PART = 50_000
 MOVES_AT_ONCE = 5_000
 """Customers are locked while their moves are recorded: few of them, and briefly."""
-INLINE = 500
-"""Rows that are scored at once; more go to a thread."""
 
 
 async def submit(
@@ -103,26 +99,17 @@ async def move_part(session: WriteSession, here: Deployment, part: Part, now: da
 async def score_part(session: WriteSession, here: Deployment, part: Part, now: datetime) -> None:
     """Score a range of customers and write them by binary COPY."""
     del now
-    run = await get(session, part.context["run_id"])
+    run = await run_rows.get(session, part.context["run_id"])
     policy = await policies.get(session, run.policy_version)
-    learnt = await models.load(session, run.model_id)
+    model = await models.load(session, run.model_id)
     as_of = here.as_of(run.as_of)
-    people = await populations.read(session, policy.silence, as_of, **_range(part))
-    known = await records.at_instant(session, here, policy, people, as_of)
-    regime = (await policies.regime(session)).under(policy, as_of.micros)
-    decided = await decided_stages.of_range(session, here, regime, as_of, **_range(part))
-    features_at = None
-    if learnt.rfm_cuts is not None and len(people.buyers()):
-        features_at = await risk_columns.read(session, learnt, people.buyers(), as_of)
-
-    def score() -> dict[str, Column]:
-        where = score_cards.lifecycle(policy, people, known, as_of, learnt.gap_days, decided)
-        return score_columns.columns(
-            run.run_id, learnt, policy, people, where, as_of, run.horizon_days, features_at
-        )
-
-    scored = await asyncio.to_thread(score) if len(people) > INLINE else score()
-    await binary_copy.write(session, "scores", scored)
+    timeline = (await policies.regime(session)).under(policy, as_of.micros)
+    placed = await placement.of_range(
+        session, here, timeline, as_of, gap_days=model.gap_days, **_range(part)
+    )
+    scored = await score_cards.score(session, model, placed, run.horizon_days)
+    columns = await threads.compute(len(placed), score_columns.columns, run.run_id, placed, scored)
+    await binary_copy.write(session, "scores", columns)
 
 
 def _range(part: Part) -> dict[str, Any]:
@@ -136,7 +123,7 @@ async def publish(
     run_id: int = part.context["run_id"]
     previous = (await settings.pointers(session)).run_id
     summary = await reports.summarise(session, run_id)
-    monitor = await model_life.monitor(session, here, await get(session, run_id))
+    monitor = await model_life.monitor(session, here, await run_rows.get(session, run_id))
     scored = sum(count for count, *_ in summary["stages"].values())
     await session.execute(
         update(Run)
@@ -148,18 +135,5 @@ async def publish(
     )
     await settings.put(session, settings.PUBLISHED_RUN, run_id)
     await settings.put(session, settings.MOVED_UNTIL, part.context["planned_at"])
-    run = await get(session, run_id)
+    run = await run_rows.get(session, run_id)
     return {"run_id": run_id, "model_id": run.model_id, "customers": scored}
-
-
-async def find(session: ReadSession, run_id: int) -> AnyRow | None:
-    """Return a run, or None if it is no longer kept."""
-    statement = select(*Run.__table__.columns).where(Run.run_id == run_id)
-    return (await session.execute(statement)).one_or_none()
-
-
-async def get(session: ReadSession, run_id: int) -> AnyRow:
-    """Return a run that is kept."""
-    row = await find(session, run_id)
-    assert row is not None
-    return row

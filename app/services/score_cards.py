@@ -1,56 +1,101 @@
-"""The score cards of one customer or of everybody: one computation, columns in, columns out."""
+"""What a fitted model says of customers who have been placed: columns in, columns out.
 
-from collections.abc import Mapping
+One computation serves one customer, some, and a part of a run. It begins with `ModelInputs`, the
+buyers as the model looks at them, and ends with `Scores`, a row for each.
+"""
+
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from app.days import AsOf
-from app.lifecycle.evaluator import evaluate
-from app.lifecycle.policy import Policy
-from app.lifecycle.records import Bools, Floats, Ints, Records
+from app.db import ReadSession
+from app.lifecycle.records import Floats, Ints
 from app.scoring.churn import contributions
 from app.scoring.churn.churn_risk import CAUSES, Reasons
 from app.scoring.histories.features import Features
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
+from app.services import risk_columns, threads
 from app.services.learning import SILENCE, Learnt, probability
+from app.services.placement import Placement
 from app.services.populations import Population
-from app.services.risk_learning import DEFAULT_HORIZON_DAYS
-
-__all__ = ["CAUSES", "DEFAULT_HORIZON_DAYS", "Cards", "Lifecycle", "cards", "lifecycle", "reasons"]
 
 
 @dataclass(frozen=True, eq=False)
-class Lifecycle:
-    """Stage and silence of each customer; needs no fitted model, save for the usual gap.
+class ModelInputs:
+    """Customers with a purchase day at an instant, as a fitted model looks at them.
 
-    `stage` is the one that stands, `rule` what rules alone say; `churned` and `at_risk` follow
-    the stage.
+    `features` are what its churn risk looks at, None for a model without one of its own.
     """
 
-    stage: Ints
-    rule: Ints
-    churned: Bools
-    days_silent: Ints
-    usual_gap: Floats | None
-    at_risk: Bools | None
+    model: Learnt
+    buyers: Population
+    as_of: AsOf
+    features: Features | None
 
-    def take(self, rows: Ints) -> "Lifecycle":
-        return Lifecycle(
-            self.stage[rows],
-            self.rule[rows],
-            self.churned[rows],
-            self.days_silent[rows],
-            None if self.usual_gap is None else self.usual_gap[rows],
-            None if self.at_risk is None else self.at_risk[rows],
+    @cached_property
+    def history(self) -> tuple[Ints, Floats, Floats]:
+        """Return x, t_x and T in the model's unit of time."""
+        unit = self.model.unit
+        return self.buyers.x, self.buyers.t_x / unit, self.buyers.T(self.as_of) / unit
+
+    @cached_property
+    def described(self) -> Features:
+        """Return what reasons are told of, in days; a model without features has x, t_x and T."""
+        if self.features is not None:
+            return self.features
+        return Features.of(self.buyers.x, self.buyers.t_x, self.buyers.T(self.as_of))
+
+    def reasons(self, horizon_days: int) -> Reasons:
+        """Return what the log-odds of no purchase within a horizon are made of."""
+        model = self.model
+        if model.risk is not None:
+            assert self.features is not None, "this model looks at more than x, t_x and T"
+            return model.risk.reasons(self.features, horizon=horizon_days)
+        reference, horizon = model.reference(), horizon_days / model.unit
+        assert reference is not None
+        parts = contributions.contributions(
+            model.churn, *self.history, reference=reference, horizon=horizon
         )
+        split = {"purchases": parts.purchases, "age": parts.age, "silence": parts.silence}
+        return Reasons(float(parts.base.flat[0]) if parts.base.size else 0.0, split, parts.total)
+
+    def probability(self, reasons: Reasons, horizon_days: int) -> Floats:
+        """Return the probability of no purchase within a horizon, of which these are reasons."""
+        if self.model.risk is not None:
+            return probability(reasons.total)
+        horizon = horizon_days / self.model.unit
+        told: Floats = self.model.churn.p_no_purchase(*self.history, horizon=horizon)
+        return told
+
+    def band(self) -> Ints | None:
+        """Return the band of the risk over the model's own horizon; None for one without bands."""
+        model = self.model
+        if model.bands is None or not model.bands.learnt:
+            return None
+        if model.risk is None:
+            own = model.horizon_days / model.unit
+            return model.bands.level(model.churn.p_no_purchase(*self.history, horizon=own))
+        assert self.features is not None
+        return model.bands.level(model.risk.probability(self.features, horizon=model.horizon_days))
+
+
+async def read_inputs(
+    session: ReadSession, model: Learnt, buyers: Population, as_of: AsOf
+) -> ModelInputs:
+    """Read what a model looks at; `buyers` have a purchase day, as they stand at `as_of`."""
+    return ModelInputs(model, buyers, as_of, await risk_columns.read(session, model, buyers, as_of))
 
 
 @dataclass(frozen=True, eq=False)
-class Cards:
-    """What a model says of buyers. Arrays are as long as the population."""
+class Scores:
+    """What a model says of the buyers of a placement; arrays have a row for each of them."""
 
+    inputs: ModelInputs
+    placement: Placement
+    horizon_days: int
     r: Ints
     f: Ints
     m: Ints
@@ -66,6 +111,10 @@ class Cards:
     reasons: Reasons
 
     @property
+    def model(self) -> Learnt:
+        return self.inputs.model
+
+    @property
     def raising(self) -> Ints:
         """What raises the risk of each most, as a place in `CAUSES`; -1 where nothing does."""
         parts = np.zeros((len(CAUSES), len(self.probability)))
@@ -75,115 +124,67 @@ class Cards:
         return np.where(parts[most, np.arange(most.size)] > 0, most, -1)
 
 
-def lifecycle(
-    policy: Policy,
-    people: Population,
-    records: Records,
-    as_of: AsOf,
-    gap_days: float | None,
-    decided: Mapping[str, str],
-) -> Lifecycle:
-    """Return where each customer stands; the records are those of the same people.
+async def score(
+    session: ReadSession, model: Learnt | None, placement: Placement, horizon_days: int | None
+) -> Scores | None:
+    """Score those who have a purchase day; without a horizon, over that of the model.
 
-    `decided` are the stages of those on whom somebody has decided by hand, by `decided_stages`.
+    None where there is nobody to score, or no model that has seen anybody.
     """
-    columns = people.columns
-    n = len(people)
-    stage, rule = evaluate(policy, records, np.arange(n), np.full(n, as_of.day))
-    for row, customer_id in enumerate(people.customer_ids if decided else ()):
-        if customer_id in decided:
-            stage[row] = policy.stage_code(decided[customer_id])
-    silent = as_of.day - columns.last_day
-    churned = policy.is_churned(stage)
-    usual_gap = at_risk = None
-    if gap_days is not None:
-        days = np.maximum(columns.purchase_days, 1)
-        usual_gap = contributions.usual_gap(people.t_x, days, gap_days)
-        at_risk = (columns.purchase_days > 0) & ~churned & (silent > 2 * usual_gap)
-    return Lifecycle(stage, rule, churned, silent, usual_gap, at_risk)
+    if model is None or not model.can_score or not placement.bought.any():
+        return None
+    buyers = placement.buyers()
+    inputs = await read_inputs(session, model, buyers.population, placement.as_of)
+    horizon = horizon_days or model.horizon_days
+    return await threads.compute(len(buyers), compute, inputs, buyers, horizon)
 
 
-def cards(
-    learnt: Learnt,
-    buyers: Population,
-    where: Lifecycle,
-    as_of: AsOf,
-    horizon_days: int,
-    known: Features | None = None,
-) -> Cards:
-    """Score customers who have a purchase day; the model must have seen some.
-
-    `known` are their columns by `risk_columns.read`, None for a model without a churn risk of its
-    own.
-    """
-    assert learnt.rfm_cuts is not None
-    assert learnt.rfm_means is not None
-    assert learnt.tier_cuts is not None
-    history = _history(learnt, buyers, as_of)
-    worth = where.days_silent, buyers.columns.purchase_days, buyers.revenue
-    r, f, m = rfm.score(learnt.rfm_cuts, *worth)
-    value, at_risk = learnt.lifetime_value(buyers, as_of)
-    horizon = horizon_days / learnt.unit
-    parts = reasons(learnt, *history, horizon_days=horizon_days, known=known)
-    return Cards(
+def compute(inputs: ModelInputs, buyers: Placement, horizon_days: int) -> Scores:
+    """Score buyers where they stand, of whom the inputs are."""
+    model, history = inputs.model, inputs.history
+    assert model.rfm_cuts is not None
+    assert model.rfm_means is not None
+    assert model.tier_cuts is not None
+    columns = inputs.buyers.columns
+    bought = buyers.days_since_last_purchase, columns.purchase_days, inputs.buyers.revenue
+    r, f, m = rfm.score(model.rfm_cuts, *bought)
+    value, at_risk = model.lifetime_value(inputs.buyers, inputs.as_of)
+    reasons = inputs.reasons(horizon_days)
+    horizon = horizon_days / model.unit
+    band = inputs.band()
+    return Scores(
+        inputs=inputs,
+        placement=buyers,
+        horizon_days=horizon_days,
         r=r,
         f=f,
         m=m,
         group=rfm.groups(r, f),
-        class8=rfm.class8(*worth, learnt.rfm_means),
-        p_alive=learnt.purchases.p_alive(*history),
-        expected_purchases=learnt.purchases.expected_purchases(*history, horizon=horizon),
+        class8=rfm.class8(*bought, model.rfm_means),
+        p_alive=model.purchases.p_alive(*history),
+        expected_purchases=model.purchases.expected_purchases(*history, horizon=horizon),
         clv=value,
-        tier=clv.tiers(value, learnt.tier_cuts),
-        value_at_risk=np.where(where.churned, 0.0, at_risk),
-        probability=learnt.churn.p_no_purchase(*history, horizon=horizon)
-        if learnt.risk is None
-        else probability(parts.total),
-        level=_level(learnt, history, where, known),
-        reasons=parts,
+        tier=clv.tiers(value, model.tier_cuts),
+        value_at_risk=np.where(buyers.churned, 0.0, at_risk),
+        probability=inputs.probability(reasons, horizon_days),
+        level=_level_by_silence(buyers) if band is None else band,
+        reasons=reasons,
     )
 
 
-def _history(learnt: Learnt, people: Population, as_of: AsOf) -> tuple[Ints, Floats, Floats]:
-    return people.x, people.t_x / learnt.unit, people.T(as_of) / learnt.unit
+def _level_by_silence(buyers: Placement) -> Ints:
+    """Return the level of those of whom a model knows no bands."""
+    silence, gap = buyers.days_since_last_purchase, buyers.usual_gap_days
+    if gap is None:
+        # Nobody has purchased twice: the silence that ends a life stands in for two gaps.
+        gap = np.full(len(buyers), SILENCE.floor_days / 2)
+    return contributions.level(silence, gap)
 
 
-def _level(
-    learnt: Learnt,
-    history: tuple[Ints, Floats, Floats],
-    where: Lifecycle,
-    known: Features | None,
-) -> Ints:
-    """Return the band of the risk over the model's own horizon; without bands, by the silence."""
-    if learnt.bands is not None and learnt.bands.learnt:
-        if learnt.risk is None:
-            own = learnt.horizon_days / learnt.unit
-            return learnt.bands.level(learnt.churn.p_no_purchase(*history, horizon=own))
-        assert known is not None
-        return learnt.bands.level(learnt.risk.probability(known, horizon=learnt.horizon_days))
-    # Where nobody has purchased twice no gap is known: the silence that ends a life stands in.
-    unknown_gap = np.full(len(where.days_silent), SILENCE.floor_days / 2)
-    gap = unknown_gap if where.usual_gap is None else where.usual_gap
-    return contributions.level(where.days_silent, gap)
-
-
-def reasons(
-    learnt: Learnt,
-    x: Ints,
-    t_x: Floats,
-    T: Floats,  # noqa: N803
-    *,
-    horizon_days: int,
-    known: Features | None = None,
-) -> Reasons:
-    """Reasons the log-odds of no purchase; histories in the unit of the model, `known` in days."""
-    if learnt.risk is not None:
-        assert known is not None, "this model looks at more than x, t_x and T"
-        return learnt.risk.reasons(known, horizon=horizon_days)
-    reference = learnt.reference()
-    assert reference is not None
-    parts = contributions.contributions(
-        learnt.churn, x, t_x, T, reference=reference, horizon=horizon_days / learnt.unit
-    )
-    split = {"purchases": parts.purchases, "age": parts.age, "silence": parts.silence}
-    return Reasons(float(parts.base.flat[0]) if parts.base.size else 0.0, split, parts.total)
+def lifetime_values(model: Learnt, population: Population, as_of: AsOf) -> Floats:
+    """Return what a model says all customers are worth, 0 for those who never purchased."""
+    values = np.zeros(len(population))
+    bought = np.flatnonzero(population.columns.purchase_days > 0)
+    if model.can_score and len(bought):
+        values[bought] = model.lifetime_value(population.buyers(), as_of)[0]
+    return values

@@ -8,7 +8,7 @@ from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.errors import FieldError, NoModel, ValidationFailed
 from app.services import as_of as as_ofs
-from app.services import scores, standings
+from app.services import score_cards, scores, standings
 
 _HAPPENED = (
     "SELECT kind, count(*) FROM transactions"
@@ -41,7 +41,7 @@ async def get(
         fault = FieldError("query:from", "as_of", "must not lie after `to`")
         raise ValidationFailed(errors=[fault])
     standing = await standings.get(session, customer_id)
-    if standing.learnt is None or standing.learnt.rfm_cuts is None:
+    if standing.learnt is None or not standing.learnt.can_score:
         raise NoModel
     horizon = horizon_days or standing.learnt.horizon_days
     before = await _told(session, here, standing, start, horizon)
@@ -68,13 +68,9 @@ async def _told(
     horizon_days: int,
 ) -> dict[str, Any] | None:
     """Return the churn risk at an instant, None for one who had not purchased by then."""
-    assert standing.learnt is not None
-    people, where, _ = await standings.look(session, here, standing, standing.regime, as_of)
-    if not people.columns.purchase_days[0]:
-        return None
-    card = await scores.scored(session, here, standing.learnt, people, where, as_of, horizon_days)
-    risk: dict[str, Any] = card["churn_risk"]
-    return risk
+    placed = await standings.place(session, here, standing, standing.regime, as_of)
+    found = await score_cards.score(session, standing.learnt, placed, horizon_days)
+    return None if found is None else scores.churn_risk(found, 0)
 
 
 def _figures(risk: dict[str, Any]) -> dict[str, Any]:

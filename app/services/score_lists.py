@@ -12,8 +12,9 @@ from app.db import AnyRow, AnySelect, ReadSession
 from app.deployment import Deployment
 from app.errors import FieldError, InvalidCursor, NotFound, ValidationFailed
 from app.models import Customer, Run, Score
+from app.scoring.churn.churn_risk import CAUSES
 from app.scoring.rfm import rfm
-from app.services import models, runs, settings
+from app.services import models, run_rows, settings
 from app.services.housekeeping import KEPT_RUNS, RUN_GRACE
 from app.services.learning import Learnt
 from app.services.paging import (
@@ -24,7 +25,6 @@ from app.services.paging import (
     next_part,
     read_bound,
 )
-from app.services.score_cards import CAUSES
 from app.services.scores import kind_of_risk
 
 OF_CUSTOMERS = {"owner": Customer.owner, "channel": Customer.acquisition_channel}
@@ -76,7 +76,7 @@ async def run_of(session: ReadSession, page: PageRequest, asked: Asked) -> AnyRo
     run_id = bound or (await settings.pointers(session)).run_id
     if run_id is None:
         return None
-    run = await runs.find(session, run_id)
+    run = await run_rows.find(session, run_id)
     if run is None:
         raise InvalidCursor("The run that this cursor belongs to is no longer kept.")
     return run

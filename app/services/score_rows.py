@@ -1,6 +1,5 @@
 """Scoring histories that a caller brings, with a stored model."""
 
-import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +10,9 @@ from app.deployment import Deployment
 from app.errors import NoModel
 from app.schemas.score_rows import ScoreRequest
 from app.scoring.spend import clv
-from app.services import models, settings
+from app.services import models, settings, threads
 from app.services.learning import ANNUAL_DISCOUNT, CLV_HORIZON_DAYS, DAYS_PER_UNIT, Learnt
 from app.services.scores import cents, money
-
-INLINE_ROWS = 500
 
 
 async def score(
@@ -24,12 +21,9 @@ async def score(
     """Score the rows; many go to a thread, so that other requests are not kept waiting."""
     model_id = asked.model_id or (await settings.pointers(session)).model_id
     learnt = None if model_id is None else await models.load(session, model_id)
-    if learnt is None or learnt.rfm_cuts is None:
+    if learnt is None or not learnt.can_score:
         raise NoModel
-    if len(asked.items) > INLINE_ROWS:
-        items = await asyncio.to_thread(_score, here, learnt, asked)
-    else:
-        items = _score(here, learnt, asked)
+    items = await threads.compute(len(asked.items), _score, here, learnt, asked)
     return {
         "items": items,
         "horizon_days": asked.horizon_days,

@@ -1,4 +1,4 @@
-"""The score card of one customer, computed for the asked instant from the facts up to it."""
+"""The score cards of customers, computed for the asked instant from the facts up to it."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -7,18 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from app.days import AsOf, from_day
+from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment, to_amount
-from app.lifecycle.policy import Policy
 from app.scoring.churn import contributions
-from app.scoring.churn.churn_risk import Reasons
-from app.scoring.histories.features import Features
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
 from app.services import (
     learning,
-    risk_columns,
+    next_actions,
     risk_learning,
     risk_words,
     score_cards,
@@ -26,9 +23,8 @@ from app.services import (
     standings,
 )
 from app.services.learning import Learnt
-from app.services.populations import Population
-from app.services.risk_words import count
-from app.services.score_cards import Cards, Lifecycle
+from app.services.placement import Placement
+from app.services.score_cards import Scores
 
 CENT = Decimal("0.01")
 NO_DROPOUT = "no_dropout_identified"
@@ -45,52 +41,66 @@ async def get(
 ) -> dict[str, Any]:
     """Return the score card of a customer; without a horizon, over that of the model."""
     standing = await standings.get(session, customer_id)
-    policy, learnt = standing.regime.at(as_of.micros), standing.learnt
-    people, where, actions = await standings.look(session, here, standing, standing.regime, as_of)
-    card = facts_of(here, policy, people, where)
-    card |= {
-        "next_actions": actions,
-        "lookahead": learnt is not None and learnt.as_of > as_of.at,
-        "model_id": standing.model_id,
-        "model_as_of": learnt and learnt.as_of,
-        "policy_version": policy.version,
-        "as_of": as_of.at,
+    placed = await standings.place(session, here, standing, standing.regime, as_of)
+    (actions,) = await next_actions.of_placement(session, here, placed)
+    scored = await score_cards.score(session, standing.learnt, placed, horizon_days)
+    (card,) = cards(here, placed, scored)
+    return card | common(standing.learnt, placed, now) | {"next_actions": actions}
+
+
+def common(model: Learnt | None, placement: Placement, now: datetime) -> dict[str, Any]:
+    """Return what all cards of one answer say alike."""
+    as_of = placement.as_of.at
+    return {
+        "lookahead": model is not None and model.as_of > as_of,
+        "model_id": model and model.model_id,
+        "model_as_of": model and model.as_of,
+        "policy_version": placement.policy.version,
+        "as_of": as_of,
         "computed_at": now,
     }
-    if card["status"] is None:
-        if learnt is None or learnt.rfm_cuts is None:
-            card["status"] = "no_model"
+
+
+def cards(
+    deployment: Deployment, placement: Placement, scores: Scores | None
+) -> list[dict[str, Any]]:
+    """Return the card of each customer; `scores` are those of the buyers, None without a model."""
+    made = [_facts(deployment, placement, row) for row in range(len(placement))]
+    for place, row in enumerate(np.flatnonzero(placement.bought).tolist()):
+        if scores is None:
+            made[row]["status"] = "no_model"
         else:
-            card |= await scored(session, here, learnt, people, where, as_of, horizon_days)
-    return card
+            made[row] |= _scores(deployment, scores, place)
+    return made
 
 
-def facts_of(
-    here: Deployment, policy: Policy, people: Population, where: Lifecycle
-) -> dict[str, Any]:
+def _facts(deployment: Deployment, placement: Placement, row: int) -> dict[str, Any]:
     """Return what needs no model; the rest is null until one fills it in."""
-    summary = people.summaries[0]
+    summary = placement.population.summaries[row]
     bought = summary.state.purchase_days > 0
+    overdue = placement.overdue
     card: dict[str, Any] = dict.fromkeys(_MODEL_FIELDS)
     card |= {
-        "customer_id": people.customer_ids[0],
+        "customer_id": placement.population.customer_ids[row],
         "status": None if bought else "never_purchased",
-        "stage": policy.stages[where.stage[0]],
-        "days_since_last_purchase": int(where.days_silent[0]) if bought else None,
+        "stage": placement.policy.stages[placement.stage[row]],
+        "days_since_last_purchase": int(placement.days_since_last_purchase[row])
+        if bought
+        else None,
         "purchase_days": summary.state.purchase_days,
         "mean_spend": None,
-        "revenue": money(here, to_amount(summary.revenue)),
+        "revenue": money(deployment, to_amount(summary.revenue)),
         "refund_excess": None,
-        "usual_gap_days": _usual_gap(where) if bought else None,
-        "at_risk": None if where.at_risk is None else bool(where.at_risk[0]),
-        "value_at_risk": None if bought else money(here, Decimal(0)),
+        "usual_gap_days": _usual_gap(placement, row) if bought else None,
+        "at_risk": None if overdue is None else bool(overdue[row]),
+        "value_at_risk": None if bought else money(deployment, Decimal(0)),
         "withheld": {},
     }
     if summary.paid_days:
         mean = to_amount(summary.purchase_value) / summary.paid_days
-        card["mean_spend"] = money(here, mean.quantize(CENT))
+        card["mean_spend"] = money(deployment, mean.quantize(CENT))
     if summary.refund_excess:
-        card["refund_excess"] = money(here, to_amount(summary.refund_excess))
+        card["refund_excess"] = money(deployment, to_amount(summary.refund_excess))
     return card
 
 
@@ -110,34 +120,23 @@ def cents(value: float) -> Decimal:
     return Decimal(int(score_columns.cents(np.asarray(value)))).scaleb(-2)
 
 
-async def scored(
-    session: ReadSession,
-    here: Deployment,
-    learnt: Learnt,
-    people: Population,
-    where: Lifecycle,
-    as_of: AsOf,
-    horizon_days: int | None,
-) -> dict[str, Any]:
-    """Return what the model says of the one customer, who has a purchase day."""
-    horizon = horizon_days or learnt.horizon_days
-    known = await risk_columns.read(session, learnt, people, as_of)
-    own = score_cards.cards(learnt, people, where, as_of, horizon, known)
-    told = explain(learnt, people, _usual_gap(where), own.reasons, 0, as_of, known)
-    risk = {**describe_risk(learnt, own, 0, horizon), "reasons": told}
-    return {**model_of(here, learnt, people, as_of, own, horizon), "churn_risk": risk}
+def _usual_gap(placement: Placement, row: int) -> float | None:
+    return None if placement.usual_gap_days is None else float(placement.usual_gap_days[row])
 
 
-def describe_risk(learnt: Learnt, scored: Cards, row: int, horizon_days: int) -> dict[str, Any]:
-    """Return the churn risk of one customer, but for its reasons."""
-    level = contributions.LEVELS[scored.level[row]]
+def churn_risk(scores: Scores, row: int) -> dict[str, Any]:
+    """Return the churn risk of one customer, with its reasons."""
+    model = scores.model
+    level = contributions.LEVELS[scores.level[row]]
+    usual_gap = _usual_gap(scores.placement, row)
     return {
-        **kind_of_risk(learnt, horizon_days),
-        "probability": float(scored.probability[row]),
+        **kind_of_risk(model, scores.horizon_days),
+        "probability": float(scores.probability[row]),
         "level": level,
-        "meaning": meanings(learnt).get(level),
-        "base_log_odds": float(scored.reasons.base),
-        "log_odds": float(scored.reasons.total[row]),
+        "meaning": meanings(model).get(level),
+        "base_log_odds": float(scores.reasons.base),
+        "log_odds": float(scores.reasons.total[row]),
+        "reasons": risk_words.explain(scores.inputs, scores.reasons, row, usual_gap),
     }
 
 
@@ -162,83 +161,38 @@ def meanings(learnt: Learnt) -> dict[str, str | None]:
     }
 
 
-def model_of(
-    here: Deployment,
-    learnt: Learnt,
-    people: Population,
-    as_of: AsOf,
-    scored: Cards,
-    horizon_days: int,
-) -> dict[str, Any]:
-    """Return what the model says of the one customer, but for the churn risk."""
-    r, f, m = int(scored.r[0]), int(scored.f[0]), int(scored.m[0])
-    told = learnt.dropout_identified
+def _scores(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
+    """Return what the model says of one customer."""
+    model, inputs = scores.model, scores.inputs
+    r, f, m = int(scores.r[row]), int(scores.f[row]), int(scores.m[row])
+    told = model.dropout_identified
+    x, t_x, age = inputs.history
     return {
-        "status": "insufficient_history" if learnt.status == "fallback" else "ok",
+        "status": "insufficient_history" if model.status == "fallback" else "ok",
         "r": r,
         "f": f,
         "m": m,
         "rfm_score": r + f + m,
-        "rfm_group": rfm.GROUPS[scored.group[0]],
-        "rfm_class8": rfm.CLASSES8[scored.class8[0]],
+        "rfm_group": rfm.GROUPS[scores.group[row]],
+        "rfm_class8": rfm.CLASSES8[scores.class8[row]],
         "model_inputs": {
-            "x": int(people.x[0]),
-            "t_x": float(people.t_x[0] / learnt.unit),
-            "T": float(people.T(as_of)[0] / learnt.unit),
-            "unit": learnt.time_unit,
+            "x": int(x[row]),
+            "t_x": float(t_x[row]),
+            "T": float(age[row]),
+            "unit": model.time_unit,
         },
-        "p_alive": float(scored.p_alive[0]) if told else None,
+        "p_alive": float(scores.p_alive[row]) if told else None,
         "expected_purchases": {
-            "horizon_days": horizon_days,
-            "value": float(scored.expected_purchases[0]),
+            "horizon_days": scores.horizon_days,
+            "value": float(scores.expected_purchases[row]),
         },
         "clv": {
             "horizon_days": learning.CLV_HORIZON_DAYS,
-            **money(here, cents(scored.clv[0])),
+            **money(deployment, cents(scores.clv[row])),
             "annual_discount": learning.ANNUAL_DISCOUNT,
         },
-        "value_tier": clv.TIERS[scored.tier[0]],
-        "value_at_risk": money(here, cents(scored.value_at_risk[0])) if told else None,
+        "value_tier": clv.TIERS[scores.tier[row]],
+        "value_at_risk": money(deployment, cents(scores.value_at_risk[row])) if told else None,
         "withheld": {} if told else dict.fromkeys(("p_alive", "value_at_risk"), NO_DROPOUT),
+        "churn_risk": churn_risk(scores, row),
     }
-
-
-def _usual_gap(where: Lifecycle) -> float | None:
-    return None if where.usual_gap is None else float(where.usual_gap[0])
-
-
-def explain(
-    learnt: Learnt,
-    people: Population,
-    usual_gap: float | None,
-    parts: Reasons,
-    row: int,
-    as_of: AsOf,
-    known: Features | None = None,
-) -> list[dict[str, Any]]:
-    """Return the reasons of one customer, the weightiest first, in words and numbers."""
-    if learnt.risk is not None and known is not None:
-        return risk_words.explain(learnt, known, usual_gap, parts, row, as_of)
-    assert learnt.reference_days is not None
-    usual_x, usual_t, usual_age = learnt.reference_days
-    columns = people.columns
-    bought = int(columns.purchase_days[row])
-    silent = as_of.day - int(columns.last_day[row])
-    age = int(people.T(as_of)[row])
-    own_gap = "" if usual_gap is None else f"; usually {usual_gap:.0f}"
-    reasons: list[tuple[str, int, float, str, dict[str, Any]]] = [
-        ("purchases", bought, usual_x + 1,
-         f"{count(bought, 'purchase day')}; a typical customer has {usual_x + 1:.0f}",
-         {"purchase_days": bought}),
-        ("age", age, usual_age,
-         f"customer for {count(age, 'day')}; a typical one for {usual_age:.0f}",
-         {"first_purchase_on": from_day(columns.first_day[row]).isoformat()}),
-        ("silence", silent, usual_age - usual_t, f"{count(silent, 'day')} silent{own_gap}",
-         {"last_purchase_on": from_day(columns.last_day[row]).isoformat()}),
-    ]  # fmt: skip
-    told = [
-        {"code": code, "contribution": float(parts.parts[code][row]), "value": value,
-         "reference": reference, "text": text, "facts": facts}
-        for code, value, reference, text, facts in reasons
-    ]  # fmt: skip
-    return sorted(told, key=lambda reason: -abs(reason["contribution"]))

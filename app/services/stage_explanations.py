@@ -28,10 +28,10 @@ async def explain(
     """Return every rule with the customer's values, and whether it holds."""
     view = await stages.look(session, here, customer_id, as_of, policy_version)
     policy = view.policy
-    known = await records.at_instant(session, here, policy, view.people, as_of)
+    known = await records.at_instant(session, here, policy, view.placement.population, as_of)
     one, day = np.zeros(1, dtype=np.int64), np.array([as_of.day])
     values = known.values(policy.terms, one, day)
-    end = stages.end_of(await view.history(session, here, as_of), policy, view.where)
+    end = stages.end_of(await view.history(session, here, as_of), view.placement)
     return {
         "customer_id": customer_id,
         "stage": end.stage,

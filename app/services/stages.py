@@ -20,9 +20,8 @@ from app.services import (
     policies,
     standings,
 )
+from app.services.placement import Placement
 from app.services.policies import Regime
-from app.services.populations import Population
-from app.services.score_cards import Lifecycle
 from app.services.standings import Standing
 
 LOOKED_AHEAD = 36_525
@@ -35,10 +34,11 @@ class View:
 
     standing: Standing
     regime: Regime
-    policy: Policy
-    people: Population
-    where: Lifecycle
-    actions: list[dict[str, Any]]
+    placement: Placement
+
+    @property
+    def policy(self) -> Policy:
+        return self.placement.policy
 
     async def history(self, session: ReadSession, here: Deployment, as_of: AsOf) -> History:
         """Follow the customer to the instant; under another policy, from the beginning."""
@@ -64,9 +64,7 @@ async def look(
     regime = standing.regime
     if policy_version is not None:
         regime = Regime((await policies.get(session, policy_version),), (policies.ALWAYS,))
-    policy = regime.at(as_of.micros)
-    people, where, actions = await standings.look(session, here, standing, regime, as_of)
-    return View(standing, regime, policy, people, where, actions)
+    return View(standing, regime, await standings.place(session, here, standing, regime, as_of))
 
 
 async def get(
@@ -80,10 +78,11 @@ async def get(
 ) -> tuple[dict[str, Any], int]:
     """Return the stage at an instant, and the version of the recorded stage."""
     view = await look(session, here, customer_id, as_of, policy_version)
-    standing, policy, where = view.standing, view.policy, view.where
-    summary = view.people.summaries[0]
+    standing, policy, placed = view.standing, view.policy, view.placement
+    (actions,) = await next_actions.of_placement(session, here, placed)
+    summary = placed.population.summaries[0]
     found = await view.history(session, here, as_of)
-    end = end_of(found, policy, where)
+    end = end_of(found, placed)
     stage, by_hand = end.stage, overruling(end.override)
     since, win_backs = await _moves_of(session, view.regime, customer_id, found)
     state = summary.state
@@ -91,21 +90,23 @@ async def get(
     answer = {
         "customer_id": customer_id,
         "stage": stage,
-        "sub_stage": await next_actions.sub_stage(session, here, policy, view.people, stage, as_of),
+        "sub_stage": await next_actions.sub_stage(
+            session, here, policy, placed.population, stage, as_of
+        ),
         "since": since,
         "rule": BY_HAND if by_hand else policy.rules[end.rule].code,
         "recorded_stage": standing.recorded_stage,
         "overruled_by": by_hand,
         "pinned_until": by_hand and by_hand["pinned_until"],
-        "at_risk": None if where.at_risk is None else bool(where.at_risk[0]),
+        "at_risk": None if placed.overdue is None else bool(placed.overdue[0]),
         "purchase_days": state.purchase_days,
-        "days_since_last_purchase": int(where.days_silent[0]) if bought else None,
+        "days_since_last_purchase": int(placed.days_since_last_purchase[0]) if bought else None,
         "last_purchase_on": from_day(state.last_day) if bought else None,
         "churns_on": None if policy.has_left(stage) else _churns_on(here, found, as_of),
         "lives": state.lives,
         "life_started_on": from_day(state.life_start_day) if bought else None,
         "win_backs": win_backs,
-        "next_actions": view.actions,
+        "next_actions": actions,
         "policy_version": policy.version,
         "model_id": policy.model_id or standing.model_id,
         "as_of": as_of.at,
@@ -123,10 +124,10 @@ class End:
     override: Override | None
 
 
-def end_of(found: History, policy: Policy, where: Lifecycle) -> End:
+def end_of(found: History, placed: Placement) -> End:
     """Return the stage in which a history of one customer ends, and what decides it."""
     if not len(found.stage):
-        return End(policy.stages[where.stage[0]], int(where.rule[0]), None)
+        return End(placed.stages[0], int(placed.rule[0]), None)
     ((stage, _),) = found.last(1)
     return End(stage, int(found.rule[-1]), found.standing_override(0))
 

@@ -1,7 +1,6 @@
 """What an answer about one customer starts from, read in one statement so that it agrees."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import exists, select
 
@@ -14,17 +13,15 @@ from app.services import (
     customers,
     decided_stages,
     models,
-    next_actions,
+    placement,
     policies,
     purchase_summaries,
-    records,
-    score_cards,
     settings,
 )
 from app.services.learning import Learnt
+from app.services.placement import Placement
 from app.services.policies import Regime
 from app.services.populations import Population
-from app.services.score_cards import Lifecycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +78,28 @@ async def get(session: ReadSession, customer_id: str) -> Standing:
     )
 
 
-async def look(
-    session: ReadSession, here: Deployment, standing: Standing, regime: Regime, as_of: AsOf
-) -> tuple[Population, Lifecycle, list[dict[str, Any]]]:
-    """Return the customer as facts up to an instant have it, where it stands, and what to do.
+async def place(
+    session: ReadSession, deployment: Deployment, standing: Standing, timeline: Regime, as_of: AsOf
+) -> Placement:
+    """Place the one customer as facts up to an instant have it.
 
-    Policies are those of the regime, which need not be the one there was.
+    Policies are those of the timeline, which need not be the one there was.
     """
-    policy = regime.at(as_of.micros)
+    policy = timeline.at(as_of.micros)
     kept = {standing.customer_id: standing.summary}
     then = await purchase_summaries.at(session, standing.regime, policy.silence, kept, as_of.at)
-    people = Population.of(list(kept), [standing.recorded_stage], list(then.values()))
-    known = await records.at_instant(session, here, policy, people, as_of)
-    decided = {}
+    population = Population.of(list(kept), [standing.recorded_stage], list(then.values()))
+    overrides = {}
     if standing.decided:
-        decided = await decided_stages.of_customers(session, here, regime, as_of, list(kept))
-    where = score_cards.lifecycle(policy, people, known, as_of, standing.gap_days, decided)
-    stages = [policy.stages[where.stage[0]]]
-    (actions,) = await next_actions.of(session, here, policy, people, stages, as_of)
-    return people, where, actions
+        overrides = await decided_stages.of_customers(
+            session, deployment, timeline, as_of, list(kept)
+        )
+    return await placement.of_population(
+        session,
+        deployment,
+        policy,
+        population,
+        as_of,
+        gap_days=standing.gap_days,
+        overrides=overrides,
+    )

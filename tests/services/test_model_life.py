@@ -19,7 +19,7 @@ from app.deployment import Deployment
 from app.models import Model, Operation, Run
 from app.schemas.models import ModelRequest
 from app.schemas.scores import Scores
-from app.services import fitting, model_life, models, monitoring, operations, runs
+from app.services import fitting, model_life, models, monitoring, operations, run_rows, runs
 from app.services import settings as stored_settings
 from app.services.parts import Part
 from app.worker import Worker
@@ -242,13 +242,13 @@ async def test_what_was_told_is_compared_with_what_happened(
     request = {"horizon_days": 60, "as_of": NOW.isoformat()}
     model_id = (await fitted(own_client, own_database, settings, **request))["model_id"]
     async with write(own_database) as session:
-        new = await runs.get(session, await add_run(session, model_id, 0))
+        new = await run_rows.get(session, await add_run(session, model_id, 0))
         itself = await model_life.monitor(session, here, new)
         assert (itself["in_sample"], itself["status"], itself["horizon_days"]) == (True, "ok", 60)
         assert itself["calibration_in_the_large"] == itself["actual"] - itself["expected"]
         assert itself["ece"] < 0.1
         # 61 days on nobody has come back, although the model expected some to.
-        later = await runs.get(session, await add_run(session, model_id, -61))
+        later = await run_rows.get(session, await add_run(session, model_id, -61))
         told = await model_life.monitor(session, here, later)
         assert (told["in_sample"], told["actual"], told["drifted"]) == (False, 1.0, True)
         assert told["told_at"][:10] == f"{NOW + timedelta(days=1):%Y-%m-%d}"

@@ -18,7 +18,7 @@ from app.deployment import Deployment
 from app.models import Operation, OperationPart, Score
 from app.schemas.models import RunRequest
 from app.schemas.operations import Operation as Shown
-from app.services import operations, parts, runs, schedule
+from app.services import operations, parts, run_rows, runs, schedule
 from app.services import settings as stored_settings
 from app.services.parts import LeaseLost
 from app.worker import Worker
@@ -172,7 +172,7 @@ async def test_the_scores_kept_are_those_answered_for_the_instant_of_the_run(
         run_id = await run(own_database, here, worker, **asked)
         clock.now = datetime.now(UTC)
         async with read(own_database) as session:
-            at = (await runs.get(session, run_id)).as_of.isoformat()
+            at = (await run_rows.get(session, run_id)).as_of.isoformat()
             rows = await session.scalars(select(Score).where(Score.run_id == run_id))
             kept = {row.customer_id: row for row in rows}
         assert kept.keys() == people.keys()

@@ -20,7 +20,7 @@ from app.db import Database
 from app.deployment import Deployment
 from app.lifecycle.records import UNITS
 from app.schemas.score_lists import ScoreItem
-from app.services import score_columns, score_lookup, score_streams, scores
+from app.services import score_columns, score_streams, scores, threads
 from app.worker import Worker
 from tests import histories
 from tests.database import Clock
@@ -330,7 +330,7 @@ async def test_a_lookup_answers_what_each_card_does(
     inline: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(score_lookup, "INLINE", inline)
+    monkeypatch.setattr(threads, "INLINE_ROWS", inline)
     ids = ["c07", "nobody", "never", *people, "c07"]
     then = (datetime.now(UTC) - timedelta(days=200)).date().isoformat()
     for more in ({}, {"as_of": then, "horizon_days": 30}):
