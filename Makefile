@@ -7,10 +7,10 @@ BENCHMARKS := ingest scores stages backtest
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test run check bench bench-scoring migrate lock openapi fmt
+.PHONY: help setup demo test run check bench bench-scoring migrate migration lock openapi fmt
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## Create .venv and install everything from the hashed lock
 
@@ -33,6 +33,13 @@ run: setup  ## Serve the API, a worker and the database on this machine
 
 migrate: setup  ## Bring the database of CLM_DATABASE_URL to the newest schema
 	@$(BIN)/clm migrate
+
+# On a throwaway database, so that neither data nor the revision of another branch matter.
+migration: setup  ## Draft the migration from the database to the models (NAME="customer tiers")
+	@test -n "$(NAME)" || { echo 'say what it does: make migration NAME="customer tiers"' >&2; exit 2; }
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && chmod 755 "$$folder" \
+		&& unset CLM_DATABASE_URL && export CLM_DATA_DIR="$$folder" \
+		&& $(BIN)/clm migrate >/dev/null && $(BIN)/alembic revision --autogenerate -m "$(NAME)"
 
 check: setup  ## Lint, types and import contracts
 	@$(BIN)/ruff check .

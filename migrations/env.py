@@ -1,14 +1,89 @@
-"""Run the migrations on the connection that the caller brings, in one transaction each."""
+"""The environment of alembic: which database it works on, and how it compares models with it.
+
+The service brings a connection of its own (`app/schema.py`). The command line of alembic brings
+none: it gets the database that the settings name, or the embedded one.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
 
 from alembic import context
+from alembic.migration import MigrationContext
+from alembic.operations.ops import MigrationScript
+from sqlalchemy import Connection, Index
+from sqlalchemy.schema import CreateIndex, SchemaItem
 
+from app.config import load_settings
+from app.db import create_engine
+from app.embedded import EmbeddedPostgres, running
 from app.models import Base
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
-    transaction_per_migration=True,
-    compare_server_default=True,
-)
-with context.begin_transaction():
-    context.run_migrations()
+COMPARED = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"]
+
+
+def is_comparable(item: SchemaItem, *details: object) -> bool:
+    """Leave indexes with a collation as they are: none is read back, so each would look changed.
+
+    The last detail is what the item is compared with; an index made or dropped has none.
+    """
+    other = details[-1]
+    indexes = [each for each in (item, other) if isinstance(each, Index)]
+    return other is None or not any("COLLATE" in str(CreateIndex(each)) for each in indexes)
+
+
+def number(
+    migration: MigrationContext, _revision: object, directives: list[MigrationScript]
+) -> None:
+    """Give a new migration the number after the last one."""
+    assert migration.script is not None
+    last = migration.script.get_current_head()
+    for directive in directives:
+        directive.rev_id = f"{int(last or 0) + 1:04}"
+
+
+def migrate(connection: Connection | None) -> None:
+    """Run the migrations in one transaction each; without a connection, write their SQL."""
+    context.configure(
+        connection=connection,
+        dialect_name="postgresql",
+        literal_binds=connection is None,
+        target_metadata=Base.metadata,
+        transaction_per_migration=True,
+        compare_server_default=True,
+        include_object=is_comparable,
+        process_revision_directives=number,
+        autogenerate_plugins=COMPARED,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+@contextlib.contextmanager
+def database() -> Iterator[str]:
+    """Yield the URL of the database of the settings; run the embedded one if nobody does."""
+    settings = load_settings()
+    url = settings.database_url or running(settings.data_dir)
+    if url is not None:
+        yield url
+    else:
+        with EmbeddedPostgres.start(settings.data_dir) as server:
+            yield server.url
+
+
+async def connect(url: str) -> None:
+    engine = create_engine(url, pool_size=1)
+    async with engine.connect() as connection:
+        await connection.run_sync(migrate)
+    await engine.dispose()
+
+
+given = context.config.attributes.get("connection")
+if given is not None or context.is_offline_mode():
+    migrate(given)
+else:
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("alembic.autogenerate").setLevel(logging.INFO)
+    with database() as url:
+        asyncio.run(connect(url))

@@ -1,32 +1,20 @@
-"""The migrations against a real PostgreSQL: up, down, twice, at once, and equal to the models."""
+"""The migrations against a real PostgreSQL: up, down, twice and at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import schema
 from app.config import Settings
-from app.db import create_engine
 from app.lifecycle.presets import PRESETS
 from app.migrate import SchemaOutdated, migrate, verify
 from app.models import Base
 from app.services.settings import SettingsMismatch
-
-
-@pytest.fixture
-async def engine(own_url: str) -> AsyncIterator[AsyncEngine]:
-    """An engine on a migrated database of this test alone."""
-    engine = create_engine(own_url, pool_size=4)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture
@@ -63,59 +51,6 @@ def test_there_is_one_head_and_one_line_of_migrations() -> None:
     assert script.get_heads() == [schema.head()]
     assert len(script.get_bases()) == 1
     assert all(not each.is_merge_point for each in script.walk_revisions())
-
-
-# SQLAlchemy reads no collation of an index back, so alembic takes these for changed; the test of
-# the twin compares them.
-COLLATED = {f"ix_customers_{column}_prefix" for column in ("name", "email", "phone")}
-
-
-async def test_alembic_finds_nothing_to_migrate(engine: AsyncEngine) -> None:
-    def differences(connection: Connection) -> list[Any]:
-        options = {"compare_type": True, "compare_server_default": True}
-        context = MigrationContext.configure(connection, opts=options)
-        return [
-            found
-            for found in compare_metadata(context, Base.metadata)
-            if found[0] not in ("add_index", "remove_index") or found[1].name not in COLLATED
-        ]
-
-    async with engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
-
-
-CATALOGUE = {
-    "columns": "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
-    " a.attidentity::text, a.attgenerated::text, l.collname, pg_get_expr(d.adbin, d.adrelid)"
-    " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r'"
-    " LEFT JOIN pg_collation l ON l.oid = a.attcollation"
-    " LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum"
-    " WHERE c.relnamespace = '{schema}'::regnamespace AND a.attnum > 0",
-    "constraints": "SELECT conname, contype::text, pg_get_constraintdef(oid) FROM pg_constraint"
-    " WHERE connamespace = '{schema}'::regnamespace",
-    "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = '{schema}'",
-    "triggers": "SELECT tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
-    " WHERE c.relnamespace = '{schema}'::regnamespace",
-}
-
-
-async def test_the_migrated_database_is_the_one_that_the_models_make(engine: AsyncEngine) -> None:
-    await execute(engine, "CREATE SCHEMA twin")
-    async with engine.connect() as connection:
-        twin = await connection.execution_options(schema_translate_map={None: "twin"})
-        await twin.run_sync(Base.metadata.create_all)
-        await twin.commit()
-    await execute(engine, "DROP TABLE alembic_version")
-    for what, query in CATALOGUE.items():
-        migrated, made = [
-            sorted(
-                str([str(value).replace(f"{name}.", "") for value in row])
-                for row in await rows(engine, query.format(schema=name))
-            )
-            for name in ("public", "twin")
-        ]
-        assert migrated == made, what
-        assert (what == "triggers") == (not migrated)
 
 
 async def test_every_key_of_a_customer_owned_table_begins_with_the_customer() -> None:
