@@ -7,6 +7,7 @@ COPY requirements.lock .
 RUN /opt/clm/bin/uv pip install --python /opt/clm/bin/python --compile-bytecode \
     --require-hashes -r requirements.lock
 COPY pyproject.toml README.md ./
+COPY clm_service clm_service
 COPY app app
 COPY migrations migrations
 RUN /opt/clm/bin/uv pip install --python /opt/clm/bin/python --no-deps . \

@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Iterator
 
+CLM = (sys.executable, "-P", "-m", "clm_service")
+"""This program, wherever it is installed and whatever the folder at hand holds."""
 STOP_SECONDS = 30
 AGAIN_SECONDS = 1.0
 
@@ -39,7 +41,7 @@ class _Keeper:
     def _start(self) -> subprocess.Popen[bytes]:
         # It holds the other end of its standard input, so that it ends if this process is killed.
         return subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "worker", "--until-eof"],
+            [*CLM, "worker", "--until-eof"],
             env={**os.environ, "CLM_DATABASE_URL": self._url},
             stdin=subprocess.PIPE,
             process_group=0,

@@ -222,7 +222,3 @@ def main() -> None:
     except (SQLAlchemyError, OSError) as error:
         typer.echo(f"clm: cannot use the database: {error}", err=True)
         sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

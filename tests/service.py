@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,8 +14,7 @@ from pathlib import Path
 import httpx
 
 from app import embedded
-
-CLM = [sys.executable, "-m", "app.cli"]
+from app.children import CLM
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from app import embedded
+from app.children import CLM
 from app.config import PREFIX, Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.demo.errors import DemoError
@@ -89,7 +89,7 @@ def serving(settings: Settings, folder: Path, lock: int, *, scheduled: bool) -> 
     port = _choose_port(settings.host, settings.port)
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve", "--until-eof"],
+            [*CLM, "serve", "--until-eof"],
             env=_environment(settings, folder, port, scheduled=scheduled),
             stdin=subprocess.PIPE,
             stdout=log,

@@ -21,12 +21,12 @@ import httpx
 import pytest
 
 from app import cli
+from app.children import CLM
 from app.embedded import EmbeddedPostgres
 from app.services.keys import SCOPES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-CLM = [sys.executable, "-m", "app.cli"]
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 40.0  # a busy machine; nothing here waits longer than it must
 
@@ -316,7 +316,7 @@ def serving(made: Path) -> Iterator[Serving]:
     found = Serving(made, CLM_DATA_DIR=str(made / "data"))
     try:
         until(found.is_ready)
-        until(lambda: any("app.cli worker" in each for each in tree_of(found).values()))
+        until(lambda: any("clm_service worker" in each for each in tree_of(found).values()))
         yield found
     finally:
         found.end()
@@ -341,7 +341,7 @@ def test_serve_answers_and_other_commands_use_its_database(serving: Serving, mad
 
 def test_sigterm_stops_the_api_then_the_worker_then_the_database(serving: Serving) -> None:
     below = tree_of(serving)
-    assert any("app.cli worker" in each for each in below.values())
+    assert any("clm_service worker" in each for each in below.values())
     assert any("postgres" in each for each in below.values())
     serving.process.send_signal(signal.SIGTERM)
     assert serving.process.wait(PATIENCE) == 0, serving.log.read_text()
@@ -354,7 +354,7 @@ def test_sigterm_stops_the_api_then_the_worker_then_the_database(serving: Servin
 
 def test_a_worker_that_dies_is_started_again(serving: Serving) -> None:
     def workers() -> set[int]:
-        return {pid for pid, each in tree_of(serving).items() if "app.cli worker" in each}
+        return {pid for pid, each in tree_of(serving).items() if "clm_service worker" in each}
 
     (first,) = workers()
     os.kill(first, signal.SIGKILL)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.children import CLM
 from app.demo import DemoError, data, folder, truth
 from app.demo.panel import line
 
@@ -159,7 +160,7 @@ def _start(data_dir: Path, *words: str, **environment: str) -> subprocess.Popen[
         port = str(probe.getsockname()[1])
     own = {"CLM_DATA_DIR": str(data_dir), "CLM_PORT": port, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "demo", *words],
+        [*CLM, "demo", *words],
         env=clean | own | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

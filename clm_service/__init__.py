@@ -1,0 +1,1 @@
+"""The name under which CLM is installed; `__main__` starts it."""
