@@ -1,5 +1,9 @@
-"""How generated examples are drawn in all tests."""
+"""How all tests are collected, how their examples are drawn, and what is told at the end."""
 
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
 from hypothesis import settings
 
 # What has to be green before anything lands must not depend on luck: the examples are those of
@@ -7,3 +11,31 @@ from hypothesis import settings
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("repeatable")
+
+
+def _refuse_shared_names(names: Iterable[str]) -> None:
+    """Refuse tests of one name: processes that share out the tests would run one of them."""
+    if shared := [name for name, count in Counter(names).items() if count > 1]:
+        raise pytest.UsageError(f"several tests have the same name: {', '.join(shared)}")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):  # the process that shares out will see
+        _refuse_shared_names(item.nodeid for item in session.items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(ids: list[str]) -> None:
+    _refuse_shared_names(ids)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the fuzz test did, wherever its parts ran."""
+    calls = [
+        value
+        for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+        for name, value in report.user_properties
+        if name == "fuzzed" and report.when == "call"
+    ]
+    if calls:
+        terminalreporter.write_line(f"fuzzed {len(calls)} operations by {sum(calls)} calls")
