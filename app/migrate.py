@@ -16,7 +16,8 @@ class SchemaOutdated(RuntimeError):
 
 async def migrate(engine: AsyncEngine, settings: Settings) -> None:
     """Migrate, and write what a new database needs."""
-    await schema.upgrade(engine)
+    if await schema.current(engine) != schema.head():
+        await schema.upgrade(engine)
     async with Database.on(engine).writes() as session, session.begin():
         await stored.initialise(WriteSession(ReadSession(session)), settings, datetime.now(UTC))
     await verify(engine, settings)

@@ -5,7 +5,6 @@ get a copy of the template of their own (`own_database`).
 """
 
 import asyncio
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -24,10 +23,9 @@ from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.embedded import EmbeddedPostgres
 from app.main import create_app
-from app.migrate import migrate
 from app.services import keys
+from tests.prepared import SETTINGS, copy_of, prepared, reachable_folder  # noqa: F401  # a fixture
 
-TEMPLATE = "clm_template"
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
 
@@ -38,7 +36,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    return Settings(currency="EUR", time_zone="Europe/Berlin", scoring_every=None)
+    return SETTINGS
 
 
 @pytest.fixture(scope="session")
@@ -47,11 +45,11 @@ def here(settings: Settings) -> Deployment:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[str]:
+def cluster(prepared: Path) -> Iterator[str]:  # noqa: F811
     """A server of this test process alone; its URL names the maintenance database."""
-    with tempfile.TemporaryDirectory(prefix="clm-tests-") as folder:
-        Path(folder).chmod(0o755)  # as root the server runs as another user
-        with EmbeddedPostgres.start(Path(folder), throwaway=True) as server:
+    with reachable_folder() as folder:
+        data = copy_of(prepared, folder / "data")
+        with EmbeddedPostgres.start(data, throwaway=True) as server:
             yield _named(server.url, "postgres")
 
 
@@ -70,17 +68,9 @@ async def _administer(url: str, statement: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def template(cluster: str, settings: Settings) -> str:
+def template() -> str:
     """The name of a migrated database that others are copied from."""
-
-    async def make() -> None:
-        await _administer(cluster, f"CREATE DATABASE {TEMPLATE} OWNER clm")
-        engine = create_engine(_named(cluster, TEMPLATE), pool_size=2)
-        await migrate(engine, settings)
-        await engine.dispose()
-
-    asyncio.run(make())
-    return TEMPLATE
+    return "clm"
 
 
 @pytest.fixture

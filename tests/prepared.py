@@ -1,0 +1,72 @@
+"""One data folder with a migrated database in it, made once for all tests and their processes.
+
+To copy it takes a fraction of what it takes to make a cluster and to run the migrations.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.config import Settings
+from app.db import create_engine
+from app.embedded import EmbeddedPostgres
+from app.migrate import migrate
+
+SETTINGS = Settings(currency="EUR", time_zone="Europe/Berlin", scoring_every=None)
+# What a process needs to be told so that it takes the database for its own.
+ENVIRONMENT = {"CLM_CURRENCY": SETTINGS.currency, "CLM_TIME_ZONE": SETTINGS.time_zone}
+
+
+@contextmanager
+def reachable_folder() -> Iterator[Path]:
+    """Make a folder that every user can reach, unlike pytest's own: for root, the server is one."""
+    path = Path(tempfile.mkdtemp(prefix="clm-tests-"))
+    path.chmod(0o755)
+    yield path
+    deadline = time.monotonic() + 20
+    while path.exists() and time.monotonic() < deadline:  # a server may be writing its last
+        shutil.rmtree(path, ignore_errors=True)
+    assert not path.exists()
+
+
+def copy_of(folder: Path, to: Path) -> Path:
+    """Copy a data folder that no server uses; owners stay."""
+    subprocess.run(["cp", "-a", folder, to], check=True)
+    return to
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder to copy: its database `clm` is migrated, and its server stopped."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # of all processes of this run
+    folder = shared / "prepared"
+    with (shared / "prepared.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _prepare(folder)
+    return folder
+
+
+def _prepare(folder: Path) -> None:
+    async def fill(url: str) -> None:
+        engine = create_engine(url, pool_size=2)
+        await migrate(engine, SETTINGS)
+        await engine.dispose()
+
+    with reachable_folder() as made:
+        with EmbeddedPostgres.start(made / "data", throwaway=True) as server:
+            asyncio.run(fill(server.url))
+        (made / "data/postgres.log").unlink()
+        half = copy_of(made / "data", folder.with_suffix(".half"))
+    half.rename(folder)
