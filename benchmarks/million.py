@@ -20,7 +20,7 @@ from app.config import Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.lifecycle.evaluator import evaluate
-from app.lifecycle.records import UNITS, Columns, Records
+from app.lifecycle.records import UNITS, Columns, Records, Span
 from app.migrate import migrate
 from app.services import policies
 
@@ -103,8 +103,9 @@ def nobody(made: Histories, rows: Array) -> None:
 
 def _stages(policy: Any, columns: Columns, day: int) -> Array:
     every = np.arange(len(columns))
-    known = Records(policy.silence, every, every * 0, every * 0 + day, columns)
-    return evaluate(policy, known, every, every * 0 + day)[0]
+    on = every * 0 + day
+    known = Records(policy.silence, every, every * 0, on, Span.on(on), columns)
+    return evaluate(policy, known, every, on)[0]
 
 
 def customer_ids(start: int, n: int) -> list[str]:

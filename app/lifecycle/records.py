@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 UNITS = 10_000
 """Smallest stored units of money in one of the currency."""
+NEVER, NO_END = -700_000, 2**40
+"""A day before all days, and one after them."""
 _LARGEST = float(np.finfo(np.float64).max)
 
 
@@ -83,7 +85,8 @@ class Money:
 class Interactions:
     """Interactions as columns in order of owner and time; `count` many of a kind at once.
 
-    Of several at one instant the last one counts as the latest.
+    Of several at one instant the last one counts as the latest. Those of days before `from_day`
+    may be missing, so that no window may reach further back.
     """
 
     owner: Ints
@@ -92,6 +95,7 @@ class Interactions:
     kind: Column
     count: Ints
     score: Floats
+    from_day: int = NEVER
 
     def of_kinds(self, kinds: frozenset[str] | None) -> "Interactions":
         if kinds is None:
@@ -104,7 +108,34 @@ class Interactions:
             self.kind[kept],
             self.count[kept],
             self.score[kept],
+            self.from_day,
         )
+
+
+@dataclass(frozen=True)
+class Span:
+    """For each record, the first and the last day of which it is true: no value of another day."""
+
+    first: Ints
+    last: Ints
+
+    @classmethod
+    def on(cls, day: Ints) -> "Span":
+        """Return the span of records that were read for one day alone."""
+        return cls(day, day)
+
+    @classmethod
+    def until_next(cls, owner: Ints, day: Ints) -> "Span":
+        """Return the spans of records each of which is true until the next of its owner."""
+        last = np.full(len(day), NO_END)
+        followed = np.flatnonzero(owner[1:] == owner[:-1])
+        last[followed] = day[followed + 1]
+        return cls(day, last)
+
+    def check(self, rows: Ints, day: Ints) -> None:
+        """Fail where a record is asked for a day of which it says nothing."""
+        assert (self.first[rows] <= day).all(), "asked for a day before the facts of the record"
+        assert (day <= self.last[rows]).all(), "asked for a day after what the record knows"
 
 
 Computed = Callable[[frozenset[str], Columns, Money, Ints], Mapping[str, Floats]]
@@ -119,6 +150,7 @@ class Records:
     owner: Ints
     at: Ints
     day: Ints
+    span: Span
     columns: Columns
     money: Money | None = None
     interactions: Interactions | None = None
@@ -128,6 +160,7 @@ class Records:
 
     def values(self, terms: Iterable[Term], rows: Ints, day: Ints) -> dict[Term, Column]:
         """Return the values that terms have on `day` where the records of `rows` are in force."""
+        self.span.check(rows, day)
         columns = self.columns.take(rows)
         asked = tuple(terms)
         found: dict[Term, Column] = {}
@@ -205,6 +238,7 @@ class Records:
         before = np.r_[0, np.cumsum(events.count)]
         first = np.searchsorted(events.owner, owner, side="left")
         if window is not None:
+            assert (day - window >= events.from_day - 1).all(), "a window reaches back too far"
             first = np.maximum(first, _first_after(events, owner, day - window))
         end = np.where(place < 0, 0, place + 1)
         return np.where(end > first, before[end] - before[np.minimum(first, end)], 0).astype(

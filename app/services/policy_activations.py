@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import insert
 
-from app.days import to_micros
+from app.days import AsOf, from_micros, to_micros
 from app.db import WriteSession
 from app.deployment import Deployment
 from app.errors import Conflict, PreviewStale
@@ -25,6 +25,7 @@ from app.services import (
     policy_versions,
     populations,
     settings,
+    stage_moves,
 )
 from app.services.parts import Part
 
@@ -83,7 +84,9 @@ async def go_on(
         (APPLY, {"after": after, "up_to": up_to})
         for after, up_to in await populations.boundaries(session, APPLY_PART)
     ]
-    context = {**part.context, "activated_at": at.isoformat(), "matrix": matrix}
+    recorded_until = (await settings.moved_until(session)).isoformat()
+    context = {**part.context, "activated_at": at.isoformat(), "matrix": matrix,
+               "recorded_until": recorded_until}  # fmt: skip
     await parts.plan(session, part, ranges, context)
     if ranges:
         return None
@@ -147,9 +150,21 @@ async def apply_part(session: WriteSession, here: Deployment, part: Part, now: d
     alike = [each.version for each in regime.policies if each.silence == regime.current.silence]
     due |= (kept("facts") > 0) & ~np.isin(kept("policy_version"), alike)
     due |= kept("facts_until") >= to_micros(at)
-    moved = [people.customer_ids[row] for row in np.flatnonzero(due).tolist()]
+    to_and_fro = await _left_and_came_back(session, here, part, here.as_of(at))
+    moved = [each for row, each in enumerate(people.customer_ids) if due[row] or each in to_and_fro]
     if moved:
         await customers.take(session, moved, now)
         await lifecycle.advance(session, here, moved, max(now, at), doubted_from=at)
     pairs = zip(found.before, found.after, strict=True)
     await parts.note(session, part, {"moved": sum(before != after for before, after in pairs)})
+
+
+async def _left_and_came_back(
+    session: WriteSession, here: Deployment, part: Part, at: AsOf
+) -> set[str]:
+    """Return whom time may have moved, also to and fro, under the policy that was in force."""
+    timeline = (await policies.regime(session)).before_last()
+    recorded_until = to_micros(datetime.fromisoformat(part.context["recorded_until"]))
+    since = from_micros(max(timeline.starts[-1], recorded_until))
+    ends = part.arguments
+    return await stage_moves.unrecorded(session, here, timeline.current, since, at, **ends)

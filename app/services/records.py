@@ -14,7 +14,7 @@ from app.lifecycle.expressions import Column
 from app.lifecycle.facts import NO_PURCHASES, RECENT, Point
 from app.lifecycle.money import NOTHING, Worth
 from app.lifecycle.policy import Policy, SilenceLimit, sources
-from app.lifecycle.records import Columns, Computed, Money, Records
+from app.lifecycle.records import NEVER, Columns, Computed, Interactions, Money, Records, Span
 from app.lifecycle.variables import Term
 from app.services import model_variables, rule_facts
 from app.services.populations import Population
@@ -28,15 +28,24 @@ async def at_instant(
     people: Population,
     as_of: AsOf,
     terms: tuple[Term, ...] | None = None,
+    *,
+    since_day: int | None = None,
 ) -> Records:
-    """Return one record a customer, enough for the rules of a policy or for given terms."""
+    """Return one record a customer, enough for the rules of a policy or for given terms.
+
+    The records are true of the day of `as_of`; with `since_day`, of all days from then on that
+    come after the last fact of their customer.
+    """
     asked = policy.terms if terms is None else terms
     needed = sources(asked)
     n = len(people)
-    events: list[Event] = []
+    first_day = as_of.day if since_day is None else min(since_day, as_of.day)
+    interactions: Interactions | None = None
     profiles: dict[str, Column] = {}
     if "interactions" in needed:
-        events = await rule_facts.counted(session, asked, people.customer_ids, as_of)
+        since = rule_facts.looks_back_to(asked, first_day)
+        events = await rule_facts.counted(session, asked, people.customer_ids, as_of, since)
+        interactions = interaction_columns(here, events, people.customer_ids, since)
     if "profile" in needed:
         profiles = await rule_facts.profiles(session, people.customer_ids)
     return Records(
@@ -44,14 +53,30 @@ async def at_instant(
         owner=np.arange(n),
         at=np.full(n, as_of.micros),
         day=np.full(n, as_of.day),
+        span=_since_last_fact(here, people, interactions, first_day, as_of),
         columns=people.columns,
         money=people.money() if needed & {"money", "model"} else None,
-        interactions=interaction_columns(here, events, people.customer_ids)
-        if "interactions" in needed
-        else None,
+        interactions=interactions,
         profiles=profiles,
         computed=await _computed(session, policy, asked),
     )
+
+
+def _since_last_fact(
+    here: Deployment,
+    people: Population,
+    interactions: Interactions | None,
+    first_day: int,
+    as_of: AsOf,
+) -> Span:
+    """Return the days up to `as_of` on which what was read of each customer was all there was."""
+    starts = here.calendar.starts(np.arange(first_day, as_of.day + 1))
+    facts_until = people.summaries.column("facts_until")
+    first = first_day - 1 + np.searchsorted(starts, facts_until, side="right")
+    first = np.maximum(first, first_day)
+    if interactions is not None:
+        np.maximum.at(first, interactions.owner, interactions.day)
+    return Span(first, np.full(len(people), as_of.day))
 
 
 def _money(worth: Sequence[Worth]) -> Money:
@@ -110,7 +135,9 @@ async def through_time(
     happened: dict[str, list[Event]] = {}
     for event in events:
         happened.setdefault(event.customer_id, []).append(event)
-    interactions = interaction_columns(here, events, ids) if "interactions" in needed else None
+    interactions = None
+    if "interactions" in needed:
+        interactions = interaction_columns(here, events, ids, NEVER)
     made: dict[_Look, Records] = {}
     found = []
     for policy in policies:
@@ -161,11 +188,14 @@ def _history(
         points += own
         if look.worth:
             sums += _in_force([point.at for point in own], worth)
+    owners = np.array(owner, dtype=np.int64)
+    days = np.array([point.day for point in points], dtype=np.int64)
     return Records(
         silence=look.silence,
-        owner=np.array(owner, dtype=np.int64),
+        owner=owners,
         at=np.array([point.at for point in points], dtype=np.int64),
-        day=np.array([point.day for point in points], dtype=np.int64),
+        day=days,
+        span=Span.until_next(owners, days),
         columns=Columns.of([point.state for point in points]),
         money=_money(sums) if look.worth else None,
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.lifecycle.catalogue import CATALOGUE
 from app.lifecycle.expressions import Column
-from app.lifecycle.records import Interactions
+from app.lifecycle.records import NEVER, Interactions
 from app.lifecycle.variables import Term
 
 _TEXTS = tuple(
@@ -41,7 +42,7 @@ _COUNTED = (
     "SELECT customer_id, kind, NULL::int8, occurred_on - DATE '1970-01-01', count, NULL::float8"  # noqa: S608  # no value of a caller
     " FROM interaction_days"
     " WHERE customer_id = ANY($1::text[]) AND ($2::text[] IS NULL OR kind = ANY($2))"
-    " AND occurred_on < DATE '1970-01-01' + $4::int AND occurred_on > DATE '1970-01-01' + $5::int"
+    " AND occurred_on < DATE '1970-01-01' + $4::int AND occurred_on >= DATE '1970-01-01' + $5::int"
     f" UNION ALL {_HAPPENED.format(score='NULL::float8')}"
     " AND occurred_on >= DATE '1970-01-01' + $4::int"
 )
@@ -54,8 +55,11 @@ _ANSWERS = (
     " AND occurred_at <= $2"
     " ORDER BY customer_id, occurred_at DESC, source DESC, interaction_id DESC"
 )
-_NEVER = -700_000
-"""A day before all days."""
+# What was posted before its time moves nobody until a run looks.
+_WAITED = (
+    "SELECT DISTINCT customer_id FROM interactions WHERE customer_id = ANY($1::text[])"
+    " AND occurred_at > $2 AND occurred_at <= $3 AND received_at < occurred_at"
+)
 
 
 class Event(NamedTuple):
@@ -69,17 +73,32 @@ class Event(NamedTuple):
     score: float | None
 
 
+def looks_back_to(terms: Iterable[Term], first_day: int) -> int:
+    """Return the first day whose interactions count for the values of terms on `first_day`."""
+    windows = [
+        term.window[1]
+        for term in terms
+        if term.variable.source == "interactions" and term.name != "last_satisfaction"
+    ]
+    known = [days for days in windows if days is not None]
+    return first_day - max(known, default=1) + 1 if len(known) == len(windows) else NEVER
+
+
 async def counted(
-    session: ReadSession, terms: Iterable[Term], customer_ids: Sequence[str], as_of: AsOf
+    session: ReadSession,
+    terms: Iterable[Term],
+    customer_ids: Sequence[str],
+    as_of: AsOf,
+    since: int,
 ) -> list[Event]:
-    """Return what interactions up to an instant amount to by day, as far as terms look back."""
+    """Return what interactions from a day up to an instant amount to by day, and the last answer.
+
+    The days are those that `looks_back_to` says.
+    """
     looked_at = [term for term in terms if term.variable.source == "interactions"]
     ids, kinds = list(customer_ids), kinds_of(looked_at)
     rows = []
     if any(term.name != "last_satisfaction" for term in looked_at):
-        windows = [term.window[1] for term in looked_at if term.name != "last_satisfaction"]
-        known = [days for days in windows if days is not None]
-        since = as_of.day - max(known) if len(known) == len(windows) else _NEVER
         rows += await fetch_rows(session, _COUNTED, ids, kinds, as_of.at, as_of.day, since)
     if any(term.name == "last_satisfaction" for term in looked_at):
         rows += await fetch_rows(session, _ANSWERS, ids, as_of.at)
@@ -103,6 +122,14 @@ def kinds_of(terms: Iterable[Term]) -> list[str] | None:
                 return None
             found |= term.kinds
     return sorted(found)
+
+
+async def waited(
+    session: ReadSession, customer_ids: Sequence[str], since: datetime, until: datetime
+) -> set[str]:
+    """Return those of whom an interaction began to count later than it came, since an instant."""
+    rows = await fetch_rows(session, _WAITED, list(customer_ids), since, until)
+    return {row[0] for row in rows}
 
 
 async def begun(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, int]:
@@ -130,7 +157,7 @@ def _profile_columns(rows: Sequence[Any]) -> dict[str, Column]:
 
 
 def interaction_columns(
-    here: Deployment, events: Sequence[Event], customer_ids: Sequence[str]
+    here: Deployment, events: Sequence[Event], customer_ids: Sequence[str], from_day: int
 ) -> Interactions:
     """Return interactions as columns, in order of customer and time."""
     number = {each: place for place, each in enumerate(customer_ids)}
@@ -147,5 +174,5 @@ def interaction_columns(
     count = np.array([event.times for event in events], dtype=np.int64)
     score = np.array([np.nan if event.score is None else event.score for event in events])
     return Interactions(
-        owner[order], at[order], day[order], kind[order], count[order], score[order]
+        owner[order], at[order], day[order], kind[order], count[order], score[order], from_day
     )

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import numpy as np
 
+from app.days import AsOf, from_micros, to_micros
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.evaluator import evaluate, turns
@@ -16,6 +17,7 @@ from app.services import (
     populations,
     purchase_summaries,
     records,
+    rule_facts,
     settings,
 )
 from app.services.populations import Population
@@ -27,25 +29,51 @@ INLINE = 500
 async def due(
     session: ReadSession, here: Deployment, now: datetime, *, after: str, up_to: str
 ) -> list[str]:
-    """Return the customers with `after` < id <= `up_to` whose ledger has moves to come, by id."""
-    regime = await policies.regime(session)
-    policy, today = regime.current, here.as_of(now)
-    by_worth = policy.sources & {"money", "model"}
-    read = populations.read if by_worth else populations.read_states
-    people = await read(session, policy.silence, today, after=after, up_to=up_to)
-    known = await records.at_instant(session, here, policy, people, today)
-    looked = await settings.moved_until(session)
-    asked = policy, people, known, here.calendar.day_of(looked), today.day
-    moved = await asyncio.to_thread(_moved, *asked) if len(people) > INLINE else _moved(*asked)
-    found = {people.customer_ids[row] for row in moved.tolist()}
-    # With a fact that has waited for its time, a customer may have left and come back.
-    found |= await purchase_summaries.overdue(session, after, up_to, at=now)
-    # With a pin that has ended, rules may since have led away and back to where it held.
-    found |= await decided_stages.pins_ended(session, after, up_to, since=looked, at=now)
+    """Return the customers with `after` < id <= `up_to` whose ledger lacks transitions, by id."""
+    timeline = await policies.regime(session)
+    # What time had done before another policy came into force was recorded with that.
+    last = max(timeline.starts[-1], to_micros(await settings.moved_until(session)))
+    since, until = from_micros(last), here.as_of(now)
+    found = await unrecorded(
+        session, here, timeline.current, since, until, after=after, up_to=up_to
+    )
     return sorted(found)
 
 
-def _moved(policy: Policy, people: Population, known: Records, since: int, today: int) -> Ints:
+async def unrecorded(
+    session: ReadSession,
+    here: Deployment,
+    policy: Policy,
+    since: datetime,
+    until: AsOf,
+    *,
+    after: str,
+    up_to: str,
+) -> set[str]:
+    """Return the customers whom time may have moved under a policy, since all was recorded.
+
+    All facts that came in were followed up to the moment in which they came.
+    """
+    by_worth = policy.sources & {"money", "model"}
+    read = populations.read if by_worth else populations.read_states
+    people = await read(session, policy.silence, until, after=after, up_to=up_to)
+    since_day = here.calendar.day_of(since)
+    known = await records.at_instant(session, here, policy, people, until, since_day=since_day)
+    asked = policy, people, known, until.day
+    moved = await asyncio.to_thread(_moved, *asked) if len(people) > INLINE else _moved(*asked)
+    found = {people.customer_ids[row] for row in moved.tolist()}
+    # With a fact that has waited for its time, a customer may have left and come back.
+    found |= await purchase_summaries.overdue(session, after, up_to, at=until.at)
+    if known.interactions is not None:
+        events = known.interactions
+        new = np.unique(events.owner[events.day >= since_day]).tolist()
+        ids = [people.customer_ids[row] for row in new]
+        found |= await rule_facts.waited(session, ids, since, until.at)
+    # With a pin that has ended, rules may since have led away and back to where it held.
+    return found | await decided_stages.pins_ended(session, after, up_to, since=since, at=until.at)
+
+
+def _moved(policy: Policy, people: Population, known: Records, today: int) -> Ints:
     """Return the rows of those who are not where they are recorded, or have been elsewhere."""
     rows = np.arange(len(people))
     places = {each: place for place, each in enumerate(people.stages)}
@@ -57,8 +85,7 @@ def _moved(policy: Policy, people: Population, known: Records, since: int, today
 
     day = np.full(len(people), today)
     moved = elsewhere(rows, day)
-    # Who moved and came back since everybody was last looked at stands where recorded, too.
-    first = np.minimum(np.maximum(known.columns.last_day, since), today)
-    turning, on = turns(policy, known, rows, first, day)
+    # Who moved and came back since the last fact, or the last look, stands where recorded, too.
+    turning, on = turns(policy, known, rows, known.span.first, day)
     moved[turning[elsewhere(turning, on)]] = True
     return np.flatnonzero(moved)

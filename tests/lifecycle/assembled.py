@@ -16,7 +16,7 @@ from app.lifecycle.history import History, trace
 from app.lifecycle.instants import Customers, DayStart, Override, Segment
 from app.lifecycle.money import NOTHING, Worth, follow
 from app.lifecycle.policy import Policy, SilenceLimit
-from app.lifecycle.records import Columns, Computed, Interactions, Money, Records
+from app.lifecycle.records import Columns, Computed, Interactions, Money, Records, Span
 from app.lifecycle.variables import Term
 from tests.slow_policy import Change, Decision, Person
 from tests.twin import Fact, start_of
@@ -139,6 +139,7 @@ def at_instant(
         owner=np.arange(n),
         at=np.full(n, micros(now)),
         day=np.full(n, today),
+        span=Span.on(np.full(n, today)),
         columns=Columns.of([each.state for each in summaries]),
         money=money([worth_of(0, each) for each in summaries]),
         interactions=interactions(events),
@@ -208,11 +209,14 @@ def _followed(
             merged.append(Point(at, day, states[bisect_right(starts, at)]))
             owners.append(owner)
             sums.append(steps[bisect_right(step_starts, at)])
+    owner_of = np.array(owners, dtype=np.int64)
+    days = np.array([point.day for point in merged], dtype=np.int64)
     return Records(
         silence=limit,
-        owner=np.array(owners, dtype=np.int64),
+        owner=owner_of,
         at=np.array([point.at for point in merged], dtype=np.int64),
-        day=np.array([point.day for point in merged], dtype=np.int64),
+        day=days,
+        span=Span.until_next(owner_of, days),
         columns=Columns.of([point.state for point in merged]),
         money=money(sums) if worth else None,
     )

@@ -19,7 +19,7 @@ from app.lifecycle.facts import Point, fold
 from app.lifecycle.history import History, trace
 from app.lifecycle.instants import Customers, Override, Segment
 from app.lifecycle.presets import PRESETS
-from app.lifecycle.records import Columns, Records
+from app.lifecycle.records import Columns, Records, Span
 from tests import histories
 from tests.lifecycle.assembled import EPOCH, as_lifecycle, day_of, instant, micros, starts_in
 from tests.twin import Fact, Move, Twin, in_force
@@ -45,11 +45,14 @@ def follow(
 ) -> History:
     """Trace customers, given as their points and until when."""
     points = [point for each, _ in groups for point in each]
+    owner = np.repeat(np.arange(len(groups)), [len(each) for each, _ in groups])
+    day = np.array([point.day for point in points], dtype=np.int64)
     records = Records(
         silence=POLICY.silence,
-        owner=np.repeat(np.arange(len(groups)), [len(each) for each, _ in groups]),
+        owner=owner,
         at=np.array([point.at for point in points], dtype=np.int64),
-        day=np.array([point.day for point in points], dtype=np.int64),
+        day=day,
+        span=Span.until_next(owner, day),
         columns=Columns.of([point.state for point in points]),
     )
     customers = Customers(
@@ -111,8 +114,9 @@ def test_the_stage_at_an_instant_is_that_of_the_twin(
     summary, _ = fold(facts, POLICY.silence, until=micros(now))
     today = np.array([day_of(now, zone)])
     records = Records(
-        POLICY.silence, np.array([0]), np.array([micros(now)]), today, Columns.of([summary.state])
-    )
+        POLICY.silence, np.array([0]), np.array([micros(now)]), today, Span.on(today),
+        Columns.of([summary.state]),
+    )  # fmt: skip
     stage, rule = evaluate(POLICY, records, np.array([0]), today)
     twin = Twin(revisions, zone)
     assert POLICY.rules[rule[0]].code == twin.rule(now)

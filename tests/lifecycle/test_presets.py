@@ -12,7 +12,7 @@ from app.lifecycle.expressions import Expression, terms
 from app.lifecycle.facts import NO_PURCHASES, State
 from app.lifecycle.policy import Option, Policy
 from app.lifecycle.presets import CHURN_REASONS, PRESETS
-from app.lifecycle.records import Columns, Interactions, Records
+from app.lifecycle.records import Columns, Interactions, Records, Span
 
 NAMES = list(PRESETS)
 TODAY = 20_000
@@ -52,6 +52,7 @@ def records(
         owner=np.array([0]),
         at=np.array([TODAY]),
         day=np.array([TODAY]),
+        span=Span.on(np.array([TODAY])),
         columns=Columns.of([state]),
         interactions=interactions(list(facts)),
         profiles={"contract_ends_on": np.array([TODAY + contract_ends_in])},

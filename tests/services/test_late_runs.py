@@ -1,0 +1,179 @@
+"""Runs that come late: the ledger has all that time did, however long nobody looked."""
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+
+from app.db import WriteSession
+from app.deployment import Deployment
+from app.models import Policy, PolicyActivation
+from app.schemas.interactions import InteractionIn
+from app.schemas.types import format_instant
+from app.services import (
+    customers,
+    interactions,
+    lifecycle,
+    policy_activations,
+    profiles,
+    settings,
+    stage_moves,
+)
+from app.services.parts import Part
+from tests.database import NOW
+from tests.kept import as_item, ingest
+from tests.lifecycle import at_random
+from tests.services.test_any_policy import ledger, profile_of, put_in_force
+from tests.slow_policy import Change, Person, history
+
+EVERYBODY = {"after": "", "up_to": "~"}
+CALLED_ONCE_IN_A_WEEK = {
+    "stages": [{"code": code, "name": {"en": code, "zh": code}} for code in ("quiet", "called")],
+    "silence_limit": {"floor_days": 30, "gap_multiple": 1, "gap_margin_days": 0},
+    "rules": [
+        {
+            "code": "one_call",
+            "stage": "called",
+            "when": {"variable": "interactions", "days": 7, "op": "==", "value": 1},
+        },
+        {"code": "other", "stage": "quiet"},
+    ],
+}
+
+
+async def run(session: WriteSession, here: Deployment, now: datetime) -> None:
+    """Record the transitions of time as a scoring run does."""
+    due = await stage_moves.due(session, here, now, **EVERYBODY)
+    if due:
+        await customers.take(session, due, now)
+        await lifecycle.advance(session, here, due, now)
+    await settings.put(session, settings.MOVED_UNTIL, now.isoformat())
+
+
+def call(day: datetime, number: int) -> InteractionIn:
+    return InteractionIn.model_validate(
+        {"customer_id": "c1", "interaction_id": f"i{number}", "occurred_at": format_instant(day),
+         "kind": "call"}
+    )  # fmt: skip
+
+
+def on(day: int) -> datetime:
+    return datetime(2026, 1, 1, 11, tzinfo=UTC) + timedelta(days=day)
+
+
+def to_and_fro(here: Deployment) -> list[Change]:
+    """Return the transitions of somebody who was called on the days 20 and 23."""
+
+    def midnight(day: int) -> datetime:
+        return here.calendar.start_of(here.calendar.day_of(on(day)))
+
+    return [
+        Change("quiet", "called", on(20), "fact", "one_call"),
+        Change("called", "quiet", on(23), "fact", "other"),
+        Change("quiet", "called", midnight(27), "silence", "one_call"),
+        Change("called", "quiet", midnight(30), "silence", "other"),
+    ]
+
+
+@pytest.mark.parametrize("runs", [(24, 40), (24, 28, 32, 36, 40), tuple(range(24, 41)), (40,)])
+async def test_a_late_run_finds_who_moved_and_came_back(
+    session: WriteSession, here: Deployment, runs: tuple[int, ...]
+) -> None:
+    await put_in_force(session, 90, CALLED_ONCE_IN_A_WEEK)
+    await settings.put(session, settings.MOVED_UNTIL, on(1).isoformat())
+    for number, day in enumerate((20, 23)):
+        posted = [call(on(day), number)]
+        await interactions.ingest(session, here, posted, atomic=True, now=on(day))
+    for day in runs:
+        await run(session, here, on(day))
+
+    assert await ledger(session, "c1") == to_and_fro(here)
+
+
+async def test_an_activation_records_who_moved_and_came_back_before_it(
+    session: WriteSession, here: Deployment
+) -> None:
+    await put_in_force(session, 90, CALLED_ONCE_IN_A_WEEK)
+    await settings.put(session, settings.MOVED_UNTIL, on(1).isoformat())
+    for number, day in enumerate((20, 23)):
+        posted = [call(on(day), number)]
+        await interactions.ingest(session, here, posted, atomic=True, now=on(day))
+    await run(session, here, on(24))
+    session.add(Policy(version=91, document=CALLED_ONCE_IN_A_WEEK, created_at=NOW))
+    await session.flush()
+    activation = {"activation_id": 2, "version": 91, "activated_at": on(40)}
+    await session.execute(insert(PolicyActivation).values(activation))
+    await settings.put(session, settings.REGIME, settings.new_name())
+    context = {"activated_at": on(40).isoformat(), "recorded_until": on(24).isoformat()}
+    part = Part(0, 1, policy_activations.APPLY, EVERYBODY, "", "", {}, context)
+    await policy_activations.apply_part(session, here, part, on(40))
+    assert await ledger(session, "c1") == to_and_fro(here)
+
+
+async def test_a_late_run_finds_what_an_interaction_posted_before_its_time_did(
+    session: WriteSession, here: Deployment
+) -> None:
+    await put_in_force(session, 90, CALLED_ONCE_IN_A_WEEK)
+    await settings.put(session, settings.MOVED_UNTIL, on(1).isoformat())
+    early = on(20) - timedelta(hours=20)
+    await interactions.ingest(session, here, [call(on(20), 1)], atomic=True, now=early)
+    assert await ledger(session, "c1") == []
+    await run(session, here, on(40))
+    assert [each.cause for each in await ledger(session, "c1")] == ["fact", "silence"]
+
+
+@pytest.mark.parametrize("seed", range(24))
+async def test_the_ledger_is_the_same_whenever_runs_come(
+    session: WriteSession, here: Deployment, seed: int
+) -> None:
+    """Facts come as they happen, some a little ahead or later; runs at random gaps, then a last."""
+    rng, zone = random.Random(seed), here.calendar.zone
+    document, _ = at_random.policy(rng)
+    people = {f"c{number}": at_random.person(rng, zone) for number in range(3)}
+    arrivals = sorted(
+        ((_arrives(rng, at), what, each) for each, one in people.items()
+         for at, what in _happenings(each, one)), key=lambda each: each[0]
+    )  # fmt: skip
+    await put_in_force(session, 100 + seed, document)
+    start = min([*(one.begun_at for one in people.values()), *(at for at, *_ in arrivals)])
+    people = {each: replace(one, begun_at=start) for each, one in people.items()}
+    end = max(at for at, *_ in arrivals) + timedelta(days=rng.choice((1, 40, 130)))
+    await settings.put(session, settings.MOVED_UNTIL, start.isoformat())
+    for each, one in people.items():
+        await profiles.put(session, here, each, profile_of(one), if_match=None, now=start)
+    gaps = rng.choice(((1, 2), (3, 9, 30), (20, 60, 100), (10_000,)))
+    next_run = start + timedelta(days=rng.choice(gaps), minutes=rng.randint(0, 1440))
+    for at, what, _ in arrivals:
+        while next_run < at:
+            await run(session, here, next_run)
+            next_run += timedelta(days=rng.choice(gaps), minutes=rng.randint(0, 1440))
+        await _post(session, here, what, at)
+    await run(session, here, end)
+    for each, one in people.items():
+        assert await ledger(session, each) == history(one, [(document, None)], end)
+
+
+def _happenings(customer_id: str, one: Person) -> list[tuple[datetime, Any]]:
+    found: list[tuple[datetime, Any]] = [
+        (fact.at, as_item(customer_id, fact)) for fact in one.facts
+    ]
+    for number, event in enumerate(one.interactions):
+        item = {"customer_id": customer_id, "interaction_id": f"i{number}", "kind": event.kind,
+                "occurred_at": format_instant(event.at), "score": event.score}  # fmt: skip
+        found.append((event.at, InteractionIn.model_validate(item)))
+    return found
+
+
+def _arrives(rng: random.Random, at: datetime) -> datetime:
+    hours = rng.choice((0, 0, 0, -20, -3, 2, 30, 24 * 15))
+    return at + timedelta(hours=hours)
+
+
+async def _post(session: WriteSession, here: Deployment, what: Any, now: datetime) -> None:
+    if isinstance(what, InteractionIn):
+        await interactions.ingest(session, here, [what], atomic=True, now=now)
+    else:
+        await ingest(session, here, [what], now)
