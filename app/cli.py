@@ -22,8 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import embedded, migrate
 from app.config import VERSION, Settings, load_settings
 from app.db import Database, ReadSession, WriteSession, create_engine
-from app.services import keys as keys_service
-from app.services.settings import SettingsMismatch
+from app.services.access import keys as keys_service
+from app.services.common.deployment_settings import SettingsMismatch
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Customer lifecycle management.")
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")

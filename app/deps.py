@@ -20,10 +20,11 @@ from app.deployment import Deployment
 from app.errors import FieldError, MissingScope, Unauthorized, ValidationFailed, printable
 from app.jsonbody import ClmRequest
 from app.schemas.types import Identifier
-from app.services import as_of as as_ofs
-from app.services import idempotency, keys, settings
-from app.services.idempotency import Claim, Replay
-from app.services.paging import PageRequest
+from app.services.access import idempotency, keys
+from app.services.access.idempotency import Claim, Replay
+from app.services.common import as_of as as_ofs
+from app.services.common import deployment_settings
+from app.services.common.paging import PageRequest
 
 PRINCIPAL_SECONDS = 10.0
 MAX_KEPT_PRINCIPALS = 10_000
@@ -36,14 +37,16 @@ class State:
 
     settings: Settings
     database: Database
-    here: Deployment
+    deployment: Deployment
     cursor_secret: bytes
     principals: dict[bytes, tuple[float, keys.Principal]]
 
     @classmethod
     async def begin(cls, settings_: Settings, database: Database) -> "State":
         async with database.reads() as session:
-            secret = await settings.get(ReadSession(session), settings.CURSOR_SECRET)
+            secret = await deployment_settings.get(
+                ReadSession(session), deployment_settings.CURSOR_SECRET
+            )
         return cls(settings_, database, Deployment.of(settings_), bytes.fromhex(secret), {})
 
 
@@ -53,9 +56,9 @@ async def _state(request: Request) -> State:
     return state
 
 
-async def _here(request: Request) -> Deployment:
+async def _deployment(request: Request) -> Deployment:
     state: State = request.app.state.clm
-    return state.here
+    return state.deployment
 
 
 async def current_time() -> datetime:
@@ -64,7 +67,7 @@ async def current_time() -> datetime:
 
 
 AppState = Annotated[State, Depends(_state)]
-Here = Annotated[Deployment, Depends(_here)]
+Here = Annotated[Deployment, Depends(_deployment)]
 Now = Annotated[datetime, Depends(current_time)]
 
 _bearer = HTTPBearer(
@@ -237,7 +240,7 @@ async def _page(
 
 
 async def _as_of(
-    here: Here,
+    deployment: Here,
     now: Now,
     as_of: Annotated[
         str | None,
@@ -248,7 +251,7 @@ async def _as_of(
         ),
     ] = None,
 ) -> AsOf:
-    return as_ofs.parse(as_of, here, now)
+    return as_ofs.parse(as_of, deployment, now)
 
 
 Page = Annotated[PageRequest, Depends(_page)]

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import schema
 from app.config import Settings
 from app.db import Database, ReadSession, WriteSession
-from app.services import settings as stored
+from app.services.common import deployment_settings as stored
 
 
 class SchemaOutdated(RuntimeError):

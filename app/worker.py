@@ -16,19 +16,11 @@ from app.config import Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.errors import AppError, InternalError
-from app.services import (
-    backtests,
-    housekeeping,
-    model_life,
-    models,
-    operations,
-    parts,
-    policy_activations,
-    policy_previews,
-    runs,
-    schedule,
-)
-from app.services.parts import LEASE, LeaseLost, Part
+from app.services.models import backtests, model_store, refitting
+from app.services.operations import housekeeping, operations, parts
+from app.services.operations.parts import LEASE, LeaseLost, Part
+from app.services.policy_changes import activations, previews
+from app.services.runs import runs, schedule
 from app.sqlstates import from_database
 
 Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[None]]
@@ -36,22 +28,22 @@ Completion = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[dict
 """Returns the result of the operation, or None if there are further parts to do."""
 
 TASKS: dict[str, Task] = {
-    models.FIT: model_life.fit_part,
+    model_store.FIT: refitting.fit_part,
     backtests.BACKTEST: backtests.test_part,
     runs.RUN: runs.plan_part,
     "move": runs.move_part,
     "score": runs.score_part,
-    policy_previews.PREVIEW: policy_previews.plan_part,
-    policy_previews.COMPARE: policy_previews.compare_part,
-    policy_activations.ACTIVATION: policy_activations.plan_part,
-    policy_activations.APPLY: policy_activations.apply_part,
+    previews.PREVIEW: previews.plan_part,
+    previews.COMPARE: previews.compare_part,
+    activations.ACTIVATION: activations.plan_part,
+    activations.APPLY: activations.apply_part,
 }
 COMPLETIONS: dict[str, Completion] = {
-    models.FIT: model_life.fit_result,
+    model_store.FIT: refitting.fit_result,
     backtests.BACKTEST: backtests.result,
     runs.RUN: runs.publish,
-    policy_previews.PREVIEW: policy_previews.result,
-    policy_activations.ACTIVATION: policy_activations.go_on,
+    previews.PREVIEW: previews.result,
+    activations.ACTIVATION: activations.apply_next_parts,
 }
 
 IDLE_SECONDS = 0.5
@@ -73,7 +65,7 @@ class Worker:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._here = Deployment.of(settings)
+        self._deployment = Deployment.of(settings)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -87,7 +79,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 if clock() >= due:
-                    due = clock() + (0.0 if await self._keep_house() else HOUSEKEEPING_SECONDS)
+                    due = clock() + (0.0 if await self._housekeep() else HOUSEKEEPING_SECONDS)
                 worked = await self.work_once()
             except (SQLAlchemyError, OSError) as error:
                 logger.warning("database away", extra={"error": type(error).__name__})
@@ -118,11 +110,11 @@ class Worker:
         logger.info("part started", extra={"part": part.part_id, "task": part.task})
         now = datetime.now(UTC)
         async with self._write() as session:
-            await TASKS[part.task](session, self._here, part, now)
+            await TASKS[part.task](session, self._deployment, part, now)
             if await parts.finish(session, part):
                 now = datetime.now(UTC)
                 part = await parts.refresh(session, part)
-                result = await COMPLETIONS[part.kind](session, self._here, part, now)
+                result = await COMPLETIONS[part.kind](session, self._deployment, part, now)
                 if result is not None:
                     await operations.succeed(session, part.operation_id, result, now)
 
@@ -144,7 +136,7 @@ class Worker:
                 async with self._write() as session:
                     await parts.extend_lease(session, part)
 
-    async def _keep_house(self) -> bool:
+    async def _housekeep(self) -> bool:
         now = datetime.now(UTC)
         async with self._write() as session:
             await schedule.start_due(session, self._settings.scoring_every, now)

@@ -22,7 +22,7 @@ from app.deployment import Deployment
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.records import UNITS, Columns, Records, Span
 from app.migrate import migrate
-from app.services import policies
+from app.services.policies import policies
 
 SETTINGS = Settings(scoring_every=None)
 HERE = Deployment.of(SETTINGS)

@@ -28,7 +28,8 @@ from sqlalchemy import text
 
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.schemas.models import RunRequest
-from app.services import operations, runs
+from app.services.operations import operations
+from app.services.runs import runs
 from benchmarks import million
 from tests.kept import store_model
 from tests.service import Service, running_service

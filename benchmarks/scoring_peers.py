@@ -133,10 +133,10 @@ def polars_summary(*, packed: bool) -> Contender:
             value = pl.col("amount").first()
         else:
             days = frame.lazy().group_by("customer", "day").agg(total)
-        people = days.group_by("customer", maintain_order=packed).agg(
+        population = days.group_by("customer", maintain_order=packed).agg(
             x=pl.len() - 1, first=first, last=last, total=total, value=value
         )
-        columns = people.select(
+        columns = population.select(
             "customer",
             "x",
             t_x=pl.col("last") - pl.col("first"),
@@ -163,8 +163,8 @@ def pandas_summary() -> Contender:
             days = frame["amount"].groupby(key).sum()
             customer = days.index.to_numpy() // given.as_of
             day = days.index.to_numpy() - customer * given.as_of
-            people = pd.DataFrame({"customer": customer, "day": day, "amount": days.to_numpy()})
-            found = people.groupby("customer").agg(
+            population = pd.DataFrame({"customer": customer, "day": day, "amount": days.to_numpy()})
+            found = population.groupby("customer").agg(
                 n=("day", "size"), first=("day", "first"), last=("day", "last"),
                 total=("amount", "sum"), value=("amount", "first"),
             )  # fmt: skip

@@ -15,8 +15,11 @@ from sqlalchemy import text
 
 from app.db import Database, ReadSession, WriteSession
 from app.embedded import EmbeddedPostgres
-from app.services import populations, runs, settings, stage_moves
-from app.services.parts import Part
+from app.services.common import deployment_settings
+from app.services.customer_base import populations
+from app.services.operations.parts import Part
+from app.services.runs import runs
+from app.services.stages import due_transitions
 from benchmarks import million
 
 ROUNDS, ONE_IN = 3, 50
@@ -53,7 +56,7 @@ async def evaluated(database: Database, ranges: list[Range], now: datetime) -> t
         started = time.perf_counter()
         for after, up_to in ranges:
             moved += len(
-                await stage_moves.due(reading, million.HERE, now, after=after, up_to=up_to)
+                await due_transitions.due(reading, million.HERE, now, after=after, up_to=up_to)
             )
         return time.perf_counter() - started, moved
 
@@ -70,7 +73,9 @@ async def recorded(database: Database, ranges: list[Range], now: datetime) -> fl
 
 async def looked_at_until(database: Database, at: datetime) -> None:
     async with database.writes() as session, session.begin():
-        await settings.put(WriteSession(ReadSession(session)), settings.MOVED_UNTIL, at.isoformat())
+        await deployment_settings.put(
+            WriteSession(ReadSession(session)), deployment_settings.MOVED_UNTIL, at.isoformat()
+        )
 
 
 async def main(database: Database, *, customers: int) -> None:

@@ -23,7 +23,7 @@ from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.embedded import EmbeddedPostgres
 from app.main import create_app
-from app.services import keys
+from app.services.access import keys
 from tests.prepared import SETTINGS, copy_of, prepared, reachable_folder  # noqa: F401  # a fixture
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -40,7 +40,7 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def here(settings: Settings) -> Deployment:
+def deployment(settings: Settings) -> Deployment:
     return Deployment.of(settings)
 
 

@@ -13,7 +13,8 @@ from app.models import PurchaseSummary, StageTransition
 from app.schemas.transactions import TransactionIn
 from app.scoring.purchases import mbg_nbd
 from app.scoring.spend import gamma_gamma
-from app.services import settings, transactions
+from app.services.common import deployment_settings
+from app.services.ingest import transactions
 from tests.database import NOW
 from tests.twin import Fact, Model, Move
 
@@ -55,7 +56,7 @@ async def store_model(session: WriteSession, model_id: str, status: str = "ok") 
         )
     )
     await session.flush()
-    await settings.put(session, settings.ACTIVE_MODEL, model_id)
+    await deployment_settings.put(session, deployment_settings.ACTIVE_MODEL, model_id)
 
 
 def as_item(customer_id: str, fact: Fact) -> dict[str, Any]:
@@ -74,10 +75,12 @@ def as_item(customer_id: str, fact: Fact) -> dict[str, Any]:
 
 
 async def ingest(
-    session: WriteSession, here: Deployment, batch: list[dict[str, Any]], now: datetime
+    session: WriteSession, deployment: Deployment, batch: list[dict[str, Any]], now: datetime
 ) -> list[str]:
     items = [TransactionIn.model_validate(item) for item in batch]
-    done = await transactions.ingest(session, here, items, atomic=len(items) % 2 == 0, now=now)
+    done = await transactions.ingest(
+        session, deployment, items, atomic=len(items) % 2 == 0, now=now
+    )
     return [status for status, _ in done.outcomes]
 
 

@@ -269,15 +269,15 @@ def looked_at(person: Person, document: Document, t: datetime) -> bool:
 
 def history(
     person: Person,
-    regime: Sequence[tuple[Document, datetime | None]],
+    timeline: Sequence[tuple[Document, datetime | None]],
     now: datetime,
     decisions: Sequence[Decision] = (),
 ) -> list[Change]:
     """Return every change of stage up to now, found by asking at all instants that may matter.
 
-    `regime` is the policies in order, each with the instant from which it is in force.
+    `timeline` is the policies in order, each with the instant from which it is in force.
     """
-    documents = [document for document, _ in regime]
+    documents = [document for document, _ in timeline]
     happened = {fact.at for fact in person.facts} | {each.at for each in person.interactions}
     first = min([person.begun_at, *happened])
     hands = {each.at for each in decisions}
@@ -285,18 +285,18 @@ def history(
         # Where another decision took its place before, nothing ended with a pin.
         if each.until and not any(later.at <= each.until for later in decisions[n + 1 :]):
             hands.add(each.until)
-    starts = {start for _, start in regime if start is not None}
+    starts = {start for _, start in timeline if start is not None}
     days = range((person.day(now) - person.day(first)).days + 1)
     midnights = {start_of(person.zone, person.day(first) + timedelta(days=n)) for n in days}
     asked = sorted(t for t in happened | midnights | starts | hands | {first} if first <= t <= now)
     slow = [Slow(person, document) for document in documents]
 
     def in_force(t: datetime) -> int:
-        return max(n for n, (_, start) in enumerate(regime) if start is None or start <= t)
+        return max(n for n, (_, start) in enumerate(timeline) if start is None or start <= t)
 
     found: list[Change] = []
     before = beginning(documents[in_force(first)], person.zone, first)
-    standing: Decision | None = None
+    snapshot: Decision | None = None
     ruled = ""
     for t in asked:
         number = in_force(t)
@@ -304,16 +304,16 @@ def history(
         by_fact = t == first or (t in happened and looked_at(person, documents[number], t))
         made = [each for each in decisions if each.at == t]
         if made:
-            standing = made[-1]
-        elif standing is not None and standing.until is None and (by_fact or says != ruled):
-            standing = None
-        if standing is not None and standing.until is not None and t >= standing.until:
-            standing = None
+            snapshot = made[-1]
+        elif snapshot is not None and snapshot.until is None and (by_fact or says != ruled):
+            snapshot = None
+        if snapshot is not None and snapshot.until is not None and t >= snapshot.until:
+            snapshot = None
         stages = [stage["code"] for stage in documents[number]["stages"]]
-        if standing is not None and standing.stage not in stages:
-            standing = None
+        if snapshot is not None and snapshot.stage not in stages:
+            snapshot = None
         ruled = says
-        after = says if standing is None else standing.stage
+        after = says if snapshot is None else snapshot.stage
         if after != before:
             cause = (
                 "manual" if t in hands
@@ -321,7 +321,7 @@ def history(
                 else "fact" if by_fact
                 else "silence"
             )  # fmt: skip
-            by_hand = standing is not None and bool(made)
+            by_hand = snapshot is not None and bool(made)
             found.append(Change(before, after, t, cause, "by_hand" if by_hand else rule))
         before = after
     return found

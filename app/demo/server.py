@@ -19,7 +19,7 @@ from app.children import CLM
 from app.config import PREFIX, Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.demo.errors import DemoError
-from app.services import keys
+from app.services.access import keys
 
 LOG = "clm.log"
 _START_SECONDS = 240

@@ -20,8 +20,8 @@ from app.lifecycle.instants import (
     Customers,
     DayStart,
     Override,
+    PolicyPeriod,
     Rows,
-    Segment,
     instants,
 )
 from app.lifecycle.records import Bools, Ints
@@ -53,7 +53,7 @@ class Move(NamedTuple):
 class History:
     """Every instant at which a stage might have changed, and what it then was."""
 
-    segments: tuple[Segment, ...]
+    periods: tuple[PolicyPeriod, ...]
     customers: Customers
     names: tuple[str, ...]
     rows: Rows
@@ -69,7 +69,7 @@ class History:
 
     def last(self, customers: int) -> list[tuple[str, int | None]]:
         """Return for each customer the stage at the end, and the instant of the last move."""
-        beginning = self.segments[-1].policy.beginning
+        beginning = self.periods[-1].policy.beginning
         found: list[tuple[str, int | None]] = [(beginning, None)] * customers
         for row, owner in enumerate(self.rows.owner.tolist()):
             since = int(self.rows.at[row]) if self.changed[row] else found[owner][1]
@@ -79,8 +79,8 @@ class History:
     def beginning(self, owner: int) -> str:
         """Return the stage in which a customer began."""
         (rows,) = np.nonzero(self.rows.owner == owner)
-        segment = self.rows.segment[rows[0]] if len(rows) else len(self.segments) - 1
-        return self.segments[segment].policy.beginning
+        period = self.rows.period[rows[0]] if len(rows) else len(self.periods) - 1
+        return self.periods[period].policy.beginning
 
     def last_step(self) -> tuple[str, str]:
         """Return the stages before and after the last instant."""
@@ -98,10 +98,10 @@ class History:
         """
         found = []
         for row in np.flatnonzero(self.changed & (self.rows.cause != POLICY)).tolist():
-            segment, owner = self.rows.segment, self.rows.owner
+            period, owner = self.rows.period, self.rows.owner
             follows = row > 0 and owner[row - 1] == owner[row]
-            former = self.segments[segment[row - 1 if follows else row]].policy
-            policy = self.segments[segment[row]].policy
+            former = self.periods[period[row - 1 if follows else row]].policy
+            policy = self.periods[period[row]].policy
             entered = policy.stage(self.names[self.stage[row]])
             if former.has_left(self.names[self.before[row]]) and entered.role == "customer":
                 found.append(int(self.rows.at[row]))
@@ -121,13 +121,13 @@ class History:
             until_day=np.full(n, until_day),
             overrides=overrides,
         )
-        in_force = [each for each in self.segments if each.start <= end.max()]
+        in_force = [each for each in self.periods if each.start <= end.max()]
         return trace(in_force, customers, day_start)
 
-    def leaves_on(self, after: int) -> int | None:
+    def churn_date(self, after: int) -> int | None:
         """Return the first day on which the one followed has left, later than an instant."""
         for row in np.flatnonzero(self.rows.at > after).tolist():
-            policy = self.segments[self.rows.segment[row]].policy
+            policy = self.periods[self.rows.period[row]].policy
             if policy.has_left(self.names[self.stage[row]]):
                 return int(self.rows.day[row])
         return None
@@ -138,7 +138,7 @@ class History:
         told = self._evidence(rows)
         moves = []
         for place, row in enumerate(rows.tolist()):
-            policy = self.segments[self.rows.segment[row]].policy
+            policy = self.periods[self.rows.period[row]].policy
             manual = self.rows.cause[row] == MANUAL
             by_hand = manual and row in self.by_hand
             made = self.made.get(row)
@@ -161,11 +161,11 @@ class History:
     def _evidence(self, rows: Ints) -> list[str]:
         """Return, as JSON, the values that decided."""
         told = ["{}"] * len(rows)
-        for number, segment in enumerate(self.segments):
-            here = np.flatnonzero(self.rows.segment[rows] == number)
+        for number, period in enumerate(self.periods):
+            here = np.flatnonzero(self.rows.period[rows] == number)
             own = rows[here]
-            values = segment.records.values(
-                segment.policy.terms, self.rows.record[own], self.rows.day[own]
+            values = period.records.values(
+                period.policy.terms, self.rows.record[own], self.rows.day[own]
             )
             shown = [_as_json(term, column) for term, column in values.items()]
             names = [json.dumps(term.key, ensure_ascii=False).replace("%", "%%") for term in values]
@@ -192,30 +192,30 @@ def _as_json(term: Term, column: Column) -> list[str]:
     return [json.dumps(value, ensure_ascii=False) for value in shown(term, column)]
 
 
-def trace(segments: Sequence[Segment], customers: Customers, day_start: DayStart) -> History:
+def trace(periods: Sequence[PolicyPeriod], customers: Customers, day_start: DayStart) -> History:
     """Follow the stages of customers through time."""
-    rows = instants(segments, customers, day_start)
-    names = tuple(dict.fromkeys(name for each in segments for name in each.policy.stages))
+    rows = instants(periods, customers, day_start)
+    names = tuple(dict.fromkeys(name for each in periods for name in each.policy.stages))
     stage = np.zeros(len(rows.owner), dtype=np.int64)
     rule = np.zeros(len(rows.owner), dtype=np.int64)
-    for number, segment in enumerate(segments):
-        own = np.flatnonzero(rows.segment == number)
+    for number, period in enumerate(periods):
+        own = np.flatnonzero(rows.period == number)
         decided, rule[own] = evaluate(
-            segment.policy, segment.records, rows.record[own], rows.day[own]
+            period.policy, period.records, rows.record[own], rows.day[own]
         )
-        stage[own] = np.array([names.index(name) for name in segment.policy.stages])[decided]
-    by_hand, made = _overrule(segments, customers, names, rows, stage)
+        stage[own] = np.array([names.index(name) for name in period.policy.stages])[decided]
+    by_hand, made = _overrule(periods, customers, names, rows, stage)
     begins = np.r_[True, rows.owner[1:] != rows.owner[:-1]][: len(rows.owner)]
-    first = np.array([names.index(each.policy.beginning) for each in segments])
-    before = np.where(begins, first[rows.segment], np.r_[0, stage][: len(stage)])
+    first = np.array([names.index(each.policy.beginning) for each in periods])
+    before = np.where(begins, first[rows.period], np.r_[0, stage][: len(stage)])
     changed = (stage != before) & ~(begins & customers.known[rows.owner])
     return History(
-        tuple(segments), customers, names, rows, stage, rule, by_hand, made, before, changed
+        tuple(periods), customers, names, rows, stage, rule, by_hand, made, before, changed
     )
 
 
 def _overrule(
-    segments: Sequence[Segment],
+    periods: Sequence[PolicyPeriod],
     customers: Customers,
     names: Sequence[str],
     rows: Rows,
@@ -232,9 +232,9 @@ def _overrule(
         standing: Override | None = None
         ruled = -1
         for row in range(int(start), int(end)):
-            policy = segments[rows.segment[row]].policy
+            policy = periods[rows.period[row]].policy
             at, says = int(rows.at[row]), int(stage[row])
-            news = segments[rows.segment[row]].records.at[rows.record[row]] == at
+            news = periods[rows.period[row]].records.at[rows.record[row]] == at
             own = [each for each in decided if each.at == at]
             if own:
                 standing = made[row] = own[-1]

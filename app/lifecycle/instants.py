@@ -17,7 +17,7 @@ SILENCE, FACT, POLICY, MANUAL = range(4)
 
 
 @dataclass(frozen=True)
-class Segment:
+class PolicyPeriod:
     """A policy, from when on it is in force, and the customers' records under it."""
 
     policy: Policy
@@ -65,7 +65,7 @@ class Rows:
     at: Ints
     day: Ints
     cause: Ints
-    segment: Ints
+    period: Ints
     record: Ints
 
     @classmethod
@@ -85,28 +85,28 @@ class Rows:
 _NAMES = ("owner", "at", "day", "cause", "segment", "record")
 
 
-def instants(segments: Sequence[Segment], customers: Customers, day_start: DayStart) -> Rows:
+def instants(periods: Sequence[PolicyPeriod], customers: Customers, day_start: DayStart) -> Rows:
     """Return the instants up to the end of each customer, in order of owner and time."""
-    rows = _rows(segments, customers)
-    return Rows.join([rows, _turns(segments, customers, rows, day_start)]).in_order()
+    rows = _rows(periods, customers)
+    return Rows.join([rows, _turns(periods, customers, rows, day_start)]).in_order()
 
 
-def _rows(segments: Sequence[Segment], customers: Customers) -> Rows:
+def _rows(periods: Sequence[PolicyPeriod], customers: Customers) -> Rows:
     """Return the instants of facts, of activations and of decisions by hand, in order."""
     parts = []
     owners = np.arange(len(customers.until))
-    ends = [segment.start for segment in segments[1:]] + [np.iinfo(np.int64).max]
-    for number, (segment, end) in enumerate(zip(segments, ends, strict=True)):
-        records = segment.records
+    ends = [period.start for period in periods[1:]] + [np.iinfo(np.int64).max]
+    for number, (period, end) in enumerate(zip(periods, ends, strict=True)):
+        records = period.records
         counted = (records.at < end) & (records.at <= customers.until[records.owner])
-        own = np.flatnonzero((records.at >= segment.start) & counted)
+        own = np.flatnonzero((records.at >= period.start) & counted)
         parts.append(_at(records.owner[own], records.at[own], records.day[own], FACT, number, own))
         if number:
-            reached = owners[customers.until >= segment.start]
-            begun = _in_force(records, reached, segment.start - 1) >= 0
-            record = _in_force(records, reached, segment.start)
+            reached = owners[customers.until >= period.start]
+            begun = _in_force(records, reached, period.start - 1) >= 0
+            record = _in_force(records, reached, period.start)
             parts.append(
-                _at(reached[begun], segment.start, segment.start_day, POLICY, number, record[begun])
+                _at(reached[begun], period.start, period.start_day, POLICY, number, record[begun])
             )
     for owner, decided in customers.overrides.items():
         times = [(each.at, each.day) for each in decided]
@@ -119,14 +119,14 @@ def _rows(segments: Sequence[Segment], customers: Customers) -> Rows:
         ]
         for at, day in times:
             if at <= customers.until[owner]:
-                number = max(n for n, each in enumerate(segments) if each.start <= at)
-                record = _in_force(segments[number].records, np.array([owner]), at)
+                number = max(n for n, each in enumerate(periods) if each.start <= at)
+                record = _in_force(periods[number].records, np.array([owner]), at)
                 parts.append(_at(np.array([owner]), at, day, MANUAL, number, record))
     return Rows.join(parts).in_order()
 
 
 def _at(
-    owner: Ints, at: Ints | int, day: Ints | int, cause: int, segment: int, record: Ints
+    owner: Ints, at: Ints | int, day: Ints | int, cause: int, period: int, record: Ints
 ) -> Rows:
     n = len(owner)
     return Rows(
@@ -134,7 +134,7 @@ def _at(
         np.broadcast_to(at, n),
         np.broadcast_to(day, n),
         np.full(n, cause),
-        np.full(n, segment),
+        np.full(n, period),
         record,
     )
 
@@ -149,7 +149,7 @@ def _in_force(records: Records, owner: Ints, at: int) -> Ints:
 
 
 def _turns(
-    segments: Sequence[Segment], customers: Customers, rows: Rows, day_start: DayStart
+    periods: Sequence[PolicyPeriod], customers: Customers, rows: Rows, day_start: DayStart
 ) -> Rows:
     """Return the turns of time that come before the next row and up to the end.
 
@@ -162,10 +162,10 @@ def _turns(
         next_at, next_day = rows.at[has_next + 1], rows.day[has_next + 1]
         last[has_next] = np.where(day_start(next_day) < next_at, next_day, next_day - 1)
     parts = []
-    for number, segment in enumerate(segments):
-        own = np.flatnonzero(rows.segment == number)
+    for number, period in enumerate(periods):
+        own = np.flatnonzero(rows.period == number)
         place, day = turns(
-            segment.policy, segment.records, rows.record[own], rows.day[own], last[own]
+            period.policy, period.records, rows.record[own], rows.day[own], last[own]
         )
         row = own[place]
         parts.append(

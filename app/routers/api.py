@@ -9,7 +9,7 @@ from app.deps import Route, Scope
 from app.schemas.common import bulk_answer
 from app.schemas.facts import FactWritten
 from app.schemas.responses import problems
-from app.services.facts import Ingested
+from app.services.ingest.facts import Ingested
 
 _ALWAYS = (400, 401, 403, 422, 500, 503)
 

@@ -10,7 +10,7 @@ from app.schemas.backtests import Backtest, BacktestPage, BacktestRequest
 from app.schemas.operations import Operation
 from app.schemas.responses import headers, problems
 from app.schemas.types import Text
-from app.services import backtests
+from app.services.models import backtests
 
 routes = router("models")
 BacktestId = Annotated[Text, Path(examples=["backtest_5f0c2a9d1b7e4c63"])]
@@ -27,7 +27,7 @@ SVG = "image/svg+xml"
 async def start_backtest(
     request: BacktestRequest,
     session: Write,
-    here: Here,
+    deployment: Here,
     now: Now,
     principal: Principal,
     response: Response,
@@ -35,7 +35,7 @@ async def start_backtest(
 ) -> Any:
     """Test churn risk on one's own past; the result of the operation has the `backtest_id`."""
     del idempotency_key
-    operation = await backtests.submit(session, here, request, now=now, by=principal.key_id)
+    operation = await backtests.submit(session, deployment, request, now=now, by=principal.key_id)
     return accept(response, operation)
 
 

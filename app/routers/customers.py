@@ -11,7 +11,9 @@ from app.schemas.common import BulkAnswer, bulk_answer
 from app.schemas.customers import Customer, CustomerBatch, CustomerPage, Profile, ProfilePatch
 from app.schemas.responses import headers, problems
 from app.schemas.types import Text
-from app.services import customers, customers_bulk, etags, profiles
+from app.services.common import etags
+from app.services.customers import customers
+from app.services.ingest import bulk_profiles, profiles
 
 routes = router("customers")
 
@@ -34,14 +36,14 @@ async def put_customer(
     customer_id: CustomerId,
     profile: Profile,
     session: Write,
-    here: Here,
+    deployment: Here,
     now: Now,
     response: Response,
     if_match: IfMatch = None,
 ) -> Any:
     """Make the profile exactly this. 201 if the customer is new."""
     row, created = await profiles.put(
-        session, here, customer_id, profile, if_match=if_match, now=now
+        session, deployment, customer_id, profile, if_match=if_match, now=now
     )
     response.status_code = 201 if created else 200
     response.headers["ETag"] = etags.etag(row.profile_version)
@@ -59,13 +61,13 @@ async def patch_customer(
     customer_id: CustomerId,
     change: ProfilePatch,
     session: Write,
-    here: Here,
+    deployment: Here,
     now: Now,
     response: Response,
     if_match: IfMatch = None,
 ) -> Any:
     """Merge a change into the profile: absent fields stay, null clears (RFC 7396)."""
-    row = await profiles.patch(session, here, customer_id, change, if_match=if_match, now=now)
+    row = await profiles.patch(session, deployment, customer_id, change, if_match=if_match, now=now)
     response.headers["ETag"] = etags.etag(row.profile_version)
     return customers.shown(row)
 
@@ -104,13 +106,13 @@ async def list_customers(
 async def write_customers(
     batch: CustomerBatch,
     session: Write,
-    here: Here,
+    deployment: Here,
     now: Now,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Merge up to 1,000 profiles like PATCH; customers not known are made."""
     del idempotency_key
-    outcomes = await customers_bulk.merge(
-        session, here, batch.items, atomic=batch.mode == "atomic", now=now
+    outcomes = await bulk_profiles.merge(
+        session, deployment, batch.items, atomic=batch.mode == "atomic", now=now
     )
     return bulk_answer(outcomes)

@@ -15,7 +15,7 @@ from app.schemas.interactions import (
     InteractionWritten,
 )
 from app.schemas.responses import problems
-from app.services import interactions
+from app.services.ingest import interactions
 
 routes = router("interactions")
 
@@ -24,14 +24,14 @@ routes = router("interactions")
 async def create_interaction(
     interaction: InteractionIn,
     session: Write,
-    here: Here,
+    deployment: Here,
     now: Now,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Write what happened. 201: created; 200: replaced, or a duplicate."""
     del idempotency_key
-    written = await interactions.create(session, here, interaction, now=now)
+    written = await interactions.create(session, deployment, interaction, now=now)
     return answer_fact(response, "interaction", written)
 
 
@@ -44,14 +44,14 @@ async def create_interaction(
 async def write_interactions(
     batch: InteractionBatch,
     session: Write,
-    here: Here,
+    deployment: Here,
     now: Now,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Write up to 1,000 interactions. Stages of all touched customers are exact in the answer."""
     del idempotency_key
     atomic = batch.mode == "atomic"
-    ingested = await interactions.ingest(session, here, batch.items, atomic=atomic, now=now)
+    ingested = await interactions.ingest(session, deployment, batch.items, atomic=atomic, now=now)
     return answer_batch("interaction", ingested)
 
 

@@ -10,7 +10,7 @@ from app.schemas.models import Model, ModelPage, ModelRequest
 from app.schemas.operations import Operation
 from app.schemas.responses import headers, problems
 from app.schemas.types import Text
-from app.services import models
+from app.services.models import model_store
 
 routes = router("models")
 ModelId = Annotated[Text, Path(examples=["model_5f0c2a9d1b7e4c63"])]
@@ -26,7 +26,7 @@ ModelId = Annotated[Text, Path(examples=["model_5f0c2a9d1b7e4c63"])]
 async def fit_model(
     request: ModelRequest,
     session: Write,
-    here: Here,
+    deployment: Here,
     now: Now,
     principal: Principal,
     response: Response,
@@ -34,14 +34,14 @@ async def fit_model(
 ) -> Any:
     """Fit a model to the facts up to `as_of`; follow the operation in `Location`."""
     del idempotency_key
-    operation = await models.submit(session, here, request, now=now, by=principal.key_id)
+    operation = await model_store.submit(session, deployment, request, now=now, by=principal.key_id)
     return accept(response, operation)
 
 
 @routes.get("/models", response_model=ModelPage, **scope("scores:read"))
 async def list_models(session: Read, page: PageInOrder) -> Any:
     """List fitted models, newest first."""
-    return await models.search(session, page)
+    return await model_store.search(session, page)
 
 
 @routes.get(
@@ -49,7 +49,7 @@ async def list_models(session: Read, page: PageInOrder) -> Any:
 )
 async def get_model(model_id: ModelId, session: Read) -> Any:
     """Return parameters, likelihood, cuts and status of a model."""
-    return await models.describe(session, model_id)
+    return await model_store.describe(session, model_id)
 
 
 @routes.post(
@@ -63,4 +63,4 @@ async def activate_model(
 ) -> Any:
     """Score with this model from now on; the one in force until now is retired."""
     del idempotency_key
-    return await models.choose(session, model_id, now)
+    return await model_store.choose(session, model_id, now)

@@ -9,7 +9,7 @@ from app.routers.api import router, scope
 from app.schemas.operations import Operation, OperationPage, State
 from app.schemas.responses import problems
 from app.schemas.types import Text
-from app.services import operations
+from app.services.operations import operations
 
 routes = router("operations")
 OperationId = Annotated[Text, Path(examples=["op_4f1d7c0a9be25d18"])]

@@ -15,7 +15,8 @@ from app.schemas.policies import (
     Variables,
 )
 from app.schemas.responses import headers, problems
-from app.services import etags, policy_activations, policy_previews, policy_versions
+from app.services.common import etags
+from app.services.policy_changes import activations, previews, versions
 
 routes = router("policies")
 Version = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[2])]
@@ -24,7 +25,7 @@ Version = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[2])]
 @routes.get("/policies", response_model=PolicyPage, **scope("customers:read"))
 async def list_policies(session: Read, page: PageInOrder) -> Any:
     """List the versions of the policy, newest first; the first seven are ready to use."""
-    return await policy_versions.search(session, page)
+    return await versions.search(session, page)
 
 
 @routes.post(
@@ -44,9 +45,9 @@ async def create_policy(
 ) -> Any:
     """Store a new version. It moves nobody before it is activated."""
     del idempotency_key
-    created = await policy_versions.create(session, document, now=now, by=principal.key_id)
+    created = await versions.create(session, document, now=now, by=principal.key_id)
     response.headers["Location"] = f"/v1/policies/{created['version']}"
-    response.headers["ETag"] = etags.etag(await policy_versions.generation(session))
+    response.headers["ETag"] = etags.etag(await versions.generation(session))
     return created
 
 
@@ -58,7 +59,7 @@ async def create_policy(
 )
 async def get_policy(version: Version, session: Read, response: Response) -> Any:
     """Return a version, with its rules in words. The ETag moves when any version is activated."""
-    policy, generation = await policy_versions.describe(session, version)
+    policy, generation = await versions.describe(session, version)
     response.headers["ETag"] = etags.etag(generation)
     return policy
 
@@ -85,7 +86,7 @@ async def preview_policy(
     moved.
     """
     del idempotency_key
-    operation = await policy_previews.submit(session, version, now=now, by=principal.key_id)
+    operation = await previews.submit(session, version, now=now, by=principal.key_id)
     return accept(response, operation)
 
 
@@ -114,7 +115,7 @@ async def activate_policy(
     lists say so by `stage_policy_version`.
     """
     del idempotency_key
-    operation = await policy_activations.submit(
+    operation = await activations.submit(
         session, version, request, if_match=if_match, now=now, by=principal.key_id
     )
     return accept(response, operation)
@@ -123,4 +124,4 @@ async def activate_policy(
 @routes.get("/variables", response_model=Variables, **scope("customers:read"))
 async def list_variables() -> Any:
     """Return the catalogue of variables that rules may name."""
-    return policy_versions.variables()
+    return versions.variables()

@@ -5,18 +5,18 @@ from typing import Any
 from app.deps import Here, Read
 from app.routers.api import router, scope
 from app.schemas.scores import RfmReport, StageReport
-from app.services import reports
+from app.services.runs import reports
 
 routes = router("reports")
 
 
 @routes.get("/reports/stages", response_model=StageReport, **scope("reports:read"))
-async def report_stages(session: Read, here: Here) -> Any:
+async def report_stages(session: Read, deployment: Here) -> Any:
     """Return customers, revenue and value at risk per stage, of the published run."""
-    return await reports.stages(session, here)
+    return await reports.stages(session, deployment)
 
 
 @routes.get("/reports/rfm", response_model=RfmReport, **scope("reports:read"))
-async def report_rfm(session: Read, here: Here) -> Any:
+async def report_rfm(session: Read, deployment: Here) -> Any:
     """Return the RFM grid and groups of the published run."""
-    return await reports.rfm_grid(session, here)
+    return await reports.rfm_grid(session, deployment)

@@ -9,7 +9,7 @@ from app.routers.api import accept, router, scope
 from app.schemas.models import RunRequest
 from app.schemas.operations import Operation
 from app.schemas.responses import headers, problems
-from app.services import runs
+from app.services.runs import runs
 
 routes = router("scores")
 
@@ -24,7 +24,7 @@ routes = router("scores")
 async def start_scoring_run(
     request: RunRequest,
     session: Write,
-    here: Here,
+    deployment: Here,
     now: Now,
     principal: Principal,
     response: Response,
@@ -32,5 +32,5 @@ async def start_scoring_run(
 ) -> Any:
     """Score everybody, and move the stages that time has changed. Fits a model if there is none."""
     del idempotency_key
-    operation = await runs.submit(session, here, request, now=now, by=principal.key_id)
+    operation = await runs.submit(session, deployment, request, now=now, by=principal.key_id)
     return accept(response, operation)

@@ -8,7 +8,7 @@ from app.deps import CustomerId, Here, Now, Read
 from app.routers.api import router, scope
 from app.schemas.responses import problems
 from app.schemas.score_diffs import ScoreDiff
-from app.services import score_diffs
+from app.services.scores import diffs
 
 routes = router("scores")
 
@@ -22,7 +22,7 @@ routes = router("scores")
 async def get_score_diff(
     customer_id: CustomerId,
     session: Read,
-    here: Here,
+    deployment: Here,
     now: Now,
     since: Annotated[
         str,
@@ -47,9 +47,9 @@ async def get_score_diff(
     ] = None,
 ) -> Any:
     """Return why the churn risk changed between two instants, cause by cause."""
-    return await score_diffs.get(
+    return await diffs.get(
         session,
-        here,
+        deployment,
         customer_id,
         since=since,
         until=until,

@@ -21,8 +21,8 @@ from app.schemas.score_lists import (
 from app.schemas.score_rows import ScoreAnswer, ScoreRequest
 from app.schemas.scores import Level, Scores, Tier
 from app.schemas.types import Code, Text
-from app.services import churn_risks, score_lists, score_lookup, score_rows, score_streams, scores
-from app.services.score_lists import Asked
+from app.services.scores import ad_hoc, cards, churn_risks, lists, lookup, streams
+from app.services.scores.lists import Asked
 
 
 class _Lines(StreamingResponse):
@@ -35,7 +35,7 @@ class _Lines(StreamingResponse):
 
 
 routes = router("scores")
-STREAMS = score_streams.FORMS[1:]
+STREAMS = streams.FORMS[1:]
 HorizonQuery = Annotated[
     int | None,
     Query(
@@ -55,14 +55,14 @@ HorizonQuery = Annotated[
 async def get_scores(
     customer_id: CustomerId,
     session: Read,
-    here: Here,
+    deployment: Here,
     now: Now,
     as_of: AsOfQuery,
     horizon_days: HorizonQuery = None,
 ) -> Any:
     """Return what a customer is worth and how likely to leave, right immediately after a write."""
-    return await scores.get(
-        session, here, customer_id, as_of=as_of, horizon_days=horizon_days, now=now
+    return await cards.get(
+        session, deployment, customer_id, as_of=as_of, horizon_days=horizon_days, now=now
     )
 
 
@@ -99,7 +99,7 @@ SinceQuery = Annotated[
 )
 async def list_churn_risks(
     session: Read,
-    here: Here,
+    deployment: Here,
     now: Now,
     page: Page,
     filters: Filters,
@@ -114,7 +114,9 @@ async def list_churn_risks(
     that it began with.
     """
     asked = Asked(filters, run_id, changed_since_run, now)
-    return await churn_risks.search(session, here, page, asked, include_churned=include_churned)
+    return await churn_risks.search(
+        session, deployment, page, asked, include_churned=include_churned
+    )
 
 
 @routes.get(
@@ -133,7 +135,7 @@ async def list_scores(
     request: Request,
     state: AppState,
     session: Read,
-    here: Here,
+    deployment: Here,
     now: Now,
     page: Page,
     filters: Filters,
@@ -148,20 +150,20 @@ async def list_scores(
     each, and headers say of which run; an answer that ends without a proper end was broken off,
     and is not the whole run.
     """
-    form = score_streams.form_of(request.headers.get("accept"))
+    form = streams.form_of(request.headers.get("accept"))
     asked = Asked({**filters, "rfm_group": rfm_group}, run_id, changed_since_run, now)
     if form == "application/json":
-        return await score_lists.search(session, here, page, asked)
-    lines, of_run = await score_streams.open_lines(
-        state.database, session, here, page, form, asked, request.query_params.keys()
+        return await lists.search(session, deployment, page, asked)
+    lines, of_run = await streams.open_lines(
+        state.database, session, deployment, page, form, asked, request.query_params.keys()
     )
     return _Lines(lines, media_type=form, headers=of_run)
 
 
 @routes.post("/scores/lookup", response_model=LookupAnswer, **scope("scores:read"))
-async def score_customers(request: LookupRequest, session: Read, here: Here, now: Now) -> Any:
+async def score_customers(request: LookupRequest, session: Read, deployment: Here, now: Now) -> Any:
     """Score up to 1,000 customers live, each as `GET /v1/customers/{id}/scores` does."""
-    return await score_lookup.find(session, here, request, now)
+    return await lookup.find(session, deployment, request, now)
 
 
 @routes.post(
@@ -170,6 +172,6 @@ async def score_customers(request: LookupRequest, session: Read, here: Here, now
     responses=problems(404, 409),
     **scope("scores:read"),
 )
-async def score_histories(request: ScoreRequest, session: Read, here: Here, now: Now) -> Any:
+async def score_histories(request: ScoreRequest, session: Read, deployment: Here, now: Now) -> Any:
     """Score up to 10,000 histories (x, t_x, T, mean value) without storing anything."""
-    return await score_rows.score(session, here, request, now)
+    return await ad_hoc.score(session, deployment, request, now)

@@ -30,15 +30,9 @@ from app.schemas.stages import (
     TransitionPage,
 )
 from app.schemas.types import Code
-from app.services import as_of as as_ofs
-from app.services import (
-    etags,
-    ledger,
-    stage_decisions,
-    stage_explanations,
-    stage_histories,
-    stages,
-)
+from app.services.common import as_of as as_ofs
+from app.services.common import etags
+from app.services.stages import explanations, ledger, manual_transitions, stage_history, stages
 
 routes = router("stages")
 PolicyVersion = Annotated[
@@ -56,7 +50,7 @@ PolicyVersion = Annotated[
 async def get_stage(
     customer_id: CustomerId,
     session: Read,
-    here: Here,
+    deployment: Here,
     now: Now,
     as_of: AsOfQuery,
     response: Response,
@@ -68,7 +62,7 @@ async def get_stage(
     recorded stage: each move and each decision by hand changes it.
     """
     answer, version = await stages.get(
-        session, here, customer_id, as_of=as_of, policy_version=policy_version, now=now
+        session, deployment, customer_id, as_of=as_of, policy_version=policy_version, now=now
     )
     response.headers["ETag"] = etags.etag(version)
     return answer
@@ -83,14 +77,14 @@ async def get_stage(
 async def explain_stage(
     customer_id: CustomerId,
     session: Read,
-    here: Here,
+    deployment: Here,
     now: Now,
     as_of: AsOfQuery,
     policy_version: PolicyVersion = None,
 ) -> Any:
     """Return each rule in words, with the customer's values, true or false."""
-    return await stage_explanations.explain(
-        session, here, customer_id, as_of=as_of, policy_version=policy_version, now=now
+    return await explanations.explain(
+        session, deployment, customer_id, as_of=as_of, policy_version=policy_version, now=now
     )
 
 
@@ -101,10 +95,10 @@ async def explain_stage(
     **scope("customers:read"),
 )
 async def get_stage_history(
-    customer_id: CustomerId, session: Read, here: Here, now: Now, as_of: AsOfQuery
+    customer_id: CustomerId, session: Read, deployment: Here, now: Now, as_of: AsOfQuery
 ) -> Any:
     """Return the periods a customer spent in stages, and the lives."""
-    return await stage_histories.get(session, here, customer_id, as_of=as_of, now=now)
+    return await stage_history.get(session, deployment, customer_id, as_of=as_of, now=now)
 
 
 @routes.get(
@@ -136,7 +130,7 @@ async def move_customer(
     customer_id: CustomerId,
     request: MoveRequest,
     session: Write,
-    here: Here,
+    deployment: Here,
     now: Now,
     principal: Principal,
     response: Response,
@@ -150,12 +144,12 @@ async def move_customer(
     tells of it, and the ledger does not. `If-Match` takes the ETag of the stage.
     """
     del idempotency_key
-    at = await stage_decisions.move(
-        session, here, customer_id, request, if_match=if_match, now=now, by=principal.key_id
+    at = await manual_transitions.move(
+        session, deployment, customer_id, request, if_match=if_match, now=now, by=principal.key_id
     )
     response.headers["Location"] = f"/v1/customers/{quote(customer_id, safe='')}/transitions"
     answer, version = await stages.get(
-        session, here, customer_id, as_of=here.as_of(at), policy_version=None, now=now
+        session, deployment, customer_id, as_of=deployment.as_of(at), policy_version=None, now=now
     )
     response.headers["ETag"] = etags.etag(version)
     return answer
@@ -170,7 +164,7 @@ async def move_customer(
 async def unpin_stage(
     customer_id: CustomerId,
     session: Write,
-    here: Here,
+    deployment: Here,
     now: Now,
     principal: Principal,
     response: Response,
@@ -180,11 +174,11 @@ async def unpin_stage(
 
     If they move the customer, the move has the reason `unpinned`.
     """
-    at = await stage_decisions.unpin(
-        session, here, customer_id, if_match=if_match, now=now, by=principal.key_id
+    at = await manual_transitions.unpin(
+        session, deployment, customer_id, if_match=if_match, now=now, by=principal.key_id
     )
     answer, version = await stages.get(
-        session, here, customer_id, as_of=here.as_of(at), policy_version=None, now=now
+        session, deployment, customer_id, as_of=deployment.as_of(at), policy_version=None, now=now
     )
     response.headers["ETag"] = etags.etag(version)
     return answer
@@ -193,7 +187,7 @@ async def unpin_stage(
 @routes.get("/transitions", response_model=TransitionPage, **scope("customers:read"))
 async def list_all_transitions(
     session: Read,
-    here: Here,
+    deployment: Here,
     page: Page,
     from_: Annotated[
         Code | None, Query(alias="from", description="the stage left", examples=["churned"])
@@ -212,7 +206,7 @@ async def list_all_transitions(
 
     By the time they took effect, `-effective_at` (default) or `effective_at`.
     """
-    bounds = as_ofs.span(since, until, here)
+    bounds = as_ofs.span(since, until, deployment)
     return await ledger.search(
         session, page, since=bounds[0], until=bounds[1], from_stage=from_, to_stage=to, cause=cause
     )
@@ -221,4 +215,4 @@ async def list_all_transitions(
 @routes.get("/churn-reasons", response_model=ChurnReasons, **scope("customers:read"))
 async def list_churn_reasons() -> Any:
     """Return the reasons for which customers leave: internal ones and external ones."""
-    return stage_decisions.reasons()
+    return manual_transitions.reasons()

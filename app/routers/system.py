@@ -11,7 +11,7 @@ from app.errors import Draining
 from app.routers.api import router, scope
 from app.schemas.responses import problems
 from app.schemas.scores import Info
-from app.services import health, info
+from app.services.system import health, info
 
 routes = router("info")
 bare_routes = APIRouter(tags=["health"])

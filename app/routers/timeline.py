@@ -8,7 +8,7 @@ from app.deps import CustomerId, PageInOrder, Read
 from app.routers.api import router, scope
 from app.schemas.responses import problems
 from app.schemas.timeline import TimelinePage, TimelineType
-from app.services import timeline
+from app.services.ingest import timeline
 
 routes = router("timeline")
 

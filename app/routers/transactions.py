@@ -14,7 +14,7 @@ from app.schemas.transactions import (
     TransactionPage,
     TransactionWritten,
 )
-from app.services import transactions
+from app.services.ingest import transactions
 
 routes = router("transactions")
 
@@ -23,14 +23,14 @@ routes = router("transactions")
 async def create_transaction(
     transaction: TransactionIn,
     session: Write,
-    here: Here,
+    deployment: Here,
     now: Now,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Write a purchase or a refund. 201: created; 200: replaced, or a duplicate."""
     del idempotency_key
-    written = await transactions.create(session, here, transaction, now=now)
+    written = await transactions.create(session, deployment, transaction, now=now)
     return answer_fact(response, "transaction", written)
 
 
@@ -43,14 +43,14 @@ async def create_transaction(
 async def write_transactions(
     batch: TransactionBatch,
     session: Write,
-    here: Here,
+    deployment: Here,
     now: Now,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Write up to 1,000 transactions. Stages of all touched customers are exact in the answer."""
     del idempotency_key
     atomic = batch.mode == "atomic"
-    ingested = await transactions.ingest(session, here, batch.items, atomic=atomic, now=now)
+    ingested = await transactions.ingest(session, deployment, batch.items, atomic=atomic, now=now)
     return answer_batch("transaction", ingested)
 
 

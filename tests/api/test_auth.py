@@ -13,7 +13,7 @@ from app import deps
 from app.config import Settings
 from app.db import Database
 from app.models import ApiKey
-from app.services import keys
+from app.services.access import keys
 from tests.database import NOW, Clock, make_client, writing
 from tests.openapi import document
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from app.services import lifecycle
+from app.services.stages import derivation
 
 FULL: dict[str, Any] = {
     "kind": "company",
@@ -193,7 +193,7 @@ async def test_a_profile_that_changed_and_no_other_has_its_stage_revised(
     async def revise(*args: Any) -> None:
         asked.append(list(args[2]))
 
-    monkeypatch.setattr(lifecycle, "revise", revise)
+    monkeypatch.setattr(derivation, "revise", revise)
     profile = {"contract_ends_on": "2026-12-31"}
     for customer_id in ("c1", "c1", "c2"):
         await put(client, customer_id, **profile)

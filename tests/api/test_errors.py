@@ -19,7 +19,7 @@ from app.schemas.problems import (
     OperationRunningProblem,
     PreviewStaleProblem,
 )
-from app.services import customers
+from app.services.customers import customers
 from tests import documented, openapi
 from tests.database import Clock, make_client
 

@@ -14,7 +14,7 @@ from app.config import Settings
 from app.db import Database
 from app.models import IdempotencyKey
 from app.schemas.policies import POLICY_EXAMPLE
-from app.services import housekeeping
+from app.services.operations import housekeeping
 from tests.database import NOW, Clock, make_client, writing
 
 

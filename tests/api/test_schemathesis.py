@@ -19,7 +19,7 @@ from hypothesis import settings as settings_of_examples
 from app.config import Settings
 from app.db import Database, create_engine
 from app.main import create_app
-from app.services import keys
+from app.services.access import keys
 from tests import openapi
 from tests.database import NOW, _administer, _named, writing
 

@@ -11,7 +11,7 @@ from app.db import WriteSession
 from app.lifecycle.presets import PRESETS
 from app.models import PolicyActivation
 from app.schemas.policies import POLICY_EXAMPLE
-from app.services import settings
+from app.services.common import deployment_settings
 from tests.api.test_moves_by_hand import ledger, move, purchase, replayed
 from tests.database import NOW, Clock
 
@@ -51,8 +51,10 @@ async def activate(session: WriteSession, version: int, at: datetime) -> None:
     last = await session.scalar(select(func.max(PolicyActivation.activation_id)))
     session.add(PolicyActivation(activation_id=(last or 0) + 1, version=version, activated_at=at))
     await session.flush()
-    await settings.put(session, settings.ACTIVE_POLICY, version)
-    await settings.put(session, settings.REGIME, settings.new_name())
+    await deployment_settings.put(session, deployment_settings.ACTIVE_POLICY, version)
+    await deployment_settings.put(
+        session, deployment_settings.REGIME, deployment_settings.new_name()
+    )
 
 
 def compare(variable: str, op: str, value: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import pytest
 from app import cli
 from app.children import CLM
 from app.embedded import EmbeddedPostgres
-from app.services.keys import SCOPES
+from app.services.access.keys import SCOPES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

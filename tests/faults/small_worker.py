@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from app import worker
 from app.config import Settings
-from app.services import parts, runs
+from app.services.operations import parts
+from app.services.runs import runs
 
 
 def work(url: str) -> None:

@@ -13,7 +13,7 @@ from app.lifecycle import facts as lifecycle
 from app.lifecycle.catalogue import CATALOGUE
 from app.lifecycle.facts import FREE, NO_PURCHASES, RECENT, Point, Summary, fold
 from app.lifecycle.history import History, trace
-from app.lifecycle.instants import Customers, DayStart, Override, Segment
+from app.lifecycle.instants import Customers, DayStart, Override, PolicyPeriod
 from app.lifecycle.money import NOTHING, Worth, follow
 from app.lifecycle.policy import Policy, SilenceLimit
 from app.lifecycle.records import Columns, Computed, Interactions, Money, Records, Span
@@ -233,10 +233,10 @@ def followed(
     zone = people[0].zone
     policies = [policy for policy, _ in regime]
     found = through_time(people, policies, now, computed=computed)
-    segments = [
-        Segment(policy, records)
+    periods = [
+        PolicyPeriod(policy, records)
         if start is None
-        else Segment(policy, records, micros(start), day_of(start, zone))
+        else PolicyPeriod(policy, records, micros(start), day_of(start, zone))
         for (policy, start), records in zip(regime, found, strict=True)
     ]
     customers = Customers(
@@ -248,7 +248,7 @@ def followed(
             for owner, made in (decisions or {}).items()
         },
     )
-    return trace(segments, customers, starts_in(zone))
+    return trace(periods, customers, starts_in(zone))
 
 
 def override(decision: Decision, zone: ZoneInfo) -> Override:

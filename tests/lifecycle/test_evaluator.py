@@ -17,7 +17,7 @@ from app.lifecycle.documents import parse
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.facts import Point, fold
 from app.lifecycle.history import History, trace
-from app.lifecycle.instants import Customers, Override, Segment
+from app.lifecycle.instants import Customers, Override, PolicyPeriod
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.records import Columns, Records, Span
 from tests import histories
@@ -61,7 +61,7 @@ def follow(
         known=np.full(len(groups), known),
         overrides=overrides or {},
     )
-    return trace([Segment(POLICY, records)], customers, starts_in(zone))
+    return trace([PolicyPeriod(POLICY, records)], customers, starts_in(zone))
 
 
 def ledger(

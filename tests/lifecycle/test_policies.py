@@ -17,7 +17,7 @@ from app.lifecycle.documents import parse
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.facts import fold
 from app.lifecycle.history import trace
-from app.lifecycle.instants import Customers, Segment
+from app.lifecycle.instants import Customers, PolicyPeriod
 from app.lifecycle.money import follow
 from app.lifecycle.policy import SilenceLimit
 from app.lifecycle.presets import PRESETS
@@ -128,7 +128,7 @@ def test_the_day_of_leaving_is_the_one_that_waiting_finds(seed: int) -> None:
     left = [day_of(each.at, person.zone) for each in waited if each.to_stage == gone["code"]]
     ahead = found.ahead(micros(end), day_of(end, person.zone), starts_in(person.zone))
     if found.last(1)[0][0] != gone["code"]:
-        assert ahead.leaves_on(micros(now)) == min(left, default=None)
+        assert ahead.churn_date(micros(now)) == min(left, default=None)
 
 
 @given(seed=seeds)
@@ -350,5 +350,7 @@ def test_nothing_after_the_end_is_told() -> None:
     customers = Customers(
         np.array([micros(now)]), np.array([day_of(now, person.zone)]), np.array([False])
     )
-    found = trace([Segment(parse(1, FIVE), records)], customers, starts_in(person.zone)).moves()
+    found = trace(
+        [PolicyPeriod(parse(1, FIVE), records)], customers, starts_in(person.zone)
+    ).moves()
     assert [instant(each.at) for each in found] == [day(0)]

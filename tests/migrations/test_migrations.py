@@ -14,7 +14,7 @@ from app.config import Settings
 from app.lifecycle.presets import PRESETS
 from app.migrate import SchemaOutdated, migrate, verify
 from app.models import Base
-from app.services.settings import SettingsMismatch
+from app.services.common.deployment_settings import SettingsMismatch
 
 
 @pytest.fixture

@@ -15,15 +15,11 @@ from app.models import Customer, Policy, PolicyActivation, StageTransition
 from app.schemas.customers import Profile
 from app.schemas.interactions import InteractionIn
 from app.schemas.types import format_instant
-from app.services import (
-    interactions,
-    policies,
-    policy_previews,
-    profiles,
-    settings,
-    stage_moves,
-    stages,
-)
+from app.services.common import deployment_settings
+from app.services.ingest import interactions, profiles
+from app.services.policies import policies
+from app.services.policy_changes import previews
+from app.services.stages import due_transitions, stages
 from tests.database import NOW
 from tests.kept import as_item, ingest
 from tests.lifecycle import at_random
@@ -38,9 +34,13 @@ async def put_in_force(session: WriteSession, version: int, document: dict[str, 
     session.add(Policy(version=version, document=document, created_at=NOW))
     await session.flush()
     await session.execute(update(PolicyActivation).values(version=version))
-    await settings.put(session, settings.ACTIVE_POLICY, version)
-    await settings.put(session, settings.REGIME, settings.new_name())
-    await settings.put(session, settings.BEGINNING, parse(version, document).beginning)
+    await deployment_settings.put(session, deployment_settings.ACTIVE_POLICY, version)
+    await deployment_settings.put(
+        session, deployment_settings.POLICY_TIMELINE, deployment_settings.new_name()
+    )
+    await deployment_settings.put(
+        session, deployment_settings.BEGINNING, parse(version, document).beginning
+    )
 
 
 def profile_of(one: Person) -> Profile:
@@ -55,7 +55,7 @@ def profile_of(one: Person) -> Profile:
 
 
 async def post_all(
-    session: WriteSession, here: Deployment, rng: random.Random, people: dict[str, Person],
+    session: WriteSession, deployment: Deployment, rng: random.Random, people: dict[str, Person],
     now: datetime,
 ) -> None:  # fmt: skip
     """Post profiles, purchases and interactions in any order, also some that lie a little ahead."""
@@ -84,12 +84,12 @@ async def post_all(
     for kind, what in posts:
         if kind == "profile":
             await profiles.put(
-                session, here, what, profile_of(people[what]), if_match=None, now=now
+                session, deployment, what, profile_of(people[what]), if_match=None, now=now
             )
         elif kind == "purchase":
-            await ingest(session, here, [what], now)
+            await ingest(session, deployment, [what], now)
         else:
-            await interactions.ingest(session, here, [what], atomic=True, now=now)
+            await interactions.ingest(session, deployment, [what], atomic=True, now=now)
 
 
 async def ledger(session: ReadSession, customer_id: str) -> list[Change]:
@@ -109,17 +109,22 @@ def instants(rng: random.Random, people: Sequence[Person]) -> list[datetime]:
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_every_door_agrees_with_the_slow_evaluator(
-    session: WriteSession, here: Deployment, seed: int
+    session: WriteSession, deployment: Deployment, seed: int
 ) -> None:
-    rng, zone = random.Random(seed), here.calendar.zone
+    rng, zone = random.Random(seed), deployment.calendar.zone
     people = {f"c{number}": at_random.person(rng, zone) for number in range(PEOPLE)}
     document, _ = at_random.policy(rng)
     now = max(instants(rng, list(people.values())) + [one.begun_at for one in people.values()])
     await put_in_force(session, 50 + seed, document)
-    await post_all(session, here, rng, people, now)
-    before = await policies.regime(session)
-    compared = await policy_previews.compare(
-        session, here, before, await policies.get(session, 1), here.as_of(now), **EVERYBODY
+    await post_all(session, deployment, rng, people, now)
+    before = await policies.timeline(session)
+    compared = await previews.compare(
+        session,
+        deployment,
+        before,
+        await policies.get(session, 1),
+        deployment.as_of(now),
+        **EVERYBODY,
     )
     for each, one in people.items():
         expected = history(one, [(document, None)], now)
@@ -130,10 +135,10 @@ async def test_every_door_agrees_with_the_slow_evaluator(
         assert compared.before[compared.people.customer_ids.index(each)] == stage
         for at in (now, *(t for t in instants(rng, [one]) if t <= now)):
             answer, _ = await stages.get(
-                session, here, each, as_of=here.as_of(at), policy_version=None, now=now
+                session, deployment, each, as_of=deployment.as_of(at), policy_version=None, now=now
             )
             if at >= one.begun_at:
                 assert (answer["stage"], answer["rule"]) == Slow(one, document).decide(at)
     # Nobody has moves to come, at the instant up to which all has been recorded.
-    await settings.put(session, settings.MOVED_UNTIL, now.isoformat())
-    assert await stage_moves.due(session, here, now, **EVERYBODY) == []
+    await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, now.isoformat())
+    assert await due_transitions.due(session, deployment, now, **EVERYBODY) == []

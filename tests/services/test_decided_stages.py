@@ -12,7 +12,7 @@ from app.config import Settings
 from app.db import Database
 from app.deployment import Deployment
 from app.models import Score
-from app.services import settings as stored_settings
+from app.services.common import deployment_settings as stored_settings
 from app.worker import Worker
 from tests.database import Clock
 from tests.kept import store_model
@@ -45,7 +45,7 @@ def worker(own_database: Database, settings: Settings) -> Worker:
 
 @pytest.fixture
 async def decided_at(
-    own_database: Database, own_client: httpx.AsyncClient, here: Deployment, clock: Clock
+    own_database: Database, own_client: httpx.AsyncClient, deployment: Deployment, clock: Clock
 ) -> datetime:
     """Customers on whom decisions by hand stand, have ended, or were overtaken by a purchase."""
     now = datetime.now(UTC)
@@ -59,7 +59,7 @@ async def decided_at(
     async with made.write(own_database) as session:
         await store_model(session, "model_of_decisions")
         await stored_settings.put(session, stored_settings.MOVED_UNTIL, at.isoformat())
-    await made.post(own_database, here, people, at)
+    await made.post(own_database, deployment, people, at)
     await own_client.put("/v1/customers/prospect", json={})
     far, near, later = (now + timedelta(days=days) for days in (200, -5, -3))
     for each, to, pin in (
@@ -72,7 +72,7 @@ async def decided_at(
         assert answer.status_code == 201, answer.text
     clock.now = now
     back = [Fact(("default", "back"), now - timedelta(days=1), Decimal(20))]
-    await made.post(own_database, here, {"returned": back}, now)
+    await made.post(own_database, deployment, {"returned": back}, now)
     return at
 
 
@@ -129,7 +129,7 @@ async def assert_lists_are(client: httpx.AsyncClient, found: dict[str, dict[str,
 async def test_everything_answers_the_stage_that_stands(
     own_database: Database,
     own_client: httpx.AsyncClient,
-    here: Deployment,
+    deployment: Deployment,
     worker: Worker,
     clock: Clock,
     decided_at: datetime,
@@ -145,7 +145,7 @@ async def test_everything_answers_the_stage_that_stands(
         assert found["left"][name] == found["untouched"][name]
     assert found["left"]["next_actions"] == found["ended"]["next_actions"]
     before = await assert_past_answers_know_no_later_decision(own_client, decided_at)
-    await made.run(own_database, here, worker)
+    await made.run(own_database, deployment, worker)
     clock.now = datetime.now(UTC)
     await assert_lists_are(own_client, found)
     moves = (await own_client.get("/v1/customers/between/transitions")).json()["items"]
@@ -153,7 +153,7 @@ async def test_everything_answers_the_stage_that_stands(
         ("churned", None), ("active", "pin_ended"),
     ]  # fmt: skip
     then = (decided_at - timedelta(hours=1)).isoformat()
-    run_id = await made.run(own_database, here, worker, as_of=then)
+    run_id = await made.run(own_database, deployment, worker, as_of=then)
     async with made.read(own_database) as session:
         rows = await session.execute(
             select(Score.customer_id, Score.stage).where(Score.run_id == run_id)

@@ -15,7 +15,9 @@ from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import Customer
 from app.schemas.transactions import TransactionIn
-from app.services import lifecycle, scores, stages, transactions
+from app.services.ingest import transactions
+from app.services.scores import cards
+from app.services.stages import derivation, stages
 from tests import histories
 from tests.database import NOW, Clock, writing
 from tests.kept import MODEL, as_item, ingest, kept_ledger, kept_summary, store_model
@@ -28,13 +30,13 @@ SEEDS = range(10)
 Facts = dict[str, list[Fact]]
 
 
-def people(rng: random.Random, here: Deployment, prefix: str, many: int) -> Facts:
+def people(rng: random.Random, deployment: Deployment, prefix: str, many: int) -> Facts:
     """Return the facts of some customers, some of them a few hours ahead."""
-    today = NOW.astimezone(here.calendar.zone).date()
+    today = NOW.astimezone(deployment.calendar.zone).date()
     found = {}
     for number in range(many):
         end = today - timedelta(days=rng.choice((-1, 0, 0, 1, 90, 180, 181, 182, 400)))
-        facts = histories.facts(rng, here.calendar.zone, end, revise=True)
+        facts = histories.facts(rng, deployment.calendar.zone, end, revise=True)
         latest = NOW + timedelta(hours=20)
         found[f"{prefix}{number}"] = [fact for fact in facts if fact.at <= latest]
     return {each: facts for each, facts in found.items() if facts}
@@ -59,11 +61,11 @@ def batches(rng: random.Random, stream: list[tuple[str, Fact]]) -> list[list[dic
 
 
 async def check(
-    session: ReadSession, here: Deployment, facts: Facts, now: datetime, rng: random.Random
+    session: ReadSession, deployment: Deployment, facts: Facts, now: datetime, rng: random.Random
 ) -> None:
     """Compare everything kept and answered with the twin."""
     for customer_id, own in facts.items():
-        twin = Twin(own, here.calendar.zone)
+        twin = Twin(own, deployment.calendar.zone)
         ledger = twin.ledger(now)
         assert await kept_summary(session, customer_id) == twin.summary(now)
         assert await kept_ledger(session, customer_id) == ledger
@@ -71,20 +73,20 @@ async def check(
             select(Customer.stage, Customer.stage_since).where(Customer.customer_id == customer_id)
         )
         assert recorded.one() == (twin.stage(now), ledger[-1].at if ledger else None)
-        for at in (now, min(now, histories.moment(rng, own, here.calendar.zone))):
-            await check_answers(session, here, customer_id, twin, at)
+        for at in (now, min(now, histories.moment(rng, own, deployment.calendar.zone))):
+            await check_answers(session, deployment, customer_id, twin, at)
 
 
 async def check_answers(
-    session: ReadSession, here: Deployment, customer_id: str, twin: Twin, at: datetime
+    session: ReadSession, deployment: Deployment, customer_id: str, twin: Twin, at: datetime
 ) -> None:
-    as_of = here.as_of(at)
+    as_of = deployment.as_of(at)
     stage, _ = await stages.get(
-        session, here, customer_id, as_of=as_of, policy_version=None, now=NOW
+        session, deployment, customer_id, as_of=as_of, policy_version=None, now=NOW
     )
     before = twin.ledger(at)
     assert (stage["stage"], stage["since"]) == (twin.stage(at), before[-1].at if before else None)
-    card = await scores.get(session, here, customer_id, as_of=as_of, horizon_days=90, now=NOW)
+    card = await cards.get(session, deployment, customer_id, as_of=as_of, horizon_days=90, now=NOW)
     summary = twin.summary(at)
     assert card["stage"] == twin.stage(at)
     assert card["revenue"]["amount"] == summary["revenue"]
@@ -111,53 +113,53 @@ def numbers_of(card: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_any_order_batching_and_repetition_agree_with_the_twin(
-    session: WriteSession, here: Deployment, seed: int
+    session: WriteSession, deployment: Deployment, seed: int
 ) -> None:
     rng = random.Random(seed)
     await store_model(session, f"model_order_{seed}")
-    facts = people(rng, here, "c", 6)
+    facts = people(rng, deployment, "c", 6)
     statuses: list[str] = []
     for batch in batches(rng, shuffled(rng, facts)):
-        statuses += await ingest(session, here, batch, NOW)
+        statuses += await ingest(session, deployment, batch, NOW)
     names = {(each, fact.name) for each, own in facts.items() for fact in own}
     assert statuses.count("created") == len(names)
     assert set(statuses) <= {"created", "updated", "duplicate"}
-    await check(session, here, facts, NOW, rng)
+    await check(session, deployment, facts, NOW, rng)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_facts_that_arrive_over_time_agree_with_the_twin(
-    session: WriteSession, here: Deployment, seed: int
+    session: WriteSession, deployment: Deployment, seed: int
 ) -> None:
     rng = random.Random(1000 + seed)
     await store_model(session, f"model_time_{seed}")
-    facts = people(rng, here, "c", 6)
+    facts = people(rng, deployment, "c", 6)
     now = NOW - timedelta(hours=3)
     for batch in batches(rng, shuffled(rng, facts)):
         now += (NOW - now) * rng.random()
-        await ingest(session, here, batch, now)
+        await ingest(session, deployment, batch, now)
     later = NOW + timedelta(days=rng.choice((1, 2, 181, 400)))
-    await lifecycle.advance(session, here, list(facts), later)
-    await check(session, here, facts, later, rng)
+    await derivation.advance(session, deployment, list(facts), later)
+    await check(session, deployment, facts, later, rng)
 
 
 async def test_an_equal_revision_with_other_content_changes_nothing(
-    session: WriteSession, here: Deployment
+    session: WriteSession, deployment: Deployment
 ) -> None:
     await store_model(session, "model_conflict")
     rng = random.Random(3)
-    facts = people(rng, here, "c", 3)
+    facts = people(rng, deployment, "c", 3)
     stream = [as_item(each, fact) for each, own in facts.items() for fact in own]
-    await ingest(session, here, stream, NOW)
+    await ingest(session, deployment, stream, NOW)
     for item in stream:
         items = [TransactionIn.model_validate(item | {"amount": "77.77"})]
-        done = await transactions.ingest(session, here, items, atomic=False, now=NOW)
+        done = await transactions.ingest(session, deployment, items, atomic=False, now=NOW)
         assert [status for status, _ in done.outcomes] == ["rejected"]
-    await check(session, here, facts, NOW, rng)
+    await check(session, deployment, facts, NOW, rng)
 
 
 async def test_two_writers_at_once_agree_with_the_twin(
-    own_database: Database, here: Deployment
+    own_database: Database, deployment: Deployment
 ) -> None:
     rng = random.Random(5)
     async with own_database.writes() as session, session.begin():
@@ -166,26 +168,26 @@ async def test_two_writers_at_once_agree_with_the_twin(
     async def write(parts: list[list[dict[str, Any]]]) -> None:
         for batch in parts:
             async with own_database.writes() as session, session.begin():
-                await ingest(writing(session), here, batch, NOW)
+                await ingest(writing(session), deployment, batch, NOW)
 
     for number in range(20):
-        facts = people(rng, here, f"round{number}-", 4)
+        facts = people(rng, deployment, f"round{number}-", 4)
         stream = shuffled(rng, facts)
         half = [fact for fact in stream if rng.random() < 0.6]
         rest = [fact for fact in stream if fact not in half or rng.random() < 0.3]
         await asyncio.gather(write(batches(rng, half)), write(batches(rng, rest)))
         async with own_database.reads() as session:
-            await check(ReadSession(session), here, facts, NOW, rng)
+            await check(ReadSession(session), deployment, facts, NOW, rng)
 
 
 async def test_callers_at_once_get_no_error_and_lose_no_update(
-    own_client: httpx.AsyncClient, own_database: Database, here: Deployment, clock: Clock
+    own_client: httpx.AsyncClient, own_database: Database, deployment: Deployment, clock: Clock
 ) -> None:
     rng = random.Random(8)
     async with own_database.writes() as session, session.begin():
         await store_model(writing(session), "model_callers")
     for number in range(5):
-        facts = people(rng, here, f"round{number}-", 5)
+        facts = people(rng, deployment, f"round{number}-", 5)
         posts = [
             own_client.post("/v1/transactions/bulk", json={"items": batch})
             for _ in range(2)
@@ -200,19 +202,19 @@ async def test_callers_at_once_get_no_error_and_lose_no_update(
         assert sum(count["created"] for count in counts) == len(names)
         assert sum(count["rejected"] for count in counts) == 0
         async with own_database.reads() as session:
-            await check(ReadSession(session), here, facts, NOW, rng)
+            await check(ReadSession(session), deployment, facts, NOW, rng)
 
 
 async def test_a_late_fact_renews_the_evidence_of_a_move_that_stays(
-    session: WriteSession, here: Deployment
+    session: WriteSession, deployment: Deployment
 ) -> None:
     facts = [
         Fact(("default", f"p{days}"), NOW - timedelta(days=days), Decimal(5))
         for days in (400, 395, 390)
     ]
     for fact in (facts[0], facts[2], facts[1]):
-        await ingest(session, here, [as_item("c", fact)], NOW)
-    twin = Twin(facts, here.calendar.zone)
+        await ingest(session, deployment, [as_item("c", fact)], NOW)
+    twin = Twin(facts, deployment.calendar.zone)
     ledger = await kept_ledger(session, "c")
     assert ledger == twin.ledger(NOW)
     assert (ledger[-1].to_stage, ledger[-1].evidence["purchase_days"]) == ("churned", 3)

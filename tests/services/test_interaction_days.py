@@ -16,7 +16,8 @@ from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import Interaction, InteractionDay
 from app.schemas.interactions import InteractionIn
-from app.services import interactions, lifecycle
+from app.services.ingest import interactions
+from app.services.stages import derivation
 from tests.database import NOW, writing
 
 Item = dict[str, Any]
@@ -42,13 +43,13 @@ def content_of(customer_id: str, name: str, revision: int, salt: int) -> Item:
     }
 
 
-def brute_force(here: Deployment, items: Iterable[Item]) -> dict[tuple[str, str, date], int]:
+def brute_force(deployment: Deployment, items: Iterable[Item]) -> dict[tuple[str, str, date], int]:
     highest: dict[tuple[str, str], Item] = {}
     for item in items:
         name = item["customer_id"], item["interaction_id"]
         if name not in highest or item["revision"] > highest[name]["revision"]:
             highest[name] = item
-    zone = here.calendar.zone
+    zone = deployment.calendar.zone
     return Counter(
         (
             item["customer_id"],
@@ -66,9 +67,9 @@ async def kept(session: ReadSession, like: str = "") -> dict[tuple[str, str, dat
     return {(row.customer_id, row.kind, row.occurred_on): row.count for row in rows}
 
 
-async def ingest(session: WriteSession, here: Deployment, batch: list[Item]) -> list[str]:
+async def ingest(session: WriteSession, deployment: Deployment, batch: list[Item]) -> list[str]:
     items = [InteractionIn.model_validate(item) for item in batch]
-    done = await interactions.ingest(session, here, items, atomic=False, now=NOW)
+    done = await interactions.ingest(session, deployment, items, atomic=False, now=NOW)
     return [status for status, _ in done.outcomes]
 
 
@@ -88,7 +89,7 @@ REVISIONS = st.tuples(st.sampled_from(CUSTOMERS), st.sampled_from(NAMES), st.int
 )
 async def test_any_order_batching_repetition_and_revision_agree_with_brute_force(
     session: WriteSession,
-    here: Deployment,
+    deployment: Deployment,
     salt: int,
     batches: list[list[tuple[str, str, int]]],
 ) -> None:
@@ -96,43 +97,47 @@ async def test_any_order_batching_repetition_and_revision_agree_with_brute_force
     async with session.begin_nested() as savepoint:
         for batch in batches:
             items = [content_of(*revision, salt) for revision in batch]
-            statuses = await ingest(session, here, items)
+            statuses = await ingest(session, deployment, items)
             assert set(statuses) <= {"created", "updated", "duplicate"}
             known += items
-            assert await kept(session) == brute_force(here, known)
+            assert await kept(session) == brute_force(deployment, known)
         await savepoint.rollback()
 
 
 async def test_a_replaced_revision_leaves_no_empty_day_behind(
-    session: WriteSession, here: Deployment
+    session: WriteSession, deployment: Deployment
 ) -> None:
     base = {"customer_id": "c1", "interaction_id": "a", "kind": "call"}
     first = {**base, "occurred_at": "2026-01-31T12:00:00Z"}
-    await ingest(session, here, [first])
+    await ingest(session, deployment, [first])
     assert await kept(session) == {("c1", "call", date(2026, 1, 31)): 1}
-    await ingest(session, here, [{**first, "kind": "visit", "revision": 2}])
+    await ingest(session, deployment, [{**first, "kind": "visit", "revision": 2}])
     assert await kept(session) == {("c1", "visit", date(2026, 1, 31)): 1}
 
 
 async def test_a_conflict_and_a_late_revision_count_nothing(
-    session: WriteSession, here: Deployment
+    session: WriteSession, deployment: Deployment
 ) -> None:
     item = content_of("c1", "a", 2, 0)
-    await ingest(session, here, [item])
+    await ingest(session, deployment, [item])
     other = "visit" if item["kind"] == "call" else "call"
-    assert await ingest(session, here, [item | {"kind": other}]) == ["rejected"]
-    assert await ingest(session, here, [item | {"kind": other, "revision": 1}]) == ["duplicate"]
-    assert await kept(session) == brute_force(here, [item])
+    assert await ingest(session, deployment, [item | {"kind": other}]) == ["rejected"]
+    assert await ingest(session, deployment, [item | {"kind": other, "revision": 1}]) == [
+        "duplicate"
+    ]
+    assert await kept(session) == brute_force(deployment, [item])
 
 
-async def test_two_writers_at_once_lose_no_count(own_database: Database, here: Deployment) -> None:
+async def test_two_writers_at_once_lose_no_count(
+    own_database: Database, deployment: Deployment
+) -> None:
     rng = random.Random(4)
 
     async def write(stream: list[Item]) -> None:
         while stream:
             size = rng.randint(1, 12)
             async with own_database.writes() as session, session.begin():
-                await ingest(writing(session), here, stream[:size])
+                await ingest(writing(session), deployment, stream[:size])
             stream = stream[size:]
 
     for number in range(12):
@@ -152,21 +157,23 @@ async def test_two_writers_at_once_lose_no_count(own_database: Database, here: D
             )
         written = [item for stream in streams for item in stream]
         assert stored is not None
-        assert found == brute_force(here, written)
+        assert found == brute_force(deployment, written)
 
 
 async def test_what_follows_is_asked_for_those_in_whom_something_changed(
-    session: WriteSession, here: Deployment, monkeypatch: pytest.MonkeyPatch
+    session: WriteSession, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[str]] = []
 
     async def revise(*args: Any) -> None:
         asked.append(list(args[2]))
 
-    monkeypatch.setattr(lifecycle, "revise", revise)
+    monkeypatch.setattr(derivation, "revise", revise)
     old = content_of("c2", "a", 2, 0)
-    await ingest(session, here, [old])
-    await ingest(session, here, [old, content_of("c3", "a", 1, 0), content_of("c1", "a", 1, 0)])
-    await ingest(session, here, [old, content_of("c2", "a", 1, 0)])
-    await ingest(session, here, [content_of("c2", "a", 3, 0)])
+    await ingest(session, deployment, [old])
+    await ingest(
+        session, deployment, [old, content_of("c3", "a", 1, 0), content_of("c1", "a", 1, 0)]
+    )
+    await ingest(session, deployment, [old, content_of("c2", "a", 1, 0)])
+    await ingest(session, deployment, [content_of("c2", "a", 3, 0)])
     assert asked == [["c2"], ["c1", "c3"], ["c2"]]

@@ -13,16 +13,12 @@ from app.deployment import Deployment
 from app.models import Policy, PolicyActivation
 from app.schemas.interactions import InteractionIn
 from app.schemas.types import format_instant
-from app.services import (
-    customers,
-    interactions,
-    lifecycle,
-    policy_activations,
-    profiles,
-    settings,
-    stage_moves,
-)
-from app.services.parts import Part
+from app.services.common import deployment_settings
+from app.services.customers import customers
+from app.services.ingest import interactions, profiles
+from app.services.operations.parts import Part
+from app.services.policy_changes import activations
+from app.services.stages import derivation, due_transitions
 from tests.database import NOW
 from tests.kept import as_item, ingest
 from tests.lifecycle import at_random
@@ -44,13 +40,13 @@ CALLED_ONCE_IN_A_WEEK = {
 }
 
 
-async def run(session: WriteSession, here: Deployment, now: datetime) -> None:
+async def run(session: WriteSession, deployment: Deployment, now: datetime) -> None:
     """Record the transitions of time as a scoring run does."""
-    due = await stage_moves.due(session, here, now, **EVERYBODY)
+    due = await due_transitions.due(session, deployment, now, **EVERYBODY)
     if due:
         await customers.take(session, due, now)
-        await lifecycle.advance(session, here, due, now)
-    await settings.put(session, settings.MOVED_UNTIL, now.isoformat())
+        await derivation.advance(session, deployment, due, now)
+    await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, now.isoformat())
 
 
 def call(day: datetime, number: int) -> InteractionIn:
@@ -64,11 +60,11 @@ def on(day: int) -> datetime:
     return datetime(2026, 1, 1, 11, tzinfo=UTC) + timedelta(days=day)
 
 
-def to_and_fro(here: Deployment) -> list[Change]:
+def to_and_fro(deployment: Deployment) -> list[Change]:
     """Return the transitions of somebody who was called on the days 20 and 23."""
 
     def midnight(day: int) -> datetime:
-        return here.calendar.start_of(here.calendar.day_of(on(day)))
+        return deployment.calendar.start_of(deployment.calendar.day_of(on(day)))
 
     return [
         Change("quiet", "called", on(20), "fact", "one_call"),
@@ -80,57 +76,59 @@ def to_and_fro(here: Deployment) -> list[Change]:
 
 @pytest.mark.parametrize("runs", [(24, 40), (24, 28, 32, 36, 40), tuple(range(24, 41)), (40,)])
 async def test_a_late_run_finds_who_moved_and_came_back(
-    session: WriteSession, here: Deployment, runs: tuple[int, ...]
+    session: WriteSession, deployment: Deployment, runs: tuple[int, ...]
 ) -> None:
     await put_in_force(session, 90, CALLED_ONCE_IN_A_WEEK)
-    await settings.put(session, settings.MOVED_UNTIL, on(1).isoformat())
+    await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, on(1).isoformat())
     for number, day in enumerate((20, 23)):
         posted = [call(on(day), number)]
-        await interactions.ingest(session, here, posted, atomic=True, now=on(day))
+        await interactions.ingest(session, deployment, posted, atomic=True, now=on(day))
     for day in runs:
-        await run(session, here, on(day))
+        await run(session, deployment, on(day))
 
-    assert await ledger(session, "c1") == to_and_fro(here)
+    assert await ledger(session, "c1") == to_and_fro(deployment)
 
 
 async def test_an_activation_records_who_moved_and_came_back_before_it(
-    session: WriteSession, here: Deployment
+    session: WriteSession, deployment: Deployment
 ) -> None:
     await put_in_force(session, 90, CALLED_ONCE_IN_A_WEEK)
-    await settings.put(session, settings.MOVED_UNTIL, on(1).isoformat())
+    await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, on(1).isoformat())
     for number, day in enumerate((20, 23)):
         posted = [call(on(day), number)]
-        await interactions.ingest(session, here, posted, atomic=True, now=on(day))
-    await run(session, here, on(24))
+        await interactions.ingest(session, deployment, posted, atomic=True, now=on(day))
+    await run(session, deployment, on(24))
     session.add(Policy(version=91, document=CALLED_ONCE_IN_A_WEEK, created_at=NOW))
     await session.flush()
     activation = {"activation_id": 2, "version": 91, "activated_at": on(40)}
     await session.execute(insert(PolicyActivation).values(activation))
-    await settings.put(session, settings.REGIME, settings.new_name())
+    await deployment_settings.put(
+        session, deployment_settings.POLICY_TIMELINE, deployment_settings.new_name()
+    )
     context = {"activated_at": on(40).isoformat(), "recorded_until": on(24).isoformat()}
-    part = Part(0, 1, policy_activations.APPLY, EVERYBODY, "", "", {}, context)
-    await policy_activations.apply_part(session, here, part, on(40))
-    assert await ledger(session, "c1") == to_and_fro(here)
+    part = Part(0, 1, activations.APPLY, EVERYBODY, "", "", {}, context)
+    await activations.apply_part(session, deployment, part, on(40))
+    assert await ledger(session, "c1") == to_and_fro(deployment)
 
 
 async def test_a_late_run_finds_what_an_interaction_posted_before_its_time_did(
-    session: WriteSession, here: Deployment
+    session: WriteSession, deployment: Deployment
 ) -> None:
     await put_in_force(session, 90, CALLED_ONCE_IN_A_WEEK)
-    await settings.put(session, settings.MOVED_UNTIL, on(1).isoformat())
+    await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, on(1).isoformat())
     early = on(20) - timedelta(hours=20)
-    await interactions.ingest(session, here, [call(on(20), 1)], atomic=True, now=early)
+    await interactions.ingest(session, deployment, [call(on(20), 1)], atomic=True, now=early)
     assert await ledger(session, "c1") == []
-    await run(session, here, on(40))
+    await run(session, deployment, on(40))
     assert [each.cause for each in await ledger(session, "c1")] == ["fact", "silence"]
 
 
 @pytest.mark.parametrize("seed", range(24))
 async def test_the_ledger_is_the_same_whenever_runs_come(
-    session: WriteSession, here: Deployment, seed: int
+    session: WriteSession, deployment: Deployment, seed: int
 ) -> None:
     """Facts come as they happen, some a little ahead or later; runs at random gaps, then a last."""
-    rng, zone = random.Random(seed), here.calendar.zone
+    rng, zone = random.Random(seed), deployment.calendar.zone
     document, _ = at_random.policy(rng)
     people = {f"c{number}": at_random.person(rng, zone) for number in range(3)}
     arrivals = sorted(
@@ -141,17 +139,17 @@ async def test_the_ledger_is_the_same_whenever_runs_come(
     start = min([*(one.begun_at for one in people.values()), *(at for at, *_ in arrivals)])
     people = {each: replace(one, begun_at=start) for each, one in people.items()}
     end = max(at for at, *_ in arrivals) + timedelta(days=rng.choice((1, 40, 130)))
-    await settings.put(session, settings.MOVED_UNTIL, start.isoformat())
+    await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, start.isoformat())
     for each, one in people.items():
-        await profiles.put(session, here, each, profile_of(one), if_match=None, now=start)
+        await profiles.put(session, deployment, each, profile_of(one), if_match=None, now=start)
     gaps = rng.choice(((1, 2), (3, 9, 30), (20, 60, 100), (10_000,)))
     next_run = start + timedelta(days=rng.choice(gaps), minutes=rng.randint(0, 1440))
     for at, what, _ in arrivals:
         while next_run < at:
-            await run(session, here, next_run)
+            await run(session, deployment, next_run)
             next_run += timedelta(days=rng.choice(gaps), minutes=rng.randint(0, 1440))
-        await _post(session, here, what, at)
-    await run(session, here, end)
+        await _post(session, deployment, what, at)
+    await run(session, deployment, end)
     for each, one in people.items():
         assert await ledger(session, each) == history(one, [(document, None)], end)
 
@@ -172,8 +170,8 @@ def _arrives(rng: random.Random, at: datetime) -> datetime:
     return at + timedelta(hours=hours)
 
 
-async def _post(session: WriteSession, here: Deployment, what: Any, now: datetime) -> None:
+async def _post(session: WriteSession, deployment: Deployment, what: Any, now: datetime) -> None:
     if isinstance(what, InteractionIn):
-        await interactions.ingest(session, here, [what], atomic=True, now=now)
+        await interactions.ingest(session, deployment, [what], atomic=True, now=now)
     else:
-        await ingest(session, here, [what], now)
+        await ingest(session, deployment, [what], now)

@@ -19,9 +19,12 @@ from app.deployment import Deployment
 from app.models import Model, Operation, Run
 from app.schemas.models import ModelRequest
 from app.schemas.scores import Scores
-from app.services import fitting, model_life, models, monitoring, operations, run_rows, runs
-from app.services import settings as stored_settings
-from app.services.parts import Part
+from app.services.common import deployment_settings as stored_settings
+from app.services.models import fitting, model_store, monitoring, refitting
+from app.services.operations import operations
+from app.services.operations.parts import Part
+from app.services.runs import runs
+from app.services.scores import run_rows
 from app.worker import Worker
 from tests.api.test_models import fill, fitted
 from tests.database import NOW, writing
@@ -50,7 +53,7 @@ async def states(client: httpx.AsyncClient) -> dict[str, str]:
 async def automatic_fit(database: Database) -> Any:
     async with write(database) as session:
         refits = select(Operation).where(
-            Operation.kind == models.FIT, Operation.request["automatic"].as_boolean()
+            Operation.kind == model_store.FIT, Operation.request["automatic"].as_boolean()
         )
         return await session.scalar(refits)
 
@@ -60,7 +63,7 @@ async def refit(database: Database, **asked: Any) -> None:
     request = ModelRequest(as_of=NOW.date().isoformat(), **asked).model_dump(mode="json")
     async with write(database) as session:
         more = {"automatic": True, "reason": "new_facts"}
-        await operations.submit(session, models.FIT, {**request, **more}, now=NOW)
+        await operations.submit(session, model_store.FIT, {**request, **more}, now=NOW)
 
 
 async def test_churn_risk_is_chosen_told_and_explained(
@@ -149,22 +152,25 @@ async def test_a_model_of_nobody_cannot_be_activated(
 
 
 async def test_a_run_fits_what_is_missing_and_what_has_become_old(
-    own_client: httpx.AsyncClient, own_database: Database, settings: Settings, here: Deployment
+    own_client: httpx.AsyncClient,
+    own_database: Database,
+    settings: Settings,
+    deployment: Deployment,
 ) -> None:
     await fill(own_client, 300)
     async with write(own_database) as session:
-        first = await model_life.prepare(session, here, PART, NOW)
+        first = await refitting.prepare(session, deployment, PART, NOW)
     async with write(own_database) as session:
-        assert await model_life.prepare(session, here, PART, NOW) == first
+        assert await refitting.prepare(session, deployment, PART, NOW) == first
         asked = replace(PART, request={"model_id": "other"})
-        assert await model_life.prepare(session, here, asked, NOW) == "other"
-        assert await model_life.due(session, here, first) is None
+        assert await refitting.prepare(session, deployment, asked, NOW) == "other"
+        assert await refitting.due(session, deployment, first) is None
     assert await automatic_fit(own_database) is None
     await fill(own_client, 400)  # a third more
     async with write(own_database) as session:
-        assert await model_life.due(session, here, first) == "new_facts"
-        assert await model_life.prepare(session, here, PART, NOW) == first
-        assert await model_life.prepare(session, here, PART, NOW) == first  # one fit is enough
+        assert await refitting.due(session, deployment, first) == "new_facts"
+        assert await refitting.prepare(session, deployment, PART, NOW) == first
+        assert await refitting.prepare(session, deployment, PART, NOW) == first  # one fit is enough
     await work_off(own_database, settings)
     operation = await automatic_fit(own_database)
     assert operation.state == "succeeded", operation.error
@@ -175,7 +181,7 @@ async def test_a_run_fits_what_is_missing_and_what_has_become_old(
     async with write(own_database) as session:
         active = (await stored_settings.pointers(session)).model_id
         assert active is not None
-        assert await model_life.due(session, here, active) is None
+        assert await refitting.due(session, deployment, active) is None
 
 
 async def test_a_candidate_that_foretells_worse_is_not_activated(
@@ -236,20 +242,23 @@ async def add_run(session: WriteSession, model_id: str, days_ago: int) -> int:
 
 
 async def test_what_was_told_is_compared_with_what_happened(
-    own_client: httpx.AsyncClient, own_database: Database, settings: Settings, here: Deployment
+    own_client: httpx.AsyncClient,
+    own_database: Database,
+    settings: Settings,
+    deployment: Deployment,
 ) -> None:
     await fill(own_client, 900)
     request = {"horizon_days": 60, "as_of": NOW.isoformat()}
     model_id = (await fitted(own_client, own_database, settings, **request))["model_id"]
     async with write(own_database) as session:
         new = await run_rows.get(session, await add_run(session, model_id, 0))
-        itself = await model_life.monitor(session, here, new)
+        itself = await refitting.monitor(session, deployment, new)
         assert (itself["in_sample"], itself["status"], itself["horizon_days"]) == (True, "ok", 60)
         assert itself["calibration_in_the_large"] == itself["actual"] - itself["expected"]
         assert itself["ece"] < 0.1
         # 61 days on nobody has come back, although the model expected some to.
         later = await run_rows.get(session, await add_run(session, model_id, -61))
-        told = await model_life.monitor(session, here, later)
+        told = await refitting.monitor(session, deployment, later)
         assert (told["in_sample"], told["actual"], told["drifted"]) == (False, 1.0, True)
         assert told["told_at"][:10] == f"{NOW + timedelta(days=1):%Y-%m-%d}"
         assert told["expected"] < 1 - monitoring.DRIFT
@@ -261,7 +270,7 @@ async def test_what_was_told_is_compared_with_what_happened(
     assert f"clm_churn_calibration_error {told['ece']}" in page
     await fill(own_client, 970)  # a few more than none
     async with write(own_database) as session:
-        assert await model_life.due(session, here, model_id) == "drifted"
+        assert await refitting.due(session, deployment, model_id) == "drifted"
 
 
 def test_few_customers_tell_nothing_of_calibration() -> None:

@@ -15,7 +15,7 @@ from app.deployment import Deployment
 from app.models import Customer, PurchaseSummary, StageTransition
 from app.schemas.policies import POLICY_EXAMPLE
 from app.schemas.problems import PreviewStaleProblem
-from app.services import policy_activations, policy_previews
+from app.services.policy_changes import activations, previews
 from app.worker import Worker
 from tests import documented, histories
 from tests.database import Clock
@@ -27,17 +27,17 @@ Matrix = dict[tuple[str, str], int]
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy_previews, "COMPARE_PART", 11)
-    monkeypatch.setattr(policy_activations, "APPLY_PART", 7)
+    monkeypatch.setattr(previews, "COMPARE_PART", 11)
+    monkeypatch.setattr(activations, "APPLY_PART", 7)
 
 
 @pytest.fixture
 async def client(
-    own_client: httpx.AsyncClient, clock: Clock, here: Deployment
+    own_client: httpx.AsyncClient, clock: Clock, deployment: Deployment
 ) -> httpx.AsyncClient:
     """A client of a service that knows some customers; the clock is the real one."""
     clock.now = datetime.now(UTC)
-    rng, zone = random.Random(5), here.calendar.zone
+    rng, zone = random.Random(5), deployment.calendar.zone
     items = []
     for number in range(CUSTOMERS):
         end = clock.now.astimezone(zone).date() - timedelta(days=rng.choice((1, 100, 200, 700)))

@@ -22,19 +22,14 @@ from app.models import Model, Run, Score
 from app.schemas.interactions import InteractionIn
 from app.schemas.scores import Scores
 from app.scoring.histories.features import Features, features_at
-from app.services import (
-    dated_facts,
-    interactions,
-    learning,
-    lifecycle,
-    models,
-    policies,
-    purchase_summaries,
-    risk_columns,
-    score_diffs,
-)
-from app.services import scores as score_services
-from app.services.populations import Population
+from app.services.customer_base import purchase_summaries, training_data
+from app.services.customer_base.populations import Population
+from app.services.ingest import interactions
+from app.services.models import churn_features, fitted_models, model_store
+from app.services.policies import policies
+from app.services.scores import cards as score_services
+from app.services.scores import diffs
+from app.services.stages import derivation
 from app.worker import Worker
 from tests import histories as random_histories
 from tests.database import NOW, Clock, writing
@@ -65,10 +60,10 @@ def contacts(rng: random.Random, customer_id: str) -> list[dict[str, Any]]:
     return [item for item in found if datetime.fromisoformat(item["occurred_at"]) <= NOW]
 
 
-async def tell(session: WriteSession, here: Deployment, items: list[dict[str, Any]]) -> None:
+async def tell(session: WriteSession, deployment: Deployment, items: list[dict[str, Any]]) -> None:
     if items:
         batch = [InteractionIn.model_validate(item) for item in items]
-        await interactions.ingest(session, here, batch, atomic=True, now=NOW)
+        await interactions.ingest(session, deployment, batch, atomic=True, now=NOW)
 
 
 async def population(session: WriteSession, ids: list[str]) -> Population:
@@ -78,12 +73,15 @@ async def population(session: WriteSession, ids: list[str]) -> Population:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_fit_sees_what_is_served_column_by_column(
-    session: WriteSession, here: Deployment, seed: int
+    session: WriteSession, deployment: Deployment, seed: int
 ) -> None:
     rng = random.Random(seed)
     facts = {
         f"c{number}": random_histories.facts(
-            rng, here.calendar.zone, END - timedelta(days=rng.choice((0, 1, 40, 200))), revise=True
+            rng,
+            deployment.calendar.zone,
+            END - timedelta(days=rng.choice((0, 1, 40, 200))),
+            revise=True,
         )
         for number in range(12)
     }
@@ -91,21 +89,21 @@ async def test_a_fit_sees_what_is_served_column_by_column(
         # Of what is to come only what may be told a day ahead.
         batch = [as_item(customer_id, fact) for fact in own if fact.at <= NOW + timedelta(hours=9)]
         if batch:
-            await ingest(session, here, batch, NOW)
-        await tell(session, here, contacts(rng, customer_id))
-    await lifecycle.advance(session, here, list(facts), NOW)
+            await ingest(session, deployment, batch, NOW)
+        await tell(session, deployment, contacts(rng, customer_id))
+    await derivation.advance(session, deployment, list(facts), NOW)
     people = (await population(session, list(facts))).buyers()
-    as_of = here.as_of(NOW)
-    past = await dated_facts.read_past(session, list(facts), as_of)
-    served = await risk_columns.read_columns(session, people, as_of, past.scale)
-    who, learnt = features_at(past.facts, as_of=as_of.day)
+    as_of = deployment.as_of(NOW)
+    past = await training_data.read_past(session, list(facts), as_of)
+    served = await churn_features.read_columns(session, people, as_of, past.scale)
+    who, model = features_at(past.facts, as_of=as_of.day)
     names = sorted(facts)
     assert {names[code] for code in who.tolist()} == set(people.customer_ids)
     rows = [who.tolist().index(names.index(each)) for each in people.customer_ids]
     assert len(rows) > 6
     assert (served.refunds > 0).any()
     for name in COLUMNS:
-        here_, there = getattr(served, name), getattr(learnt, name)[rows]
+        here_, there = getattr(served, name), getattr(model, name)[rows]
         if name == "sum_log_gaps":  # a sum of logarithms, in another order
             np.testing.assert_allclose(here_, there, rtol=1e-13, atol=1e-13)
         else:
@@ -114,42 +112,44 @@ async def test_a_fit_sees_what_is_served_column_by_column(
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_past_day_is_seen_as_it_was(
-    session: WriteSession, here: Deployment, seed: int
+    session: WriteSession, deployment: Deployment, seed: int
 ) -> None:
     """No later refund, revision of time or answer reaches an earlier cut."""
     rng = random.Random(100 + seed)
     facts = {
-        f"c{number}": random_histories.facts(rng, here.calendar.zone, END - timedelta(days=30))
+        f"c{number}": random_histories.facts(
+            rng, deployment.calendar.zone, END - timedelta(days=30)
+        )
         for number in range(10)
     }
     for customer_id, own in facts.items():
         own = [fact for fact in own if fact.at <= NOW]
-        await ingest(session, here, [as_item(customer_id, fact) for fact in own], NOW)
-        await tell(session, here, contacts(rng, customer_id))
-    now = here.as_of(NOW)
-    past = await dated_facts.read_past(session, list(facts), now)
-    regime, silence = await policies.regime(session), learning.SILENCE
+        await ingest(session, deployment, [as_item(customer_id, fact) for fact in own], NOW)
+        await tell(session, deployment, contacts(rng, customer_id))
+    now = deployment.as_of(NOW)
+    past = await training_data.read_past(session, list(facts), now)
+    timeline, silence = await policies.timeline(session), fitted_models.SILENCE
     seen = 0
     for days in (31, 33, 60, 120, 400):
         day = now.day - days
-        then = AsOf(here.calendar.end_of(day), day)
+        then = AsOf(deployment.calendar.end_of(day), day)
         kept = await purchase_summaries.stored(session, list(facts))
-        at = await purchase_summaries.at(session, regime, silence, kept, then.at)
+        at = await purchase_summaries.at(session, timeline, silence, kept, then.at)
         people = Population.of(list(at), ["initial"] * len(at), list(at.values())).buyers()
-        served = await risk_columns.read_columns(session, people, then, past.scale)
-        who, learnt = features_at(past.facts, as_of=day)
+        served = await churn_features.read_columns(session, people, then, past.scale)
+        who, model = features_at(past.facts, as_of=day)
         names = sorted(facts)
         assert {names[code] for code in who.tolist()} == set(people.customer_ids)
         rows = [who.tolist().index(names.index(each)) for each in people.customer_ids]
         for name in COLUMNS:
             np.testing.assert_allclose(
-                getattr(served, name), getattr(learnt, name)[rows], rtol=1e-13, err_msg=name
+                getattr(served, name), getattr(model, name)[rows], rtol=1e-13, err_msg=name
             )
         seen += len(rows)
         columns = people.columns
-        np.testing.assert_array_equal(learnt.x[rows] + 1, columns.purchase_days)
-        np.testing.assert_array_equal(learnt.t_x[rows], columns.last_day - columns.first_day)
-        np.testing.assert_array_equal(learnt.T[rows], day - columns.first_day)
+        np.testing.assert_array_equal(model.x[rows] + 1, columns.purchase_days)
+        np.testing.assert_array_equal(model.t_x[rows], columns.last_day - columns.first_day)
+        np.testing.assert_array_equal(model.T[rows], day - columns.first_day)
     assert seen > 10
 
 
@@ -173,7 +173,7 @@ RISK = {
 BANDS = {
     "medium": 0.4,
     "high": 0.7,
-    "learnt": True,
+    "fitted": True,
     "bands": [
         {"name": name, "n": 100, "predicted": left, "churned": left, "lower": left, "upper": left}
         for name, left in (("low", 0.2), ("medium", 0.55), ("high", 0.71))
@@ -204,7 +204,7 @@ def agrees_with_its_card(card: dict[str, Any], reasons: list[dict[str, Any]]) ->
 async def store_risk(session: WriteSession, model_id: str, **more: Any) -> None:
     """Store a model that looks at everything there is to look at."""
     await store_model(session, model_id)
-    row = await models.get(session, model_id)
+    row = await model_store.get(session, model_id)
     document = {**row.document, "risk": RISK | more, "horizon_days": 60, "bands": BANDS,
                 "satisfaction_scale": 10.0}  # fmt: skip
     await session.execute(update(Model).where(Model.model_id == model_id).values(document=document))
@@ -212,7 +212,7 @@ async def store_risk(session: WriteSession, model_id: str, **more: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_reasons_add_up_and_a_purchase_removes_what_silence_raised(
-    session: WriteSession, here: Deployment, seed: int
+    session: WriteSession, deployment: Deployment, seed: int
 ) -> None:
     rng = random.Random(200 + seed)
     await store_risk(session, f"model_risk_{seed}")
@@ -220,13 +220,13 @@ async def test_reasons_add_up_and_a_purchase_removes_what_silence_raised(
     lowered = 0
     for number in range(12):
         end = END - timedelta(days=rng.choice((3, 90, 250)))
-        own = [fact for fact in random_histories.facts(rng, here.calendar.zone, end)
+        own = [fact for fact in random_histories.facts(rng, deployment.calendar.zone, end)
                if fact.at <= NOW]  # fmt: skip
         own = own if number else REGULAR
-        await ingest(session, here, [as_item(f"c{number}", fact) for fact in own], NOW)
-        await tell(session, here, contacts(rng, f"c{number}"))
-        ask = partial(score_services.get, session, here, f"c{number}", as_of=here.as_of(NOW),
-                      now=NOW)  # fmt: skip
+        await ingest(session, deployment, [as_item(f"c{number}", fact) for fact in own], NOW)
+        await tell(session, deployment, contacts(rng, f"c{number}"))
+        ask = partial(score_services.get, session, deployment, f"c{number}",
+                      as_of=deployment.as_of(NOW), now=NOW)  # fmt: skip
         for horizon in (None, 7, 60, 400):
             card = await ask(horizon_days=horizon)
             risk = card["churn_risk"]
@@ -259,7 +259,7 @@ async def test_reasons_add_up_and_a_purchase_removes_what_silence_raised(
         worst = max(risk["reasons"], key=lambda reason: reason["contribution"])
         if worst["code"] == "silence" and worst["contribution"] > 0:
             new = Fact(("default", "now"), NOW - timedelta(minutes=1), Decimal(20))
-            await ingest(session, here, [as_item(f"c{number}", new)], NOW)
+            await ingest(session, deployment, [as_item(f"c{number}", new)], NOW)
             after = (await ask(horizon_days=None))["churn_risk"]
             assert after["probability"] < risk["probability"]
             lowered += 1
@@ -272,16 +272,16 @@ BAND_LEFT = {"low": 0.2, "medium": 0.55, "high": 0.71}
 
 
 async def test_why_a_risk_changed_adds_up(
-    client: httpx.AsyncClient, session: WriteSession, here: Deployment
+    client: httpx.AsyncClient, session: WriteSession, deployment: Deployment
 ) -> None:
     rng = random.Random(7)
     await store_risk(session, "model_of_changes")
-    own = random_histories.facts(rng, here.calendar.zone, END - timedelta(days=20))
+    own = random_histories.facts(rng, deployment.calendar.zone, END - timedelta(days=20))
     own = [fact for fact in own if fact.at <= NOW]
-    await ingest(session, here, [as_item("c", fact) for fact in own], NOW)
+    await ingest(session, deployment, [as_item("c", fact) for fact in own], NOW)
     complaint = {"customer_id": "c", "interaction_id": "x", "kind": "complaint",
                  "occurred_at": (NOW - timedelta(days=3)).isoformat()}  # fmt: skip
-    await tell(session, here, [complaint])
+    await tell(session, deployment, [complaint])
     path = "/v1/customers/c/scores"
     for since, until in ((10, 0), (200, 5), (25, 10)):
         days = [(END - timedelta(days=each)).isoformat() for each in (since, until)]
@@ -315,7 +315,7 @@ async def test_a_run_keeps_what_is_answered_for_its_instant(
     own_client: httpx.AsyncClient,
     own_database: Database,
     settings: Settings,
-    here: Deployment,
+    deployment: Deployment,
     clock: Clock,
 ) -> None:
     rng = random.Random(17)
@@ -324,20 +324,20 @@ async def test_a_run_keeps_what_is_answered_for_its_instant(
     async with own_database.writes() as given, given.begin():
         session = writing(given)
         await store_risk(session, "model_of_a_run", status="insufficient_history", label_window=30)
-        await ingest(session, here, [as_item("once", ONCE)], clock.now)
+        await ingest(session, deployment, [as_item("once", ONCE)], clock.now)
         for number in range(15):
             end = (END + shift) - timedelta(days=rng.choice((3, 90)))
-            own = random_histories.facts(rng, here.calendar.zone, end)
+            own = random_histories.facts(rng, deployment.calendar.zone, end)
             own = [fact for fact in own if fact.at <= clock.now]
             batch = [as_item(f"c{number}", fact) for fact in own]
-            await ingest(session, here, batch, clock.now)
+            await ingest(session, deployment, batch, clock.now)
             items = [
                 item | {"occurred_at": _later(item["occurred_at"], shift)}
                 for item in contacts(rng, f"c{number}")
             ]
             told = [InteractionIn.model_validate(item) for item in items]
             if told:
-                await interactions.ingest(session, here, told, atomic=True, now=clock.now)
+                await interactions.ingest(session, deployment, told, atomic=True, now=clock.now)
     assert (await own_client.post("/v1/scoring-runs", json={})).status_code == 202
     worker = Worker(own_database, settings)
     while await worker.work_once():
@@ -358,7 +358,7 @@ async def test_a_run_keeps_what_is_answered_for_its_instant(
     assert run.monitor["status"] == "insufficient_history"
     assert len({row.reason for row in rows}) > 1
     await assert_the_list_adds_up(own_client, risk)
-    await assert_late_facts_are_marked(own_client, own_database, here, run)
+    await assert_late_facts_are_marked(own_client, own_database, deployment, run)
 
 
 ONCE = Fact(("default", "p"), datetime.now(UTC) - timedelta(days=20), Decimal(20))
@@ -371,14 +371,14 @@ async def listed(client: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
 
 
 async def assert_late_facts_are_marked(
-    client: httpx.AsyncClient, database: Database, here: Deployment, run: Run
+    client: httpx.AsyncClient, database: Database, deployment: Deployment, run: Run
 ) -> None:
     """Check that a list tells where its reasons know what its run could not know."""
     late = Fact(("default", "late"), run.as_of - timedelta(days=1), Decimal(20))
     taken = Fact(("default", "r"), ONCE.at, Decimal(20), "refund", ONCE.name)
     async with database.writes() as given, given.begin():
         batch = [as_item("c1", late), as_item("once", taken)]
-        await ingest(writing(given), here, batch, datetime.now(UTC))
+        await ingest(writing(given), deployment, batch, datetime.now(UTC))
     items = await listed(client)
     assert {each for each, item in items.items() if item["facts_changed"]} == {"c1", "once"}
     assert (items["once"]["log_odds"], items["once"]["reasons"]) == (None, [])
@@ -412,15 +412,15 @@ async def told_by_code(client: httpx.AsyncClient, customer_id: str) -> dict[str,
 
 
 async def test_one_is_told_in_the_singular_and_a_fresh_contact_lowers_the_risk(
-    client: httpx.AsyncClient, session: WriteSession, here: Deployment
+    client: httpx.AsyncClient, session: WriteSession, deployment: Deployment
 ) -> None:
     await store_risk(session, "model_of_words")
-    await ingest(session, here, [as_item("c", Fact(("default", "p"), NOW - timedelta(days=1),
+    await ingest(session, deployment, [as_item("c", Fact(("default", "p"), NOW - timedelta(days=1),
                                                    Decimal(20)))], NOW)  # fmt: skip
     common = {"customer_id": "c", "occurred_at": (NOW - timedelta(days=1)).isoformat()}
     complaint = {**common, "interaction_id": "x", "kind": "complaint"}
     survey = {**common, "interaction_id": "y", "kind": "survey", "score": 10}
-    await tell(session, here, [complaint, survey])
+    await tell(session, deployment, [complaint, survey])
     told = await told_by_code(client, "c")
     assert told["purchases"]["text"] == "1 purchase day; a typical customer has 3"
     assert told["age"]["text"] == "customer for 1 day; a typical one for 200"
@@ -436,15 +436,18 @@ async def test_one_is_told_in_the_singular_and_a_fresh_contact_lowers_the_risk(
 
 
 async def test_who_was_refunded_in_full_has_no_churn_risk_anywhere(
-    own_client: httpx.AsyncClient, own_database: Database, settings: Settings, here: Deployment
+    own_client: httpx.AsyncClient,
+    own_database: Database,
+    settings: Settings,
+    deployment: Deployment,
 ) -> None:
     bought = Fact(("default", "p"), NOW - timedelta(days=40), Decimal(20))
     back = Fact(("default", "r"), NOW - timedelta(days=5), Decimal(20), "refund", bought.name)
     async with own_database.writes() as given, given.begin():
         session = writing(given)
         await store_risk(session, "model_of_refunds")
-        await ingest(session, here, [as_item("gone", bought), as_item("gone", back)], NOW)
-        await ingest(session, here, [as_item("here", bought)], NOW)
+        await ingest(session, deployment, [as_item("gone", bought), as_item("gone", back)], NOW)
+        await ingest(session, deployment, [as_item("here", bought)], NOW)
     before = (NOW - timedelta(days=10)).isoformat()
     card = (await own_client.get("/v1/customers/gone/scores")).json()
     assert (card["status"], card["stage"], card["churn_risk"]) == (
@@ -461,8 +464,8 @@ async def test_who_was_refunded_in_full_has_no_churn_risk_anywhere(
     listed = (await own_client.get("/v1/churn-risks?include_churned=true")).json()["items"]
     assert [each["customer_id"] for each in listed] == ["here"]
     async with own_database.reads() as session_:
-        past = await dated_facts.read_past(session_, ["gone", "here"], here.as_of(NOW))
-    day = here.as_of(NOW).day
+        past = await training_data.read_past(session_, ["gone", "here"], deployment.as_of(NOW))
+    day = deployment.as_of(NOW).day
     assert features_at(past.facts, as_of=day)[0].tolist() == [1]
     assert features_at(past.facts, as_of=day - 5)[0].tolist() == [1]
     assert features_at(past.facts, as_of=day - 6)[0].tolist() == [0, 1]
@@ -481,8 +484,8 @@ async def test_who_was_refunded_in_full_has_no_churn_risk_anywhere(
 )  # fmt: skip
 def test_a_change_is_told_in_digits_that_show_it(then: float, now: float, text: str) -> None:
     causes = [{"code": "silence", "change": 0.3}, {"code": "age", "change": -0.02}]
-    told = score_diffs.summary({"probability": then}, {"probability": now}, 0.28, causes)
+    told = diffs.summary({"probability": then}, {"probability": now}, 0.28, causes)
     assert told == text
     many = [{"code": f"c{n}", "change": 0.004} for n in range(9)]
-    told = score_diffs.summary({"probability": 0.4}, {"probability": 0.41}, 0.036, many)
+    told = diffs.summary({"probability": 0.4}, {"probability": 0.41}, 0.036, many)
     assert told == "The risk rose from 0.40 to 0.41, by c0 (+0.00)."

@@ -18,9 +18,11 @@ from app.deployment import Deployment
 from app.models import Operation, OperationPart, Score
 from app.schemas.models import RunRequest
 from app.schemas.operations import Operation as Shown
-from app.services import operations, parts, run_rows, runs, schedule
-from app.services import settings as stored_settings
-from app.services.parts import LeaseLost
+from app.services.common import deployment_settings as stored_settings
+from app.services.operations import operations, parts
+from app.services.operations.parts import LeaseLost
+from app.services.runs import runs, schedule
+from app.services.scores import run_rows
 from app.worker import Worker
 from tests import histories
 from tests.database import Clock, writing
@@ -43,9 +45,9 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def people(here: Deployment) -> dict[str, list[Fact]]:
+def people(deployment: Deployment) -> dict[str, list[Fact]]:
     """Customers whose facts ended 300 days ago."""
-    rng, zone = random.Random(11), here.calendar.zone
+    rng, zone = random.Random(11), deployment.calendar.zone
     end = datetime.now(zone).date() - timedelta(days=300)
     return {
         f"c{number:02}": histories.facts(rng, zone, end - timedelta(days=rng.randrange(200)))
@@ -66,20 +68,20 @@ async def read(database: Database) -> AsyncIterator[ReadSession]:
 
 
 async def post(
-    database: Database, here: Deployment, people: dict[str, list[Fact]], now: datetime
+    database: Database, deployment: Deployment, people: dict[str, list[Fact]], now: datetime
 ) -> None:
     """Write facts as if it were `now`; later ones are left out."""
     batch = [as_item(each, fact) for each, own in people.items() for fact in own]
     batch = [item for item in batch if datetime.fromisoformat(item["occurred_at"]) <= now]
     async with write(database) as session:
-        await ingest(session, here, batch, now)
+        await ingest(session, deployment, batch, now)
 
 
-async def submit(database: Database, here: Deployment, **asked: str) -> str:
+async def submit(database: Database, deployment: Deployment, **asked: str) -> str:
     async with write(database) as session:
         request = RunRequest.model_validate(asked)
         now = datetime.now(UTC)
-        operation = await runs.submit(session, here, request, now=now, by="tests")
+        operation = await runs.submit(session, deployment, request, now=now, by="tests")
         return str(operation["id"])
 
 
@@ -95,9 +97,9 @@ async def described(database: Database, operation_id: str) -> dict[str, Any]:
     return found
 
 
-async def run(database: Database, here: Deployment, worker: Worker, **asked: str) -> int:
+async def run(database: Database, deployment: Deployment, worker: Worker, **asked: str) -> int:
     """Do a scoring run from beginning to end."""
-    operation_id = await submit(database, here, **asked)
+    operation_id = await submit(database, deployment, **asked)
     await work_off(worker)
     done = await described(database, operation_id)
     assert done["state"] == "succeeded", done["error"]
@@ -110,12 +112,12 @@ async def published(database: Database) -> int | None:
 
 
 async def test_a_run_records_the_moves_of_time_as_the_facts_have_them(
-    own_database: Database, here: Deployment, worker: Worker, people: dict[str, list[Fact]]
+    own_database: Database, deployment: Deployment, worker: Worker, people: dict[str, list[Fact]]
 ) -> None:
     then = datetime.now(UTC) - timedelta(days=290)
-    await post(own_database, here, people, then)
+    await post(own_database, deployment, people, then)
     known = {each: [fact for fact in own if fact.at <= then] for each, own in people.items()}
-    run_id = await run(own_database, here, worker)
+    run_id = await run(own_database, deployment, worker)
     now = datetime.now(UTC)
     moved = 0
     async with read(own_database) as session:
@@ -124,7 +126,7 @@ async def test_a_run_records_the_moves_of_time_as_the_facts_have_them(
         )
         stages = {row.customer_id: row.stage for row in rows}
         for each, own in known.items():
-            twin = Twin(own, here.calendar.zone)
+            twin = Twin(own, deployment.calendar.zone)
             assert await kept_ledger(session, each) == twin.ledger(now)
             assert stages[each] == twin.stage(now)
             moved += twin.ledger(then) != twin.ledger(now)
@@ -133,9 +135,9 @@ async def test_a_run_records_the_moves_of_time_as_the_facts_have_them(
 
 
 async def test_a_fact_whose_time_has_come_is_recorded_with_the_silence_before_it(
-    own_database: Database, here: Deployment, worker: Worker
+    own_database: Database, deployment: Deployment, worker: Worker
 ) -> None:
-    zone = here.calendar.zone
+    zone = deployment.calendar.zone
     day = datetime.now(zone).date() - timedelta(days=2)
     start = start_of(zone, day)
     times = [start - timedelta(days=191), start - timedelta(days=180, hours=12)]
@@ -143,8 +145,8 @@ async def test_a_fact_whose_time_has_come_is_recorded_with_the_silence_before_it
     facts = [Fact(("default", f"p{number}"), at, Decimal(5)) for number, at in enumerate(times)]
     async with write(own_database) as session:
         batch = [as_item("c", fact) for fact in facts]
-        await ingest(session, here, batch, start - timedelta(hours=2))
-    await run(own_database, here, worker)
+        await ingest(session, deployment, batch, start - timedelta(hours=2))
+    await run(own_database, deployment, worker)
     now = datetime.now(UTC)
     twin = Twin(facts, zone)
     async with read(own_database) as session:
@@ -159,17 +161,17 @@ async def test_the_scores_kept_are_those_answered_for_the_instant_of_the_run(
     own_database: Database,
     own_client: httpx.AsyncClient,
     clock: Clock,
-    here: Deployment,
+    deployment: Deployment,
     worker: Worker,
     people: dict[str, list[Fact]],
 ) -> None:
     clock.now = datetime.now(UTC)
-    await post(own_database, here, people, clock.now)
+    await post(own_database, deployment, people, clock.now)
     async with write(own_database) as session:
         await store_model(session, "model_of_scores")
     as_of = (clock.now - timedelta(days=330)).isoformat()
     for asked in ({}, {"as_of": as_of}):
-        run_id = await run(own_database, here, worker, **asked)
+        run_id = await run(own_database, deployment, worker, **asked)
         clock.now = datetime.now(UTC)
         async with read(own_database) as session:
             at = (await run_rows.get(session, run_id)).as_of.isoformat()
@@ -203,11 +205,11 @@ def assert_same(row: Score, card: dict[str, Any]) -> None:
 
 
 async def test_a_run_is_published_at_once(
-    own_database: Database, here: Deployment, worker: Worker, people: dict[str, list[Fact]]
+    own_database: Database, deployment: Deployment, worker: Worker, people: dict[str, list[Fact]]
 ) -> None:
-    await post(own_database, here, people, datetime.now(UTC))
-    first = await run(own_database, here, worker)
-    operation_id = await submit(own_database, here)
+    await post(own_database, deployment, people, datetime.now(UTC))
+    first = await run(own_database, deployment, worker)
+    operation_id = await submit(own_database, deployment)
     while (await described(own_database, operation_id))["state"] != "succeeded":
         assert await published(own_database) == first
         assert await worker.work_once()
@@ -218,13 +220,13 @@ async def test_a_run_is_published_at_once(
 
 async def test_a_part_of_a_worker_that_died_is_done_by_another_exactly_once(
     own_database: Database,
-    here: Deployment,
+    deployment: Deployment,
     worker: Worker,
     settings: Settings,
     people: dict[str, list[Fact]],
 ) -> None:
-    await post(own_database, here, people, datetime.now(UTC))
-    operation_id = await submit(own_database, here)
+    await post(own_database, deployment, people, datetime.now(UTC))
+    operation_id = await submit(own_database, deployment)
     await worker.work_once()
     async with write(own_database) as session:
         dead = await parts.claim(session)
@@ -287,13 +289,13 @@ async def test_schedulers_start_one_run_a_slot(own_database: Database, worker: W
 
 
 async def test_a_part_that_fails_ends_the_operation_with_a_problem(
-    own_database: Database, here: Deployment, worker: Worker, people: dict[str, list[Fact]]
+    own_database: Database, deployment: Deployment, worker: Worker, people: dict[str, list[Fact]]
 ) -> None:
-    await post(own_database, here, people, datetime.now(UTC))
-    first = await run(own_database, here, worker)
+    await post(own_database, deployment, people, datetime.now(UTC))
+    first = await run(own_database, deployment, worker)
     async with write(own_database) as session:
         await store_model(session, "model_soon_gone")
-    operation_id = await submit(own_database, here, model_id="model_soon_gone")
+    operation_id = await submit(own_database, deployment, model_id="model_soon_gone")
     async with write(own_database) as session:
         await session.execute(text("DELETE FROM models WHERE model_id = 'model_soon_gone'"))
     await work_off(worker)
@@ -322,16 +324,16 @@ async def pages(client: httpx.AsyncClient, **asked: str) -> AsyncIterator[dict[s
 async def test_pages_hold_every_customer_once_and_stay_with_their_run(
     own_database: Database,
     own_client: httpx.AsyncClient,
-    here: Deployment,
+    deployment: Deployment,
     worker: Worker,
     people: dict[str, list[Fact]],
     sort: str,
 ) -> None:
     now = datetime.now(UTC)
-    await post(own_database, here, people, now)
+    await post(own_database, deployment, people, now)
     async with write(own_database) as session:
         await store_model(session, f"model_of_pages {sort}")
-    first = await run(own_database, here, worker)
+    first = await run(own_database, deployment, worker)
     seen: list[str] = []
     count = 0
     async for page in pages(own_client, sort=sort, include_churned="true"):
@@ -340,9 +342,9 @@ async def test_pages_hold_every_customer_once_and_stay_with_their_run(
         count += 1
         if count == 2:
             more = {"new": [Fact(("default", "p"), now, Decimal(9))]}
-            await post(own_database, here, more, now)
-            assert await run(own_database, here, worker) != first
-    zone = here.calendar.zone
+            await post(own_database, deployment, more, now)
+            assert await run(own_database, deployment, worker) != first
+    zone = deployment.calendar.zone
     buyers = {each for each, own in people.items() if Twin(own, zone).at(now)[0]}
     assert sorted(seen) == sorted(buyers)
     assert count > 3
@@ -351,16 +353,16 @@ async def test_pages_hold_every_customer_once_and_stay_with_their_run(
 async def test_churned_customers_are_left_out_unless_asked_for(
     own_database: Database,
     own_client: httpx.AsyncClient,
-    here: Deployment,
+    deployment: Deployment,
     worker: Worker,
     people: dict[str, list[Fact]],
 ) -> None:
     now = datetime.now(UTC)
-    await post(own_database, here, people, now)
+    await post(own_database, deployment, people, now)
     async with write(own_database) as session:
         await store_model(session, "model_of_lists")
-    await run(own_database, here, worker)
-    twins = {each: Twin(own, here.calendar.zone) for each, own in people.items()}
+    await run(own_database, deployment, worker)
+    twins = {each: Twin(own, deployment.calendar.zone) for each, own in people.items()}
     living = {each for each, twin in twins.items() if twin.stage(now) in STAYING}
     listed = [item async for page in pages(own_client) for item in page["items"]]
     churned = [item async for page in pages(own_client, stage="churned") for item in page["items"]]
@@ -378,15 +380,15 @@ async def test_what_rests_on_a_dropout_that_is_not_identified_is_withheld(
     own_database: Database,
     own_client: httpx.AsyncClient,
     clock: Clock,
-    here: Deployment,
+    deployment: Deployment,
     worker: Worker,
     people: dict[str, list[Fact]],
 ) -> None:
     clock.now = datetime.now(UTC)
-    await post(own_database, here, people, clock.now)
+    await post(own_database, deployment, people, clock.now)
     async with write(own_database) as session:
         await store_model(session, "model_of_regulars", "no_dropout_identified")
-    run_id = await run(own_database, here, worker)
+    run_id = await run(own_database, deployment, worker)
     items = [item async for page in pages(own_client, include_churned="true")
              for item in page["items"]]  # fmt: skip
     assert {item["value_at_risk"] for item in items} == {None}

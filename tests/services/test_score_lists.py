@@ -20,7 +20,8 @@ from app.db import Database
 from app.deployment import Deployment
 from app.lifecycle.records import UNITS
 from app.schemas.score_lists import ScoreItem
-from app.services import score_columns, score_streams, scores, threads
+from app.services.common import threads
+from app.services.scores import cards, run_columns, streams
 from app.worker import Worker
 from tests import histories
 from tests.database import Clock
@@ -38,9 +39,9 @@ def worker(own_database: Database, settings: Settings) -> Worker:
 
 
 @pytest.fixture
-def people(here: Deployment) -> dict[str, list[Fact]]:
+def people(deployment: Deployment) -> dict[str, list[Fact]]:
     """Customers of whom some never purchased."""
-    rng, zone = random.Random(11), here.calendar.zone
+    rng, zone = random.Random(11), deployment.calendar.zone
     end = datetime.now(zone).date() - timedelta(days=30)
     return {
         f"c{number:02}": histories.facts(rng, zone, end - timedelta(days=rng.randrange(300)))
@@ -51,14 +52,14 @@ def people(here: Deployment) -> dict[str, list[Fact]]:
 @pytest.fixture
 async def run_id(
     own_database: Database,
-    here: Deployment,
+    deployment: Deployment,
     worker: Worker,
     clock: Clock,
     people: dict[str, list[Fact]],
 ) -> int:
     """A published run of everybody; customers come by two channels."""
     clock.now = datetime.now(UTC)
-    await made.post(own_database, here, people, clock.now)
+    await made.post(own_database, deployment, people, clock.now)
     async with made.write(own_database) as session:
         await store_model(session, "model_of_lists")
         await session.execute(
@@ -75,7 +76,7 @@ async def run_id(
                 " CASE WHEN customer_id < 'c15' THEN 'web' ELSE 'shop' END"
             )
         )
-    found = await made.run(own_database, here, worker)
+    found = await made.run(own_database, deployment, worker)
     clock.now = datetime.now(UTC)
     return found
 
@@ -196,7 +197,7 @@ async def test_a_stream_has_no_pages_and_before_the_first_run_nobody(
 async def test_kept_runs_can_be_read_and_who_changed_since_one(
     own_database: Database,
     own_client: httpx.AsyncClient,
-    here: Deployment,
+    deployment: Deployment,
     worker: Worker,
     run_id: int,
 ) -> None:
@@ -204,9 +205,9 @@ async def test_kept_runs_can_be_read_and_who_changed_since_one(
     before = {item["customer_id"]: item for item in await listed(own_client, "/v1/scores")}
     at = datetime.now(UTC) - timedelta(days=200)
     new = {"new": [Fact(("default", "p"), at, Decimal(9))]}
-    await made.post(own_database, here, new, datetime.now(UTC))
+    await made.post(own_database, deployment, new, datetime.now(UTC))
     await own_client.put("/v1/customers/newcomer", json={})
-    later = await made.run(own_database, here, worker, as_of=then)
+    later = await made.run(own_database, deployment, worker, as_of=then)
     now = {item["customer_id"]: item for item in await listed(own_client, "/v1/scores")}
     assert {item["run_id"] for item in now.values()} == {later}
     old = await listed(own_client, "/v1/scores", run_id=str(run_id))
@@ -244,7 +245,7 @@ async def heads(client: httpx.AsyncClient) -> list[dict[str, Any]]:
         head = (await client.get(path, params={"limit": "1"})).json()
         found.append({name: head[name] for name in head if name not in ("items", "next_cursor")})
     assert found[0] == found[1]
-    for form in score_streams.FORMS[1:]:
+    for form in streams.FORMS[1:]:
         answer = await client.get("/v1/scores", headers={"Accept": form})
         told = {name: answer.headers.get(f"clm-{name.replace('_', '-')}") for name in OF_A_RUN}
         assert told == {name: str(found[0][name]) for name in OF_A_RUN}
@@ -260,7 +261,7 @@ OF_A_RUN = ("as_of", "run_id", "model_id", "stage_policy_version")
 async def test_lists_and_streams_say_which_run_and_policy_they_show(
     own_database: Database,
     own_client: httpx.AsyncClient,
-    here: Deployment,
+    deployment: Deployment,
     worker: Worker,
     clock: Clock,
     run_id: int,
@@ -280,7 +281,7 @@ async def test_lists_and_streams_say_which_run_and_policy_they_show(
     assert (await heads(own_client))[0] == first
     # A run for an instant goes by the policy that was in force then, as every other answer does.
     for more, version in (({"as_of": before}, 1), ({}, 2)):
-        await made.run(own_database, here, worker, **more)
+        await made.run(own_database, deployment, worker, **more)
         head = (await heads(own_client))[0]
         report = (await own_client.get("/v1/reports/stages")).json()
         assert head["stage_policy_version"] == report["policy_version"] == version
@@ -363,8 +364,8 @@ def _nearly(value: Any) -> Any:
     [(36.845, "36.84"), (36.8449999, "36.84"), (36.846, "36.85"), (0.125, "0.12"), (7.0, "7.00")],
 )
 def test_money_is_rounded_alike_for_one_and_for_columns(value: float, shown: str) -> None:
-    (units,) = score_columns._units(np.array([value])).tolist()
-    assert str(scores.cents(value)) == shown
+    (units,) = run_columns._units(np.array([value])).tolist()
+    assert str(cards.cents(value)) == shown
     assert Decimal(units) / UNITS == Decimal(shown)
 
 
@@ -405,12 +406,12 @@ async def test_a_lookup_before_any_model(own_client: httpx.AsyncClient) -> None:
     ],
 )
 def test_the_preferred_form_is_chosen(accept: str | None, form: str) -> None:
-    assert score_streams.form_of(accept) == form
+    assert streams.form_of(accept) == form
 
 
 async def test_a_reader_who_goes_away_ends_the_statement(own_database: Database) -> None:
     endless = "SELECT 'line ' || generate_series(1, 1000000000)"
-    lines = score_streams._lines(own_database, "text/csv", endless, [])
+    lines = streams._lines(own_database, "text/csv", endless, [])
     assert (await anext(lines)).startswith(b"?column?\r\nline 1\r\n")
     await lines.aclose()
     busy = text(
@@ -429,6 +430,6 @@ async def test_a_reader_who_goes_away_ends_the_statement(own_database: Database)
 async def test_a_stream_that_fails_says_so(own_database: Database) -> None:
     failing = "SELECT 1 / (5000 - generate_series(1, 100000))"
     with pytest.raises(Exception, match="division by zero"):
-        async for _ in score_streams._lines(own_database, "text/csv", failing, []):
+        async for _ in streams._lines(own_database, "text/csv", failing, []):
             pass
     assert own_database.engine.pool.checkedout() == 0

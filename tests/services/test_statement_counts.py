@@ -47,7 +47,7 @@ def statements(own_database: Database) -> Iterator[Statements]:
 async def scored(
     own_database: Database,
     own_client: httpx.AsyncClient,
-    here: Deployment,
+    deployment: Deployment,
     settings: Settings,
     clock: Clock,
 ) -> None:
@@ -61,10 +61,10 @@ async def scored(
         ]
         for number, each in enumerate(IDS)
     }  # fmt: skip
-    await made.post(own_database, here, facts, clock.now)
+    await made.post(own_database, deployment, facts, clock.now)
     async with made.write(own_database) as session:
         await store_risk(session, "model_of_statements")
-    await made.run(own_database, here, Worker(own_database, settings))
+    await made.run(own_database, deployment, Worker(own_database, settings))
     clock.now = datetime.now(UTC)
 
 

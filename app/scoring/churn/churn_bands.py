@@ -6,7 +6,7 @@ with too few customers, fewer than `MIN_SHARE` of them or `MIN_CUSTOMERS`, is wi
 at that end. Where bands still hold too few, or what happened does not rise from one to the next,
 low and high alone are told apart, at the share that left; hardly anybody is then in between, as
 with subscribers. If that fails too, the bands say nothing: then thirds of the probability scale
-are used, and ``learnt`` is false.
+are used, and ``fitted`` is false.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Bands:
     ----------
     medium, high : float
         The least risk that is medium, and that is high; equal where nobody is medium.
-    learnt : bool
+    fitted : bool
         Whether they come from a back-test; else they are `FIXED`.
     bands : tuple of Band
         Low, medium, high.
@@ -73,7 +73,7 @@ class Bands:
 
     medium: float
     high: float
-    learnt: bool
+    fitted: bool
     bands: tuple[Band, ...]
 
     def level(self, p: ArrayLike) -> IntArray:
@@ -121,7 +121,7 @@ def bands(p: ArrayLike, y: ArrayLike) -> Bands:
             found = _bands(risk, churned, *cuts)
             if _tells(found, least):
                 return found
-    return replace(_bands(risk, churned, *FIXED), learnt=False)
+    return replace(_bands(risk, churned, *FIXED), fitted=False)
 
 
 def _tells(found: Bands, least: float) -> bool:

@@ -1,0 +1,1 @@
+"""Who may call, and requests that may be sent again."""

@@ -1,0 +1,1 @@
+"""What every use case shares: pages, cursors, ETags, locks, settings of the deployment, bulks."""

@@ -1,0 +1,131 @@
+"""The settings table: what facts depend on, and the pointers to what is active."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from app.config import Settings
+from app.db import ReadSession, WriteSession
+from app.lifecycle.presets import PRESETS
+from app.models import Policy, PolicyActivation, Setting
+
+ACTIVE_POLICY = "active_policy_version"
+ACTIVE_MODEL = "active_model_id"
+PUBLISHED_RUN = "published_run_id"
+POLICY_TIMELINE = "policy_timeline"
+"""A name for the activations so far, another one with each: what is known of them is kept by it."""
+SETTLED_POLICY = "settled_policy_version"
+"""The version under which all recorded stages are; behind the active one while it takes effect."""
+BEGINNING = "beginning_stage"
+"""Where the active policy puts customers of whom nothing is known yet."""
+MOVED_UNTIL = "moves_recorded_until"
+"""Up to when the moves of time have been recorded for everybody."""
+CURSOR_SECRET = "cursor_secret"  # noqa: S105  # the name of one
+
+
+class SettingsMismatch(RuntimeError):
+    """The environment names another zone or currency than the one the facts were stored under."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pointers:
+    """What is active right now."""
+
+    policy_version: int
+    model_id: str | None
+    run_id: int | None
+    timeline: str
+    settled_policy_version: int
+
+
+def new_name() -> str:
+    """Return a name that no database has used."""
+    return secrets.token_hex(8)
+
+
+async def initialise(session: WriteSession, settings: Settings, now: datetime) -> None:
+    """Write what a new database needs; what is there already stays."""
+    values = {
+        "time_zone": settings.time_zone,
+        "currency": settings.currency,
+        ACTIVE_POLICY: 1,
+        SETTLED_POLICY: 1,
+        POLICY_TIMELINE: new_name(),
+        BEGINNING: "potential",
+        MOVED_UNTIL: now.isoformat(),
+        CURSOR_SECRET: secrets.token_hex(32),
+    }
+    rows = [{"key": key, "value": value} for key, value in values.items()]
+    await session.execute(insert(Setting).values(rows).on_conflict_do_nothing())
+    await _add_presets(session, now)
+    first = {"activation_id": 1, "version": 1, "activated_at": now}
+    await session.execute(insert(PolicyActivation).values(first).on_conflict_do_nothing())
+
+
+async def _add_presets(session: WriteSession, now: datetime) -> None:
+    """Store the ready policies that are not there yet, each as a version of its own."""
+    rows = await session.execute(select(Policy.version, Policy.preset))
+    known = {row.version: row.preset for row in rows}
+    # Version 1 is the default, by whichever notation it was written first.
+    version = max(known, default=0) if 1 in known else 0
+    for preset, document in PRESETS.items():
+        if preset not in known.values():
+            version += 1
+            values = {"version": version, "preset": preset, "document": document, "created_at": now}
+            await session.execute(insert(Policy).values(values).on_conflict_do_nothing())
+
+
+async def verify(session: ReadSession, settings: Settings) -> None:
+    """Refuse another zone or currency than the stored one: every day and sum depends on them."""
+    for key in ("time_zone", "currency"):
+        stored = await get(session, key)
+        asked = getattr(settings, key)
+        if stored != asked:
+            raise SettingsMismatch(
+                f"this database was made with CLM_{key.upper()}={stored}, "
+                f"but the environment says {asked}"
+            )
+
+
+async def get(session: ReadSession, key: str) -> Any:
+    """Return one value, or None."""
+    return await session.scalar(select(Setting.value).where(Setting.key == key))
+
+
+async def moved_until(session: ReadSession) -> datetime:
+    """Return up to when the moves of time have been recorded for everybody."""
+    return datetime.fromisoformat(await get(session, MOVED_UNTIL))
+
+
+async def put(session: WriteSession, key: str, value: object) -> None:
+    """Write one value."""
+    statement = insert(Setting).values(key=key, value=value)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Setting.key], set_={"value": statement.excluded.value}
+        )
+    )
+
+
+_POINTERS = text(
+    "SELECT (SELECT value FROM settings WHERE key = 'active_policy_version'),"
+    " (SELECT value FROM settings WHERE key = 'active_model_id'),"
+    " (SELECT value FROM settings WHERE key = 'published_run_id'),"
+    " (SELECT value FROM settings WHERE key = 'policy_timeline'),"
+    " (SELECT value FROM settings WHERE key = 'settled_policy_version')"
+).columns(
+    policy=Setting.value.type,
+    model=Setting.value.type,
+    run=Setting.value.type,
+    timeline=Setting.value.type,
+    settled=Setting.value.type,
+)
+
+
+async def pointers(session: ReadSession) -> Pointers:
+    """Return what is active."""
+    return Pointers(*(await session.execute(_POINTERS)).one())

@@ -1,0 +1,1 @@
+"""What facts amount to, for one customer or for all: summaries, columns, logs to learn from."""

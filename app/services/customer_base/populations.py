@@ -1,0 +1,255 @@
+"""Many customers as columns: what their facts amount to at one instant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+
+from app import binary_copy
+from app.binary_copy import Block, Field
+from app.days import AsOf
+from app.db import ReadSession
+from app.deployment import to_amount
+from app.lifecycle.facts import Summary
+from app.lifecycle.policy import SilenceLimit
+from app.lifecycle.records import UNITS, Bools, Columns, Floats, Ints, Money
+from app.models import Customer
+from app.services.customer_base import purchase_summaries, summary_columns
+from app.services.customer_base.summary_columns import FIELDS, STATE_FIELDS, Summaries
+from app.services.policies import policies
+from app.services.policies.policies import PolicyTimeline
+
+FOLDED_AT_ONCE = 2_000
+_RANGE = "{0}.customer_id > $1 AND ($2::text IS NULL OR {0}.customer_id <= $2)"
+_NONE: Ints = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Customers, and their purchases as columns. Money is in whole units of the currency."""
+
+    customer_ids: list[str]
+    recorded: Ints
+    """The recorded stage of each, as a place in `stages`."""
+    stages: tuple[str, ...]
+    summaries: Summaries
+
+    @classmethod
+    def of(
+        cls,
+        customer_ids: Sequence[str],
+        recorded_stages: Sequence[str],
+        summaries: Sequence[Summary],
+    ) -> "Population":
+        stages = tuple(dict.fromkeys(recorded_stages))
+        recorded = np.array([stages.index(each) for each in recorded_stages], dtype=np.int64)
+        return cls(list(customer_ids), recorded, stages, Summaries.of(summaries))
+
+    def __len__(self) -> int:
+        return len(self.customer_ids)
+
+    def take(self, rows: Ints) -> "Population":
+        ids = [self.customer_ids[row] for row in rows.tolist()]
+        return Population(ids, self.recorded[rows], self.stages, self.summaries.take(rows))
+
+    def buyers(self) -> "Population":
+        """Return those with a purchase day."""
+        bought = self.columns.purchase_days > 0
+        return self if bought.all() else self.take(np.flatnonzero(bought))
+
+    @cached_property
+    def recorded_stages(self) -> list[str]:
+        return [self.stages[code] for code in self.recorded.tolist()]
+
+    @cached_property
+    def columns(self) -> Columns:
+        column = self.summaries.column
+        return Columns(
+            purchase_days=column("purchase_days"),
+            first_day=column("first_day"),
+            last_day=column("last_day"),
+            life_start_day=column("life_start_day"),
+            life_purchase_days=column("life_purchase_days"),
+            lives=column("lives"),
+        )
+
+    def money(self) -> Money:
+        """Return the sums that rules look at, in smallest units."""
+        column = self.summaries.column
+        return Money(
+            revenue=column("revenue"),
+            purchase_value=column("purchase_value"),
+            first_day_value=column("first_day_value"),
+            paid_days=column("paid_days"),
+            gaps=np.stack([column("gap_1"), column("gap_2"), column("gap_3")]),
+            values=np.stack([column("last_day_value"), column("value_2"), column("value_3")]),
+        )
+
+    @cached_property
+    def revenue(self) -> Floats:
+        return self._amount("revenue")
+
+    @cached_property
+    def purchase_value(self) -> Floats:
+        return self._amount("purchase_value")
+
+    @cached_property
+    def first_day_value(self) -> Floats:
+        return self._amount("first_day_value")
+
+    def _amount(self, name: str) -> Floats:
+        return np.asarray(self.summaries.column(name) / UNITS, dtype=np.float64)
+
+    @property
+    def paid_days(self) -> Ints:
+        return self.summaries.column("paid_days")
+
+    @property
+    def sum_log_gaps(self) -> Floats:
+        return self.summaries.column("sum_log_gaps")
+
+    @property
+    def x(self) -> Ints:
+        """Repeat purchase days."""
+        return np.maximum(self.columns.purchase_days - 1, 0)
+
+    @property
+    def t_x(self) -> Ints:
+        """Days from the first purchase day to the last."""
+        return self.columns.last_day - self.columns.first_day
+
+    def T(self, as_of: AsOf) -> Ints:  # noqa: N802  # the literature's name
+        """Return days from the first purchase day to `as_of`; 0 for those without one."""
+        return np.where(self.columns.purchase_days > 0, as_of.day - self.columns.first_day, 0)
+
+    @property
+    def paid_repeat_days(self) -> Ints:
+        """Repeat purchase days with a positive net value."""
+        return self.paid_days - (self.first_day_value > 0)
+
+    @property
+    def mean_repeat_value(self) -> Floats:
+        """Mean net value of the paid repeat days; 0 where there are none."""
+        paid = self.paid_repeat_days
+        value = self.purchase_value - self.first_day_value
+        return np.where(paid > 0, np.maximum(value, 0) / np.maximum(paid, 1), 0.0)
+
+    def revenue_of(self, row: int) -> Any:
+        """Return the exact revenue of one customer."""
+        return to_amount(self.summaries[row].revenue)
+
+
+async def read(
+    session: ReadSession,
+    silence: SilenceLimit,
+    as_of: AsOf,
+    *,
+    after: str = "",
+    up_to: str | None = None,
+) -> Population:
+    """Read the customers with `after` < id <= `up_to` as they stood at `as_of`."""
+    return await _read(session, silence, as_of, _RANGE, [after, up_to])
+
+
+async def read_states(
+    session: ReadSession, silence: SilenceLimit, as_of: AsOf, *, after: str, up_to: str
+) -> Population:
+    """Read as `read` does, but no money; no `Summary` can be made of what is read."""
+    return await _read(session, silence, as_of, _RANGE, [after, up_to], STATE_FIELDS)
+
+
+async def of_customers(
+    session: ReadSession, silence: SilenceLimit, as_of: AsOf, customer_ids: Sequence[str]
+) -> Population:
+    """Read some customers as they stood at `as_of`, in the order of their ids; none is unknown."""
+    where = "{0}.customer_id = ANY($1::text[])"
+    return await _read(session, silence, as_of, where, [list(customer_ids)])
+
+
+async def _read(
+    session: ReadSession,
+    silence: SilenceLimit,
+    as_of: AsOf,
+    where: str,
+    args: list[object],
+    fields: Sequence[Field] = FIELDS,
+) -> Population:
+    timeline = await policies.timeline(session)
+    stages = tuple(sorted({stage for policy in timeline.policies for stage in policy.stages}))
+    asked = [Field("recorded", "int4", fill=0), *fields, Field("customer_id", "text")]
+    known = ", ".join(summary_columns.sql(field) for field in fields)
+    query = (
+        f"SELECT c.customer_id, array_position(${len(args) + 1}::text[], c.stage) AS recorded,"  # noqa: S608  # names of columns
+        # Said of both tables, lest all summaries are read for a few of them.
+        f" {known} FROM customers c LEFT JOIN purchase_summaries s"
+        f" ON s.customer_id = c.customer_id AND {where.format('s')}"
+        f" WHERE {where.format('c')} ORDER BY c.customer_id"
+    )
+    blocks: list[Block] = []
+
+    async def keep(block: Block) -> None:
+        blocks.append(block)
+
+    await binary_copy.read(session, query, [*args, list(stages)], asked, keep)
+    ids = [each for block in blocks for each in block.texts["customer_id"]]
+    # A stage that no policy knows is 0 and stands before the others.
+    recorded = np.concatenate([_NONE, *(block.arrays["recorded"] for block in blocks)])
+    kept = Summaries.joined(len(ids), [block.arrays for block in blocks], fields)
+    population = Population(ids, recorded, ("", *stages), kept)
+    await _correct(session, timeline, silence, population, as_of)
+    return population
+
+
+async def _correct(
+    session: ReadSession,
+    timeline: PolicyTimeline,
+    silence: SilenceLimit,
+    population: Population,
+    as_of: AsOf,
+) -> None:
+    """Fold the facts of those whose kept summary says another instant, or another silence."""
+    stale = np.flatnonzero(~_true_at(timeline, silence, population.summaries, as_of)).tolist()
+    for start in range(0, len(stale), FOLDED_AT_ONCE):
+        rows = stale[start : start + FOLDED_AT_ONCE]
+        until = {population.customer_ids[row]: as_of.micros for row in rows}
+        folded = await purchase_summaries.fold_facts(session, silence, until)
+        population.summaries.put(rows, [folded[each].summary for each in until])
+
+
+def _true_at(
+    timeline: PolicyTimeline, silence: SilenceLimit, kept: Summaries, as_of: AsOf
+) -> Bools:
+    """Say of which summaries `purchase_summaries.at` would take the kept one."""
+    then = (kept.column("facts_until") <= as_of.micros) & (
+        as_of.micros < kept.column("next_fact_at")
+    )
+    versions = [each.version for each in timeline.policies if each.silence == silence]
+    alike = np.isin(kept.column("policy_version"), versions)
+    return np.asarray(then & (alike | (kept.column("facts") == 0)), dtype=np.bool_)
+
+
+async def boundaries(session: ReadSession, size: int) -> list[tuple[str, str]]:
+    """Split all customers into ranges (after, up to] of at most `size`."""
+    ends: list[str] = []
+    last = ""
+    while True:
+        statement = (
+            select(Customer.customer_id)
+            .where(Customer.customer_id > last)
+            .order_by(Customer.customer_id)
+            .offset(size - 1)
+            .limit(1)
+        )
+        end = await session.scalar(statement)
+        if end is None:
+            break
+        ends.append(end)
+        last = end
+    tail = select(Customer.customer_id).order_by(Customer.customer_id.desc()).limit(1)
+    final = await session.scalar(tail)
+    if final is not None and final != last:
+        ends.append(final)
+    return list(zip(["", *ends], ends, strict=False))

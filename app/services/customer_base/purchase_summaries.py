@@ -1,0 +1,256 @@
+"""The summary of each customer's purchases: reading it for an instant, and keeping it."""
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Dialect, select, text
+from sqlalchemy.dialects import postgresql
+
+from app.days import from_day, from_micros, to_day, to_micros
+from app.db import AnyRow, ReadSession, WriteSession, copy_rows, fetch_rows
+from app.deployment import to_amount, to_units
+from app.lifecycle.facts import FREE, Fact, Point, State, Summary, fold
+from app.lifecycle.money import Worth, follow
+from app.lifecycle.policy import Policy, SilenceLimit
+from app.models import PurchaseSummary
+from app.services.policies.policies import PolicyTimeline
+
+COLUMNS = [
+    PurchaseSummary.facts,
+    PurchaseSummary.refunds,
+    PurchaseSummary.facts_until,
+    PurchaseSummary.next_fact_at,
+    PurchaseSummary.purchase_days,
+    PurchaseSummary.first_purchase_on,
+    PurchaseSummary.last_purchase_on,
+    PurchaseSummary.life_started_on,
+    PurchaseSummary.life_purchase_days,
+    PurchaseSummary.lives,
+    PurchaseSummary.revenue,
+    PurchaseSummary.purchase_value,
+    PurchaseSummary.first_day_value,
+    PurchaseSummary.last_day_value,
+    PurchaseSummary.paid_days,
+    PurchaseSummary.refund_excess,
+    PurchaseSummary.sum_log_gaps,
+    PurchaseSummary.gap_1,
+    PurchaseSummary.gap_2,
+    PurchaseSummary.gap_3,
+    PurchaseSummary.value_2,
+    PurchaseSummary.value_3,
+    PurchaseSummary.policy_version,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The facts of a customer folded: the summary, and every state on the way to it.
+
+    `worth` follows their value through time, where somebody asked for it.
+    """
+
+    summary: Summary
+    points: list[Point]
+    worth: list[Worth] = field(default_factory=list)
+
+
+def from_row(row: AnyRow) -> Summary:
+    """Read the columns of `COLUMNS`."""
+    return Summary(
+        facts=row.facts,
+        refunds=row.refunds,
+        facts_until=None if row.facts_until is None else to_micros(row.facts_until),
+        next_fact_at=None if row.next_fact_at is None else to_micros(row.next_fact_at),
+        state=State(
+            row.purchase_days,
+            _day(row.first_purchase_on),
+            _day(row.last_purchase_on),
+            _day(row.life_started_on),
+            row.life_purchase_days,
+            row.lives,
+        ),
+        revenue=to_units(row.revenue),
+        purchase_value=to_units(row.purchase_value),
+        first_day_value=to_units(row.first_day_value),
+        last_day_value=to_units(row.last_day_value),
+        paid_days=row.paid_days,
+        refund_excess=to_units(row.refund_excess),
+        sum_log_gaps=row.sum_log_gaps,
+        gaps=tuple(gap for gap in (row.gap_1, row.gap_2, row.gap_3) if gap is not None),
+        values=_values(row),
+        policy_version=row.policy_version,
+    )
+
+
+def _values(row: AnyRow) -> tuple[int, ...]:
+    if not row.purchase_days:
+        return ()
+    before = [to_units(value) for value in (row.value_2, row.value_3) if value is not None]
+    return (to_units(row.last_day_value), *before)
+
+
+def _day(on: Any) -> int:
+    return 0 if on is None else to_day(on)
+
+
+def holds_at(summary: Summary, at: int) -> bool:
+    """Whether a summary is what the facts up to an instant amount to."""
+    return (summary.facts_until is None or summary.facts_until <= at) and (
+        summary.next_fact_at is None or at < summary.next_fact_at
+    )
+
+
+async def stored(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, Summary]:
+    """Return the kept summaries of customers; one without facts has none."""
+    rows = await session.execute(
+        select(PurchaseSummary.customer_id, *COLUMNS).where(
+            PurchaseSummary.customer_id == text("ANY(CAST(:customer_ids AS text[]))")
+        ),
+        {"customer_ids": list(customer_ids)},
+    )
+    return {row.customer_id: from_row(row) for row in rows}
+
+
+async def overdue(session: ReadSession, after: str, up_to: str, at: datetime) -> set[str]:
+    """Return customers with `after` < id <= `up_to` for whom a fact has begun to count since."""
+    statement = select(PurchaseSummary.customer_id).where(
+        PurchaseSummary.customer_id > after,
+        PurchaseSummary.customer_id <= up_to,
+        PurchaseSummary.next_fact_at <= at,
+    )
+    return set(await session.scalars(statement))
+
+
+async def at(
+    session: ReadSession,
+    timeline: PolicyTimeline,
+    silence: SilenceLimit,
+    summaries: Mapping[str, Summary],
+    until: datetime,
+) -> dict[str, Summary]:
+    """Return summaries true at `until`, with lives as a silence ends them.
+
+    The kept one where it holds, else from the facts.
+    """
+    micros = to_micros(until)
+    others = [
+        each
+        for each, summary in summaries.items()
+        if not (holds_at(summary, micros) and counts_lives(timeline, silence, summary))
+    ]
+    if not others:
+        return dict(summaries)
+    folded = await fold_facts(session, silence, dict.fromkeys(others, micros))
+    return {**summaries, **{each: folded[each].summary for each in others}}
+
+
+def counts_lives(timeline: PolicyTimeline, silence: SilenceLimit, summary: Summary) -> bool:
+    """Whether the lives of a summary are those that a silence ends."""
+    return summary.facts == 0 or timeline.silence_of(summary.policy_version) == silence
+
+
+async def fold_facts(
+    session: ReadSession, limit: SilenceLimit, until: Mapping[str, int]
+) -> dict[str, Folded]:
+    """Fold all facts of customers, each up to its own instant."""
+    return (await fold_by(session, [limit], until, worth=False))[limit]
+
+
+async def fold_by(
+    session: ReadSession, limits: Sequence[SilenceLimit], until: Mapping[str, int], *, worth: bool
+) -> dict[SilenceLimit, dict[str, Folded]]:
+    """Fold all facts of customers by each of several limits of silence."""
+    folded: dict[SilenceLimit, dict[str, Folded]] = {limit: {} for limit in limits}
+    ids = list(until)
+    # By some customers at a time rather than a cursor, which needs a transaction: reads have none.
+    for start in range(0, len(ids), _AT_A_TIME):
+        facts = await facts_of(session, ids[start : start + _AT_A_TIME])
+        for each, own in facts.items():
+            followed = follow(own, until=until[each]) if worth else []
+            for limit, found in folded.items():
+                found[each] = Folded(*fold(own, limit, until=until[each]), followed)
+    return folded
+
+
+_AT_A_TIME = 500
+
+
+async def facts_of(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, list[Fact]]:
+    """Return all facts of customers as the fold takes them."""
+    facts: dict[str, list[Fact]] = {each: [] for each in customer_ids}
+    for each, source, name, at, day, value, is_refund, names, named in await fetch_rows(
+        session, _FACTS, list(customer_ids)
+    ):
+        refunds = None if not is_refund else FREE if named is None else (names, named)
+        facts[each].append(Fact(at, day, value, (source, name), refunds))
+    return facts
+
+
+# Numbers as the fold wants them, made by the server: making them here takes most of the time.
+_FACTS = (
+    "SELECT customer_id, source, transaction_id,"
+    " CAST(extract(epoch FROM occurred_at) * 1000000 AS int8),"
+    " occurred_on - DATE '1970-01-01', CAST(value * 10000 AS int8), kind = 'refund',"
+    " refunds_source, refunds_transaction_id"
+    " FROM transactions WHERE customer_id = ANY($1::text[])"
+)
+
+
+_NAMES = ["customer_id", *(column.key for column in COLUMNS)]
+_DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+_TYPES = [
+    PurchaseSummary.__table__.c[name].type.compile(dialect=_DIALECT).split(" COLLATE")[0]
+    for name in _NAMES
+]
+_UPDATE = text(
+    "UPDATE purchase_summaries s SET "  # noqa: S608  # names of columns
+    + ", ".join(f"{name} = new.{name}" for name in _NAMES[1:])
+    + " FROM unnest("
+    + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in zip(_NAMES, _TYPES, strict=True))
+    + f") AS new ({', '.join(_NAMES)}) WHERE s.customer_id = new.customer_id"
+)
+
+
+async def save(
+    session: WriteSession, policy: Policy, summaries: Mapping[str, Summary], known: Container[str]
+) -> None:
+    """Keep the summaries of customers that the session has taken; those not known are new."""
+    rows = [(each, *_to_row(summary), policy.version) for each, summary in summaries.items()]
+    await copy_rows(
+        session, "purchase_summaries", _NAMES, [row for row in rows if row[0] not in known]
+    )
+    columns = list(zip(*(row for row in rows if row[0] in known), strict=True))
+    if columns:
+        await session.execute(_UPDATE, dict(zip(_NAMES, map(list, columns), strict=True)))
+
+
+def _to_row(summary: Summary) -> tuple[object, ...]:
+    state = summary.state
+    days = state.first_day, state.last_day, state.life_start_day
+    first, last, life_start = map(from_day, days) if state.purchase_days else (None, None, None)
+    return (
+        summary.facts,
+        summary.refunds,
+        None if summary.facts_until is None else from_micros(summary.facts_until),
+        None if summary.next_fact_at is None else from_micros(summary.next_fact_at),
+        state.purchase_days,
+        first,
+        last,
+        life_start,
+        state.life_purchase_days,
+        state.lives,
+        to_amount(summary.revenue),
+        to_amount(summary.purchase_value),
+        to_amount(summary.first_day_value),
+        to_amount(summary.last_day_value),
+        summary.paid_days,
+        to_amount(summary.refund_excess),
+        summary.sum_log_gaps,
+        *(summary.gaps[place] if place < len(summary.gaps) else None for place in range(3)),
+        *(
+            to_amount(summary.values[place]) if place < len(summary.values) else None
+            for place in (1, 2)
+        ),
+    )

@@ -1,0 +1,178 @@
+"""What rules look at besides purchases, read for many customers: interactions and profiles."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.days import AsOf, to_day
+from app.db import ReadSession, fetch_rows
+from app.deployment import Deployment
+from app.lifecycle.catalogue import CATALOGUE
+from app.lifecycle.expressions import Column
+from app.lifecycle.records import NEVER, Interactions
+from app.lifecycle.variables import Term
+
+_TEXTS = tuple(
+    each.name for each in CATALOGUE.values() if each.source == "profile" and each.type == "text"
+)
+_PROFILES = (
+    f"SELECT {', '.join(_TEXTS)}, CAST(attributes AS text) AS attributes, contract_ends_on,"  # noqa: S608  # names of columns
+    " customer_id FROM customers WHERE customer_id = ANY($1::text[])"
+)
+# Any fact tells that there is somebody, whether or not the rules of some policy look at it.
+_BEGUN = (
+    "SELECT customer_id, CAST(extract(epoch FROM least(created_at, first_contact_at,"
+    " (SELECT min(occurred_at) FROM transactions t WHERE t.customer_id = c.customer_id),"
+    " (SELECT min(occurred_at) FROM interactions i WHERE i.customer_id = c.customer_id)"
+    ")) * 1000000 AS int8) FROM customers c WHERE customer_id = ANY($1::text[])"
+)
+_HAPPENED = (
+    "SELECT customer_id, kind, CAST(extract(epoch FROM occurred_at) * 1000000 AS int8),"
+    " occurred_on - DATE '1970-01-01', 1, {score} FROM interactions"
+    " WHERE customer_id = ANY($1::text[]) AND ($2::text[] IS NULL OR kind = ANY($2))"
+    " AND occurred_at <= $3"
+)
+# What happened at one instant has one order, whichever arrived first.
+_EVENTS = _HAPPENED.format(score="score") + " ORDER BY occurred_at, source, interaction_id"
+# Days that are over have been counted; of the last one only what came before the instant counts.
+_COUNTED = (
+    "SELECT customer_id, kind, NULL::int8, occurred_on - DATE '1970-01-01', count, NULL::float8"  # noqa: S608  # no value of a caller
+    " FROM interaction_days"
+    " WHERE customer_id = ANY($1::text[]) AND ($2::text[] IS NULL OR kind = ANY($2))"
+    " AND occurred_on < DATE '1970-01-01' + $4::int AND occurred_on >= DATE '1970-01-01' + $5::int"
+    f" UNION ALL {_HAPPENED.format(score='NULL::float8')}"
+    " AND occurred_on >= DATE '1970-01-01' + $4::int"
+)
+# A survey's answer counts nothing here: it has been counted above.
+_ANSWERS = (
+    "SELECT DISTINCT ON (customer_id) customer_id, kind,"
+    " CAST(extract(epoch FROM occurred_at) * 1000000 AS int8),"
+    " occurred_on - DATE '1970-01-01', 0, score FROM interactions"
+    " WHERE customer_id = ANY($1::text[]) AND kind = 'survey' AND score IS NOT NULL"
+    " AND occurred_at <= $2"
+    " ORDER BY customer_id, occurred_at DESC, source DESC, interaction_id DESC"
+)
+# What was posted before its time moves nobody until a run looks.
+_WAITED = (
+    "SELECT DISTINCT customer_id FROM interactions WHERE customer_id = ANY($1::text[])"
+    " AND occurred_at > $2 AND occurred_at <= $3 AND received_at < occurred_at"
+)
+
+
+class Event(NamedTuple):
+    """An interaction, or several of a kind of one day; `at` is then None."""
+
+    customer_id: str
+    kind: str
+    at: int | None
+    day: int
+    times: int
+    score: float | None
+
+
+def looks_back_to(terms: Iterable[Term], first_day: int) -> int:
+    """Return the first day whose interactions count for the values of terms on `first_day`."""
+    windows = [
+        term.window[1]
+        for term in terms
+        if term.variable.source == "interactions" and term.name != "last_satisfaction"
+    ]
+    known = [days for days in windows if days is not None]
+    return first_day - max(known, default=1) + 1 if len(known) == len(windows) else NEVER
+
+
+async def counted(
+    session: ReadSession,
+    terms: Iterable[Term],
+    customer_ids: Sequence[str],
+    as_of: AsOf,
+    since: int,
+) -> list[Event]:
+    """Return what interactions from a day up to an instant amount to by day, and the last answer.
+
+    The days are those that `looks_back_to` says.
+    """
+    looked_at = [term for term in terms if term.variable.source == "interactions"]
+    ids, kinds = list(customer_ids), kinds_of(looked_at)
+    rows = []
+    if any(term.name != "last_satisfaction" for term in looked_at):
+        rows += await fetch_rows(session, _COUNTED, ids, kinds, as_of.at, as_of.day, since)
+    if any(term.name == "last_satisfaction" for term in looked_at):
+        rows += await fetch_rows(session, _ANSWERS, ids, as_of.at)
+    return [Event(*row) for row in rows]
+
+
+async def events(
+    session: ReadSession, terms: Iterable[Term], customer_ids: Sequence[str], until: AsOf
+) -> list[Event]:
+    """Return each interaction up to an instant that terms look at, in order of time."""
+    rows = await fetch_rows(session, _EVENTS, list(customer_ids), kinds_of(terms), until.at)
+    return [Event(*row) for row in rows]
+
+
+def kinds_of(terms: Iterable[Term]) -> list[str] | None:
+    """Return the kinds of interactions that terms look at; None for all of them."""
+    found: set[str] = set()
+    for term in terms:
+        if term.variable.source == "interactions":
+            if term.kinds is None:
+                return None
+            found |= term.kinds
+    return sorted(found)
+
+
+async def waited(
+    session: ReadSession, customer_ids: Sequence[str], since: datetime, until: datetime
+) -> set[str]:
+    """Return those of whom an interaction began to count later than it came, since an instant."""
+    rows = await fetch_rows(session, _WAITED, list(customer_ids), since, until)
+    return {row[0] for row in rows}
+
+
+async def first_seen(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, int]:
+    """Return when customers were first heard of: where their histories begin."""
+    rows = await fetch_rows(session, _BEGUN, list(customer_ids))
+    return {row[0]: row[1] for row in rows}
+
+
+async def profiles(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, Column]:
+    """Return the profiles of customers as columns, in their order."""
+    rows = await fetch_rows(session, _PROFILES, list(customer_ids))
+    found = {row["customer_id"]: row for row in rows}
+    return _profile_columns([found[each] for each in customer_ids])
+
+
+def _profile_columns(rows: Sequence[Any]) -> dict[str, Column]:
+    found: dict[str, Column] = {}
+    for name in (*_TEXTS, "attributes"):
+        found[name] = np.empty(len(rows), dtype=object)
+        found[name][:] = [row[name] for row in rows]
+    found["attributes"][:] = [json.loads(each) for each in found["attributes"]]
+    ends = [row["contract_ends_on"] for row in rows]
+    found["contract_ends_on"] = np.array([np.nan if on is None else to_day(on) for on in ends])
+    return found
+
+
+def interaction_columns(
+    deployment: Deployment, events: Sequence[Event], customer_ids: Sequence[str], from_day: int
+) -> Interactions:
+    """Return interactions as columns, in order of customer and time."""
+    number = {each: place for place, each in enumerate(customer_ids)}
+    owner = np.array([number[event.customer_id] for event in events], dtype=np.int64)
+    day = np.array([event.day for event in events], dtype=np.int64)
+    # What was counted by day may stand anywhere in it: nothing is asked of the days before.
+    starts = deployment.calendar.starts(day)
+    known = [event.at for event in events]
+    at = np.array([start if a is None else a for a, start in zip(known, starts, strict=True)],
+                  dtype=np.int64)  # fmt: skip
+    order = np.lexsort((at, owner))
+    kind = np.empty(len(events), dtype=object)
+    kind[:] = [event.kind for event in events]
+    count = np.array([event.times for event in events], dtype=np.int64)
+    score = np.array([np.nan if event.score is None else event.score for event in events])
+    return Interactions(
+        owner[order], at[order], day[order], kind[order], count[order], score[order], from_day
+    )

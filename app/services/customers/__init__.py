@@ -1,0 +1,1 @@
+"""Customers: locking or creating them for a write, finding and showing them."""

@@ -1,0 +1,1 @@
+"""Facts and profiles in: normalised, recognised when sent again, stored, settled."""

@@ -1,0 +1,199 @@
+"""Where facts and their revisions are kept, and which of several versions counts."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import TextClause, text
+
+from app.db import WriteSession, copy_rows
+from app.services.ingest.fact_intake import IncomingFact, Name, to_json
+
+Fact = TypeVar("Fact", bound=IncomingFact)
+_IDENTITY = ("customer_id", "source", "fact_id", "revision", "fingerprint")
+
+
+@dataclass(frozen=True)
+class Store(Generic[Fact]):
+    """The tables of one kind of facts, `<noun>s` and `<noun>_revisions`, and how rows get there."""
+
+    noun: str
+    columns: tuple[str, ...]
+    values: Callable[[Fact], tuple[Any, ...]]
+    content: Callable[[Fact], dict[str, Any]]
+    versions: TextClause
+    revisions: TextClause
+    keep_replaced: TextClause
+    delete: TextClause
+
+    @property
+    def id_column(self) -> str:
+        return f"{self.noun}_id"
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        return tuple(self.id_column if name == "fact_id" else name for name in _IDENTITY)
+
+    @classmethod
+    def of(cls, noun: str, fact: type[Fact], free_json: str) -> "Store[Fact]":
+        """Return the store of facts whose field `free_json` is written as JSON."""
+        plain = [each.name for each in fields(fact) if each.name not in ("index", free_json)]
+        inside = [name for name in (*plain, free_json) if name not in (*_IDENTITY, "received_at")]
+        get_plain, get_json = attrgetter(*plain), attrgetter(free_json)
+
+        def values(each: Fact) -> tuple[Any, ...]:
+            free = get_json(each)
+            return (*get_plain(each), None if free is None else json.dumps(free))
+
+        def content(each: Fact) -> dict[str, Any]:
+            return {name: getattr(each, name) for name in inside}
+
+        columns = (f"{noun}_id" if name == "fact_id" else name for name in (*plain, free_json))
+        return cls(noun, tuple(columns), values, content, *_statements(noun))
+
+
+def _statements(noun: str) -> tuple[TextClause, TextClause, TextClause, TextClause]:
+    """Return how to read what is in force and what is not, to keep a revision and to delete it."""
+    named = f"customer_id, source, {noun}_id"
+    arrays = ", ".join(f"CAST(:{name} AS text[])" for name in _ARRAYS)
+    asked = f"unnest({arrays}) AS asked ({named})"
+    joined = f" t JOIN {asked} USING ({named})"
+    found = ", ".join(f"t.{name}" for name in (*named.split(", "), "revision", "fingerprint"))
+    outside = f"'customer_id', 'source', '{noun}_id', 'revision', 'fingerprint', 'received_at'"
+    return (
+        text(f"SELECT {found} FROM {noun}s{joined}"),  # noqa: S608  # nouns are ours
+        text(f"SELECT {found} FROM {noun}_revisions{joined}"),  # noqa: S608
+        text(
+            f"INSERT INTO {noun}_revisions ({named}, revision, fingerprint, content, received_at)"  # noqa: S608
+            f" SELECT {found}, to_jsonb(t) - ARRAY[{outside}], t.received_at FROM {noun}s{joined}"
+        ),
+        text(
+            f"DELETE FROM {noun}s t USING {asked} WHERE t.customer_id = asked.customer_id"  # noqa: S608
+            f" AND t.source = asked.source AND t.{noun}_id = asked.{noun}_id"
+            " RETURNING t.customer_id, t.kind, t.occurred_on"
+        ),
+    )
+
+
+_ARRAYS = ("customer_ids", "sources", "fact_ids")
+
+
+def _arrays(names: Iterable[Name]) -> dict[str, list[str]]:
+    return dict(zip(_ARRAYS, map(list, zip(*names, strict=True)), strict=True))
+
+
+@dataclass(slots=True)
+class Written(Generic[Fact]):
+    """What a write did: a status or a conflict for each item, and what is in force now.
+
+    `removed` has customer, kind and day of each fact that a stored one replaced.
+    """
+
+    statuses: dict[int, str] = field(default_factory=dict)
+    conflicts: list[int] = field(default_factory=list)
+    stored: list[Fact] = field(default_factory=list)
+    removed: list[tuple[str, str, date]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Version(Generic[Fact]):
+    """The revision in force of one identity, and the fingerprints of all revisions known."""
+
+    revision: int
+    known: dict[int, bytes]
+    on_file: bool
+    winner: Fact | None = None
+
+
+async def write(
+    session: WriteSession,
+    store: Store[Fact],
+    incoming: Sequence[Fact],
+    created: Mapping[str, bool],
+    now: datetime,
+) -> Written[Fact]:
+    """Store a batch of customers that the session has taken, as if item by item."""
+    versions = await _on_file(session, store, incoming, created)
+    written, passed = _judge(incoming, versions)
+    winners = [(version.winner, version.on_file) for version in versions.values()]
+    first = [each for each, on_file in winners if each is not None and not on_file]
+    replacing = [each for each, on_file in winners if each is not None and on_file]
+    written.stored = first + replacing
+    if replacing:
+        arrays = _arrays(each.name for each in replacing)
+        await session.execute(store.keep_replaced, arrays)
+        removed = await session.execute(store.delete, arrays)
+        written.removed = [(row[0], row[1], row[2]) for row in removed]
+    rows = [store.values(each) for each in written.stored]
+    await copy_rows(session, f"{store.noun}s", store.columns, rows)
+    await _keep(session, store, passed, now)
+    return written
+
+
+async def _on_file(
+    session: WriteSession,
+    store: Store[Fact],
+    incoming: Sequence[Fact],
+    created: Mapping[str, bool],
+) -> dict[Name, _Version[Fact]]:
+    """Read what is stored under the identities; a customer just made has nothing."""
+    names = {each.name for each in incoming if not created[each.customer_id]}
+    if not names:
+        return {}
+    rows = await session.execute(store.versions, _arrays(names))
+    versions: dict[Name, _Version[Fact]] = {
+        (customer_id, source, fact_id): _Version(revision, {revision: mark}, on_file=True)
+        for customer_id, source, fact_id, revision, mark in rows
+    }
+    late = {
+        each.name
+        for each in incoming
+        if each.name in versions and each.revision < versions[each.name].revision
+    }
+    if late:
+        for *name, revision, mark in await session.execute(store.revisions, _arrays(late)):
+            versions[name[0], name[1], name[2]].known[revision] = mark
+    return versions
+
+
+def _judge(
+    incoming: Sequence[Fact], versions: dict[Name, _Version[Fact]]
+) -> tuple[Written[Fact], list[Fact]]:
+    """Bring the versions up to date item by item; return also what never came into force."""
+    written, passed = Written[Fact](), []
+    for each in incoming:
+        version = versions.get(each.name)
+        if version is None:
+            known = {each.revision: each.fingerprint}
+            versions[each.name] = _Version(each.revision, known, on_file=False, winner=each)
+            written.statuses[each.index] = "created"
+            continue
+        if version.known.get(each.revision, each.fingerprint) != each.fingerprint:
+            written.conflicts.append(each.index)
+            continue
+        is_new = each.revision not in version.known
+        version.known[each.revision] = each.fingerprint
+        written.statuses[each.index] = "duplicate"
+        if each.revision > version.revision:
+            written.statuses[each.index] = "updated"
+            if version.winner is not None:
+                passed.append(version.winner)
+            version.revision, version.winner = each.revision, each
+        elif is_new:
+            passed.append(each)
+    return written, passed
+
+
+async def _keep(
+    session: WriteSession, store: Store[Fact], passed: Sequence[Fact], now: datetime
+) -> None:
+    """Keep revisions that never came into force, because a higher one was there first."""
+    rows = [
+        (*each.name, each.revision, each.fingerprint, to_json(store.content(each)), now)
+        for each in passed
+    ]
+    columns = (*store.identity, "content", "received_at")
+    await copy_rows(session, f"{store.noun}_revisions", columns, rows)

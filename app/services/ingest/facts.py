@@ -1,0 +1,165 @@
+"""What transactions and interactions have in common: how they are written, one by one or many."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Column, Table, select
+
+from app.db import ReadSession, WriteSession
+from app.deployment import Deployment
+from app.errors import BatchRejected, Conflict, FieldError, ValidationFailed
+from app.schemas.common import Rejected
+from app.schemas.facts import FactIn
+from app.services.common import batches
+from app.services.common.batches import Outcome
+from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_shown
+from app.services.customers import customers
+from app.services.ingest import fact_store
+from app.services.ingest.fact_intake import Refused
+from app.services.ingest.fact_store import Fact, Store, Written
+
+Item = TypeVar("Item", bound=FactIn)
+
+
+@dataclass(frozen=True)
+class Family(Generic[Item, Fact]):
+    """What sets one kind of facts apart; `settle` derives what follows from a write."""
+
+    store: Store[Fact]
+    table: Table
+    normalise: Callable[[int, Item, Deployment, datetime], Fact]
+    settle: Callable[[WriteSession, Deployment, Written[Fact], datetime], Awaitable[None]]
+    shown: Callable[[Any], dict[str, Any]]
+
+    @cached_property
+    def columns(self) -> list[Column[Any]]:
+        """Return what is read to show a fact."""
+        hidden = ("fingerprint", "occurred_on")
+        return [column for column in self.table.columns if column.key not in hidden]
+
+    @cached_property
+    def sorts(self) -> dict[str, Sort]:
+        names = ("occurred_at", "source", self.store.id_column)
+        columns = [self.table.c[name] for name in names]
+        return {
+            "-occurred_at": Sort(columns, descending=True),
+            "occurred_at": Sort(columns),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of each item of a batch, in order."""
+
+    outcomes: list[Outcome]
+    customers_created: int
+
+    def counts(self) -> Counter[str]:
+        return Counter(status for status, _ in self.outcomes)
+
+
+async def ingest(
+    session: WriteSession,
+    deployment: Deployment,
+    family: Family[Item, Fact],
+    items: Sequence[Item | Rejected],
+    *,
+    atomic: bool,
+    now: datetime,
+) -> Ingested:
+    """Write a batch; what is kept of every touched customer is exact after it."""
+    outcomes = batches.rejections(items)
+    incoming = _normalised(deployment, family, items, outcomes, now)
+    if atomic and len(incoming) < len(items):
+        raise BatchRejected(errors=batches.faults(outcomes))
+    if not incoming:
+        return Ingested(outcomes, 0)
+    created = await customers.take(session, [each.customer_id for each in incoming], now)
+    written = await fact_store.write(session, family.store, incoming, created, now)
+    for index, status in written.statuses.items():
+        outcomes[index] = (status, None)
+    for index in written.conflicts:
+        detail = f"This revision of the {family.store.noun} is stored with other content."
+        outcomes[index] = ("rejected", batches.item_error(Conflict.code, detail))
+    if atomic and written.conflicts:
+        raise BatchRejected(errors=batches.faults(outcomes))
+    await family.settle(session, deployment, written, now)
+    return Ingested(outcomes, sum(created.values()))
+
+
+def _normalised(
+    deployment: Deployment,
+    family: Family[Item, Fact],
+    items: Sequence[Item | Rejected],
+    outcomes: list[Outcome],
+    now: datetime,
+) -> list[Fact]:
+    """Return the items as they will be stored, and reject those that do not fit."""
+    incoming = []
+    for index, item in enumerate(items):
+        if isinstance(item, Rejected):
+            continue
+        try:
+            incoming.append(family.normalise(index, item, deployment, now))
+        except Refused as refused:
+            fault = FieldError(f"/items/{index}{refused.pointer}", refused.code, refused.detail)
+            outcomes[index] = ("rejected", batches.validation_error([fault]))
+    return incoming
+
+
+async def create(
+    session: WriteSession,
+    deployment: Deployment,
+    family: Family[Item, Fact],
+    item: Item,
+    *,
+    now: datetime,
+) -> dict[str, Any]:
+    """Write one fact; return what became of it, and what is in force now."""
+    try:
+        ingested = await ingest(session, deployment, family, [item], atomic=True, now=now)
+    except BatchRejected as rejected:
+        if rejected.errors[0].code == Conflict.code:
+            raise Conflict(rejected.errors[0].detail) from None
+        faults = [
+            FieldError(fault.pointer.removeprefix("/items/0"), fault.code, fault.detail)
+            for fault in rejected.errors
+        ]
+        raise ValidationFailed(errors=faults) from None
+    column, id_column = family.table.c, family.store.id_column
+    statement = select(*family.columns).where(
+        column.customer_id == item.customer_id,
+        column.source == item.source,
+        column[id_column] == getattr(item, id_column),
+    )
+    return {
+        "status": ingested.outcomes[0][0],
+        "customer_created": bool(ingested.customers_created),
+        family.store.noun: family.shown((await session.execute(statement)).one()),
+    }
+
+
+async def of_customer(
+    session: ReadSession,
+    family: Family[Item, Fact],
+    customer_id: str,
+    page: PageRequest,
+    **equal: str | None,
+) -> dict[str, Any]:
+    """Return a page of a customer's facts, of which columns equal what is given."""
+    name, sort = choose_sort(page, family.sorts, "-occurred_at")
+    statement = select(*family.columns, *sort.columns).where(
+        family.table.c.customer_id == customer_id
+    )
+    for column, value in equal.items():
+        if value is not None:
+            statement = statement.where(family.table.c[column] == value)
+    bound_to = {"list": family.table.name, "sort": name, "customer_id": customer_id, **equal}
+    found = await fetch_shown(session, statement, page, sort, bound_to, family.shown)
+    if not found["items"]:
+        await customers.require(session, customer_id)
+    return found

@@ -1,0 +1,139 @@
+"""Interactions in, with the daily counts that rules read, in the same database transaction."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from app.db import AnyRow, ReadSession, WriteSession
+from app.deployment import Deployment
+from app.models import Interaction
+from app.schemas.common import Rejected
+from app.schemas.interactions import InteractionIn
+from app.services.common.paging import PageRequest
+from app.services.ingest import fact_intake, facts
+from app.services.ingest.fact_intake import IncomingFact
+from app.services.ingest.fact_store import Store, Written
+from app.services.ingest.facts import Family, Ingested
+from app.services.stages import derivation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingInteraction(IncomingFact):
+    """An interaction as it will be stored."""
+
+    channel: str | None
+    campaign: str | None
+    score: float | None
+    text: str | None
+    attributes: dict[str, Any] | None
+
+
+def _normalise(
+    index: int, item: InteractionIn, deployment: Deployment, now: datetime
+) -> IncomingInteraction:
+    """Return an item as it will be stored; raise Refused where it does not fit."""
+    content: dict[str, Any] = {
+        "kind": item.kind,
+        "occurred_at": item.occurred_at,
+        "channel": item.channel,
+        "campaign": item.campaign,
+        "score": None if item.score is None else item.score + 0.0,  # one zero, not two
+        "text": item.text,
+        "attributes": item.attributes or None,
+    }
+    return IncomingInteraction(
+        **fact_intake.common(index, item, content, deployment, now),
+        fact_id=item.interaction_id,
+        **content,
+    )
+
+
+async def _settle(
+    session: WriteSession,
+    deployment: Deployment,
+    written: Written[IncomingInteraction],
+    now: datetime,
+) -> None:
+    """Make daily counts, stage and ledger of every touched customer exact."""
+    changes = Counter((each.customer_id, each.kind, each.occurred_on) for each in written.stored)
+    changes.subtract(written.removed)
+    await _count(session, {key: change for key, change in sorted(changes.items()) if change})
+    since: dict[str, date] = {}
+    for customer_id, day in sorted((each, day) for each, _, day in changes):
+        since.setdefault(customer_id, day)
+    if since:
+        await derivation.revise(session, deployment, since, now)
+
+
+_DAYS = (
+    "unnest(CAST(:customer_ids AS text[]), CAST(:kinds AS text[]), CAST(:days AS date[]),"
+    " CAST(:changes AS integer[])) AS changed (customer_id, kind, occurred_on, count)"
+)
+_ADD = text(
+    "INSERT INTO interaction_days AS kept (customer_id, kind, occurred_on, count)"  # noqa: S608
+    f" SELECT customer_id, kind, occurred_on, count FROM {_DAYS}"
+    " ON CONFLICT (customer_id, kind, occurred_on)"
+    " DO UPDATE SET count = kept.count + excluded.count"
+)
+_DROP = text(
+    f"DELETE FROM interaction_days kept USING {_DAYS}"  # noqa: S608
+    " WHERE kept.customer_id = changed.customer_id AND kept.kind = changed.kind"
+    " AND kept.occurred_on = changed.occurred_on AND kept.count = 0"
+)
+
+
+async def _count(session: WriteSession, changes: dict[tuple[str, str, date], int]) -> None:
+    """Add to the daily counts; nobody else does, since the customers are taken."""
+    if not changes:
+        return
+    customer_ids, kinds, days = map(list, zip(*changes, strict=True))
+    arrays = {"customer_ids": customer_ids, "kinds": kinds, "days": days}
+    values = {**arrays, "changes": list(changes.values())}
+    await session.execute(_ADD, values)
+    if min(changes.values()) < 0:
+        await session.execute(_DROP, values)
+
+
+def shown(row: AnyRow | Interaction) -> dict[str, Any]:
+    """Return an interaction as the API shows it."""
+    columns = {column.key: getattr(row, column.key) for column in FAMILY.columns}
+    return {**columns, "attributes": row.attributes or {}}
+
+
+FAMILY: Family[InteractionIn, IncomingInteraction] = Family(
+    Store.of("interaction", IncomingInteraction, free_json="attributes"),
+    Interaction.metadata.tables["interactions"],
+    _normalise,
+    _settle,
+    shown,
+)
+
+
+async def ingest(
+    session: WriteSession,
+    deployment: Deployment,
+    items: Sequence[InteractionIn | Rejected],
+    *,
+    atomic: bool,
+    now: datetime,
+) -> Ingested:
+    """Write a batch; counts, stage and ledger of every touched customer are exact after it."""
+    return await facts.ingest(session, deployment, FAMILY, items, atomic=atomic, now=now)
+
+
+async def create(
+    session: WriteSession, deployment: Deployment, item: InteractionIn, *, now: datetime
+) -> dict[str, Any]:
+    """Write one interaction; return what became of it, and what is in force now."""
+    return await facts.create(session, deployment, FAMILY, item, now=now)
+
+
+async def of_customer(
+    session: ReadSession, customer_id: str, page: PageRequest, *, kind: str | None
+) -> dict[str, Any]:
+    """Return a page of a customer's interactions."""
+    return await facts.of_customer(session, FAMILY, customer_id, page, kind=kind)

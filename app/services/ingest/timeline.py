@@ -1,0 +1,109 @@
+"""Everything that happened to a customer, merged from three tables in one order."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Integer, Text, and_, literal, select, union_all
+from sqlalchemy.sql.selectable import Subquery
+
+from app.db import AnyRow, AnySelect, ReadSession
+from app.models import Interaction, StageTransition, Transaction
+from app.services.common import paging
+from app.services.common.paging import PageRequest, Sort
+from app.services.customers import customers
+from app.services.ingest import interactions, transactions
+from app.services.stages import ledger
+
+_NO_NAME = literal("", Text()).collate("C")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One of the tables: its keys are an instant, and two that tell rows of one instant apart."""
+
+    type: str
+    entity: Any
+    keys: tuple[Any, ...]
+    shown: Callable[[Any], Mapping[str, Any]]
+    counts: ColumnElement[bool] | None = None
+
+
+# In order of rank: a move is newer than the fact of the same instant, which it follows from.
+_SOURCES = (
+    _Source(
+        "transaction",
+        Transaction,
+        (Transaction.occurred_at, Transaction.source, Transaction.transaction_id),
+        transactions.shown,
+    ),
+    _Source(
+        "interaction",
+        Interaction,
+        (Interaction.occurred_at, Interaction.source, Interaction.interaction_id),
+        interactions.shown,
+    ),
+    _Source(
+        "transition",
+        StageTransition,
+        (StageTransition.effective_at, _NO_NAME, _NO_NAME),  # one live move to an instant
+        ledger.shown,
+        StageTransition.voided_at.is_(None),
+    ),
+)
+
+
+async def of_customer(
+    session: ReadSession, customer_id: str, page: PageRequest, *, only: str | None
+) -> dict[str, Any]:
+    """Return a page of what happened, newest first."""
+    bound_to = {"list": "timeline", "customer_id": customer_id, "type": only}
+    asked = [rank for rank, source in enumerate(_SOURCES) if only in (None, source.type)]
+    keys = _keys(customer_id, page, asked, bound_to)
+    sort = Sort((keys.c.at, keys.c.rank, keys.c.source, keys.c.id), descending=True)
+    statement = select(*(_SOURCES[rank].entity for rank in asked), *sort.columns)
+    joined: Any = keys
+    for rank in asked:
+        joined = joined.outerjoin(_SOURCES[rank].entity, _is_named(keys, rank, customer_id))
+    statement = statement.select_from(joined)
+    found = await paging.fetch_shown(session, statement, page, sort, bound_to, _shown)
+    if not found["items"]:
+        await customers.require(session, customer_id)
+    return found
+
+
+def _keys(
+    customer_id: str, page: PageRequest, asked: Sequence[int], bound_to: Mapping[str, object]
+) -> Subquery:
+    """Return the keys of a page of each source; an index gives them however many there are."""
+    branches = []
+    for rank in asked:
+        source = _SOURCES[rank]
+        at, *names = source.keys
+        columns = (at, literal(rank, Integer), *names)
+        labels = zip(columns, ("at", "rank", "source", "id"), strict=True)
+        statement: AnySelect = select(*(column.label(name) for column, name in labels)).where(
+            source.entity.customer_id == customer_id
+        )
+        if source.counts is not None:
+            statement = statement.where(source.counts)
+        sort = Sort(columns, descending=True)
+        after = paging.keys_before(page, sort, bound_to)
+        branches.append(select(paging.cut(statement, page, sort, after).subquery()))
+    return union_all(*branches).subquery()
+
+
+def _is_named(keys: Subquery, rank: int, customer_id: str) -> ColumnElement[bool]:
+    """Say which row of a source a key is of."""
+    source = _SOURCES[rank]
+    named = (keys.c.at, keys.c.source, keys.c.id)
+    same = [column == key for column, key in zip(source.keys, named, strict=True)]
+    if source.counts is not None:
+        same.append(source.counts)
+    return and_(keys.c.rank == rank, source.entity.customer_id == customer_id, *same)
+
+
+def _shown(row: AnyRow) -> dict[str, Any]:
+    source = _SOURCES[row.rank]
+    entity = getattr(row, source.entity.__name__)
+    return {"type": source.type, "at": row.at, source.type: source.shown(entity)}

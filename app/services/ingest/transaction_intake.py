@@ -1,0 +1,71 @@
+"""Transactions as they arrive: in the deployment's currency."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from app.deployment import MONEY_UNIT, Deployment
+from app.schemas.transactions import TransactionIn
+from app.services.ingest import fact_intake
+from app.services.ingest.fact_intake import IncomingFact, Refused
+
+_LARGEST = Decimal(10) ** 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingTransaction(IncomingFact):
+    """A transaction as it will be stored."""
+
+    amount: Decimal
+    currency: str
+    exchange_rate: Decimal | None
+    value: Decimal
+    refunds_source: str | None
+    refunds_transaction_id: str | None
+    margin: Decimal | None
+    channel: str | None
+    items: list[dict[str, Any]] | None
+
+
+def normalise(
+    index: int, item: TransactionIn, deployment: Deployment, now: datetime
+) -> IncomingTransaction:
+    """Return an item as it will be stored; raise Refused where it does not fit."""
+    currency = item.currency or deployment.currency
+    refunds = item.refunds
+    lines = [line.model_dump(exclude_unset=True, mode="json") for line in item.items or ()]
+    content: dict[str, Any] = {
+        "kind": item.kind,
+        "occurred_at": item.occurred_at,
+        "amount": item.amount,
+        "currency": currency,
+        "exchange_rate": item.exchange_rate,
+        "refunds_source": (refunds.source or item.source) if refunds else None,
+        "refunds_transaction_id": refunds.transaction_id if refunds else None,
+        "margin": item.margin,
+        "channel": item.channel,
+        "items": None if item.items is None else lines,
+    }
+    return IncomingTransaction(
+        **fact_intake.common(index, item, content, deployment, now),
+        fact_id=item.transaction_id,
+        value=_value(item, currency, deployment),
+        **content,
+    )
+
+
+def _value(item: TransactionIn, currency: str, deployment: Deployment) -> Decimal:
+    """Return the amount in the deployment's currency: sums never mix currencies."""
+    if currency == deployment.currency:
+        if item.exchange_rate is not None and item.exchange_rate != 1:
+            detail = f"must be absent or 1 for an amount in {deployment.currency}"
+            raise Refused("/exchange_rate", "exchange_rate", detail)
+        return item.amount
+    if item.exchange_rate is None:
+        detail = f"an amount in {currency} needs its rate to {deployment.currency}"
+        raise Refused("/exchange_rate", "missing", detail)
+    value: Decimal = item.amount * item.exchange_rate
+    if value >= _LARGEST - MONEY_UNIT:
+        raise Refused("/amount", "too_large", f"is too large in {deployment.currency}")
+    return value.quantize(MONEY_UNIT)

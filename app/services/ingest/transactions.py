@@ -1,0 +1,103 @@
+"""Transactions in, and the lifecycle that follows from them in the same database transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from app.days import to_day, to_micros
+from app.db import AnyRow, ReadSession, WriteSession
+from app.deployment import Deployment, to_units
+from app.lifecycle.facts import FREE, Fact
+from app.models import Transaction
+from app.schemas.common import Rejected
+from app.schemas.transactions import TransactionIn
+from app.services.common.paging import PageRequest
+from app.services.ingest import facts, transaction_intake
+from app.services.ingest.fact_store import Store, Written
+from app.services.ingest.facts import Family, Ingested
+from app.services.ingest.transaction_intake import IncomingTransaction
+from app.services.stages import derivation
+from app.services.stages.derivation import NewFacts
+
+
+async def _settle(
+    session: WriteSession,
+    deployment: Deployment,
+    written: Written[IncomingTransaction],
+    now: datetime,
+) -> None:
+    """Make summary, stage and ledger of every touched customer exact."""
+    await derivation.settle(session, deployment, _new_facts(written), now)
+
+
+def _new_facts(written: Written[IncomingTransaction]) -> dict[str, NewFacts]:
+    """Group what was stored by customer."""
+    replaced = {customer_id for customer_id, _, _ in written.removed}
+    found: dict[str, list[Fact]] = {}
+    for each in written.stored:
+        found.setdefault(each.customer_id, []).append(to_fact(each))
+    return {each: NewFacts(own, replaced=each in replaced) for each, own in found.items()}
+
+
+def to_fact(each: IncomingTransaction) -> Fact:
+    """Return a stored transaction as the lifecycle sees it."""
+    refunds = None
+    if each.kind == "refund":
+        named = each.refunds_transaction_id
+        refunds = FREE if named is None else (each.refunds_source, named)
+    return Fact(
+        to_micros(each.occurred_at),
+        to_day(each.occurred_on),
+        to_units(each.value),
+        (each.source, each.fact_id),
+        refunds,
+    )
+
+
+def shown(row: AnyRow | Transaction) -> dict[str, Any]:
+    """Return a transaction as the API shows it."""
+    named = row.refunds_transaction_id
+    rate = row.exchange_rate
+    return {
+        **{name: getattr(row, name) for name in _SHOWN},
+        "exchange_rate": None if rate is None else f"{rate.normalize():f}",
+        "refunds": named and {"source": row.refunds_source, "transaction_id": named},
+    }
+
+
+FAMILY: Family[TransactionIn, IncomingTransaction] = Family(
+    Store.of("transaction", IncomingTransaction, free_json="items"),
+    Transaction.metadata.tables["transactions"],
+    transaction_intake.normalise,
+    _settle,
+    shown,
+)
+_SHOWN = [
+    column.key
+    for column in FAMILY.columns
+    if column.key not in ("exchange_rate", "refunds_source", "refunds_transaction_id")
+]
+
+
+async def ingest(
+    session: WriteSession,
+    deployment: Deployment,
+    items: Sequence[TransactionIn | Rejected],
+    *,
+    atomic: bool,
+    now: datetime,
+) -> Ingested:
+    """Write a batch; summary, stage and ledger of every touched customer are exact after it."""
+    return await facts.ingest(session, deployment, FAMILY, items, atomic=atomic, now=now)
+
+
+async def create(
+    session: WriteSession, deployment: Deployment, item: TransactionIn, *, now: datetime
+) -> dict[str, Any]:
+    """Write one transaction; return what became of it, and what is in force now."""
+    return await facts.create(session, deployment, FAMILY, item, now=now)
+
+
+async def of_customer(session: ReadSession, customer_id: str, page: PageRequest) -> dict[str, Any]:
+    """Return a page of a customer's transactions."""
+    return await facts.of_customer(session, FAMILY, customer_id, page)

@@ -1,0 +1,1 @@
+"""Fitted models: fitting, choosing, comparing, serving, monitoring, back-tests."""

@@ -1,0 +1,159 @@
+"""Back-tests: what churn risk would have told at earlier days, beside what happened."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, text
+
+from app.days import AsOf, from_day
+from app.db import AnyRow, ReadSession, WriteSession
+from app.deployment import Deployment
+from app.errors import NotFound
+from app.models import Backtest
+from app.schemas.backtests import BacktestRequest
+from app.scoring.churn import backtest, churn_selection
+from app.services.common import as_of as as_ofs
+from app.services.common import deployment_settings
+from app.services.common.paging import PageRequest, Sort, fetch_shown
+from app.services.customer_base import training_data
+from app.services.customer_base.training_data import TrainingData
+from app.services.models import calibration_chart, churn_learning, model_store
+from app.services.models.fitted_models import DEFAULT_KIND
+from app.services.operations import operations
+from app.services.operations.parts import Part
+
+BACKTEST = "backtest"
+_BY_AGE = Sort((Backtest.created_at, Backtest.backtest_id), descending=True)
+_COLUMNS = list(Backtest.__table__.columns)
+_BUYERS = text("SELECT customer_id FROM purchase_summaries WHERE facts > 0 ORDER BY customer_id")
+
+
+async def submit(
+    session: WriteSession, deployment: Deployment, asked: BacktestRequest, *, now: datetime, by: str
+) -> dict[str, Any]:
+    """Start a back-test."""
+    as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
+    row = await operations.submit(
+        session, BACKTEST, asked.model_dump(mode="json"), now=now, requested_by=by
+    )
+    return operations.shown(row)
+
+
+async def test_part(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> None:
+    """Do the one part of the operation `backtest`."""
+    request = part.request
+    as_of = as_ofs.parse(request["as_of"], deployment, now)
+    past = await training_data.read_past(session, list(await session.scalars(_BUYERS)), as_of)
+    folds = request["folds"]
+    horizon, document = await asyncio.to_thread(
+        _tested, past, as_of, request["horizon_days"], folds, await _purchases(session)
+    )
+    await session.execute(
+        insert(Backtest).values(
+            backtest_id=name_of(part.operation_id),
+            as_of=as_of.at,
+            horizon_days=horizon,
+            folds=folds,
+            created_at=now,
+            document=document,
+        )
+    )
+
+
+async def result(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> dict[str, Any]:
+    """Return the result of a finished back-test."""
+    del deployment, now
+    row = await get(session, name_of(part.operation_id))
+    return {"backtest_id": row.backtest_id, "status": row.document["status"]}
+
+
+def name_of(operation_id: str) -> str:
+    """Return the id of the back-test that an operation does."""
+    return "backtest_" + operation_id.removeprefix("op_")
+
+
+async def _purchases(session: ReadSession) -> str:
+    """Return the kind of model that expects purchases now."""
+    active_id = (await deployment_settings.pointers(session)).model_id
+    return DEFAULT_KIND if active_id is None else (await model_store.load(session, active_id)).kind
+
+
+def _tested(
+    past: TrainingData, as_of: AsOf, horizon_days: int | None, folds: int, purchases: str
+) -> tuple[int, dict[str, Any]]:
+    horizon = horizon_days or churn_learning.usual_horizon(past, as_of.day)
+    facts = training_data.in_currency(past.facts)
+    found = backtest.run(facts, as_of=as_of.day, horizon=horizon, folds=folds, purchases=purchases)
+    found["folds"] = [{**fold, "cut": from_day(fold["cut"]).isoformat()} for fold in found["folds"]]
+    tested = [fold for fold in found["folds"] if fold["customers"]]
+    known = [fold for fold in tested if fold["choice"]["status"] != churn_selection.INSUFFICIENT]
+    return horizon, {**found, "status": "ok" if known else churn_selection.INSUFFICIENT}
+
+
+async def get(session: ReadSession, backtest_id: str) -> AnyRow:
+    """Return a stored back-test."""
+    statement = select(*_COLUMNS).where(Backtest.backtest_id == backtest_id)
+    row = (await session.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no back-test {backtest_id!r}.")
+    return row
+
+
+async def describe(session: ReadSession, backtest_id: str) -> dict[str, Any]:
+    """Return a back-test as the API shows it."""
+    row = await get(session, backtest_id)
+    return {**_head(row), **_body(row.document)}
+
+
+async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
+    """Return a page of back-tests, newest first, each by its main figures."""
+    statement = select(*_COLUMNS, *_BY_AGE.columns)
+    return await fetch_shown(session, statement, page, _BY_AGE, {"list": "backtests"}, _head)
+
+
+async def picture(session: ReadSession, backtest_id: str) -> str:
+    """Return the calibration of a back-test as a picture (SVG)."""
+    row = await get(session, backtest_id)
+    return calibration_chart.draw(row.document["folds"], row.horizon_days)
+
+
+def _head(row: AnyRow) -> dict[str, Any]:
+    chosen = row.document["mean"].get(backtest.CHOSEN)
+    return {
+        "backtest_id": row.backtest_id,
+        "status": row.document["status"],
+        "as_of": row.as_of,
+        "horizon_days": row.horizon_days,
+        "folds_asked": row.folds,
+        "created_at": row.created_at,
+        "chosen": chosen,
+    }
+
+
+def _body(document: dict[str, Any]) -> dict[str, Any]:
+    horizon = document["horizon"]
+    return {
+        "contenders": document["mean"],
+        "bands": _bands(document["bands"], horizon),
+        "folds": [
+            {**_NOTHING, **fold, "bands": _bands(fold["bands"], horizon)}
+            for fold in document["folds"]
+        ],
+    }
+
+
+_NOTHING: dict[str, Any] = dict.fromkeys(
+    ("churned", "choice", "intervals", "lift", "one_time", "repeat", "new_customers")
+) | {"calibration": [], "curve": [], "groups": []}
+
+
+def _bands(found: dict[str, Any] | None, horizon: int) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    rows = [{**band, "meaning": churn_learning.meaning(band, horizon)} for band in found["bands"]]
+    return {**found, "bands": rows}

@@ -1,0 +1,77 @@
+"""Whether a new model may take the place of the one in force: not if it foretells worse."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from app.db import ReadSession
+from app.lifecycle.records import Floats
+from app.scoring.churn import churn_selection, landmark
+from app.scoring.evaluation import metrics
+from app.scoring.histories.features import Features, features_at
+from app.services.common import deployment_settings
+from app.services.customer_base.training_data import TrainingData
+from app.services.models import churn_learning, model_store
+from app.services.models.fitted_models import FittedModel
+from app.services.models.model_store import Fitted
+
+_FARTHEST = 30.0
+
+
+async def compare(
+    session: ReadSession, fitted: Fitted, kind: str | None, day: int
+) -> dict[str, Any]:
+    """Compare a candidate with the model in force on the days held out, on the same facts.
+
+    The candidate is held to what its way of fitting would have told before those days, and to
+    what it tells itself; the recalibrated log loss of either may lie one standard error above.
+    """
+    active_id = (await deployment_settings.pointers(session)).model_id
+    active = None if active_id is None else await model_store.load(session, active_id)
+    if active is None or not active.can_score:
+        return {"activated": True, "reason": "no_active_model"}
+    candidate = await model_store.load(session, fitted.model_id)
+    return await asyncio.to_thread(judge, candidate, active, fitted.past, kind, day)
+
+
+def judge(
+    candidate: FittedModel, active: FittedModel, past: TrainingData, kind: str | None, day: int
+) -> dict[str, Any]:
+    """Return figures of both, and whether the candidate may be activated."""
+    first = day if past.first_day is None else past.first_day
+    window = max(min(candidate.horizon_days, (day - first) // 3), 1)
+    who, known = features_at(past.facts, as_of=day - window)
+    bought = landmark.buyers(past.facts, after=day - window, until=day)
+    left = (~np.isin(who, bought)).astype(np.float64)
+    told = {"held_out_days": window, "customers": left.size, "than": active.model_id}
+    if min(left.sum(), left.size - left.sum()) < landmark.MIN_EVENTS:
+        usable = candidate.status != "fallback" or active.status == "fallback"
+        return {"activated": usable, "reason": "too_little_to_compare", **told}
+    then = churn_learning.at_cut(kind, past, day - window, window)
+    old = _loss(active.log_odds(_rescaled(known, past, active), window), left)
+    news = [_loss(odds, left) for odds in (
+        then.log_odds(known, horizon=window), candidate.log_odds(known, window))]  # fmt: skip
+    gaps = [metrics.difference(new, old) for new in news]
+    better = all(gap.value <= np.nan_to_num(gap.standard_error) for gap in gaps)
+    worst = max(gaps, key=lambda gap: gap.value)
+    return {
+        "activated": better,
+        "reason": "not_worse" if better else "worse",
+        **told,
+        "log_loss": float(old.mean() + worst.value),
+        "log_loss_of_active": float(old.mean()),
+        "standard_error": float(np.nan_to_num(worst.standard_error)),
+    }
+
+
+def _loss(odds: Floats, left: Floats) -> Floats:
+    bounded = np.clip(odds, -_FARTHEST, _FARTHEST)
+    return metrics.log_loss_each(churn_selection.cross_fitted(bounded, left), left)
+
+
+def _rescaled(known: Features, past: TrainingData, model: FittedModel) -> Features:
+    """Return histories whose answers to surveys are on the scale of another model."""
+    answers = np.minimum(known.satisfaction * past.scale / model.satisfaction_scale, 1.0)
+    return replace(known, satisfaction=answers)

@@ -1,0 +1,205 @@
+"""What is learnt from a population at one instant, as a document to be stored and read back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.days import AsOf
+from app.lifecycle.policy import SilenceLimit
+from app.lifecycle.presets import PRESETS
+from app.lifecycle.records import Floats, Ints
+from app.scoring.churn.churn_bands import Bands
+from app.scoring.churn.churn_risk import ChurnRisk
+from app.scoring.churn.churn_selection import INSUFFICIENT
+from app.scoring.histories.features import Features
+from app.scoring.purchases.registry import MODELS
+from app.scoring.rfm import rfm
+from app.scoring.spend import clv, gamma_gamma
+from app.services.customer_base.populations import Population
+from app.services.models import churn_learning
+
+AUTO = "auto"
+DEFAULT = "default"
+DEFAULT_KIND = "mbg_nbd"
+DAYS_PER_UNIT = {"day": 1.0, "week": 7.0}
+CLV_HORIZON_DAYS = 365
+ANNUAL_DISCOUNT = 0.10
+HOLDOUT_HORIZON_DAYS = 90
+SILENCE = SilenceLimit(**PRESETS["five_stages"]["silence_limit"])
+
+OF_CONTACTS = ("complaints", "satisfaction", "surveyed", "contact_silence", "contacted")
+"""Features of churn risk that come from interactions."""
+
+Log = tuple[NDArray[np.int64], NDArray[np.int64], Floats]
+"""Customer, day and net amount of every purchase that was not refunded in full."""
+
+
+def probability(log_odds: Floats) -> Floats:
+    """Return the probability of log-odds, accurate near 0 as near 1."""
+    told: Floats = np.exp(-np.logaddexp(0.0, -log_odds))
+    return told
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """A stored model, ready to score with. Histories go in as days.
+
+    `purchases` says how often they will buy, `churn` whether they will at all; one model of
+    purchases mostly does both. Where there is a `risk`, that says who leaves, in days.
+    """
+
+    model_id: str
+    kind: str
+    status: str
+    as_of: datetime
+    time_unit: str
+    purchases: Any
+    churn: Any
+    spend: gamma_gamma.Model
+    rfm_cuts: rfm.Cuts | None
+    rfm_means: rfm.Means | None
+    tier_cuts: tuple[float, float] | None
+    gap_days: float | None
+    reference_days: tuple[float, float, float] | None
+    churn_kind: str = DEFAULT_KIND
+    churn_status: str = "ok"
+    risk: ChurnRisk | None = None
+    horizon_days: int = churn_learning.DEFAULT_HORIZON_DAYS
+    bands: Bands | None = None
+    satisfaction_scale: float = 1.0
+
+    def log_odds(self, known: Features, horizon_days: float) -> Floats:
+        """Return the log-odds of no purchase, of customers whose columns are in days."""
+        if self.risk is not None:
+            return self.risk.log_odds(known, horizon=horizon_days)
+        history = known.x, known.t_x / self.unit, known.T / self.unit
+        odds: Floats = self.churn.no_purchase_log_odds(*history, horizon=horizon_days / self.unit)
+        return odds
+
+    @property
+    def risk_status(self) -> str:
+        """How far to trust the churn risk; a prior in place of a fit is none to trust."""
+        if self.risk is not None:
+            return self.risk.status
+        return INSUFFICIENT if self.churn_status == "fallback" else "ok"
+
+    @property
+    def can_score(self) -> bool:
+        """Whether it has seen anybody purchase; else nothing can be said of anybody."""
+        return self.rfm_cuts is not None
+
+    @property
+    def typical_days(self) -> tuple[float, float, float]:
+        """Return x, t_x and T in days of the customer with whom others are compared."""
+        typical = self.reference_days if self.risk is None else self.risk.reference
+        assert typical is not None
+        return typical
+
+    @property
+    def looks_at_contacts(self) -> bool:
+        """Whether interactions move the churn risk."""
+        weights = {} if self.risk is None else self.risk.weights
+        return any(weights.get(name) for name in OF_CONTACTS)
+
+    @property
+    def unit(self) -> float:
+        """Days in a unit of time of the purchase process."""
+        return DAYS_PER_UNIT[self.time_unit]
+
+    @property
+    def dropout_identified(self) -> bool:
+        """Whether P(alive) and what rests on it mean anything."""
+        return self.status != "no_dropout_identified" and MODELS[self.kind].has_dropout
+
+    def reference(self) -> tuple[float, float, float] | None:
+        """Return x, t_x and T of the reference customer in the unit of the model."""
+        if self.reference_days is None:
+            return None
+        x, t_x, T = self.reference_days  # noqa: N806
+        return x, t_x / self.unit, T / self.unit
+
+    def terms(self, mean_value: Floats, paid: Ints) -> dict[str, Any]:
+        """Return the terms of a 12-month CLV, for a mean value of so many paid repeat days."""
+        return {
+            "mean_value": mean_value,
+            "paid": paid,
+            "horizon": CLV_HORIZON_DAYS / self.unit,
+            "annual_discount": ANNUAL_DISCOUNT,
+            "periods_per_year": clv.DAYS_PER_YEAR / self.unit,
+        }
+
+    def lifetime_value(self, population: Population, as_of: AsOf) -> tuple[Floats, Floats]:
+        """Return the 12-month CLV of buyers, and what their silence has cost of it."""
+        history = population.x, population.t_x / self.unit, population.T(as_of) / self.unit
+        terms = self.terms(population.mean_repeat_value, population.paid_repeat_days)
+        now = clv.clv(self.purchases, self.spend, *history, **terms)
+        return now, clv.value_at_risk(self.purchases, self.spend, *history, **terms)
+
+
+def read(model_id: str, as_of: datetime, time_unit: str, document: dict[str, Any]) -> FittedModel:
+    """Make a stored document ready to score with."""
+    cuts, means, tiers = document["rfm_cuts"], document["rfm_means"], document["tier_cuts"]
+    reference = document["reference_customer"]
+    purchases, churning = document["purchases"], document["churn"]
+    return FittedModel(
+        model_id=model_id,
+        kind=purchases["kind"],
+        status=purchases["status"],
+        as_of=as_of,
+        time_unit=time_unit,
+        purchases=MODELS[purchases["kind"]].build(**purchases["parameters"]),
+        churn=_churn(document, DAYS_PER_UNIT[time_unit]),
+        churn_kind=churning["kind"],
+        churn_status=churning["status"],
+        spend=gamma_gamma.Model.from_params(**document["spend"]["parameters"]),
+        rfm_cuts=None if cuts is None else rfm.Cuts.from_dict(cuts),
+        rfm_means=None if means is None else rfm.Means.from_dict(means),
+        tier_cuts=None if tiers is None else (tiers["high"], tiers["medium"]),
+        gap_days=document["population_gap_days"],
+        reference_days=None if reference is None else triple(reference),
+        **_read_risk(document),
+    )
+
+
+def triple(reference: dict[str, float]) -> tuple[float, float, float]:
+    """Return x, t_x and T."""
+    return reference["x"], reference["t_x"], reference["T"]
+
+
+class OfHistory:
+    """A churn risk by x, t_x and T alone, in the unit of a model, all else being as usual."""
+
+    def __init__(self, risk: ChurnRisk, unit: float) -> None:
+        self._risk = risk
+        self._unit = unit
+
+    def no_purchase_log_odds(self, x: Any, t_x: Any, T: Any, *, horizon: float) -> Floats:  # noqa: N803
+        days = (np.asarray(time) * self._unit for time in (t_x, T))
+        return self._risk.log_odds(Features.of(x, *days), horizon=horizon * self._unit)
+
+    def p_no_purchase(self, x: Any, t_x: Any, T: Any, *, horizon: float) -> Floats:  # noqa: N803
+        return probability(self.no_purchase_log_odds(x, t_x, T, horizon=horizon))
+
+
+def _churn(document: dict[str, Any], unit: float) -> Any:
+    """Return what says of a bare history who leaves."""
+    risk, churning = document.get("risk"), document["churn"]
+    if risk is not None:
+        return OfHistory(ChurnRisk.from_dict(risk), unit)
+    return MODELS[churning["kind"]].build(**churning["parameters"])
+
+
+def _read_risk(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what a document says of churn risk; one of old says nothing: it is plain then."""
+    if "horizon_days" not in document:
+        return {}
+    risk = document["risk"]
+    return {
+        "risk": None if risk is None else ChurnRisk.from_dict(risk),
+        "horizon_days": document["horizon_days"],
+        "bands": Bands.from_dict(document["bands"]),
+        "satisfaction_scale": document["satisfaction_scale"],
+    }

@@ -1,0 +1,217 @@
+"""Fitting everything that a model is to the customers of a deployment; heavy, and without I/O."""
+
+from typing import Any
+
+import numpy as np
+
+from app.days import AsOf, from_day
+from app.lifecycle.records import silence_limit
+from app.scoring.churn import contributions
+from app.scoring.evaluation import selection
+from app.scoring.histories.purchase_summary import PurchaseSummary
+from app.scoring.purchases.registry import MODELS
+from app.scoring.rfm import rfm
+from app.scoring.spend import clv, gamma_gamma
+from app.services.customer_base.populations import Population
+from app.services.customer_base.training_data import TrainingData
+from app.services.models import churn_learning
+from app.services.models.fitted_models import (
+    AUTO,
+    DAYS_PER_UNIT,
+    DEFAULT,
+    DEFAULT_KIND,
+    HOLDOUT_HORIZON_DAYS,
+    SILENCE,
+    Log,
+    read,
+    triple,
+)
+
+
+def learn(
+    asked: str | None,
+    time_unit: str,
+    population: Population,
+    log: Log,
+    past: TrainingData,
+    as_of: AsOf,
+    *,
+    horizon_days: int | None = None,
+) -> tuple[str, str, dict[str, Any]]:
+    """Fit everything to the buyers of a population; return kind, status and the document.
+
+    Every fit is judged on a hold-out beside the default kind and plain rules; `auto` lets that
+    choose the model of purchases. A kind that is asked for serves churn risk too; otherwise that
+    is chosen among all kinds and a regression, by what foresaw the past best over its own horizon.
+    """
+    buyers = population.buyers()
+    kind = asked or DEFAULT_KIND
+    holdout = _judge(kind, log, as_of) if len(buyers) else None
+    chosen = churning = DEFAULT_KIND if kind == AUTO else kind
+    if kind == AUTO and holdout is not None:
+        chosen, churning = holdout.purchases.kind, holdout.churn.kind
+    process = _fit(chosen, time_unit, buyers, as_of)
+    reference = _reference(buyers, as_of)
+    fallback = process["status"] == "fallback"
+    risk = _risk(asked, past, as_of, horizon_days, reference, fallback=fallback)
+    if risk["risk"] is not None:
+        churning = risk["risk"]["process"]["kind"]
+    document: dict[str, Any] = {
+        "requested": asked or DEFAULT,
+        "purchases": process,
+        "churn": process if churning == chosen else _fit(churning, time_unit, buyers, as_of),
+        "holdout": None if holdout is None else _holdout(holdout, risk),
+        "window": _window(buyers),
+        "spend": _spend(buyers),
+        "population_gap_days": _gap(buyers),
+        "reference_customer": reference,
+        "rfm_cuts": None,
+        "rfm_means": None,
+        "tier_cuts": None,
+        **risk,
+    }
+    if len(buyers):
+        document |= _cuts(buyers, as_of, document, time_unit)
+    return chosen, str(process["status"]), document
+
+
+def _risk(
+    asked: str | None,
+    past: TrainingData,
+    as_of: AsOf,
+    horizon_days: int | None,
+    reference: dict[str, float] | None,
+    *,
+    fallback: bool,
+) -> dict[str, Any]:
+    """Learn churn risk; `auto` leaves its choice to the data as no kind does."""
+    return churn_learning.learn(
+        None if asked == AUTO else asked,
+        past,
+        as_of.day,
+        horizon_days=horizon_days,
+        reference=None if reference is None else triple(reference),
+        fallback=fallback,
+    )
+
+
+def _holdout(found: selection.Selection, risk: dict[str, Any]) -> dict[str, Any]:
+    """Return the hold-out; its pick for churn is among models as they are, and may not serve."""
+    shown = found.as_dict()
+    shown["churn"]["serves"] = shown["churn"]["kind"] == risk["risk_choice"]["chosen"]
+    return shown
+
+
+def _cuts(
+    buyers: Population, as_of: AsOf, document: dict[str, Any], time_unit: str
+) -> dict[str, Any]:
+    """Return the cuts of RFM scores and, by what the document says of value, those of tiers."""
+    silent = as_of.day - buyers.columns.last_day
+    population = silent, buyers.columns.purchase_days, buyers.revenue
+    cuts: dict[str, Any] = {
+        "rfm_cuts": rfm.fit_cuts(*population).as_dict(),
+        "rfm_means": rfm.fit_means(*population).as_dict(),
+    }
+    model = read("", as_of.at, time_unit, document | cuts)
+    high, medium = clv.tier_cuts(model.lifetime_value(buyers, as_of)[0])
+    return {**cuts, "tier_cuts": {"high": high, "medium": medium}}
+
+
+def _judge(kind: str, log: Log, as_of: AsOf) -> selection.Selection:
+    """Hold out the end of the history, and see who foresaw it."""
+    kinds = list(MODELS) if kind == AUTO else {DEFAULT_KIND: None, kind: None}
+
+    def fit_of(name: str) -> selection.Fit:
+        def fit(known: PurchaseSummary) -> selection.PurchaseModel:
+            gaps = known.sum_log_gaps
+            return MODELS[name].fit(known.x, known.t_x, known.T, sum_log_gaps=gaps)
+
+        return fit
+
+    customer, day, amount = log
+    return selection.choose(
+        customer,
+        day,
+        amount,
+        as_of=as_of.day,
+        horizon=HOLDOUT_HORIZON_DAYS,
+        fits={name: fit_of(name) for name in kinds},
+    )
+
+
+def _fit(kind: str, time_unit: str, buyers: Population, as_of: AsOf) -> dict[str, Any]:
+    """Fit a model of purchases, in the unit asked for."""
+    unit = DAYS_PER_UNIT[time_unit]
+    gaps = buyers.sum_log_gaps
+    fitted = MODELS[kind].fit(
+        buyers.x,
+        buyers.t_x / unit,
+        buyers.T(as_of) / unit,
+        sum_log_gaps=gaps - buyers.x * np.log(unit),
+    )
+    return {
+        "kind": kind,
+        "status": fitted.status,
+        "parameters": fitted.params,
+        "standard_errors": _finite(fitted.standard_errors),
+        "log_likelihood": _number(fitted.log_likelihood),
+    }
+
+
+def _spend(buyers: Population) -> dict[str, Any]:
+    """Fit the Gamma-Gamma model of what a purchase day is worth."""
+    paid, value = buyers.paid_repeat_days, buyers.mean_repeat_value
+    if not paid.any():
+        # Without any repeat purchase the first ones are all there is to learn spend from.
+        paid, value = (buyers.first_day_value > 0).astype(np.int64), buyers.first_day_value
+    fitted = gamma_gamma.fit(paid, value)
+    return {
+        "kind": "gamma_gamma",
+        "status": fitted.status,
+        "parameters": fitted.params,
+        "standard_errors": _finite(fitted.standard_errors),
+        "log_likelihood": _number(fitted.log_likelihood),
+        "customers": int((paid > 0).sum()),
+        "correlation": _number(fitted.correlation),
+    }
+
+
+def _gap(buyers: Population) -> float | None:
+    """Return the mean gap between purchase days of everybody together."""
+    repeats = int(buyers.x.sum())
+    return float(buyers.t_x.sum() / repeats) if repeats else None
+
+
+def _reference(buyers: Population, as_of: AsOf) -> dict[str, float] | None:
+    """Return the living customer at the lower medians, in days.
+
+    Who lives is decided by the default silence whatever policy is in force: scores depend on no
+    stage.
+    """
+    silent = as_of.day - buyers.columns.last_day
+    living = silent <= silence_limit(SILENCE, buyers.columns)
+    if not living.any():
+        living = np.ones(len(buyers), dtype=bool)
+    if not living.any():
+        return None
+    T = buyers.T(as_of)  # noqa: N806
+    x, t_x, age = contributions.reference(buyers.x[living], buyers.t_x[living], T[living])
+    return {"x": x, "t_x": t_x, "T": age}
+
+
+def _window(buyers: Population) -> dict[str, Any]:
+    if not len(buyers):
+        return {"first_purchase_on": None, "last_purchase_on": None, "repeaters": 0}
+    return {
+        "first_purchase_on": from_day(buyers.columns.first_day.min()).isoformat(),
+        "last_purchase_on": from_day(buyers.columns.last_day.max()).isoformat(),
+        "repeaters": int((buyers.x > 0).sum()),
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: _number(value) for name, value in values.items()}

@@ -1,0 +1,76 @@
+"""A stored model as the API shows it."""
+
+from typing import Any
+
+from app.db import AnyRow
+from app.services.models import churn_learning
+
+
+def shown(row: AnyRow, active_id: str | None) -> dict[str, Any]:
+    """Return a model without its monitoring, which belongs to runs."""
+    document = row.document
+    return {
+        "model_id": row.model_id,
+        "kind": row.kind,
+        "active": row.model_id == active_id,
+        "state": row.state,
+        "activated_at": row.activated_at,
+        "retired_at": row.retired_at,
+        "status": row.status,
+        "as_of": row.as_of,
+        "fitted_at": row.fitted_at,
+        "time_unit": row.time_unit,
+        "customers": row.customers,
+        "window": document["window"],
+        "requested": document["requested"],
+        "parameters": document["purchases"]["parameters"],
+        "standard_errors": document["purchases"]["standard_errors"],
+        "log_likelihood": document["purchases"]["log_likelihood"],
+        "churn": document["churn"],
+        "holdout": document["holdout"],
+        "spend": document["spend"],
+        "cuts": {
+            "rfm": document["rfm_cuts"],
+            "rfm_means": document["rfm_means"],
+            "value_tier": document["tier_cuts"],
+        },
+        "population_gap_days": document["population_gap_days"],
+        "reference_customer": document["reference_customer"],
+        "facts": document.get("facts"),
+        "risk": _risk(document),
+        "monitor": None,
+    }
+
+
+def _risk(document: dict[str, Any]) -> dict[str, Any] | None:
+    """Return how churn risk was chosen; a document of old says nothing of it."""
+    if "risk_choice" not in document:
+        return None
+    choice, risk, horizon = document["risk_choice"], document["risk"], document["horizon_days"]
+    bands = document["bands"]
+    return {
+        "kind": choice["chosen"],
+        "status": choice["status"],
+        "reason": choice["reason"],
+        "why": churn_learning.WHY[choice["reason"]],
+        "note": choice["note"],
+        "horizon_days": horizon,
+        "horizon_rule": document["horizon_rule"],
+        "holdout_days": choice["holdout"],
+        "label_window_days": choice["label_window"],
+        "extrapolated": choice["extrapolated"],
+        "table": choice["table"],
+        "process": None if risk is None else risk["process"],
+        "weights": None if risk is None else risk["weights"],
+        "bands_learnt": bands["fitted"],
+        "bands": _bands(bands, horizon) if bands["fitted"] else [],
+    }
+
+
+def _bands(bands: dict[str, Any], horizon: int) -> list[dict[str, Any]]:
+    """Return the bands in use, each with where it begins and what it means."""
+    starts = (0.0, bands["medium"], bands["high"])
+    return [
+        {**band, "from": start, "meaning": churn_learning.meaning(band, horizon)}
+        for band, start in zip(bands["bands"], starts, strict=True)
+    ]

@@ -1,0 +1,190 @@
+"""Fitted models: fitting them in an operation, putting them in force, and reading them back."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sqlalchemy import insert, select, text, update
+
+from app.days import AsOf
+from app.db import AnyRow, ReadSession, WriteSession
+from app.deployment import Deployment
+from app.errors import Conflict, InternalError, NotFound
+from app.models import Model, Run
+from app.schemas.models import ModelRequest
+from app.services.common import as_of as as_ofs
+from app.services.common import deployment_settings
+from app.services.common.paging import PageRequest, Sort, fetch_shown
+from app.services.customer_base import populations, purchase_log, training_data
+from app.services.customer_base.training_data import TrainingData
+from app.services.models import fitted_models, fitting, model_responses
+from app.services.models.fitted_models import FittedModel
+from app.services.operations import operations
+
+_BY_AGE = Sort((Model.fitted_at, Model.model_id), descending=True)
+_COLUMNS = list(Model.__table__.columns)
+_loaded: dict[str, FittedModel] = {}
+_KEPT = 64
+_LOCK = 4_252_020
+FIT = "model_fit"
+
+
+async def submit(
+    session: WriteSession, deployment: Deployment, asked: ModelRequest, *, now: datetime, by: str
+) -> dict[str, Any]:
+    """Start to fit a model."""
+    as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
+    row = await operations.submit(
+        session, FIT, asked.model_dump(mode="json"), now=now, requested_by=by
+    )
+    return operations.shown(row)
+
+
+def name_of(operation_id: str) -> str:
+    """Return the id of the model that an operation fits; done again, it is the same one."""
+    return "model_" + operation_id.removeprefix("op_")
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model that was stored, and what its churn risk was learnt from."""
+
+    model_id: str
+    past: TrainingData
+
+
+async def fit(
+    session: WriteSession,
+    kind: str | None,
+    time_unit: str,
+    as_of: AsOf,
+    now: datetime,
+    *,
+    name: str,
+) -> str:
+    """Fit a model and store it as a candidate; return its id."""
+    return (await fit_keeping(session, kind, time_unit, as_of, now, name=name)).model_id
+
+
+async def fit_keeping(
+    session: WriteSession,
+    kind: str | None,
+    time_unit: str,
+    as_of: AsOf,
+    now: datetime,
+    *,
+    name: str,
+    horizon_days: int | None = None,
+) -> Fitted:
+    """Fit a model to everybody as they stood at `as_of`, and store it as a candidate."""
+    population = await populations.read(session, fitted_models.SILENCE, as_of)
+    log = await purchase_log.read(session, as_of)
+    known = [each for each, of in zip(population.customer_ids, population.summaries, strict=True)
+             if of.facts]  # fmt: skip
+    past = await training_data.read_past(session, known, as_of)
+    learn = partial(fitting.learn, kind, time_unit, population, log, past, as_of,
+                    horizon_days=horizon_days)  # fmt: skip
+    chosen, status, document = await asyncio.to_thread(_completed, learn)
+    model_id = name_of(name)
+    await session.execute(
+        insert(Model).values(
+            model_id=model_id,
+            kind=chosen,
+            status=status,
+            time_unit=time_unit,
+            as_of=as_of.at,
+            fitted_at=now,
+            customers=int((population.columns.purchase_days > 0).sum()),
+            document={**document, "facts": await training_data.count(session)},
+            state="candidate",
+        )
+    )
+    return Fitted(model_id, past)
+
+
+Found = tuple[str, str, dict[str, Any]]
+
+
+def _completed(learn: Callable[[], Found]) -> Found:
+    """Learn; a fit that ends nowhere is said to have failed, and nothing of it is stored."""
+    try:
+        found = learn()
+        json.dumps(found[2], allow_nan=False)
+    except (ArithmeticError, np.linalg.LinAlgError, ValueError) as error:
+        raise InternalError("The fit came to no result; the model in force stays.") from error
+    return found
+
+
+async def activate(session: WriteSession, model_id: str, now: datetime) -> None:
+    """Put a model in force and retire the one before it."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    await session.execute(
+        update(Model)
+        .where(Model.state == "active", Model.model_id != model_id)
+        .values(state="retired", retired_at=now)
+    )
+    await session.execute(
+        update(Model)
+        .where(Model.model_id == model_id, Model.state != "active")
+        .values(state="active", activated_at=now, retired_at=None)
+    )
+    await deployment_settings.put(session, deployment_settings.ACTIVE_MODEL, model_id)
+
+
+async def choose(session: WriteSession, model_id: str, now: datetime) -> dict[str, Any]:
+    """Put a stored model in force because somebody asks for it."""
+    row = await get(session, model_id)
+    if row.document["rfm_cuts"] is None:
+        raise Conflict(f"Model {model_id!r} was fitted to nobody and cannot score.")
+    await activate(session, model_id, now)
+    return await describe(session, model_id)
+
+
+async def load(session: ReadSession, model_id: str) -> FittedModel:
+    """Return a model ready to score with; models never change, so each is read once."""
+    if model_id not in _loaded:
+        row = await get(session, model_id)
+        if len(_loaded) >= _KEPT:
+            _loaded.pop(next(iter(_loaded)))
+        _loaded[model_id] = fitted_models.read(row.model_id, row.as_of, row.time_unit, row.document)
+    return _loaded[model_id]
+
+
+async def get(session: ReadSession, model_id: str) -> AnyRow:
+    """Return a stored model."""
+    row = (await session.execute(select(*_COLUMNS).where(Model.model_id == model_id))).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no model {model_id!r}.")
+    return row
+
+
+async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
+    """Return a page of models, newest first."""
+    statement = select(*_COLUMNS, *_BY_AGE.columns)
+    active_id = (await deployment_settings.pointers(session)).model_id
+    shown = partial(model_responses.shown, active_id=active_id)
+    return await fetch_shown(session, statement, page, _BY_AGE, {"list": "models"}, shown)
+
+
+async def describe(session: ReadSession, model_id: str) -> dict[str, Any]:
+    """Return a stored model as the API shows it."""
+    row = await get(session, model_id)
+    shown = model_responses.shown(row, (await deployment_settings.pointers(session)).model_id)
+    return {**shown, "monitor": await last_monitor(session, model_id)}
+
+
+async def last_monitor(session: ReadSession, model_id: str) -> dict[str, Any] | None:
+    """Return what the latest published run with a model found of what had been told."""
+    statement = (
+        select(Run.monitor)
+        .where(Run.model_id == model_id, Run.published_at.is_not(None), Run.monitor.is_not(None))
+        .order_by(Run.run_id.desc())
+        .limit(1)
+    )
+    found: dict[str, Any] | None = await session.scalar(statement)
+    return found

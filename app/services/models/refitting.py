@@ -1,0 +1,128 @@
+"""The life of models: which one a run scores with, when it is fitted anew, and who takes over."""
+
+import contextlib
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from app.db import AnyRow, ReadSession, WriteSession
+from app.deployment import Deployment
+from app.errors import OperationRunning
+from app.models import Model
+from app.schemas.models import ModelRequest
+from app.services.common import as_of as as_ofs
+from app.services.common import deployment_settings
+from app.services.customer_base import training_data
+from app.services.models import churn_learning, comparison, fitted_models, model_store, monitoring
+from app.services.models.monitoring import monitor
+from app.services.operations import operations, parts
+from app.services.operations.parts import Part
+
+__all__ = ["due", "fit_part", "fit_result", "monitor", "prepare", "refit"]
+
+DRIFTED_SHARE = 0.25
+"""Of the share of new facts that calls for a fit, where the calibration has drifted."""
+
+
+async def prepare(session: WriteSession, deployment: Deployment, part: Part, now: datetime) -> str:
+    """Return the model that a run is to score with, fitting one if there is none.
+
+    Where the one in force has become old, a fit is submitted; this run does not wait for it.
+    """
+    asked: str | None = part.request.get("model_id")
+    if asked is not None:
+        return asked
+    active_id = (await deployment_settings.pointers(session)).model_id
+    if active_id is None or not (await model_store.load(session, active_id)).can_score:
+        as_of = as_ofs.parse(part.request.get("as_of"), deployment, now)
+        model_id = await model_store.fit(session, None, "day", as_of, now, name=part.operation_id)
+        await model_store.activate(session, model_id, now)
+        return model_id
+    reason = await due(session, deployment, active_id)
+    if reason is not None:
+        await refit(session, active_id, reason, now)
+    return active_id
+
+
+async def due(session: ReadSession, deployment: Deployment, active_id: str) -> str | None:
+    """Return why the model in force is to be fitted anew, or None.
+
+    What arrived is counted since the latest fit, whether that was put in force or not: what was
+    found not to be better is not tried again on the same facts.
+    """
+    latest = select(Model.document["facts"].as_integer()).order_by(Model.fitted_at.desc()).limit(1)
+    seen = await session.scalar(latest)
+    if seen is None:
+        return None
+    new = (await training_data.count(session) - seen) / max(seen, 1)
+    if new > deployment.refit_share:
+        return "new_facts"
+    found = await monitoring.last(session, active_id)
+    drifted = found is not None and found.get("drifted", False)
+    return "drifted" if drifted and new > DRIFTED_SHARE * deployment.refit_share else None
+
+
+async def refit(session: WriteSession, active_id: str, reason: str, now: datetime) -> None:
+    """Submit a fit like that of the model in force, unless another is under way."""
+    request = {
+        **_like(await model_store.get(session, active_id)),
+        "automatic": True,
+        "reason": reason,
+    }
+    with contextlib.suppress(OperationRunning):
+        await operations.submit(session, model_store.FIT, request, now=now)
+
+
+def _like(row: AnyRow) -> dict[str, Any]:
+    """Return the request that leads to a model fitted in the same way."""
+    document = row.document
+    requested = document.get("requested", fitted_models.DEFAULT)
+    chosen = document.get("horizon_rule") == churn_learning.ASKED_FOR
+    return ModelRequest.model_validate(
+        {
+            "kind": None if requested == fitted_models.DEFAULT else requested,
+            "time_unit": row.time_unit,
+            "horizon_days": document["horizon_days"] if chosen else None,
+        }
+    ).model_dump(mode="json")
+
+
+async def fit_part(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> None:
+    """Do the one part of the operation `model_fit`.
+
+    What a person asked for is activated as asked; what was fitted by itself, if it is not worse.
+    """
+    request = part.request
+    as_of = as_ofs.parse(request.get("as_of"), deployment, now)
+    kind = request["kind"]
+    fitted = await model_store.fit_keeping(
+        session,
+        kind,
+        request["time_unit"],
+        as_of,
+        now,
+        name=part.operation_id,
+        horizon_days=request.get("horizon_days"),
+    )
+    activated = request["activate"]
+    if request.get("automatic"):
+        of_risk = None if kind == fitted_models.AUTO else kind
+        found = await comparison.compare(session, fitted, of_risk, as_of.day)
+        await parts.note(session, part, {"refit": request["reason"], "comparison": found})
+        activated = found["activated"]
+    if activated:
+        await model_store.activate(session, fitted.model_id, now)
+
+
+async def fit_result(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> dict[str, Any]:
+    """Return the result of a finished fit, and of an automatic one what decided."""
+    del deployment, now
+    found: dict[str, Any] = {"model_id": model_store.name_of(part.operation_id)}
+    for outcome in await parts.noted(session, part):
+        found |= outcome
+    return found

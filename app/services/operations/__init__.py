@@ -1,0 +1,1 @@
+"""Long work: operations, their parts, and removing what is no longer asked for."""

@@ -1,0 +1,145 @@
+"""Operations: submitting long work, following it, and ending it. `parts` has how it is done."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.db import AnyRow, ReadSession, WriteSession
+from app.errors import AppError, NotFound, OperationRunning
+from app.models import Operation, OperationPart
+from app.services.common.paging import PageRequest, Sort, fetch_shown
+
+OPEN = ("pending", "running")
+_BY_AGE = Sort((Operation.created_at, Operation.operation_id), descending=True)
+
+
+async def submit(
+    session: WriteSession,
+    kind: str,
+    request: Mapping[str, Any],
+    *,
+    now: datetime,
+    requested_by: str | None = None,
+    slot: str | None = None,
+) -> AnyRow:
+    """Start an operation, or return the open one if it was asked the same; refuse another."""
+    for _ in range(3):
+        operation_id = f"op_{secrets.token_hex(8)}"
+        created = await session.scalar(
+            upsert(Operation)
+            .values(
+                operation_id=operation_id,
+                kind=kind,
+                state="pending",
+                request=dict(request),
+                context={},
+                slot=slot,
+                requested_by=requested_by,
+                done=0,
+                total=1,
+                created_at=now,
+            )
+            .on_conflict_do_nothing()
+            .returning(Operation.operation_id)
+        )
+        if created is not None:
+            await add_parts(session, operation_id, kind, [{}])
+            return await get(session, operation_id)
+        running = await _open(session, kind)
+        if running is not None:
+            if running.request == dict(request):
+                return running
+            raise OperationRunning(
+                f"Operation {running.operation_id} of the same kind was asked something else"
+                " and has not ended yet.",
+                operation_id=running.operation_id,
+            )
+    raise OperationRunning("The operation of this kind keeps changing; try again.")
+
+
+async def _open(session: ReadSession, kind: str) -> AnyRow | None:
+    statement = select(*Operation.__table__.columns).where(
+        Operation.kind == kind, Operation.state.in_(OPEN)
+    )
+    return (await session.execute(statement)).one_or_none()
+
+
+async def add_parts(
+    session: WriteSession, operation_id: str, task: str, arguments: Sequence[Mapping[str, Any]]
+) -> None:
+    """Add parts; the caller counts them in the operation's total, save for the first."""
+    if arguments:
+        rows = [
+            {
+                "operation_id": operation_id,
+                "task": task,
+                "arguments": dict(each),
+                "state": "pending",
+                "attempt": 0,
+            }
+            for each in arguments
+        ]
+        await session.execute(insert(OperationPart), rows)
+
+
+async def get(session: ReadSession, operation_id: str) -> AnyRow:
+    """Return one operation."""
+    statement = select(*Operation.__table__.columns).where(Operation.operation_id == operation_id)
+    row = (await session.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no operation {operation_id!r}.")
+    return row
+
+
+async def describe(session: ReadSession, operation_id: str) -> dict[str, Any]:
+    """Return one operation as the API shows it."""
+    return shown(await get(session, operation_id))
+
+
+async def search(
+    session: ReadSession, page: PageRequest, *, state: str | None, kind: str | None
+) -> dict[str, Any]:
+    """Return a page of operations, newest first."""
+    statement = select(*Operation.__table__.columns, *_BY_AGE.columns)
+    if state is not None:
+        statement = statement.where(Operation.state == state)
+    if kind is not None:
+        statement = statement.where(Operation.kind == kind)
+    bound_to = {"list": "operations", "state": state, "kind": kind}
+    return await fetch_shown(session, statement, page, _BY_AGE, bound_to, shown)
+
+
+def shown(row: AnyRow) -> dict[str, Any]:
+    """Return an operation as the API shows it."""
+    names = ("kind", "state", "result", "error", "created_at", "started_at", "finished_at")
+    return {
+        "id": row.operation_id,
+        "progress": {"done": row.done, "total": row.total},
+        **{name: getattr(row, name) for name in names},
+    }
+
+
+async def succeed(
+    session: WriteSession, operation_id: str, result: Mapping[str, Any], now: datetime
+) -> None:
+    """End an operation with its result."""
+    await _end(session, operation_id, now, state="succeeded", result=dict(result))
+
+
+async def fail(session: WriteSession, operation_id: str, error: AppError, now: datetime) -> None:
+    """End an operation that cannot succeed; its other parts are dropped."""
+    await session.execute(delete(OperationPart).where(OperationPart.operation_id == operation_id))
+    problem = error.problem(instance=f"/v1/operations/{operation_id}", request_id=operation_id)
+    await _end(session, operation_id, now, state="failed", error=problem)
+
+
+async def _end(session: WriteSession, operation_id: str, now: datetime, **values: Any) -> None:
+    await session.execute(
+        update(Operation)
+        .where(Operation.operation_id == operation_id, Operation.state.in_(OPEN))
+        .values(finished_at=now, **values)
+    )

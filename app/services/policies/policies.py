@@ -1,0 +1,132 @@
+"""Policies as they are stored, and which of them was in force when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import select
+
+from app.days import to_micros
+from app.db import AnyRow, ReadSession
+from app.errors import NotFound
+from app.lifecycle import documents
+from app.lifecycle.catalogue import Source
+from app.lifecycle.policy import Policy, Role, SilenceLimit
+from app.models import Policy as Stored
+from app.models import PolicyActivation
+from app.services.common import deployment_settings
+
+ALWAYS = -(2**63)
+"""The instant from which the first policy is in force."""
+
+
+@dataclass(frozen=True)
+class PolicyTimeline:
+    """The policies that were in force, in order, each from an instant on."""
+
+    policies: tuple[Policy, ...]
+    starts: tuple[int, ...]
+
+    @property
+    def current(self) -> Policy:
+        return self.policies[-1]
+
+    def at(self, instant: int) -> Policy:
+        """Return the policy in force at an instant."""
+        place = sum(start <= instant for start in self.starts)
+        return self.policies[max(place, 1) - 1]
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether purchases alone decide, under every policy there was."""
+        return all(policy.sources == {"purchases"} for policy in self.policies)
+
+    @cached_property
+    def sources(self) -> frozenset[Source]:
+        return frozenset[Source]().union(*(policy.sources for policy in self.policies))
+
+    def stages_of(self, role: Role) -> list[str]:
+        """Return the stages of a role under any policy there was."""
+        found = (stage for policy in self.policies for stage in policy.described)
+        return sorted({stage.code for stage in found if stage.role == role})
+
+    def silence_of(self, version: int) -> SilenceLimit | None:
+        """Return the silence by which a version counts lives; None for one never in force."""
+        return next((each.silence for each in self.policies if each.version == version), None)
+
+    def under(self, policy: Policy, instant: int) -> "PolicyTimeline":
+        """Return what there was if it led to a policy at an instant, else that policy alone."""
+        same = self.at(instant).version == policy.version
+        return self if same else PolicyTimeline((policy,), (ALWAYS,))
+
+    def before_last(self) -> "PolicyTimeline":
+        """Return what there was before the last activation."""
+        return PolicyTimeline(self.policies[:-1], self.starts[:-1])
+
+    def followed_by(self, policy: Policy, start: int) -> "PolicyTimeline":
+        return PolicyTimeline((*self.policies, policy), (*self.starts, start))
+
+
+_timelines: dict[str, PolicyTimeline] = {}
+_KEPT = 64
+
+
+async def timeline(session: ReadSession, key: str | None = None) -> PolicyTimeline:
+    """Return what was in force when, as the settings name it; read once for each activation."""
+    if key is None:
+        key = (await deployment_settings.pointers(session)).timeline
+    if key not in _timelines:
+        found = await _read(session)
+        if len(_timelines) >= _KEPT:
+            _timelines.pop(next(iter(_timelines)))
+        _timelines[key] = found
+    return _timelines[key]
+
+
+async def _read(session: ReadSession) -> PolicyTimeline:
+    rows = (
+        await session.execute(
+            select(PolicyActivation.activated_at, Stored.version, Stored.document)
+            .join(Stored, Stored.version == PolicyActivation.version)
+            .order_by(PolicyActivation.activation_id)
+        )
+    ).all()
+    read: dict[int, Policy] = {}
+    for row in rows:
+        read.setdefault(row.version, documents.restore(row.version, row.document))
+    starts = (ALWAYS, *(to_micros(row.activated_at) for row in rows[1:]))
+    return PolicyTimeline(tuple(read[row.version] for row in rows), starts)
+
+
+async def active(session: ReadSession) -> Policy:
+    """Return the policy in force."""
+    return (await timeline(session)).current
+
+
+async def get(session: ReadSession, version: int) -> Policy:
+    """Return any stored version."""
+    known = (await timeline(session)).policies
+    for policy in known:
+        if policy.version == version:
+            return policy
+    return documents.restore(version, (await stored(session, version)).document)
+
+
+async def stored(session: ReadSession, version: int) -> AnyRow:
+    """Return a version as it is stored."""
+    columns = Stored.__table__.columns
+    row = (await session.execute(select(*columns).where(Stored.version == version))).one_or_none()
+    if row is None:
+        raise unknown(version)
+    return row
+
+
+def unknown(version: int) -> NotFound:
+    return NotFound(f"There is no policy {version}.")
+
+
+async def described_stages(session: ReadSession, version: int) -> Sequence[dict[str, Any]]:
+    """Return the stages of a version as its document describes them, in order."""
+    found: Sequence[dict[str, Any]] = (await stored(session, version)).document["stages"]
+    return found

@@ -1,0 +1,1 @@
+"""Another policy: its versions, previews of who would change stage, activations."""

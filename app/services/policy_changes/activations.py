@@ -1,0 +1,178 @@
+"""Putting another policy in force: counted again, then the pointer, then everybody's ledger."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import insert
+
+from app.days import AsOf, from_micros, to_micros
+from app.db import WriteSession
+from app.deployment import Deployment
+from app.errors import Conflict, PreviewStale
+from app.models import PolicyActivation
+from app.schemas.policies import ActivationRequest
+from app.schemas.types import format_instant
+from app.services.common import deployment_settings, etags, locks
+from app.services.customer_base import populations
+from app.services.customers import customers
+from app.services.operations import operations, parts
+from app.services.operations.parts import Part
+from app.services.policies import policies
+from app.services.policy_changes import previews, versions
+from app.services.stages import derivation, due_transitions
+
+ACTIVATION = "policy_activation"
+APPLY = "apply_policy"
+APPLY_PART = 5_000
+
+
+async def submit(
+    session: WriteSession,
+    version: int,
+    asked: ActivationRequest,
+    *,
+    if_match: str | None,
+    now: datetime,
+    by: str,
+) -> dict[str, Any]:
+    """Start to put a version in force, if the caller has seen who will move."""
+    await policies.stored(session, version)
+    etags.check(if_match, await versions.generation(session), "the policy in force")
+    if version == (await deployment_settings.pointers(session)).policy_version:
+        raise Conflict(f"Policy {version} is in force already.")
+    preview = await previews.redeem(session, asked.token, version, now)
+    request = {"version": version, "preview": preview, "max_drift": asked.max_drift, "by": by}
+    row = await operations.submit(session, ACTIVATION, request, now=now, requested_by=by)
+    return operations.shown(row)
+
+
+async def plan_part(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> None:
+    """Count again who would move."""
+    del deployment
+    await previews.plan(session, part, part.request["version"], now)
+
+
+async def apply_next_parts(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> dict[str, Any] | None:
+    """After the count, put the policy in force; after everybody has moved, say so."""
+    if "activated_at" in part.context:
+        version = part.context["version"]
+        await deployment_settings.put(session, deployment_settings.SETTLED_POLICY, version)
+        moved = sum(outcome.get("moved", 0) for outcome in await parts.noted(session, part))
+        return {
+            "policy_version": version,
+            "activated_at": format_instant(datetime.fromisoformat(part.context["activated_at"])),
+            "moved": moved,
+            "matrix": part.context["matrix"],
+        }
+    cells = previews.add_up(
+        outcome for outcome in await parts.noted(session, part) if "cells" in outcome
+    )
+    matrix = previews.matrix(deployment, cells)
+    await _check_drift(session, part, matrix)
+    at = await _put_in_force(session, part, now)
+    ranges = [
+        (APPLY, {"after": after, "up_to": up_to})
+        for after, up_to in await populations.boundaries(session, APPLY_PART)
+    ]
+    recorded_until = (await deployment_settings.moved_until(session)).isoformat()
+    context = {**part.context, "activated_at": at.isoformat(), "matrix": matrix,
+               "recorded_until": recorded_until}  # fmt: skip
+    await parts.plan(session, part, ranges, context)
+    if ranges:
+        return None
+    return await apply_next_parts(session, deployment, await parts.refresh(session, part), now)
+
+
+async def _check_drift(session: WriteSession, part: Part, matrix: list[dict[str, Any]]) -> None:
+    """Refuse to go on if more customers moved between stages than were allowed to."""
+    preview = await operations.get(session, part.request["preview"])
+    seen = _counts(preview.result["matrix"])
+    found = _counts(matrix)
+    drift = {
+        cell: abs(found.get(cell, 0) - seen.get(cell, 0)) for cell in seen.keys() | found.keys()
+    }
+    allowed = part.request["max_drift"]
+    if max(drift.values(), default=0) > allowed:
+        raise PreviewStale(
+            f"Up to {max(drift.values())} customers of a cell have moved since the preview;"
+            f" max_drift allows {allowed}. Nothing was activated.",
+            matrix=matrix,
+            previewed=preview.result["matrix"],
+        )
+
+
+def _counts(matrix: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
+    return {(cell["from"], cell["to"]): cell["customers"] for cell in matrix}
+
+
+async def _put_in_force(session: WriteSession, part: Part, now: datetime) -> datetime:
+    """Move the pointer, once nobody is writing by the policy that was in force."""
+    await locks.hold(session, locks.POLICY_IN_FORCE)
+    version = part.request["version"]
+    policy = await policies.get(session, version)
+    at = max(now, datetime.now(UTC))
+    await session.execute(
+        insert(PolicyActivation).values(
+            activation_id=await versions.generation(session) + 1,
+            version=version,
+            activated_at=at,
+            activated_by=part.request["by"],
+        )
+    )
+    await deployment_settings.put(session, deployment_settings.ACTIVE_POLICY, version)
+    await deployment_settings.put(
+        session, deployment_settings.POLICY_TIMELINE, deployment_settings.new_name()
+    )
+    await deployment_settings.put(session, deployment_settings.BEGINNING, policy.beginning)
+    return at
+
+
+async def apply_part(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> None:
+    """Record the moves of a range of customers that the new policy makes."""
+    timeline = await policies.timeline(session)
+    at = datetime.fromisoformat(part.context["activated_at"])
+    found = await previews.compare(
+        session,
+        deployment,
+        timeline.before_last(),
+        timeline.current,
+        deployment.as_of(at),
+        **part.arguments,
+    )
+    population = found.population
+    due = np.array(found.before, dtype=object) != np.array(found.after, dtype=object)
+    due |= np.array(found.after, dtype=object) != np.array(population.recorded_stages, dtype=object)
+    # Lives are counted anew where another silence ends them, and what came later is looked at.
+    kept = population.summaries.column
+    alike = [each.version for each in timeline.policies if each.silence == timeline.current.silence]
+    due |= (kept("facts") > 0) & ~np.isin(kept("policy_version"), alike)
+    due |= kept("facts_until") >= to_micros(at)
+    to_and_fro = await _left_and_came_back(session, deployment, part, deployment.as_of(at))
+    moved = [
+        each for row, each in enumerate(population.customer_ids) if due[row] or each in to_and_fro
+    ]
+    if moved:
+        await customers.take(session, moved, now)
+        await derivation.advance(session, deployment, moved, max(now, at), invalid_from=at)
+    pairs = zip(found.before, found.after, strict=True)
+    await parts.note(session, part, {"moved": sum(before != after for before, after in pairs)})
+
+
+async def _left_and_came_back(
+    session: WriteSession, deployment: Deployment, part: Part, at: AsOf
+) -> set[str]:
+    """Return whom time may have moved, also to and fro, under the policy that was in force."""
+    timeline = (await policies.timeline(session)).before_last()
+    recorded_until = to_micros(datetime.fromisoformat(part.context["recorded_until"]))
+    since = from_micros(max(timeline.starts[-1], recorded_until))
+    ends = part.arguments
+    return await due_transitions.unrecorded(
+        session, deployment, timeline.current, since, at, **ends
+    )

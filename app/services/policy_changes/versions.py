@@ -1,0 +1,130 @@
+"""Versions of the policy: writing, listing and showing them."""
+
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import func, insert, select
+
+from app.db import AnyRow, ReadSession, WriteSession
+from app.errors import FieldError, NotFound, ValidationFailed, printable
+from app.lifecycle import documents
+from app.lifecycle.catalogue import CATALOGUE, LEVELS
+from app.lifecycle.expressions import OPERATORS, words
+from app.models import Policy, PolicyActivation
+from app.schemas.policies import PolicyDocument
+from app.services.common import deployment_settings, locks
+from app.services.common.paging import PageRequest, Sort, fetch_shown
+from app.services.models import model_store
+from app.services.policies import policies
+
+_NEWEST = Sort((Policy.version,), descending=True)
+_COLUMNS = list(Policy.__table__.columns)
+_LAST = (
+    select(func.max(PolicyActivation.activated_at))
+    .where(PolicyActivation.version == Policy.version)
+    .scalar_subquery()
+    .label("activated_at")
+)
+
+
+async def create(
+    session: WriteSession, asked: PolicyDocument, *, now: datetime, by: str
+) -> dict[str, Any]:
+    """Store a new version; nothing is moved by it before it is activated."""
+    document = asked.model_dump(exclude_unset=True)
+    try:
+        documents.parse(0, document)
+    except documents.InvalidPolicy as invalid:
+        raise ValidationFailed(errors=[_fault(*each) for each in invalid.faults[:20]]) from None
+    if asked.model_id is not None:
+        await _require_model(session, asked.model_id)
+    await locks.hold(session, locks.POLICY_VERSIONS)
+    version = 1 + (await session.scalar(select(func.max(Policy.version))) or 0)
+    await session.execute(
+        insert(Policy).values(version=version, document=document, created_at=now, created_by=by)
+    )
+    return (await describe(session, version))[0]
+
+
+def _fault(pointer: str, code: str, detail: str) -> FieldError:
+    # What is pointed at may be called anything.
+    return FieldError(printable(pointer, 1_000), code, printable(detail, 500))
+
+
+async def _require_model(session: ReadSession, model_id: str) -> None:
+    try:
+        await model_store.get(session, model_id)
+    except NotFound:
+        fault = FieldError("/model_id", "unknown_model", f"there is no model {model_id!r}")
+        raise ValidationFailed(errors=[fault]) from None
+
+
+async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
+    """Return a page of versions, newest first."""
+    statement = select(*_COLUMNS, _LAST, *_NEWEST.columns)
+    active = (await deployment_settings.pointers(session)).policy_version
+    return await fetch_shown(
+        session, statement, page, _NEWEST, {"list": "policies"}, partial(_head, active=active)
+    )
+
+
+async def describe(session: ReadSession, version: int) -> tuple[dict[str, Any], int]:
+    """Return a version, and the number of activations there were: the ETag of all policies."""
+    statement = select(*_COLUMNS, _LAST).where(Policy.version == version)
+    row = (await session.execute(statement)).one_or_none()
+    if row is None:
+        raise policies.unknown(version)
+    active = (await deployment_settings.pointers(session)).policy_version
+    policy = documents.restore(version, row.document)
+    told = [
+        {
+            "code": rule.code,
+            "stage": rule.stage,
+            "words": {each: words(rule.when, each) for each in ("en", "zh")},
+        }
+        for rule in policy.rules
+    ]
+    return {**_head(row, active), "document": row.document, "rules": told}, await generation(
+        session
+    )
+
+
+async def generation(session: ReadSession) -> int:
+    """Return how many activations there were."""
+    return await session.scalar(select(func.max(PolicyActivation.activation_id))) or 0
+
+
+def _head(row: AnyRow, active: int) -> dict[str, Any]:
+    return {
+        "version": row.version,
+        "name": row.document["name"],
+        "preset": row.preset,
+        "active": row.version == active,
+        "activated_at": row.activated_at,
+        "created_at": row.created_at,
+        "created_by": row.created_by,
+    }
+
+
+def variables() -> dict[str, Any]:
+    """Return the catalogue of what rules may name."""
+    return {
+        "items": [
+            {
+                "name": each.name,
+                "type": each.type,
+                "unit": each.unit,
+                "source": each.source,
+                "meaning": dict(zip(("en", "zh"), each.meaning, strict=True)),
+                "minimum": each.minimum,
+                "maximum": each.maximum,
+                "values": each.values,
+                "changes_with_time": each.moves,
+                "parameters": list(each.parameters),
+                "levels": list(LEVELS[each.name]) if each.name in LEVELS else None,
+            }
+            for each in CATALOGUE.values()
+        ],
+        "operators": list(OPERATORS),
+    }

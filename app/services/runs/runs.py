@@ -1,0 +1,138 @@
+"""Scoring runs: everybody scored in parts, the moves of time recorded, all published at once."""
+
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import insert, update
+
+from app import binary_copy
+from app.db import WriteSession
+from app.deployment import Deployment
+from app.models import Run
+from app.schemas.models import RunRequest
+from app.services.common import as_of as as_ofs
+from app.services.common import deployment_settings, threads
+from app.services.customer_base import populations
+from app.services.customers import customers
+from app.services.models import model_store, refitting
+from app.services.operations import operations, parts
+from app.services.operations.parts import Part
+from app.services.policies import policies
+from app.services.runs import reports
+from app.services.scores import model_scores, run_columns, run_rows
+from app.services.stages import derivation, due_transitions, placement
+
+RUN = "scoring_run"
+SCORE_PART = 50_000
+MOVE_PART = 50_000
+MOVES_AT_ONCE = 5_000
+"""Customers are locked while their moves are recorded: few of them, and briefly."""
+
+
+async def submit(
+    session: WriteSession, deployment: Deployment, asked: RunRequest, *, now: datetime, by: str
+) -> dict[str, Any]:
+    """Start to score everybody."""
+    as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
+    if asked.model_id is not None:
+        await model_store.get(session, asked.model_id)
+    row = await operations.submit(
+        session, RUN, asked.model_dump(mode="json"), now=now, requested_by=by
+    )
+    return operations.shown(row)
+
+
+async def submit_scheduled(session: WriteSession, slot: str, now: datetime) -> None:
+    """Start the run of a slot of time, unless any worker has done so."""
+    await operations.submit(session, RUN, RunRequest().model_dump(mode="json"), now=now, slot=slot)
+
+
+async def plan_part(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> None:
+    """Begin a run: settle which model scores, and split everybody into parts."""
+    as_of = as_ofs.parse(part.request.get("as_of"), deployment, now)
+    timeline = await policies.timeline(session)
+    model_id = await refitting.prepare(session, deployment, part, now)
+    model = await model_store.load(session, model_id)
+    run_id = await session.scalar(
+        insert(Run)
+        .values(
+            operation_id=part.operation_id,
+            model_id=model_id,
+            policy_version=timeline.at(as_of.micros).version,
+            as_of=as_of.at,
+            created_at=now,
+            horizon_days=model.horizon_days,
+        )
+        .returning(Run.run_id)
+    )
+    ranges = [
+        (task, {"after": after, "up_to": up_to})
+        for task, size in (("move", MOVE_PART), ("score", SCORE_PART))
+        for after, up_to in await populations.boundaries(session, size)
+    ]
+    await parts.plan(session, part, ranges, {"run_id": run_id, "planned_at": now.isoformat()})
+
+
+async def move_part(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> None:
+    """Record the moves that time has made in a range of customers, or split it if they are many."""
+    ends = _range(part)
+    moved = await due_transitions.due(session, deployment, now, **ends)
+    if len(moved) > MOVES_AT_ONCE:
+        cuts = [ends["after"], *moved[MOVES_AT_ONCE - 1 : -1 : MOVES_AT_ONCE], ends["up_to"]]
+        ranges = [("move", {"after": low, "up_to": high}) for low, high in pairwise(cuts)]
+        await parts.plan(session, part, ranges, part.context)
+    elif moved:
+        await customers.take(session, moved, now)
+        await derivation.advance(session, deployment, moved, now)
+
+
+async def score_part(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> None:
+    """Score a range of customers and write them by binary COPY."""
+    del now
+    run = await run_rows.get(session, part.context["run_id"])
+    policy = await policies.get(session, run.policy_version)
+    model = await model_store.load(session, run.model_id)
+    as_of = deployment.as_of(run.as_of)
+    timeline = (await policies.timeline(session)).under(policy, as_of.micros)
+    placed = await placement.of_range(
+        session, deployment, timeline, as_of, gap_days=model.gap_days, **_range(part)
+    )
+    scored = await model_scores.score(session, model, placed, run.horizon_days)
+    columns = await threads.compute(len(placed), run_columns.columns, run.run_id, placed, scored)
+    await binary_copy.write(session, "scores", columns)
+
+
+def _range(part: Part) -> dict[str, Any]:
+    return {"after": part.arguments["after"], "up_to": part.arguments["up_to"]}
+
+
+async def publish(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> dict[str, Any]:
+    """Make the finished run the one that lists and reports read."""
+    run_id: int = part.context["run_id"]
+    previous = (await deployment_settings.pointers(session)).run_id
+    summary = await reports.summarise(session, run_id)
+    monitor = await refitting.monitor(session, deployment, await run_rows.get(session, run_id))
+    scored = sum(count for count, *_ in summary["stages"].values())
+    await session.execute(
+        update(Run)
+        .where(Run.run_id == run_id)
+        .values(published_at=now, customers=scored, summary=summary, monitor=monitor)
+    )
+    await session.execute(
+        update(Run).where(Run.run_id == previous, Run.replaced_at.is_(None)).values(replaced_at=now)
+    )
+    await deployment_settings.put(session, deployment_settings.PUBLISHED_RUN, run_id)
+    await deployment_settings.put(
+        session, deployment_settings.MOVED_UNTIL, part.context["planned_at"]
+    )
+    run = await run_rows.get(session, run_id)
+    return {"run_id": run_id, "model_id": run.model_id, "customers": scored}

@@ -1,0 +1,36 @@
+"""The scoring run that workers start by themselves: one per slot, however many workers."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+
+from app.days import EPOCH
+from app.db import WriteSession
+from app.errors import OperationRunning
+from app.services.common import deployment_settings
+from app.services.runs import runs
+
+_LAST_SLOT = "last_scoring_slot"
+_LOCK = 4_252_019
+
+
+async def start_due(session: WriteSession, every: timedelta | None, now: datetime) -> None:
+    """Start the run of the present slot unless it was started; a new database waits for the next.
+
+    While another run is open the slot stays due.
+    """
+    if every is None:
+        return
+    if not await session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):
+        return
+    slot = (now - EPOCH) // every
+    name = f"{every.total_seconds():.0f}s/{slot}"
+    last = await deployment_settings.get(session, _LAST_SLOT)
+    if last == name:
+        return
+    if last is not None:
+        try:
+            await runs.submit_scheduled(session, name, now)
+        except OperationRunning:
+            return
+    await deployment_settings.put(session, _LAST_SLOT, name)

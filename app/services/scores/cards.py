@@ -1,0 +1,192 @@
+"""The score cards of customers, computed for the asked instant from the facts up to it."""
+
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from app.days import AsOf
+from app.db import ReadSession
+from app.deployment import Deployment, to_amount
+from app.scoring.churn import contributions
+from app.scoring.rfm import rfm
+from app.scoring.spend import clv
+from app.services.models import churn_learning, fitted_models
+from app.services.models.fitted_models import FittedModel
+from app.services.scores import model_scores, reason_texts, run_columns
+from app.services.scores.model_scores import Scores
+from app.services.stages import customer_snapshots, next_actions
+from app.services.stages.placement import Placement
+
+CENT = Decimal("0.01")
+NO_DROPOUT = "no_dropout_identified"
+
+
+async def get(
+    session: ReadSession,
+    deployment: Deployment,
+    customer_id: str,
+    *,
+    as_of: AsOf,
+    horizon_days: int | None = None,
+    now: datetime,
+) -> dict[str, Any]:
+    """Return the score card of a customer; without a horizon, over that of the model."""
+    snapshot = await customer_snapshots.get(session, customer_id)
+    placed = await customer_snapshots.place(session, deployment, snapshot, snapshot.timeline, as_of)
+    (actions,) = await next_actions.of_placement(session, deployment, placed)
+    scored = await model_scores.score(session, snapshot.model, placed, horizon_days)
+    (card,) = cards(deployment, placed, scored)
+    return card | common(snapshot.model, placed, now) | {"next_actions": actions}
+
+
+def common(model: FittedModel | None, placement: Placement, now: datetime) -> dict[str, Any]:
+    """Return what all cards of one answer say alike."""
+    as_of = placement.as_of.at
+    return {
+        "lookahead": model is not None and model.as_of > as_of,
+        "model_id": model and model.model_id,
+        "model_as_of": model and model.as_of,
+        "policy_version": placement.policy.version,
+        "as_of": as_of,
+        "computed_at": now,
+    }
+
+
+def cards(
+    deployment: Deployment, placement: Placement, scores: Scores | None
+) -> list[dict[str, Any]]:
+    """Return the card of each customer; `scores` are those of the buyers, None without a model."""
+    made = [_facts(deployment, placement, row) for row in range(len(placement))]
+    for place, row in enumerate(np.flatnonzero(placement.bought).tolist()):
+        if scores is None:
+            made[row]["status"] = "no_model"
+        else:
+            made[row] |= _scores(deployment, scores, place)
+    return made
+
+
+def _facts(deployment: Deployment, placement: Placement, row: int) -> dict[str, Any]:
+    """Return what needs no model; the rest is null until one fills it in."""
+    summary = placement.population.summaries[row]
+    bought = summary.state.purchase_days > 0
+    overdue = placement.overdue
+    card: dict[str, Any] = dict.fromkeys(_MODEL_FIELDS)
+    card |= {
+        "customer_id": placement.population.customer_ids[row],
+        "status": None if bought else "never_purchased",
+        "stage": placement.policy.stages[placement.stage[row]],
+        "days_since_last_purchase": int(placement.days_since_last_purchase[row])
+        if bought
+        else None,
+        "purchase_days": summary.state.purchase_days,
+        "mean_spend": None,
+        "revenue": money(deployment, to_amount(summary.revenue)),
+        "refund_excess": None,
+        "usual_gap_days": _usual_gap(placement, row) if bought else None,
+        "at_risk": None if overdue is None else bool(overdue[row]),
+        "value_at_risk": None if bought else money(deployment, Decimal(0)),
+        "withheld": {},
+    }
+    if summary.paid_days:
+        mean = to_amount(summary.purchase_value) / summary.paid_days
+        card["mean_spend"] = money(deployment, mean.quantize(CENT))
+    if summary.refund_excess:
+        card["refund_excess"] = money(deployment, to_amount(summary.refund_excess))
+    return card
+
+
+_MODEL_FIELDS = (
+    "r", "f", "m", "rfm_score", "rfm_group", "rfm_class8", "model_inputs", "p_alive",
+    "expected_purchases", "clv", "value_tier", "churn_risk", "value_at_risk",
+)  # fmt: skip
+
+
+def money(deployment: Deployment, amount: Decimal) -> dict[str, Any]:
+    """Return an amount of the deployment's currency."""
+    return {"amount": amount, "currency": deployment.currency}
+
+
+def cents(value: float) -> Decimal:
+    """Return a computed value of money, rounded as it is shown."""
+    return Decimal(int(run_columns.cents(np.asarray(value)))).scaleb(-2)
+
+
+def _usual_gap(placement: Placement, row: int) -> float | None:
+    return None if placement.usual_gap_days is None else float(placement.usual_gap_days[row])
+
+
+def churn_risk(scores: Scores, row: int) -> dict[str, Any]:
+    """Return the churn risk of one customer, with its reasons."""
+    model = scores.model
+    level = contributions.LEVELS[scores.level[row]]
+    usual_gap = _usual_gap(scores.placement, row)
+    return {
+        **kind_of_risk(model, scores.horizon_days),
+        "probability": float(scores.probability[row]),
+        "level": level,
+        "meaning": meanings(model).get(level),
+        "base_log_odds": float(scores.reasons.base),
+        "log_odds": float(scores.reasons.total[row]),
+        "reasons": reason_texts.explain(scores.inputs, scores.reasons, row, usual_gap),
+    }
+
+
+def kind_of_risk(model: FittedModel, horizon_days: int) -> dict[str, Any]:
+    """Return what holds for the churn risk of every customer of a model."""
+    own = model.risk
+    return {
+        "horizon_days": horizon_days,
+        "kind": model.churn_kind if own is None else own.kind,
+        "status": model.risk_status,
+        "extrapolated": own is not None and own.is_extrapolated(horizon_days),
+    }
+
+
+def meanings(model: FittedModel) -> dict[str, str | None]:
+    """Return what each level means; empty where levels follow the silence."""
+    if model.bands is None or not model.bands.fitted:
+        return {}
+    return {
+        band.name: churn_learning.meaning(asdict(band), model.horizon_days)
+        for band in model.bands.bands
+    }
+
+
+def _scores(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
+    """Return what the model says of one customer."""
+    model, inputs = scores.model, scores.inputs
+    r, f, m = int(scores.r[row]), int(scores.f[row]), int(scores.m[row])
+    told = model.dropout_identified
+    x, t_x, age = inputs.history
+    return {
+        "status": "insufficient_history" if model.status == "fallback" else "ok",
+        "r": r,
+        "f": f,
+        "m": m,
+        "rfm_score": r + f + m,
+        "rfm_group": rfm.GROUPS[scores.group[row]],
+        "rfm_class8": rfm.CLASSES8[scores.class8[row]],
+        "model_inputs": {
+            "x": int(x[row]),
+            "t_x": float(t_x[row]),
+            "T": float(age[row]),
+            "unit": model.time_unit,
+        },
+        "p_alive": float(scores.p_alive[row]) if told else None,
+        "expected_purchases": {
+            "horizon_days": scores.horizon_days,
+            "value": float(scores.expected_purchases[row]),
+        },
+        "clv": {
+            "horizon_days": fitted_models.CLV_HORIZON_DAYS,
+            **money(deployment, cents(scores.clv[row])),
+            "annual_discount": fitted_models.ANNUAL_DISCOUNT,
+        },
+        "value_tier": clv.TIERS[scores.tier[row]],
+        "value_at_risk": money(deployment, cents(scores.value_at_risk[row])) if told else None,
+        "withheld": {} if told else dict.fromkeys(("p_alive", "value_at_risk"), NO_DROPOUT),
+        "churn_risk": churn_risk(scores, row),
+    }

@@ -1,0 +1,183 @@
+"""The customers about to leave: a list of a run, each with reasons."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from app.days import AsOf, to_day
+from app.db import AnyRow, ReadSession
+from app.deployment import Deployment
+from app.lifecycle.facts import EMPTY
+from app.lifecycle.policy import Policy
+from app.models import Customer, Score
+from app.services.common.paging import PageRequest, Sort, choose_sort, fetch
+from app.services.customer_base import populations, purchase_summaries
+from app.services.customer_base.populations import Population
+from app.services.models import fitted_models, model_store
+from app.services.models.fitted_models import FittedModel
+from app.services.policies import policies
+from app.services.scores import lists, model_scores, reason_texts
+from app.services.scores.cards import meanings, money
+from app.services.scores.lists import Asked
+from app.services.stages import next_actions
+
+SAME_LOG_ODDS, SAME_PROBABILITY = 1e-6, 1e-12
+"""How far apart two computations from the same facts may lie."""
+_UNEXPLAINED: dict[str, Any] = {
+    "base_log_odds": None,
+    "log_odds": None,
+    "reasons": [],
+    "facts_changed": True,
+}
+"""Of a customer who has no purchase left."""
+_COLUMNS: list[Any] = [
+    Score.customer_id,
+    Customer.name,
+    Score.stage,
+    Score.at_risk,
+    Score.value_tier,
+    Score.purchase_days,
+    Score.first_purchase_on,
+    Score.last_purchase_on,
+    Score.usual_gap_days,
+    Score.probability,
+    Score.level,
+    Score.value_at_risk,
+    Score.clv,
+    Score.reason,
+]
+SORTS = {
+    "-value_at_risk": Sort((Score.value_at_risk, Score.customer_id), descending=True),
+    "value_at_risk": Sort((Score.value_at_risk, Score.customer_id)),
+    "-probability": Sort((Score.probability, Score.customer_id), descending=True),
+    "probability": Sort((Score.probability, Score.customer_id)),
+    "customer_id": Sort((Score.customer_id,)),
+}
+
+
+async def search(
+    session: ReadSession,
+    deployment: Deployment,
+    page: PageRequest,
+    asked: Asked,
+    *,
+    include_churned: bool,
+) -> dict[str, Any]:
+    """Return a page of a run: the one asked for, that of the cursor, or the published one."""
+    run = await lists.run_of(session, page, asked)
+    if run is None:
+        return lists.EMPTY
+    model = await model_store.load(session, run.model_id)
+    ranked = "-value_at_risk" if model.dropout_identified else "-probability"
+    allowed = {
+        name: sort
+        for name, sort in SORTS.items()
+        if model.dropout_identified or "value_at_risk" not in name
+    }
+    name, sort = choose_sort(page, allowed, ranked)
+    bound_to = {"list": "churn_risks", "sort": name, "=run_id": run.run_id,
+                "include_churned": include_churned, **asked.bound_to}  # fmt: skip
+    policy = await policies.get(session, run.policy_version)
+    left = [] if include_churned else [each for each in policy.stages if policy.has_left(each)]
+    statement = lists.chosen(_COLUMNS, run.run_id, asked, profiles=True)
+    statement = statement.where(Score.probability.is_not(None))
+    if left and asked.filters.get("stage") not in left:
+        statement = statement.where(Score.stage.not_in(left))
+    rows, cursor = await fetch(session, statement.add_columns(*sort.columns), page, sort, bound_to)
+    return {
+        "items": await _items(session, deployment, model, policy, run, rows, asked) if rows else [],
+        "next_cursor": cursor,
+        **lists.head(run, model),
+    }
+
+
+async def _items(
+    session: ReadSession,
+    deployment: Deployment,
+    model: FittedModel,
+    policy: Policy,
+    run: AnyRow,
+    rows: Sequence[AnyRow],
+    asked: Asked,
+) -> list[dict[str, Any]]:
+    as_of = deployment.as_of(run.as_of)
+    actions = await _actions(session, deployment, policy, rows, asked.now)
+    explained = await _reasons(session, model, policy, run, rows, as_of)
+    told = meanings(model)
+    return [
+        {
+            "customer_id": row.customer_id,
+            "name": row.name,
+            "stage": row.stage,
+            "at_risk": row.at_risk,
+            "value_tier": row.value_tier,
+            "last_purchase_on": row.last_purchase_on,
+            "days_silent": as_of.day - to_day(row.last_purchase_on),
+            "usual_gap_days": row.usual_gap_days,
+            "probability": row.probability,
+            "horizon_days": run.horizon_days or model.horizon_days,
+            "level": row.level,
+            "meaning": told.get(row.level),
+            "value_at_risk": None
+            if row.value_at_risk is None
+            else money(deployment, row.value_at_risk),
+            "clv": money(deployment, row.clv),
+            "reason": row.reason,
+            **explained.get(row.customer_id, _UNEXPLAINED),
+            "previous": lists.previous(row, asked.since),
+            "next_actions": own,
+        }
+        for row, own in zip(rows, actions, strict=True)
+    ]
+
+
+async def _reasons(
+    session: ReadSession,
+    model: FittedModel,
+    policy: Policy,
+    run: AnyRow,
+    rows: Sequence[AnyRow],
+    as_of: AsOf,
+) -> dict[str, dict[str, Any]]:
+    """Return the reasons of the listed customers, from the facts up to the instant of the run."""
+    listed = {row.customer_id: row for row in rows}
+    population = await populations.of_customers(session, policy.silence, as_of, list(listed))
+    buyers = population.buyers()
+    if not len(buyers):
+        return {}
+    inputs = await model_scores.read_inputs(session, model, buyers, as_of)
+    reasons = inputs.reasons(run.horizon_days or model.horizon_days)
+    return {
+        each: {
+            "base_log_odds": float(reasons.base),
+            "log_odds": float(reasons.total[row]),
+            "reasons": reason_texts.explain(inputs, reasons, row, listed[each].usual_gap_days),
+            "facts_changed": _differs(listed[each].probability, float(reasons.total[row])),
+        }
+        for row, each in enumerate(buyers.customer_ids)
+    }
+
+
+def _differs(probability: float, log_odds: float) -> bool:
+    """Say whether a probability is another one than that of log-odds, whatever the rounding."""
+    other = float(fitted_models.probability(np.asarray(log_odds)))
+    # A probability close to 1 is rounded far more coarsely than its log-odds.
+    return abs(other - probability) > SAME_LOG_ODDS * other * (1 - other) + SAME_PROBABILITY
+
+
+async def _actions(
+    session: ReadSession,
+    deployment: Deployment,
+    policy: Policy,
+    rows: Sequence[AnyRow],
+    now: datetime,
+) -> list[list[dict[str, Any]]]:
+    """Return what to do with the listed customers now, from all that is known by now."""
+    ids, stages = [row.customer_id for row in rows], [row.stage for row in rows]
+    stored = await purchase_summaries.stored(session, ids)
+    population = Population.of(ids, stages, [stored.get(each, EMPTY) for each in ids])
+    return await next_actions.of(
+        session, deployment, policy, population, stages, deployment.as_of(now)
+    )

@@ -1,0 +1,47 @@
+"""Live score cards of many customers, computed at once."""
+
+from datetime import datetime
+from typing import Any
+
+from app.db import ReadSession
+from app.deployment import Deployment
+from app.schemas.score_lists import LookupRequest
+from app.services.common import as_of as as_ofs
+from app.services.common import deployment_settings, threads
+from app.services.models import model_store
+from app.services.policies import policies
+from app.services.scores import cards, model_scores
+from app.services.stages import next_actions, placement
+
+
+async def find(
+    session: ReadSession, deployment: Deployment, request: LookupRequest, now: datetime
+) -> dict[str, Any]:
+    """Return what `cards.get` answers for each of the customers, in the order of the request."""
+    as_of = as_ofs.parse(request.as_of, deployment, now, pointer="/as_of")
+    ids = list(dict.fromkeys(request.customer_ids))
+    active = await deployment_settings.pointers(session)
+    timeline = await policies.timeline(session, active.timeline)
+    model = None if active.model_id is None else await model_store.load(session, active.model_id)
+    placed = await placement.of_customers(
+        session,
+        deployment,
+        timeline,
+        as_of,
+        ids,
+        gap_days=None if model is None else model.gap_days,
+    )
+    actions = await next_actions.of_placement(session, deployment, placed)
+    scored = await model_scores.score(session, model, placed, request.horizon_days)
+    made = await threads.compute(len(placed), cards.cards, deployment, placed, scored)
+    common = cards.common(model, placed, now)
+    found = {
+        card["customer_id"]: card | common | {"next_actions": own}
+        for card, own in zip(made, actions, strict=True)
+    }
+    return {
+        "items": [found[each] for each in ids if each in found],
+        "unknown": [each for each in ids if each not in found],
+        "as_of": as_of.at,
+        "computed_at": now,
+    }

@@ -1,0 +1,101 @@
+"""A run's scores of some customers, as the columns of the table that keeps them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.binary_copy import Column
+from app.lifecycle.records import UNITS, Bools, Floats, Ints
+from app.scoring.churn import contributions
+from app.scoring.churn.churn_risk import CAUSES
+from app.scoring.rfm import rfm
+from app.scoring.spend import clv
+from app.services.scores.model_scores import Scores
+from app.services.stages.placement import Placement
+
+STATUSES = ("never_purchased", "insufficient_history", "ok")
+CENTS = 100
+_LARGEST = 9.2e18
+"""As many units as a number of the table holds, nearly."""
+
+
+def columns(run_id: int, placement: Placement, scores: Scores | None) -> dict[str, Column]:
+    """Return placed customers and the scores of the buyers among them.
+
+    Those who never purchased have a stage and no scores. Without scores nothing can be said of
+    buyers, and they are left out.
+    """
+    if scores is None:
+        placement = placement.take(np.flatnonzero(~placement.bought))
+        return _of_everybody(run_id, placement, "ok")
+    status = "insufficient_history" if scores.model.status == "fallback" else "ok"
+    found = _of_everybody(run_id, placement, status)
+    return found | _of_buyers(scores, placement.bought)
+
+
+def _of_everybody(run_id: int, placement: Placement, status: str) -> dict[str, Column]:
+    """Return what every row has; `status` is that of buyers."""
+    population, bought = placement.population, placement.bought
+    overdue = np.zeros(len(bought), np.bool_) if placement.overdue is None else placement.overdue
+    return {
+        "customer_id": Column("text", population.customer_ids),
+        "run_id": Column("int4", np.full(len(bought), run_id)),
+        "stage": Column("text", placement.policy.stages, codes=placement.stage),
+        "status": Column("text", STATUSES, codes=np.where(bought, STATUSES.index(status), 0)),
+        "at_risk": Column("bool", overdue & bought),
+        "purchase_days": Column("int4", population.columns.purchase_days),
+        "first_purchase_on": Column("date", population.columns.first_day, ~bought),
+        "last_purchase_on": Column("date", population.columns.last_day, ~bought),
+        "revenue": Column("numeric", population.summaries.column("revenue")),
+        "value_at_risk": Column("numeric", np.zeros(len(bought), np.int64)),
+    }
+
+
+def _of_buyers(scores: Scores, bought: Bools) -> dict[str, Column]:
+    def spread(kind: Any, values: Floats | Ints | None) -> Column:
+        return Column(kind, *_spread(values, bought))
+
+    def named(names: tuple[str, ...], values: Ints) -> Column:
+        codes = np.full(len(bought), -1)
+        codes[bought] = values
+        return Column("text", names, codes=codes)
+
+    told = scores.model.dropout_identified
+    at_risk, _ = _spread(_units(scores.value_at_risk), bought)
+    return {
+        "usual_gap_days": spread("float8", scores.placement.usual_gap_days),
+        "r": spread("int2", scores.r),
+        "f": spread("int2", scores.f),
+        "m": spread("int2", scores.m),
+        "rfm_group": named(tuple(rfm.GROUPS), scores.group),
+        "p_alive": spread("float8", scores.p_alive if told else None),
+        "expected_purchases": spread("float8", scores.expected_purchases),
+        "probability": spread("float8", scores.probability),
+        "level": named(tuple(contributions.LEVELS), scores.level),
+        "clv": spread("numeric", _units(scores.clv)),
+        "value_tier": named(tuple(clv.TIERS), scores.tier),
+        # Who never purchased has nothing to lose, whether or not a dropout is identified.
+        "value_at_risk": Column("numeric", at_risk, None if told else bought),
+        "reason": named(tuple(CAUSES), scores.raising),
+    }
+
+
+def _spread(values: Floats | Ints | None, rows: Bools) -> tuple[NDArray[Any], Bools]:
+    """Return values of some rows as a column of all, and which of them are NULL."""
+    if values is None:
+        return np.zeros(len(rows)), np.ones(len(rows), np.bool_)
+    found = np.zeros(len(rows), values.dtype)
+    found[rows] = values
+    return found, ~rows
+
+
+def cents(amounts: Floats) -> Ints:
+    """Return computed amounts of money in cents: the one rounding of all that is computed."""
+    largest = _LARGEST * CENTS / UNITS
+    return np.rint(np.clip(amounts * CENTS, -largest, largest)).astype(np.int64)
+
+
+def _units(amounts: Floats) -> Ints:
+    """Return computed amounts of money, rounded, in the smallest stored unit."""
+    return cents(amounts) * (UNITS // CENTS)

@@ -1,0 +1,243 @@
+"""The one door through which stages move: facts in, summary, ledger and stage out.
+
+The caller has taken the customers (`customers.take`), so nobody else writes them; what is read
+here is read in a later statement and is therefore the newest.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from app.days import AsOf, from_micros, to_day, to_micros
+from app.db import ReadSession, WriteSession
+from app.deployment import Deployment
+from app.lifecycle.facts import EMPTY, Fact, Point, Summary, extend
+from app.lifecycle.history import History
+from app.lifecycle.instants import Override
+from app.lifecycle.policy import Policy
+from app.services.customer_base import purchase_summaries, rule_facts
+from app.services.customer_base.purchase_summaries import Folded
+from app.services.policies import policies
+from app.services.policies.policies import PolicyTimeline
+from app.services.stages import overrides, tracing, transitions
+from app.services.stages.tracing import ResumePoint
+
+
+@dataclass(frozen=True, slots=True)
+class NewFacts:
+    """Facts of one customer that were just written; `replaced` if any took another's place."""
+
+    facts: Sequence[Fact]
+    replaced: bool
+
+
+async def settle(
+    session: WriteSession, deployment: Deployment, written: Mapping[str, NewFacts], now: datetime
+) -> None:
+    """Make summary, ledger and stage of each customer exact after purchases were written."""
+    timeline = await policies.timeline(session)
+    stored = await purchase_summaries.stored(session, list(written))
+    micros = to_micros(now)
+    extended = {
+        each: _extend(deployment, stored.get(each, EMPTY), new.facts, timeline.current)
+        for each, new in written.items()
+        if _can_extend(timeline, stored.get(each, EMPTY), new, micros)
+    }
+    await _record(session, deployment, timeline, list(written), extended, stored, now)
+
+
+async def revise(
+    session: WriteSession, deployment: Deployment, since: Mapping[str, date | None], now: datetime
+) -> None:
+    """Make ledger and stage exact after something else than purchases was written.
+
+    It may be new `since` a day that there is a customer at all. Where purchases alone decide,
+    that matters if the policy has changed after it.
+    """
+    timeline = await policies.timeline(session)
+    customer_ids = list(since)
+    if timeline.is_plain:
+        customer_ids = await _begun_anew(session, deployment, timeline, since)
+    if customer_ids:
+        stored = await purchase_summaries.stored(session, customer_ids)
+        await _record(session, deployment, timeline, customer_ids, {}, stored, now)
+
+
+async def _begun_anew(
+    session: ReadSession,
+    deployment: Deployment,
+    timeline: PolicyTimeline,
+    since: Mapping[str, date | None],
+) -> list[str]:
+    """Return the customers who may begin at another instant now, before the policy changed."""
+    if len(timeline.policies) == 1:
+        return []
+    last = deployment.calendar.day_of(from_micros(timeline.starts[-1]))
+    days = {each: to_day(day) for each, day in since.items() if day is not None}
+    early = [each for each, day in days.items() if day <= last]
+    first_seen = await rule_facts.first_seen(session, early) if early else {}
+    # Of whom was heard before the first day that has changed, was heard before, too.
+    return [
+        each
+        for each in early
+        if deployment.calendar.day_of(from_micros(first_seen[each])) >= days[each]
+    ]
+
+
+async def advance(
+    session: WriteSession,
+    deployment: Deployment,
+    customer_ids: Sequence[str],
+    now: datetime,
+    *,
+    invalid_from: datetime | None = None,
+) -> int:
+    """Bring customers up to `now` when no fact was written; return how many moves it took.
+
+    What was recorded from `invalid_from` on is looked at anew, too.
+    """
+    doubted = None if invalid_from is None else to_micros(invalid_from)
+    timeline = await policies.timeline(session)
+    stored = await purchase_summaries.stored(session, customer_ids)
+    resumed = {
+        each: _resume_from(deployment, summary)
+        for each, summary in stored.items()
+        if purchase_summaries.holds_at(summary, to_micros(now))
+        and _can_resume(timeline, summary)
+        and (doubted is None or (summary.facts_until or doubted) < doubted)
+    }
+    return await _record(session, deployment, timeline, list(customer_ids), resumed, stored, now)
+
+
+async def history(
+    session: ReadSession,
+    deployment: Deployment,
+    timeline: PolicyTimeline,
+    customer_id: str,
+    summary: Summary,
+    as_of: AsOf,
+    *,
+    whole: bool = False,
+) -> History:
+    """Follow one customer up to an instant, from the beginning or from where the summary stands.
+
+    Nothing is written, and nobody needs to have been taken.
+    """
+    decided = await overrides.of(session, deployment, [customer_id])
+    goes_on = purchase_summaries.holds_at(summary, as_of.micros) and _can_resume(timeline, summary)
+    resumed = {}
+    if goes_on and not whole and not decided:
+        resumed[customer_id] = _resume_from(deployment, summary)
+    until = {customer_id: as_of.micros}
+    folded = await tracing.fold(session, timeline, {} if resumed else until)
+    return await tracing.trace(
+        session, deployment, timeline, [customer_id], resumed, folded, until, decided
+    )
+
+
+async def follow_decided(
+    session: ReadSession,
+    deployment: Deployment,
+    timeline: PolicyTimeline,
+    decided: Mapping[str, Sequence[Override]],
+    as_of: AsOf,
+) -> History:
+    """Follow customers on whom somebody has decided, from their beginnings up to an instant."""
+    until = dict.fromkeys(decided, as_of.micros)
+    folded = await tracing.fold(session, timeline, until)
+    return await tracing.trace(
+        session, deployment, timeline, list(decided), {}, folded, until, decided
+    )
+
+
+def _resume_from(
+    deployment: Deployment,
+    before: Summary,
+    after: Summary | None = None,
+    points: Sequence[Point] = (),
+) -> ResumePoint:
+    """Go on from where a summary stands, instead of from the first fact."""
+    if before.facts_until is None:
+        return ResumePoint(Folded(after or before, list(points)), None)
+    day = deployment.calendar.day_of(from_micros(before.facts_until))
+    start = Point(before.facts_until, day, before.state)
+    return ResumePoint(Folded(after or before, [start, *points]), before.facts_until)
+
+
+def _can_resume(timeline: PolicyTimeline, summary: Summary) -> bool:
+    """Whether the state a summary ends with is all that the rules since then look at."""
+    if not timeline.is_plain:
+        return False
+    since = summary.facts_until
+    if since is None:
+        return len(timeline.policies) == 1
+    silences = {timeline.at(since).silence} | {
+        policy.silence
+        for policy, start in zip(timeline.policies, timeline.starts, strict=True)
+        if start > since
+    }
+    return silences == {timeline.silence_of(summary.policy_version)}
+
+
+def _can_extend(timeline: PolicyTimeline, summary: Summary, new: NewFacts, now: int) -> bool:
+    """Whether the summary can be added to, because all that is new lies behind all that is old."""
+    earliest = min(fact.at for fact in new.facts) if new.facts else now
+    return (
+        not new.replaced
+        and summary.refunds == 0
+        and summary.next_fact_at is None
+        and all(fact.refunds is None and fact.at <= now for fact in new.facts)
+        and (summary.facts_until is None or summary.facts_until <= earliest)
+        and _can_resume(timeline, summary)
+    )
+
+
+def _extend(
+    deployment: Deployment, summary: Summary, facts: Sequence[Fact], policy: Policy
+) -> ResumePoint:
+    in_order = sorted(facts, key=lambda fact: fact.at)
+    after, points = extend(summary, in_order, policy.silence)
+    return _resume_from(deployment, summary, after, points)
+
+
+async def _record(
+    session: WriteSession,
+    deployment: Deployment,
+    timeline: PolicyTimeline,
+    customer_ids: Sequence[str],
+    extended: Mapping[str, ResumePoint],
+    stored: Mapping[str, Summary],
+    now: datetime,
+) -> int:
+    """Follow the customers, keep their summaries, and record the moves that follow."""
+    if not customer_ids:
+        return 0
+    decided = await overrides.of(session, deployment, customer_ids)
+    resumed = {each: one for each, one in extended.items() if each not in decided}
+    since = {each: resumed[each].since if each in resumed else None for each in customer_ids}
+    live = await transitions.live(session, since)
+    # What was recorded as having come to pass is not undone by a clock that is a little behind.
+    until = {
+        each: max(
+            [
+                to_micros(now),
+                *(row.effective_at for row in live.get(each, ())),
+                *(decision.at for decision in decided.get(each, ())),
+            ]
+        )
+        for each in customer_ids
+    }
+    others = {each: until[each] for each in customer_ids if each not in resumed}
+    folded = await tracing.fold(session, timeline, others)
+    ends = {each: one.folded.summary for each, one in resumed.items()}
+    ends |= {each: one.summary for each, one in folded[timeline.current.silence].items()}
+    await purchase_summaries.save(
+        session,
+        timeline.current,
+        {each: end for each, end in ends.items() if end.facts or each in stored},
+        known=stored,
+    )
+    history = await tracing.trace(
+        session, deployment, timeline, customer_ids, resumed, folded, until, decided
+    )
+    return await transitions.record(session, customer_ids, history, live, since, now)

@@ -1,0 +1,90 @@
+"""Whose recorded stage time has changed."""
+
+import asyncio
+from datetime import datetime
+
+import numpy as np
+
+from app.days import AsOf, from_micros, to_micros
+from app.db import ReadSession
+from app.deployment import Deployment
+from app.lifecycle.evaluator import evaluate, turns
+from app.lifecycle.policy import Policy
+from app.lifecycle.records import Bools, Ints, Records
+from app.services.common import deployment_settings
+from app.services.customer_base import populations, purchase_summaries, rule_facts
+from app.services.customer_base.populations import Population
+from app.services.policies import policies
+from app.services.stages import overridden_stages, rule_records
+
+INLINE = 500
+"""Customers that are looked at at once; more go to a thread."""
+
+
+async def due(
+    session: ReadSession, deployment: Deployment, now: datetime, *, after: str, up_to: str
+) -> list[str]:
+    """Return the customers with `after` < id <= `up_to` whose ledger lacks transitions, by id."""
+    timeline = await policies.timeline(session)
+    # What time had done before another policy came into force was recorded with that.
+    last = max(timeline.starts[-1], to_micros(await deployment_settings.moved_until(session)))
+    since, until = from_micros(last), deployment.as_of(now)
+    found = await unrecorded(
+        session, deployment, timeline.current, since, until, after=after, up_to=up_to
+    )
+    return sorted(found)
+
+
+async def unrecorded(
+    session: ReadSession,
+    deployment: Deployment,
+    policy: Policy,
+    since: datetime,
+    until: AsOf,
+    *,
+    after: str,
+    up_to: str,
+) -> set[str]:
+    """Return the customers whom time may have moved under a policy, since all was recorded.
+
+    All facts that came in were followed up to the moment in which they came.
+    """
+    by_worth = policy.sources & {"money", "model"}
+    read = populations.read if by_worth else populations.read_states
+    population = await read(session, policy.silence, until, after=after, up_to=up_to)
+    since_day = deployment.calendar.day_of(since)
+    known = await rule_records.at_instant(
+        session, deployment, policy, population, until, since_day=since_day
+    )
+    asked = policy, population, known, until.day
+    moved = await asyncio.to_thread(_moved, *asked) if len(population) > INLINE else _moved(*asked)
+    found = {population.customer_ids[row] for row in moved.tolist()}
+    # With a fact that has waited for its time, a customer may have left and come back.
+    found |= await purchase_summaries.overdue(session, after, up_to, at=until.at)
+    if known.interactions is not None:
+        events = known.interactions
+        new = np.unique(events.owner[events.day >= since_day]).tolist()
+        ids = [population.customer_ids[row] for row in new]
+        found |= await rule_facts.waited(session, ids, since, until.at)
+    # With a pin that has ended, rules may since have led away and back to where it held.
+    return found | await overridden_stages.pins_ended(
+        session, after, up_to, since=since, at=until.at
+    )
+
+
+def _moved(policy: Policy, population: Population, known: Records, today: int) -> Ints:
+    """Return the rows of those who are not where they are recorded, or have been elsewhere."""
+    rows = np.arange(len(population))
+    places = {each: place for place, each in enumerate(population.stages)}
+    recorded_as = np.array([places.get(each, -1) for each in policy.stages])
+
+    def elsewhere(rows: Ints, day: Ints) -> Bools:
+        stage, _ = evaluate(policy, known, rows, day)
+        return np.asarray(recorded_as[stage] != population.recorded[rows], dtype=np.bool_)
+
+    day = np.full(len(population), today)
+    moved = elsewhere(rows, day)
+    # Who moved and came back since the last fact, or the last look, stands where recorded, too.
+    turning, on = turns(policy, known, rows, known.span.first, day)
+    moved[turning[elsewhere(turning, on)]] = True
+    return np.flatnonzero(moved)

@@ -1,0 +1,74 @@
+"""Reading the ledger of moves: one customer's, or everybody's."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from app.days import AsOf
+from app.db import AnyRow, ReadSession
+from app.models import StageTransition
+from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_shown
+from app.services.customers import customers
+
+_NEWEST = Sort((StageTransition.effective_at, StageTransition.transition_id), descending=True)
+_IN_TIME = (
+    StageTransition.effective_at,
+    StageTransition.customer_id,
+    StageTransition.transition_id,
+)
+SORTS = {
+    "-effective_at": Sort(_IN_TIME, descending=True),
+    "effective_at": Sort(_IN_TIME),
+}
+
+
+async def of_customer(
+    session: ReadSession, customer_id: str, page: PageRequest, *, include_voided: bool
+) -> dict[str, Any]:
+    """Return a page of a customer's ledger, newest first."""
+    statement = select(*StageTransition.__table__.columns, *_NEWEST.columns).where(
+        StageTransition.customer_id == customer_id
+    )
+    if not include_voided:
+        statement = statement.where(StageTransition.voided_at.is_(None))
+    bound_to = {"list": "transitions", "customer_id": customer_id, "voided": include_voided}
+    found = await fetch_shown(session, statement, page, _NEWEST, bound_to, shown)
+    if not found["items"]:
+        await customers.require(session, customer_id)
+    return found
+
+
+async def search(
+    session: ReadSession,
+    page: PageRequest,
+    *,
+    since: AsOf | None,
+    until: AsOf | None,
+    **equal: str | None,
+) -> dict[str, Any]:
+    """Return a page of the moves of all customers that count, by the time they took effect."""
+    name, sort = choose_sort(page, SORTS, "-effective_at")
+    statement = select(*StageTransition.__table__.columns, *sort.columns).where(
+        StageTransition.voided_at.is_(None)
+    )
+    for column, value in equal.items():
+        if value is not None:
+            statement = statement.where(getattr(StageTransition, column) == value)
+    if since is not None:
+        statement = statement.where(StageTransition.effective_at >= since.at)
+    if until is not None:
+        statement = statement.where(StageTransition.effective_at <= until.at)
+    bound_to = {
+        "list": "all_transitions",
+        "sort": name,
+        "since": since and since.at.isoformat(),
+        "until": until and until.at.isoformat(),
+        **equal,
+    }
+    return await fetch_shown(session, statement, page, sort, bound_to, shown)
+
+
+def shown(row: AnyRow | StageTransition) -> dict[str, Any]:
+    """Return a move as the API shows it."""
+    columns = {column.key: getattr(row, column.key) for column in StageTransition.__table__.columns}
+    return {**columns, "transition_id": str(row.transition_id)}

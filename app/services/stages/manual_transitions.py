@@ -1,0 +1,149 @@
+"""Moves by hand: what the policy allows, recorded as a decision that the ledger then follows."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+
+from app.db import WriteSession
+from app.deployment import Deployment
+from app.errors import FieldError, InvalidTransition, NotFound, ValidationFailed
+from app.lifecycle.facts import EMPTY
+from app.lifecycle.policy import Policy
+from app.lifecycle.presets import CHURN_REASONS
+from app.models import Customer, StageOverride, StageTransition
+from app.schemas.stages import MoveRequest
+from app.services.common import etags
+from app.services.customer_base import purchase_summaries
+from app.services.customers import customers
+from app.services.policies import policies
+from app.services.stages import derivation, overrides
+
+LONGEST_PIN = timedelta(days=3_653)
+UNPINNED = "unpinned"
+"""The reason of a move back to what rules say when somebody took a pin back."""
+_REASONS = frozenset(reason["code"] for reason in CHURN_REASONS)
+
+
+async def move(
+    session: WriteSession,
+    deployment: Deployment,
+    customer_id: str,
+    asked: MoveRequest,
+    *,
+    if_match: str | None,
+    now: datetime,
+    by: str,
+) -> datetime:
+    """Move a customer by hand, if the policy allows it; return when."""
+    decided_at, stage = await _take(session, deployment, customer_id, if_match, now)
+    policy = await policies.active(session)
+    _check(policy, asked, now)
+    allowed = policy.moves.get(stage, ())
+    stays = asked.to == stage
+    if asked.to not in allowed and not (stays and asked.pin_until is not None):
+        raise InvalidTransition(
+            f"The customer is {stage!r} already; give pin_until to hold the stage."
+            if stays
+            else f"The policy allows no move by hand from {stage!r} to {asked.to!r}.",
+            current_stage=stage,
+            allowed=list(allowed),
+            refused_by={"policy_version": policy.version, "rule": f"moves/{stage}"},
+        )
+    await overrides.add(
+        session,
+        customer_id,
+        stage=asked.to,
+        decided_at=decided_at,
+        pinned_until=asked.pin_until,
+        reason=asked.reason,
+        actor=by,
+    )
+    await derivation.advance(session, deployment, [customer_id], decided_at)
+    return decided_at
+
+
+async def unpin(
+    session: WriteSession,
+    deployment: Deployment,
+    customer_id: str,
+    *,
+    if_match: str | None,
+    now: datetime,
+    by: str,
+) -> datetime:
+    """Let rules decide again from now on; return since when they do."""
+    decided_at, _ = await _take(session, deployment, customer_id, if_match, now)
+    found = await derivation.history(
+        session,
+        deployment,
+        await policies.timeline(session),
+        customer_id,
+        (await purchase_summaries.stored(session, [customer_id])).get(customer_id, EMPTY),
+        deployment.as_of(decided_at),
+    )
+    pin = found.standing_override(0)
+    if pin is None or pin.until is None:
+        raise NotFound("The stage of this customer is not pinned.")
+    # What is released as it is decided takes the place of the pin, and stands for no time.
+    await overrides.add(
+        session,
+        customer_id,
+        stage=pin.stage,
+        decided_at=decided_at,
+        released_at=decided_at,
+        reason=UNPINNED,
+        actor=by,
+    )
+    await derivation.advance(session, deployment, [customer_id], decided_at)
+    return decided_at
+
+
+async def _take(
+    session: WriteSession,
+    deployment: Deployment,
+    customer_id: str,
+    if_match: str | None,
+    now: datetime,
+) -> tuple[datetime, str]:
+    """Take a known customer, bring the recorded stage up to now; return when to decide, and it."""
+    await customers.require(session, customer_id)
+    await customers.take(session, [customer_id], now)
+    statement = select(Customer.stage_version).where(Customer.customer_id == customer_id)
+    etags.check(if_match, await session.scalar(statement), "the stage")
+    await derivation.advance(session, deployment, [customer_id], now)
+    # An instant has one move or decision: this one comes after the last.
+    moved = select(func.max(StageTransition.effective_at)).where(
+        StageTransition.customer_id == customer_id, StageTransition.voided_at.is_(None)
+    )
+    decided = select(func.max(StageOverride.decided_at)).where(
+        StageOverride.customer_id == customer_id
+    )
+    last = func.greatest(moved.scalar_subquery(), decided.scalar_subquery()).label("last")
+    row = (
+        await session.execute(
+            select(Customer.stage, last).where(Customer.customer_id == customer_id)
+        )
+    ).one()
+    after = now if row.last is None else max(now, row.last + timedelta(microseconds=1))
+    return after, row.stage
+
+
+def _check(policy: Policy, asked: MoveRequest, now: datetime) -> None:
+    faults = []
+    if asked.to not in policy.stages:
+        detail = f"must be one of {', '.join(policy.stages)}"
+        faults.append(FieldError("/to", "unknown_stage", detail))
+    elif policy.has_left(asked.to) and asked.reason not in _REASONS:
+        detail = "must be a code of GET /v1/churn-reasons for who has left"
+        faults.append(FieldError("/reason", "unknown_reason", detail))
+    if asked.pin_until is not None and not now < asked.pin_until <= now + LONGEST_PIN:
+        detail = "must lie in the future, at most ten years ahead"
+        faults.append(FieldError("/pin_until", "out_of_range", detail))
+    if faults:
+        raise ValidationFailed(errors=faults)
+
+
+def reasons() -> dict[str, Any]:
+    """Return the taxonomy of reasons for which customers leave."""
+    return {"items": CHURN_REASONS}

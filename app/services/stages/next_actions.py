@@ -1,0 +1,78 @@
+"""What to do next with customers: the actions of their stages whose conditions hold."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from app.days import AsOf
+from app.db import ReadSession
+from app.deployment import Deployment
+from app.lifecycle.expressions import terms
+from app.lifecycle.policy import Option, Policy
+from app.services.customer_base.populations import Population
+from app.services.stages import rule_records
+from app.services.stages.placement import Placement
+
+
+async def of(
+    session: ReadSession,
+    deployment: Deployment,
+    policy: Policy,
+    population: Population,
+    stages: Sequence[str],
+    as_of: AsOf,
+) -> list[list[dict[str, Any]]]:
+    """Return the actions of each customer, who is in one of the stages of the policy."""
+    options = {stage: policy.stage(stage).actions for stage in set(stages)}
+    resumed = await hold(session, deployment, policy, population, options, stages, as_of)
+    return [[{"code": each.code, "name": each.name} for each in own] for own in resumed]
+
+
+async def of_placement(
+    session: ReadSession, deployment: Deployment, placement: Placement
+) -> list[list[dict[str, Any]]]:
+    """Return the actions of each customer in the stage that stands."""
+    policy, population = placement.policy, placement.population
+    return await of(session, deployment, policy, population, placement.stages, placement.as_of)
+
+
+async def sub_stage(
+    session: ReadSession,
+    deployment: Deployment,
+    policy: Policy,
+    population: Population,
+    stage: str,
+    as_of: AsOf,
+) -> str | None:
+    """Return the sub-stage of one customer: the first whose condition holds."""
+    options = {stage: policy.stage(stage).sub_stages}
+    (own,) = await hold(session, deployment, policy, population, options, [stage], as_of)
+    return own[0].code if own else None
+
+
+async def hold(
+    session: ReadSession,
+    deployment: Deployment,
+    policy: Policy,
+    population: Population,
+    options: dict[str, tuple[Option, ...]],
+    stages: Sequence[str],
+    as_of: AsOf,
+) -> list[list[Option]]:
+    """Return for each customer which options of the own stage hold."""
+    asked = tuple(
+        dict.fromkeys(
+            term for of_stage in options.values() for each in of_stage for term in terms(each.when)
+        )
+    )
+    known = await rule_records.at_instant(session, deployment, policy, population, as_of, asked)
+    rows = np.arange(len(population))
+    values = known.values(asked, rows, np.full(len(population), as_of.day))
+    found: list[list[Option]] = [[] for _ in stages]
+    for stage, of_stage in options.items():
+        own = np.array([each == stage for each in stages])
+        for option in of_stage:
+            for row in np.flatnonzero(own & option.when.holds(values, len(population))).tolist():
+                found[row].append(option)
+    return found

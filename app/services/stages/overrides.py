@@ -1,0 +1,64 @@
+"""Decisions by hand: what somebody set a customer's stage to, and until when no rule overrules."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import insert, select, text, update
+
+from app.days import to_micros
+from app.db import AnyRow, ReadSession, WriteSession
+from app.deployment import Deployment
+from app.lifecycle.instants import Override
+from app.models import Customer, StageOverride
+
+_ORDER = StageOverride.decided_at, StageOverride.override_id
+
+
+async def of(
+    session: ReadSession, deployment: Deployment, customer_ids: Sequence[str]
+) -> dict[str, list[Override]]:
+    """Return the decisions on customers, in order; most have none."""
+    rows = await session.execute(
+        select(*StageOverride.__table__.columns)
+        .where(StageOverride.customer_id == text("ANY(CAST(:customer_ids AS text[]))"))
+        .order_by(*_ORDER),
+        {"customer_ids": list(customer_ids)},
+    )
+    found: dict[str, list[Override]] = {}
+    for row in rows:
+        found.setdefault(row.customer_id, []).append(_read(deployment, row))
+    return found
+
+
+def _read(deployment: Deployment, row: AnyRow) -> Override:
+    ends = [at for at in (row.pinned_until, row.released_at) if at is not None]
+    until = min(ends) if ends else None
+    return Override(
+        at=to_micros(row.decided_at),
+        day=deployment.calendar.day_of(row.decided_at),
+        stage=row.stage,
+        until=None if until is None else to_micros(until),
+        until_day=0 if until is None else deployment.calendar.day_of(until),
+        reason=row.reason,
+        actor=row.actor,
+    )
+
+
+async def decided(session: ReadSession, after: str, up_to: str) -> list[str]:
+    """Return the customers with `after` < id <= `up_to` on whom somebody has decided."""
+    statement = (
+        select(StageOverride.customer_id)
+        .where(StageOverride.customer_id > after, StageOverride.customer_id <= up_to)
+        .distinct()
+    )
+    return list(await session.scalars(statement))
+
+
+async def add(session: WriteSession, customer_id: str, **values: Any) -> None:
+    """Write a decision on a customer that the session has taken: the stage has a new version."""
+    await session.execute(insert(StageOverride).values(customer_id=customer_id, **values))
+    await session.execute(
+        update(Customer)
+        .where(Customer.customer_id == customer_id)
+        .values(stage_version=Customer.stage_version + 1)
+    )

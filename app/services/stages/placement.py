@@ -1,0 +1,156 @@
+"""Where customers stand at an instant: the one way from facts, policy and overrides to stages.
+
+Whoever needs stages asks here, be it for one customer, for some, or for a range of all. What a
+fitted model says of them follows from a placement, see `score_cards`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from app.days import AsOf
+from app.db import ReadSession
+from app.deployment import Deployment
+from app.lifecycle.evaluator import evaluate
+from app.lifecycle.policy import Policy
+from app.lifecycle.records import Bools, Floats, Ints, Records
+from app.scoring.churn import contributions
+from app.services.common import threads
+from app.services.customer_base import populations
+from app.services.customer_base.populations import Population
+from app.services.policies.policies import PolicyTimeline
+from app.services.stages import overridden_stages, rule_records
+
+OVERDUE_GAPS = 2
+"""Usual gaps without a purchase, beyond which a customer is overdue."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Customers at an instant, in the stages of a policy; arrays are as long as the population.
+
+    `stage` is the one that stands, `rule` the one that holds even where an override overrules it;
+    `churned` and `overdue` follow the stage. The usual gap, and who is overdue, are None where the
+    population's gap is not known. Days since the last purchase mean nothing without one.
+    """
+
+    policy: Policy
+    as_of: AsOf
+    population: Population
+    stage: Ints
+    rule: Ints
+    churned: Bools
+    days_since_last_purchase: Ints
+    usual_gap_days: Floats | None
+    overdue: Bools | None
+
+    def __len__(self) -> int:
+        return len(self.population)
+
+    @property
+    def stages(self) -> list[str]:
+        return [self.policy.stages[code] for code in self.stage.tolist()]
+
+    @cached_property
+    def bought(self) -> Bools:
+        """Who has a purchase day."""
+        return np.asarray(self.population.columns.purchase_days > 0, dtype=np.bool_)
+
+    def buyers(self) -> "Placement":
+        """Return those with a purchase day."""
+        return self if self.bought.all() else self.take(np.flatnonzero(self.bought))
+
+    def take(self, rows: Ints) -> "Placement":
+        return Placement(
+            self.policy,
+            self.as_of,
+            self.population.take(rows),
+            self.stage[rows],
+            self.rule[rows],
+            self.churned[rows],
+            self.days_since_last_purchase[rows],
+            None if self.usual_gap_days is None else self.usual_gap_days[rows],
+            None if self.overdue is None else self.overdue[rows],
+        )
+
+
+async def of_range(
+    session: ReadSession,
+    deployment: Deployment,
+    timeline: PolicyTimeline,
+    as_of: AsOf,
+    *,
+    after: str,
+    up_to: str,
+    gap_days: float | None,
+) -> Placement:
+    """Place the customers with `after` < id <= `up_to` by the policy in force at an instant."""
+    policy, ends = timeline.at(as_of.micros), {"after": after, "up_to": up_to}
+    population = await populations.read(session, policy.silence, as_of, **ends)
+    overrides = await overridden_stages.of_range(session, deployment, timeline, as_of, **ends)
+    return await of_population(session, deployment, policy, population, as_of,
+                               gap_days=gap_days, overrides=overrides)  # fmt: skip
+
+
+async def of_customers(
+    session: ReadSession,
+    deployment: Deployment,
+    timeline: PolicyTimeline,
+    as_of: AsOf,
+    customer_ids: Sequence[str],
+    *,
+    gap_days: float | None,
+) -> Placement:
+    """Place those of some customers who are known, in the order of their ids."""
+    policy, ids = timeline.at(as_of.micros), list(customer_ids)
+    population = await populations.of_customers(session, policy.silence, as_of, ids)
+    overrides = await overridden_stages.of_customers(session, deployment, timeline, as_of, ids)
+    return await of_population(session, deployment, policy, population, as_of,
+                               gap_days=gap_days, overrides=overrides)  # fmt: skip
+
+
+async def of_population(
+    session: ReadSession,
+    deployment: Deployment,
+    policy: Policy,
+    population: Population,
+    as_of: AsOf,
+    *,
+    gap_days: float | None,
+    overrides: Mapping[str, str],
+) -> Placement:
+    """Place customers who have been read as they stood at an instant, under any policy.
+
+    `overrides` are the stages of those whom an override puts there, by customer.
+    """
+    known = await rule_records.at_instant(session, deployment, policy, population, as_of)
+    return await threads.compute(
+        len(population), place, policy, population, known, as_of, gap_days, overrides
+    )
+
+
+def place(
+    policy: Policy,
+    population: Population,
+    known: Records,
+    as_of: AsOf,
+    gap_days: float | None,
+    overrides: Mapping[str, str],
+) -> Placement:
+    """Evaluate the rules of a policy on records of the same customers, and put overrides first."""
+    columns, n = population.columns, len(population)
+    stage, rule = evaluate(policy, known, np.arange(n), np.full(n, as_of.day))
+    for row, customer_id in enumerate(population.customer_ids if overrides else ()):
+        if customer_id in overrides:
+            stage[row] = policy.stage_code(overrides[customer_id])
+    silence = as_of.day - columns.last_day
+    churned = policy.is_churned(stage)
+    usual_gap = overdue = None
+    if gap_days is not None:
+        days = np.maximum(columns.purchase_days, 1)
+        usual_gap = contributions.usual_gap(population.t_x, days, gap_days)
+        late = silence > OVERDUE_GAPS * usual_gap
+        overdue = (columns.purchase_days > 0) & ~churned & late
+    return Placement(policy, as_of, population, stage, rule, churned, silence, usual_gap, overdue)

@@ -1,0 +1,227 @@
+"""What rules look at, read for many customers: at one instant, or through all their history."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.days import AsOf, from_micros
+from app.db import ReadSession
+from app.deployment import Deployment
+from app.lifecycle.expressions import Column
+from app.lifecycle.facts import NO_PURCHASES, RECENT, Point
+from app.lifecycle.money import NOTHING, Worth
+from app.lifecycle.policy import Policy, SilenceLimit, sources
+from app.lifecycle.records import NEVER, Columns, Computed, Interactions, Money, Records, Span
+from app.lifecycle.variables import Term
+from app.services.customer_base import rule_facts
+from app.services.customer_base.populations import Population
+from app.services.customer_base.rule_facts import Event, interaction_columns
+from app.services.models import model_variables
+
+
+async def at_instant(
+    session: ReadSession,
+    deployment: Deployment,
+    policy: Policy,
+    population: Population,
+    as_of: AsOf,
+    terms: tuple[Term, ...] | None = None,
+    *,
+    since_day: int | None = None,
+) -> Records:
+    """Return one record a customer, enough for the rules of a policy or for given terms.
+
+    The records are true of the day of `as_of`; with `since_day`, of all days from then on that
+    come after the last fact of their customer.
+    """
+    asked = policy.terms if terms is None else terms
+    needed = sources(asked)
+    n = len(population)
+    first_day = as_of.day if since_day is None else min(since_day, as_of.day)
+    interactions: Interactions | None = None
+    profiles: dict[str, Column] = {}
+    if "interactions" in needed:
+        since = rule_facts.looks_back_to(asked, first_day)
+        events = await rule_facts.counted(session, asked, population.customer_ids, as_of, since)
+        interactions = interaction_columns(deployment, events, population.customer_ids, since)
+    if "profile" in needed:
+        profiles = await rule_facts.profiles(session, population.customer_ids)
+    return Records(
+        silence=policy.silence,
+        owner=np.arange(n),
+        at=np.full(n, as_of.micros),
+        day=np.full(n, as_of.day),
+        span=_since_last_fact(deployment, population, interactions, first_day, as_of),
+        columns=population.columns,
+        money=population.money() if needed & {"money", "model"} else None,
+        interactions=interactions,
+        profiles=profiles,
+        computed=await _computed(session, policy, asked),
+    )
+
+
+def _since_last_fact(
+    deployment: Deployment,
+    population: Population,
+    interactions: Interactions | None,
+    first_day: int,
+    as_of: AsOf,
+) -> Span:
+    """Return the days up to `as_of` on which what was read of each customer was all there was."""
+    starts = deployment.calendar.starts(np.arange(first_day, as_of.day + 1))
+    facts_until = population.summaries.column("facts_until")
+    first = first_day - 1 + np.searchsorted(starts, facts_until, side="right")
+    first = np.maximum(first, first_day)
+    if interactions is not None:
+        np.maximum.at(first, interactions.owner, interactions.day)
+    return Span(first, np.full(len(population), as_of.day))
+
+
+def _money(worth: Sequence[Worth]) -> Money:
+    def recent(rows: list[tuple[int, ...]]) -> Any:
+        padded = [(*row, *([0] * (RECENT - len(row)))) for row in rows]
+        return np.array(padded, dtype=np.int64).reshape(len(rows), RECENT).T
+
+    return Money(
+        np.array([each.revenue for each in worth], dtype=np.int64),
+        np.array([each.purchase_value for each in worth], dtype=np.int64),
+        np.array([each.first_day_value for each in worth], dtype=np.int64),
+        np.array([each.paid_days for each in worth], dtype=np.int64),
+        recent([each.gaps for each in worth]),
+        recent([each.values for each in worth]),
+    )
+
+
+async def _computed(session: ReadSession, policy: Policy, terms: Iterable[Term]) -> Computed | None:
+    """Return how the variables of the policy's own model are computed, if any is asked for."""
+    if not any(term.variable.source == "model" for term in terms) or policy.model_id is None:
+        return None
+    return await model_variables.of(session, policy.model_id)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerTimeline:
+    """A customer whose stage is followed: what purchases amount to, and since when there is one.
+
+    Without `begun_at` the first point is where the ledger stands, or the first purchase, before
+    which nothing can have happened.
+    """
+
+    customer_id: str
+    points: Sequence[Point]
+    worth: Sequence[Worth]
+    begun_at: int | None
+
+
+async def through_time(
+    session: ReadSession,
+    deployment: Deployment,
+    policies: Sequence[Policy],
+    followed: Mapping[SilenceLimit, Sequence[CustomerTimeline]],
+    until: AsOf,
+) -> list[Records]:
+    """Return for each policy a record for each instant at which its rules may look anew."""
+    terms = tuple(dict.fromkeys(term for policy in policies for term in policy.terms))
+    needed = sources(terms)
+    ids = [each.customer_id for each in next(iter(followed.values()))]
+    events: list[Event] = []
+    profiles: dict[str, Column] = {}
+    if "interactions" in needed:
+        events = await rule_facts.events(session, terms, ids, until)
+    if "profile" in needed:
+        profiles = await rule_facts.profiles(session, ids)
+    happened: dict[str, list[Event]] = {}
+    for event in events:
+        happened.setdefault(event.customer_id, []).append(event)
+    interactions = None
+    if "interactions" in needed:
+        interactions = interaction_columns(deployment, events, ids, NEVER)
+    made: dict[_RuleInputs, Records] = {}
+    found = []
+    for policy in policies:
+        look = _RuleInputs.of(policy)
+        if look not in made:
+            records = _history(deployment, look, followed[policy.silence], happened)
+            made[look] = replace(records, interactions=interactions, profiles=profiles)
+        computed = await _computed(session, policy, policy.terms)
+        found.append(replace(made[look], computed=computed))
+    return found
+
+
+class _RuleInputs(NamedTuple):
+    """What a policy looks at: what another looks at is no news to it."""
+
+    silence: SilenceLimit
+    worth: bool
+    kinds: frozenset[str] | None
+
+    @classmethod
+    def of(cls, policy: Policy) -> "_RuleInputs":
+        kinds = rule_facts.kinds_of(policy.terms)
+        worth = "money" in policy.sources
+        return cls(policy.silence, worth, None if kinds is None else frozenset(kinds))
+
+
+def _history(
+    deployment: Deployment,
+    look: _RuleInputs,
+    customers: Sequence[CustomerTimeline],
+    happened: Mapping[str, Sequence[Event]],
+) -> Records:
+    """Return a record for each instant of a customer at which something is new."""
+    owner: list[int] = []
+    points: list[Point] = []
+    sums: list[Worth] = []
+    for number, each in enumerate(customers):
+        worth = each.worth if look.worth else ()
+        events = [
+            event
+            for event in happened.get(each.customer_id, ())
+            if look.kinds is None or event.kind in look.kinds
+        ]
+        own = list(each.points)
+        if each.begun_at is not None or worth or events:
+            own = _merged(deployment, each, events, worth)
+        owner += [number] * len(own)
+        points += own
+        if look.worth:
+            sums += _in_force([point.at for point in own], worth)
+    owners = np.array(owner, dtype=np.int64)
+    days = np.array([point.day for point in points], dtype=np.int64)
+    return Records(
+        silence=look.silence,
+        owner=owners,
+        at=np.array([point.at for point in points], dtype=np.int64),
+        day=days,
+        span=Span.until_next(owners, days),
+        columns=Columns.of([point.state for point in points]),
+        money=_money(sums) if look.worth else None,
+    )
+
+
+def _merged(
+    deployment: Deployment, each: CustomerTimeline, events: Sequence[Event], worth: Sequence[Worth]
+) -> list[Point]:
+    """Return the states of a customer at all instants at which anything is new."""
+    new = {point.at for point in each.points} | {one.at for one in worth}
+    new |= {event.at for event in events if event.at is not None}
+    if each.begun_at is not None:
+        new.add(each.begun_at)
+    states = [NO_PURCHASES, *(point.state for point in each.points)]
+    starts = [point.at for point in each.points]
+    days = {point.at: point.day for point in each.points}
+    days |= {event.at: event.day for event in events if event.at is not None}
+    merged = []
+    for at in sorted(new):
+        day = days[at] if at in days else deployment.calendar.day_of(from_micros(at))
+        merged.append(Point(at, day, states[bisect_right(starts, at)]))
+    return merged
+
+
+def _in_force(instants: Sequence[int], worth: Sequence[Worth]) -> list[Worth]:
+    starts = [each.at for each in worth]
+    steps = [NOTHING, *worth]
+    return [steps[bisect_right(starts, at)] for at in instants]

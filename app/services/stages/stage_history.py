@@ -1,0 +1,70 @@
+"""The periods that a customer spent in stages, and the lives."""
+
+from datetime import datetime
+from typing import Any
+
+from app.days import AsOf, from_day, from_micros
+from app.db import ReadSession
+from app.deployment import Deployment
+from app.lifecycle import facts
+from app.lifecycle.history import History
+from app.services.customer_base import purchase_summaries, rule_facts
+from app.services.stages import customer_snapshots, derivation, stages
+
+
+async def get(
+    session: ReadSession, deployment: Deployment, customer_id: str, *, as_of: AsOf, now: datetime
+) -> dict[str, Any]:
+    """Return the periods a customer spent in stages up to an instant, and the lives."""
+    snapshot = await customer_snapshots.get(session, customer_id)
+    found = await derivation.history(
+        session, deployment, snapshot.timeline, customer_id, snapshot.summary, as_of, whole=True
+    )
+    first_seen = await rule_facts.first_seen(session, [customer_id])
+    own = await purchase_summaries.facts_of(session, [customer_id])
+    policy = snapshot.timeline.at(as_of.micros)
+    states = facts.lives(own[customer_id], policy.silence, until=as_of.micros)
+    return {
+        "customer_id": customer_id,
+        "periods": _periods(found, from_micros(first_seen[customer_id]), as_of),
+        "lives": [
+            {
+                "number": state.lives,
+                "started_on": from_day(state.life_start_day),
+                "last_purchase_on": from_day(state.last_day),
+                "purchase_days": state.life_purchase_days,
+            }
+            for state in states
+        ],
+        "win_backs": stages.win_backs_of(found.returns()),
+        "policy_version": policy.version,
+        "as_of": as_of.at,
+        "computed_at": now,
+    }
+
+
+def _periods(found: History, first_seen: datetime, as_of: AsOf) -> list[dict[str, Any]]:
+    if first_seen > as_of.at:
+        return []
+    moves = found.moves()
+    first = moves[0].from_stage if moves else found.beginning(0)
+    began: list[dict[str, Any]] = [
+        {"stage": first, "from": first_seen, "cause": None, "rule": None, "policy_version": None,
+         "reason": None, "actor": None}
+    ]  # fmt: skip
+    for move in moves:
+        told = {"stage": move.to_stage, "from": from_micros(move.at), "cause": move.cause,
+                "rule": move.rule, "policy_version": move.policy_version, "reason": move.reason,
+                "actor": move.actor}  # fmt: skip
+        if told["from"] <= began[0]["from"]:
+            began.clear()
+        began.append(told)
+    ends: list[datetime | None] = [each["from"] for each in began[1:]]
+    return [
+        {
+            **each,
+            "until": until,
+            "days": round(((until or as_of.at) - each["from"]).total_seconds() / 86_400, 3),
+        }
+        for each, until in zip(began, [*ends, None], strict=True)
+    ]

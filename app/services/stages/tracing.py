@@ -1,0 +1,98 @@
+"""The stages of customers through time, read from the database: what was, and what followed."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.days import from_micros
+from app.db import ReadSession
+from app.deployment import Deployment
+from app.lifecycle import history
+from app.lifecycle.history import History
+from app.lifecycle.instants import Customers, Override, PolicyPeriod
+from app.lifecycle.policy import SilenceLimit
+from app.services.customer_base import purchase_summaries, rule_facts
+from app.services.customer_base.purchase_summaries import Folded
+from app.services.policies.policies import PolicyTimeline
+from app.services.stages import rule_records
+from app.services.stages.rule_records import CustomerTimeline
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """A folding, and where it begins: None for the whole history."""
+
+    folded: Folded
+    since: int | None
+
+
+async def fold(
+    session: ReadSession, timeline: PolicyTimeline, until: Mapping[str, int]
+) -> dict[SilenceLimit, dict[str, Folded]]:
+    """Fold all facts of customers by each silence that some policy allows."""
+    limits = list(dict.fromkeys(policy.silence for policy in timeline.policies))
+    worth = bool(timeline.sources & {"money", "model"})
+    return await purchase_summaries.fold_by(session, limits, until, worth=worth)
+
+
+async def trace(
+    session: ReadSession,
+    deployment: Deployment,
+    timeline: PolicyTimeline,
+    customer_ids: Sequence[str],
+    resumed: Mapping[str, ResumePoint],
+    folded: Mapping[SilenceLimit, Mapping[str, Folded]],
+    until: Mapping[str, int],
+    decided: Mapping[str, Sequence[Override]],
+) -> History:
+    """Follow the stages of customers up to an instant each."""
+    anew = [each for each in customer_ids if each not in resumed]
+    first_seen = await _first_seen(session, timeline, anew, decided)
+    followed = {
+        limit: [
+            CustomerTimeline(each, resumed[each].folded.points, (), None)
+            if each in resumed
+            else CustomerTimeline(each, found[each].points, found[each].worth, first_seen.get(each))
+            for each in customer_ids
+        ]
+        for limit, found in folded.items()
+    }
+    latest = deployment.as_of(from_micros(max(until.values())))
+    found = await rule_records.through_time(
+        session, deployment, timeline.policies, followed, latest
+    )
+    periods = [
+        PolicyPeriod(
+            policy, own, start, deployment.calendar.day_of(from_micros(start)) if number else 0
+        )
+        for number, (policy, own, start) in enumerate(
+            zip(timeline.policies, found, timeline.starts, strict=True)
+        )
+    ]
+    customers = Customers(
+        until=np.array([until[each] for each in customer_ids], dtype=np.int64),
+        until_day=np.array(
+            [deployment.calendar.day_of(from_micros(until[each])) for each in customer_ids],
+            dtype=np.int64,
+        ),
+        known=np.array(
+            [each in resumed and resumed[each].since is not None for each in customer_ids]
+        ),
+        overrides={
+            number: decided[each] for number, each in enumerate(customer_ids) if each in decided
+        },
+    )
+    return history.trace(periods, customers, deployment.calendar.starts)
+
+
+async def _first_seen(
+    session: ReadSession,
+    timeline: PolicyTimeline,
+    customer_ids: Sequence[str],
+    decided: Collection[str],
+) -> dict[str, int]:
+    """Return since when customers are known, where the stage before a purchase matters."""
+    if timeline.is_plain and len(timeline.policies) == 1:
+        customer_ids = [each for each in customer_ids if each in decided]
+    return await rule_facts.first_seen(session, customer_ids) if customer_ids else {}

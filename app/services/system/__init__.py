@@ -1,0 +1,1 @@
+"""What operations ask: health, and what this deployment is."""
