@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from app.config import Settings
 from app.days import AsOf, Calendar
 
-MONEY_UNIT = Decimal("0.0001")
-"""The smallest stored unit of money; sums in columns count it in integers."""
+DEFAULT_HORIZON_DAYS = 90
+"""Days ahead that matter to a business of which nothing else is known."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,9 @@ class Deployment:
     def of(cls, settings: Settings) -> "Deployment":
         return cls(Calendar(settings.zone), settings.currency, settings.refit_share)
 
+    def money(self, amount: Decimal) -> dict[str, Any]:
+        """Return an amount of the deployment's currency as answers tell it."""
+        return {"amount": amount, "currency": self.currency}
+
     def as_of(self, at: datetime) -> AsOf:
         return AsOf(at, self.calendar.day_of(at))
-
-
-def to_units(amount: Decimal) -> int:
-    """Return an amount as a count of the smallest unit."""
-    return int(amount.scaleb(4))
-
-
-def to_amount(units: int) -> Decimal:
-    """Return a count of the smallest unit as an amount."""
-    return Decimal(units).scaleb(-4)

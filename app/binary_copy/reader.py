@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.binary_copy.layout import FIXED, HEADER, TRAILER, Array, Block, Field, everywhere, sized
+from app.money import UNITS
 
 BLOCK_BYTES = 8_000_000
 _BEYOND = bytes(4)  # behind the data, so that a length may be read there
@@ -120,7 +121,7 @@ def _expression(field: Field) -> str:
     kind = FIXED.get(field.kind)
     sql = kind.sql if kind else "text"
     name = _quoted(field.name)
-    value = f"({name}::numeric * 10000)::int8" if field.kind == "numeric" else f"{name}::{sql}"
+    value = f"({name}::numeric * {UNITS})::int8" if field.kind == "numeric" else f"{name}::{sql}"
     if field.fill is None:
         return value
     fill = "-infinity" if kind and kind.epoch else str(field.fill)

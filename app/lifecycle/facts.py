@@ -1,33 +1,18 @@
 """From the facts of one customer to what they amount to, and to every state on the way there.
 
-A refund that names its purchase reduces it from the refund's own time on, in whichever order the
-two arrive; once the named refunds reach the amount, the purchase is refunded in full and makes no
-purchase day. What exceeds the purchase, or names one not known (yet), is `refund_excess`. A refund
-that names none reduces revenue only. Facts later than the asked instant count for nothing.
+`purchases` says what refunds leave of each purchase, and from when on. Facts later than the asked
+instant count for nothing.
 """
 
 import math
 from bisect import bisect_left
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import itemgetter
 from typing import NamedTuple
 
 from app.lifecycle.policy import SilenceLimit
-
-
-class Fact(NamedTuple):
-    """A purchase (`refunds` is None), or a refund naming a purchase's key, or `FREE`."""
-
-    at: int
-    day: int
-    value: int
-    key: Hashable
-    refunds: Hashable | None
-
-
-FREE = ("",)
-"""What a refund names that names no purchase."""
+from app.lifecycle.purchases import Fact, Purchase, set_off
 
 
 class State(NamedTuple):
@@ -81,14 +66,6 @@ RECENT = 3
 """How many of the last gaps and values are kept: enough to tell a trend."""
 
 
-class _Purchase(NamedTuple):
-    at: int
-    day: int
-    net: int
-    cancelled: tuple[int, int] | None
-    """Instant and day from which it is refunded in full."""
-
-
 def next_state(state: State, day: int, limit: SilenceLimit) -> State:
     """Return the state after a purchase day; a silence past the limit before it begins a life."""
     days, first, last, life_start, life_days, lives = state
@@ -106,12 +83,12 @@ def fold(facts: Iterable[Fact], limit: SilenceLimit, *, until: int) -> tuple[Sum
     later: list[Fact] = []
     for fact in facts:
         (counted if fact.at <= until else later).append(fact)
-    purchases, free, excess = _net(counted)
+    purchases, free, excess = set_off(counted, until=until)
     points, states = _sweep(purchases, limit)
-    standing = [purchase for purchase in purchases if purchase.cancelled is None]
     value_of: dict[int, int] = {}
-    for purchase in standing:
-        value_of[purchase.day] = value_of.get(purchase.day, 0) + purchase.net
+    for purchase in purchases:
+        if purchase.refunded is None:
+            value_of[purchase.day] = value_of.get(purchase.day, 0) + purchase.net
     state = states[-1] if states else NO_PURCHASES
     purchase_value = sum(value_of.values())
     summary = Summary(
@@ -120,7 +97,7 @@ def fold(facts: Iterable[Fact], limit: SilenceLimit, *, until: int) -> tuple[Sum
         facts_until=max((fact.at for fact in counted), default=None),
         next_fact_at=min((fact.at for fact in later), default=None),
         state=state,
-        revenue=purchase_value - free,
+        revenue=purchase_value - sum(refund.value for refund in free),
         purchase_value=purchase_value,
         first_day_value=value_of.get(state.first_day, 0),
         last_day_value=value_of.get(state.last_day, 0),
@@ -135,7 +112,7 @@ def fold(facts: Iterable[Fact], limit: SilenceLimit, *, until: int) -> tuple[Sum
 
 def lives(facts: Iterable[Fact], limit: SilenceLimit, *, until: int) -> list[State]:
     """Return the state at the end of each life of a customer, as facts stood at `until`."""
-    purchases, _, _ = _net([fact for fact in facts if fact.at <= until])
+    purchases = set_off(facts, until=until).purchases
     return list({state.lives: state for state in _sweep(purchases, limit)[1]}.values())
 
 
@@ -183,47 +160,13 @@ def extend(
     ), points
 
 
-def _net(facts: Sequence[Fact]) -> tuple[list[_Purchase], int, int]:
-    """Set the named refunds off against their purchases; return also free refunds and excess."""
-    refunds: dict[Hashable, list[Fact]] = {}
-    free = excess = 0
-    for fact in facts:
-        if fact.refunds == FREE:
-            free += fact.value
-        elif fact.refunds is not None:
-            refunds.setdefault(fact.refunds, []).append(fact)
-    purchases = []
-    for fact in facts:
-        if fact.refunds is not None:
-            continue
-        named = refunds.pop(fact.key, None)
-        if named is None:
-            purchases.append(_Purchase(fact.at, fact.day, fact.value, None))
-            continue
-        refunded = sum(refund.value for refund in named)
-        excess += max(0, refunded - fact.value)
-        cancelled = _cancelled(fact, named) if refunded >= fact.value else None
-        purchases.append(_Purchase(fact.at, fact.day, max(0, fact.value - refunded), cancelled))
-    excess += sum(refund.value for named in refunds.values() for refund in named)
-    return purchases, free, excess
-
-
-def _cancelled(purchase: Fact, refunds: list[Fact]) -> tuple[int, int]:
-    """Return when the refunds of a purchase refunded in full first reached its amount."""
-    refunded = 0
-    for refund in sorted(refunds, key=itemgetter(0)):
-        refunded += refund.value
-        if refunded >= purchase.value:
-            break
-    return max((refund.at, refund.day), (purchase.at, purchase.day))
-
-
-def _sweep(purchases: Sequence[_Purchase], limit: SilenceLimit) -> tuple[list[Point], list[State]]:
+def _sweep(purchases: Sequence[Purchase], limit: SilenceLimit) -> tuple[list[Point], list[State]]:
     """Follow the purchase days through time; return each change, and the states at the end."""
-    if not any(each.cancelled for each in purchases):
+    refunded = [(each.day, each.refunded) for each in purchases if each.refunded is not None]
+    if not refunded:
         return _rise(purchases, limit)
     events = [(each.at, each.day, each.day, False) for each in purchases]
-    events += [(*each.cancelled, each.day, True) for each in purchases if each.cancelled]
+    events += [(since.at, since.day, day, True) for day, since in refunded]
     events.sort()
     standing: dict[int, int] = {}
     states: list[State] = []
@@ -246,7 +189,7 @@ def _sweep(purchases: Sequence[_Purchase], limit: SilenceLimit) -> tuple[list[Po
     return points, states
 
 
-def _rise(purchases: Sequence[_Purchase], limit: SilenceLimit) -> tuple[list[Point], list[State]]:
+def _rise(purchases: Sequence[Purchase], limit: SilenceLimit) -> tuple[list[Point], list[State]]:
     """Do what `_sweep` does where purchase days are only added: in order of time, each once."""
     state = NO_PURCHASES
     states: list[State] = []

@@ -1,11 +1,11 @@
 """What the purchases of one customer are worth, instant by instant."""
 
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Iterable
-from itertools import groupby
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from app.lifecycle.facts import FREE, RECENT, Fact, recent_gaps
+from app.lifecycle.facts import RECENT, recent_gaps
+from app.lifecycle.purchases import Fact, Purchase, SetOff, set_off
 
 
 class Worth(NamedTuple):
@@ -25,66 +25,64 @@ NOTHING = Worth(0, 0, 0, 0, 0, (), ())
 
 def follow(facts: Iterable[Fact], *, until: int) -> list[Worth]:
     """Return what the facts up to each of their instants amount to, as `fold` would at each."""
-    counted = sorted((fact for fact in facts if fact.at <= until), key=lambda fact: fact.at)
+    counted = [fact for fact in facts if fact.at <= until]
+    changes = _changes(set_off(counted, until=until))
     account = _Account()
     found = []
-    for at, together in groupby(counted, key=lambda fact: fact.at):
-        for fact in together:
-            account.add(fact)
+    for at in sorted({fact.at for fact in counted}):
+        for change in changes.get(at, ()):
+            account.add(change)
         found.append(account.worth(at))
     return found
 
 
-class _Purchase(NamedTuple):
-    day: int
+class _Change(NamedTuple):
+    """What a fact does to a purchase day: to its value, and to how many purchases make it.
+
+    A refund that names no purchase belongs to no day.
+    """
+
+    day: int | None
     value: int
-    refunded: int
-    named: bool
-    """Whether a refund names it: one of nothing can be taken back, too."""
+    standing: int
 
-    @property
-    def stands(self) -> bool:
-        return not (self.named and self.refunded >= self.value)
 
-    @property
-    def net(self) -> int:
-        return self.value - self.refunded if self.stands else 0
+def _changes(netted: SetOff) -> dict[int, list[_Change]]:
+    """Return the changes by the instants at which facts bring them about."""
+    found: dict[int, list[_Change]] = {}
+    for purchase in netted.purchases:
+        for at, change in _of(purchase):
+            found.setdefault(at, []).append(change)
+    for refund in netted.free:
+        found.setdefault(refund.at, []).append(_Change(None, -refund.value, 0))
+    return found
+
+
+def _of(purchase: Purchase) -> Iterable[tuple[int, _Change]]:
+    yield purchase.at, _Change(purchase.day, purchase.value, 1)
+    before = purchase.value
+    for reduction in purchase.reductions:
+        ends = -1 if reduction is purchase.refunded else 0
+        yield reduction.at, _Change(purchase.day, reduction.left - before, ends)
+        before = reduction.left
 
 
 class _Account:
     def __init__(self) -> None:
-        self._purchases: dict[Hashable, _Purchase] = {}
-        self._awaited: dict[Hashable, int] = {}
         self._value_of: dict[int, int] = {}
         self._standing: dict[int, int] = {}
         self._days: list[int] = []
         self._free = self._total = self._paid = 0
 
-    def add(self, fact: Fact) -> None:
-        if fact.refunds is None:
-            refunded = self._awaited.pop(fact.key, None)
-            bought = _Purchase(fact.day, fact.value, refunded or 0, refunded is not None)
-            self._purchases[fact.key] = bought
-            self._count(bought, 1)
-        elif fact.refunds == FREE:
-            self._free += fact.value
-        elif fact.refunds in self._purchases:
-            before = self._purchases[fact.refunds]
-            self._count(before, -1)
-            after = before._replace(refunded=before.refunded + fact.value, named=True)
-            self._purchases[fact.refunds] = after
-            self._count(after, 1)
-        else:
-            self._awaited[fact.refunds] = self._awaited.get(fact.refunds, 0) + fact.value
-
-    def _count(self, purchase: _Purchase, sign: int) -> None:
-        """Add a purchase to its day, or take it out."""
-        if not purchase.stands:
+    def add(self, change: _Change) -> None:
+        if change.day is None:
+            self._free -= change.value
             return
-        day = purchase.day
+        day = change.day
         before, value = self._standing.get(day, 0), self._value_of.get(day, 0)
-        self._standing[day], self._value_of[day] = before + sign, value + sign * purchase.net
-        self._total += sign * purchase.net
+        self._standing[day] = before + change.standing
+        self._value_of[day] = value + change.value
+        self._total += change.value
         self._paid += (self._value_of[day] > 0) - (value > 0)
         if before == 0:
             insort(self._days, day)

@@ -1,14 +1,13 @@
 """From when to when each purchase of a customer counted, and for how much.
 
-`app.lifecycle.facts` says what a refund takes back; here the same is told by days, so that any
-earlier day can be seen with what was known on it, and nothing that came later.
+`purchases` says what a refund takes back; here the same is told by days, so that any earlier day
+can be seen with what was known on it, and nothing that came later.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
-from operator import itemgetter
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from app.lifecycle.facts import FREE, Fact
+from app.lifecycle.purchases import Fact, Purchase, set_off
 
 ALWAYS = 2**40
 """A day after all days."""
@@ -29,30 +28,16 @@ def spells(facts: Iterable[Fact], *, until: int) -> list[Spell]:
     Those of one purchase do not overlap. At the end of a day, those that hold on it make the
     purchase days, and the values of these, that `fold` finds at that instant.
     """
-    purchases: list[Fact] = []
-    refunds: dict[Hashable, list[Fact]] = {}
-    for fact in facts:
-        if fact.at > until or fact.refunds == FREE:
-            continue
-        if fact.refunds is None:
-            purchases.append(fact)
-        else:
-            refunds.setdefault(fact.refunds, []).append(fact)
-    found = []
-    for purchase in purchases:
-        named = refunds.get(purchase.key, ())
-        found += _of(purchase, sorted(named, key=itemgetter(0)))
-    return found
+    return [spell for each in set_off(facts, until=until).purchases for spell in _of(each)]
 
 
-def _of(purchase: Fact, refunds: Sequence[Fact]) -> list[Spell]:
+def _of(purchase: Purchase) -> list[Spell]:
     found = []
     since, left = purchase.day, purchase.value
-    for refund in refunds:
-        day = max(refund.day, since)
-        if day > since:
-            found.append(Spell(purchase.day, left, since, day))
-        since, left = day, left - refund.value
-        if left <= 0:
-            return found
-    return [*found, Spell(purchase.day, left, since, ALWAYS)]
+    for reduction in purchase.reductions:
+        if reduction.day > since:
+            found.append(Spell(purchase.day, left, since, reduction.day))
+        since, left = reduction.day, reduction.left
+    if purchase.refunded is None:
+        found.append(Spell(purchase.day, left, since, ALWAYS))
+    return found

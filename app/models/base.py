@@ -8,6 +8,8 @@ from sqlalchemy import BigInteger, DateTime, MetaData, Numeric, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
+from app import money
+
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -17,12 +19,11 @@ NAMING = {
 }
 
 MONEY_DIGITS = 18
-MONEY_PLACES = 4
 
 Identifier = Annotated[str, mapped_column(Text(collation="C"))]
 """A caller's own id: compared byte for byte."""
-Money = Annotated[Decimal, mapped_column(Numeric(MONEY_DIGITS, MONEY_PLACES))]
-MoneySum = Annotated[Decimal, mapped_column(Numeric(30, MONEY_PLACES))]
+Money = Annotated[Decimal, mapped_column(Numeric(MONEY_DIGITS, money.PLACES))]
+MoneySum = Annotated[Decimal, mapped_column(Numeric(30, money.PLACES))]
 """Wider than one amount, so that a sum of the largest amounts cannot overflow."""
 Instant = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Json = Annotated[dict[str, Any], mapped_column(JSONB)]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.deployment import DEFAULT_HORIZON_DAYS
 from app.schemas.models import HorizonDays
 from app.schemas.types import Answer, Money, Shape, Text, Timestamp
 
@@ -52,7 +53,7 @@ class ScoreRequest(Shape):
 
     items: list[HistoryRow] = Field(min_length=1, max_length=MAX_ROWS)
     time_unit: Literal["day", "week"] = "day"
-    horizon_days: HorizonDays = 90
+    horizon_days: HorizonDays = DEFAULT_HORIZON_DAYS
     model_id: Text | None = Field(None, description="default the active model")
 
 

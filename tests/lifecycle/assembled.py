@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from app.lifecycle import facts as lifecycle
+from app.lifecycle import purchases
 from app.lifecycle.catalogue import CATALOGUE
-from app.lifecycle.facts import FREE, NO_PURCHASES, RECENT, Point, Summary, fold
+from app.lifecycle.facts import NO_PURCHASES, RECENT, Point, Summary, fold
 from app.lifecycle.history import History, trace
 from app.lifecycle.instants import Customers, DayStart, Override, PolicyPeriod
 from app.lifecycle.money import NOTHING, Worth, follow
@@ -51,9 +51,9 @@ def starts_in(zone: ZoneInfo) -> DayStart:
     return starts
 
 
-def as_lifecycle(fact: Fact, zone: ZoneInfo) -> lifecycle.Fact:
-    refunds = None if fact.kind == "purchase" else fact.refunds or FREE
-    return lifecycle.Fact(
+def as_lifecycle(fact: Fact, zone: ZoneInfo) -> purchases.Fact:
+    refunds = None if fact.kind == "purchase" else fact.refunds or purchases.FREE
+    return purchases.Fact(
         micros(fact.at), day_of(fact.at, zone), int(fact.amount * 10_000), fact.name, refunds
     )
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.lifecycle import facts as lifecycle
+from app.lifecycle import purchases
 from app.lifecycle.documents import parse
 from app.lifecycle.facts import EMPTY, NO_PURCHASES, Summary, extend, fold, lives
 from app.lifecycle.policy import SilenceLimit
@@ -198,7 +198,7 @@ def test_a_purchase_of_nothing_is_a_purchase_day_until_a_refund_names_it() -> No
 
 def test_gaps_are_summed_from_the_first_to_the_last() -> None:
     days = [0, 1, 11, 111]
-    found = [lifecycle.Fact(day, day, 1, day, None) for day in days]
+    found = [purchases.Fact(day, day, 1, day, None) for day in days]
     summary, _ = fold(reversed(found), LIMIT, until=111)
     total = 0.0
     for before, after in pairwise(days):

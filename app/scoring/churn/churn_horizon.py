@@ -19,11 +19,11 @@ from app.scoring.numerics import validation
 
 HORIZONS: Final = (30, 60, 90, 180, 365)
 SHARE: Final = 0.8
-USUAL: Final = 90  # with fewer gaps than `MIN_GAPS`
+USUAL: Final = 90
 MIN_GAPS: Final = 30
 
 
-def default_horizon(gaps: ArrayLike, *, history: float) -> int:
+def default_horizon(gaps: ArrayLike, *, history: float, usual: float = USUAL) -> int:
     """Return one of `HORIZONS` by the rule of the module.
 
     Parameters
@@ -32,6 +32,8 @@ def default_horizon(gaps: ArrayLike, *, history: float) -> int:
         Days between purchase days, of all customers together, positive, shape (n,).
     history : float
         Days from the first fact to the last, at least 0.
+    usual : float
+        A usual silence where there are fewer than `MIN_GAPS`, positive.
 
     Raises
     ------
@@ -43,7 +45,6 @@ def default_horizon(gaps: ArrayLike, *, history: float) -> int:
         message = "gaps must be one-dimensional and positive"
         raise ValueError(message)
     most = validation.non_negative_number("history", history) / 2
-    usual = float(USUAL)
     if length.size >= MIN_GAPS:
         usual = float(np.quantile(length, SHARE))
     allowed = [days for days in HORIZONS if days <= most] or [HORIZONS[0]]

@@ -12,11 +12,11 @@ from app import binary_copy
 from app.binary_copy import Block, Field
 from app.days import AsOf
 from app.db import ReadSession
-from app.deployment import to_amount
 from app.lifecycle.facts import Summary
 from app.lifecycle.policy import SilenceLimit
-from app.lifecycle.records import UNITS, Bools, Columns, Floats, Ints, Money
+from app.lifecycle.records import Bools, Columns, Floats, Ints, Money
 from app.models import Customer
+from app.money import UNITS, to_amount
 from app.services.customer_base import purchase_summaries, summary_columns
 from app.services.customer_base.summary_columns import FIELDS, STATE_FIELDS, Summaries
 from app.services.policies import policies

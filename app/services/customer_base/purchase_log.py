@@ -5,12 +5,16 @@ from sqlalchemy import text
 
 from app.days import AsOf
 from app.db import ReadSession
-from app.services.models.fitted_models import Log
+from app.lifecycle.records import Floats, Ints
+from app.services.common import sql_numbers
+
+Log = tuple[Ints, Ints, Floats]
+"""Customer, day and net amount of every purchase that was not refunded in full."""
 
 _BLOCK = 50_000
-# What named refunds leave of each purchase, as `app.lifecycle.facts` nets them.
+# What named refunds leave of each purchase: `app.lifecycle.purchases.set_off` for everybody.
 _PURCHASES = text(
-    "SELECT dense_rank() OVER (ORDER BY p.customer_id), p.occurred_on - DATE '1970-01-01',"
+    f"SELECT dense_rank() OVER (ORDER BY p.customer_id), {sql_numbers.day('p.occurred_on')},"  # noqa: S608  # names of columns
     " CAST(p.value - coalesce(r.refunded, 0) AS float8)"
     " FROM transactions p LEFT JOIN ("
     "  SELECT customer_id, refunds_source, refunds_transaction_id, sum(value) AS refunded"

@@ -10,11 +10,13 @@ from sqlalchemy.dialects import postgresql
 
 from app.days import from_day, from_micros, to_day, to_micros
 from app.db import AnyRow, ReadSession, WriteSession, copy_rows, fetch_rows
-from app.deployment import to_amount, to_units
-from app.lifecycle.facts import FREE, Fact, Point, State, Summary, fold
+from app.lifecycle.facts import Point, State, Summary, fold
 from app.lifecycle.money import Worth, follow
 from app.lifecycle.policy import Policy, SilenceLimit
+from app.lifecycle.purchases import FREE, Fact
 from app.models import PurchaseSummary
+from app.money import to_amount, to_units
+from app.services.common import sql_numbers
 from app.services.policies.policies import PolicyTimeline
 
 COLUMNS = [
@@ -190,9 +192,9 @@ async def facts_of(session: ReadSession, customer_ids: Sequence[str]) -> dict[st
 
 # Numbers as the fold wants them, made by the server: making them here takes most of the time.
 _FACTS = (
-    "SELECT customer_id, source, transaction_id,"
-    " CAST(extract(epoch FROM occurred_at) * 1000000 AS int8),"
-    " occurred_on - DATE '1970-01-01', CAST(value * 10000 AS int8), kind = 'refund',"
+    "SELECT customer_id, source, transaction_id,"  # noqa: S608  # names of columns
+    f" {sql_numbers.micros('occurred_at')}, {sql_numbers.day('occurred_on')},"
+    f" {sql_numbers.units('value')}, kind = 'refund',"
     " refunds_source, refunds_transaction_id"
     " FROM transactions WHERE customer_id = ANY($1::text[])"
 )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.binary_copy import Field
 from app.lifecycle.facts import RECENT, State, Summary
+from app.money import UNITS
 
 Array = NDArray[Any]
 
@@ -161,7 +162,7 @@ def value_of(summary: Summary, name: str) -> int | float:
     if name in ("value_2", "value_3"):
         return _at(summary.values, 1 if name == "value_2" else 2)
     value: int | float = getattr(summary, name)
-    return max(-_LARGEST * 10_000, min(value, _LARGEST * 10_000)) if name in _MONEY else value
+    return max(-_LARGEST * UNITS, min(value, _LARGEST * UNITS)) if name in _MONEY else value
 
 
 def _at(values: tuple[int, ...], place: int) -> int:

@@ -15,8 +15,10 @@ from app.days import AsOf
 from app.db import ReadSession, fetch_rows
 from app.lifecycle.records import Floats, Ints
 from app.lifecycle.spells import ALWAYS, spells
+from app.money import UNITS
 from app.scoring.churn import landmark
-from app.scoring.histories.features import COMPLAINT, CONTACT, Facts
+from app.scoring.histories.features import COMPLAINT, COMPLAINT_DAYS, CONTACT, Facts
+from app.services.common import sql_numbers
 from app.services.customer_base import purchase_summaries
 
 CUSTOMERS_AT_A_TIME = 5_000
@@ -24,7 +26,7 @@ _NETTED_AT_A_TIME = 500
 _CUSTOMERS = " FROM unnest($1::text[]) WITH ORDINALITY c(customer_id, code)"
 _PURCHASE, _FREE, _NAMED = range(3)
 _TRADES = (
-    "SELECT c.code, t.occurred_on - DATE '1970-01-01', CAST(t.value * 10000 AS int8),"
+    f"SELECT c.code, {sql_numbers.day('t.occurred_on')}, {sql_numbers.units('t.value')},"
     f" CASE WHEN t.kind = 'purchase' THEN {_PURCHASE}"
     f" WHEN t.refunds_transaction_id IS NULL THEN {_FREE} ELSE {_NAMED} END"
     f"{_CUSTOMERS} JOIN transactions t USING (customer_id) WHERE t.occurred_at <= $2"
@@ -33,29 +35,29 @@ _REFUNDS = (
     f"SELECT c.code, count(*){_CUSTOMERS} JOIN transactions t USING (customer_id)"
     " WHERE t.kind = 'refund' AND t.occurred_at <= $2 GROUP BY 1"
 )
-# Of days that are over, a row for each day on which there was anything, or any complaint.
-_ALL_CONTACTS = (
-    "SELECT c.code, d.occurred_on - DATE '1970-01-01', CAST(d.kind = 'complaint' AS int),"
-    f" CASE d.kind WHEN 'complaint' THEN d.count ELSE 1 END{_CUSTOMERS}"
-    " JOIN interaction_days d USING (customer_id) WHERE d.occurred_on < DATE '1970-01-01' + $3::int"
+_TODAY = sql_numbers.date_of("$3")
+_ON_DAYS_OVER = (
+    f"{_CUSTOMERS} JOIN interaction_days d USING (customer_id) WHERE d.occurred_on < {_TODAY}"
 )
-# Of days that are over, no more than what the columns of today are made of.
+# A row for each day on which there was anything, or any complaint.
+_ALL_CONTACTS = (
+    f"SELECT c.code, {sql_numbers.day('d.occurred_on')}, CAST(d.kind = 'complaint' AS int),"
+    f" CASE d.kind WHEN 'complaint' THEN d.count ELSE 1 END{_ON_DAYS_OVER}"
+)
+# No more than what the columns of today are made of.
 _LAST_CONTACTS = (
-    f"SELECT c.code, max(d.occurred_on) - DATE '1970-01-01', 0, 1{_CUSTOMERS}"
-    " JOIN interaction_days d USING (customer_id) WHERE d.occurred_on < DATE '1970-01-01' + $3::int"
-    " GROUP BY 1"
-    f" UNION ALL SELECT c.code, d.occurred_on - DATE '1970-01-01', 1, d.count{_CUSTOMERS}"
-    " JOIN interaction_days d USING (customer_id) WHERE d.occurred_on < DATE '1970-01-01' + $3::int"
-    " AND d.kind = 'complaint' AND d.occurred_on > DATE '1970-01-01' + ($3::int - 90)"
+    f"SELECT c.code, {sql_numbers.day('max(d.occurred_on)')}, 0, 1{_ON_DAYS_OVER} GROUP BY 1"
+    f" UNION ALL SELECT c.code, {sql_numbers.day('d.occurred_on')}, 1, d.count{_ON_DAYS_OVER}"
+    f" AND d.kind = 'complaint' AND d.occurred_on > {_TODAY} - {COMPLAINT_DAYS}"
 )
 _OF_THE_DAY = (
-    " UNION ALL SELECT c.code, i.occurred_on - DATE '1970-01-01',"
+    f" UNION ALL SELECT c.code, {sql_numbers.day('i.occurred_on')},"
     f" CAST(i.kind = 'complaint' AS int), 1{_CUSTOMERS} JOIN interactions i USING (customer_id)"
-    " WHERE i.occurred_at <= $2 AND i.occurred_on >= DATE '1970-01-01' + $3::int"
+    f" WHERE i.occurred_at <= $2 AND i.occurred_on >= {_TODAY}"
 )
 _ANSWERS = (
-    "SELECT c.code, i.occurred_on - DATE '1970-01-01' AS day, i.score,"
-    f" max(i.occurred_on) OVER (PARTITION BY c.code) - DATE '1970-01-01' AS last{_CUSTOMERS}"
+    f"SELECT c.code, {sql_numbers.day('i.occurred_on')} AS day, i.score,"
+    f" {sql_numbers.day('max(i.occurred_on) OVER (PARTITION BY c.code)')} AS last{_CUSTOMERS}"
     " JOIN interactions i USING (customer_id)"
     " WHERE i.kind = 'survey' AND i.score IS NOT NULL AND i.occurred_at <= $2"
 )
@@ -115,7 +117,7 @@ def as_facts(trades: TransactionLog, contacts: InteractionLog, scale: float) -> 
 
 def in_currency(facts: Facts) -> Facts:
     """Return the log with money in whole units of the currency."""
-    return replace(facts, amount=np.asarray(facts.amount) / 10_000)
+    return replace(facts, amount=np.asarray(facts.amount) / UNITS)
 
 
 async def read_trades(

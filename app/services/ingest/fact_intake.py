@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from app.days import from_day
-from app.deployment import MONEY_UNIT, Deployment
+from app.deployment import Deployment
+from app.money import UNIT
 from app.schemas.facts import FactIn
 from app.schemas.types import format_amount, format_instant
 
@@ -77,9 +78,7 @@ def _plain(value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, Decimal):
-        return (
-            format_amount(value) if value == value.quantize(MONEY_UNIT) else str(value.normalize())
-        )
+        return format_amount(value) if value == value.quantize(UNIT) else str(value.normalize())
     if isinstance(value, dict):
         return to_json(canonical(value))
     return format_instant(value) if isinstance(value, datetime) else str(value)

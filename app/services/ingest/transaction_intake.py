@@ -5,7 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from app.deployment import MONEY_UNIT, Deployment
+from app.deployment import Deployment
+from app.money import UNIT
 from app.schemas.transactions import TransactionIn
 from app.services.ingest import fact_intake
 from app.services.ingest.fact_intake import IncomingFact, Refused
@@ -66,6 +67,6 @@ def _value(item: TransactionIn, currency: str, deployment: Deployment) -> Decima
         detail = f"an amount in {currency} needs its rate to {deployment.currency}"
         raise Refused("/exchange_rate", "missing", detail)
     value: Decimal = item.amount * item.exchange_rate
-    if value >= _LARGEST - MONEY_UNIT:
+    if value >= _LARGEST - UNIT:
         raise Refused("/amount", "too_large", f"is too large in {deployment.currency}")
-    return value.quantize(MONEY_UNIT)
+    return value.quantize(UNIT)

@@ -6,9 +6,10 @@ from typing import Any
 
 from app.days import to_day, to_micros
 from app.db import AnyRow, ReadSession, WriteSession
-from app.deployment import Deployment, to_units
-from app.lifecycle.facts import FREE, Fact
+from app.deployment import Deployment
+from app.lifecycle.purchases import FREE, Fact
 from app.models import Transaction
+from app.money import to_units
 from app.schemas.common import Rejected
 from app.schemas.transactions import TransactionIn
 from app.services.common.paging import PageRequest

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from app.deployment import DEFAULT_HORIZON_DAYS
 from app.scoring.churn import churn_horizon, churn_selection, landmark
 from app.scoring.churn.churn_bands import Bands, bands
 from app.scoring.churn.churn_risk import ChurnRisk
@@ -11,8 +12,6 @@ from app.scoring.histories.features import features_at
 from app.services.customer_base.training_data import TrainingData
 
 ASKED_FOR = "asked_for"
-DEFAULT_HORIZON_DAYS = 90
-"""Of models that know no horizon of their own."""
 
 HORIZON_RULE = (
     "the round number of days closest to the 80th percentile of the gaps between purchase days, "
@@ -59,7 +58,8 @@ def usual_horizon(past: TrainingData, day: int) -> int:
         return DEFAULT_HORIZON_DAYS
     gaps = churn_horizon.gaps_of(*facts.log(day), as_of=day)
     last = int(np.max(facts.day, initial=past.first_day))
-    return churn_horizon.default_horizon(gaps, history=max(last - past.first_day, 0))
+    history = max(last - past.first_day, 0)
+    return churn_horizon.default_horizon(gaps, history=history, usual=DEFAULT_HORIZON_DAYS)
 
 
 def _asked_for(kind: str | None, horizon: int, *, fallback: bool) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.days import AsOf
+from app.deployment import DEFAULT_HORIZON_DAYS
 from app.lifecycle.policy import SilenceLimit
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.records import Floats, Ints
@@ -19,7 +19,6 @@ from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv, gamma_gamma
 from app.services.customer_base.populations import Population
-from app.services.models import churn_learning
 
 AUTO = "auto"
 DEFAULT = "default"
@@ -27,14 +26,10 @@ DEFAULT_KIND = "mbg_nbd"
 DAYS_PER_UNIT = {"day": 1.0, "week": 7.0}
 CLV_HORIZON_DAYS = 365
 ANNUAL_DISCOUNT = 0.10
-HOLDOUT_HORIZON_DAYS = 90
 SILENCE = SilenceLimit(**PRESETS["five_stages"]["silence_limit"])
 
 OF_CONTACTS = ("complaints", "satisfaction", "surveyed", "contact_silence", "contacted")
 """Features of churn risk that come from interactions."""
-
-Log = tuple[NDArray[np.int64], NDArray[np.int64], Floats]
-"""Customer, day and net amount of every purchase that was not refunded in full."""
 
 
 def probability(log_odds: Floats) -> Floats:
@@ -67,7 +62,7 @@ class FittedModel:
     churn_kind: str = DEFAULT_KIND
     churn_status: str = "ok"
     risk: ChurnRisk | None = None
-    horizon_days: int = churn_learning.DEFAULT_HORIZON_DAYS
+    horizon_days: int = DEFAULT_HORIZON_DAYS
     bands: Bands | None = None
     satisfaction_scale: float = 1.0
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from app.days import AsOf, from_day
+from app.deployment import DEFAULT_HORIZON_DAYS
 from app.lifecycle.records import silence_limit
 from app.scoring.churn import contributions
 from app.scoring.evaluation import selection
@@ -13,6 +14,7 @@ from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv, gamma_gamma
 from app.services.customer_base.populations import Population
+from app.services.customer_base.purchase_log import Log
 from app.services.customer_base.training_data import TrainingData
 from app.services.models import churn_learning
 from app.services.models.fitted_models import (
@@ -20,9 +22,7 @@ from app.services.models.fitted_models import (
     DAYS_PER_UNIT,
     DEFAULT,
     DEFAULT_KIND,
-    HOLDOUT_HORIZON_DAYS,
     SILENCE,
-    Log,
     read,
     triple,
 )
@@ -134,7 +134,7 @@ def _judge(kind: str, log: Log, as_of: AsOf) -> selection.Selection:
         day,
         amount,
         as_of=as_of.day,
-        horizon=HOLDOUT_HORIZON_DAYS,
+        horizon=DEFAULT_HORIZON_DAYS,
         fits={name: fit_of(name) for name in kinds},
     )
 

@@ -5,15 +5,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from app.db import ReadSession
+from app.deployment import DEFAULT_HORIZON_DAYS
 from app.lifecycle.records import UNITS, Columns, Computed, Floats, Ints, Money
 from app.scoring.churn import contributions
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
 from app.services.models import model_store
 from app.services.models.fitted_models import FittedModel
-
-HORIZON_DAYS = 90
-"""Of the churn probability that rules compare."""
 
 
 async def of(session: ReadSession, model_id: str) -> Computed:
@@ -60,7 +58,7 @@ def _rfm(place: int) -> Callable[[FittedModel, Columns, Money, Ints], Floats]:
 def _churn_probability(model: FittedModel, columns: Columns, money: Money, day: Ints) -> Floats:
     del money
     return model.churn.p_no_purchase(  # type: ignore[no-any-return]
-        *_history(model, columns, day), horizon=HORIZON_DAYS / model.unit
+        *_history(model, columns, day), horizon=DEFAULT_HORIZON_DAYS / model.unit
     )
 
 

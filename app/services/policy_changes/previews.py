@@ -9,9 +9,10 @@ from typing import Any
 
 from app.days import AsOf
 from app.db import ReadSession, WriteSession
-from app.deployment import Deployment, to_amount
+from app.deployment import Deployment
 from app.errors import FieldError, PreviewExpired, ValidationFailed
 from app.lifecycle.policy import Policy
+from app.money import to_amount
 from app.schemas.types import format_amount, format_instant
 from app.services.common import deployment_settings, signing
 from app.services.customer_base import populations

@@ -18,7 +18,7 @@ from app.services.models.fitted_models import (
     DAYS_PER_UNIT,
     FittedModel,
 )
-from app.services.scores.cards import cents, money
+from app.services.scores.cards import cents
 
 
 async def score(
@@ -69,8 +69,8 @@ def _score(deployment: Deployment, model: FittedModel, asked: ScoreRequest) -> l
             "p_alive": float(alive[row]) if model.dropout_identified else None,
             "expected_purchases": float(expected[row]),
             "probability": float(probability[row]),
-            "mean_spend": money(deployment, cents(spend[row])),
-            "clv": money(deployment, cents(value[row])),
+            "mean_spend": deployment.money(cents(spend[row])),
+            "clv": deployment.money(cents(value[row])),
         }
         for row in range(len(asked.items))
     ]

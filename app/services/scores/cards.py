@@ -9,7 +9,8 @@ import numpy as np
 
 from app.days import AsOf
 from app.db import ReadSession
-from app.deployment import Deployment, to_amount
+from app.deployment import Deployment
+from app.money import to_amount
 from app.scoring.churn import contributions
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
@@ -83,18 +84,18 @@ def _facts(deployment: Deployment, placement: Placement, row: int) -> dict[str, 
         else None,
         "purchase_days": summary.state.purchase_days,
         "mean_spend": None,
-        "revenue": money(deployment, to_amount(summary.revenue)),
+        "revenue": deployment.money(to_amount(summary.revenue)),
         "refund_excess": None,
         "usual_gap_days": _usual_gap(placement, row) if bought else None,
         "at_risk": None if overdue is None else bool(overdue[row]),
-        "value_at_risk": None if bought else money(deployment, Decimal(0)),
+        "value_at_risk": None if bought else deployment.money(Decimal(0)),
         "withheld": {},
     }
     if summary.paid_days:
         mean = to_amount(summary.purchase_value) / summary.paid_days
-        card["mean_spend"] = money(deployment, mean.quantize(CENT))
+        card["mean_spend"] = deployment.money(mean.quantize(CENT))
     if summary.refund_excess:
-        card["refund_excess"] = money(deployment, to_amount(summary.refund_excess))
+        card["refund_excess"] = deployment.money(to_amount(summary.refund_excess))
     return card
 
 
@@ -102,11 +103,6 @@ _MODEL_FIELDS = (
     "r", "f", "m", "rfm_score", "rfm_group", "rfm_class8", "model_inputs", "p_alive",
     "expected_purchases", "clv", "value_tier", "churn_risk", "value_at_risk",
 )  # fmt: skip
-
-
-def money(deployment: Deployment, amount: Decimal) -> dict[str, Any]:
-    """Return an amount of the deployment's currency."""
-    return {"amount": amount, "currency": deployment.currency}
 
 
 def cents(value: float) -> Decimal:
@@ -182,11 +178,11 @@ def _scores(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
         },
         "clv": {
             "horizon_days": fitted_models.CLV_HORIZON_DAYS,
-            **money(deployment, cents(scores.clv[row])),
+            **deployment.money(cents(scores.clv[row])),
             "annual_discount": fitted_models.ANNUAL_DISCOUNT,
         },
         "value_tier": clv.TIERS[scores.tier[row]],
-        "value_at_risk": money(deployment, cents(scores.value_at_risk[row])) if told else None,
+        "value_at_risk": deployment.money(cents(scores.value_at_risk[row])) if told else None,
         "withheld": {} if told else dict.fromkeys(("p_alive", "value_at_risk"), NO_DROPOUT),
         "churn_risk": churn_risk(scores, row),
     }

@@ -19,7 +19,7 @@ from app.services.models import fitted_models, model_store
 from app.services.models.fitted_models import FittedModel
 from app.services.policies import policies
 from app.services.scores import lists, model_scores, reason_texts
-from app.services.scores.cards import meanings, money
+from app.services.scores.cards import meanings
 from app.services.scores.lists import Asked
 from app.services.stages import next_actions
 
@@ -122,8 +122,8 @@ async def _items(
             "meaning": told.get(row.level),
             "value_at_risk": None
             if row.value_at_risk is None
-            else money(deployment, row.value_at_risk),
-            "clv": money(deployment, row.clv),
+            else deployment.money(row.value_at_risk),
+            "clv": deployment.money(row.clv),
             "reason": row.reason,
             **explained.get(row.customer_id, _UNEXPLAINED),
             "previous": lists.previous(row, asked.since),

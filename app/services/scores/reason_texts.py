@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from app.days import from_day
-from app.lifecycle.records import UNITS
+from app.money import UNITS
 from app.scoring.churn.churn_risk import Reasons
 from app.scoring.histories.features import COMPLAINT_DAYS, Features
 from app.services.models.fitted_models import FittedModel

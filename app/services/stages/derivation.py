@@ -11,10 +11,11 @@ from datetime import date, datetime
 from app.days import AsOf, from_micros, to_day, to_micros
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
-from app.lifecycle.facts import EMPTY, Fact, Point, Summary, extend
+from app.lifecycle.facts import EMPTY, Point, Summary, extend
 from app.lifecycle.history import History
 from app.lifecycle.instants import Override
 from app.lifecycle.policy import Policy
+from app.lifecycle.purchases import Fact
 from app.services.customer_base import purchase_summaries, rule_facts
 from app.services.customer_base.purchase_summaries import Folded
 from app.services.policies import policies
