@@ -217,11 +217,13 @@ async def _record(
     resumed = {each: one for each, one in extended.items() if each not in decided}
     since = {each: resumed[each].since if each in resumed else None for each in customer_ids}
     live = await transitions.live(session, since)
-    # What was recorded as having come to pass is not undone by a clock that is a little behind.
+    # What was recorded as having come to pass is not undone by a clock that is a little behind:
+    # neither a move nor the activation for whose end this writer has waited.
     until = {
         each: max(
             [
                 to_micros(now),
+                timeline.starts[-1],
                 *(row.effective_at for row in live.get(each, ())),
                 *(decision.at for decision in decided.get(each, ())),
             ]
