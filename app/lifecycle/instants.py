@@ -82,7 +82,7 @@ class Rows:
         return rows.take(np.flatnonzero(~np.r_[same, False])) if same.any() else rows
 
 
-_NAMES = ("owner", "at", "day", "cause", "segment", "record")
+_NAMES = ("owner", "at", "day", "cause", "period", "record")
 
 
 def instants(periods: Sequence[PolicyPeriod], customers: Customers, day_start: DayStart) -> Rows:

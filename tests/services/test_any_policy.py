@@ -132,7 +132,7 @@ async def test_every_door_agrees_with_the_slow_evaluator(
         recorded = await session.scalar(select(Customer.stage).where(Customer.customer_id == each))
         stage = expected[-1].to_stage if expected else beginning(document, zone, now)
         assert (recorded, Slow(one, document).decide(now)[0]) == (stage, stage)
-        assert compared.before[compared.people.customer_ids.index(each)] == stage
+        assert compared.before[compared.population.customer_ids.index(each)] == stage
         for at in (now, *(t for t in instants(rng, [one]) if t <= now)):
             answer, _ = await stages.get(
                 session, deployment, each, as_of=deployment.as_of(at), policy_version=None, now=now

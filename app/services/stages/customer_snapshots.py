@@ -52,7 +52,7 @@ _STANDING = select(
     Customer.stage,
     Customer.stage_version,
     exists().where(StageOverride.customer_id == Customer.customer_id).label("decided"),
-    _POINTER[deployment_settings.POLICY_TIMELINE].label("policy_timeline"),
+    _POINTER[deployment_settings.POLICY_TIMELINE].label("timeline"),
     _POINTER[deployment_settings.ACTIVE_MODEL].label("model_id"),
     *purchase_summaries.COLUMNS,
 ).outerjoin(PurchaseSummary, PurchaseSummary.customer_id == Customer.customer_id)

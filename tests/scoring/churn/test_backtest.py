@@ -88,7 +88,7 @@ def test_the_report_is_plain(cdnow_report, retail_report):
     for report in (cdnow_report, retail_report):
         assert json.loads(json.dumps(report, allow_nan=False)) == report
     assert retail_report["folds"][0]["intervals"] is None
-    assert cdnow_report["bands"]["learnt"]
+    assert cdnow_report["bands"]["fitted"]
 
 
 def test_folds_roll(online_retail_facts):
