@@ -11,10 +11,13 @@ from app.deployment import Deployment
 from app.models import Model as ModelRow
 from app.models import PurchaseSummary, StageTransition
 from app.schemas.transactions import TransactionIn
+from app.scoring.churn.churn_bands import bands
 from app.scoring.purchases import mbg_nbd
 from app.scoring.spend import gamma_gamma
 from app.services.common import deployment_settings
 from app.services.ingest import transactions
+from app.services.models import churn_learning
+from app.services.models.model_documents import ModelDocument
 from tests.database import NOW
 from tests.twin import Fact, Model, Move
 
@@ -31,7 +34,12 @@ MODEL = Model(
 async def store_model(session: WriteSession, model_id: str, status: str = "ok") -> None:
     """Store a model that was fitted to nothing, and make it the active one."""
     x, t_x, T = MODEL.reference
-    process = {"kind": "mbg_nbd", "status": status, "parameters": MODEL.purchases.params}
+    unknown: dict[str, Any] = {"standard_errors": {}, "log_likelihood": None}
+    process = {"kind": "mbg_nbd", "status": status, "parameters": MODEL.purchases.params, **unknown}
+    spend = {"kind": "gamma_gamma", "status": status, "parameters": MODEL.spend.params, **unknown}
+    choice = {"chosen": "mbg_nbd", "status": "ok", "reason": churn_learning.ASKED_FOR, "note": "",
+              "horizon": 90, "holdout": 0, "label_window": 0, "carried": False,
+              "table": []}  # fmt: skip
     session.add(
         ModelRow(
             model_id=model_id,
@@ -43,16 +51,28 @@ async def store_model(session: WriteSession, model_id: str, status: str = "ok") 
             customers=100,
             state="active",
             activated_at=NOW,
-            document={
-                "purchases": process,
-                "churn": process,
-                "spend": {"parameters": MODEL.spend.params},
-                "population_gap_days": MODEL.gap,
-                "reference_customer": {"x": x, "t_x": t_x, "T": T},
-                "rfm_cuts": MODEL.cuts,
-                "rfm_means": {"r": -90.0, "f": 3.0, "m": 40.0},
-                "tier_cuts": {"high": MODEL.tier_cuts[0], "medium": MODEL.tier_cuts[1]},
-            },
+            document=ModelDocument.model_validate(
+                {
+                    "requested": "mbg_nbd",
+                    "purchases": process,
+                    "churn": process,
+                    "holdout": None,
+                    "window": dict.fromkeys(("first_purchase_on", "last_purchase_on"))
+                    | {"repeaters": 0},
+                    "spend": {**spend, "customers": 0, "correlation": None},
+                    "population_gap_days": MODEL.gap,
+                    "reference_customer": {"x": x, "t_x": t_x, "T": T},
+                    "rfm_cuts": MODEL.cuts,
+                    "rfm_means": {"r": -90.0, "f": 3.0, "m": 40.0},
+                    "tier_cuts": {"high": MODEL.tier_cuts[0], "medium": MODEL.tier_cuts[1]},
+                    "risk": None,
+                    "risk_choice": choice,
+                    "horizon_days": 90,
+                    "horizon_rule": churn_learning.ASKED_FOR,
+                    "bands": bands([], []).as_dict(),
+                    "satisfaction_scale": 1.0,
+                }
+            ).dump(),
         )
     )
     await session.flush()

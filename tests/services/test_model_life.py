@@ -17,7 +17,6 @@ from app.config import Settings
 from app.db import Database, WriteSession
 from app.deployment import Deployment
 from app.models import Model, Operation, Run
-from app.schemas.models import ModelRequest
 from app.schemas.scores import Scores
 from app.services.common import deployment_settings as stored_settings
 from app.services.models import fitting, model_store, monitoring, refitting
@@ -60,10 +59,11 @@ async def automatic_fit(database: Database) -> Any:
 
 async def refit(database: Database, **asked: Any) -> None:
     """Submit an automatic fit as at the end of the log."""
-    request = ModelRequest(as_of=NOW.date().isoformat(), **asked).model_dump(mode="json")
+    request = refitting.FitRequest(
+        as_of=NOW.date().isoformat(), automatic=True, reason="new_facts", **asked
+    )
     async with write(database) as session:
-        more = {"automatic": True, "reason": "new_facts"}
-        await operations.submit(session, model_store.FIT, {**request, **more}, now=NOW)
+        await operations.submit(session, model_store.FIT, request, now=NOW)
 
 
 async def test_churn_risk_is_chosen_told_and_explained(
@@ -253,21 +253,23 @@ async def test_what_was_told_is_compared_with_what_happened(
     async with write(own_database) as session:
         new = await run_rows.get(session, await add_run(session, model_id, 0))
         itself = await refitting.monitor(session, deployment, new)
-        assert (itself["in_sample"], itself["status"], itself["horizon_days"]) == (True, "ok", 60)
-        assert itself["calibration_in_the_large"] == itself["actual"] - itself["expected"]
-        assert itself["ece"] < 0.1
+        assert (itself.in_sample, itself.status, itself.horizon_days) == (True, "ok", 60)
+        assert itself.calibration_in_the_large == itself.actual - itself.expected
+        assert itself.ece < 0.1
         # 61 days on nobody has come back, although the model expected some to.
         later = await run_rows.get(session, await add_run(session, model_id, -61))
         told = await refitting.monitor(session, deployment, later)
-        assert (told["in_sample"], told["actual"], told["drifted"]) == (False, 1.0, True)
-        assert told["told_at"][:10] == f"{NOW + timedelta(days=1):%Y-%m-%d}"
-        assert told["expected"] < 1 - monitoring.DRIFT
-        await session.execute(update(Run).where(Run.run_id == new.run_id).values(monitor=told))
+        assert (told.in_sample, told.actual, told.drifted) == (False, 1.0, True)
+        assert f"{told.told_at:%Y-%m-%d}" == f"{NOW + timedelta(days=1):%Y-%m-%d}"
+        assert told.expected < 1 - monitoring.DRIFT
+        await session.execute(
+            update(Run).where(Run.run_id == new.run_id).values(monitor=told.dump())
+        )
         await stored_settings.put(session, stored_settings.PUBLISHED_RUN, new.run_id)
     shown = (await own_client.get(f"/v1/models/{model_id}")).json()
-    assert shown["monitor"]["ece"] == told["ece"]
+    assert shown["monitor"]["ece"] == told.ece
     page = (await own_client.get("/metrics")).text
-    assert f"clm_churn_calibration_error {told['ece']}" in page
+    assert f"clm_churn_calibration_error {told.ece}" in page
     await fill(own_client, 970)  # a few more than none
     async with write(own_database) as session:
         assert await refitting.due(session, deployment, model_id) == "drifted"

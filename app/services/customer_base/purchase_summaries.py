@@ -9,14 +9,13 @@ from sqlalchemy import Dialect, select, text
 from sqlalchemy.dialects import postgresql
 
 from app.days import from_day, from_micros, to_day, to_micros
-from app.db import AnyRow, ReadSession, WriteSession, copy_rows, fetch_rows
+from app.db import AnyRow, ReadSession, WriteSession, copy_rows
 from app.lifecycle.facts import Point, State, Summary, fold
 from app.lifecycle.money import Worth, follow
 from app.lifecycle.policy import Policy, SilenceLimit
-from app.lifecycle.purchases import FREE, Fact
 from app.models import PurchaseSummary
 from app.money import to_amount, to_units
-from app.services.common import sql_numbers
+from app.services import purchase_facts
 from app.services.policies.policies import PolicyTimeline
 
 COLUMNS = [
@@ -168,7 +167,7 @@ async def fold_by(
     ids = list(until)
     # By some customers at a time rather than a cursor, which needs a transaction: reads have none.
     for start in range(0, len(ids), _AT_A_TIME):
-        facts = await facts_of(session, ids[start : start + _AT_A_TIME])
+        facts = await purchase_facts.of_customers(session, ids[start : start + _AT_A_TIME])
         for each, own in facts.items():
             followed = follow(own, until=until[each]) if worth else []
             for limit, found in folded.items():
@@ -177,27 +176,6 @@ async def fold_by(
 
 
 _AT_A_TIME = 500
-
-
-async def facts_of(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, list[Fact]]:
-    """Return all facts of customers as the fold takes them."""
-    facts: dict[str, list[Fact]] = {each: [] for each in customer_ids}
-    for each, source, name, at, day, value, is_refund, names, named in await fetch_rows(
-        session, _FACTS, list(customer_ids)
-    ):
-        refunds = None if not is_refund else FREE if named is None else (names, named)
-        facts[each].append(Fact(at, day, value, (source, name), refunds))
-    return facts
-
-
-# Numbers as the fold wants them, made by the server: making them here takes most of the time.
-_FACTS = (
-    "SELECT customer_id, source, transaction_id,"  # noqa: S608  # names of columns
-    f" {sql_numbers.micros('occurred_at')}, {sql_numbers.day('occurred_on')},"
-    f" {sql_numbers.units('value')}, kind = 'refund',"
-    " refunds_source, refunds_transaction_id"
-    " FROM transactions WHERE customer_id = ANY($1::text[])"
-)
 
 
 _NAMES = ["customer_id", *(column.key for column in COLUMNS)]

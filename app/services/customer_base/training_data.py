@@ -18,8 +18,8 @@ from app.lifecycle.spells import ALWAYS, spells
 from app.money import UNITS
 from app.scoring.churn import landmark
 from app.scoring.histories.features import COMPLAINT, COMPLAINT_DAYS, CONTACT, Facts
+from app.services import purchase_facts
 from app.services.common import sql_numbers
-from app.services.customer_base import purchase_summaries
 
 CUSTOMERS_AT_A_TIME = 5_000
 _NETTED_AT_A_TIME = 500
@@ -61,8 +61,7 @@ _ANSWERS = (
     " JOIN interactions i USING (customer_id)"
     " WHERE i.kind = 'survey' AND i.score IS NOT NULL AND i.occurred_at <= $2"
 )
-# In one order, so that sums of the same answers are the same to the bit.
-_SORTED = " ORDER BY 1, 2, 3"
+_SORTED = " ORDER BY 1, 2, 3"  # in one order, so that sums of the same answers agree to the bit
 _ALL_ANSWERS = f"SELECT code, day, score FROM ({_ANSWERS}) a{_SORTED}"  # noqa: S608  # constants
 _LAST_ANSWERS = f"SELECT code, day, score FROM ({_ANSWERS}) a WHERE day = last{_SORTED}"  # noqa: S608  # constants
 
@@ -149,7 +148,7 @@ async def _netted(
     found = [np.zeros((0, 5), dtype=np.int64)]
     for some in np.split(codes, range(_NETTED_AT_A_TIME, len(codes), _NETTED_AT_A_TIME)):
         own = {customer_ids[code]: code for code in some.tolist()}
-        facts = await purchase_summaries.facts_of(session, list(own))
+        facts = await purchase_facts.of_customers(session, list(own))
         rows = [
             (own[each], *spell)
             for each, told in facts.items()

@@ -16,6 +16,7 @@ from app.scoring.churn import backtest, churn_selection
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings
 from app.services.common.paging import PageRequest, Sort, fetch_shown
+from app.services.common.stored_documents import StoredDocument
 from app.services.customer_base import training_data
 from app.services.customer_base.training_data import TrainingData
 from app.services.models import calibration_chart, churn_learning, model_store
@@ -29,14 +30,22 @@ _COLUMNS = list(Backtest.__table__.columns)
 _BUYERS = text("SELECT customer_id FROM purchase_summaries WHERE facts > 0 ORDER BY customer_id")
 
 
+class BacktestDocument(StoredDocument):
+    """What a back-test found: `mean` over its folds, by contender, and the bands of the last."""
+
+    status: str
+    horizon: int
+    mean: dict[str, Any]
+    bands: dict[str, Any] | None
+    folds: list[dict[str, Any]]
+
+
 async def submit(
     session: WriteSession, deployment: Deployment, asked: BacktestRequest, *, now: datetime, by: str
 ) -> dict[str, Any]:
     """Start a back-test."""
     as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
-    row = await operations.submit(
-        session, BACKTEST, asked.model_dump(mode="json"), now=now, requested_by=by
-    )
+    row = await operations.submit(session, BACKTEST, asked, now=now, requested_by=by)
     return operations.shown(row)
 
 
@@ -44,21 +53,20 @@ async def test_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
     """Do the one part of the operation `backtest`."""
-    request = part.request
-    as_of = as_ofs.parse(request["as_of"], deployment, now)
+    request = part.asked(BacktestRequest)
+    as_of = as_ofs.parse(request.as_of, deployment, now)
     past = await training_data.read_past(session, list(await session.scalars(_BUYERS)), as_of)
-    folds = request["folds"]
-    horizon, document = await asyncio.to_thread(
-        _tested, past, as_of, request["horizon_days"], folds, await _purchases(session)
+    document = await asyncio.to_thread(
+        _tested, past, as_of, request.horizon_days, request.folds, await _purchases(session)
     )
     await session.execute(
         insert(Backtest).values(
             backtest_id=name_of(part.operation_id),
             as_of=as_of.at,
-            horizon_days=horizon,
-            folds=folds,
+            horizon_days=document.horizon,
+            folds=request.folds,
             created_at=now,
-            document=document,
+            document=document.dump(),
         )
     )
 
@@ -69,7 +77,7 @@ async def result(
     """Return the result of a finished back-test."""
     del deployment, now
     row = await get(session, name_of(part.operation_id))
-    return {"backtest_id": row.backtest_id, "status": row.document["status"]}
+    return {"backtest_id": row.backtest_id, "status": BacktestDocument.load(row.document).status}
 
 
 def name_of(operation_id: str) -> str:
@@ -85,14 +93,14 @@ async def _purchases(session: ReadSession) -> str:
 
 def _tested(
     past: TrainingData, as_of: AsOf, horizon_days: int | None, folds: int, purchases: str
-) -> tuple[int, dict[str, Any]]:
+) -> BacktestDocument:
     horizon = horizon_days or churn_learning.usual_horizon(past, as_of.day)
     facts = training_data.in_currency(past.facts)
     found = backtest.run(facts, as_of=as_of.day, horizon=horizon, folds=folds, purchases=purchases)
     found["folds"] = [{**fold, "cut": from_day(fold["cut"]).isoformat()} for fold in found["folds"]]
     tested = [fold for fold in found["folds"] if fold["customers"]]
     known = [fold for fold in tested if fold["choice"]["status"] != churn_selection.INSUFFICIENT]
-    return horizon, {**found, "status": "ok" if known else churn_selection.INSUFFICIENT}
+    return BacktestDocument(**found, status="ok" if known else churn_selection.INSUFFICIENT)
 
 
 async def get(session: ReadSession, backtest_id: str) -> AnyRow:
@@ -107,7 +115,7 @@ async def get(session: ReadSession, backtest_id: str) -> AnyRow:
 async def describe(session: ReadSession, backtest_id: str) -> dict[str, Any]:
     """Return a back-test as the API shows it."""
     row = await get(session, backtest_id)
-    return {**_head(row), **_body(row.document)}
+    return {**_head(row), **_body(BacktestDocument.load(row.document))}
 
 
 async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
@@ -119,30 +127,29 @@ async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
 async def picture(session: ReadSession, backtest_id: str) -> str:
     """Return the calibration of a back-test as a picture (SVG)."""
     row = await get(session, backtest_id)
-    return calibration_chart.draw(row.document["folds"], row.horizon_days)
+    return calibration_chart.draw(BacktestDocument.load(row.document).folds, row.horizon_days)
 
 
 def _head(row: AnyRow) -> dict[str, Any]:
-    chosen = row.document["mean"].get(backtest.CHOSEN)
+    document = BacktestDocument.load(row.document)
     return {
         "backtest_id": row.backtest_id,
-        "status": row.document["status"],
+        "status": document.status,
         "as_of": row.as_of,
         "horizon_days": row.horizon_days,
         "folds_asked": row.folds,
         "created_at": row.created_at,
-        "chosen": chosen,
+        "chosen": document.mean.get(backtest.CHOSEN),
     }
 
 
-def _body(document: dict[str, Any]) -> dict[str, Any]:
-    horizon = document["horizon"]
+def _body(document: BacktestDocument) -> dict[str, Any]:
+    horizon = document.horizon
     return {
-        "contenders": document["mean"],
-        "bands": _bands(document["bands"], horizon),
+        "contenders": document.mean,
+        "bands": _bands(document.bands, horizon),
         "folds": [
-            {**_NOTHING, **fold, "bands": _bands(fold["bands"], horizon)}
-            for fold in document["folds"]
+            {**_NOTHING, **fold, "bands": _bands(fold["bands"], horizon)} for fold in document.folds
         ],
     }
 

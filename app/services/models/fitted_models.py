@@ -19,6 +19,7 @@ from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv, gamma_gamma
 from app.services.customer_base.populations import Population
+from app.services.models.model_documents import ModelDocument
 
 AUTO = "auto"
 DEFAULT = "default"
@@ -134,34 +135,32 @@ class FittedModel:
         return now, clv.value_at_risk(self.purchases, self.spend, *history, **terms)
 
 
-def read(model_id: str, as_of: datetime, time_unit: str, document: dict[str, Any]) -> FittedModel:
+def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument) -> FittedModel:
     """Make a stored document ready to score with."""
-    cuts, means, tiers = document["rfm_cuts"], document["rfm_means"], document["tier_cuts"]
-    reference = document["reference_customer"]
-    purchases, churning = document["purchases"], document["churn"]
+    cuts, means, tiers = document.rfm_cuts, document.rfm_means, document.tier_cuts
+    reference, risk = document.reference_customer, document.risk
+    purchases = document.purchases
     return FittedModel(
         model_id=model_id,
-        kind=purchases["kind"],
-        status=purchases["status"],
+        kind=purchases.kind,
+        status=purchases.status,
         as_of=as_of,
         time_unit=time_unit,
-        purchases=MODELS[purchases["kind"]].build(**purchases["parameters"]),
+        purchases=MODELS[purchases.kind].build(**purchases.parameters),
         churn=_churn(document, DAYS_PER_UNIT[time_unit]),
-        churn_kind=churning["kind"],
-        churn_status=churning["status"],
-        spend=gamma_gamma.Model.from_params(**document["spend"]["parameters"]),
+        churn_kind=document.churn.kind,
+        churn_status=document.churn.status,
+        spend=gamma_gamma.Model.from_params(**document.spend.parameters),
         rfm_cuts=None if cuts is None else rfm.Cuts.from_dict(cuts),
         rfm_means=None if means is None else rfm.Means.from_dict(means),
-        tier_cuts=None if tiers is None else (tiers["high"], tiers["medium"]),
-        gap_days=document["population_gap_days"],
-        reference_days=None if reference is None else triple(reference),
-        **_read_risk(document),
+        tier_cuts=None if tiers is None else (tiers.high, tiers.medium),
+        gap_days=document.population_gap_days,
+        reference_days=None if reference is None else reference.triple,
+        risk=None if risk is None else ChurnRisk.from_dict(risk),
+        horizon_days=document.horizon_days,
+        bands=Bands.from_dict(document.bands),
+        satisfaction_scale=document.satisfaction_scale,
     )
-
-
-def triple(reference: dict[str, float]) -> tuple[float, float, float]:
-    """Return x, t_x and T."""
-    return reference["x"], reference["t_x"], reference["T"]
 
 
 class OfHistory:
@@ -179,22 +178,8 @@ class OfHistory:
         return probability(self.no_purchase_log_odds(x, t_x, T, horizon=horizon))
 
 
-def _churn(document: dict[str, Any], unit: float) -> Any:
+def _churn(document: ModelDocument, unit: float) -> Any:
     """Return what says of a bare history who leaves."""
-    risk, churning = document.get("risk"), document["churn"]
-    if risk is not None:
-        return OfHistory(ChurnRisk.from_dict(risk), unit)
-    return MODELS[churning["kind"]].build(**churning["parameters"])
-
-
-def _read_risk(document: dict[str, Any]) -> dict[str, Any]:
-    """Return what a document says of churn risk; one of old says nothing: it is plain then."""
-    if "horizon_days" not in document:
-        return {}
-    risk = document["risk"]
-    return {
-        "risk": None if risk is None else ChurnRisk.from_dict(risk),
-        "horizon_days": document["horizon_days"],
-        "bands": Bands.from_dict(document["bands"]),
-        "satisfaction_scale": document["satisfaction_scale"],
-    }
+    if document.risk is not None:
+        return OfHistory(ChurnRisk.from_dict(document.risk), unit)
+    return MODELS[document.churn.kind].build(**document.churn.parameters)

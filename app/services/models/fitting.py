@@ -24,8 +24,8 @@ from app.services.models.fitted_models import (
     DEFAULT_KIND,
     SILENCE,
     read,
-    triple,
 )
+from app.services.models.model_documents import ModelDocument, ReferenceCustomer
 
 
 def learn(
@@ -90,7 +90,7 @@ def _risk(
         past,
         as_of.day,
         horizon_days=horizon_days,
-        reference=None if reference is None else triple(reference),
+        reference=None if reference is None else ReferenceCustomer(**reference).triple,
         fallback=fallback,
     )
 
@@ -112,7 +112,7 @@ def _cuts(
         "rfm_cuts": rfm.fit_cuts(*population).as_dict(),
         "rfm_means": rfm.fit_means(*population).as_dict(),
     }
-    model = read("", as_of.at, time_unit, document | cuts)
+    model = read("", as_of.at, time_unit, ModelDocument(**document | cuts))
     high, medium = clv.tier_cuts(model.lifetime_value(buyers, as_of)[0])
     return {**cuts, "tier_cuts": {"high": high, "medium": medium}}
 

@@ -4,11 +4,13 @@ from typing import Any
 
 from app.db import AnyRow
 from app.services.models import churn_learning
+from app.services.models.model_documents import ModelDocument
 
 
 def shown(row: AnyRow, active_id: str | None) -> dict[str, Any]:
     """Return a model without its monitoring, which belongs to runs."""
-    document = row.document
+    document = ModelDocument.load(row.document)
+    content = document.content()
     return {
         "model_id": row.model_id,
         "kind": row.kind,
@@ -21,45 +23,42 @@ def shown(row: AnyRow, active_id: str | None) -> dict[str, Any]:
         "fitted_at": row.fitted_at,
         "time_unit": row.time_unit,
         "customers": row.customers,
-        "window": document["window"],
-        "requested": document["requested"],
-        "parameters": document["purchases"]["parameters"],
-        "standard_errors": document["purchases"]["standard_errors"],
-        "log_likelihood": document["purchases"]["log_likelihood"],
-        "churn": document["churn"],
-        "holdout": document["holdout"],
-        "spend": document["spend"],
+        **{name: content[name] for name in _AS_STORED},
+        "parameters": document.purchases.parameters,
+        "standard_errors": document.purchases.standard_errors,
+        "log_likelihood": document.purchases.log_likelihood,
         "cuts": {
-            "rfm": document["rfm_cuts"],
-            "rfm_means": document["rfm_means"],
-            "value_tier": document["tier_cuts"],
+            "rfm": document.rfm_cuts,
+            "rfm_means": document.rfm_means,
+            "value_tier": content["tier_cuts"],
         },
-        "population_gap_days": document["population_gap_days"],
-        "reference_customer": document["reference_customer"],
-        "facts": document.get("facts"),
         "risk": _risk(document),
         "monitor": None,
     }
 
 
-def _risk(document: dict[str, Any]) -> dict[str, Any] | None:
-    """Return how churn risk was chosen; a document of old says nothing of it."""
-    if "risk_choice" not in document:
-        return None
-    choice, risk, horizon = document["risk_choice"], document["risk"], document["horizon_days"]
-    bands = document["bands"]
+_AS_STORED = (
+    "window", "requested", "churn", "holdout", "spend", "population_gap_days",
+    "reference_customer", "facts",
+)  # fmt: skip
+
+
+def _risk(document: ModelDocument) -> dict[str, Any]:
+    """Return how churn risk was chosen."""
+    choice, risk, horizon = document.risk_choice, document.risk, document.horizon_days
+    bands = document.bands
     return {
-        "kind": choice["chosen"],
-        "status": choice["status"],
-        "reason": choice["reason"],
-        "why": churn_learning.WHY[choice["reason"]],
-        "note": choice["note"],
+        "kind": choice.chosen,
+        "status": choice.status,
+        "reason": choice.reason,
+        "why": churn_learning.WHY[choice.reason],
+        "note": choice.note,
         "horizon_days": horizon,
-        "horizon_rule": document["horizon_rule"],
-        "holdout_days": choice["holdout"],
-        "label_window_days": choice["label_window"],
-        "extrapolated": choice["extrapolated"],
-        "table": choice["table"],
+        "horizon_rule": document.horizon_rule,
+        "holdout_days": choice.holdout,
+        "label_window_days": choice.label_window,
+        "extrapolated": choice.carried,
+        "table": choice.table,
         "process": None if risk is None else risk["process"],
         "weights": None if risk is None else risk["weights"],
         "bands_learnt": bands["fitted"],

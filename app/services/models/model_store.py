@@ -24,7 +24,9 @@ from app.services.customer_base import populations, purchase_log, training_data
 from app.services.customer_base.training_data import TrainingData
 from app.services.models import fitted_models, fitting, model_responses
 from app.services.models.fitted_models import FittedModel
+from app.services.models.model_documents import ModelDocument
 from app.services.operations import operations
+from app.services.run_monitor import RunMonitor
 
 _BY_AGE = Sort((Model.fitted_at, Model.model_id), descending=True)
 _COLUMNS = list(Model.__table__.columns)
@@ -39,9 +41,7 @@ async def submit(
 ) -> dict[str, Any]:
     """Start to fit a model."""
     as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
-    row = await operations.submit(
-        session, FIT, asked.model_dump(mode="json"), now=now, requested_by=by
-    )
+    row = await operations.submit(session, FIT, asked, now=now, requested_by=by)
     return operations.shown(row)
 
 
@@ -100,7 +100,7 @@ async def fit_keeping(
             as_of=as_of.at,
             fitted_at=now,
             customers=int((population.columns.purchase_days > 0).sum()),
-            document={**document, "facts": await training_data.count(session)},
+            document=ModelDocument(**document, facts=await training_data.count(session)).dump(),
             state="candidate",
         )
     )
@@ -139,7 +139,7 @@ async def activate(session: WriteSession, model_id: str, now: datetime) -> None:
 async def choose(session: WriteSession, model_id: str, now: datetime) -> dict[str, Any]:
     """Put a stored model in force because somebody asks for it."""
     row = await get(session, model_id)
-    if row.document["rfm_cuts"] is None:
+    if ModelDocument.load(row.document).rfm_cuts is None:
         raise Conflict(f"Model {model_id!r} was fitted to nobody and cannot score.")
     await activate(session, model_id, now)
     return await describe(session, model_id)
@@ -151,7 +151,8 @@ async def load(session: ReadSession, model_id: str) -> FittedModel:
         row = await get(session, model_id)
         if len(_loaded) >= _KEPT:
             _loaded.pop(next(iter(_loaded)))
-        _loaded[model_id] = fitted_models.read(row.model_id, row.as_of, row.time_unit, row.document)
+        document = ModelDocument.load(row.document)
+        _loaded[model_id] = fitted_models.read(row.model_id, row.as_of, row.time_unit, document)
     return _loaded[model_id]
 
 
@@ -175,10 +176,11 @@ async def describe(session: ReadSession, model_id: str) -> dict[str, Any]:
     """Return a stored model as the API shows it."""
     row = await get(session, model_id)
     shown = model_responses.shown(row, (await deployment_settings.pointers(session)).model_id)
-    return {**shown, "monitor": await last_monitor(session, model_id)}
+    monitor = await last_monitor(session, model_id)
+    return {**shown, "monitor": monitor and monitor.content()}
 
 
-async def last_monitor(session: ReadSession, model_id: str) -> dict[str, Any] | None:
+async def last_monitor(session: ReadSession, model_id: str) -> RunMonitor | None:
     """Return what the latest published run with a model found of what had been told."""
     statement = (
         select(Run.monitor)
@@ -186,5 +188,5 @@ async def last_monitor(session: ReadSession, model_id: str) -> dict[str, Any] | 
         .order_by(Run.run_id.desc())
         .limit(1)
     )
-    found: dict[str, Any] | None = await session.scalar(statement)
-    return found
+    found = await session.scalar(statement)
+    return None if found is None else RunMonitor.load(found)

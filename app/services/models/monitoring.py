@@ -16,6 +16,7 @@ from app.services.customer_base import training_data
 from app.services.customer_base.training_data import TrainingData
 from app.services.models import model_store
 from app.services.models.fitted_models import FittedModel, probability
+from app.services.run_monitor import RunMonitor
 
 MIN_CUSTOMERS = 200
 DRIFT = 0.05
@@ -27,7 +28,7 @@ _SOME = text(
 )
 
 
-async def monitor(session: ReadSession, deployment: Deployment, run: AnyRow) -> dict[str, Any]:
+async def monitor(session: ReadSession, deployment: Deployment, run: AnyRow) -> RunMonitor:
     """Return how well the risk told a horizon before a run agrees with what happened since.
 
     A model is asked again for what it told then: it is the same for the same facts, and no run
@@ -38,17 +39,12 @@ async def monitor(session: ReadSession, deployment: Deployment, run: AnyRow) -> 
     ids = list(await session.scalars(_SOME, {"n": RESCORED}))
     past = await training_data.read_past(session, ids, now, scale=model.satisfaction_scale)
     cut = now.day - model.horizon_days
-    return {
-        "told_at": deployment.calendar.end_of(cut).isoformat(),
-        "horizon_days": model.horizon_days,
-        "in_sample": cut < deployment.as_of(model.as_of).day,
+    return RunMonitor(
+        told_at=deployment.calendar.end_of(cut),
+        horizon_days=model.horizon_days,
+        in_sample=cut < deployment.as_of(model.as_of).day,
         **await asyncio.to_thread(_rescored, model, past, cut),
-    }
-
-
-async def last(session: ReadSession, model_id: str) -> dict[str, Any] | None:
-    """Return what the latest published run with a model found."""
-    return await model_store.last_monitor(session, model_id)
+    )
 
 
 def _rescored(model: FittedModel, past: TrainingData, cut: int) -> dict[str, Any]:

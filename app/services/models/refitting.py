@@ -10,11 +10,12 @@ from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import OperationRunning
 from app.models import Model
-from app.schemas.models import ModelRequest
+from app.schemas.models import ModelRequest, RunRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings
 from app.services.customer_base import training_data
-from app.services.models import churn_learning, comparison, fitted_models, model_store, monitoring
+from app.services.models import churn_learning, comparison, fitted_models, model_store
+from app.services.models.model_documents import ModelDocument
 from app.services.models.monitoring import monitor
 from app.services.operations import operations, parts
 from app.services.operations.parts import Part
@@ -30,12 +31,12 @@ async def prepare(session: WriteSession, deployment: Deployment, part: Part, now
 
     Where the one in force has become old, a fit is submitted; this run does not wait for it.
     """
-    asked: str | None = part.request.get("model_id")
-    if asked is not None:
-        return asked
+    asked = part.asked(RunRequest)
+    if asked.model_id is not None:
+        return asked.model_id
     active_id = (await deployment_settings.pointers(session)).model_id
     if active_id is None or not (await model_store.load(session, active_id)).can_score:
-        as_of = as_ofs.parse(part.request.get("as_of"), deployment, now)
+        as_of = as_ofs.parse(asked.as_of, deployment, now)
         model_id = await model_store.fit(session, None, "day", as_of, now, name=part.operation_id)
         await model_store.activate(session, model_id, now)
         return model_id
@@ -58,34 +59,38 @@ async def due(session: ReadSession, deployment: Deployment, active_id: str) -> s
     new = (await training_data.count(session) - seen) / max(seen, 1)
     if new > deployment.refit_share:
         return "new_facts"
-    found = await monitoring.last(session, active_id)
-    drifted = found is not None and found.get("drifted", False)
+    found = await model_store.last_monitor(session, active_id)
+    drifted = found is not None and found.drifted
     return "drifted" if drifted and new > DRIFTED_SHARE * deployment.refit_share else None
 
 
 async def refit(session: WriteSession, active_id: str, reason: str, now: datetime) -> None:
     """Submit a fit like that of the model in force, unless another is under way."""
-    request = {
-        **_like(await model_store.get(session, active_id)),
-        "automatic": True,
-        "reason": reason,
-    }
+    request = _like(await model_store.get(session, active_id), reason)
     with contextlib.suppress(OperationRunning):
         await operations.submit(session, model_store.FIT, request, now=now)
 
 
-def _like(row: AnyRow) -> dict[str, Any]:
+class FitRequest(ModelRequest):
+    """What a fit is asked for: by a caller, or automatically and for which reason."""
+
+    automatic: bool = False
+    reason: str | None = None
+
+
+def _like(row: AnyRow, reason: str) -> FitRequest:
     """Return the request that leads to a model fitted in the same way."""
-    document = row.document
-    requested = document.get("requested", fitted_models.DEFAULT)
-    chosen = document.get("horizon_rule") == churn_learning.ASKED_FOR
-    return ModelRequest.model_validate(
+    document = ModelDocument.load(row.document)
+    chosen = document.horizon_rule == churn_learning.ASKED_FOR
+    return FitRequest.model_validate(
         {
-            "kind": None if requested == fitted_models.DEFAULT else requested,
+            "kind": None if document.requested == fitted_models.DEFAULT else document.requested,
             "time_unit": row.time_unit,
-            "horizon_days": document["horizon_days"] if chosen else None,
+            "horizon_days": document.horizon_days if chosen else None,
+            "automatic": True,
+            "reason": reason,
         }
-    ).model_dump(mode="json")
+    )
 
 
 async def fit_part(
@@ -95,23 +100,22 @@ async def fit_part(
 
     What a person asked for is activated as asked; what was fitted by itself, if it is not worse.
     """
-    request = part.request
-    as_of = as_ofs.parse(request.get("as_of"), deployment, now)
-    kind = request["kind"]
+    asked = part.asked(FitRequest)
+    as_of = as_ofs.parse(asked.as_of, deployment, now)
     fitted = await model_store.fit_keeping(
         session,
-        kind,
-        request["time_unit"],
+        asked.kind,
+        asked.time_unit,
         as_of,
         now,
         name=part.operation_id,
-        horizon_days=request.get("horizon_days"),
+        horizon_days=asked.horizon_days,
     )
-    activated = request["activate"]
-    if request.get("automatic"):
-        of_risk = None if kind == fitted_models.AUTO else kind
+    activated = asked.activate
+    if asked.automatic:
+        of_risk = None if asked.kind == fitted_models.AUTO else asked.kind
         found = await comparison.compare(session, fitted, of_risk, as_of.day)
-        await parts.note(session, part, {"refit": request["reason"], "comparison": found})
+        await parts.note(session, part, {"refit": asked.reason, "comparison": found})
         activated = found["activated"]
     if activated:
         await model_store.activate(session, fitted.model_id, now)

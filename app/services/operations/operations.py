@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -12,6 +13,7 @@ from app.db import AnyRow, ReadSession, WriteSession
 from app.errors import AppError, NotFound, OperationRunning
 from app.models import Operation, OperationPart
 from app.services.common.paging import PageRequest, Sort, fetch_shown
+from app.services.common.stored_documents import opened, stamped
 
 OPEN = ("pending", "running")
 _BY_AGE = Sort((Operation.created_at, Operation.operation_id), descending=True)
@@ -20,13 +22,14 @@ _BY_AGE = Sort((Operation.created_at, Operation.operation_id), descending=True)
 async def submit(
     session: WriteSession,
     kind: str,
-    request: Mapping[str, Any],
+    request: BaseModel,
     *,
     now: datetime,
     requested_by: str | None = None,
     slot: str | None = None,
 ) -> AnyRow:
     """Start an operation, or return the open one if it was asked the same; refuse another."""
+    document = stamped(request.model_dump(mode="json"))
     for _ in range(3):
         operation_id = f"op_{secrets.token_hex(8)}"
         created = await session.scalar(
@@ -35,7 +38,7 @@ async def submit(
                 operation_id=operation_id,
                 kind=kind,
                 state="pending",
-                request=dict(request),
+                request=document,
                 context={},
                 slot=slot,
                 requested_by=requested_by,
@@ -51,7 +54,7 @@ async def submit(
             return await get(session, operation_id)
         running = await _open(session, kind)
         if running is not None:
-            if running.request == dict(request):
+            if running.request == document:
                 return running
             raise OperationRunning(
                 f"Operation {running.operation_id} of the same kind was asked something else"
@@ -115,19 +118,25 @@ async def search(
 
 def shown(row: AnyRow) -> dict[str, Any]:
     """Return an operation as the API shows it."""
-    names = ("kind", "state", "result", "error", "created_at", "started_at", "finished_at")
+    names = ("kind", "state", "error", "created_at", "started_at", "finished_at")
     return {
         "id": row.operation_id,
         "progress": {"done": row.done, "total": row.total},
         **{name: getattr(row, name) for name in names},
+        "result": None if row.result is None else result_of(row),
     }
+
+
+def result_of(row: AnyRow) -> dict[str, Any]:
+    """Return what came of an operation that succeeded."""
+    return opened(row.result, f"the result of a {row.kind}")
 
 
 async def succeed(
     session: WriteSession, operation_id: str, result: Mapping[str, Any], now: datetime
 ) -> None:
     """End an operation with its result."""
-    await _end(session, operation_id, now, state="succeeded", result=dict(result))
+    await _end(session, operation_id, now, state="succeeded", result=stamped(result))
 
 
 async def fail(session: WriteSession, operation_id: str, error: AppError, now: datetime) -> None:

@@ -7,17 +7,22 @@ worker died is done again from nothing, and whoever finishes the last one comple
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel
 from sqlalchemy import func, select, text, update
 
 from app.db import ReadSession, WriteSession
 from app.errors import InternalError
 from app.models import Operation, OperationPart
+from app.services.common.stored_documents import opened
 from app.services.operations import operations
 
 LEASE = timedelta(seconds=30)
 MAX_ATTEMPTS = 5
+
+
+Asked = TypeVar("Asked", bound=BaseModel)
 
 
 class LeaseLost(RuntimeError):
@@ -36,6 +41,10 @@ class Part:
     kind: str
     request: dict[str, Any]
     context: dict[str, Any]
+
+    def asked(self, shape: type[Asked]) -> Asked:
+        """Return the request in the shape in which it was submitted."""
+        return shape.model_validate(self.request)
 
 
 async def plan(
@@ -109,7 +118,8 @@ async def claim(session: WriteSession) -> Part | None:
         .where(Operation.operation_id == row.operation_id, Operation.state == "pending")
         .values(state="running", started_at=func.clock_timestamp())
     )
-    return Part(*row)
+    request = opened(row.request, f"the request of a {row.kind}")
+    return Part(**{**row._mapping, "request": request})  # noqa: SLF001  # a public attribute
 
 
 async def extend_lease(session: WriteSession, part: Part) -> bool:

@@ -14,6 +14,7 @@ from app.models import PolicyActivation
 from app.schemas.policies import ActivationRequest
 from app.schemas.types import format_instant
 from app.services.common import deployment_settings, etags, locks
+from app.services.common.stored_documents import Section
 from app.services.customer_base import populations
 from app.services.customers import customers
 from app.services.operations import operations, parts
@@ -25,6 +26,15 @@ from app.services.stages import derivation, due_transitions
 ACTIVATION = "policy_activation"
 APPLY = "apply_policy"
 APPLY_PART = 5_000
+
+
+class ActivationOrder(Section):
+    """Which version is to be put in force by whom, after which preview."""
+
+    version: int
+    preview: str
+    max_drift: int
+    by: str
 
 
 async def submit(
@@ -42,7 +52,7 @@ async def submit(
     if version == (await deployment_settings.pointers(session)).policy_version:
         raise Conflict(f"Policy {version} is in force already.")
     preview = await previews.redeem(session, asked.token, version, now)
-    request = {"version": version, "preview": preview, "max_drift": asked.max_drift, "by": by}
+    request = ActivationOrder(version=version, preview=preview, max_drift=asked.max_drift, by=by)
     row = await operations.submit(session, ACTIVATION, request, now=now, requested_by=by)
     return operations.shown(row)
 
@@ -52,7 +62,7 @@ async def plan_part(
 ) -> None:
     """Count again who would move."""
     del deployment
-    await previews.plan(session, part, part.request["version"], now)
+    await previews.plan(session, part, part.asked(ActivationOrder).version, now)
 
 
 async def apply_next_parts(
@@ -90,19 +100,20 @@ async def apply_next_parts(
 
 async def _check_drift(session: WriteSession, part: Part, matrix: list[dict[str, Any]]) -> None:
     """Refuse to go on if more customers moved between stages than were allowed to."""
-    preview = await operations.get(session, part.request["preview"])
-    seen = _counts(preview.result["matrix"])
+    order = part.asked(ActivationOrder)
+    previewed = operations.result_of(await operations.get(session, order.preview))["matrix"]
+    seen = _counts(previewed)
     found = _counts(matrix)
     drift = {
         cell: abs(found.get(cell, 0) - seen.get(cell, 0)) for cell in seen.keys() | found.keys()
     }
-    allowed = part.request["max_drift"]
+    allowed = order.max_drift
     if max(drift.values(), default=0) > allowed:
         raise PreviewStale(
             f"Up to {max(drift.values())} customers of a cell have moved since the preview;"
             f" max_drift allows {allowed}. Nothing was activated.",
             matrix=matrix,
-            previewed=preview.result["matrix"],
+            previewed=previewed,
         )
 
 
@@ -113,7 +124,8 @@ def _counts(matrix: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
 async def _put_in_force(session: WriteSession, part: Part, now: datetime) -> datetime:
     """Move the pointer, once nobody is writing by the policy that was in force."""
     await locks.hold(session, locks.POLICY_IN_FORCE)
-    version = part.request["version"]
+    order = part.asked(ActivationOrder)
+    version = order.version
     policy = await policies.get(session, version)
     at = max(now, datetime.now(UTC))
     await session.execute(
@@ -121,7 +133,7 @@ async def _put_in_force(session: WriteSession, part: Part, now: datetime) -> dat
             activation_id=await versions.generation(session) + 1,
             version=version,
             activated_at=at,
-            activated_by=part.request["by"],
+            activated_by=order.by,
         )
     )
     await deployment_settings.put(session, deployment_settings.ACTIVE_POLICY, version)

@@ -15,6 +15,7 @@ from app.lifecycle.policy import Policy
 from app.money import to_amount
 from app.schemas.types import format_amount, format_instant
 from app.services.common import deployment_settings, signing
+from app.services.common.stored_documents import Section
 from app.services.customer_base import populations
 from app.services.customer_base.populations import Population
 from app.services.models import model_store
@@ -37,6 +38,12 @@ Cells = dict[Cell, list[Any]]
 """By stages from and to: customers, revenue in smallest units, CLV or None, samples."""
 
 
+class PreviewRequest(Section):
+    """The policy version that a preview is asked for."""
+
+    version: int
+
+
 @dataclass(frozen=True)
 class Compared:
     """Customers, and their stages before and after."""
@@ -49,7 +56,8 @@ class Compared:
 async def submit(session: WriteSession, version: int, *, now: datetime, by: str) -> dict[str, Any]:
     """Start to count who would move."""
     await policies.stored(session, version)
-    row = await operations.submit(session, PREVIEW, {"version": version}, now=now, requested_by=by)
+    request = PreviewRequest(version=version)
+    row = await operations.submit(session, PREVIEW, request, now=now, requested_by=by)
     return operations.shown(row)
 
 
@@ -58,7 +66,7 @@ async def plan_part(
 ) -> None:
     """Split everybody into ranges."""
     del deployment
-    await plan(session, part, part.request["version"], now)
+    await plan(session, part, part.asked(PreviewRequest).version, now)
 
 
 async def plan(session: WriteSession, part: Part, version: int, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """Reports on the published run. They are counted once, when the run is published."""
 
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import func, select
@@ -9,7 +10,9 @@ from app.deployment import Deployment
 from app.models import Model, Run, Score
 from app.scoring.rfm import rfm
 from app.services.common import deployment_settings
+from app.services.models.model_documents import ModelDocument
 from app.services.policies import policies
+from app.services.scores.run_summaries import GroupTotals, RfmCell, RunSummary, StageTotals
 
 GROUP_NAMES = {
     "champions": "Champions",
@@ -25,8 +28,11 @@ GROUP_NAMES = {
 }
 
 
-async def summarise(session: ReadSession, run_id: int) -> dict[str, Any]:
-    """Count a run by stage, by RFM cell and by RFM group; sums are kept as text, exactly."""
+_NO_CUSTOMERS = StageTotals(customers=0, revenue=Decimal(0), value_at_risk=Decimal(0))
+
+
+async def summarise(session: ReadSession, run_id: int) -> RunSummary:
+    """Count a run by stage, by RFM cell and by RFM group."""
     of_run = Score.run_id == run_id
     sums = func.count(), func.sum(Score.revenue), func.sum(Score.value_at_risk)
     stages = await session.execute(select(Score.stage, *sums).where(of_run).group_by(Score.stage))
@@ -40,32 +46,33 @@ async def summarise(session: ReadSession, run_id: int) -> dict[str, Any]:
         .where(of_run, Score.rfm_group.is_not(None))
         .group_by(Score.rfm_group)
     )
-    return {
-        "stages": {
-            stage: [count, str(revenue), None if at_risk is None else str(at_risk)]
+    return RunSummary(
+        stages={
+            stage: StageTotals(customers=count, revenue=revenue, value_at_risk=at_risk)
             for stage, count, revenue, at_risk in stages
         },
-        "cells": [list(cell) for cell in cells],
-        "groups": {group: [count, str(revenue)] for group, count, revenue in groups},
-    }
+        cells=[RfmCell(r=r, f=f, customers=count) for r, f, count in cells],
+        groups={
+            group: GroupTotals(customers=count, revenue=revenue) for group, count, revenue in groups
+        },
+    )
 
 
 async def stages(session: ReadSession, deployment: Deployment) -> dict[str, Any]:
     """Return customers, revenue and value at risk of each stage."""
     head, summary, _ = await _published(session, deployment)
     version = head["policy_version"] or (await deployment_settings.pointers(session)).policy_version
-    found = summary.get("stages", {})
     head["stages"] = []
     for stage in await policies.described_stages(session, version):
         code = stage["code"]
-        count, revenue, at_risk = found.get(code, (0, "0", "0"))
+        totals = summary.stages.get(code, _NO_CUSTOMERS)
         head["stages"].append(
             {
                 "stage": code,
                 "name": stage["name"],
-                "customers": count,
-                "revenue": revenue,
-                "value_at_risk": at_risk,
+                "customers": totals.customers,
+                "revenue": totals.revenue,
+                "value_at_risk": totals.value_at_risk,
             }
         )
     return head
@@ -75,26 +82,26 @@ async def rfm_grid(session: ReadSession, deployment: Deployment) -> dict[str, An
     """Return the RFM grid and groups; empty scores are shown."""
     head, summary, cuts = await _published(session, deployment)
     grid = [[0] * 5 for _ in range(5)]
-    for r, f, count in summary.get("cells", ()):
-        grid[r - 1][f - 1] = count
-    found = summary.get("groups", {})
+    for cell in summary.cells:
+        grid[cell.r - 1][cell.f - 1] = cell.customers
     head["grid"] = grid
     head["cuts"] = cuts
     head["groups"] = [
         {
             "group": code,
             "name": GROUP_NAMES[code],
-            "customers": found.get(code, (0, "0"))[0],
-            "revenue": found.get(code, (0, "0"))[1],
+            "customers": totals.customers,
+            "revenue": totals.revenue,
         }
         for code in rfm.GROUPS
+        for totals in [summary.groups.get(code, _NO_CUSTOMERS)]
     ]
     return head
 
 
 async def _published(
     session: ReadSession, deployment: Deployment
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
+) -> tuple[dict[str, Any], RunSummary, dict[str, Any] | None]:
     """Return what every report says of its run, the counts, and the RFM cuts."""
     active = await deployment_settings.pointers(session)
     head: dict[str, Any] = {
@@ -105,7 +112,7 @@ async def _published(
         "currency": deployment.currency,
     }
     if active.run_id is None:
-        return head, {}, None
+        return head, RunSummary(stages={}, cells=[], groups={}), None
     statement = (
         select(Run.model_id, Run.policy_version, Run.as_of, Run.summary, Model.document)
         .join(Model, Model.model_id == Run.model_id)
@@ -118,4 +125,4 @@ async def _published(
         "policy_version": run.policy_version,
         "as_of": run.as_of,
     }
-    return head, run.summary, run.document["rfm_cuts"]
+    return head, RunSummary.load(run.summary), ModelDocument.load(run.document).rfm_cuts

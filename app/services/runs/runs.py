@@ -37,22 +37,20 @@ async def submit(
     as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
     if asked.model_id is not None:
         await model_store.get(session, asked.model_id)
-    row = await operations.submit(
-        session, RUN, asked.model_dump(mode="json"), now=now, requested_by=by
-    )
+    row = await operations.submit(session, RUN, asked, now=now, requested_by=by)
     return operations.shown(row)
 
 
 async def submit_scheduled(session: WriteSession, slot: str, now: datetime) -> None:
     """Start the run of a slot of time, unless any worker has done so."""
-    await operations.submit(session, RUN, RunRequest().model_dump(mode="json"), now=now, slot=slot)
+    await operations.submit(session, RUN, RunRequest(), now=now, slot=slot)
 
 
 async def plan_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
     """Begin a run: settle which model scores, and split everybody into parts."""
-    as_of = as_ofs.parse(part.request.get("as_of"), deployment, now)
+    as_of = as_ofs.parse(part.asked(RunRequest).as_of, deployment, now)
     timeline = await policies.timeline(session)
     model_id = await refitting.prepare(session, deployment, part, now)
     model = await model_store.load(session, model_id)
@@ -121,11 +119,15 @@ async def publish(
     previous = (await deployment_settings.pointers(session)).run_id
     summary = await reports.summarise(session, run_id)
     monitor = await refitting.monitor(session, deployment, await run_rows.get(session, run_id))
-    scored = sum(count for count, *_ in summary["stages"].values())
     await session.execute(
         update(Run)
         .where(Run.run_id == run_id)
-        .values(published_at=now, customers=scored, summary=summary, monitor=monitor)
+        .values(
+            published_at=now,
+            customers=summary.customers,
+            summary=summary.dump(),
+            monitor=monitor.dump(),
+        )
     )
     await session.execute(
         update(Run).where(Run.run_id == previous, Run.replaced_at.is_(None)).values(replaced_at=now)
@@ -135,4 +137,4 @@ async def publish(
         session, deployment_settings.MOVED_UNTIL, part.context["planned_at"]
     )
     run = await run_rows.get(session, run_id)
-    return {"run_id": run_id, "model_id": run.model_id, "customers": scored}
+    return {"run_id": run_id, "model_id": run.model_id, "customers": summary.customers}

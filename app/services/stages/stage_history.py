@@ -8,7 +8,8 @@ from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle import facts
 from app.lifecycle.history import History
-from app.services.customer_base import purchase_summaries, rule_facts
+from app.services import purchase_facts
+from app.services.customer_base import rule_facts
 from app.services.stages import customer_snapshots, derivation, stages
 
 
@@ -21,7 +22,7 @@ async def get(
         session, deployment, snapshot.timeline, customer_id, snapshot.summary, as_of, whole=True
     )
     first_seen = await rule_facts.first_seen(session, [customer_id])
-    own = await purchase_summaries.facts_of(session, [customer_id])
+    own = await purchase_facts.of_customers(session, [customer_id])
     policy = snapshot.timeline.at(as_of.micros)
     states = facts.lives(own[customer_id], policy.silence, until=as_of.micros)
     return {

@@ -11,6 +11,7 @@ from app.db import Database
 from app.errors import DatabaseUnavailable, Unavailable
 from app.models import Run
 from app.schema import head
+from app.services.run_monitor import RunMonitor
 from app.sqlstates import from_database
 
 CHECK_SECONDS = 2.0
@@ -55,14 +56,15 @@ async def gauges(database: Database, now: datetime) -> dict[str, float | None]:
         if from_database(error) is None:
             raise
         return found  # when the database is away, the rest is wanted most
+    monitor = None if row.monitor is None else RunMonitor.load(row.monitor)
     return {
         **found,
         "queue_depth": row.depth,
         "queue_age_seconds": 0.0 if row.oldest is None else _age(row.oldest, now),
         "last_scoring_run_age_seconds": _age(row.last_run, now),
         "model_age_seconds": _age(row.model, now),
-        "churn_calibration_error": (row.monitor or {}).get("ece"),
-        "churn_calibration_in_the_large": (row.monitor or {}).get("calibration_in_the_large"),
+        "churn_calibration_error": monitor and monitor.ece,
+        "churn_calibration_in_the_large": monitor and monitor.calibration_in_the_large,
     }
 
 
