@@ -127,6 +127,11 @@ def shown(row: AnyRow) -> dict[str, Any]:
     }
 
 
+def request_of(row: AnyRow) -> dict[str, Any]:
+    """Return what an operation was asked."""
+    return opened(row.request, f"the request of a {row.kind}")
+
+
 def result_of(row: AnyRow) -> dict[str, Any]:
     """Return what came of an operation that succeeded."""
     return opened(row.result, f"the result of a {row.kind}")

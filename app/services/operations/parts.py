@@ -15,7 +15,6 @@ from sqlalchemy import func, select, text, update
 from app.db import ReadSession, WriteSession
 from app.errors import InternalError
 from app.models import Operation, OperationPart
-from app.services.common.stored_documents import opened
 from app.services.operations import operations
 
 LEASE = timedelta(seconds=30)
@@ -118,8 +117,8 @@ async def claim(session: WriteSession) -> Part | None:
         .where(Operation.operation_id == row.operation_id, Operation.state == "pending")
         .values(state="running", started_at=func.clock_timestamp())
     )
-    request = opened(row.request, f"the request of a {row.kind}")
-    return Part(**{**row._mapping, "request": request})  # noqa: SLF001  # a public attribute
+    columns = {**row._mapping, "request": operations.request_of(row)}  # noqa: SLF001  # public
+    return Part(**columns)
 
 
 async def extend_lease(session: WriteSession, part: Part) -> bool:

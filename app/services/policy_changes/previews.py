@@ -236,8 +236,9 @@ async def redeem(session: ReadSession, token: str, version: int, now: datetime) 
     if content is None or "operation_id" not in content:
         raise _refused("is not a token of a preview")
     preview = await operations.get(session, content["operation_id"])
-    if preview.request["version"] != version:
-        raise _refused(f"is of a preview of policy {preview.request['version']}")
+    asked = PreviewRequest.model_validate(operations.request_of(preview))
+    if asked.version != version:
+        raise _refused(f"is of a preview of policy {asked.version}")
     if datetime.fromisoformat(content["expires_at"]) < now:
         raise PreviewExpired
     return str(content["operation_id"])
