@@ -5,8 +5,8 @@ order the two arrive. Once the named refunds reach the amount, the purchase is r
 makes no purchase day. What exceeds the purchase, or names one not known (yet), is excess. A refund
 that names none reduces revenue only.
 
-This is the one place that says what a refund takes back; whatever needs to know asks here. Where
-all customers are read at once, `app.services.customer_base.purchase_log` says the same in SQL.
+This is the one place that says what a refund takes back; whatever needs to know asks here. In
+SQL the same is said by `app.services.net_purchases` alone.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -45,6 +45,7 @@ class Purchase(NamedTuple):
     at: int
     day: int
     value: int
+    key: Hashable
     net: int
     refunded: Reduction | None = None
     reductions: tuple[Reduction, ...] = ()
@@ -77,12 +78,12 @@ def set_off(facts: Iterable[Fact], *, until: int) -> SetOff:
     for fact in bought:
         refunds = named.pop(fact.key, None)
         if refunds is None:
-            purchases.append(Purchase(fact.at, fact.day, fact.value, fact.value))
+            purchases.append(Purchase(fact.at, fact.day, fact.value, fact.key, fact.value))
             continue
         excess += max(0, sum(refund.value for refund in refunds) - fact.value)
         steps = _reductions(fact, refunds)
         refunded = steps[-1] if steps[-1].left == 0 else None
-        purchases.append(Purchase(fact.at, fact.day, fact.value, steps[-1].left, refunded, steps))
+        purchases.append(Purchase(*fact[:4], steps[-1].left, refunded, steps))
     excess += sum(refund.value for refunds in named.values() for refund in refunds)
     return SetOff(purchases, free, excess)
 

@@ -6,23 +6,16 @@ from sqlalchemy import text
 from app.days import AsOf
 from app.db import ReadSession
 from app.lifecycle.records import Floats, Ints
+from app.services import net_purchases
 from app.services.common import sql_numbers
 
 Log = tuple[Ints, Ints, Floats]
 """Customer, day and net amount of every purchase that was not refunded in full."""
 
 _BLOCK = 50_000
-# What named refunds leave of each purchase: `app.lifecycle.purchases.set_off` for everybody.
 _PURCHASES = text(
-    f"SELECT dense_rank() OVER (ORDER BY p.customer_id), {sql_numbers.day('p.occurred_on')},"  # noqa: S608  # names of columns
-    " CAST(p.value - coalesce(r.refunded, 0) AS float8)"
-    " FROM transactions p LEFT JOIN ("
-    "  SELECT customer_id, refunds_source, refunds_transaction_id, sum(value) AS refunded"
-    "  FROM transactions WHERE refunds_transaction_id IS NOT NULL AND occurred_at <= :as_of"
-    "  GROUP BY 1, 2, 3) r ON r.customer_id = p.customer_id AND r.refunds_source = p.source"
-    " AND r.refunds_transaction_id = p.transaction_id"
-    " WHERE p.kind = 'purchase' AND p.occurred_at <= :as_of"
-    " AND (r.refunded IS NULL OR r.refunded < p.value)"
+    f"SELECT dense_rank() OVER (ORDER BY customer_id), {sql_numbers.day('occurred_on')},"  # noqa: S608  # names of columns
+    f" CAST(net AS float8) FROM ({net_purchases.snapshot(':as_of')}) AS standing"
 )
 
 
