@@ -91,6 +91,17 @@ def as_item(customer_id: str, fact: Fact) -> dict[str, Any]:
         "amount": str(fact.amount),
         "revision": fact.revision,
         "refunds": named and {"source": named[0], "transaction_id": named[1]},
+        "channel": fact.channel,
+        "items": [
+            {
+                "product_id": line.product,
+                "category": line.category,
+                "quantity": line.quantity,
+                "unit_price": str(line.unit_price),
+            }
+            for line in fact.lines
+        ]
+        or None,
     }
 
 

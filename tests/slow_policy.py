@@ -4,17 +4,35 @@ Nothing here knows how the service does it: a policy is the document as it was w
 is lists of what happened, and history is what changes when t runs over all instants.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tests.twin import MICROSECOND, Fact, Twin, start_of
+from tests.twin import MICROSECOND, Fact, Line, Twin, scores, start_of
+from tests.twin import Model as Fitted
 
 Document = Mapping[str, Any]
-Value = float | str | bool | None
+Value = float | str | bool | list[str] | None
+Model = Callable[["Slow", str, datetime], Value]
+"""What a model says of a customer at an instant, by the name of a variable."""
+MODEL_VARIABLES = {
+    "usual_gap_days",
+    "silence_to_usual_gap",
+    "r",
+    "f",
+    "m",
+    "churn_probability",
+    "value_tier",
+}
+NARROWED = {"category", "product", "channel", "days"}
+"""The parameters that say which purchases count."""
+UNITS = 10_000
+LEVELS = ("low", "medium", "high")
+ORDERED = ("<", "<=", ">", ">=")
 AGREED = 3
 """Purchase days that a trend looks at."""
 
@@ -65,23 +83,26 @@ def is_number(value: object) -> bool:
 
 def fulfils(value: Value, op: str, other: Any) -> bool:
     """Compare; what is unknown fulfils nothing, nor does a number what is none."""
-    if op == "known":
-        return (value is not None) == other
-    if value is None or other is None:
-        return False
+    if op == "known" or value is None or other is None:
+        return op == "known" and (value is not None) == other
     if op == "in":
         return isinstance(value, str) and value in other
+    if op == "contains" or isinstance(value, list):
+        return op == "contains" and isinstance(value, list) and other in value
+    if op in ORDERED and isinstance(other, str):
+        return fulfils(LEVELS.index(str(value)), op, LEVELS.index(other))
     if is_number(other):
-        if not is_number(value):
-            return False
-        return {
-            "<": value < other,
-            "<=": value <= other,
-            ">": value > other,
-            ">=": value >= other,
-            "==": value == other,
-            "!=": value != other,
-        }[op]
+        return (
+            is_number(value)
+            and {
+                "<": value < other,
+                "<=": value <= other,
+                ">": value > other,
+                ">=": value >= other,
+                "==": value == other,
+                "!=": value != other,
+            }[op]
+        )
     same = type(value) is type(other) and value == other
     return same if op == "==" else not same
 
@@ -119,10 +140,11 @@ def variables(document: Document) -> list[Document]:
 class Slow:
     """One customer under one policy."""
 
-    def __init__(self, person: Person, document: Document) -> None:
+    def __init__(self, person: Person, document: Document, model: Model | None = None) -> None:
         self.person = person
         self.document = document
-        self._twin = Twin(person.facts, person.zone)
+        self.model = model
+        self.twin = Twin(person.facts, person.zone)
         self._bought: dict[int, tuple[dict[date, Fraction], list[date]]] = {}
 
     def decide(self, t: datetime) -> tuple[str, str]:
@@ -154,13 +176,20 @@ class Slow:
         """Return the purchase days that stand at t, each with its net value, and the lives."""
         count = sum(fact.at <= t for fact in self.person.facts)
         if count not in self._bought:
-            values = {day: Fraction(each) for day, each in self._twin.day_values(t).items()}
+            values = {day: Fraction(each) for day, each in self.twin.day_values(t).items()}
             self._bought[count] = values, self.lives(list(values))
         return self._bought[count]
 
     def value(self, term: Document, t: datetime) -> Value:
         """Return the value of a variable at t, None if it is not known."""
         name = term["variable"]
+        if name == "complaints_90_days":
+            return self.value({"variable": "interactions", "kind": "complaint", "days": 90}, t)
+        if name in ("purchase_days", "revenue") and NARROWED & term.keys():
+            return self._of_some_purchases(name, term, t)
+        if name in MODEL_VARIABLES:
+            assert self.model is not None
+            return self.model(self, name, t)
         found = self._of_purchases(name, t)
         if found is NotImplemented:
             found = self._of_money(name, t)
@@ -218,15 +247,33 @@ class Slow:
         mean_gap = Fraction((days[-1] - days[0]).days, len(days) - 1)
         return mean_gap / Fraction((days[-1] - days[-1 - AGREED]).days, AGREED)
 
+    def _of_some_purchases(self, name: str, term: Document, t: datetime) -> float:
+        """Return what purchases count for that fit: by day, channel, and share of the lines."""
+        today, window = self.person.day(t), term.get("days", math.inf)
+        days: set[date] = set()
+        units = 0
+        for fact in self.twin.counted(t):
+            day = self.person.day(fact.at)
+            share = share_of(fact, term)
+            if share is None or (today - day).days >= window:
+                continue
+            if fact.kind == "purchase":
+                named = self.twin.named_refunds(fact, t)
+                left = Fraction(fact.amount) - sum(Fraction(each.amount) for each in named)
+                if left > 0 or not named:
+                    days.add(day)
+                    units += math.floor(left * share * UNITS)
+            elif fact.refunds is None:
+                units -= math.floor(Fraction(fact.amount) * share * UNITS)
+        return float(len(days)) if name == "purchase_days" else float(Fraction(units, UNITS))
+
     def _of_interactions(self, name: str, term: Document, t: datetime) -> Any:
         so_far = [each for each in self.person.interactions if each.at <= t]
         if name == "last_satisfaction":
             answers = [e for e in so_far if e.kind == "survey" and e.score is not None]
             return max(answers[::-1], key=lambda each: each.at).score if answers else None
         kind, days = term.get("kind"), term.get("days")
-        if name == "complaints_90_days":
-            kind, days = "complaint", 90
-        elif name not in ("interactions", "days_since_interaction"):
+        if name not in ("interactions", "days_since_interaction"):
             return NotImplemented
         ago = [(self.person.day(t) - self.person.day(each.at)).days
                for each in so_far if kind is None or each.kind == kind]  # fmt: skip
@@ -239,15 +286,72 @@ class Slow:
         if name == "days_until_contract_end":
             ends = profile.get("contract_ends_on")
             return None if ends is None else (ends - self.person.day(t)).days
+        if name == "age_years":
+            born = profile.get("birth_date")
+            return None if born is None else age(born, self.person.day(t))
         if name == "attribute":
             value = profile.get("attributes", {}).get(term["name"])
+            if isinstance(value, list):
+                return [each for each in value if isinstance(each, str)]
             return value if isinstance(value, (str, int, float, bool)) else None
         return profile.get(name)
 
 
+def fitted(model: Fitted) -> Model:
+    """Return what a fitted model says, at any instant, of those who have purchased."""
+    known: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+    def value(slow: "Slow", name: str, t: datetime) -> Value:
+        values, _ = slow.purchases(t)
+        if not values:
+            return None
+        revenue = slow.value({"variable": "revenue"}, t)
+        key = (tuple(values.items()), revenue, slow.person.day(t))
+        if key not in known:
+            known[key] = scores(slow.twin, model, t)
+        card = known[key]
+        if name == "silence_to_usual_gap":
+            return float(card["days_since_last_purchase"] / card["usual_gap_days"])
+        found = card[{"churn_probability": "probability"}.get(name, name)]
+        return found if isinstance(found, str) else float(found)
+
+    return value
+
+
+def share_of(fact: Fact, term: Document) -> Fraction | None:
+    """Return which part of a transaction fits what a term asks for, None if nothing does."""
+    if term.get("channel") not in (None, fact.channel):
+        return None
+    if not {"category", "product"} & term.keys():
+        return Fraction(1)
+
+    def price(lines: Sequence[Line]) -> Fraction:
+        return sum(
+            (Fraction(repr(each.quantity)) * Fraction(each.unit_price) for each in lines),
+            Fraction(),
+        )
+
+    fitting = [
+        line
+        for line in fact.lines
+        if term.get("category") in (None, line.category)
+        and term.get("product") in (None, line.product)
+    ]
+    if not fitting:
+        return None
+    whole = price(fact.lines)
+    return price(fitting) / whole if whole else Fraction()
+
+
+def age(born: date, today: date) -> int:
+    """Count birthdays; one on a leap day is kept on March 1 in other years."""
+    had = (today.month, today.day) >= (born.month, born.day)
+    return today.year - born.year - (not had)
+
+
 def beginning(document: Document, zone: ZoneInfo, t: datetime) -> str:
     """Return the stage of somebody of whom nothing is known."""
-    return Slow(Person(zone, t), document).decide(t)[0]
+    return Slow(Person(zone, t), document, lambda *_: None).decide(t)[0]
 
 
 def looked_at(person: Person, document: Document, t: datetime) -> bool:
@@ -260,8 +364,9 @@ def looked_at(person: Person, document: Document, t: datetime) -> bool:
             each.at == t and kind in (None, each.kind) for each in person.interactions
         ):
             return True
-    money = {"revenue", "mean_purchase_value", "amount_trend", "frequency_trend"}
-    if money & {term["variable"] for term in used}:
+    money = {"revenue", "mean_purchase_value", "amount_trend", "frequency_trend", *MODEL_VARIABLES}
+    narrowed = any(term["variable"] == "purchase_days" and NARROWED & term.keys() for term in used)
+    if narrowed or money & {term["variable"] for term in used}:
         return any(fact.at == t for fact in person.facts)
     slow = Slow(person, document)
     return list(slow.purchases(t)[0]) != list(slow.purchases(t - MICROSECOND)[0])
@@ -272,6 +377,7 @@ def history(
     timeline: Sequence[tuple[Document, datetime | None]],
     now: datetime,
     decisions: Sequence[Decision] = (),
+    model: Model | None = None,
 ) -> list[Change]:
     """Return every change of stage up to now, found by asking at all instants that may matter.
 
@@ -289,7 +395,7 @@ def history(
     days = range((person.day(now) - person.day(first)).days + 1)
     midnights = {start_of(person.zone, person.day(first) + timedelta(days=n)) for n in days}
     asked = sorted(t for t in happened | midnights | starts | hands | {first} if first <= t <= now)
-    slow = [Slow(person, document) for document in documents]
+    slow = [Slow(person, document, model) for document in documents]
 
     def in_force(t: datetime) -> int:
         return max(n for n, (_, start) in enumerate(timeline) if start is None or start <= t)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from app.scoring.churn import contributions
@@ -32,6 +32,15 @@ STAGE_OF = {
 Name = tuple[str, str]
 
 
+class Line(NamedTuple):
+    """A line of a transaction."""
+
+    product: str
+    category: str | None
+    quantity: float
+    unit_price: Decimal
+
+
 @dataclass(frozen=True)
 class Fact:
     """One revision of a purchase or of a refund; a refund may name a purchase."""
@@ -42,6 +51,8 @@ class Fact:
     kind: str = "purchase"
     refunds: Name | None = None
     revision: int = 1
+    channel: str | None = None
+    lines: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """Reading a policy document: what is wrong with it is told with a pointer to each fault."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from app.lifecycle import ranges
 from app.lifecycle.expressions import Expression, terms
-from app.lifecycle.policy import Option, Policy, Role, Rule, SilenceLimit, Stage
+from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.policy import Option, Policy, Role, Rule, Stage
 from app.lifecycle.reachability import deciding
 from app.lifecycle.reading import ExpressionReader, Fault, escaped
 
@@ -39,6 +41,9 @@ def restore(version: int, document: Mapping[str, Any]) -> Policy:
 
 
 class _Reader(ExpressionReader):
+    allows = attrgetter("in_stage_policies")
+    not_allowed = "is what this policy decides, so that its rules cannot look at it"
+
     def policy(self, version: int, document: Mapping[str, Any]) -> Policy:
         stages = self.stages(document["stages"])
         codes = [stage.code for stage in stages]
@@ -119,9 +124,7 @@ class _Reader(ExpressionReader):
         judged: list[Expression] = [rule.when for rule in policy.rules]
         for described in policy.described:
             judged += [option.when for option in described.options]
-        computed = (
-            term for when in judged for term in terms(when) if term.variable.source == "model"
-        )
+        computed = (term for when in judged for term in terms(when) if "model" in term.needs)
         used = next(computed, None)
         if used is not None and policy.model_id is None:
             detail = f"{used.name} needs the model whose cuts and parameters count"

@@ -13,14 +13,12 @@ from typing import Any as Anything
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.lifecycle.catalogue import LEVELS
-from app.lifecycle.variables import Term, counted
+from app.lifecycle.dated import Bools, Column
+from app.lifecycle.variables.definition import Term, Turning
+from app.lifecycle.variables.parameters import counted
 
-Column = NDArray[Anything]
 Values = Mapping[Term, Column]
-Bools = NDArray[np.bool_]
 Constant = float | str | bool | tuple[str, ...]
 
 ORDERED: Final[dict[str, Callable[[Column, Column], Bools]]] = {
@@ -29,7 +27,7 @@ ORDERED: Final[dict[str, Callable[[Column, Column], Bools]]] = {
     ">": np.greater,
     ">=": np.greater_equal,
 }
-OPERATORS: Final = (*ORDERED, "==", "!=", "in", "known")
+OPERATORS: Final = (*ORDERED, "==", "!=", "in", "contains", "known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +40,39 @@ class Compare:
         column = values[self.term]
         if self.op == "known":
             return _known(column) if self.value else ~_known(column)
+        if self.op == "contains":
+            return _map(lambda each: isinstance(each, tuple) and self.value in each, column, n)
         if isinstance(self.value, Term):
             return _compare(self.op, column, values[self.value])
         if isinstance(self.value, (str, tuple)):
             return self._holds_text(column, n)
         if isinstance(self.value, bool):
-            same = np.fromiter((each is self.value for each in column), bool, n)
-            return same if self.op == "==" else _known(column) & ~same
+            same = _map(lambda each: each is self.value, column, n)
+            return same if self.op == "==" else _is_plain(column, n) & ~same
         return _compare(self.op, _numbers(column), np.float64(self.value))
 
     def _holds_text(self, column: Column, n: int) -> Bools:
-        if self.term.name in LEVELS:
-            levels = LEVELS[self.term.name]
+        levels = self.term.variable.levels
+        if levels is not None:
             if isinstance(self.value, tuple):
                 return np.isin(column, [levels.index(each) for each in self.value])
             return _compare(self.op, column, np.float64(levels.index(str(self.value))))
         if isinstance(self.value, tuple):
-            return np.fromiter((each in self.value for each in column), bool, n)
-        same = np.fromiter((each == self.value for each in column), bool, n)
-        return same if self.op == "==" else _known(column) & ~same
+            texts = frozenset(self.value)
+            return _map(lambda each: isinstance(each, str) and each in texts, column, n)
+        same = _map(lambda each: each == self.value, column, n)
+        return same if self.op == "==" else _is_plain(column, n) & ~same
 
     @property
     def parts(self) -> tuple[Expression, ...]:
         return ()
 
     @property
-    def moves(self) -> bool:
-        """Whether time alone may turn it."""
-        ages = isinstance(self.value, Term) and self.value.ages
-        return self.term.moves and self.op != "known" and not ages
+    def changes_with_time(self) -> bool:
+        """Whether time alone may turn it; what ages keeps its distance to what ages, too."""
+        if self.term.turning is Turning.STILL or self.op == "known":
+            return False
+        return not isinstance(self.value, Term) or self.value.turning is Turning.STILL
 
     def thresholds(self) -> Iterator[tuple[str, float | Term]]:
         """Yield ordered comparisons of which each turns at most once as time passes.
@@ -81,8 +83,9 @@ class Compare:
             yield self.op, self.value
             return
         given = self.value if isinstance(self.value, tuple) else (self.value,)
+        levels = self.term.variable.levels or ()
         for each in given:
-            number = float(LEVELS[self.term.name].index(each) if isinstance(each, str) else each)
+            number = float(levels.index(each) if isinstance(each, str) else each)
             if self.op in ORDERED:
                 yield self.op, number
             else:
@@ -146,6 +149,15 @@ def _known(column: Column) -> Bools:
     return np.asarray(~np.isnan(column), dtype=bool)
 
 
+def _map(holds: Callable[[Anything], bool], column: Column, n: int) -> Bools:
+    return np.fromiter((holds(each) for each in column), bool, n)
+
+
+def _is_plain(column: Column, n: int) -> Bools:
+    """Say where a known value is no list: a list is only asked for what it contains."""
+    return _map(lambda each: each is not None and not isinstance(each, tuple), column, n)
+
+
 def _numbers(column: Column) -> Column:
     """Return the numbers among free values; whatever else somebody stored is unknown."""
     if column.dtype != object:
@@ -178,13 +190,13 @@ def terms(expression: Expression) -> Iterator[Term]:
 _SAID: Final = {
     "en": {
         "<": "is below", "<=": "is at most", ">": "is above", ">=": "is at least",
-        "==": "is", "!=": "is not", "in": "is one of", "known": "is known",
+        "==": "is", "!=": "is not", "in": "is one of", "contains": "contains", "known": "is known",
         "unknown": "is not known", "all": " and ", "any": " or ", "not": "not",
         "always": "always", "never": "never",
     },
     "zh": {
         "<": "小于", "<=": "不超过", ">": "大于", ">=": "至少为",
-        "==": "为", "!=": "不为", "in": "属于", "known": "已知",
+        "==": "为", "!=": "不为", "in": "属于", "contains": "包含", "known": "已知",
         "unknown": "未知", "all": "且", "any": "或", "not": "并非",
         "always": "其余情况", "never": "从不",
     },

@@ -11,7 +11,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import NamedTuple
 
-from app.lifecycle.policy import SilenceLimit
+from app.lifecycle.inactivity import SilenceLimit
 from app.lifecycle.purchases import Fact, Purchase, set_off
 
 

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.lifecycle.catalogue import LEVELS
+from app.lifecycle.dated import Bools, Column, Ints
 from app.lifecycle.evaluator import evaluate
-from app.lifecycle.expressions import Column
 from app.lifecycle.instants import (
     MANUAL,
     POLICY,
@@ -24,8 +23,7 @@ from app.lifecycle.instants import (
     Rows,
     instants,
 )
-from app.lifecycle.records import Bools, Ints
-from app.lifecycle.variables import Term
+from app.lifecycle.variables.definition import Term
 
 CAUSES = ("silence", "fact", "policy", "manual")
 BY_HAND = "by_hand"
@@ -178,8 +176,8 @@ class History:
 def shown(term: Term, column: Column) -> list[object]:
     """Return values as evidence and explanations show them; None for what is not known."""
     if column.dtype == object:
-        return list(column)
-    levels = LEVELS.get(term.name)
+        return [list(each) if isinstance(each, tuple) else each for each in column]
+    levels = term.variable.levels
     return [
         None if value != value else levels[int(value)] if levels else value  # noqa: PLR0124
         for value in column.tolist()
@@ -187,7 +185,7 @@ def shown(term: Term, column: Column) -> list[object]:
 
 
 def _as_json(term: Term, column: Column) -> list[str]:
-    if column.dtype != object and term.name not in LEVELS:
+    if column.dtype != object and term.variable.levels is None:
         return ["null" if value != value else f"{value:.10g}" for value in column.tolist()]  # noqa: PLR0124
     return [json.dumps(value, ensure_ascii=False) for value in shown(term, column)]
 

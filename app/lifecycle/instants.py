@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from app.lifecycle.dated import Bools, Ints
 from app.lifecycle.evaluator import turns
 from app.lifecycle.policy import Policy
-from app.lifecycle.records import Bools, Ints, Records
+from app.lifecycle.records import Records
 
 DayStart = Callable[[Ints], Ints]
 """From days to the instants at which they begin in the deployment's zone."""

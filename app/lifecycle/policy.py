@@ -12,33 +12,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.lifecycle.catalogue import Source
 from app.lifecycle.expressions import ALWAYS, Compare, Expression, comparisons, terms
-from app.lifecycle.variables import Term
+from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.variables.definition import Source, Term
+from app.lifecycle.variables.registry import sources
 
 Names = Mapping[str, str]
 """A name in each language: `en`, `zh`."""
 Role = Literal["prospect", "customer", "churned"]
-
-
-@dataclass(frozen=True, slots=True)
-class SilenceLimit:
-    """Days of silence that end a life: max(floor, min(multiple * gap, gap + margin)).
-
-    `gap` is the customer's own mean gap between the purchase days of the current life;
-    with one purchase day in it there is none, and the floor alone holds.
-    """
-
-    floor_days: float
-    gap_multiple: float
-    gap_margin_days: float
-
-    def after(self, span_days: int, purchase_days: int) -> float:
-        """Return the limit of a life of `purchase_days` purchase days over `span_days` days."""
-        if purchase_days < 2:
-            return self.floor_days
-        gap = span_days / (purchase_days - 1)
-        return max(self.floor_days, min(self.gap_multiple * gap, gap + self.gap_margin_days))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +91,17 @@ class Policy:
     def clocks(self) -> tuple[Compare, ...]:
         """The comparisons that may turn as time passes."""
         found = (each for rule in self.rules for each in comparisons(rule.when))
-        return tuple(dict.fromkeys(each for each in found if each.moves))
+        return tuple(dict.fromkeys(each for each in found if each.changes_with_time))
 
     @cached_property
     def sources(self) -> frozenset[Source]:
         """What has to be read to decide a stage."""
         return sources(self.terms)
+
+    @cached_property
+    def follows_transactions(self) -> bool:
+        """Whether each transaction is news to it, and not the purchase days alone."""
+        return bool(self.sources & {"money", "transactions"})
 
     def stage_code(self, stage: str) -> int:
         return self.stages.index(stage)
@@ -133,17 +119,8 @@ class Policy:
         return stage in self.stages and self.stage(stage).role == "churned"
 
 
-def sources(used: tuple[Term, ...]) -> frozenset[Source]:
-    """Return what has to be read for the values of terms."""
-    found: set[Source] = {"purchases"}
-    for term in used:
-        found.add(term.variable.source)
-        found.update(term.variable.needs)  # type: ignore[arg-type]  # sources, as the catalogue says
-    return frozenset(found)
-
-
 def _nothing(term: Term) -> NDArray[Any]:
     """Return, as a column of one, the value for somebody of whom nothing is known."""
     if term.variable.type in ("text", "any"):
         return np.array([None], dtype=object)
-    return np.array([0.0 if term.variable.is_always_known else np.nan])
+    return np.array([0.0 if term.variable.always_known else np.nan])

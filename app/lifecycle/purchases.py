@@ -6,7 +6,7 @@ makes no purchase day. What exceeds the purchase, or names one not known (yet), 
 that names none reduces revenue only.
 
 This is the one place that says what a refund takes back; whatever needs to know asks here. In
-SQL the same is said by `app.services.net_purchases` alone.
+SQL the same is said by `app.services.customer_base.net_purchases` alone.
 """
 
 from collections.abc import Hashable, Iterable, Sequence

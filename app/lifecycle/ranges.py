@@ -1,19 +1,11 @@
 """Comparisons that say nothing, as no value of their variable makes a difference to them."""
 
 import math
-import re
 
-from app.lifecycle.catalogue import LEVELS, Variable
 from app.lifecycle.expressions import Constant
+from app.lifecycle.variables.definition import Variable
 
-_COUNTRY = re.compile("[A-Z]{2}")
-_COUNTRY_SAID = "must be two capital letters as in ISO 3166-1, such as DE"
 OUT_OF_RANGE, NEVER_HOLDS, ALWAYS_HOLDS = CODES = ("out_of_range", "never_holds", "always_holds")
-
-
-def choices(variable: Variable) -> tuple[str, ...] | None:
-    """Return all values that there are, if they can be listed."""
-    return LEVELS.get(variable.name, variable.values)
 
 
 def fault(variable: Variable, op: str, value: Constant) -> tuple[str, str] | None:
@@ -22,7 +14,7 @@ def fault(variable: Variable, op: str, value: Constant) -> tuple[str, str] | Non
     What holds for every known value is let pass where values may be unknown: it tells the two
     apart.
     """
-    listed = choices(variable)
+    listed = variable.choices
     if listed is not None and value not in listed:
         return "type_mismatch", f"must be one of {', '.join(listed)}"
     if variable.type == "level":
@@ -34,13 +26,13 @@ def fault(variable: Variable, op: str, value: Constant) -> tuple[str, str] | Non
         high = math.inf if variable.maximum is None else variable.maximum
         place, said = value, f"{variable.name} is {_said(low, high)}"
     else:
-        strange = variable.name == "country" and not _COUNTRY.fullmatch(str(value))
-        return ("type_mismatch", _COUNTRY_SAID) if strange else None
+        strange = variable.pattern is not None and not variable.pattern.fullmatch(str(value))
+        return ("type_mismatch", variable.pattern_said) if strange else None
     if not low <= place <= high:
         return OUT_OF_RANGE, said
     if (op, place) in (("<", low), (">", high)):
         return NEVER_HOLDS, f"{said}, so this never holds"
-    if (op, place) in ((">=", low), ("<=", high)) and variable.is_always_known:
+    if (op, place) in ((">=", low), ("<=", high)) and variable.always_known:
         return ALWAYS_HOLDS, f"{said}, so this always holds"
     return None
 

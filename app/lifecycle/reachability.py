@@ -6,28 +6,28 @@ it does not prove the contrary, as variables depend on each other in ways not lo
 """
 
 import math
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
+from itertools import combinations, pairwise
 
 import numpy as np
 
-from app.lifecycle.catalogue import LEVELS, Variable
+from app.lifecycle.dated import Bools, Column, objects
 from app.lifecycle.expressions import (
     All,
     Any,
-    Bools,
-    Column,
     Compare,
     Expression,
     Not,
     comparisons,
 )
 from app.lifecycle.policy import Policy
-from app.lifecycle.variables import Term
+from app.lifecycle.variables.definition import Term, Variable
 
 MAX_COMBINATIONS = 300_000
 MAX_LINKED = 6
 """More variables that are compared with each other have more combinations than are tried."""
+MAX_CONTAINED = 10
+"""As have more texts that one list may contain."""
 IMPOSSIBLE = "its comparisons never hold together, so no customer can get here"
 COVERED = "wherever it holds an earlier rule does, so no customer can get here"
 _OTHER = "\0"
@@ -38,7 +38,9 @@ def deciding(policy: Policy) -> list[str | None]:
     """Return for each rule why it never decides; None if it may, or there is too much to try."""
     found = [each for rule in policy.rules for each in comparisons(rule.when)]
     linked = _linked(policy.terms, found)
-    if any(len(together) > MAX_LINKED for together in linked.values()):
+    if any(len(together) > MAX_LINKED for together in linked.values()) or any(
+        len(_contained(term, found)) > MAX_CONTAINED for term in policy.terms
+    ):
         return [None] * len(policy.rules)
     regions = {term: _regions(term, linked[term], found) for term in policy.terms}
     n = math.prod(len(region) for region in regions.values())
@@ -90,8 +92,8 @@ def _linked(terms: tuple[Term, ...], found: list[Compare]) -> dict[Term, set[Ter
 
 def _regions(term: Term, linked: set[Term], found: list[Compare]) -> Column:
     """Return a value for each region that the comparisons tell apart, and the unknown one."""
-    if term.name in LEVELS:
-        return np.array([*range(len(LEVELS[term.name])), np.nan])
+    if term.variable.levels is not None:
+        return np.array([*range(len(term.variable.levels)), np.nan])
     constants: list[object] = []
     for each in found:
         if each.term in linked and each.op != "known" and not isinstance(each.value, Term):
@@ -102,12 +104,23 @@ def _regions(term: Term, linked: set[Term], found: list[Compare]) -> Column:
     others = {each for each in constants if not isinstance(each, float)}
     told_apart = _of_numbers(term, linked, numbers)[:-1] if numbers else ()
     if term.variable.values is None:
-        free = [*others, *told_apart, _OTHER, None]
+        free = [*others, *told_apart, _OTHER, *_lists(term, found), None]
     else:
         free = [*term.variable.values, None]
-    column = np.empty(len(free), dtype=object)
-    column[:] = free
-    return column
+    return objects(free)
+
+
+def _contained(term: Term, found: list[Compare]) -> list[object]:
+    """Return the texts that lists are asked for."""
+    return list(dict.fromkeys(c.value for c in found if c.term == term and c.op == "contains"))
+
+
+def _lists(term: Term, found: list[Compare]) -> Iterator[tuple[object, ...]]:
+    """Yield a list for each choice of the texts that it may contain."""
+    if term.variable.type == "any":
+        texts = _contained(term, found)
+        for size in range(len(texts) + 1):
+            yield from combinations(texts, size)
 
 
 def _of_numbers(term: Term, linked: set[Term], given: set[float]) -> Column:
@@ -115,12 +128,12 @@ def _of_numbers(term: Term, linked: set[Term], given: set[float]) -> Column:
     size = len(linked)
     variables = [each.variable for each in linked]
     bounds = given.union(*(_ends(each) for each in variables))
-    if any(each.is_whole for each in variables):
+    if any(each.whole for each in variables):
         for low, high in pairwise([*sorted(bounds), math.inf]):
             whole = (math.floor(low) + step for step in range(1, size + 1))
             bounds = bounds | {float(each) for each in whole if each < high}
-    unknown = [] if term.variable.is_always_known else [np.nan]
-    if term.variable.is_whole:
+    unknown = [] if term.variable.always_known else [np.nan]
+    if term.variable.whole:
         return np.array([*_within(term, {each for each in bounds if each == int(each)}), *unknown])
     points = sorted(bounds)
     if not points:

@@ -1,12 +1,10 @@
 """Reading the expressions of a policy document: every fault is told with a pointer to its node."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from app.lifecycle import ranges
-from app.lifecycle.catalogue import CATALOGUE, Variable
 from app.lifecycle.expressions import (
     ALWAYS,
     OPERATORS,
@@ -18,16 +16,13 @@ from app.lifecycle.expressions import (
     Not,
 )
 from app.lifecycle.expressions import Any as AnyOf
-from app.lifecycle.variables import Term
+from app.lifecycle.variables.definition import Term, Turning, Variable
+from app.lifecycle.variables.parameters import MAX_NAME, PARAMETERS, text_fault
+from app.lifecycle.variables.registry import VARIABLES
 
 MAX_NODES = 500
 MAX_DEPTH = 20
-MAX_WINDOW_DAYS = 3_650
-MAX_TEXT, MAX_NAME = 500, 100
 MAX_NUMBER = 1e15
-_KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_KIND_SAID = "must be a kind of interaction: small letters, digits and _, such as complaint"
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _NEEDED: Final = {
     "op": f"is needed: one of {', '.join(OPERATORS)}",
     "value": "is needed: a constant (of known true or false), or an object with a variable",
@@ -48,6 +43,11 @@ class _Stop(Exception):
 
 class ExpressionReader:
     """Reads the expressions of one document, and keeps their faults."""
+
+    allows: Callable[[Variable], bool]
+    """Which variables the rules of the document may look at."""
+    not_allowed: str
+    """What is said of others."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
@@ -95,9 +95,8 @@ class ExpressionReader:
         return All(parts) if word == "all" else AnyOf(parts)
 
     def _compare(self, given: Mapping[str, Any], at: str) -> Compare:
-        parameters = ("kind", "days", "name")
         for key in given:
-            if key not in ("variable", "op", "value", *parameters):
+            if key not in ("variable", "op", "value", *PARAMETERS):
                 raise self._stop(f"{at}/{escaped(key)}", "extra_forbidden", "is not a field here")
         for key in ("op", "value"):
             if key not in given:
@@ -113,36 +112,28 @@ class ExpressionReader:
 
     def _term(self, given: Mapping[str, Any], at: str) -> Term:
         name = given["variable"]
-        variable = CATALOGUE.get(name) if isinstance(name, str) else None
+        variable = VARIABLES.get(name) if isinstance(name, str) else None
         if variable is None:
             raise self._stop(f"{at}/variable", "unknown_variable", _unknown(name))
-        for key in ("kind", "days", "name"):
-            if key in given and key not in variable.parameters:
-                takes = ", ".join(variable.parameters) or "no parameters"
+        if not self.allows(variable):
+            raise self._stop(f"{at}/variable", "not_allowed", f"{name} {self.not_allowed}")
+        for key, parameter in PARAMETERS.items():
+            if key in given and key not in variable.accepts:
+                takes = ", ".join(variable.accepts) or "no parameters"
                 detail = f"is not a field of {name}, which takes {takes}"
                 raise self._stop(f"{at}/{key}", "extra_forbidden", detail)
-        kind, days, attribute = given.get("kind"), given.get("days"), given.get("name")
-        if "kind" in given and not (isinstance(kind, str) and _KIND.fullmatch(kind)):
-            raise self._stop(f"{at}/kind", "type_mismatch", _KIND_SAID)
-        if "name" in given:
-            if not (isinstance(attribute, str) and 0 < len(attribute) <= MAX_NAME):
-                detail = f"must be a text of 1 to {MAX_NAME} characters"
-                raise self._stop(f"{at}/name", "type_mismatch", detail)
-            self._check_text(attribute, f"{at}/name")
-        if "name" in variable.parameters and attribute is None:
-            raise self._stop(f"{at}/name", "missing", "is needed: the key of the attribute")
-        if "days" in given and (
-            not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= MAX_WINDOW_DAYS
-        ):
-            detail = f"must be a whole number from 1 to {MAX_WINDOW_DAYS}"
-            raise self._stop(f"{at}/days", "type_mismatch", detail)
-        return Term(name, kind, days, attribute)
+            if key not in given and key in variable.accepts and parameter.required is not None:
+                raise self._stop(f"{at}/{key}", "missing", parameter.required)
+            faulty = parameter.fault(given[key]) if key in given else None
+            if faulty is not None:
+                raise self._stop(f"{at}/{key}", *faulty)
+        return Term.of(variable, {key: given[key] for key in PARAMETERS if key in given})
 
     def _other(self, term: Term, op: str, value: Mapping[str, Any], at: str) -> Term:
         """Read the variable that another one is compared with."""
         place = f"{at}/value"
         for key in value:
-            if key not in ("variable", "kind", "days", "name"):
+            if key not in ("variable", *PARAMETERS):
                 detail = "is not a field here; a variable is compared with another as it is"
                 raise self._stop(f"{place}/{escaped(key)}", "extra_forbidden", detail)
         if "variable" not in value:
@@ -151,7 +142,8 @@ class ExpressionReader:
         if term.variable.type != "number" or other.variable.type != "number" or op not in ORDERED:
             detail = f"only numbers are compared with each other, by {', '.join(ORDERED)}"
             raise self._stop(place, "type_mismatch", detail)
-        if other.moves and not (term.ages and other.ages):
+        both_age = term.turning is other.turning is Turning.AGES
+        if other.turning is not Turning.STILL and not both_age:
             detail = (
                 f"{other.name} changes with time alone, and not as {term.name} does: compare with"
                 " a constant, or with a variable of which changes_with_time is false"
@@ -167,6 +159,8 @@ class ExpressionReader:
             return value
         if op == "in":
             return self._listed(variable, value, at)
+        if op == "contains":
+            return self._contained(variable, value, at)
         found = _type_of(value)
         asked = "text" if variable.type == "level" else variable.type
         if found is None or asked not in ("any", found):
@@ -186,10 +180,18 @@ class ExpressionReader:
             self.fault(at, *faulty)
 
     def _check_text(self, value: str, at: str) -> None:
-        if len(value) > MAX_TEXT:
-            self.fault(at, "too_long", f"must have at most {MAX_TEXT} characters")
-        if _UNSTORABLE.search(value):
-            self.fault(at, "text", "must not hold U+0000 or lone surrogates")
+        faulty = text_fault(value)
+        if faulty is not None:
+            self.fault(at, *faulty)
+
+    def _contained(self, variable: Variable, value: Any, at: str) -> str:
+        if variable.type != "any":
+            detail = f"contains looks into lists, such as an attribute; {variable.name} is none"
+            raise self._stop(f"{at}/op", "type_mismatch", detail)
+        if not isinstance(value, str):
+            raise self._stop(f"{at}/value", "type_mismatch", "must be a text")
+        self._check_text(value, f"{at}/value")
+        return value
 
     def _listed(self, variable: Variable, value: Any, at: str) -> tuple[str, ...]:
         place = f"{at}/value"
@@ -218,7 +220,7 @@ def _unknown(name: Any) -> str:
     """Say that a name is none of a variable, and which may be meant."""
     if not isinstance(name, str):
         return "must be the name of a variable; see GET /v1/variables"
-    near = get_close_matches(name[:MAX_NAME], CATALOGUE, 1)
+    near = get_close_matches(name[:MAX_NAME], VARIABLES, 1)
     meant = f"is {near[0]} meant?" if near else "see GET /v1/variables"
     return f"there is no variable {name[:50]!r}; {meant}"
 
@@ -228,7 +230,7 @@ def _expected(variable: Variable, value: Any) -> str:
     kinds = {
         "number": "a number of at most 15 digits",
         "text": "a text",
-        "level": f"one of {', '.join(ranges.choices(variable) or ())}",
+        "level": f"one of {', '.join(variable.choices or ())}",
         "any": "a number of at most 15 digits, a text, true or false",
     }
     said = f"{variable.name} is compared with {kinds[variable.type]}"

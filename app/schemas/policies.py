@@ -21,9 +21,10 @@ Expression = Annotated[
         {
             "type": "object",
             "description": "`{all: […]}`, `{any: […]}`, `{not: {…}}`, or a comparison "
-            "`{variable, op, value}` with `op` one of < <= > >= == != in known, and `value` a "
-            "constant or another `{variable}`. At most 500 nodes in a policy, 20 levels deep. A "
-            "comparison with an unknown value is false. Variables: `GET /v1/variables`.",
+            "`{variable, op, value}` with `op` one of < <= > >= == != in contains known, and "
+            "`value` a constant or another `{variable}`; `contains` asks whether a list among the "
+            "attributes holds a text. At most 500 nodes in a policy, 20 levels deep. A comparison "
+            "with an unknown value is false. Variables: `GET /v1/variables`.",
             "examples": [_LOYAL],
         }
     ),
@@ -184,7 +185,8 @@ class VariableOut(Answer):
     unit: str | None = Field(examples=["days"])
     source: str = Field(
         examples=["purchases"],
-        description="purchases, money, interactions, profile, or model: what it is computed from",
+        description="purchases, money, interactions, profile, model or stage: what it is computed "
+        "from",
     )
     meaning: Named
     minimum: float | None = Field(description="no value is less", examples=[0])
@@ -193,6 +195,10 @@ class VariableOut(Answer):
     changes_with_time: bool = Field(description="also while no fact arrives")
     parameters: list[str] = Field(description="further fields of the comparison", examples=[[]])
     levels: list[str] | None = Field(description="of type `level`, ascending")
+    alias_of: dict[str, str | int] | None = Field(
+        description="the variable and its parameters that this is another name of"
+    )
+    in_stage_policies: bool = Field(description="whether rules of stages may look at it")
 
 
 class Variables(Answer):

@@ -1,5 +1,6 @@
 """Records put together from what happened to people, as the services do it from the database."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,23 +9,28 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.lifecycle import purchases
-from app.lifecycle.catalogue import CATALOGUE
+from app.lifecycle.dated import Interactions, objects
 from app.lifecycle.facts import NO_PURCHASES, RECENT, Point, Summary, fold
 from app.lifecycle.history import History, trace
+from app.lifecycle.inactivity import SilenceLimit
 from app.lifecycle.instants import Customers, DayStart, Override, PolicyPeriod
 from app.lifecycle.money import NOTHING, Worth, follow
-from app.lifecycle.policy import Policy, SilenceLimit
-from app.lifecycle.records import Columns, Computed, Interactions, Money, Records, Span
-from app.lifecycle.variables import Term
-from tests.slow_policy import Change, Decision, Person
+from app.lifecycle.policy import Policy
+from app.lifecycle.purchase_steps import purchases_of
+from app.lifecycle.records import Columns, Computed, Money, PurchaseFilter, Purchases, Records, Span
+from app.lifecycle.variables.definition import Term
+from app.lifecycle.variables.model import TIERS
+from app.lifecycle.variables.registry import VARIABLES
+from app.lifecycle.variables.transactions import filter_of
+from tests.slow_policy import Change, Decision, Person, Slow, Value, share_of
 from tests.twin import Fact, start_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-TEXTS = [
-    each.name for each in CATALOGUE.values() if each.source == "profile" and each.type == "text"
-]
+FIELDS = {field for row in VARIABLES.values() for field in row.columns}
+DATES = {"birth_date", "contract_ends_on"}
 
 
 def micros(at: datetime) -> int:
@@ -90,15 +96,72 @@ def interactions(rows: Sequence[tuple[int, int, int, str, int, float | None]]) -
 
 def profiles(people: Sequence[Person]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in (*TEXTS, "attributes"):
-        found[name] = np.empty(len(people), dtype=object)
-        found[name][:] = [each.profile.get(name) for each in people]
-    found["attributes"][:] = [each or {} for each in found["attributes"]]
-    ends = [each.profile.get("contract_ends_on") for each in people]
-    found["contract_ends_on"] = np.array(
-        [np.nan if on is None else day_number(on) for on in ends], dtype=np.float64
-    )
+    for name in FIELDS - DATES - {"attributes"}:
+        found[name] = objects([each.profile.get(name) for each in people])
+    found["attributes"] = objects([each.profile.get("attributes") or {} for each in people])
+    for name in DATES:
+        days = [each.profile.get(name) for each in people]
+        found[name] = np.array(
+            [np.nan if on is None else day_number(on) for on in days], dtype=np.float64
+        )
     return found
+
+
+def purchases(
+    people: Sequence[Person], terms: Sequence[Term], now: datetime
+) -> dict[PurchaseFilter, Purchases]:
+    """Return, for each filter of terms, what facts up to an instant count for through time."""
+    found = {}
+    for term in terms:
+        if "transactions" in term.needs:
+            customers = []
+            for each in people:
+                so_far = [fact for fact in each.facts if fact.at <= now]
+                shares = {fact.name: share_of(fact, dict(term.given)) for fact in so_far}
+                fitting = {name: share for name, share in shares.items() if share is not None}
+                customers.append(([as_lifecycle(fact, each.zone) for fact in so_far], fitting))
+            found[filter_of(term)] = purchases_of(customers)
+    return found
+
+
+def stand_in(
+    names: frozenset[str], columns: Columns, money: Money, day: Any
+) -> dict[str, NDArray[np.float64]]:
+    """Compute what a model would, by formulas that a twin can follow."""
+    rows = zip(columns.purchase_days, columns.first_day, columns.last_day, money.revenue, day,
+               strict=True)  # fmt: skip
+    listed = [tuple(map(int, row)) for row in rows]
+    return {name: np.array([formula(name, *row) for row in listed], float) for name in names}
+
+
+def formula(name: str, days: int, first: int, last: int, revenue: int, today: int) -> float:
+    if days == 0:
+        return math.nan
+    inactivity, gap = today - last, (last - first + 40) / (days + 1)
+    return {
+        "usual_gap_days": gap,
+        "silence_to_usual_gap": inactivity / gap,
+        "r": max(5 - inactivity // 20, 1),
+        "f": min(days, 5),
+        "m": 1 + (revenue > 0) + (revenue > 100_000),
+        "churn_probability": 1 - math.exp(-inactivity / 50),
+        "value_tier": max(2 - inactivity // 45, 0),
+    }[name]
+
+
+def slow_stand_in(slow: Slow, name: str, t: datetime) -> Value:
+    """Return what the stand-in says of a customer, in the words of the slow evaluator."""
+    values, _ = slow.purchases(t)
+    if not values:
+        return None
+    days = [day_number(day) for day in values]
+    revenue = slow.value({"variable": "revenue"}, t)
+    assert isinstance(revenue, float)
+    found = formula(
+        name, len(days), days[0], days[-1], round(revenue * 10_000),
+        day_number(slow.person.day(t)),
+    )  # fmt: skip
+    return TIERS[int(found)] if name == "value_tier" else float(found)
 
 
 def at_instant(
@@ -107,7 +170,7 @@ def at_instant(
     now: datetime,
     *,
     by_day: bool = False,
-    computed: Computed | None = None,
+    computed: Computed = stand_in,
 ) -> Records:
     """Return one record each; `by_day` counts the interactions of days that are over together."""
     n, zone = len(people), people[0].zone
@@ -143,6 +206,7 @@ def at_instant(
         columns=Columns.of([each.state for each in summaries]),
         money=money([worth_of(0, each) for each in summaries]),
         interactions=interactions(events),
+        purchases=purchases(people, policy.terms, now),
         profiles=profiles(people),
         computed=computed,
     )
@@ -153,14 +217,14 @@ def through_time(
     policies: Sequence[Policy],
     now: datetime,
     *,
-    computed: Computed | None = None,
+    computed: Computed = stand_in,
 ) -> list[Records]:
     """Return for each policy a record for each instant at which its rules may look anew."""
     return [_through_time(people, policy, now, computed) for policy in policies]
 
 
 def _through_time(
-    people: Sequence[Person], policy: Policy, now: datetime, computed: Computed | None
+    people: Sequence[Person], policy: Policy, now: datetime, computed: Computed
 ) -> Records:
     events = [
         (owner, micros(each.at), day_of(each.at, each_person.zone), each.kind, 1, each.score)
@@ -168,11 +232,12 @@ def _through_time(
         for each in each_person.interactions
         if each.at <= now and _wanted(each.kind, policy.terms)
     ]
-    worth = bool(policy.sources & {"money", "model"})
+    worth = policy.follows_transactions
     return replace(
         _followed(people, policy.silence, events, now, worth=worth),
-        interactions=interactions(events) if "interactions" in policy.sources else None,
-        profiles=profiles(people) if "profile" in policy.sources else {},
+        interactions=interactions(events),
+        purchases=purchases(people, policy.terms, now),
+        profiles=profiles(people),
         computed=computed,
     )
 
@@ -227,7 +292,7 @@ def followed(
     regime: Sequence[tuple[Policy, datetime | None]],
     now: datetime,
     decisions: dict[int, Sequence[Decision]] | None = None,
-    computed: Computed | None = None,
+    computed: Computed = stand_in,
 ) -> History:
     """Trace people through policies, of which the first has been in force for ever."""
     zone = people[0].zone

@@ -1,26 +1,37 @@
 """Random people and policies, crowded around one another's bounds."""
 
 import random
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.lifecycle import ranges
-from app.lifecycle.catalogue import CATALOGUE
 from app.lifecycle.documents import InvalidPolicy, parse
 from app.lifecycle.policy import Policy
+from app.lifecycle.variables.definition import Term, Turning, Variable
+from app.lifecycle.variables.parameters import PARAMETERS
+from app.lifecycle.variables.registry import VARIABLES
 from tests.histories import instant_of
 from tests.slow_policy import Decision, Interaction, Person
-from tests.twin import MICROSECOND, Fact, start_of
+from tests.twin import MICROSECOND, Fact, Line, start_of
 
 ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Berlin", "Asia/Shanghai", "America/Sao_Paulo")]
 BASES = (date(2018, 10, 20), date(2021, 3, 10), date(2023, 12, 20))
 """Summer time begins in Brazil, and in Europe, soon after the first two."""
-GAPS = (0, 0, 1, 1, 2, 3, 5, 6, 10, 11, 15, 30, 31)
+GAPS = (0, 1, 2, 5, 10, 11, 30, 31, 60, 89, 90, 91, 120)
 AMOUNTS = tuple(map(Decimal, ("0", "0.0001", "5", "5", "10", "12.34")))
 KINDS = ("complaint", "survey", "call", "cancelled")
+CATEGORIES, PRODUCTS, CHANNELS = ("tea", "cups"), ("p1", "p2"), ("web", "shop")
+WINDOWS = (1, 2, 7, 30, 90)
+WORDS = ("gold", "beta")
+TEXTS = {"country": ("CN", "DE"), "kind": ("person", "company")}
+NAMES = ("ann", "bob")
 STAGES = ("potential", "first", "second", "third", "churned")
+
+
+MODEL_ID = "at-random"
 
 
 def zone_of(rng: random.Random) -> ZoneInfo:
@@ -28,7 +39,7 @@ def zone_of(rng: random.Random) -> ZoneInfo:
 
 
 def person(rng: random.Random, zone: ZoneInfo) -> Person:
-    """Return somebody whose facts lie within few months."""
+    """Return somebody whose facts lie within a year, mostly."""
     day = first = rng.choice(BASES)
     facts: list[Fact] = []
     for _ in range(rng.randint(0, 7)):
@@ -36,13 +47,14 @@ def person(rng: random.Random, zone: ZoneInfo) -> Person:
         at = instant_of(rng, zone, day)
         if facts and rng.random() < 0.1:
             at = facts[-1].at
-        bought = Fact(("default", f"p{len(facts)}"), at, rng.choice(AMOUNTS))
+        bought = _narrowed(rng, Fact(("default", f"p{len(facts)}"), at, rng.choice(AMOUNTS)))
         facts.append(bought)
         if rng.random() < 0.4:
             facts += _refunds(rng, zone, bought, len(facts))
     if rng.random() < 0.3:
-        at = instant_of(rng, zone, first + timedelta(days=rng.randint(0, 60)))
-        facts.append(Fact(("default", "free"), at, rng.choice(AMOUNTS), "refund"))
+        at = instant_of(rng, zone, first + timedelta(days=rng.randint(0, 200)))
+        free = Fact(("default", "free"), at, rng.choice(AMOUNTS), "refund")
+        facts.append(_narrowed(rng, free))
     events: list[Interaction] = []
     for _ in range(rng.randint(0, 6)):
         event = _interaction(rng, zone, first, facts)
@@ -50,6 +62,16 @@ def person(rng: random.Random, zone: ZoneInfo) -> Person:
         events.append(event._replace(at=events[-1].at) if events and rng.random() < 0.2 else event)
     begun = instant_of(rng, zone, first + timedelta(days=rng.choice((-20, -3, 0, 0, 5))))
     return Person(zone, begun, tuple(facts), tuple(events), _profile(rng, first))
+
+
+def _narrowed(rng: random.Random, fact: Fact) -> Fact:
+    """Return a fact with a channel and lines, or without."""
+    lines = tuple(
+        Line(rng.choice(PRODUCTS), rng.choice((None, *CATEGORIES)), rng.choice((1, 2.5, 0.1)),
+             rng.choice(tuple(map(Decimal, ("0", "3.33", "10")))))
+        for _ in range(rng.choice((0, 0, 1, 2, 3)))
+    )  # fmt: skip
+    return replace(fact, channel=rng.choice((None, *CHANNELS)), lines=lines)
 
 
 def _refunds(rng: random.Random, zone: ZoneInfo, bought: Fact, number: int) -> list[Fact]:
@@ -63,8 +85,8 @@ def _refunds(rng: random.Random, zone: ZoneInfo, bought: Fact, number: int) -> l
                 bought.at,
                 bought.at - MICROSECOND,
                 bought.at - timedelta(days=4),
-                bought.at + timedelta(days=rng.choice((1, 8, 20))),
-                start_of(zone, day + timedelta(days=rng.choice((1, 10, 11)))),
+                bought.at + timedelta(days=rng.choice((1, 8, 20, 100))),
+                start_of(zone, day + timedelta(days=rng.choice((1, 10, 11, 89, 90)))),
             )
         )
         value = each.quantize(Decimal("0.0001"))
@@ -73,7 +95,7 @@ def _refunds(rng: random.Random, zone: ZoneInfo, bought: Fact, number: int) -> l
 
 
 def _interaction(rng: random.Random, zone: ZoneInfo, first: date, facts: list[Fact]) -> Interaction:
-    at = instant_of(rng, zone, first + timedelta(days=rng.randint(-5, 70)))
+    at = instant_of(rng, zone, first + timedelta(days=rng.randint(-5, 250)))
     if facts and rng.random() < 0.2:
         at = rng.choice(facts).at
     kind = rng.choice(KINDS)
@@ -83,80 +105,98 @@ def _interaction(rng: random.Random, zone: ZoneInfo, first: date, facts: list[Fa
 
 def _profile(rng: random.Random, first: date) -> dict[str, Any]:
     attributes = {
-        name: rng.choice((True, False, "yes", "no", 3, 3.5, 0, None, ["x"], {"y": 1}))
+        name: rng.choice((True, False, "yes", "no", 3, 3.5, 0, None, ["x"], {"y": 1}, [],
+                          ["gold", 3], ["beta", "gold"]))
         for name in ("vip", "grade")
         if rng.random() < 0.7
+    }  # fmt: skip
+    texts = {
+        row.name: rng.choice((None, *texts_of(row.name)))
+        for row in VARIABLES.values()
+        if row.source == "profile" and row.type == "text"
     }
+    birthday = first + timedelta(days=rng.randint(-10, 250))
+    years = rng.choice((18, 20, 31))
+    born = date(birthday.year - years, birthday.month, min(birthday.day, 28))
     return {
-        "contract_ends_on": rng.choice((None, first + timedelta(days=rng.randint(-3, 90)))),
-        "country": rng.choice((None, "CN", "DE")),
-        "kind": rng.choice(("person", "company")),
-        "owner": rng.choice((None, "ann", "bob")),
+        **texts,
+        "contract_ends_on": rng.choice((None, first + timedelta(days=rng.randint(-3, 250)))),
+        "birth_date": rng.choice((None, born, date(2000, 2, 29))),
         "attributes": attributes,
     }
 
 
-AGES = ("tenure_days", "life_tenure_days", "days_silent", "days_since_interaction")
-COUNTS = ("purchase_days", "life_purchase_days", "lives", "complaints_90_days", "interactions")
-DAYS = (*AGES, "silence_limit_days", "mean_gap_days", "days_until_contract_end")
-RATIOS = ("silence_to_mean_gap", "frequency_trend", "amount_trend")
-SUMS = ("revenue", "mean_purchase_value")
-NUMBERS = (*COUNTS, *DAYS, *RATIOS, *SUMS, "last_satisfaction")
-STILL = (
-    "purchase_days", "life_purchase_days", "lives", "silence_limit_days", "mean_gap_days",
-    "frequency_trend", "amount_trend", "revenue", "mean_purchase_value", "last_satisfaction",
-)  # fmt: skip
+def texts_of(name: str) -> tuple[str, ...]:
+    return TEXTS.get(name, NAMES)
+
+
+def asked(rng: random.Random, row: Variable) -> dict[str, Any]:
+    """Return a variable with some of its parameters."""
+    pools = {"kind": KINDS, "days": WINDOWS, "category": CATEGORIES, "product": PRODUCTS,
+             "channel": CHANNELS, "name": ("vip", "grade")}  # fmt: skip
+    likely = 0.35 if "category" in row.accepts else 0.65
+    return {"variable": row.name} | {
+        name: rng.choice(pools[name])
+        for name in row.accepts
+        if PARAMETERS[name].required or rng.random() < likely
+    }
+
+
+def read(term: dict[str, Any]) -> Term:
+    return Term.of(VARIABLES[term["variable"]], {k: v for k, v in term.items() if k != "variable"})
+
+
+CONSTANTS: dict[str | None, tuple[float, ...]] = {
+    "count": (0, 1, 1, 2, 3, 4, 1.5),
+    "ratio": (0, 0.5, 0.8, 1, 1.2, 2, 3),
+    "currency": (-1, 0, 5, 7.5, 10, 12.34, 20),
+    "score": (1, 2, 3, 4.5),
+    "score 1-5": (1, 2, 3, 4, 5),
+    "probability": (0, 0.2, 0.5, 0.8, 0.95),
+    "years": (17, 18, 18.5, 20, 21, 31, 32),
+    "days": (-1, 0, 1, 2, 5, 10, 10.5, 11, 30, 31, 45, 60, 89, 90, 91, 120, 180),
+}
 ORDERED = ("<", "<=", ">", ">=")
+ROWS = tuple(row for row in VARIABLES.values() if row.in_stage_policies)
+NUMBERS = tuple(row for row in ROWS if row.type == "number")
 
 
-def _term(rng: random.Random, name: str) -> dict[str, Any]:
-    term: dict[str, Any] = {"variable": name}
-    if name in ("interactions", "days_since_interaction") and rng.random() < 0.7:
-        term["kind"] = rng.choice(KINDS)
-    if name == "interactions" and rng.random() < 0.6:
-        term["days"] = rng.choice((1, 2, 7, 30))
-    return term
-
-
-def constant(rng: random.Random, name: str) -> float:
-    if name in COUNTS:
-        return rng.choice((0, 1, 1, 2, 3, 4, 1.5))
-    if name in RATIOS:
-        return rng.choice((0, 0.5, 0.8, 1, 1.2, 2, 3))
-    if name in SUMS:
-        return rng.choice((-1, 0, 5, 7.5, 10, 12.34, 20))
-    if name == "last_satisfaction":
-        return rng.choice((1, 2, 3, 4.5))
-    return rng.choice((-1, 0, 1, 2, 3, 5, 7, 10, 10.5, 11, 15, 20, 30, 31, 45))
+def constant(rng: random.Random, row: Variable) -> float:
+    return rng.choice(CONSTANTS[row.unit])
 
 
 def leaf(rng: random.Random) -> dict[str, Any]:
-    """Return a comparison of any kind that documents allow without a model."""
-    if rng.random() < 0.15:
-        name = rng.choice(("country", "kind", "owner"))
-        op = rng.choice(("==", "!=", "in", "known"))
-        texts = {"kind": ["person", "company"], "owner": ["ann", "bob"]}.get(name, ["CN", "DE"])
-        value: Any = rng.choice(texts)
-        value = {"in": rng.sample(texts, 2), "known": rng.random() < 0.5}.get(op, value)
-        return {"variable": name, "op": op, "value": value}
-    if rng.random() < 0.15:
-        op, value = rng.choice(
-            (("==", True), ("!=", False), ("==", "yes"), ("!=", "no"), ("in", ["yes", "no"]),
-             ("<", 3.5), (">=", 3), ("==", 3), ("!=", 3), ("known", True), ("known", False))
-        )  # fmt: skip
-        name = rng.choice(("vip", "grade"))
-        return {"variable": "attribute", "name": name, "op": op, "value": value}
-    name = rng.choice(NUMBERS)
-    term = _term(rng, name)
+    """Return a comparison of any kind that documents allow; of numbers, more than of others."""
+    row = rng.choice(ROWS if rng.random() < 0.3 else NUMBERS)
+    term = asked(rng, row)
     if rng.random() < 0.08:
         return {**term, "op": "known", "value": rng.random() < 0.5}
-    if rng.random() < 0.2:
-        others = (*STILL, *AGES) if name in AGES else STILL
-        return {**term, "op": rng.choice(ORDERED), "value": _term(rng, rng.choice(others))}
+    if row.type == "text":
+        texts = texts_of(row.name)
+        op = rng.choice(("==", "!=", "in"))
+        return {**term, "op": op, "value": list(texts) if op == "in" else rng.choice(texts)}
+    if row.type == "any":
+        op, value = rng.choice(
+            (("==", True), ("!=", False), ("==", "yes"), ("!=", "no"), ("in", ["yes", "no"]),
+             ("<", 3.5), (">=", 3), ("==", 3), ("!=", 3), ("contains", "gold"),
+             ("contains", "beta"))
+        )  # fmt: skip
+        return {**term, "op": op, "value": value}
+    if row.type == "number" and rng.random() < 0.2:
+        others = [other for other in (asked(rng, each) for each in NUMBERS) if fits(term, other)]
+        return {**term, "op": rng.choice(ORDERED), "value": rng.choice(others)}
     while True:
-        op, bound = rng.choice((*ORDERED, *ORDERED, "==", "!=")), constant(rng, name)
-        if ranges.fault(CATALOGUE[name], op, float(bound)) is None:
-            return {**term, "op": op, "value": bound}
+        op = rng.choice((*ORDERED, *ORDERED, "==", "!="))
+        value = rng.choice(row.levels) if row.levels else constant(rng, row)
+        variable = read(term).variable
+        if ranges.fault(variable, op, value if row.levels else float(value)) is None:
+            return {**term, "op": op, "value": value}
+
+
+def fits(term: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Say whether two variables may be compared with each other."""
+    turning = read(other).turning
+    return turning is Turning.STILL or read(term).turning is turning is Turning.AGES
 
 
 def tree(rng: random.Random, depth: int = 3) -> dict[str, Any]:
@@ -183,6 +223,7 @@ def document(rng: random.Random) -> dict[str, Any]:
             "gap_margin_days": rng.choice((0, 4, 365)),
         },
         "rules": [*rules, {"code": "default", "stage": rng.choice(stages)}],
+        "model_id": MODEL_ID,
     }
 
 
@@ -208,11 +249,13 @@ def _without(found: dict[str, Any], pointers: set[str]) -> dict[str, Any]:
     return {**found, "rules": rules, "stages": stages}
 
 
-def moment(rng: random.Random, one: Person, *, latest: int = 60) -> datetime:
+def moment(rng: random.Random, one: Person, *, latest: int = 120) -> datetime:
     """Return an instant worth asking for: at what happened, next to it, or days after it."""
     happened = [one.begun_at, *(e.at for e in one.facts), *(e.at for e in one.interactions)]
     at = rng.choice(happened)
-    day = at.astimezone(one.zone).date() + timedelta(days=rng.choice((0, 1, 10, 11, 30, latest)))
+    day = at.astimezone(one.zone).date() + timedelta(
+        days=rng.choice((0, 1, 10, 11, 30, 90, latest))
+    )
     start = start_of(one.zone, day)
     return rng.choice((at, at - MICROSECOND, at + MICROSECOND, start, start, start - MICROSECOND))
 

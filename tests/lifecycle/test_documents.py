@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.lifecycle.catalogue import CATALOGUE
 from app.lifecycle.documents import InvalidPolicy, parse
 from app.lifecycle.expressions import words
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.reading import MAX_DEPTH, MAX_NODES
+from app.lifecycle.variables.definition import Variable
+from app.lifecycle.variables.parameters import PARAMETERS
+from app.lifecycle.variables.registry import VARIABLES
 from tests.lifecycle import at_random
 from tests.slow_policy import compared, holds
 
@@ -95,7 +97,21 @@ OFTEN = compare("purchase_days", ">=", 3)
         (compare("interactions", ">", 1, days=3651), "/days", "type_mismatch"),
         (compare("interactions", ">", 1, days=True), "/days", "type_mismatch"),
         (compare("interactions", ">", 1, days=1.5), "/days", "type_mismatch"),
-        (compare("purchase_days", "<", 1, days=3), "/days", "extra_forbidden"),
+        (compare("lives", "<", 1, days=3), "/days", "extra_forbidden"),
+        (compare("purchase_days", "<", 1, kind="call"), "/kind", "extra_forbidden"),
+        (compare("purchase_days", "<", 1, category=""), "/category", "type_mismatch"),
+        (compare("revenue", "<", 1, channel=3), "/channel", "type_mismatch"),
+        (compare("revenue", "<", 1, product="x" * 201), "/product", "type_mismatch"),
+        (compare("complaints_90_days", "<", 1, days=30), "/days", "extra_forbidden"),
+        (compare("purchase_days", "<", {"variable": "purchase_days", "days": 30}), "/value",
+         "moving_variable"),
+        (compare("country", "contains", "CN"), "/op", "type_mismatch"),
+        (compare("attribute", "contains", 3, name="x"), "/value", "type_mismatch"),
+        (compare("attribute", "contains", ["a"], name="x"), "/value", "type_mismatch"),
+        (compare("stage", "==", "a"), "/variable", "not_allowed"),
+        (compare("days_in_stage", ">", 3), "/variable", "not_allowed"),
+        (compare("purchase_days", "<", {"variable": "days_in_stage"}), "/value/variable",
+         "not_allowed"),
         ({**OFTEN, "a/b~c": 1}, "/a~1b~0c", "extra_forbidden"),
         ({"variable": "lives", "value": 1}, "/op", "missing"),
         ({"variable": "lives", "op": "<"}, "/value", "missing"),
@@ -172,6 +188,11 @@ BELOW, ABOVE = compare("days_silent", "<", 10), compare("days_silent", ">=", 10)
                    compare("lives", ">", 3), compare("purchase_days", "<=", 3)]},), 0),
         ((compare("attribute", "==", "x", name="y"),
           {"all": [compare("attribute", "==", "x", name="y"), BELOW]}), 1),
+        (({"all": [compare("attribute", "contains", "x", name="y"),
+                   compare("attribute", "==", "x", name="y")]},), 0),
+        ((compare("attribute", "contains", "x", name="y"),
+          {"all": [compare("attribute", "contains", "z", name="y"),
+                   compare("attribute", "contains", "x", name="y")]}), 1),
     ],
 )  # fmt: skip
 def test_a_rule_that_never_decides_is_pointed_at(whens: tuple[Document, ...], rule: int) -> None:
@@ -256,6 +277,10 @@ def test_a_rule_that_no_value_reaches_is_pointed_at(when: Document) -> None:
         (compare("attribute", "!=", "x", name="y"), compare("attribute", "==", "x", name="y")),
         (compare("attribute", "==", True, name="y"), compare("attribute", "==", 1, name="y")),
         (compare("days_silent", ">", 10.1), compare("days_silent", ">", 10)),
+        ({"all": [compare("attribute", "contains", "x", name="y"),
+                  compare("attribute", "contains", "z", name="y")]},
+         compare("attribute", "contains", "x", name="y"),
+         compare("attribute", "known", value=True, name="y")),
         # As many values must fit between two bounds as there are variables.
         ({"all": [compare("lives", ">", 10),
                   compare("lives", "<", {"variable": "life_purchase_days"}),
@@ -319,16 +344,16 @@ def test_what_would_take_long_to_prove_is_let_pass() -> None:
     assert not faults(document({"any": chain}))
 
 
-def numbers_near(rng: random.Random, name: str) -> float | None:
+def numbers_near(rng: random.Random, row: Variable) -> float | None:
     """Return a value that a variable may have, seen alone."""
-    if name in at_random.COUNTS:
-        return rng.randint(0, 6)
-    if name != "revenue" and rng.random() < 0.15:
+    if not row.always_known and rng.random() < 0.15:
         return None
-    value = at_random.constant(rng, name)
+    value = at_random.constant(rng, row)
     near = value + rng.choice((-1.3, -0.4, -0.01, 0, 0, 0.02, 0.3, 1.6)) * rng.random()
-    least = CATALOGUE[name].minimum
-    return near if least is None else max(near, least)
+    if row.whole:
+        near = round(near)
+    least = near if row.minimum is None else max(near, row.minimum)
+    return least if row.maximum is None else min(least, row.maximum)
 
 
 @given(seed=st.integers(0, 2**32))
@@ -352,16 +377,20 @@ def test_no_rule_that_decides_for_somebody_is_refused(seed: int) -> None:
 
 
 def key_of(term: Document) -> tuple[Any, ...]:
-    return tuple(term.get(key) for key in ("variable", "kind", "days", "name"))
+    if term["variable"] == "complaints_90_days":
+        return key_of({"variable": "interactions", "kind": "complaint", "days": 90})
+    return tuple(term.get(key) for key in ("variable", *PARAMETERS))
 
 
 def value_near(rng: random.Random, term: Document) -> Any:
     if term["variable"] == "attribute":
-        return rng.choice((True, False, "yes", "no", "perhaps", 2, 3, 3.2, 4, None))
-    if term["variable"] in at_random.NUMBERS:
-        return numbers_near(rng, term["variable"])
-    if term["variable"] == "kind":
-        return rng.choice((None, "person", "company"))
+        lists = [], ["gold"], ["beta", "gold"], ["other"]
+        return rng.choice((True, False, "yes", "no", "perhaps", 2, 3, 3.2, 4, None, *lists))
+    row = at_random.read(term).variable
+    if row.type == "number":
+        return numbers_near(rng, row)
+    if row.choices:
+        return rng.choice((None, *row.choices))
     return rng.choice((None, "CN", "DE", "person", "ann", "somebody"))
 
 
@@ -429,6 +458,27 @@ def test_a_role_follows_from_the_code_unless_it_is_given() -> None:
             "the revenue is above 1234567.5",
             "累计收入大于1234567.5",
         ),
+        (
+            compare("revenue", ">", 5, category="tea", channel="web", days=90),
+            "the revenue in category 'tea' through channel 'web' in the last 90 days is above 5",
+            "近90天类目「tea」渠道「web」收入大于5",
+        ),
+        (
+            compare("purchase_days", "<", 2, days=1, product="p1"),
+            "the number of purchase days of product 'p1' in the last 1 day is below 2",
+            "近1天产品「p1」购买天数小于2",
+        ),
+        (
+            compare("complaints_90_days", ">", 0),
+            "the number of interactions of kind complaint in the last 90 days is above 0",
+            "近90天「complaint」类互动次数大于0",
+        ),
+        (
+            compare("attribute", "contains", "gold", name="tags"),
+            "the attribute 'tags' contains gold",
+            "自定义属性「tags」包含gold",
+        ),
+        (compare("age_years", ">=", 18), "the age is at least 18 years", "年龄至少为18岁"),
     ],
 )  # fmt: skip
 def test_rules_are_said_in_words(when: Document, en: str, zh: str) -> None:
@@ -438,11 +488,12 @@ def test_rules_are_said_in_words(when: Document, en: str, zh: str) -> None:
 
 
 def test_every_variable_is_called_by_a_subject_that_sentences_can_begin_with() -> None:
-    for each in CATALOGUE.values():
-        en, zh = each.subject
-        assert en.startswith("the "), each.name
-        assert not {":", ",", "("} & set(en + zh), each.name
-        assert all(name in en and name in zh for name in map("{{{}}}".format, each.parameters))
+    for row in VARIABLES.values():
+        for each in (row, row.narrowed) if row.narrowed else (row,):
+            en, zh = each.subject
+            assert en.startswith("the "), each.name
+            assert not {":", ",", "("} & set(en + zh), each.name
+            assert all(name in en and name in zh for name in map("{{{}}}".format, each.parameters))
 
 
 def test_presets_have_no_faults() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from app.lifecycle import purchases
 from app.lifecycle.documents import parse
 from app.lifecycle.facts import EMPTY, NO_PURCHASES, Summary, extend, fold, lives
-from app.lifecycle.policy import SilenceLimit
+from app.lifecycle.inactivity import SilenceLimit
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.records import Columns, silence_limit
 from tests import histories

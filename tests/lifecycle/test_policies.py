@@ -13,15 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.lifecycle.dated import Floats, Ints
 from app.lifecycle.documents import parse
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.facts import fold
 from app.lifecycle.history import trace
+from app.lifecycle.inactivity import SilenceLimit
 from app.lifecycle.instants import Customers, PolicyPeriod
 from app.lifecycle.money import follow
-from app.lifecycle.policy import SilenceLimit
 from app.lifecycle.presets import PRESETS
-from app.lifecycle.records import Columns, Floats, Ints, Money, Records
+from app.lifecycle.records import Columns, Money, Records
 from tests.lifecycle import at_random
 from tests.lifecycle.assembled import (
     as_lifecycle,
@@ -31,6 +32,7 @@ from tests.lifecycle.assembled import (
     followed,
     instant,
     micros,
+    slow_stand_in,
     starts_in,
     through_time,
     worth_of,
@@ -60,7 +62,7 @@ def test_one_and_many_are_answered_as_by_the_slow_evaluator(seed: int) -> None:
     document, policy = at_random.policy(rng)
     assert policy.beginning == beginning(document, zone, people[0].begun_at)
     for now in (at_random.moment(rng, rng.choice(people)) for _ in range(3)):
-        slow = [Slow(each, document).decide(now) for each in people]
+        slow = [Slow(each, document, slow_stand_in).decide(now) for each in people]
         for by_day in (False, True):
             records = at_instant(people, policy, now, by_day=by_day)
             assert answers(document, policy, records) == slow
@@ -74,9 +76,9 @@ def test_the_history_is_what_asking_at_every_instant_finds(seed: int) -> None:
     rng = random.Random(seed)
     person = at_random.person(rng, at_random.zone_of(rng))
     document, policy = at_random.policy(rng)
-    now = max(at_random.moment(rng, person, latest=90), person.begun_at)
+    now = max(at_random.moment(rng, person, latest=200), person.begun_at)
     found = changes(followed([person], [(policy, None)], now))
-    assert found == history(person, [(document, None)], now)
+    assert found == history(person, [(document, None)], now, model=slow_stand_in)
 
 
 @given(seed=seeds)
@@ -85,10 +87,12 @@ def test_one_policy_follows_another(seed: int) -> None:
     rng = random.Random(seed)
     person = at_random.person(rng, at_random.zone_of(rng))
     documents, policies = zip(*(at_random.policy(rng, n) for n in (1, 2, 3)), strict=True)
-    now = max(at_random.moment(rng, person, latest=90), person.begun_at)
+    now = max(at_random.moment(rng, person, latest=200), person.begun_at)
     starts = [None, *sorted({at_random.moment(rng, person) for _ in range(2)})]
     found = changes(followed([person], list(zip(policies, starts, strict=False)), now))
-    assert found == history(person, list(zip(documents, starts, strict=False)), now)
+    assert found == history(
+        person, list(zip(documents, starts, strict=False)), now, model=slow_stand_in
+    )
 
 
 @given(seed=seeds)
@@ -97,11 +101,11 @@ def test_decisions_by_hand_stand_as_long_as_they_may(seed: int) -> None:
     rng = random.Random(seed)
     person = at_random.person(rng, at_random.zone_of(rng))
     documents, policies = zip(*(at_random.policy(rng, n) for n in (1, 2)), strict=True)
-    now = max(at_random.moment(rng, person, latest=90), person.begun_at)
+    now = max(at_random.moment(rng, person, latest=200), person.begun_at)
     starts = [None, at_random.moment(rng, person)][: rng.randint(1, 2)]
     made = at_random.decisions(rng, person, list(at_random.STAGES), now)
     regime = list(zip(policies, starts, strict=False))
-    slow = history(person, list(zip(documents, starts, strict=False)), now, made)
+    slow = history(person, list(zip(documents, starts, strict=False)), now, made, slow_stand_in)
     assert changes(followed([person], regime, now, {0: made})) == slow
 
 
@@ -124,7 +128,11 @@ def test_the_day_of_leaving_is_the_one_that_waiting_finds(seed: int) -> None:
         interactions=tuple(each for each in person.interactions if each.at <= now),
     )
     end = start_of(person.zone, person.day(now) + timedelta(days=60))
-    waited = [each for each in history(so_far, [(document, None)], end, made) if each.at > now]
+    waited = [
+        each
+        for each in history(so_far, [(document, None)], end, made, slow_stand_in)
+        if each.at > now
+    ]
     left = [day_of(each.at, person.zone) for each in waited if each.to_stage == gone["code"]]
     ahead = found.ahead(micros(end), day_of(end, person.zone), starts_in(person.zone))
     if found.last(1)[0][0] != gone["code"]:
@@ -138,7 +146,7 @@ def test_people_do_not_influence_each_other(seed: int) -> None:
     zone = at_random.zone_of(rng)
     people = [at_random.person(rng, zone) for _ in range(6)]
     (_, one), (_, two) = at_random.policy(rng), at_random.policy(rng, 2)
-    now = max(at_random.moment(rng, people[0], latest=90), *(each.begun_at for each in people))
+    now = max(at_random.moment(rng, people[0], latest=200), *(each.begun_at for each in people))
     regime = [(one, None), (two, at_random.moment(rng, people[1]))]
     made = {
         owner: at_random.decisions(rng, people[owner], list(at_random.STAGES), now)

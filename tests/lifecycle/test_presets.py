@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.lifecycle.dated import Interactions
 from app.lifecycle.documents import parse
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.expressions import Expression, terms
 from app.lifecycle.facts import NO_PURCHASES, State
 from app.lifecycle.policy import Option, Policy
 from app.lifecycle.presets import CHURN_REASONS, PRESETS
-from app.lifecycle.records import Columns, Interactions, Records, Span
+from app.lifecycle.records import Columns, Records, Span
 
 NAMES = list(PRESETS)
 TODAY = 20_000

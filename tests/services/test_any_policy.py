@@ -21,11 +21,12 @@ from app.services.policies import policies
 from app.services.policy_changes import previews
 from app.services.stages import due_transitions, stages
 from tests.database import NOW
-from tests.kept import as_item, ingest
+from tests.kept import MODEL, as_item, ingest, store_model
 from tests.lifecycle import at_random
-from tests.slow_policy import Change, Person, Slow, beginning, history
+from tests.slow_policy import Change, Person, Slow, beginning, fitted, history
 
 PEOPLE = 4
+MODELLED = fitted(MODEL)
 EVERYBODY = {"after": "", "up_to": "~"}
 
 
@@ -47,8 +48,10 @@ def profile_of(one: Person) -> Profile:
     return Profile.model_validate(
         {
             **one.profile,
-            "contract_ends_on": one.profile["contract_ends_on"]
-            and one.profile["contract_ends_on"].isoformat(),
+            **{
+                name: one.profile[name] and one.profile[name].isoformat()
+                for name in ("contract_ends_on", "birth_date")
+            },
             "first_contact_at": format_instant(one.begun_at),
         }
     )
@@ -115,6 +118,7 @@ async def test_every_door_agrees_with_the_slow_evaluator(
     people = {f"c{number}": at_random.person(rng, zone) for number in range(PEOPLE)}
     document, _ = at_random.policy(rng)
     now = max(instants(rng, list(people.values())) + [one.begun_at for one in people.values()])
+    await store_model(session, at_random.MODEL_ID)
     await put_in_force(session, 50 + seed, document)
     await post_all(session, deployment, rng, people, now)
     before = await policies.timeline(session)
@@ -127,18 +131,18 @@ async def test_every_door_agrees_with_the_slow_evaluator(
         **EVERYBODY,
     )
     for each, one in people.items():
-        expected = history(one, [(document, None)], now)
+        expected = history(one, [(document, None)], now, model=MODELLED)
         assert await ledger(session, each) == expected
         recorded = await session.scalar(select(Customer.stage).where(Customer.customer_id == each))
         stage = expected[-1].to_stage if expected else beginning(document, zone, now)
-        assert (recorded, Slow(one, document).decide(now)[0]) == (stage, stage)
+        assert (recorded, Slow(one, document, MODELLED).decide(now)[0]) == (stage, stage)
         assert compared.before[compared.population.customer_ids.index(each)] == stage
         for at in (now, *(t for t in instants(rng, [one]) if t <= now)):
             answer, _ = await stages.get(
                 session, deployment, each, as_of=deployment.as_of(at), policy_version=None, now=now
             )
             if at >= one.begun_at:
-                assert (answer["stage"], answer["rule"]) == Slow(one, document).decide(at)
+                assert (answer["stage"], answer["rule"]) == Slow(one, document, MODELLED).decide(at)
     # Nobody has moves to come, at the instant up to which all has been recorded.
     await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, now.isoformat())
     assert await due_transitions.due(session, deployment, now, **EVERYBODY) == []

@@ -20,9 +20,9 @@ from app.services.operations.parts import Part
 from app.services.policy_changes import activations
 from app.services.stages import derivation, due_transitions
 from tests.database import NOW
-from tests.kept import as_item, ingest
+from tests.kept import as_item, ingest, store_model
 from tests.lifecycle import at_random
-from tests.services.test_any_policy import ledger, profile_of, put_in_force
+from tests.services.test_any_policy import MODELLED, ledger, profile_of, put_in_force
 from tests.slow_policy import Change, Person, history
 
 EVERYBODY = {"after": "", "up_to": "~"}
@@ -135,6 +135,7 @@ async def test_the_ledger_is_the_same_whenever_runs_come(
         ((_arrives(rng, at), what, each) for each, one in people.items()
          for at, what in _happenings(each, one)), key=lambda each: each[0]
     )  # fmt: skip
+    await store_model(session, at_random.MODEL_ID)
     await put_in_force(session, 100 + seed, document)
     start = min([*(one.begun_at for one in people.values()), *(at for at, *_ in arrivals)])
     people = {each: replace(one, begun_at=start) for each, one in people.items()}
@@ -151,7 +152,7 @@ async def test_the_ledger_is_the_same_whenever_runs_come(
         await _post(session, deployment, what, at)
     await run(session, deployment, end)
     for each, one in people.items():
-        assert await ledger(session, each) == history(one, [(document, None)], end)
+        assert await ledger(session, each) == history(one, [(document, None)], end, model=MODELLED)
 
 
 def _happenings(customer_id: str, one: Person) -> list[tuple[datetime, Any]]:

@@ -12,9 +12,10 @@ from app import binary_copy
 from app.binary_copy import Block, Field
 from app.days import AsOf
 from app.db import ReadSession
+from app.lifecycle.dated import Bools, Floats, Ints
 from app.lifecycle.facts import Summary
-from app.lifecycle.policy import SilenceLimit
-from app.lifecycle.records import Bools, Columns, Floats, Ints, Money
+from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.records import Columns, Money
 from app.models import Customer
 from app.money import UNITS, to_amount
 from app.services.customer_base import purchase_summaries, summary_columns

@@ -5,9 +5,9 @@ from sqlalchemy import text
 
 from app.days import AsOf
 from app.db import ReadSession
-from app.lifecycle.records import Floats, Ints
-from app.services import net_purchases
+from app.lifecycle.dated import Floats, Ints
 from app.services.common import sql_numbers
+from app.services.customer_base import net_purchases
 
 Log = tuple[Ints, Ints, Floats]
 """Customer, day and net amount of every purchase that was not refunded in full."""

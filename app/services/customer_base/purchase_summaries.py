@@ -11,11 +11,12 @@ from sqlalchemy.dialects import postgresql
 from app.days import from_day, from_micros, to_day, to_micros
 from app.db import AnyRow, ReadSession, WriteSession, copy_rows
 from app.lifecycle.facts import Point, State, Summary, fold
+from app.lifecycle.inactivity import SilenceLimit
 from app.lifecycle.money import Worth, follow
-from app.lifecycle.policy import Policy, SilenceLimit
+from app.lifecycle.policy import Policy
 from app.models import PurchaseSummary
 from app.money import to_amount, to_units
-from app.services import purchase_facts
+from app.services.customer_base import purchase_facts
 from app.services.policies.policies import PolicyTimeline
 
 COLUMNS = [

@@ -6,21 +6,17 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
+from sqlalchemy import Date
 
 from app.days import AsOf, to_day
 from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
-from app.lifecycle.catalogue import CATALOGUE
-from app.lifecycle.expressions import Column
-from app.lifecycle.records import NEVER, Interactions
-from app.lifecycle.variables import Term
+from app.lifecycle.dated import NEVER, Column, Interactions, objects
+from app.lifecycle.variables.definition import Term
+from app.models import Customer
 
-_TEXTS = tuple(
-    each.name for each in CATALOGUE.values() if each.source == "profile" and each.type == "text"
-)
-_PROFILES = (
-    f"SELECT {', '.join(_TEXTS)}, CAST(attributes AS text) AS attributes, contract_ends_on,"  # noqa: S608  # names of columns
-    " customer_id FROM customers WHERE customer_id = ANY($1::text[])"
+_DATES = frozenset(
+    name for name, column in Customer.__table__.c.items() if isinstance(column.type, Date)
 )
 # Any fact tells that there is somebody, whether or not the rules of some policy look at it.
 _BEGUN = (
@@ -51,7 +47,7 @@ _ANSWERS = (
     "SELECT DISTINCT ON (customer_id) customer_id, kind,"
     " CAST(extract(epoch FROM occurred_at) * 1000000 AS int8),"
     " occurred_on - DATE '1970-01-01', 0, score FROM interactions"
-    " WHERE customer_id = ANY($1::text[]) AND kind = 'survey' AND score IS NOT NULL"
+    " WHERE customer_id = ANY($1::text[]) AND kind = ANY($3::text[]) AND score IS NOT NULL"
     " AND occurred_at <= $2"
     " ORDER BY customer_id, occurred_at DESC, source DESC, interaction_id DESC"
 )
@@ -74,12 +70,8 @@ class Event(NamedTuple):
 
 
 def looks_back_to(terms: Iterable[Term], first_day: int) -> int:
-    """Return the first day whose interactions count for the values of terms on `first_day`."""
-    windows = [
-        term.window[1]
-        for term in terms
-        if term.variable.source == "interactions" and term.name != "last_satisfaction"
-    ]
+    """Return the first day whose facts count for the values of terms on `first_day`."""
+    windows = [term.days for term in terms if term.needs & {"interactions", "transactions"}]
     known = [days for days in windows if days is not None]
     return first_day - max(known, default=1) + 1 if len(known) == len(windows) else NEVER
 
@@ -95,13 +87,15 @@ async def counted(
 
     The days are those that `looks_back_to` says.
     """
-    looked_at = [term for term in terms if term.variable.source == "interactions"]
-    ids, kinds = list(customer_ids), kinds_of(looked_at)
-    rows = []
-    if any(term.name != "last_satisfaction" for term in looked_at):
+    ids, rows = list(customer_ids), []
+    by_need = {
+        need: [term for term in terms if need in term.needs] for need in ("interactions", "answers")
+    }
+    if by_need["interactions"]:
+        kinds = kinds_of(by_need["interactions"])
         rows += await fetch_rows(session, _COUNTED, ids, kinds, as_of.at, as_of.day, since)
-    if any(term.name == "last_satisfaction" for term in looked_at):
-        rows += await fetch_rows(session, _ANSWERS, ids, as_of.at)
+    if by_need["answers"]:
+        rows += await fetch_rows(session, _ANSWERS, ids, as_of.at, kinds_of(by_need["answers"]))
     return [Event(*row) for row in rows]
 
 
@@ -117,7 +111,7 @@ def kinds_of(terms: Iterable[Term]) -> list[str] | None:
     """Return the kinds of interactions that terms look at; None for all of them."""
     found: set[str] = set()
     for term in terms:
-        if term.variable.source == "interactions":
+        if term.needs & {"interactions", "answers"}:
             if term.kinds is None:
                 return None
             found |= term.kinds
@@ -138,22 +132,27 @@ async def first_seen(session: ReadSession, customer_ids: Sequence[str]) -> dict[
     return {row[0]: row[1] for row in rows}
 
 
-async def profiles(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, Column]:
-    """Return the profiles of customers as columns, in their order."""
-    rows = await fetch_rows(session, _PROFILES, list(customer_ids))
-    found = {row["customer_id"]: row for row in rows}
-    return _profile_columns([found[each] for each in customer_ids])
+async def profiles(
+    session: ReadSession, terms: Iterable[Term], customer_ids: Sequence[str]
+) -> dict[str, Column]:
+    """Return what terms need of the profiles of customers as columns, in their order."""
+    names = sorted({name for term in terms for name in term.variable.columns})
+    if not names:
+        return {}
+    shown = ", ".join(
+        "CAST(attributes AS text) AS attributes" if name == "attributes" else name for name in names
+    )
+    query = f"SELECT customer_id, {shown} FROM customers WHERE customer_id = ANY($1::text[])"  # noqa: S608  # names of columns
+    found = {
+        row["customer_id"]: row for row in await fetch_rows(session, query, list(customer_ids))
+    }
+    return {name: _column(name, [found[each][name] for each in customer_ids]) for name in names}
 
 
-def _profile_columns(rows: Sequence[Any]) -> dict[str, Column]:
-    found: dict[str, Column] = {}
-    for name in (*_TEXTS, "attributes"):
-        found[name] = np.empty(len(rows), dtype=object)
-        found[name][:] = [row[name] for row in rows]
-    found["attributes"][:] = [json.loads(each) for each in found["attributes"]]
-    ends = [row["contract_ends_on"] for row in rows]
-    found["contract_ends_on"] = np.array([np.nan if on is None else to_day(on) for on in ends])
-    return found
+def _column(name: str, values: Sequence[Any]) -> Column:
+    if name in _DATES:
+        return np.array([np.nan if on is None else to_day(on) for on in values], dtype=np.float64)
+    return objects([json.loads(each) for each in values] if name == "attributes" else values)
 
 
 def interaction_columns(
@@ -169,8 +168,7 @@ def interaction_columns(
     at = np.array([start if a is None else a for a, start in zip(known, starts, strict=True)],
                   dtype=np.int64)  # fmt: skip
     order = np.lexsort((at, owner))
-    kind = np.empty(len(events), dtype=object)
-    kind[:] = [event.kind for event in events]
+    kind = objects([event.kind for event in events])
     count = np.array([event.times for event in events], dtype=np.int64)
     score = np.array([np.nan if event.score is None else event.score for event in events])
     return Interactions(

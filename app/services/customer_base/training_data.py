@@ -13,13 +13,13 @@ from sqlalchemy import text
 
 from app.days import AsOf
 from app.db import ReadSession, fetch_rows
-from app.lifecycle.records import Floats, Ints
+from app.lifecycle.dated import Floats, Ints
 from app.lifecycle.spells import ALWAYS, spells
 from app.money import UNITS
 from app.scoring.churn import landmark
 from app.scoring.histories.features import COMPLAINT, COMPLAINT_DAYS, CONTACT, Facts
-from app.services import purchase_facts
 from app.services.common import sql_numbers
+from app.services.customer_base import purchase_facts
 
 CUSTOMERS_AT_A_TIME = 5_000
 _NETTED_AT_A_TIME = 500

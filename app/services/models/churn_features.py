@@ -8,7 +8,7 @@ import numpy as np
 
 from app.days import AsOf
 from app.db import ReadSession
-from app.lifecycle.records import Floats, Ints
+from app.lifecycle.dated import Floats, Ints
 from app.scoring.histories.features import Facts, Features, features_at
 from app.services.common import threads
 from app.services.customer_base import training_data

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from app.db import ReadSession
-from app.lifecycle.records import Floats
+from app.lifecycle.dated import Floats
 from app.scoring.churn import churn_selection, landmark
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import Features, features_at

@@ -8,9 +8,9 @@ import numpy as np
 
 from app.days import AsOf
 from app.deployment import DEFAULT_HORIZON_DAYS
-from app.lifecycle.policy import SilenceLimit
+from app.lifecycle.dated import Floats, Ints
+from app.lifecycle.inactivity import SilenceLimit
 from app.lifecycle.presets import PRESETS
-from app.lifecycle.records import Floats, Ints
 from app.scoring.churn.churn_bands import Bands
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.churn.churn_selection import INSUFFICIENT

@@ -25,8 +25,8 @@ from app.services.customer_base.training_data import TrainingData
 from app.services.models import fitted_models, fitting, model_responses
 from app.services.models.fitted_models import FittedModel
 from app.services.models.model_documents import ModelDocument
+from app.services.models.run_monitor import RunMonitor
 from app.services.operations import operations
-from app.services.run_monitor import RunMonitor
 
 _BY_AGE = Sort((Model.fitted_at, Model.model_id), descending=True)
 _COLUMNS = list(Model.__table__.columns)

@@ -6,7 +6,9 @@ import numpy as np
 
 from app.db import ReadSession
 from app.deployment import DEFAULT_HORIZON_DAYS
-from app.lifecycle.records import UNITS, Columns, Computed, Floats, Ints, Money
+from app.lifecycle.dated import Floats, Ints
+from app.lifecycle.records import Columns, Computed, Money
+from app.money import UNITS
 from app.scoring.churn import contributions
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv

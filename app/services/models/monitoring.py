@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
-from app.lifecycle.records import Floats
+from app.lifecycle.dated import Floats
 from app.scoring.churn import landmark
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import features_at
@@ -16,7 +16,7 @@ from app.services.customer_base import training_data
 from app.services.customer_base.training_data import TrainingData
 from app.services.models import model_store
 from app.services.models.fitted_models import FittedModel, probability
-from app.services.run_monitor import RunMonitor
+from app.services.models.run_monitor import RunMonitor
 
 MIN_CUSTOMERS = 200
 DRIFT = 0.05

@@ -11,8 +11,8 @@ from app.days import to_micros
 from app.db import AnyRow, ReadSession
 from app.errors import NotFound
 from app.lifecycle import documents
-from app.lifecycle.catalogue import Source
-from app.lifecycle.policy import Policy, Role, SilenceLimit
+from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.policy import Policy, Role
 from app.models import Policy as Stored
 from app.models import PolicyActivation
 from app.services.common import deployment_settings
@@ -41,10 +41,6 @@ class PolicyTimeline:
     def is_plain(self) -> bool:
         """Whether purchases alone decide, under every policy there was."""
         return all(policy.sources == {"purchases"} for policy in self.policies)
-
-    @cached_property
-    def sources(self) -> frozenset[Source]:
-        return frozenset[Source]().union(*(policy.sources for policy in self.policies))
 
     def stages_of(self, role: Role) -> list[str]:
         """Return the stages of a role under any policy there was."""

@@ -9,8 +9,9 @@ from sqlalchemy import func, insert, select
 from app.db import AnyRow, ReadSession, WriteSession
 from app.errors import FieldError, NotFound, ValidationFailed, printable
 from app.lifecycle import documents
-from app.lifecycle.catalogue import CATALOGUE, LEVELS
 from app.lifecycle.expressions import OPERATORS, words
+from app.lifecycle.variables.definition import Term, Turning, Variable
+from app.lifecycle.variables.registry import VARIABLES
 from app.models import Policy, PolicyActivation
 from app.schemas.policies import PolicyDocument
 from app.services.common import deployment_settings, locks
@@ -108,23 +109,28 @@ def _head(row: AnyRow, active: int) -> dict[str, Any]:
 
 
 def variables() -> dict[str, Any]:
-    """Return the catalogue of what rules may name."""
+    """Return the registry of what rules may name."""
+    return {"items": list(map(_variable, VARIABLES.values())), "operators": list(OPERATORS)}
+
+
+def _variable(row: Variable) -> dict[str, Any]:
+    turning = (row.narrowed or row).turning
     return {
-        "items": [
-            {
-                "name": each.name,
-                "type": each.type,
-                "unit": each.unit,
-                "source": each.source,
-                "meaning": dict(zip(("en", "zh"), each.meaning, strict=True)),
-                "minimum": each.minimum,
-                "maximum": each.maximum,
-                "values": each.values,
-                "changes_with_time": each.moves,
-                "parameters": list(each.parameters),
-                "levels": list(LEVELS[each.name]) if each.name in LEVELS else None,
-            }
-            for each in CATALOGUE.values()
-        ],
-        "operators": list(OPERATORS),
+        "name": row.name,
+        "type": row.type,
+        "unit": row.unit,
+        "source": row.source,
+        "meaning": dict(zip(("en", "zh"), row.meaning, strict=True)),
+        "minimum": row.minimum,
+        "maximum": row.maximum,
+        "values": row.values,
+        "changes_with_time": turning is not Turning.STILL,
+        "parameters": list(row.accepts),
+        "levels": row.levels,
+        "alias_of": None if row.alias_of is None else _alias(row.alias_of),
+        "in_stage_policies": row.in_stage_policies,
     }
+
+
+def _alias(term: Term) -> dict[str, Any]:
+    return {"variable": term.name, **dict(term.given)}

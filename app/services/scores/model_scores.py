@@ -11,7 +11,7 @@ import numpy as np
 
 from app.days import AsOf
 from app.db import ReadSession
-from app.lifecycle.records import Floats, Ints
+from app.lifecycle.dated import Floats, Ints
 from app.scoring.churn import contributions
 from app.scoring.churn.churn_risk import CAUSES, Reasons
 from app.scoring.histories.features import Features

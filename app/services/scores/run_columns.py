@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.binary_copy import Column
-from app.lifecycle.records import Bools, Floats, Ints
+from app.lifecycle.dated import Bools, Floats, Ints
 from app.money import UNITS
 from app.scoring.churn import contributions
 from app.scoring.churn.churn_risk import CAUSES

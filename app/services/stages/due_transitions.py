@@ -8,9 +8,10 @@ import numpy as np
 from app.days import AsOf, from_micros, to_micros
 from app.db import ReadSession
 from app.deployment import Deployment
+from app.lifecycle.dated import Bools, Ints
 from app.lifecycle.evaluator import evaluate, turns
 from app.lifecycle.policy import Policy
-from app.lifecycle.records import Bools, Ints, Records
+from app.lifecycle.records import Records
 from app.services.common import deployment_settings
 from app.services.customer_base import populations, purchase_summaries, rule_facts
 from app.services.customer_base.populations import Population
@@ -49,8 +50,7 @@ async def unrecorded(
 
     All facts that came in were followed up to the moment in which they came.
     """
-    by_worth = policy.sources & {"money", "model"}
-    read = populations.read if by_worth else populations.read_states
+    read = populations.read if "money" in policy.sources else populations.read_states
     population = await read(session, policy.silence, until, after=after, up_to=up_to)
     since_day = deployment.calendar.day_of(since)
     known = await rule_records.at_instant(

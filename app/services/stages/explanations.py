@@ -12,7 +12,7 @@ from app.deployment import Deployment
 from app.lifecycle import history
 from app.lifecycle.expressions import Values, comparisons, words
 from app.lifecycle.policy import Rule
-from app.lifecycle.variables import Term
+from app.lifecycle.variables.definition import Term
 from app.services.stages import rule_records, stages
 
 

@@ -10,16 +10,19 @@ import numpy as np
 from app.days import AsOf, from_micros
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.lifecycle.expressions import Column
+from app.lifecycle.dated import NEVER, Interactions
 from app.lifecycle.facts import NO_PURCHASES, RECENT, Point
+from app.lifecycle.inactivity import SilenceLimit
 from app.lifecycle.money import NOTHING, Worth
-from app.lifecycle.policy import Policy, SilenceLimit, sources
-from app.lifecycle.records import NEVER, Columns, Computed, Interactions, Money, Records, Span
-from app.lifecycle.variables import Term
-from app.services.customer_base import rule_facts
+from app.lifecycle.policy import Policy
+from app.lifecycle.records import Columns, Computed, Money, Records, Span, Stages
+from app.lifecycle.variables.definition import Term
+from app.lifecycle.variables.registry import sources
+from app.services.customer_base import rule_facts, rule_purchases
 from app.services.customer_base.populations import Population
 from app.services.customer_base.rule_facts import Event, interaction_columns
 from app.services.models import model_variables
+from app.services.stages import rule_stages
 
 
 async def at_instant(
@@ -39,26 +42,30 @@ async def at_instant(
     """
     asked = policy.terms if terms is None else terms
     needed = sources(asked)
-    n = len(population)
+    ids, n = population.customer_ids, len(population)
     first_day = as_of.day if since_day is None else min(since_day, as_of.day)
+    since = rule_facts.looks_back_to(asked, first_day)
     interactions: Interactions | None = None
-    profiles: dict[str, Column] = {}
-    if "interactions" in needed:
-        since = rule_facts.looks_back_to(asked, first_day)
-        events = await rule_facts.counted(session, asked, population.customer_ids, as_of, since)
-        interactions = interaction_columns(deployment, events, population.customer_ids, since)
-    if "profile" in needed:
-        profiles = await rule_facts.profiles(session, population.customer_ids)
+    if needed & {"interactions", "answers"}:
+        events = await rule_facts.counted(session, asked, ids, as_of, since)
+        interactions = interaction_columns(deployment, events, ids, since)
+    stages = await rule_stages.read(session, deployment, ids, as_of) if "stage" in needed else None
+    filters = rule_purchases.filters(asked)
+    purchases = {}
+    if filters:
+        purchases = await rule_purchases.at_instant(session, deployment, filters, ids, as_of, since)
     return Records(
         silence=policy.silence,
         owner=np.arange(n),
         at=np.full(n, as_of.micros),
         day=np.full(n, as_of.day),
-        span=_since_last_fact(deployment, population, interactions, first_day, as_of),
+        span=_since_last_fact(deployment, population, interactions, stages, first_day, as_of),
         columns=population.columns,
-        money=population.money() if needed & {"money", "model"} else None,
+        money=population.money() if "money" in needed else None,
         interactions=interactions,
-        profiles=profiles,
+        purchases=purchases,
+        profiles=await rule_facts.profiles(session, asked, ids),
+        stages=stages,
         computed=await _computed(session, policy, asked),
     )
 
@@ -67,6 +74,7 @@ def _since_last_fact(
     deployment: Deployment,
     population: Population,
     interactions: Interactions | None,
+    stages: Stages | None,
     first_day: int,
     as_of: AsOf,
 ) -> Span:
@@ -77,6 +85,8 @@ def _since_last_fact(
     first = np.maximum(first, first_day)
     if interactions is not None:
         np.maximum.at(first, interactions.owner, interactions.day)
+    if stages is not None:
+        first = np.fmax(first, stages.since_day).astype(np.int64)
     return Span(first, np.full(len(population), as_of.day))
 
 
@@ -97,7 +107,7 @@ def _money(worth: Sequence[Worth]) -> Money:
 
 async def _computed(session: ReadSession, policy: Policy, terms: Iterable[Term]) -> Computed | None:
     """Return how the variables of the policy's own model are computed, if any is asked for."""
-    if not any(term.variable.source == "model" for term in terms) or policy.model_id is None:
+    if "model" not in sources(terms) or policy.model_id is None:
         return None
     return await model_variables.of(session, policy.model_id)
 
@@ -125,27 +135,29 @@ async def through_time(
 ) -> list[Records]:
     """Return for each policy a record for each instant at which its rules may look anew."""
     terms = tuple(dict.fromkeys(term for policy in policies for term in policy.terms))
-    needed = sources(terms)
     ids = [each.customer_id for each in next(iter(followed.values()))]
     events: list[Event] = []
-    profiles: dict[str, Column] = {}
-    if "interactions" in needed:
+    interactions = None
+    if sources(terms) & {"interactions", "answers"}:
         events = await rule_facts.events(session, terms, ids, until)
-    if "profile" in needed:
-        profiles = await rule_facts.profiles(session, ids)
+        interactions = interaction_columns(deployment, events, ids, NEVER)
     happened: dict[str, list[Event]] = {}
     for event in events:
         happened.setdefault(event.customer_id, []).append(event)
-    interactions = None
-    if "interactions" in needed:
-        interactions = interaction_columns(deployment, events, ids, NEVER)
+    profiles = await rule_facts.profiles(session, terms, ids)
+    filters = rule_purchases.filters(terms)
+    purchases = {}
+    if filters:
+        purchases = await rule_purchases.through_time(session, filters, ids, until)
     made: dict[_RuleInputs, Records] = {}
     found = []
     for policy in policies:
         look = _RuleInputs.of(policy)
         if look not in made:
             records = _history(deployment, look, followed[policy.silence], happened)
-            made[look] = replace(records, interactions=interactions, profiles=profiles)
+            made[look] = replace(
+                records, interactions=interactions, purchases=purchases, profiles=profiles
+            )
         computed = await _computed(session, policy, policy.terms)
         found.append(replace(made[look], computed=computed))
     return found
@@ -161,7 +173,7 @@ class _RuleInputs(NamedTuple):
     @classmethod
     def of(cls, policy: Policy) -> "_RuleInputs":
         kinds = rule_facts.kinds_of(policy.terms)
-        worth = "money" in policy.sources
+        worth = policy.follows_transactions
         return cls(policy.silence, worth, None if kinds is None else frozenset(kinds))
 
 

@@ -8,8 +8,7 @@ from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle import facts
 from app.lifecycle.history import History
-from app.services import purchase_facts
-from app.services.customer_base import rule_facts
+from app.services.customer_base import purchase_facts, rule_facts
 from app.services.stages import customer_snapshots, derivation, stages
 
 

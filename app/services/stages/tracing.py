@@ -10,8 +10,8 @@ from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle import history
 from app.lifecycle.history import History
+from app.lifecycle.inactivity import SilenceLimit
 from app.lifecycle.instants import Customers, Override, PolicyPeriod
-from app.lifecycle.policy import SilenceLimit
 from app.services.customer_base import purchase_summaries, rule_facts
 from app.services.customer_base.purchase_summaries import Folded
 from app.services.policies.policies import PolicyTimeline
@@ -32,7 +32,7 @@ async def fold(
 ) -> dict[SilenceLimit, dict[str, Folded]]:
     """Fold all facts of customers by each silence that some policy allows."""
     limits = list(dict.fromkeys(policy.silence for policy in timeline.policies))
-    worth = bool(timeline.sources & {"money", "model"})
+    worth = any(policy.follows_transactions for policy in timeline.policies)
     return await purchase_summaries.fold_by(session, limits, until, worth=worth)
 
 

@@ -11,7 +11,7 @@ from app.db import Database
 from app.errors import DatabaseUnavailable, Unavailable
 from app.models import Run
 from app.schema import head
-from app.services.run_monitor import RunMonitor
+from app.services.models.run_monitor import RunMonitor
 from app.sqlstates import from_database
 
 CHECK_SECONDS = 2.0

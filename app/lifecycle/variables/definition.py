@@ -1,0 +1,167 @@
+"""What a variable is, and a term of a rule: a variable with the parameters that the rule gives."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Literal
+
+from app.lifecycle.dated import Column, Ints
+from app.lifecycle.records import Inputs, Records
+from app.lifecycle.variables.parameters import PARAMETERS
+
+Type = Literal["number", "text", "boolean", "level", "any"]
+Source = Literal[
+    "purchases", "money", "transactions", "interactions", "answers", "profile", "model", "stage"
+]
+"""What has to be read: purchase days, sums of money, the purchases themselves, and so on."""
+Texts = tuple[str, str]
+"""In English and Chinese."""
+
+
+class Turning(Enum):
+    """How a value may change with time alone, while no fact arrives."""
+
+    STILL = auto()
+    GROWS = auto()
+    FALLS = auto()
+    AGES = auto()
+    """Grows by one a day, so that two such keep their distance."""
+    ON_DAYS = auto()
+    """Grows or falls, but on days that are known from the facts: `turning_days` names them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variable:
+    """One row of the registry.
+
+    `meaning` defines it; `subject` is what sentences call it, with the places of its parameters.
+    No value lies outside `minimum` and `maximum`, or besides `values` or `levels` (in ascending
+    order), where these are given; a text fits `pattern`, of which `pattern_said` tells.
+    `turning` is what makes the day of a transition findable: a variable that only grows or only
+    falls until the next fact passes each threshold once. One with a window turns only if the
+    window is given. With parameters a variable may be computed by another row, `narrowed`.
+    """
+
+    name: str
+    type: Type
+    unit: str | None
+    source: Source
+    meaning: Texts
+    subject: Texts
+    function: Callable[[Inputs, "Term"], Column]
+    turning: Turning = Turning.STILL
+    turning_days: Callable[[Records, "Term"], tuple[Ints, Ints]] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    values: tuple[str, ...] | None = None
+    levels: tuple[str, ...] | None = None
+    pattern: re.Pattern[str] | None = None
+    pattern_said: str = ""
+    whole: bool = False
+    always_known: bool = False
+    parameters: tuple[str, ...] = ()
+    needs: tuple[Source, ...] = ()
+    """What has to be read, where that is not the source alone."""
+    columns: tuple[str, ...] = ()
+    """The fields of the profile that it is computed from."""
+    kinds: tuple[str, ...] | None = None
+    """The kinds of interactions that it is computed from, if it has no parameter for that."""
+    alias_of: "Term | None" = None
+    """What it is another name of: evidence and sentences say that one."""
+    narrowed: "Variable | None" = None
+    """What computes it where parameters are given."""
+
+    @property
+    def accepts(self) -> tuple[str, ...]:
+        """The parameters that a rule may give."""
+        return self.parameters if self.narrowed is None else self.narrowed.parameters
+
+    @property
+    def choices(self) -> tuple[str, ...] | None:
+        """All texts that there are, if they can be listed."""
+        return self.levels or self.values
+
+    @property
+    def in_stage_policies(self) -> bool:
+        """Whether what decides a stage may look at it."""
+        return self.source != "stage"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Term:
+    """A variable with its parameters: `interactions` of which kind, in how many days."""
+
+    variable: Variable
+    given: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, variable: Variable, given: Mapping[str, Any] | None = None) -> "Term":
+        """Return the term that a rule names; parameters that it does not give are absent."""
+        if variable.alias_of is not None:
+            return variable.alias_of
+        if not given:
+            return cls(variable)
+        variable = variable.narrowed or variable
+        return cls(variable, tuple((n, given[n]) for n in variable.parameters if n in given))
+
+    @property
+    def name(self) -> str:
+        return self.variable.name
+
+    def parameter(self, name: str) -> Any:
+        """Return a parameter, or None if it was not given."""
+        return dict(self.given).get(name)
+
+    @property
+    def days(self) -> int | None:
+        """The length of the window, if there is one."""
+        found: int | None = self.parameter("days")
+        return found
+
+    @property
+    def kinds(self) -> frozenset[str] | None:
+        """The kinds of interactions that the value depends on; None for all of them."""
+        kind = self.parameter("kind")
+        kinds = self.variable.kinds if kind is None else (kind,)
+        return None if kinds is None else frozenset(kinds)
+
+    @property
+    def needs(self) -> frozenset[Source]:
+        """What has to be read."""
+        return frozenset(self.variable.needs or (self.variable.source,))
+
+    @property
+    def turning(self) -> Turning:
+        counts_all = "days" in self.variable.parameters and self.days is None
+        return Turning.STILL if counts_all else self.variable.turning
+
+    @property
+    def key(self) -> str:
+        """The name under which evidence and explanations show its value."""
+        said = ", ".join(PARAMETERS[name].shown(value) for name, value in self.given)
+        return f"{self.name}({said})" if said else self.name
+
+    def __repr__(self) -> str:
+        return self.key
+
+    def compute(self, inputs: Inputs) -> Column:
+        """Return the values of records, each on its day."""
+        return self.variable.function(inputs, self)
+
+    def turning_days(self, records: Records) -> tuple[Ints, Ints]:
+        """Return owners and days on which the value may change with time alone."""
+        assert self.variable.turning_days is not None
+        return self.variable.turning_days(records, self)
+
+    def words(self) -> dict[str, str]:
+        """Return what sentences call it, in English and Chinese."""
+        en, zh = self.variable.subject
+        said = {
+            name: PARAMETERS[name].phrases(self.parameter(name))
+            for name in self.variable.parameters
+        }
+        return {
+            "en": en.format(**{name: phrase[0] for name, phrase in said.items()}),
+            "zh": zh.format(**{name: phrase[1] for name, phrase in said.items()}),
+        }

@@ -1,0 +1,128 @@
+"""Variables of the days on which a customer purchased, and of the lives that they make."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from app.lifecycle.dated import Floats, Ints
+from app.lifecycle.records import Columns, Inputs, silence_limit
+from app.lifecycle.variables.definition import Term, Texts, Turning, Variable
+from app.lifecycle.variables.transactions import NARROWED, purchase_days_within
+
+
+def _count(column: str) -> Callable[[Inputs, Term], Floats]:
+    def count(inputs: Inputs, _: Term) -> Floats:
+        return np.asarray(getattr(inputs.columns, column), dtype=np.float64)
+
+    return count
+
+
+def _since(column: str) -> Callable[[Inputs, Term], Floats]:
+    def days(inputs: Inputs, _: Term) -> Floats:
+        return _of_buyers(inputs, inputs.day - getattr(inputs.columns, column))
+
+    return days
+
+
+def _of_buyers(inputs: Inputs, values: Floats) -> Floats:
+    return np.where(inputs.columns.purchase_days > 0, values, np.nan)
+
+
+def _limit(inputs: Inputs, _: Term) -> Floats:
+    return _of_buyers(inputs, silence_limit(inputs.records.silence, inputs.columns))
+
+
+def _gaps(columns: Columns) -> tuple[Ints, Ints]:
+    """Return how many gaps the current life has, and the days from its first to its last day."""
+    return columns.life_purchase_days - 1, columns.last_day - columns.life_start_day
+
+
+def _mean_gap(inputs: Inputs, _: Term) -> Floats:
+    gaps, span = _gaps(inputs.columns)
+    return np.where(gaps > 0, span / np.maximum(gaps, 1), np.nan)
+
+
+def _inactivity_to_mean_gap(inputs: Inputs, _: Term) -> Floats:
+    """Return multiples of the mean gap, rounded once, so that 35 days are 15 gaps of 7/3."""
+    gaps, span = _gaps(inputs.columns)
+    inactivity = inputs.day - inputs.columns.last_day
+    return np.where(gaps > 0, inactivity * gaps / np.maximum(span, 1), np.nan)
+
+
+def _counted(
+    name: str, meaning: Texts, subject: Texts, narrowed: Variable | None = None
+) -> Variable:
+    return Variable(
+        name, "number", "count", "purchases", meaning, subject, _count(name),
+        minimum=0, whole=True, always_known=True, narrowed=narrowed,
+    )  # fmt: skip
+
+
+def _aged(name: str, column: str, meaning: Texts, subject: Texts) -> Variable:
+    return Variable(
+        name, "number", "days", "purchases", meaning, subject, _since(column), Turning.AGES,
+        minimum=0,
+    )  # fmt: skip
+
+
+ROWS = (
+    _counted(
+        "purchase_days",
+        (("days with a purchase not refunded in full; with parameters, in a number of days, or with"
+         " a purchase through a channel or a line of a category or product"),
+         "有购买且未全额退款的天数；可限定近若干天、渠道、类目或产品"),
+        ("the number of purchase days", "购买天数"),
+        Variable(
+            "purchase_days", "number", "count", "transactions",
+            ("purchase days with a purchase that fits", "符合条件的购买天数"),
+            ("the number of purchase days{category}{product}{channel}{days}",
+             "{days}{category}{product}{channel}购买天数"),
+            purchase_days_within, Turning.FALLS,
+            minimum=0, whole=True, always_known=True, parameters=NARROWED,
+        ),
+    ),
+    _counted(
+        "life_purchase_days",
+        ("purchase days of the current life", "本期的购买天数"),
+        ("the number of purchase days in the current life", "本期购买天数"),
+    ),
+    _counted(
+        "lives",
+        ("runs of purchases with no silence in them past the limit",
+         "其间沉默未超过允许天数的购买期数"),
+        ("the number of lives", "生命周期次数"),
+    ),
+    _aged(
+        "tenure_days", "first_day",
+        ("days since the first purchase of all lives", "首次购买至今的天数"),
+        ("the time since the first purchase", "首次购买至今的时间"),
+    ),
+    _aged(
+        "life_tenure_days", "life_start_day",
+        ("days since the first purchase of the current life", "本期首次购买至今的天数"),
+        ("the time since the first purchase of the current life", "本期首次购买至今的时间"),
+    ),
+    _aged(
+        "days_silent", "last_day",
+        ("days since the last purchase", "最近一次购买至今的天数"),
+        ("the time since the last purchase", "最近一次购买至今的时间"),
+    ),
+    Variable(
+        "silence_limit_days", "number", "days", "purchases",
+        ("the silence that the current life allows", "本期允许的沉默天数"),
+        ("the silence that the current life allows", "本期允许的沉默时间"),
+        _limit, minimum=0,
+    ),
+    Variable(
+        "mean_gap_days", "number", "days", "purchases",
+        ("own mean gap between purchase days of the current life", "本期购买日的平均间隔天数"),
+        ("the mean gap between purchase days", "平均购买间隔"),
+        _mean_gap, minimum=0,
+    ),
+    Variable(
+        "silence_to_mean_gap", "number", "ratio", "purchases",
+        ("silence as a multiple of the own mean gap", "沉默天数与本人平均间隔之比"),
+        ("the ratio of the silence to the mean gap", "沉默时间与平均购买间隔之比"),
+        _inactivity_to_mean_gap, Turning.GROWS, minimum=0,
+    ),
+)  # fmt: skip

@@ -1,0 +1,113 @@
+"""The purchases that rules look at by window, category, product or channel, read for many."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from app.days import AsOf
+from app.db import ReadSession, fetch_rows
+from app.deployment import Deployment
+from app.lifecycle.dated import Amounts
+from app.lifecycle.purchase_steps import purchases_of
+from app.lifecycle.records import PurchaseFilter, Purchases
+from app.lifecycle.variables.definition import Term
+from app.lifecycle.variables.transactions import filter_of
+from app.money import UNITS
+from app.services.common import sql_numbers
+from app.services.customer_base import net_purchases, purchase_facts
+
+# A transaction fits by its channel, and by a line of it; its lines share in what it is worth.
+_FITTING = (
+    " CROSS JOIN unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY"
+    " AS f (category, product, channel, number)"
+    " CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE fits) AS lines,"
+    " coalesce(sum(price) FILTER (WHERE fits), 0) AS part, coalesce(sum(price), 0) AS whole"
+    " FROM (SELECT CAST(line ->> 'quantity' AS numeric) * CAST(line ->> 'unit_price' AS numeric)"
+    " AS price, (f.category IS NULL OR line ->> 'category' = f.category)"
+    " AND (f.product IS NULL OR line ->> 'product_id' = f.product) AS fits"
+    " FROM jsonb_array_elements(t.items) AS line"
+    " WHERE f.category IS NOT NULL OR f.product IS NOT NULL) AS judged) AS l"
+    " WHERE (f.channel IS NULL OR t.channel = f.channel)"
+    " AND (l.lines > 0 OR f.category IS NULL AND f.product IS NULL)"
+)
+_COUNTS = "(t.kind = 'purchase' OR t.refunds_transaction_id IS NULL)"
+_SHARES = (
+    "SELECT t.customer_id, f.number, t.source, t.transaction_id,"  # noqa: S608  # no value of a caller
+    " CASE WHEN l.lines = 0 THEN 1 ELSE l.part END, CASE WHEN l.lines = 0 THEN 1 ELSE l.whole END"
+    f" FROM transactions t{_FITTING} AND {_COUNTS} AND t.customer_id = ANY($1::text[])"
+    " AND t.occurred_at <= $5"
+)
+_BY_DAY = (
+    "WITH standing AS (SELECT customer_id, occurred_on, 1 AS sign, channel, items, net AS value"  # noqa: S608  # no value of a caller
+    f" FROM ({net_purchases.snapshot('$5', '$1::text[]')}) AS purchases"
+    " UNION ALL SELECT customer_id, occurred_on, -1, channel, items, value FROM transactions"
+    " WHERE customer_id = ANY($1::text[]) AND occurred_at <= $5 AND kind = 'refund'"
+    " AND refunds_transaction_id IS NULL)"
+    f" SELECT t.customer_id, f.number, {sql_numbers.day('t.occurred_on')},"
+    f" CAST(sum(t.sign * CASE WHEN l.lines = 0 THEN t.value * {UNITS}"
+    f" ELSE coalesce(div(t.value * {UNITS} * l.part, nullif(l.whole, 0)), 0) END) AS int8),"
+    " bool_or(t.sign > 0)"
+    f" FROM standing t{_FITTING} AND t.occurred_on >= DATE '1970-01-01' + $6::int GROUP BY 1, 2, 3"
+)
+
+
+def filters(terms: Iterable[Term]) -> list[PurchaseFilter]:
+    """Return which purchases terms look at, each filter once."""
+    return list(dict.fromkeys(filter_of(term) for term in terms if "transactions" in term.needs))
+
+
+def _arrays(asked: Sequence[PurchaseFilter]) -> list[list[str | None]]:
+    return [list(column) for column in zip(*asked, strict=True)]
+
+
+async def at_instant(
+    session: ReadSession,
+    deployment: Deployment,
+    asked: Sequence[PurchaseFilter],
+    customer_ids: Sequence[str],
+    as_of: AsOf,
+    since: int,
+) -> dict[PurchaseFilter, Purchases]:
+    """Return the purchases of days from `since` on, as they stood at an instant."""
+    number = {each: place for place, each in enumerate(customer_ids)}
+    rows = await fetch_rows(session, _BY_DAY, list(customer_ids), *_arrays(asked), as_of.at, since)
+    days: list[list[tuple[int, int, int]]] = [[] for _ in asked]
+    value: list[list[tuple[int, int, int]]] = [[] for _ in asked]
+    for customer_id, place, day, units, bought in rows:
+        value[place - 1].append((number[customer_id], day, units))
+        if bought:
+            days[place - 1].append((number[customer_id], day, 1))
+    return {
+        each: Purchases(
+            _by_day(deployment, days[place], since), _by_day(deployment, value[place], since)
+        )
+        for place, each in enumerate(asked)
+    }
+
+
+def _by_day(deployment: Deployment, rows: Sequence[tuple[int, int, int]], since: int) -> Amounts:
+    owner, day, amount = np.array(rows, dtype=np.int64).reshape(len(rows), 3).T
+    order = np.lexsort((day, owner))
+    owner, day, amount = owner[order], day[order], amount[order]
+    return Amounts(owner, deployment.calendar.starts(day), day, amount, from_day=since)
+
+
+async def through_time(
+    session: ReadSession, asked: Sequence[PurchaseFilter], customer_ids: Sequence[str], until: AsOf
+) -> dict[PurchaseFilter, Purchases]:
+    """Return the purchases of customers with every change that a refund makes, up to an instant."""
+    ids = list(customer_ids)
+    facts = {
+        each: [fact for fact in own if fact.at <= until.micros]
+        for each, own in (await purchase_facts.of_customers(session, ids)).items()
+    }
+    shares: list[dict[str, dict[Hashable, Fraction]]] = [{each: {} for each in ids} for _ in asked]
+    rows = await fetch_rows(session, _SHARES, ids, *_arrays(asked), until.at)
+    for customer_id, place, source, transaction_id, part, whole in rows:
+        share = Fraction(part) / Fraction(whole) if whole else Fraction(0)
+        shares[place - 1][customer_id][source, transaction_id] = share
+    return {
+        each: purchases_of([(facts[one], own[one]) for one in ids])
+        for each, own in zip(asked, shares, strict=True)
+    }
