@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from app.lifecycle import purchases
 from app.lifecycle.dated import Interactions, objects
 from app.lifecycle.facts import NO_PURCHASES, RECENT, Point, Summary, fold
 from app.lifecycle.history import History, trace
@@ -20,6 +19,8 @@ from app.lifecycle.instants import Customers, DayStart, Override, PolicyPeriod
 from app.lifecycle.money import NOTHING, Worth, follow
 from app.lifecycle.policy import Policy
 from app.lifecycle.purchase_steps import purchases_of
+from app.lifecycle.purchases import FREE
+from app.lifecycle.purchases import Fact as LifecycleFact
 from app.lifecycle.records import Columns, Computed, Money, PurchaseFilter, Purchases, Records, Span
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.model import TIERS
@@ -57,9 +58,9 @@ def starts_in(zone: ZoneInfo) -> DayStart:
     return starts
 
 
-def as_lifecycle(fact: Fact, zone: ZoneInfo) -> purchases.Fact:
-    refunds = None if fact.kind == "purchase" else fact.refunds or purchases.FREE
-    return purchases.Fact(
+def as_lifecycle(fact: Fact, zone: ZoneInfo) -> LifecycleFact:
+    refunds = None if fact.kind == "purchase" else fact.refunds or FREE
+    return LifecycleFact(
         micros(fact.at), day_of(fact.at, zone), int(fact.amount * 10_000), fact.name, refunds
     )
 
