@@ -1,0 +1,127 @@
+"""What is removed because nobody can ask for it any more, and what is not."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from app.db import Database, WriteSession
+from app.models import Operation, OperationPart, Run, Score
+from app.services.operations import housekeeping
+from tests.database import NOW, writing
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+def operation(name: str, *, state: str, created_at: datetime = NOW, kind: str = "k") -> Operation:
+    return Operation(
+        operation_id=name, kind=kind, state=state, request={}, context={}, done=0, total=1,
+        created_at=created_at,
+    )  # fmt: skip
+
+
+def part(name: str) -> OperationPart:
+    return OperationPart(operation_id=name, task="t", arguments={}, state="pending", attempt=0)
+
+
+async def add_run(
+    session: WriteSession, *, published: bool, replaced_at: datetime | None, state: str, scores: int
+) -> int:
+    """Write a run with scores, and the operation that made it."""
+    number = await session.scalar(select(func.count()).select_from(Run)) or 0
+    name = f"op_{number}"
+    session.add(operation(name, state=state, kind=f"kind {number}"))
+    run = Run(
+        operation_id=name, model_id="m", policy_version=1, as_of=NOW, created_at=NOW,
+        published_at=NOW if published else None, replaced_at=replaced_at,
+    )  # fmt: skip
+    session.add(run)
+    await session.flush()
+    session.add_all(
+        Score(customer_id=f"c{n}", run_id=run.run_id, stage="s", status="ok", at_risk=False,
+              purchase_days=0, revenue=0)
+        for n in range(scores)
+    )  # fmt: skip
+    await session.flush()
+    return run.run_id
+
+
+async def kept(session: WriteSession) -> dict[int, int]:
+    """Return the runs there are, each with the number of its scores."""
+    count = func.count(Score.customer_id)
+    rows = await session.execute(
+        select(Run.run_id, count).outerjoin(Score, Score.run_id == Run.run_id).group_by(Run.run_id)
+    )
+    return dict(rows.all())
+
+
+async def test_scores_go_a_day_after_their_run_was_replaced_save_those_of_the_newest_eight(
+    session: WriteSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "CHUNK", 3)
+    done: dict[str, Any] = {"published": True, "state": "succeeded", "scores": 2}
+    long_ago, lately = NOW - 24 * HOUR - timedelta(seconds=1), NOW - 24 * HOUR
+    old = await add_run(session, replaced_at=long_ago, **done | {"scores": 7})
+    fresh = await add_run(session, replaced_at=lately, **done)
+    unpublished = {"published": False, "replaced_at": None, "scores": 2}
+    failed = await add_run(session, state="failed", **unpublished)
+    running = await add_run(session, state="running", **unpublished)
+    newest = [
+        await add_run(session, replaced_at=None if number == 7 else long_ago, **done)
+        for number in range(8)
+    ]
+    assert (await kept(session)).keys() == {old, fresh, failed, running, *newest}
+    assert await housekeeping.sweep(session, NOW)
+    assert (await kept(session))[old] == 4  # a chunk at a time
+    while await housekeeping.sweep(session, NOW):
+        pass
+    assert await kept(session) == dict.fromkeys([fresh, running, *newest], 2)
+    assert await session.scalar(select(func.count()).select_from(Score)) == 2 * 10
+
+
+async def test_a_chunk_that_is_just_full_leaves_its_run_for_the_next(
+    session: WriteSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "CHUNK", 3)
+    run_id = await add_run(session, published=False, replaced_at=None, state="cancelled", scores=3)
+    assert await housekeeping.sweep(session, NOW)
+    assert await kept(session) == {run_id: 0}
+    assert await housekeeping.sweep(session, NOW)
+    assert not await housekeeping.sweep(session, NOW)
+    assert await kept(session) == {}
+
+
+async def test_operations_that_ended_go_after_a_month_with_their_parts(
+    session: WriteSession,
+) -> None:
+    late = NOW - 30 * DAY
+    session.add_all(
+        [
+            operation("gone", state="succeeded", created_at=late - HOUR),
+            operation("gone too", state="failed", created_at=late - HOUR),
+            operation("open", state="running", created_at=late - HOUR),
+            operation("waiting", state="pending", created_at=late - HOUR, kind="other"),
+            operation("young", state="succeeded", created_at=late),
+        ]
+    )
+    session.add_all([part(name) for name in ("gone", "gone", "open", "young")])
+    await session.flush()
+    assert not await housekeeping.sweep(session, NOW)
+    left = await session.scalars(select(Operation.operation_id).order_by(Operation.operation_id))
+    assert list(left) == ["open", "waiting", "young"]
+    parts = await session.scalars(select(OperationPart.operation_id).order_by("operation_id"))
+    assert list(parts) == ["open", "young"]
+
+
+async def test_one_worker_sweeps_at_a_time(own_database: Database) -> None:
+    async with own_database.writes() as one, one.begin():
+        await add_run(writing(one), published=False, replaced_at=None, state="failed", scores=1)
+    async with own_database.writes() as first, first.begin():
+        assert await housekeeping.sweep(writing(first), NOW)
+        async with own_database.writes() as second, second.begin():
+            assert not await housekeeping.sweep(writing(second), NOW + 365 * DAY)
+            assert len(await kept(writing(second))) == 1
+    async with own_database.writes() as third, third.begin():
+        assert await kept(writing(third)) == {}
