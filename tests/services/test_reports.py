@@ -78,6 +78,8 @@ async def test_reports_say_what_a_count_of_the_facts_says(
     worker: Worker,
     people: People,
 ) -> None:
+    # Of the newest run alone, beside the scores of another.
+    await made.run(own_database, deployment, worker, as_of="2026-01-31")
     run_id = await made.run(own_database, deployment, worker)
     stages = (await own_client.get("/v1/reports/stages")).json()
     rfm_report = (await own_client.get("/v1/reports/rfm")).json()
