@@ -7,7 +7,7 @@ BENCHMARKS := ingest scores stages backtest
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test run check bench bench-scoring migrate migration lock openapi fmt
+.PHONY: help setup demo test faults run check bench bench-scoring migrate migration lock openapi fmt
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: setup  ## See CLM do its job on real data, then serve it (ARGS=--once to e
 
 test: setup  ## Run all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: setup  ## Storm a running service and kill its processes, again and again
+	@$(BIN)/python -m pytest -n 0 --many-faults tests/faults $(ARGS)
 
 run: setup  ## Serve the API, a worker and the database on this machine
 	@$(BIN)/clm serve $(ARGS)

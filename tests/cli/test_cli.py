@@ -4,15 +4,12 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +19,9 @@ import pytest
 
 from app import cli
 from app.children import CLM
-from app.embedded import EmbeddedPostgres
 from app.services.access.keys import SCOPES
+from tests.prepared import ENVIRONMENT, copy_of, reachable_folder
+from tests.service import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -39,7 +37,7 @@ def environment(**changes: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("CLM_") and name != "PYTHONDONTWRITEBYTECODE"
     }
-    return clean | {"CLM_TIME_ZONE": "Europe/Berlin", "COLUMNS": "200"} | changes
+    return clean | ENVIRONMENT | {"COLUMNS": "200"} | changes
 
 
 def clm(*words: str, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -156,7 +154,7 @@ def test_settings_that_cannot_be_meant_are_refused(
 
 
 def test_serve_starts_nothing_with_settings_that_cannot_be_meant() -> None:
-    with folder() as path:
+    with reachable_folder() as path:
         data = str(path / "data")
         assert "CLM_PROT" in refused("serve", CLM_DATA_DIR=data, CLM_PROT="1")
         assert "CLM_DATABASE_URL" in refused("serve", CLM_DATA_DIR=data, CLM_EMBEDDED="false")
@@ -210,15 +208,6 @@ def test_the_version_and_the_help_need_no_database() -> None:
 # --- serve ---------------------------------------------------------------------------------------
 
 
-@contextmanager
-def folder() -> Iterator[Path]:
-    """Make a folder that every user can reach, unlike pytest's own when root runs it."""
-    path = Path(tempfile.mkdtemp(prefix="clm-cli-"))
-    path.chmod(0o755)
-    yield path
-    until(lambda: not shutil.rmtree(path, ignore_errors=True) and not path.exists())
-
-
 def until(fits: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """Wait until this is true, and return it."""
     deadline = time.monotonic() + seconds
@@ -226,13 +215,6 @@ def until(fits: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.05)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def descendants(pid: int) -> dict[int, str]:
@@ -265,6 +247,9 @@ class Serving:
 
     def __init__(self, folder: Path, *words: str, **changes: str) -> None:
         self.port = free_port()
+        url = f"http://127.0.0.1:{self.port}"
+        # To be able to verify certificates would take longer than all questions.
+        self.client = httpx.Client(base_url=url, trust_env=False, verify=False)
         self.log = folder / "serve.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -278,9 +263,7 @@ class Serving:
     def get(self, path: str, **headers: str) -> httpx.Response | None:
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return httpx.get(
-                f"http://127.0.0.1:{self.port}{path}", headers=headers, trust_env=False
-            )
+            return self.client.get(path, headers=headers)
         except httpx.TransportError:
             return None
 
@@ -293,6 +276,7 @@ class Serving:
 
     def end(self) -> None:
         """End what is left of it, whatever happened."""
+        self.client.close()
         left = descendants(self.process.pid)
         if self.process.poll() is None:
             self.process.kill()
@@ -303,10 +287,10 @@ class Serving:
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Path]:
-    """A data folder with a cluster in it, so that each start need not make one."""
-    with folder() as path:
-        EmbeddedPostgres.start(path / "data", throwaway=True).stop()
+def made(prepared: Path) -> Iterator[Path]:
+    """A folder whose data folder has a cluster in it, so that each start need not make one."""
+    with reachable_folder() as path:
+        copy_of(prepared, path / "data")
         yield path
 
 
@@ -388,7 +372,7 @@ def test_nothing_outlives_a_serve_that_is_killed_and_it_starts_again(
 
 
 def test_before_it_closes_it_says_for_a_while_that_it_is_not_ready(own_url: str) -> None:
-    with folder() as path:
+    with reachable_folder() as path:
         found = Serving(path, "--no-worker", CLM_DATABASE_URL=own_url, CLM_DRAIN_SECONDS="4")
         try:
             until(found.is_ready)
@@ -429,7 +413,7 @@ async def test_a_worker_alone_ends_when_it_is_told(own_url: str, sent: int) -> N
 
 
 def test_a_port_in_use_is_told_and_nothing_is_left(own_url: str) -> None:
-    with folder() as path, socket.socket() as taken:
+    with reachable_folder() as path, socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         found = Serving(path, "--port", str(taken.getsockname()[1]), CLM_DATABASE_URL=own_url)

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +18,7 @@ import pytest
 from app.children import CLM
 from app.demo import DemoError, data, folder, truth
 from app.demo.panel import line
+from tests.prepared import reachable_folder
 
 PUBLISHED = "r 0.24259, alpha 4.4136, a 0.79292, b 2.4259, log-likelihood -9582.4292"
 BOUND_SECONDS = 240
@@ -37,9 +37,8 @@ def found(log) -> truth.Truth:
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     """A folder that every user can reach: as root the database runs as another one."""
-    with tempfile.TemporaryDirectory(prefix="clm-demo-") as path:
-        Path(path).chmod(0o755)
-        yield Path(path)
+    with reachable_folder() as path:
+        yield path
 
 
 # --- the numbers ---------------------------------------------------------------------------------

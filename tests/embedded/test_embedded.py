@@ -6,11 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 
 from app import embedded
 from app.embedded import EmbeddedPostgres, EmbeddedPostgresError, running
+from tests.prepared import copy_of, prepared, reachable_folder  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the death signal is Linux's")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="changes users, which needs root")
@@ -44,30 +44,17 @@ FORKING_OWNER = OWNER.replace(
 Spawn = Callable[..., subprocess.Popen[str]]
 
 
-@contextmanager
-def _new_folder() -> Iterator[Path]:
-    """A folder that every user can reach, unlike pytest's own when root runs it."""
-    path = Path(tempfile.mkdtemp(prefix="clm-embedded-"))
-    path.chmod(0o755)
-    yield path
-    deadline = time.monotonic() + 10
-    while path.exists() and time.monotonic() < deadline:  # a server may be writing its last
-        shutil.rmtree(path, ignore_errors=True)
-    assert not path.exists()
-
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    with _new_folder() as path:
+    with reachable_folder() as path:
         yield path
 
 
 @pytest.fixture(scope="module")
-def data_dir() -> Iterator[Path]:
+def data_dir(prepared: Path) -> Iterator[Path]:  # noqa: F811
     """A data folder with a cluster in it; what one test leaves behind, the next must start on."""
-    with _new_folder() as path:
-        EmbeddedPostgres.start(path / "data", throwaway=True).stop()
-        yield path / "data"
+    with reachable_folder() as path:
+        yield copy_of(prepared, path / "data")
 
 
 @pytest.fixture
@@ -316,9 +303,8 @@ def test_half_made_data_is_made_anew(folder: Path, spawn: Spawn) -> None:
     assert not list(data_dir.glob("setup-*"))
 
 
-def test_a_start_that_fails_shows_the_log(folder: Path) -> None:
-    data_dir = folder / "data"
-    EmbeddedPostgres.start(data_dir, throwaway=True).stop()
+def test_a_start_that_fails_shows_the_log(folder: Path, prepared: Path) -> None:  # noqa: F811
+    data_dir = copy_of(prepared, folder / "data")
     (data_dir / "postgres/PG_VERSION").write_text("9.6\n")
     with pytest.raises(EmbeddedPostgresError, match="not compatible with this version"):
         EmbeddedPostgres.start(data_dir)

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from app import worker
-from app.config import Settings
 from app.services.operations import parts
 from app.services.runs import runs
+from tests.prepared import SETTINGS
 
 
 def work(url: str) -> None:
@@ -13,4 +13,4 @@ def work(url: str) -> None:
     parts.MAX_ATTEMPTS = 50
     worker.IDLE_SECONDS = 0.05
     runs.MOVE_PART, runs.MOVES_AT_ONCE, runs.SCORE_PART = 40, 15, 20
-    worker.work(Settings(scoring_every=None, log_level="ERROR"), url)
+    worker.work(SETTINGS.model_copy(update={"log_level": "ERROR"}), url)

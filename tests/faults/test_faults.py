@@ -6,20 +6,13 @@ import os
 import random
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 
 import asyncpg
 import httpx
-import pytest
 
-from tests.service import CLM, Service, free_port, running_service, wait_until_ready
-
-ADMISSION_LIMIT = 1000  # the documented default
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
+from tests.faults.conftest import Faults
+from tests.prepared import ENVIRONMENT
+from tests.service import CLM, Service, free_port, wait_until_ready
 
 
 def item(customer: str, transaction: str) -> dict[str, str]:
@@ -85,34 +78,31 @@ async def storm(service: Service, requests: int, at_once: int) -> Counter[int]:
     return Counter(await asyncio.gather(*(one(number) for number in range(requests))))
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with running_service() as service:
-        yield service
-
-
-async def test_two_thousand_requests_up_to_the_limit_at_once_are_all_served(
-    service: Service,
+async def test_requests_up_to_the_limit_at_once_are_all_served(
+    service: Service, faults: Faults
 ) -> None:
-    statuses = await storm(service, 2000, ADMISSION_LIMIT)
+    statuses = await storm(service, faults.requests, faults.admission_limit)
     assert set(statuses) <= {200, 201, 404}, statuses
 
 
-async def test_two_thousand_requests_at_once_are_served_or_turned_away_politely(
-    service: Service,
+async def test_more_requests_at_once_are_served_or_turned_away_politely(
+    service: Service, faults: Faults
 ) -> None:
-    statuses = await storm(service, 2000, 2000)
+    statuses = await storm(service, faults.requests, faults.requests)
     assert set(statuses) <= {200, 201, 404, 503}, statuses
-    assert statuses[200] + statuses[201] + statuses[404] >= ADMISSION_LIMIT, statuses
+    assert statuses[200] + statuses[201] + statuses[404] >= faults.admission_limit, statuses
 
 
-async def test_what_was_acknowledged_survives_kill_9_of_the_api_once(service: Service) -> None:
+async def test_what_was_acknowledged_survives_kill_9_of_the_api_once(
+    service: Service, faults: Faults
+) -> None:
     """Kill the API amid bulks again and again, on a database that lives on; then resend all."""
-    environment = {**os.environ, "CLM_DATABASE_URL": service.dsn, "CLM_LOG_LEVEL": "WARNING"}
+    own = {"CLM_DATABASE_URL": service.dsn, "CLM_LOG_LEVEL": "WARNING"}
+    environment = {**os.environ, **ENVIRONMENT, **own}
     acknowledged: set[str] = set()
     sent: list[list[dict[str, str]]] = []
     chance = random.Random(7)
-    for _ in range(4):
+    for _ in range(faults.kills_of_api):
         port = free_port()
         api = subprocess.Popen([*CLM, "serve", "--no-worker", "--port", str(port)], env=environment)
         url = f"http://127.0.0.1:{port}"
