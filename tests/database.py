@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app import deps
 from app.config import Settings
-from app.db import Database, ReadSession, WriteSession, create_engine
+from app.db import SERVER_SETTINGS, Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.embedded import EmbeddedPostgres
 from app.main import create_app
@@ -83,8 +83,15 @@ def own_url(cluster: str, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-async def own_database(own_url: str) -> AsyncIterator[Database]:
-    database = Database.on(create_engine(own_url, pool_size=12))
+def lock_timeout() -> str:
+    """How many milliseconds a statement waits for a lock, as text; a test may do with fewer."""
+    return SERVER_SETTINGS["lock_timeout"]
+
+
+@pytest.fixture
+async def own_database(own_url: str, lock_timeout: str) -> AsyncIterator[Database]:
+    settings = {"lock_timeout": lock_timeout}
+    database = Database.on(create_engine(own_url, pool_size=12, server_settings=settings))
     yield database
     await database.close()
 

@@ -245,6 +245,7 @@ async def test_a_connection_that_is_lost_before_the_commit_is_told_and_can_be_re
     assert "idempotent-replayed" not in again.headers
 
 
+@pytest.mark.parametrize("lock_timeout", ["300"])
 async def test_a_lock_that_is_held_too_long_is_unavailable_not_a_fault_of_ours(
     own_client: httpx.AsyncClient, own_database: Database
 ) -> None:

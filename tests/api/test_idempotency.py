@@ -218,6 +218,7 @@ async def claim_elsewhere(client: httpx.AsyncClient, holder: Any) -> Any:
     return transaction
 
 
+@pytest.mark.parametrize("lock_timeout", ["300"])
 async def test_a_request_whose_twin_does_not_end_is_told_to_come_back(
     own_client: httpx.AsyncClient, holder: Any
 ) -> None:

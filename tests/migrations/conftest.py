@@ -8,8 +8,9 @@ from tests.database import *  # noqa: F403  # fixtures are found by name
 
 
 @pytest.fixture
-async def engine(own_url: str) -> AsyncIterator[AsyncEngine]:
+async def engine(own_url: str, lock_timeout: str) -> AsyncIterator[AsyncEngine]:
     """An engine on a migrated database of this test alone."""
-    engine = create_engine(own_url, pool_size=4)
+    settings = {"lock_timeout": lock_timeout}
+    engine = create_engine(own_url, pool_size=4, server_settings=settings)
     yield engine
     await engine.dispose()
