@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import cache
 from typing import Any
 
 from app.config import Settings
@@ -9,6 +10,7 @@ from app.db import Database, create_engine
 from app.main import create_app
 
 
+@cache
 def document() -> dict[str, Any]:
     """Return the document; it says nothing of the settings, and needs no database."""
     database = Database.on(create_engine("postgresql+asyncpg://nowhere/nothing"))
