@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -60,11 +60,11 @@ def _named(url: str, database: str, **other: str) -> str:
 
 async def _administer(url: str, statement: str) -> None:
     # The superuser alone may end an autovacuum that is at work in a database to be dropped.
-    engine = create_engine(_named(url, "postgres", username="postgres"), pool_size=1)
-    async with engine.connect() as connection:
-        connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(text(statement))
-    await engine.dispose()
+    connection = await asyncpg.connect(
+        _named(url, "postgres", username="postgres", drivername="postgresql")
+    )
+    await connection.execute(statement)
+    await connection.close()
 
 
 @pytest.fixture(scope="session")
