@@ -6,9 +6,11 @@ get a copy of the template of their own (`own_database`).
 
 import asyncio
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 
 import asyncpg
 import httpx
@@ -142,15 +144,30 @@ def clock() -> Clock:
     return Clock()
 
 
-_apps: dict[tuple[str, str], FastAPI] = {}
+_free_apps = defaultdict[str, list[FastAPI]](list)
 
 
-def _kept_app(name: str, settings: Settings, database: Database) -> FastAPI:
-    """An app as new: FastAPI works out the routes of another one for longer than most tests run."""
-    app = _apps.setdefault((name, settings.model_dump_json()), create_app(settings, database))
-    app.middleware_stack = None  # with its limits, built at the first request
-    app.dependency_overrides.clear()
-    return app
+class _Client(httpx.AsyncClient):
+    """A client whose app serves others after it.
+
+    FastAPI works out the routes of a new app for longer than most tests run.
+    """
+
+    def __init__(self, app: FastAPI | None, settings: Settings, database: Database) -> None:
+        self._free = _free_apps[settings.model_dump_json()]
+        self.app = app or (self._free.pop() if self._free else create_app(settings, database))
+        self.app.middleware_stack = None  # with its limits, built at the first request
+        self.app.dependency_overrides.clear()
+        super().__init__(transport=httpx.ASGITransport(self.app), base_url="http://clm.test")
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        await super().__aexit__(kind, error, trace)
+        self._free.append(self.app)
 
 
 async def make_client(
@@ -162,16 +179,13 @@ async def make_client(
     app: FastAPI | None = None,
 ) -> httpx.AsyncClient:
     """Return a client of the real app, holding a key with these scopes."""
-    app = app or create_app(settings, database)
-    app.state.clm = await deps.State.begin(settings, database)
-    app.dependency_overrides[deps.current_time] = clock
+    client = _Client(app, settings, database)
+    client.app.dependency_overrides[deps.current_time] = clock
+    client.app.state.clm = await deps.State.begin(settings, database)
     async with database.writes() as session, session.begin():
         key = await keys.create(writing(session), "tests", scopes, now=NOW)
-    return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app),
-        base_url="http://clm.test",
-        headers={"Authorization": f"Bearer {key}"},
-    )
+    client.headers["Authorization"] = f"Bearer {key}"
+    return client
 
 
 @pytest.fixture
@@ -179,8 +193,7 @@ async def client(
     settings: Settings, database: Database, clock: Clock
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client whose requests share one rolled-back transaction: one at a time."""
-    app = _kept_app("shared", settings, database)
-    async with await make_client(settings, database, clock, app=app) as client:
+    async with await make_client(settings, database, clock) as client:
         yield client
 
 
@@ -189,6 +202,5 @@ async def own_client(
     settings: Settings, own_database: Database, clock: Clock
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client on a database of its own, for concurrent requests."""
-    app = _kept_app("own", settings, own_database)
-    async with await make_client(settings, own_database, clock, app=app) as client:
+    async with await make_client(settings, own_database, clock) as client:
         yield client

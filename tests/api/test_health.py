@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 
 from app.config import Settings
 from app.db import Database, create_engine
+from app.main import create_app
 from app.schema import head
 from tests.database import Clock, make_client
 
@@ -168,8 +169,8 @@ async def test_another_schema_is_not_ready(
 async def test_a_process_that_closes_says_so_and_serves_on(
     settings: Settings, own_database: Database, clock: Clock
 ) -> None:
-    client = await make_client(settings, own_database, clock)
-    app = client._transport.app  # type: ignore[attr-defined]
+    app = create_app(settings, own_database)  # whose end closes its own database
+    client = await make_client(settings, own_database, clock, app=app)
     told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     sent: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}}
