@@ -7,6 +7,7 @@ from typing import Any
 
 from app.config import Settings
 from app.days import AsOf, Calendar
+from app.money import UNIT
 
 DEFAULT_HORIZON_DAYS = 90
 """Days ahead that matter to a business of which nothing else is known."""
@@ -30,6 +31,10 @@ class Deployment:
     def money(self, amount: Decimal) -> dict[str, Any]:
         """Return an amount of the deployment's currency as answers tell it."""
         return {"amount": amount, "currency": self.currency}
+
+    def computed_money(self, value: float) -> dict[str, Any]:
+        """Return a computed value of money, rounded to the smallest unit."""
+        return self.money(Decimal(repr(float(value))).quantize(UNIT))
 
     def as_of(self, at: datetime) -> AsOf:
         return AsOf(at, self.calendar.day_of(at))

@@ -257,7 +257,7 @@ async def _as_of(
 Page = Annotated[PageRequest, Depends(_page)]
 """A page of a list that can be sorted."""
 AsOfQuery = Annotated[AsOf, Depends(_as_of)]
-CustomerId = Annotated[Identifier, Path(examples=["c-1001"])]
+CustomerId = Annotated[Identifier, Path(description="id of the customer", examples=["c-1001"])]
 IfMatch = Annotated[
     str | None,
     Header(alias="If-Match", max_length=200, description='the ETag last seen, such as "3"'),

@@ -148,7 +148,7 @@ class IdempotencyInProgress(Conflict):
 
 class InvalidTransition(Conflict):
     code = "invalid_transition"
-    title = "The customer cannot be moved there by hand"
+    title = "The policy in force allows no such transition"
 
 
 class NoModel(Conflict):
@@ -163,7 +163,7 @@ class OperationRunning(Conflict):
 
 class PreviewStale(Conflict):
     code = "preview_stale"
-    title = "Customers have moved since the preview"
+    title = "Stages have changed since the preview"
 
 
 class StaleVersion(AppError):

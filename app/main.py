@@ -16,7 +16,7 @@ from app.config import VERSION, Settings
 from app.db import Database
 from app.deps import State
 from app.guard import Guard
-from app.openapi import TAGS, describe
+from app.openapi import ABOUT, describe
 from app.routers import (
     backtests,
     customers,
@@ -47,10 +47,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         await database.close()
 
     app = FastAPI(
-        title="CLM",
+        **ABOUT,
         version=VERSION,
-        description="Customer lifecycle management: facts in; stage, value and churn risk out.",
-        openapi_tags=TAGS,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,  # each thing has one path

@@ -4,7 +4,26 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.schemas.responses import HEADERS, header_reference, problem_components
+from app.errors import (
+    AppError,
+    Conflict,
+    DatabaseUnavailable,
+    IdempotencyInProgress,
+    IdempotencyKeyReused,
+    InternalError,
+    InvalidCursor,
+    MalformedRequest,
+    MissingScope,
+    Overloaded,
+    PayloadTooLarge,
+    RequestTimeout,
+    Unauthorized,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from app.schemas.document import operations, tidy
+from app.schemas.examples import examples
+from app.schemas.responses import CODES, HEADERS, header_reference, problem_component
 
 TAGS = [
     {"name": "customers", "description": "Who they are: people and companies, also prospects."},
@@ -16,12 +35,12 @@ TAGS = [
     },
     {
         "name": "timeline",
-        "description": "All of it in one list: transactions, interactions and moves.",
+        "description": "All of it in one list: transactions, interactions and transitions.",
     },
     {
         "name": "stages",
         "description": "Where they stand: `potential` 潜在, `initial` 初始, `active` 活跃, "
-        "`loyal` 忠诚, `churned` 流失; and the ledger of moves. Version 1 of the policy: "
+        "`loyal` 忠诚, `churned` 流失; and the ledger of transitions. Version 1 of the policy: "
         "potential has no purchase day; initial one; active two or more; loyal five or more in "
         "the current life and 180 days since the first purchase; churned is silent for longer "
         "than max(180 days, min(3 gaps, gap + 365 days)), the gap being the own mean gap of the "
@@ -29,8 +48,8 @@ TAGS = [
     },
     {
         "name": "policies",
-        "description": "What decides where they stand: versions of stages and rules, who would "
-        "move under another one, and putting it in force.",
+        "description": "What decides where they stand: versions of stages and rules, whose "
+        "stage another one would change, and putting it in force.",
     },
     {
         "name": "models",
@@ -47,9 +66,22 @@ TAGS = [
     {"name": "health", "description": "For operations: liveness, readiness, metrics."},
 ]
 
+ABOUT: dict[str, Any] = {
+    "title": "CLM",
+    "description": "Customer lifecycle management: facts in; stage, value and churn risk out.",
+    "contact": {"name": "The team that runs CLM"},
+    "license_info": {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"},
+    "servers": [{"url": "/", "description": "The deployment that serves this document"}],
+    "openapi_tags": TAGS,
+}
 
-_OF_A_BODY = (408, 413, 415)
-_OF_A_WRITE = (409,)
+_OF_AUTHORISED = (
+    Unauthorized, MissingScope, ValidationFailed, InternalError, Overloaded, DatabaseUnavailable,
+)  # fmt: skip
+_OF_A_BODY = (MalformedRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType)
+_OF_A_KEY = (IdempotencyInProgress, IdempotencyKeyReused)
+_WRITES = ("put", "patch", "delete")
+_UNUSED = ("HTTPValidationError", "ValidationError")
 
 
 def describe(app: FastAPI) -> None:
@@ -60,34 +92,82 @@ def describe(app: FastAPI) -> None:
         if app.openapi_schema is None:
             document = generate()
             components = document["components"]
-            for name in ("HTTPValidationError", "ValidationError"):
+            for name in _UNUSED:
                 components["schemas"].pop(name, None)
-            components["responses"] = problem_components()
+            components["responses"] = {}
             components["headers"] = dict(HEADERS)
             for path in document["paths"].values():
                 for method, operation in path.items():
-                    _complete(method, operation)
+                    _complete(method, operation, components["responses"])
+            tidy(document)
+            for operation in operations(document):
+                _show(operation)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend it
 
 
-def _complete(method: str, operation: dict[str, Any]) -> None:
-    """Name every problem of an operation, and the headers of its answers."""
+def _complete(method: str, operation: dict[str, Any], components: dict[str, Any]) -> None:
+    """Sum an operation up, name all of its problems, and the headers of its answers."""
+    operation["summary"] = summary(operation["description"])
+    repeatable = "Idempotency-Key" in _parameters(operation)
+    always = {name: header_reference(name) for name in _headers(repeatable=repeatable)}
     answers: dict[str, Any] = {}
-    named = [parameter["name"] for parameter in operation.get("parameters", ())]
-    repeatable = "Idempotency-Key" in named
-    failures = set(_OF_A_BODY) if "requestBody" in operation else set()
-    if repeatable or method in ("put", "patch"):
-        failures.update(_OF_A_WRITE)
     for status, response in operation["responses"].items():
-        if status.startswith(("4", "5")):
-            failures.add(int(status))
-            continue
-        more = ["X-Request-Id"] + ["Idempotent-Replayed"] * repeatable
-        shown = {name: header_reference(name) for name in more}
-        answers[status] = {**response, "headers": {**response.get("headers", {}), **shown}}
-    for status in sorted(failures):
-        answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+        if status.startswith("2"):
+            answers[status] = {**response, "headers": {**response.get("headers", {}), **always}}
+    for status, codes in sorted(_problems(method, operation).items()):
+        name, components_of = problem_component(codes)
+        components[name] = components_of
+        answers[str(status)] = {"$ref": f"#/components/responses/{name}"}
     operation["responses"] = answers
+
+
+def summary(description: str) -> str:
+    """Return the first sentence."""
+    first = " ".join(description.split("\n\n", maxsplit=1)[0].split())
+    sentence, dot, _ = first.partition(". ")
+    return sentence + "." if dot else first
+
+
+def _parameters(operation: dict[str, Any]) -> set[str]:
+    return {parameter["name"] for parameter in operation.get("parameters", ())}
+
+
+def _headers(*, repeatable: bool) -> list[str]:
+    return ["X-Request-Id", *["Idempotent-Replayed"] * repeatable]
+
+
+def _problems(method: str, operation: dict[str, Any]) -> dict[int, list[str]]:
+    """Return by status the codes of what an operation declares, and of what its form entails."""
+    kinds: list[type[AppError]] = []
+    if "x-required-scope" in operation:
+        kinds += _OF_AUTHORISED
+    named = _parameters(operation)
+    if "requestBody" in operation:
+        kinds += _OF_A_BODY
+    if "cursor" in named:
+        kinds.append(InvalidCursor)
+    if "Idempotency-Key" in named:
+        kinds += _OF_A_KEY
+    if "Idempotency-Key" in named or method in _WRITES:
+        kinds.append(Conflict)  # with what another request writes at the same time
+    found: dict[int, list[str]] = {}
+    for status, response in operation["responses"].items():
+        if CODES in response:
+            found[int(status)] = list(response[CODES])
+    for kind in kinds:
+        codes = found.setdefault(kind.status, [])
+        if kind.code not in codes:
+            codes.append(kind.code)
+    return found
+
+
+def _show(operation: dict[str, Any]) -> None:
+    """Show an answer of each kind as it really was."""
+    for status, response in operation["responses"].items():
+        for form, content in response.get("content", {}).items():
+            shown = examples().get(operation["operationId"], {}).get(status, {})
+            if form in shown:
+                content["example"] = shown[form]

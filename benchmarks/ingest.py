@@ -3,6 +3,7 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 import httpx
@@ -18,32 +19,32 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def items(prefix: str, day: int, *, suffix: str = "") -> list[dict[str, str]]:
+def items(prefix: str, day: int, *, suffix: str = "") -> list[dict[str, Any]]:
     at = (START + timedelta(days=day)).isoformat()
     return [
         {
             "customer_id": f"{prefix}-{number:04}",
             "transaction_id": f"{day}{suffix}",
             "occurred_at": at,
-            "amount": f"{10 + number % 90}.50",
+            "amount": {"amount": f"{10 + number % 90}.50"},
         }
         for number in range(ITEMS)
     ]
 
 
-async def post(client: httpx.AsyncClient, batch: list[dict[str, str]]) -> None:
+async def post(client: httpx.AsyncClient, batch: list[dict[str, Any]]) -> None:
     answer = await client.post("/v1/transactions/bulk", json={"items": batch})
     assert answer.json()["counts"]["created"] == len(batch), answer.text[:500]
 
 
-async def copy(connection: asyncpg.Connection, batch: list[dict[str, str]]) -> None:
+async def copy(connection: asyncpg.Connection, batch: list[dict[str, Any]]) -> None:
     now = datetime.now(UTC)
     rows = [
         (
             "copy-" + item["customer_id"], "default", item["transaction_id"], 1, b"0" * 16,
             "purchase", datetime.fromisoformat(item["occurred_at"]),
-            datetime.fromisoformat(item["occurred_at"]).date(), Decimal(item["amount"]), "EUR",
-            Decimal(item["amount"]), now,
+            datetime.fromisoformat(item["occurred_at"]).date(),
+            Decimal(item["amount"]["amount"]), "EUR", Decimal(item["amount"]["amount"]), now,
         )
         for item in batch
     ]  # fmt: skip
@@ -54,7 +55,7 @@ async def compare(
     client: httpx.AsyncClient,
     connection: asyncpg.Connection,
     name: str,
-    batches: list[list[dict[str, str]]],
+    batches: list[list[dict[str, Any]]],
 ) -> str:
     ours, theirs, ratio = await common.paired(
         lambda turn: post(client, batches[turn]), lambda turn: copy(connection, batches[turn]),

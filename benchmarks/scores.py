@@ -65,7 +65,7 @@ async def fill(client: httpx.AsyncClient) -> None:
             "customer_id": f"c-{number}",
             "transaction_id": str(fact),
             "occurred_at": (now - timedelta(days=1 + (number * 7 + fact * 31) % 300)).isoformat(),
-            "amount": f"{5 + (number + fact) % 50}.00",
+            "amount": {"amount": f"{5 + (number + fact) % 50}.00"},
         }
         for number in range(CUSTOMERS)
         for fact in range(1 + number % FACTS)

@@ -88,7 +88,7 @@ def as_item(customer_id: str, fact: Fact) -> dict[str, Any]:
         "transaction_id": transaction_id,
         "occurred_at": fact.at.isoformat(),
         "kind": fact.kind,
-        "amount": str(fact.amount),
+        "amount": {"amount": str(fact.amount)},
         "revision": fact.revision,
         "refunds": named and {"source": named[0], "transaction_id": named[1]},
         "channel": fact.channel,

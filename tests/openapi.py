@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,23 @@ def document() -> dict[str, Any]:
 def text() -> str:
     """Return the document as it stands in the file."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def operations(of: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield path, method and operation."""
+    for path, methods in of["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def resolved(of: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference into the document."""
+    found: Any = of
+    if "$ref" not in part:
+        return part
+    for step in part["$ref"].removeprefix("#/").split("/"):
+        found = found[step]
+    return found
 
 
 if __name__ == "__main__":

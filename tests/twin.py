@@ -193,7 +193,7 @@ class Twin:
             after = self.stage(t)
             if after != before:
                 by_fact = t in facts and list(self.at(t)[0]) != list(self.at(t - MICROSECOND)[0])
-                cause = "fact" if by_fact else "silence"
+                cause = "fact" if by_fact else "inactivity"
                 moves.append(Move(before, after, t, cause, self.rule(t), self.evidence(t)))
             before = after
         return moves
@@ -329,5 +329,5 @@ def scores(twin: Twin, model: Model, t: datetime, horizon: int = 90) -> dict[str
         "value_at_risk": 0.0 if churned else ideal - value,
         "purchases": float(parts.purchases),
         "age": float(parts.age),
-        "silence": float(parts.silence),
+        "inactivity": float(parts.silence),
     }  # fmt: skip

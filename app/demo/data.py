@@ -73,7 +73,7 @@ def transactions(log: list[Purchase], calendar: Calendar) -> list[dict[str, Any]
             "transaction_id": f"row-{purchase.number}",
             "source": SOURCE,
             "occurred_at": calendar.at_noon(purchase.on),
-            "amount": purchase.amount,
+            "amount": {"amount": purchase.amount},
         }
         for purchase in log
         if purchase.on <= WINDOW_ENDS

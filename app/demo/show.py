@@ -25,20 +25,22 @@ def table(title: str, *columns: str, left: int = 1) -> Table:
 
 def stages(console: Console, report: Mapping[str, Any]) -> None:
     """Print the customers of each stage."""
-    currency = report["currency"]
+    currency = report["stages"][0]["revenue"]["currency"]
     titles = "Stage", "", "Customers", f"Revenue {currency}", f"Value at risk {currency}"
     shown = table("Customers per stage", *titles, left=2)
     for stage in report["stages"]:
         name = stage["name"]
-        amounts = money(stage["revenue"]), money(stage["value_at_risk"])
+        amounts = _amount(stage["revenue"]), _amount(stage["value_at_risk"])
         shown.add_row(name.get("en", stage["stage"]), name.get("zh", ""),
                       f"{stage['customers']:,}", *amounts)  # fmt: skip
     shown.add_section()
+    customers = sum(stage["customers"] for stage in report["stages"])
     sums = [
-        sum((Decimal(stage[column] or 0) for stage in report["stages"]), Decimal(0))
-        for column in ("customers", "revenue", "value_at_risk")
-    ]
-    shown.add_row("All", "", f"{sums[0]:,}", money(sums[1]), money(sums[2]))
+        sum((Decimal(stage[column]["amount"]) for stage in report["stages"] if stage[column]),
+            Decimal(0))
+        for column in ("revenue", "value_at_risk")
+    ]  # fmt: skip
+    shown.add_row("All", "", f"{customers:,}", *map(money, sums))
     console.print(shown)
 
 
@@ -47,9 +49,10 @@ def rfm(console: Console, report: Mapping[str, Any]) -> None:
     grid = table("RFM grid: customers", "R \\ F", *(f"F {f}" for f in range(1, 6)))
     for r in range(5, 0, -1):
         grid.add_row(f"R {r}", *(f"{count:,}" for count in report["grid"][r - 1]))
-    groups = table("RFM groups", "Group", "Customers", f"Revenue {report['currency']}")
+    currency = report["groups"][0]["revenue"]["currency"]
+    groups = table("RFM groups", "Group", "Customers", f"Revenue {currency}")
     for group in report["groups"]:
-        groups.add_row(group["name"], f"{group['customers']:,}", money(group["revenue"]))
+        groups.add_row(group["name"], f"{group['customers']:,}", _amount(group["revenue"]))
     both = Table.grid(padding=(0, 8))
     both.add_row(grid, groups)
     console.print(both)
@@ -97,7 +100,7 @@ def _risk(item: Mapping[str, Any]) -> tuple[str, ...]:
         item["stage"],
         item["value_tier"] or "-",
         item["last_purchase_on"],
-        f"{item['days_silent']} ({'-' if usual is None else f'{usual:.0f}'})",
+        f"{item['days_since_last_purchase']} ({'-' if usual is None else f'{usual:.0f}'})",
         f"{item['probability']:.1%}",
         _amount(item["clv"]),
         _amount(item["value_at_risk"]),

@@ -52,7 +52,7 @@ class _Reader(ExpressionReader):
             described=stages,
             silence=SilenceLimit(**document["silence_limit"]),
             rules=self.rules(document["rules"], set(codes)),
-            moves=self.moves(document.get("moves"), codes),
+            moves=self.moves(document.get("transitions"), codes),
             model_id=document.get("model_id"),
         )
 
@@ -108,13 +108,14 @@ class _Reader(ExpressionReader):
             return {each: tuple(to for to in stages if to != each) for each in stages}
         for before, allowed in given.items():
             if before not in stages:
-                self.fault(f"/moves/{escaped(before)}", "unknown_stage", "there is no such stage")
+                at = f"/transitions/{escaped(before)}"
+                self.fault(at, "unknown_stage", "there is no such stage")
             for n, after in enumerate(allowed):
-                at = f"/moves/{escaped(before)}/{n}"
+                at = f"/transitions/{escaped(before)}/{n}"
                 if after not in stages:
                     self.fault(at, "unknown_stage", f"there is no stage {after!r}")
                 elif after == before:
-                    self.fault(at, "no_move", "a stage is not left for itself")
+                    self.fault(at, "no_transition", "a stage is not left for itself")
                 elif after in allowed[:n]:
                     self.fault(at, "duplicate_code", f"{after!r} comes twice")
         return {before: tuple(allowed) for before, allowed in given.items()}

@@ -25,11 +25,11 @@ from app.lifecycle.instants import (
 )
 from app.lifecycle.variables.definition import Term
 
-CAUSES = ("silence", "fact", "policy", "manual")
-BY_HAND = "by_hand"
+CAUSES = ("inactivity", "fact", "policy", "manual")
+BY_HAND = "override"
 """What stands in the ledger in place of a rule where somebody decided."""
-PIN_ENDED = "pin_ended"
-"""The reason of a move back to what rules say when a pin's time is over."""
+OVERRIDE_ENDED = "override_ended"
+"""The reason of a transition back to what rules say when the time of an override is over."""
 
 
 class Move(NamedTuple):
@@ -149,7 +149,7 @@ class History:
                     CAUSES[self.rows.cause[row]],
                     BY_HAND if by_hand else policy.rules[self.rule[row]].code,
                     policy.version,
-                    made.reason if made else PIN_ENDED if manual else None,
+                    made.reason if made else OVERRIDE_ENDED if manual else None,
                     made.actor if made else None,
                     told[place],
                 )

@@ -6,17 +6,19 @@ from fastapi import APIRouter, Depends, Response
 
 from app import metrics
 from app.deps import Route, Scope
+from app.errors import Conflict, MissingScope, ValidationFailed
 from app.schemas.common import bulk_answer
 from app.schemas.facts import FactWritten
 from app.schemas.responses import problems
 from app.services.ingest.facts import Ingested
 
-_ALWAYS = (400, 401, 403, 422, 500, 503)
+# The others of every operation are of the same shape: the document names them.
+_SHAPES = problems(MissingScope, ValidationFailed)
 
 
 def router(tag: str) -> APIRouter:
     """Return a router of `/v1` whose operations carry a tag."""
-    return APIRouter(prefix="/v1", tags=[tag], route_class=Route, responses=problems(*_ALWAYS))
+    return APIRouter(prefix="/v1", tags=[tag], route_class=Route, responses=_SHAPES)
 
 
 def scope(name: str) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def of_fact(written: type[FactWritten]) -> dict[str, Any]:
         "responses": {
             200: {"model": written, "description": "Replaced, or stored before"},
             201: {"description": "Stored"},
-            **problems(409),
+            **problems(Conflict),
         },
     }
 

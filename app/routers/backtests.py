@@ -5,23 +5,26 @@ from typing import Annotated, Any
 from fastapi import Path, Response
 
 from app.deps import Here, IdempotencyKey, Now, PageInOrder, Principal, Read, Write
+from app.errors import NotFound, OperationRunning
 from app.routers.api import accept, router, scope
 from app.schemas.backtests import Backtest, BacktestPage, BacktestRequest
-from app.schemas.operations import Operation
+from app.schemas.operations import BacktestOperation
 from app.schemas.responses import headers, problems
 from app.schemas.types import Text
 from app.services.models import backtests
 
 routes = router("models")
-BacktestId = Annotated[Text, Path(examples=["backtest_5f0c2a9d1b7e4c63"])]
+BacktestId = Annotated[
+    Text, Path(description="id of the back-test", examples=["backtest_5f0c2a9d1b7e4c63"])
+]
 SVG = "image/svg+xml"
 
 
 @routes.post(
     "/backtests",
     status_code=202,
-    response_model=Operation,
-    responses={202: headers("Location", "Retry-After"), **problems(409)},
+    response_model=BacktestOperation,
+    responses={202: headers("Location", "Retry-After"), **problems(OperationRunning)},
     **scope("models:write"),
 )
 async def start_backtest(
@@ -48,12 +51,12 @@ async def list_backtests(session: Read, page: PageInOrder) -> Any:
 @routes.get(
     "/backtests/{backtest_id}",
     response_model=Backtest,
-    responses=problems(404),
+    responses=problems(NotFound),
     **scope("scores:read"),
 )
-async def get_backtest(backtest_id: BacktestId, session: Read) -> Any:
+async def get_backtest(backtest_id: BacktestId, session: Read, deployment: Here) -> Any:
     """Return calibration, figures beside baselines, lift, groups, bands and intervals."""
-    return await backtests.describe(session, backtest_id)
+    return await backtests.describe(session, deployment, backtest_id)
 
 
 @routes.get(
@@ -64,7 +67,7 @@ async def get_backtest(backtest_id: BacktestId, session: Read) -> Any:
             "content": {SVG: {"schema": {"type": "string"}}},
             "description": "the picture, with a title and a description for screen readers",
         },
-        **problems(404),
+        **problems(NotFound),
     },
     **scope("scores:read"),
 )

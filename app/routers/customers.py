@@ -6,6 +6,7 @@ from urllib.parse import quote
 from fastapi import Query, Response
 
 from app.deps import CustomerId, Here, IdempotencyKey, IfMatch, Now, Page, Read, Write
+from app.errors import BatchRejected, NotFound, StaleVersion
 from app.routers.api import router, scope
 from app.schemas.common import BulkAnswer, bulk_answer
 from app.schemas.customers import Customer, CustomerBatch, CustomerPage, Profile, ProfilePatch
@@ -28,7 +29,7 @@ routes = router("customers")
             "description": "The customer is new",
             **headers("ETag", "Location"),
         },
-        **problems(412),
+        **problems(StaleVersion),
     },
     **scope("customers:write"),
 )
@@ -54,7 +55,7 @@ async def put_customer(
 @routes.patch(
     "/customers/{customer_id}",
     response_model=Customer,
-    responses={200: headers("ETag"), **problems(404, 412)},
+    responses={200: headers("ETag"), **problems(NotFound, StaleVersion)},
     **scope("customers:write"),
 )
 async def patch_customer(
@@ -75,7 +76,7 @@ async def patch_customer(
 @routes.get(
     "/customers/{customer_id}",
     response_model=Customer,
-    responses={200: headers("ETag"), **problems(404)},
+    responses={200: headers("ETag"), **problems(NotFound)},
     **scope("customers:read"),
 )
 async def get_customer(customer_id: CustomerId, session: Read, response: Response) -> Any:
@@ -100,7 +101,7 @@ async def list_customers(
 @routes.post(
     "/customers/bulk",
     response_model=BulkAnswer,
-    responses=problems(409),
+    responses=problems(BatchRejected),
     **scope("customers:write"),
 )
 async def write_customers(

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 
 from app.deps import CustomerId, Here, IdempotencyKey, Now, Page, Read, Write
+from app.errors import BatchRejected, NotFound
 from app.routers.api import answer_batch, answer_fact, of_fact, router, scope
 from app.schemas.facts import FactBatchAnswer
 from app.schemas.interactions import (
@@ -38,7 +39,7 @@ async def create_interaction(
 @routes.post(
     "/interactions/bulk",
     response_model=FactBatchAnswer,
-    responses=problems(409),
+    responses=problems(BatchRejected),
     **scope("interactions:write"),
 )
 async def write_interactions(
@@ -58,14 +59,15 @@ async def write_interactions(
 @routes.get(
     "/customers/{customer_id}/interactions",
     response_model=InteractionPage,
-    responses=problems(404),
+    responses=problems(NotFound),
     **scope("customers:read"),
 )
 async def list_interactions(
     customer_id: CustomerId,
     session: Read,
+    deployment: Here,
     page: Page,
     kind: Annotated[InteractionKind | None, Query(description="only of this kind")] = None,
 ) -> Any:
     """List a customer's interactions, newest first (`-occurred_at`) or oldest first."""
-    return await interactions.of_customer(session, customer_id, page, kind=kind)
+    return await interactions.of_customer(session, deployment, customer_id, page, kind=kind)

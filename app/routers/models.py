@@ -5,22 +5,23 @@ from typing import Annotated, Any
 from fastapi import Path, Response
 
 from app.deps import Here, IdempotencyKey, Now, PageInOrder, Principal, Read, Write
+from app.errors import Conflict, NotFound, OperationRunning
 from app.routers.api import accept, router, scope
 from app.schemas.models import Model, ModelPage, ModelRequest
-from app.schemas.operations import Operation
+from app.schemas.operations import ModelFitOperation
 from app.schemas.responses import headers, problems
 from app.schemas.types import Text
 from app.services.models import model_store
 
 routes = router("models")
-ModelId = Annotated[Text, Path(examples=["model_5f0c2a9d1b7e4c63"])]
+ModelId = Annotated[Text, Path(description="id of the model", examples=["model_5f0c2a9d1b7e4c63"])]
 
 
 @routes.post(
     "/models",
     status_code=202,
-    response_model=Operation,
-    responses={202: headers("Location", "Retry-After"), **problems(409)},
+    response_model=ModelFitOperation,
+    responses={202: headers("Location", "Retry-After"), **problems(OperationRunning)},
     **scope("models:write"),
 )
 async def fit_model(
@@ -39,28 +40,32 @@ async def fit_model(
 
 
 @routes.get("/models", response_model=ModelPage, **scope("scores:read"))
-async def list_models(session: Read, page: PageInOrder) -> Any:
+async def list_models(session: Read, deployment: Here, page: PageInOrder) -> Any:
     """List fitted models, newest first."""
-    return await model_store.search(session, page)
+    return await model_store.search(session, deployment, page)
 
 
 @routes.get(
-    "/models/{model_id}", response_model=Model, responses=problems(404), **scope("scores:read")
+    "/models/{model_id}", response_model=Model, responses=problems(NotFound), **scope("scores:read")
 )
-async def get_model(model_id: ModelId, session: Read) -> Any:
+async def get_model(model_id: ModelId, session: Read, deployment: Here) -> Any:
     """Return parameters, likelihood, cuts and status of a model."""
-    return await model_store.describe(session, model_id)
+    return await model_store.describe(session, deployment, model_id)
 
 
 @routes.post(
     "/models/{model_id}/activate",
     response_model=Model,
-    responses=problems(404, 409),
+    responses=problems(NotFound, Conflict),
     **scope("models:write"),
 )
 async def activate_model(
-    model_id: ModelId, session: Write, now: Now, idempotency_key: IdempotencyKey = None
+    model_id: ModelId,
+    session: Write,
+    deployment: Here,
+    now: Now,
+    idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Score with this model from now on; the one in force until now is retired."""
     del idempotency_key
-    return await model_store.choose(session, model_id, now)
+    return await model_store.choose(session, deployment, model_id, now)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import Path, Query
 
 from app.deps import PageInOrder, Read
+from app.errors import NotFound
 from app.routers.api import router, scope
 from app.schemas.operations import Operation, OperationPage, State
 from app.schemas.responses import problems
@@ -12,13 +13,15 @@ from app.schemas.types import Text
 from app.services.operations import operations
 
 routes = router("operations")
-OperationId = Annotated[Text, Path(examples=["op_4f1d7c0a9be25d18"])]
+OperationId = Annotated[
+    Text, Path(description="id of the operation", examples=["op_4f1d7c0a9be25d18"])
+]
 
 
 @routes.get(
     "/operations/{operation_id}",
     response_model=Operation,
-    responses=problems(404),
+    responses=problems(NotFound),
     **scope("operations:read"),
 )
 async def get_operation(operation_id: OperationId, session: Read) -> Any:

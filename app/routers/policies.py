@@ -5,21 +5,24 @@ from typing import Annotated, Any
 from fastapi import Path, Response
 
 from app.deps import IdempotencyKey, IfMatch, Now, PageInOrder, Principal, Read, Write
+from app.errors import Conflict, NotFound, OperationRunning, PreviewExpired, StaleVersion
 from app.routers.api import accept, router, scope
-from app.schemas.operations import Operation
+from app.schemas.operations import PolicyActivationOperation, PolicyPreviewOperation
 from app.schemas.policies import (
     ActivationRequest,
     Policy,
     PolicyDocument,
     PolicyPage,
-    Variables,
 )
 from app.schemas.responses import headers, problems
+from app.schemas.variables import Variables
 from app.services.common import etags
 from app.services.policy_changes import activations, previews, versions
 
 routes = router("policies")
-Version = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[2])]
+Version = Annotated[
+    int, Path(ge=1, le=2**31 - 1, description="version of the policy", examples=[2])
+]
 
 
 @routes.get("/policies", response_model=PolicyPage, **scope("customers:read"))
@@ -32,6 +35,7 @@ async def list_policies(session: Read, page: PageInOrder) -> Any:
     "/policies",
     status_code=201,
     response_model=Policy,
+    response_model_exclude_unset=True,
     responses={201: headers("ETag", "Location")},
     **scope("policies:write"),
 )
@@ -43,7 +47,7 @@ async def create_policy(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Store a new version. It moves nobody before it is activated."""
+    """Store a new version. It changes nobody's stage before it is activated."""
     del idempotency_key
     created = await versions.create(session, document, now=now, by=principal.key_id)
     response.headers["Location"] = f"/v1/policies/{created['version']}"
@@ -54,11 +58,12 @@ async def create_policy(
 @routes.get(
     "/policies/{version}",
     response_model=Policy,
-    responses={200: headers("ETag"), **problems(404)},
+    response_model_exclude_unset=True,
+    responses={200: headers("ETag"), **problems(NotFound)},
     **scope("customers:read"),
 )
 async def get_policy(version: Version, session: Read, response: Response) -> Any:
-    """Return a version, with its rules in words. The ETag moves when any version is activated."""
+    """Return a version, with its rules in words. The ETag changes when any version is activated."""
     policy, generation = await versions.describe(session, version)
     response.headers["ETag"] = etags.etag(generation)
     return policy
@@ -67,8 +72,8 @@ async def get_policy(version: Version, session: Read, response: Response) -> Any
 @routes.post(
     "/policies/{version}/preview",
     status_code=202,
-    response_model=Operation,
-    responses={202: headers("Location", "Retry-After"), **problems(404, 409)},
+    response_model=PolicyPreviewOperation,
+    responses={202: headers("Location", "Retry-After"), **problems(NotFound, OperationRunning)},
     **scope("policies:write"),
 )
 async def preview_policy(
@@ -79,11 +84,11 @@ async def preview_policy(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Count who would move if this version came into force, and what is at stake.
+    """Count whose stage this version would change if it came into force, and what is at stake.
 
     The result of the operation, a PreviewResult, has the matrix of stages from and to, with
-    customers, revenue, 12-month value and samples, and the token that activation takes. Nobody is
-    moved.
+    customers, revenue, 12-month value and samples, and the token that activation takes. Nobody's
+    stage changes.
     """
     del idempotency_key
     operation = await previews.submit(session, version, now=now, by=principal.key_id)
@@ -93,8 +98,11 @@ async def preview_policy(
 @routes.post(
     "/policies/{version}/activate",
     status_code=202,
-    response_model=Operation,
-    responses={202: headers("Location", "Retry-After"), **problems(404, 409, 412)},
+    response_model=PolicyActivationOperation,
+    responses={
+        202: headers("Location", "Retry-After"),
+        **problems(NotFound, Conflict, OperationRunning, StaleVersion, PreviewExpired),
+    },
     **scope("policies:write"),
 )
 async def activate_policy(
@@ -123,5 +131,5 @@ async def activate_policy(
 
 @routes.get("/variables", response_model=Variables, **scope("customers:read"))
 async def list_variables() -> Any:
-    """Return the catalogue of variables that rules may name."""
+    """List the variables that rules may name."""
     return versions.variables()

@@ -5,9 +5,10 @@ from typing import Any
 from fastapi import Response
 
 from app.deps import Here, IdempotencyKey, Now, Principal, Write
+from app.errors import NotFound, OperationRunning
 from app.routers.api import accept, router, scope
 from app.schemas.models import RunRequest
-from app.schemas.operations import Operation
+from app.schemas.operations import ScoringRunOperation
 from app.schemas.responses import headers, problems
 from app.services.runs import runs
 
@@ -17,8 +18,8 @@ routes = router("scores")
 @routes.post(
     "/scoring-runs",
     status_code=202,
-    response_model=Operation,
-    responses={202: headers("Location", "Retry-After"), **problems(404, 409)},
+    response_model=ScoringRunOperation,
+    responses={202: headers("Location", "Retry-After"), **problems(NotFound, OperationRunning)},
     **scope("models:write"),
 )
 async def start_scoring_run(
@@ -30,7 +31,7 @@ async def start_scoring_run(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Score everybody, and move the stages that time has changed. Fits a model if there is none."""
+    """Score everybody, and record the transitions of time. Fits a model if there is none."""
     del idempotency_key
     operation = await runs.submit(session, deployment, request, now=now, by=principal.key_id)
     return accept(response, operation)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from app.deps import CustomerId, Here, Now, Read
+from app.errors import NoModel, NotFound
 from app.routers.api import router, scope
 from app.schemas.responses import problems
 from app.schemas.score_diffs import ScoreDiff
@@ -16,7 +17,7 @@ routes = router("scores")
 @routes.get(
     "/customers/{customer_id}/scores/diff",
     response_model=ScoreDiff,
-    responses=problems(404, 409),
+    responses=problems(NotFound, NoModel),
     **scope("scores:read"),
 )
 async def get_score_diff(

@@ -9,7 +9,9 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.deps import AppState, AsOfQuery, CustomerId, Here, Now, Page, Read
+from app.errors import NoModel, NotFound
 from app.routers.api import router, scope
+from app.schemas.fields import Level, Tier
 from app.schemas.responses import OF_STREAMS, headers, problems
 from app.schemas.score_lists import (
     ChurnRiskPage,
@@ -19,7 +21,7 @@ from app.schemas.score_lists import (
     ScorePage,
 )
 from app.schemas.score_rows import ScoreAnswer, ScoreRequest
-from app.schemas.scores import Level, Scores, Tier
+from app.schemas.scores import Scores
 from app.schemas.types import Code, Text
 from app.services.scores import ad_hoc, cards, churn_risks, lists, lookup, streams
 from app.services.scores.lists import Asked
@@ -49,7 +51,7 @@ HorizonQuery = Annotated[
 @routes.get(
     "/customers/{customer_id}/scores",
     response_model=Scores,
-    responses=problems(404),
+    responses=problems(NotFound),
     **scope("scores:read"),
 )
 async def get_scores(
@@ -71,12 +73,12 @@ async def _filters(
     value_tier: Annotated[Tier | None, Query(description="by 12-month CLV")] = None,
     level: Annotated[Level | None, Query(description="of the churn risk")] = None,
     at_risk: Annotated[
-        bool | None, Query(description="living, and silent for more than twice the usual gap")
+        bool | None, Query(description="not churned, and silent for more than twice the usual gap")
     ] = None,
     owner: Annotated[Text | None, Query(description="who looks after them")] = None,
     channel: Annotated[Text | None, Query(description="how they were acquired")] = None,
     reason: Annotated[
-        Code | None, Query(description="what raises the risk most, such as `silence`")
+        Code | None, Query(description="what raises the risk most, such as `inactivity`")
     ] = None,
 ) -> dict[str, Any]:
     return {"stage": stage, "value_tier": value_tier, "level": level, "at_risk": at_risk,
@@ -95,7 +97,10 @@ SinceQuery = Annotated[
 
 
 @routes.get(
-    "/churn-risks", response_model=ChurnRiskPage, responses=problems(404), **scope("scores:read")
+    "/churn-risks",
+    response_model=ChurnRiskPage,
+    responses=problems(NotFound),
+    **scope("scores:read"),
 )
 async def list_churn_risks(
     session: Read,
@@ -103,7 +108,7 @@ async def list_churn_risks(
     now: Now,
     page: Page,
     filters: Filters,
-    include_churned: Annotated[bool, Query(description="also those who have left")] = False,
+    include_churned: Annotated[bool, Query(description="also those who have churned")] = False,
     run_id: RunQuery = None,
     changed_since_run: SinceQuery = None,
 ) -> Any:
@@ -127,7 +132,7 @@ async def list_churn_risks(
             "content": {form: {"schema": {"type": "string"}} for form in STREAMS},
             **headers(*OF_STREAMS),
         },
-        **problems(404),
+        **problems(NotFound),
     },
     **scope("scores:read"),
 )
@@ -169,7 +174,7 @@ async def score_customers(request: LookupRequest, session: Read, deployment: Her
 @routes.post(
     "/score",
     response_model=ScoreAnswer,
-    responses=problems(404, 409),
+    responses=problems(NotFound, NoModel),
     **scope("scores:read"),
 )
 async def score_histories(request: ScoreRequest, session: Read, deployment: Here, now: Now) -> Any:

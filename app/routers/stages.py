@@ -18,15 +18,15 @@ from app.deps import (
     Read,
     Write,
 )
+from app.errors import InvalidTransition, NotFound, StaleVersion
 from app.routers.api import router, scope
 from app.schemas.responses import headers, problems
+from app.schemas.stage_histories import StageExplanation, StageHistory
 from app.schemas.stages import (
     Cause,
     ChurnReasons,
-    MoveRequest,
+    OverrideRequest,
     StageAnswer,
-    StageExplanation,
-    StageHistory,
     TransitionPage,
 )
 from app.schemas.types import Code
@@ -44,7 +44,7 @@ PolicyVersion = Annotated[
 @routes.get(
     "/customers/{customer_id}/stage",
     response_model=StageAnswer,
-    responses={200: headers("ETag"), **problems(404)},
+    responses={200: headers("ETag"), **problems(NotFound)},
     **scope("customers:read"),
 )
 async def get_stage(
@@ -59,7 +59,7 @@ async def get_stage(
     """Return the stage at an instant, from the facts up to it.
 
     By the policy in force at that instant, unless another is asked for. The ETag is of the
-    recorded stage: each move and each decision by hand changes it.
+    recorded stage: each transition and each override changes it.
     """
     answer, version = await stages.get(
         session, deployment, customer_id, as_of=as_of, policy_version=policy_version, now=now
@@ -71,7 +71,7 @@ async def get_stage(
 @routes.get(
     "/customers/{customer_id}/stage/explanation",
     response_model=StageExplanation,
-    responses=problems(404),
+    responses=problems(NotFound),
     **scope("customers:read"),
 )
 async def explain_stage(
@@ -91,7 +91,7 @@ async def explain_stage(
 @routes.get(
     "/customers/{customer_id}/stage-history",
     response_model=StageHistory,
-    responses=problems(404),
+    responses=problems(NotFound),
     **scope("customers:read"),
 )
 async def get_stage_history(
@@ -104,7 +104,7 @@ async def get_stage_history(
 @routes.get(
     "/customers/{customer_id}/transitions",
     response_model=TransitionPage,
-    responses=problems(404),
+    responses=problems(NotFound),
     **scope("customers:read"),
 )
 async def list_transitions(
@@ -112,23 +112,26 @@ async def list_transitions(
     session: Read,
     page: PageInOrder,
     include_voided: Annotated[
-        bool, Query(description="also moves that later facts disproved")
+        bool, Query(description="also transitions that later facts disproved")
     ] = False,
 ) -> Any:
-    """List the moves of a customer between stages, newest first."""
+    """List the transitions of a customer between stages, newest first."""
     return await ledger.of_customer(session, customer_id, page, include_voided=include_voided)
 
 
 @routes.post(
-    "/customers/{customer_id}/transitions",
+    "/customers/{customer_id}/stage/override",
     status_code=201,
     response_model=StageAnswer,
-    responses={201: headers("ETag", "Location"), **problems(404, 409, 412)},
+    responses={
+        201: headers("ETag", "Location"),
+        **problems(NotFound, InvalidTransition, StaleVersion),
+    },
     **scope("customers:write"),
 )
-async def move_customer(
+async def override_stage(
     customer_id: CustomerId,
-    request: MoveRequest,
+    request: OverrideRequest,
     session: Write,
     deployment: Here,
     now: Now,
@@ -137,17 +140,17 @@ async def move_customer(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Move a customer by hand, where the policy allows it, and hold the stage if asked.
+    """Set the stage of a customer, where the policy allows it, and hold it if asked.
 
-    Without `pin_until` the move stands until a fact that rules look at, or until the rules change
-    their answer. To hold the stage where the customer is, is a decision and no move: `overruled_by`
-    tells of it, and the ledger does not. `If-Match` takes the ETag of the stage.
+    Without `until` the override stands until a fact that rules look at, or until the rules change
+    their answer. To hold the stage where the customer is makes no transition: `override` tells of
+    it, and the ledger does not. `If-Match` takes the ETag of the stage.
     """
     del idempotency_key
-    at = await manual_transitions.move(
+    at = await manual_transitions.override(
         session, deployment, customer_id, request, if_match=if_match, now=now, by=principal.key_id
     )
-    response.headers["Location"] = f"/v1/customers/{quote(customer_id, safe='')}/transitions"
+    response.headers["Location"] = f"/v1/customers/{quote(customer_id, safe='')}/stage"
     answer, version = await stages.get(
         session, deployment, customer_id, as_of=deployment.as_of(at), policy_version=None, now=now
     )
@@ -156,12 +159,12 @@ async def move_customer(
 
 
 @routes.delete(
-    "/customers/{customer_id}/stage/pin",
+    "/customers/{customer_id}/stage/override",
     response_model=StageAnswer,
-    responses={200: headers("ETag"), **problems(404, 412)},
+    responses={200: headers("ETag"), **problems(NotFound, StaleVersion)},
     **scope("customers:write"),
 )
-async def unpin_stage(
+async def remove_override(
     customer_id: CustomerId,
     session: Write,
     deployment: Here,
@@ -170,11 +173,11 @@ async def unpin_stage(
     response: Response,
     if_match: IfMatch = None,
 ) -> Any:
-    """Let rules decide again from now on; 404 if no pin holds the stage.
+    """Let rules decide again from now on; 404 if no override holds the stage.
 
-    If they move the customer, the move has the reason `unpinned`.
+    If they change the stage, the transition has the reason `override_removed`.
     """
-    at = await manual_transitions.unpin(
+    at = await manual_transitions.remove(
         session, deployment, customer_id, if_match=if_match, now=now, by=principal.key_id
     )
     answer, version = await stages.get(
@@ -193,7 +196,9 @@ async def list_all_transitions(
         Code | None, Query(alias="from", description="the stage left", examples=["churned"])
     ] = None,
     to: Annotated[Code | None, Query(description="the stage entered", examples=["churned"])] = None,
-    cause: Annotated[Cause | None, Query(description="why they moved", examples=["fact"])] = None,
+    cause: Annotated[
+        Cause | None, Query(description="what brought them about", examples=["fact"])
+    ] = None,
     since: Annotated[
         str | None,
         Query(max_length=40, description="an instant, or a day that means its beginning"),
@@ -202,7 +207,7 @@ async def list_all_transitions(
         str | None, Query(max_length=40, description="an instant, or a day that means its end")
     ] = None,
 ) -> Any:
-    """List the moves of all customers that count: who left, who came back.
+    """List the transitions of all customers that count: who churned, who came back.
 
     By the time they took effect, `-effective_at` (default) or `effective_at`.
     """
@@ -214,5 +219,5 @@ async def list_all_transitions(
 
 @routes.get("/churn-reasons", response_model=ChurnReasons, **scope("customers:read"))
 async def list_churn_reasons() -> Any:
-    """Return the reasons for which customers leave: internal ones and external ones."""
+    """List the reasons for which customers churn: internal ones and external ones."""
     return manual_transitions.reasons()

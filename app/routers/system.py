@@ -3,22 +3,27 @@
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app import metrics
 from app.deps import AppState, Now, Read
-from app.errors import Draining
+from app.errors import DatabaseUnavailable, Draining
 from app.routers.api import router, scope
+from app.schemas.info import Info
 from app.schemas.responses import problems
-from app.schemas.scores import Info
+from app.schemas.types import Answer
 from app.services.system import health, info
 
 routes = router("info")
 bare_routes = APIRouter(tags=["health"])
+_OPEN: dict[str, Any] = {"openapi_extra": {"security": []}}
+"""Nobody needs a key to watch over a process."""
 
 
-class Health(BaseModel):
-    status: Literal["ok"] = Field("ok", examples=["ok"])
+class Health(Answer):
+    """That it is well."""
+
+    status: Literal["ok"] = Field("ok", description="always `ok`; a problem otherwise")
 
 
 @routes.get("/info", response_model=Info, **scope("scores:read"))
@@ -27,13 +32,15 @@ async def get_info(session: Read, state: AppState) -> Any:
     return await info.get(session, state.settings)
 
 
-@bare_routes.get("/livez", response_model=Health)
+@bare_routes.get("/livez", response_model=Health, **_OPEN)
 async def get_liveness() -> Any:
     """Answer while the process runs; asks nothing of the database."""
     return Health()
 
 
-@bare_routes.get("/readyz", response_model=Health, responses=problems(503))
+@bare_routes.get(
+    "/readyz", response_model=Health, responses=problems(DatabaseUnavailable, Draining), **_OPEN
+)
 async def get_readiness(state: AppState, request: Request) -> Any:
     """Answer ok when the database answers, its schema is the newest, and nothing is closing."""
     guard = getattr(request.app.state, "guard", None)  # there once the server has started
@@ -44,7 +51,10 @@ async def get_readiness(state: AppState, request: Request) -> Any:
 
 
 @bare_routes.get(
-    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    **_OPEN,
 )
 async def get_metrics(state: AppState, now: Now) -> Response:
     """Return the metrics in the text format of Prometheus."""

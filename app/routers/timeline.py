@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from app.deps import CustomerId, PageInOrder, Read
+from app.deps import CustomerId, Here, PageInOrder, Read
+from app.errors import NotFound
 from app.routers.api import router, scope
 from app.schemas.responses import problems
 from app.schemas.timeline import TimelinePage, TimelineType
@@ -16,19 +17,20 @@ routes = router("timeline")
 @routes.get(
     "/customers/{customer_id}/timeline",
     response_model=TimelinePage,
-    responses=problems(404),
+    responses=problems(NotFound),
     **scope("customers:read"),
 )
 async def list_timeline(
     customer_id: CustomerId,
     session: Read,
+    deployment: Here,
     page: PageInOrder,
     only: Annotated[
         TimelineType | None, Query(alias="type", description="only entries of this type")
     ] = None,
 ) -> Any:
-    """List transactions, interactions and moves between stages of a customer, newest first.
+    """List transactions, interactions and transitions of a customer, newest first.
 
-    Of one instant, moves come before the facts that they follow from.
+    Of one instant, transitions come before the facts that they follow from.
     """
-    return await timeline.of_customer(session, customer_id, page, only=only)
+    return await timeline.of_customer(session, deployment, customer_id, page, only=only)

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import Response
 
 from app.deps import CustomerId, Here, IdempotencyKey, Now, Page, Read, Write
+from app.errors import BatchRejected, NotFound
 from app.routers.api import answer_batch, answer_fact, of_fact, router, scope
 from app.schemas.facts import FactBatchAnswer
 from app.schemas.responses import problems
@@ -37,7 +38,7 @@ async def create_transaction(
 @routes.post(
     "/transactions/bulk",
     response_model=FactBatchAnswer,
-    responses=problems(409),
+    responses=problems(BatchRejected),
     **scope("transactions:write"),
 )
 async def write_transactions(
@@ -57,9 +58,11 @@ async def write_transactions(
 @routes.get(
     "/customers/{customer_id}/transactions",
     response_model=TransactionPage,
-    responses=problems(404),
+    responses=problems(NotFound),
     **scope("customers:read"),
 )
-async def list_transactions(customer_id: CustomerId, session: Read, page: Page) -> Any:
+async def list_transactions(
+    customer_id: CustomerId, session: Read, deployment: Here, page: Page
+) -> Any:
     """List a customer's transactions, newest first (`-occurred_at`) or oldest first."""
-    return await transactions.of_customer(session, customer_id, page)
+    return await transactions.of_customer(session, deployment, customer_id, page)

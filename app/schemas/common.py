@@ -19,12 +19,17 @@ BULK_LIMIT = 1000
 
 
 class ProblemField(BaseModel):
+    """One fault of a request: where it is, and what."""
+
     pointer: str = Field(
         description="JSON pointer into the body, or query:name, path:name, header:name",
         examples=["/items/3/amount"],
     )
-    code: str = Field(examples=["decimal"])
-    detail: str = Field(examples=['must be a decimal number in a string, such as "12.50"'])
+    code: str = Field(description="code of the fault, to branch on", examples=["decimal"])
+    detail: str = Field(
+        description="the fault in words",
+        examples=['must be a decimal number in a string, such as "12.50"'],
+    )
 
 
 class Problem(BaseModel):
@@ -35,20 +40,30 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(examples=["urn:clm:problem:validation_failed"])
-    title: str = Field(examples=["The request does not fit its description"])
-    status: int = Field(examples=[422])
-    detail: str
-    instance: str = Field(examples=["/v1/transactions"])
-    code: str = Field(examples=["validation_failed"])
-    request_id: str = Field(examples=["0b6bd6f3a0fd4d6c8f2a"])
-    errors: list[ProblemField] = []
+    type: str = Field(
+        description="URN of the kind of problem", examples=["urn:clm:problem:validation_failed"]
+    )
+    title: str = Field(
+        description="the kind in words", examples=["The request does not fit its description"]
+    )
+    status: int = Field(description="the status of HTTP", examples=[422])
+    detail: str = Field(
+        description="this case in words", examples=["The request does not fit its description"]
+    )
+    instance: str = Field(description="the path that was asked", examples=["/v1/transactions"])
+    code: str = Field(description="code of the kind, to branch on", examples=["validation_failed"])
+    request_id: str = Field(
+        description="id of the request in logs", examples=["0b6bd6f3a0fd4d6c8f2a1c9e4d5b6a70"]
+    )
+    errors: list[ProblemField] = Field(
+        default_factory=list, description="the faults, where the request has some"
+    )
 
 
 class Page(Answer, Generic[Item]):
     """A page of a list; `next_cursor` is null on the last one."""
 
-    items: list[Item]
+    items: list[Item] = Field(description="what is on this page, in order")
     next_cursor: str | None = Field(
         None, description="pass it as `cursor`, with the same filters and sort, for the next page"
     )
@@ -79,7 +94,9 @@ Lenient = Annotated[Item, WrapValidator(_keep_faults)]
 class Batch(Shape, Generic[Item]):
     """Many items, applied as one write."""
 
-    items: list[Lenient[Item]] = Field(min_length=1, max_length=BULK_LIMIT)
+    items: list[Lenient[Item]] = Field(
+        min_length=1, max_length=BULK_LIMIT, description="what to write, at most 1,000 items"
+    )
     mode: Literal["partial", "atomic"] = Field(
         "partial", description="atomic: all or nothing; partial: bad items are rejected alone"
     )
@@ -92,29 +109,39 @@ def to_pointer(location: tuple[int | str, ...]) -> str:
 
 
 class BulkCounts(Answer):
-    created: int = 0
-    updated: int = 0
-    duplicate: int = 0
-    rejected: int = 0
+    """How many items each outcome had."""
+
+    created: int = Field(0, description="items that were not known before")
+    updated: int = Field(0, description="items that replaced what was known")
+    duplicate: int = Field(0, description="items that were known as they are")
+    rejected: int = Field(0, description="items that were not written")
 
 
 class BulkItemError(Answer):
-    code: str = Field(examples=["validation_failed"])
-    detail: str
-    errors: list[ProblemField] = Field(default_factory=list)
+    """Why an item was rejected."""
+
+    code: str = Field(description="code of the kind of problem", examples=["validation_failed"])
+    detail: str = Field(
+        description="the problem in words", examples=["The request does not fit its description"]
+    )
+    errors: list[ProblemField] = Field(default_factory=list, description="the faults of the item")
 
 
 class BulkItem(Answer):
-    index: int
-    status: Literal["created", "updated", "duplicate", "rejected"]
-    error: BulkItemError | None = None
+    """What became of one item."""
+
+    index: int = Field(description="its place in the request, from 0")
+    status: Literal["created", "updated", "duplicate", "rejected"] = Field(
+        description="what became of it"
+    )
+    error: BulkItemError | None = Field(None, description="why it was rejected; else null")
 
 
 class BulkAnswer(Answer):
     """What became of each item, in the order of the request."""
 
-    counts: BulkCounts
-    items: list[BulkItem]
+    counts: BulkCounts = Field(description="how many items each outcome had")
+    items: list[BulkItem] = Field(description="the outcome of each item")
 
 
 def bulk_answer(outcomes: list[tuple[Any, BulkItemError | None]]) -> dict[str, Any]:

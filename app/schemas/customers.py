@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from app.schemas.common import Batch, Page
+from app.schemas.fields import CreatedAt, CustomerKey, StageCode
 from app.schemas.types import (
     Answer,
     Attributes,
@@ -33,37 +34,56 @@ class Profile(Shape):
 
     model_config = ConfigDict(json_schema_extra={"examples": [PROFILE_EXAMPLE]})
 
-    kind: Literal["person", "company"] | None = None
-    name: Text | None = None
-    email: Text | None = None
-    phone: Text | None = None
-    country: str | None = Field(
-        None, pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2", examples=["CN"]
+    kind: Literal["person", "company"] | None = Field(None, description="a person or a company")
+    name: Text | None = Field(None, description="the name to call them by", examples=["王小明"])
+    email: Text | None = Field(
+        None, description="e-mail address", examples=["xiaoming@example.com"]
     )
-    region: Text | None = None
-    city: Text | None = None
-    gender: Text | None = None
-    birth_date: Day | None = None
-    occupation: Text | None = None
-    industry: Text | None = None
-    income_band: Text | None = None
-    parent_customer_id: Identifier | None = None
-    owner: Text | None = Field(None, description="who looks after the customer")
-    acquisition_channel: Text | None = None
-    referred_by: Identifier | None = Field(None, description="the customer who referred this one")
-    first_contact_at: Timestamp | None = None
+    phone: Text | None = Field(None, description="phone number", examples=["+86 21 5555 0101"])
+    country: str | None = Field(
+        None, pattern=r"^[A-Z]{2}$", description="country, by ISO 3166-1 alpha-2", examples=["CN"]
+    )
+    region: Text | None = Field(None, description="part of the country", examples=["华东"])
+    city: Text | None = Field(None, description="city", examples=["上海"])
+    gender: Text | None = Field(None, description="gender, in your words", examples=["female"])
+    birth_date: Day | None = Field(None, description="day of birth")
+    occupation: Text | None = Field(None, description="occupation", examples=["teacher"])
+    industry: Text | None = Field(None, description="industry of a company", examples=["retail"])
+    income_band: Text | None = Field(
+        None, description="band of income, in your words", examples=["middle"]
+    )
+    parent_customer_id: Identifier | None = Field(
+        None, description="id of the customer this one belongs to", examples=["c-1000"]
+    )
+    owner: Text | None = Field(
+        None, description="who looks after the customer", examples=["team-east"]
+    )
+    acquisition_channel: Text | None = Field(
+        None, description="the channel the customer came by", examples=["trade_fair"]
+    )
+    referred_by: Identifier | None = Field(
+        None, description="id of the customer who referred this one", examples=["c-1000"]
+    )
+    first_contact_at: Timestamp | None = Field(None, description="when contact was first made")
     contract_ends_on: Day | None = Field(None, description="the last day of the contract in force")
-    source: Text | None = Field(None, description="the system the profile came from")
+    source: Text | None = Field(
+        None, description="the system the profile came from", examples=["crm"]
+    )
     attributes: Attributes = Field(
         default_factory=dict,
         description="free JSON: at most 16 KiB and 5 levels; PATCH merges it key by key",
+        examples=[{"newsletter": True}],
     )
 
 
 class ProfilePatch(Profile):
     """A JSON merge patch (RFC 7396): absent fields stay, null clears."""
 
-    attributes: Attributes | None = None  # type: ignore[assignment]  # null clears all of them
+    attributes: Attributes | None = Field(  # type: ignore[assignment]  # null clears all of them
+        None,
+        description="free JSON: at most 16 KiB and 5 levels, merged key by key; null clears it",
+        examples=[{"newsletter": True}],
+    )
 
 
 class BulkProfile(ProfilePatch):
@@ -73,7 +93,7 @@ class BulkProfile(ProfilePatch):
         json_schema_extra={"examples": [{"customer_id": "c-1001", **PROFILE_EXAMPLE}]}
     )
 
-    customer_id: Identifier = Field(examples=["c-1001"])
+    customer_id: Identifier = Field(description="id of the customer", examples=["c-1001"])
 
 
 class CustomerBatch(Batch[BulkProfile]):
@@ -87,36 +107,52 @@ class CustomerBatch(Batch[BulkProfile]):
 class Customer(Answer):
     """A customer: the profile and the recorded stage."""
 
-    customer_id: str = Field(examples=["c-1001"])
-    kind: str | None
-    name: str | None
-    email: str | None
-    phone: str | None
-    country: str | None
-    region: str | None
-    city: str | None
-    gender: str | None
-    birth_date: date | None
-    occupation: str | None
-    industry: str | None
-    income_band: str | None
-    parent_customer_id: str | None
-    owner: str | None
-    acquisition_channel: str | None
-    referred_by: str | None
-    first_contact_at: Timestamp | None
-    contract_ends_on: date | None
-    source: str | None
-    attributes: dict[str, Any]
-    profile_version: int = Field(description="moves with the profile alone; the ETag")
-    stage: str = Field(description="the stage the ledger last recorded", examples=["active"])
-    stage_since: Timestamp | None
-    created_at: Timestamp
-    updated_at: Timestamp
+    customer_id: CustomerKey
+    kind: Literal["person", "company"] | None = Field(description="a person or a company")
+    name: str | None = Field(description="the name to call them by", examples=["王小明"])
+    email: str | None = Field(description="e-mail address", examples=["xiaoming@example.com"])
+    phone: str | None = Field(description="phone number", examples=["+86 21 5555 0101"])
+    country: str | None = Field(description="country, by ISO 3166-1 alpha-2", examples=["CN"])
+    region: str | None = Field(description="part of the country", examples=["华东"])
+    city: str | None = Field(description="city", examples=["上海"])
+    gender: str | None = Field(description="gender, in your words", examples=["female"])
+    birth_date: date | None = Field(description="day of birth")
+    occupation: str | None = Field(description="occupation", examples=["teacher"])
+    industry: str | None = Field(description="industry of a company", examples=["retail"])
+    income_band: str | None = Field(
+        description="band of income, in your words", examples=["middle"]
+    )
+    parent_customer_id: str | None = Field(
+        description="id of the customer this one belongs to", examples=["c-1000"]
+    )
+    owner: str | None = Field(description="who looks after the customer", examples=["team-east"])
+    acquisition_channel: str | None = Field(
+        description="the channel the customer came by", examples=["trade_fair"]
+    )
+    referred_by: str | None = Field(
+        description="id of the customer who referred this one", examples=["c-1000"]
+    )
+    first_contact_at: Timestamp | None = Field(description="when contact was first made")
+    contract_ends_on: date | None = Field(description="the last day of the contract in force")
+    source: str | None = Field(description="the system the profile came from", examples=["crm"])
+    attributes: dict[str, Any] = Field(
+        description="free JSON of your own", examples=[{"newsletter": True}]
+    )
+    profile_version: int = Field(
+        description="version of the profile, which facts do not change; the ETag"
+    )
+    stage: StageCode
+    stage_since: Timestamp | None = Field(
+        description="since when the ledger has that stage; null for who is where all begin"
+    )
+    created_at: CreatedAt
+    updated_at: Timestamp = Field(description="when the profile was last written")
 
 
 class CustomerPage(Page[Customer]):
+    """A page of customers."""
+
     stage_policy_version: int = Field(
-        description="the policy that the recorded stages follow: the one in force, or while "
-        "another takes effect, the one before"
+        description="version of the policy that the recorded stages follow: the one in force, "
+        "or while another takes effect, the one before"
     )

@@ -51,14 +51,16 @@ class InteractionIn(FactIn):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE, SURVEY_EXAMPLE]})
 
-    interaction_id: Identifier = Field(examples=["ticket-4711"])
+    interaction_id: Identifier = Field(
+        description="id of the interaction in its system", examples=["ticket-4711"]
+    )
     kind: InteractionKind
     channel: Text | None = Field(None, description="how it reached them", examples=["phone"])
     campaign: Text | None = Field(
         None, description="the campaign it belongs to", examples=["nps-spring"]
     )
     score: Annotated[float, Field(strict=True, ge=0, le=100)] | None = Field(
-        None, description="the answer to a survey, on the survey's own scale within 0 to 100"
+        None, description="number that a survey was answered with, on its own scale within 0 to 100"
     )
     text: LongText | None = Field(None, description="what was said, in up to 4,000 characters")
     attributes: Attributes | None = Field(
@@ -77,19 +79,28 @@ class InteractionBatch(Batch[InteractionIn]):
 class Interaction(FactOut):
     """The revision in force of an interaction."""
 
-    interaction_id: str
-    channel: str | None
-    campaign: str | None
-    score: float | None
-    text: str | None
-    attributes: dict[str, Any]
+    kind: str = Field(description="what happened", examples=["complaint"])
+    interaction_id: str = Field(
+        description="id of the interaction in its system", examples=["ticket-4711"]
+    )
+    channel: str | None = Field(description="how it reached them", examples=["phone"])
+    campaign: str | None = Field(description="the campaign it belongs to", examples=["nps-spring"])
+    score: float | None = Field(
+        description="number that a survey was answered with, on its own scale within 0 to 100"
+    )
+    text: str | None = Field(
+        description="what was said", examples=["The second delivery this month came late."]
+    )
+    attributes: dict[str, Any] = Field(
+        description="free JSON of your own", examples=[{"severity": 2}]
+    )
 
 
 class InteractionWritten(FactWritten):
     """What became of one interaction."""
 
-    interaction: Interaction
+    interaction: Interaction = Field(description="the revision in force")
 
 
 class InteractionPage(Page[Interaction]):
-    pass
+    """A page of interactions."""

@@ -1,126 +1,187 @@
-"""Long work that a caller follows."""
+"""Long work that a caller follows: one shape for each kind of it."""
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from app.schemas.common import Page, Problem
+from app.schemas.fields import (
+    AsOfInstant,
+    BacktestKey,
+    CreatedAt,
+    Customers,
+    LogLoss,
+    ModelKey,
+    PolicyVersion,
+    RunKey,
+)
 from app.schemas.policies import PreviewCell
 from app.schemas.problems import PreviewStaleProblem
 from app.schemas.types import Answer, Timestamp
 
 State = Literal["pending", "running", "succeeded", "failed", "cancelled"]
+_KIND = "what work it is"
+_RESULT = "what came of it; null unless it succeeded"
 
 
 class Progress(Answer):
-    done: int
-    total: int
+    """How far it has come."""
+
+    done: int = Field(description="parts that are done")
+    total: int = Field(description="parts that there are, as far as is known")
 
 
 class PreviewResult(Answer):
-    """Of `policy_preview`: who would move under the version, and what is at stake."""
+    """Whose stage would change under the version, and what is at stake."""
 
-    policy_version: int = Field(examples=[2])
-    active_policy_version: int = Field(description="in force as it was counted", examples=[1])
-    as_of: Timestamp
-    customers: int = Field(description="all that were counted")
-    moving: int = Field(description="those of them who would move")
+    policy_version: PolicyVersion
+    active_policy_version: int = Field(
+        description="the version in force as it was counted", examples=[1]
+    )
+    as_of: AsOfInstant
+    customers: int = Field(description="all customers that were counted")
+    transitions: int = Field(description="customers among them whose stage would change")
     matrix: list[PreviewCell] = Field(
-        description="moves first, the largest first; then those who would stay"
+        description="customers by stage now and then: changes first, the largest first"
     )
     token: str = Field(
         description="what `POST /v1/policies/{version}/activate` takes",
         examples=["eyJvIjoib3BfNGYxZCJ9.c2lnbmF0dXJl"],
     )
-    token_expires_at: Timestamp
+    token_expires_at: Timestamp = Field(description="until when it is taken")
 
 
 class ActivationResult(Answer):
-    """Of `policy_activation`: since when the version is in force, and who moved by it."""
+    """Since when the version is in force, and whose stage changed by it."""
 
-    policy_version: int = Field(examples=[2])
-    activated_at: Timestamp
-    moved: int = Field(description="customers whose stage the new policy changed")
-    matrix: list[PreviewCell] = Field(description="as counted just before")
+    policy_version: PolicyVersion
+    activated_at: Timestamp = Field(description="since when the version is in force")
+    transitions: int = Field(description="customers whose stage the new policy changed")
+    matrix: list[PreviewCell] = Field(
+        description="customers by stage before and after, as counted just before"
+    )
 
 
 class RunResult(Answer):
-    """Of `scoring_run`: the run that lists and reports now read."""
+    """The run that lists and reports now read."""
 
-    run_id: int = Field(examples=[7])
-    model_id: str = Field(examples=["model_5f0c2a9d1b7e4c63"])
-    customers: int
+    run_id: RunKey
+    model_id: ModelKey
+    customers: Customers
 
 
 class FitComparison(Answer):
     """Whether a model fitted of its own accord took the place of the one in force, and why."""
 
-    activated: bool
+    activated: bool = Field(description="whether it is the one in force now")
     reason: str = Field(
         description="no_active_model, too_little_to_compare, not_worse or worse",
         examples=["not_worse"],
     )
-    held_out_days: int | None = None
-    customers: int | None = Field(None, description="who were compared on")
-    than: str | None = Field(None, description="the model in force until then")
-    log_loss: float | None = None
-    log_loss_of_active: float | None = None
-    standard_error: float | None = Field(None, description="of the difference of the two")
+    held_out_days: int | None = Field(
+        None, description="days at the end of the history on which they were compared"
+    )
+    customers: int | None = Field(None, description="customers they were compared on")
+    than: str | None = Field(
+        None,
+        description="id of the model in force until then",
+        examples=["model_5f0c2a9d1b7e4c63"],
+    )
+    log_loss: LogLoss | None = None
+    log_loss_of_active: LogLoss | None = Field(
+        None, description="log loss of the model in force until then"
+    )
+    standard_error: float | None = Field(
+        None, description="standard error of the difference of the two"
+    )
 
 
 class FitResult(Answer):
-    """Of `model_fit`: the model that was fitted."""
+    """The model that was fitted."""
 
-    model_id: str = Field(examples=["model_5f0c2a9d1b7e4c63"])
+    model_id: ModelKey
     refit: str | None = Field(
-        None, description="why it was fitted of its own accord", examples=["drifted"]
+        None, description="why it was fitted of its own accord; else null", examples=["drifted"]
     )
     comparison: FitComparison | None = Field(
-        None, description="of a model that was fitted of its own accord"
+        None, description="of a model that was fitted of its own accord; else null"
     )
 
 
 class BacktestResult(Answer):
-    """Of `backtest`: where to read it."""
+    """Where to read the back-test."""
 
-    backtest_id: str = Field(examples=["backtest_5f0c2a9d1b7e4c63"])
-    status: str = Field(description="ok or insufficient_history", examples=["ok"])
-
-
-Result = PreviewResult | ActivationResult | RunResult | FitResult | BacktestResult
-
-
-def _one_of(schema: dict[str, Any]) -> None:
-    # A union is any of its members to pydantic; of these, no two fit one answer.
-    schema["oneOf"] = schema.pop("anyOf")
-
-
-class Operation(Answer):
-    """Long work: poll it until `state` is succeeded, failed or cancelled."""
-
-    id: str = Field(examples=["op_4f1d7c0a9be2"])
-    kind: str = Field(
-        description="`policy_preview`, `policy_activation`, `scoring_run`, `model_fit` or "
-        "`backtest`",
-        examples=["scoring_run"],
+    backtest_id: BacktestKey
+    status: Literal["ok", "insufficient_history"] = Field(
+        description="whether there was enough history to test on"
     )
-    state: State
-    progress: Progress
-    result: Result | None = Field(
-        description="by `kind`: PreviewResult, ActivationResult, RunResult, FitResult or "
-        "BacktestResult; null unless it succeeded",
-        examples=[{"run_id": 7, "model_id": "model_5f0c2a9d1b7e4c63", "customers": 1200}],
-        json_schema_extra=_one_of,
-    )
+
+
+class _LongWork(Answer):
+    """Poll it until `state` is succeeded, failed or cancelled."""
+
+    id: str = Field(description="id of the operation", examples=["op_4f1d7c0a9be25d18"])
+    state: State = Field(description="where the work stands")
+    progress: Progress = Field(description="how far it has come")
+    error: Problem | None = Field(description="why it failed; else null")
+    created_at: CreatedAt
+    started_at: Timestamp | None = Field(description="when work on it began; null before")
+    finished_at: Timestamp | None = Field(description="when it ended; null before")
+
+
+class PolicyPreviewOperation(_LongWork):
+    """Counts whose stage would change under another version of the policy."""
+
+    kind: Literal["policy_preview"] = Field(description=_KIND)
+    result: PreviewResult | None = Field(description=_RESULT)
+
+
+class PolicyActivationOperation(_LongWork):
+    """Puts a version of the policy in force."""
+
+    kind: Literal["policy_activation"] = Field(description=_KIND)
+    result: ActivationResult | None = Field(description=_RESULT)
     error: PreviewStaleProblem | Problem | None = Field(
-        description="why it failed; of a `policy_activation` that found customers elsewhere than "
-        "the preview did, a PreviewStaleProblem",
+        description="why it failed, a PreviewStaleProblem where the preview no longer holds; else "
+        "null",
         union_mode="left_to_right",
     )
-    created_at: Timestamp
-    started_at: Timestamp | None
-    finished_at: Timestamp | None
 
 
-class OperationPage(Page[Operation]):
-    pass
+class ScoringRunOperation(_LongWork):
+    """Scores everybody."""
+
+    kind: Literal["scoring_run"] = Field(description=_KIND)
+    result: RunResult | None = Field(description=_RESULT)
+
+
+class ModelFitOperation(_LongWork):
+    """Fits a model."""
+
+    kind: Literal["model_fit"] = Field(description=_KIND)
+    result: FitResult | None = Field(description=_RESULT)
+
+
+class BacktestOperation(_LongWork):
+    """Tests churn risk on the past."""
+
+    kind: Literal["backtest"] = Field(description=_KIND)
+    result: BacktestResult | None = Field(description=_RESULT)
+
+
+AnyOperation = Annotated[
+    PolicyPreviewOperation
+    | PolicyActivationOperation
+    | ScoringRunOperation
+    | ModelFitOperation
+    | BacktestOperation,
+    Field(discriminator="kind"),
+]
+
+
+class Operation(RootModel[AnyOperation]):
+    """Long work: poll it until `state` is succeeded, failed or cancelled."""
+
+
+class OperationPage(Page[AnyOperation]):
+    """A page of operations."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, WithJsonSchema
 
 from app.schemas.common import Page
+from app.schemas.fields import Actor, CreatedAt, PolicyVersion, RuleCode, StageCode
 from app.schemas.stages import Named
 from app.schemas.types import Answer, Code, LongText, Money, Shape, Text, Timestamp
 
@@ -34,22 +35,24 @@ Expression = Annotated[
 class Names(Shape):
     """A name in English and Chinese."""
 
-    en: Text = Field(examples=["Loyal"])
-    zh: Text = Field(examples=["忠诚客户"])
+    en: Text = Field(description="the name in English", examples=["Loyal"])
+    zh: Text = Field(description="the name in Chinese", examples=["忠诚客户"])
 
 
 class Texts(Shape):
     """A text in English and Chinese."""
 
-    en: LongText = Field(examples=["Buys often and has done so for long"])
-    zh: LongText = Field(examples=["长期频繁购买的客户"])
+    en: LongText = Field(
+        description="the text in English", examples=["Buys often and has done so for long"]
+    )
+    zh: LongText = Field(description="the text in Chinese", examples=["长期频繁购买的客户"])
 
 
 class OptionIn(Shape):
     """An action for customers of a stage; without `when`, for all of them."""
 
-    code: Code = Field(examples=["invite_to_membership"])
-    name: Names
+    code: Code = Field(description="code of the option", examples=["invite_to_membership"])
+    name: Names = Field(description="the option in words")
     when: Expression = None
 
 
@@ -62,30 +65,42 @@ class SubStageIn(OptionIn):
 class StageIn(Shape):
     """A stage; its role says what it means whatever it is called."""
 
-    code: Code = Field(examples=["loyal"])
-    name: Names
+    code: Code = Field(description="code of the stage", examples=["loyal"])
+    name: Names = Field(description="the stage in words")
     role: Literal["prospect", "customer", "churned"] = Field(
-        description="`churned`: of customers who have left"
+        description="`prospect`: has not bought; `customer`: buys; `churned`: no longer does"
     )
-    definition: Texts | None = None
-    goals: list[Texts] = Field(default_factory=list, max_length=MAX_OPTIONS)
-    actions: list[OptionIn] = Field(default_factory=list, max_length=MAX_OPTIONS)
-    sub_stages: list[SubStageIn] = Field(default_factory=list, max_length=MAX_OPTIONS)
+    definition: Texts | None = Field(None, description="who is in the stage, in words")
+    goals: list[Texts] = Field(
+        default_factory=list, max_length=MAX_OPTIONS, description="what to reach with them"
+    )
+    actions: list[OptionIn] = Field(
+        default_factory=list, max_length=MAX_OPTIONS, description="what to do with them"
+    )
+    sub_stages: list[SubStageIn] = Field(
+        default_factory=list, max_length=MAX_OPTIONS, description="places within the stage"
+    )
 
 
 class SilenceLimitIn(Shape):
     """A silence longer than max(floor, min(multiple * own gap, own gap + margin)) ends a life."""
 
-    floor_days: float = Field(strict=True, ge=1, le=36_500, examples=[180])
-    gap_multiple: float = Field(strict=True, ge=1, le=1_000, examples=[3])
-    gap_margin_days: float = Field(strict=True, ge=0, le=36_500, examples=[365])
+    floor_days: float = Field(
+        strict=True, ge=1, le=36_500, description="days, the least limit", examples=[180]
+    )
+    gap_multiple: float = Field(
+        strict=True, ge=1, le=1_000, description="multiple of the own mean gap", examples=[3]
+    )
+    gap_margin_days: float = Field(
+        strict=True, ge=0, le=36_500, description="days above the own mean gap", examples=[365]
+    )
 
 
 class RuleIn(Shape):
     """Rules are tried in order, the first that holds decides; the last has no `when`."""
 
-    code: Code = Field(examples=["frequent_and_long_standing"])
-    stage: Code = Field(examples=["loyal"])
+    code: Code = Field(description="code of the rule", examples=["frequent_and_long_standing"])
+    stage: Code = Field(description="code of the stage it leads to", examples=["loyal"])
     when: Expression = None
 
 
@@ -118,7 +133,7 @@ POLICY_EXAMPLE: dict[str, Any] = {
         },
         {"code": "purchased", "stage": "active"},
     ],
-    "moves": {"potential": ["churned"], "active": ["churned"], "churned": ["active"]},
+    "transitions": {"potential": ["churned"], "active": ["churned"], "churned": ["active"]},
 }
 
 
@@ -127,83 +142,61 @@ class PolicyDocument(Shape):
 
     model_config = ConfigDict(json_schema_extra={"examples": [POLICY_EXAMPLE]})
 
-    name: Names
-    description: Texts | None = None
-    stages: list[StageIn] = Field(min_length=1, max_length=MAX_STAGES)
-    silence_limit: SilenceLimitIn
-    rules: list[RuleIn] = Field(min_length=1, max_length=MAX_RULES)
-    moves: dict[Code, list[Code]] | None = Field(
+    name: Names = Field(description="the policy in a few words")
+    description: Texts | None = Field(None, description="the policy in words")
+    stages: list[StageIn] = Field(
+        min_length=1, max_length=MAX_STAGES, description="its stages, at most 30"
+    )
+    silence_limit: SilenceLimitIn = Field(description="how long a silence ends a life")
+    rules: list[RuleIn] = Field(
+        min_length=1, max_length=MAX_RULES, description="its rules in order, at most 100"
+    )
+    transitions: dict[Code, list[Code]] | None = Field(
         None,
-        description="by stage, the stages a customer may be moved to by hand; absent: any other",
+        description="by stage, the stages that an override may set; absent: any other",
         max_length=MAX_STAGES,
+        examples=[{"active": ["churned"], "churned": ["active"]}],
     )
     model_id: Text | None = Field(
-        None, description="the model whose cuts and parameters count, if a rule uses any"
+        None,
+        description="id of the model whose cuts and parameters count, if a rule uses any",
+        examples=["model_5f0c2a9d1b7e4c63"],
     )
 
 
 class RuleWords(Answer):
     """A rule as the service reads it."""
 
-    code: str = Field(examples=["frequent_and_long_standing"])
-    stage: str = Field(examples=["loyal"])
-    words: Named
+    code: RuleCode
+    stage: StageCode
+    words: Named = Field(description="when it holds, in words")
 
 
 class PolicyHead(Answer):
     """A version of the policy; it never changes."""
 
-    version: int = Field(examples=[1])
-    name: Named
+    version: PolicyVersion
+    name: Named = Field(description="the policy in a few words")
     preset: str | None = Field(
         description="which of the ready policies it is", examples=["five_stages"]
     )
-    active: bool
+    active: bool = Field(description="whether it is the one in force")
     activated_at: Timestamp | None = Field(
         description="when it last came into force; null if never"
     )
-    created_at: Timestamp
-    created_by: str | None
+    created_at: CreatedAt
+    created_by: Actor | None
 
 
 class Policy(PolicyHead):
     """A version of the policy with its document, which `POST /v1/policies` would take again."""
 
-    document: dict[str, Any]
-    rules: list[RuleWords]
+    document: PolicyDocument = Field(description="the stages and rules as they were given")
+    rules: list[RuleWords] = Field(description="its rules in words, in order")
 
 
 class PolicyPage(Page[PolicyHead]):
-    pass
-
-
-class VariableOut(Answer):
-    """What rules may name."""
-
-    name: str = Field(examples=["days_silent"])
-    type: str = Field(examples=["number"], description="number, text, level, or any for attributes")
-    unit: str | None = Field(examples=["days"])
-    source: str = Field(
-        examples=["purchases"],
-        description="purchases, money, interactions, profile, model or stage: what it is computed "
-        "from",
-    )
-    meaning: Named
-    minimum: float | None = Field(description="no value is less", examples=[0])
-    maximum: float | None = Field(description="no value is more")
-    values: list[str] | None = Field(description="of a text, if these are all there are")
-    changes_with_time: bool = Field(description="also while no fact arrives")
-    parameters: list[str] = Field(description="further fields of the comparison", examples=[[]])
-    levels: list[str] | None = Field(description="of type `level`, ascending")
-    alias_of: dict[str, str | int] | None = Field(
-        description="the variable and its parameters that this is another name of"
-    )
-    in_stage_policies: bool = Field(description="whether rules of stages may look at it")
-
-
-class Variables(Answer):
-    items: list[VariableOut]
-    operators: list[str]
+    """A page of versions of the policy."""
 
 
 PREVIEW_CELL_EXAMPLE: dict[str, Any] = {
@@ -221,16 +214,18 @@ class PreviewCell(Answer):
 
     model_config = ConfigDict(json_schema_extra={"examples": [PREVIEW_CELL_EXAMPLE]})
 
-    from_: str = Field(alias="from", examples=["active"])
-    to: str = Field(examples=["churned"])
-    customers: int
-    revenue: Money
-    clv: Money | None = Field(description="12-month value at stake; null without a model")
-    samples: list[str] = Field(description="customers of the highest revenue")
+    from_: str = Field(alias="from", description="code of the stage now", examples=["active"])
+    to: str = Field(description="code of the stage then", examples=["churned"])
+    customers: int = Field(description="how many customers", examples=[12])
+    revenue: Money = Field(description="their revenue up to now, refunds set off")
+    clv: Money | None = Field(
+        description="their lifetime value over 12 months; null without a model"
+    )
+    samples: list[str] = Field(description="ids of those of the highest revenue")
 
 
 class ActivationRequest(Shape):
-    """What the preview showed, and how far the customers may have moved since."""
+    """What the preview showed, and how far stages may have changed since."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"token": "eyJ2IjoyfQ.c2lnbmF0dXJl", "max_drift": 0}]}
@@ -242,5 +237,5 @@ class ActivationRequest(Shape):
         strict=True,
         ge=0,
         le=2**31 - 1,
-        description="by how many customers a cell may differ",
+        description="customers by which a cell may differ from the preview",
     )

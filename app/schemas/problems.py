@@ -1,57 +1,64 @@
 """Problems that tell more than others: what to branch on besides the code."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, RootModel
+from pydantic import ConfigDict, Field
 
+from app.errors import PreviewStale
 from app.schemas.common import Problem
-from app.schemas.policies import PreviewCell
+from app.schemas.fields import PolicyVersion
+from app.schemas.policies import PREVIEW_CELL_EXAMPLE, PreviewCell
 from app.schemas.types import Answer
+
+PREVIEW_STALE_EXAMPLE: dict[str, Any] = PreviewStale(
+    "A cell differs by up to 1 customers from the preview; max_drift allows 0. Nothing was "
+    "activated.",
+    matrix=[PREVIEW_CELL_EXAMPLE],
+    previewed=[{**PREVIEW_CELL_EXAMPLE, "customers": 11}],
+).problem(instance="/v1/operations/op_4f1d7c0a9be25d18", request_id="op_4f1d7c0a9be25d18")
 
 
 class MissingScopeProblem(Problem):
     """The key lacks a scope."""
 
-    code: Literal["missing_scope"]
-    missing_scope: str = Field(examples=["scores:read"])
+    code: Literal["missing_scope"] = Field(description="code of the kind, to branch on")
+    missing_scope: str = Field(description="the scope that the key needs", examples=["scores:read"])
 
 
 class RefusedBy(Answer):
-    """What refused a move by hand."""
+    """What refused an override."""
 
-    policy_version: int = Field(examples=[1])
-    rule: str = Field(description="its place in the document", examples=["moves/active"])
+    policy_version: PolicyVersion
+    rule: str = Field(description="its place in the document", examples=["transitions/active"])
 
 
 class InvalidTransitionProblem(Problem):
-    """The policy in force allows no such move by hand."""
+    """The policy in force allows no such override."""
 
-    code: Literal["invalid_transition"]
+    code: Literal["invalid_transition"] = Field(description="code of the kind, to branch on")
     current_stage: str = Field(description="where the customer is", examples=["active"])
     allowed: list[str] = Field(
-        description="where the customer may be moved", examples=[["loyal", "churned"]]
+        description="the stages that an override may set", examples=[["loyal", "churned"]]
     )
-    refused_by: RefusedBy
+    refused_by: RefusedBy = Field(description="what in the policy refused it")
 
 
 class OperationRunningProblem(Problem):
     """Another operation of this kind was asked something else and has not ended."""
 
-    code: Literal["operation_running"]
+    code: Literal["operation_running"] = Field(description="code of the kind, to branch on")
     operation_id: str | None = Field(
         None, description="to follow it", examples=["op_4f1d7c0a9be25d18"]
     )
 
 
 class PreviewStaleProblem(Problem):
-    """Why an activation failed: more customers than `max_drift` moved between its two counts."""
+    """Why an activation failed: by more than `max_drift` customers, a cell is another one now."""
 
-    code: Literal["preview_stale"]
-    matrix: list[PreviewCell] = Field(description="who would move now")
-    previewed: list[PreviewCell] = Field(description="who would have moved, as the preview counted")
+    model_config = ConfigDict(json_schema_extra={"examples": [PREVIEW_STALE_EXAMPLE]})
 
-
-class ConflictProblem(
-    RootModel[InvalidTransitionProblem | OperationRunningProblem | PreviewStaleProblem | Problem]
-):
-    """What is stored stands against it; some codes tell more."""
+    code: Literal["preview_stale"] = Field(description="code of the kind, to branch on")
+    matrix: list[PreviewCell] = Field(description="whose stage would change now")
+    previewed: list[PreviewCell] = Field(
+        description="whose stage would have changed, as the preview counted"
+    )

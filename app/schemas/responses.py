@@ -1,27 +1,27 @@
-"""What the OpenAPI document says of responses: the problem of each status, and the headers.
+"""What the OpenAPI document says of responses: the problems of an operation, and the headers.
 
-Routers name statuses and headers; `app.openapi` puts what is meant once into the components.
+Routers name problems and headers; `app.openapi` puts what is meant once into the components.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from pydantic import BaseModel
 
 from app.errors import AppError, tree
 from app.schemas.common import Problem
-from app.schemas.policies import PREVIEW_CELL_EXAMPLE
-from app.schemas.problems import ConflictProblem, MissingScopeProblem
+from app.schemas.problems import (
+    InvalidTransitionProblem,
+    MissingScopeProblem,
+    OperationRunningProblem,
+)
 
 Described = dict[str, Any]
 Responses = dict[int | str, Described]
 
 HEADERS: Mapping[str, Described] = {
-    "Allow": {
-        "description": "the methods of this path",
-        "schema": {"type": "string"},
-        "example": "GET, PUT",
-    },
     "CLM-As-Of": {
         "description": "of lines: the instant of the run",
         "schema": {"type": "string", "format": "date-time"},
@@ -88,42 +88,54 @@ HEADERS: Mapping[str, Described] = {
 }
 OF_STREAMS = tuple(name for name in HEADERS if name.startswith("CLM-"))
 """What lines cannot say of the whole run."""
-_HEADERS_OF_PROBLEM = {
-    401: ("WWW-Authenticate",),
-    405: ("Allow",),
-    409: ("Retry-After",),
-    503: ("Retry-After",),
+CODES = "x-problem-codes"
+"""Where a declared response says which problems it stands for."""
+_HEADERS_OF_PROBLEM = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+_HEADERS_OF_CODE = {"idempotency_in_progress": ("Retry-After",)}
+_SHAPES: Mapping[str, type[BaseModel]] = {
+    "missing_scope": MissingScopeProblem,
+    "invalid_transition": InvalidTransitionProblem,
+    "operation_running": OperationRunningProblem,
 }
-_SHAPES: Mapping[int, type[BaseModel]] = {403: MissingScopeProblem, 409: ConflictProblem}
+_KINDS = {kind.code: kind for kind in tree()}
 _EXTRA: Mapping[str, dict[str, Any]] = {
     "missing_scope": {"missing_scope": "scores:read"},
     "operation_running": {"operation_id": "op_4f1d7c0a9be25d18"},
     "invalid_transition": {
         "current_stage": "active",
         "allowed": ["loyal", "churned"],
-        "refused_by": {"policy_version": 1, "rule": "moves/active"},
-    },
-    "preview_stale": {
-        "matrix": [PREVIEW_CELL_EXAMPLE],
-        "previewed": [{**PREVIEW_CELL_EXAMPLE, "customers": 11}],
+        "refused_by": {"policy_version": 1, "rule": "transitions/active"},
     },
 }
 _FAULTS = {
-    "validation_failed": ("/amount", "decimal", 'must be a decimal number, such as "12.50"'),
-    "batch_rejected": ("/items/3/amount", "decimal", 'must be a decimal number, such as "12.50"'),
+    "validation_failed": ("/name", "string_too_long", "String should have at most 200 characters"),
+    "batch_rejected": ("/items/3/kind", "missing", "Field required"),
     "malformed": ("", "malformed_json", "line 1 column 18: Expecting value"),
     "invalid_cursor": ("query:cursor", "invalid_cursor", "take it from next_cursor unchanged"),
     "stale_version": ("header:If-Match", "stale_version", 'the profile is at "4"'),
 }
 
 
-def problems(*statuses: int) -> Responses:
-    """Declare problem documents of some statuses."""
-    return {status: {"model": _shape(status)} for status in statuses}
+def problems(*kinds: type[AppError]) -> Responses:
+    """Declare the problems that an operation can answer besides those of its form."""
+    found: dict[int, list[type[AppError]]] = {}
+    for kind in kinds:
+        found.setdefault(kind.status, []).append(kind)
+    return {
+        status: {
+            "model": _union([_shape(kind.code) for kind in of_status]),
+            CODES: [kind.code for kind in of_status],
+        }
+        for status, of_status in found.items()
+    }
 
 
-def _shape(status: int) -> type[BaseModel]:
-    return _SHAPES.get(status, Problem)
+def _shape(code: str) -> type[BaseModel]:
+    return _SHAPES.get(code, Problem)
+
+
+def _union(shapes: list[type[BaseModel]]) -> Any:
+    return reduce(or_, dict.fromkeys(shapes))
 
 
 def headers(*names: str) -> Described:
@@ -135,21 +147,24 @@ def header_reference(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/headers/{name}"}
 
 
-def problem_components() -> dict[str, Described]:
-    """Return the response of each problem status, with an example of each of its codes."""
-    statuses = sorted({kind.status for kind in tree()})
-    return {f"Problem{status}": _describe(status) for status in statuses}
-
-
-def _describe(status: int) -> Described:
-    of_status: list[type[AppError]] = [kind for kind in tree() if kind.status == status]
-    return {
-        "description": "; ".join(f"`{kind.code}`: {kind.title}" for kind in of_status),
-        **headers("X-Request-Id", *_HEADERS_OF_PROBLEM.get(status, ())),
+def problem_component(codes: Iterable[str]) -> tuple[str, Described]:
+    """Return the name and the response of problems that have one status in common."""
+    kinds = sorted((_KINDS[code] for code in codes), key=lambda kind: kind.code)
+    status = kinds[0].status
+    shapes = dict.fromkeys(_shape(kind.code).__name__ for kind in kinds)
+    references = [{"$ref": f"#/components/schemas/{name}"} for name in sorted(shapes)]
+    more = dict.fromkeys(
+        name
+        for kind in kinds
+        for name in (*_HEADERS_OF_PROBLEM.get(status, ()), *_HEADERS_OF_CODE.get(kind.code, ()))
+    )
+    return f"Problem{status}" + "".join(kind.__name__ for kind in kinds), {
+        "description": "; ".join(f"`{kind.code}`: {kind.title}" for kind in kinds),
+        **headers("X-Request-Id", *more),
         "content": {
             "application/problem+json": {
-                "schema": {"$ref": f"#/components/schemas/{_shape(status).__name__}"},
-                "examples": {kind.code: {"value": _example(kind)} for kind in of_status},
+                "schema": references[0] if len(references) == 1 else {"anyOf": references},
+                "examples": {kind.code: {"value": _example(kind)} for kind in kinds},
             }
         },
     }

@@ -1,13 +1,39 @@
 """Scores of many customers: lists of a run, and live ones for given customers."""
 
-from datetime import date
 from typing import Annotated, Generic
 
 from pydantic import ConfigDict, Field
 
 from app.schemas.common import Item, Page
-from app.schemas.models import HorizonDays
-from app.schemas.scores import Level, Reason, Scores, Status, Tier
+from app.schemas.fields import (
+    AsOfInstant,
+    AtRisk,
+    BandMeaning,
+    BaseLogOdds,
+    ChurnProbability,
+    ComputedAt,
+    CustomerKey,
+    CustomerName,
+    DaysSinceLastPurchase,
+    DefaultHorizonDays,
+    FirstPurchaseOn,
+    HorizonDays,
+    LastPurchaseOn,
+    Level,
+    LogOdds,
+    ModelKey,
+    PAlive,
+    PurchaseDays,
+    ReasonCode,
+    RfmGroupCode,
+    RfmScore,
+    RunKey,
+    StageCode,
+    Tier,
+    UsualGapDays,
+)
+from app.schemas.models import HorizonDays as HorizonDaysIn
+from app.schemas.scores import CLV, REVENUE, VALUE_AT_RISK, Reason, Scores, Status
 from app.schemas.stages import NextAction
 from app.schemas.types import MAX_INT, Answer, Identifier, Money, Shape, Timestamp
 
@@ -18,7 +44,7 @@ RunId = Annotated[int, Field(ge=1, le=MAX_INT)]
 class RunRisk(Answer):
     """What holds for the churn risk of everybody in a run."""
 
-    horizon_days: int
+    horizon_days: DefaultHorizonDays
     kind: str = Field(
         examples=["landmark"],
         description="landmark: a regression learnt on the own past; else a model of purchases",
@@ -27,7 +53,7 @@ class RunRisk(Answer):
         examples=["ok"], description="ok, insufficient_history or weakly_identified"
     )
     label_window_days: int | None = Field(
-        description="the days over which the risk was learnt; null where none was watched"
+        description="days over which the risk was learnt; null where none was watched"
     )
     extrapolated: bool = Field(
         description="the risk was learnt over another number of days than `horizon_days`, and is "
@@ -39,23 +65,25 @@ class RunPage(Page[Item], Generic[Item]):
     """A page of one run."""
 
     as_of: Timestamp | None = Field(description="the instant of the run")
-    run_id: int | None
-    model_id: str | None
+    run_id: RunKey | None
+    model_id: ModelKey | None
     stage_policy_version: int | None = Field(
-        description="the policy by which stages are; from an activation until the next run it is "
-        "another one than that in force"
+        description="version of the policy by which stages are; from an activation until the next "
+        "run it is another one than that in force"
     )
-    churn_risk: RunRisk | None
+    churn_risk: RunRisk | None = Field(
+        description="what holds for the churn risk of everybody in the run"
+    )
 
 
-_PREVIOUS = "with `changed_since_run`; null for a customer who is new since"
+_PREVIOUS = "with `changed_since_run`, what that run said; null for who is new since"
 
 
 class PreviousRisk(Answer):
     """What an earlier run said of the same customer."""
 
-    run_id: int
-    probability: float | None
+    run_id: RunKey
+    probability: ChurnProbability | None
     level: Level | None
 
 
@@ -66,30 +94,27 @@ class ChurnRiskItem(Answer):
     `facts_changed`.
     """
 
-    customer_id: str = Field(examples=["c-1001"])
-    name: str | None
-    stage: str
-    at_risk: bool
+    customer_id: CustomerKey
+    name: CustomerName | None
+    stage: StageCode
+    at_risk: AtRisk
     value_tier: Tier | None
-    last_purchase_on: date
-    days_silent: int
-    usual_gap_days: float | None
-    probability: float
-    horizon_days: int
+    last_purchase_on: LastPurchaseOn
+    days_since_last_purchase: DaysSinceLastPurchase
+    usual_gap_days: UsualGapDays | None
+    probability: ChurnProbability
+    horizon_days: DefaultHorizonDays
     level: Level
-    meaning: str | None = Field(
-        description="what became of the customers of this level in the back-test; null without one"
+    meaning: BandMeaning | None
+    value_at_risk: Money | None = Field(description=VALUE_AT_RISK)
+    clv: Money | None = Field(description=CLV)
+    reason: ReasonCode | None = Field(description="code of what raised the risk most at the run")
+    base_log_odds: BaseLogOdds | None
+    log_odds: LogOdds | None = Field(
+        description="log-odds of the customer; null, as is `base_log_odds`, if no purchase is left "
+        "by the facts known now"
     )
-    value_at_risk: Money | None
-    clv: Money | None
-    reason: str | None = Field(
-        description="code of what raised the risk most at the run", examples=["silence"]
-    )
-    base_log_odds: float | None = Field(description="log-odds of the reference customer")
-    log_odds: float | None = Field(
-        description="null, as is `base_log_odds`, if no purchase is left by the facts known now"
-    )
-    reasons: list[Reason]
+    reasons: list[Reason] = Field(description="the causes, the weightiest first")
     facts_changed: bool = Field(
         description="facts of before `as_of` have come or changed since the run: `log_odds` and "
         "`reasons` know them, the other figures are those of the run and do not; the next run, or "
@@ -108,31 +133,31 @@ class ChurnRiskPage(RunPage[ChurnRiskItem]):
 class ScoreItem(Answer):
     """A customer of a run; what the model cannot say is null."""
 
-    customer_id: str = Field(examples=["c-1001"])
-    run_id: int
+    customer_id: CustomerKey
+    run_id: RunKey
     status: Status
-    stage: str
-    at_risk: bool
-    purchase_days: int
-    first_purchase_on: date | None
-    last_purchase_on: date | None
-    revenue: Money
-    usual_gap_days: float | None
-    r: int | None
-    f: int | None
-    m: int | None
-    rfm_group: str | None = Field(examples=["champions"])
-    p_alive: float | None
-    expected_purchases: float | None = Field(description="within `horizon_days`")
-    horizon_days: int | None
-    probability: float | None = Field(description="of no purchase within `horizon_days`")
-    level: Level | None
-    reason: str | None = Field(
-        description="code of what raises the risk most", examples=["silence"]
+    stage: StageCode
+    at_risk: AtRisk
+    purchase_days: PurchaseDays
+    first_purchase_on: FirstPurchaseOn | None
+    last_purchase_on: LastPurchaseOn | None
+    revenue: Money = Field(description=REVENUE)
+    usual_gap_days: UsualGapDays | None
+    r: RfmScore | None = Field(description="recency score, 1 to 5, of which 5 is best")
+    f: RfmScore | None = Field(description="frequency score, 1 to 5, of which 5 is best")
+    m: RfmScore | None = Field(description="monetary score, 1 to 5, of which 5 is best")
+    rfm_group: RfmGroupCode | None
+    p_alive: PAlive | None
+    expected_purchases: float | None = Field(
+        description="expected purchase days within `horizon_days`"
     )
-    clv: Money | None
+    horizon_days: HorizonDays | None
+    probability: ChurnProbability | None
+    level: Level | None
+    reason: ReasonCode | None
+    clv: Money | None = Field(description=CLV)
     value_tier: Tier | None
-    value_at_risk: Money | None
+    value_at_risk: Money | None = Field(description=VALUE_AT_RISK)
     previous: PreviousRisk | None = Field(None, description=_PREVIOUS)
 
 
@@ -147,22 +172,27 @@ class LookupRequest(Shape):
         json_schema_extra={"examples": [{"customer_ids": ["c-1001", "c-1002"], "horizon_days": 90}]}
     )
 
-    customer_ids: list[Identifier] = Field(min_length=1, max_length=LOOKUP_LIMIT)
+    customer_ids: list[Identifier] = Field(
+        min_length=1, max_length=LOOKUP_LIMIT, description="ids of the customers, at most 1,000"
+    )
     as_of: str | None = Field(
         None,
         max_length=40,
-        description="an instant, or a day that means its end; default now",
+        description="an instant, or a day that means its end; now if absent",
         examples=["2026-01-31"],
     )
-    horizon_days: HorizonDays | None = Field(
-        None, description="of churn risk and expected purchases"
+    horizon_days: HorizonDaysIn | None = Field(
+        None,
+        description="days ahead that churn risk and expected purchases are of; the model's own if "
+        "absent",
+        examples=[90],
     )
 
 
 class LookupAnswer(Answer):
     """In the order of the request."""
 
-    items: list[Scores]
+    items: list[Scores] = Field(description="the score cards of those who are known")
     unknown: list[str] = Field(description="ids that no customer has", examples=[["c-9999"]])
-    as_of: Timestamp
-    computed_at: Timestamp
+    as_of: AsOfInstant
+    computed_at: ComputedAt

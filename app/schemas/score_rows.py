@@ -6,8 +6,9 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.deployment import DEFAULT_HORIZON_DAYS
-from app.schemas.models import HorizonDays
-from app.schemas.types import Answer, Money, Shape, Text, Timestamp
+from app.schemas.fields import ChurnProbability, ComputedAt, HorizonDays, ModelKey, PAlive
+from app.schemas.models import HorizonDays as HorizonDaysIn
+from app.schemas.types import Answer, Money, MoneyIn, Shape, Text, Timestamp
 
 MAX_ROWS = 10_000
 Time = Annotated[float, Field(ge=0, le=100_000, strict=True)]
@@ -17,14 +18,14 @@ class HistoryRow(Shape):
     """A purchase history as the literature writes it."""
 
     x: int = Field(ge=0, le=100_000, strict=True, description="repeat purchase days")
-    t_x: Time = Field(description="time of the last one since the first; 0 without any")
-    T: Time = Field(description="time from the first purchase until now")
-    mean_value: float = Field(
-        0.0,
-        ge=0,
-        le=1e12,
-        strict=True,
-        description="mean value of the repeat purchase days; 0 if not known",
+    t_x: Time = Field(
+        description="time of the last one since the first, in `time_unit`; 0 without any"
+    )
+    T: Time = Field(description="time from the first purchase until now, in `time_unit`")
+    mean_value: MoneyIn | None = Field(
+        None,
+        description="mean value of the repeat purchase days, in the deployment's currency; absent "
+        "if not known",
     )
 
     @model_validator(mode="after")
@@ -43,7 +44,7 @@ class ScoreRequest(Shape):
         json_schema_extra={
             "examples": [
                 {
-                    "items": [{"x": 2, "t_x": 213, "T": 272, "mean_value": 22.35}],
+                    "items": [{"x": 2, "t_x": 213, "T": 272, "mean_value": {"amount": "22.35"}}],
                     "time_unit": "day",
                     "horizon_days": 90,
                 }
@@ -51,28 +52,40 @@ class ScoreRequest(Shape):
         }
     )
 
-    items: list[HistoryRow] = Field(min_length=1, max_length=MAX_ROWS)
-    time_unit: Literal["day", "week"] = "day"
-    horizon_days: HorizonDays = DEFAULT_HORIZON_DAYS
-    model_id: Text | None = Field(None, description="default the active model")
+    items: list[HistoryRow] = Field(
+        min_length=1, max_length=MAX_ROWS, description="the histories, at most 10,000"
+    )
+    time_unit: Literal["day", "week"] = Field("day", description="unit of `t_x` and `T`")
+    horizon_days: HorizonDaysIn = Field(
+        DEFAULT_HORIZON_DAYS, description="days ahead that churn risk and expected purchases are of"
+    )
+    model_id: Text | None = Field(
+        None,
+        description="id of the model; the active one if absent",
+        examples=["model_5f0c2a9d1b7e4c63"],
+    )
 
 
 class ScoredRow(Answer):
     """What the model says of one history; what it cannot say is null."""
 
-    p_alive: float | None
-    expected_purchases: float
-    probability: float = Field(description="of no purchase in the horizon: the churn risk")
+    p_alive: PAlive | None
+    expected_purchases: float = Field(
+        description="expected purchase days in the next `horizon_days`", examples=[1.2]
+    )
+    probability: ChurnProbability
     mean_spend: Money = Field(description="expected value of a purchase day")
-    clv: Money
+    clv: Money = Field(
+        description="lifetime value: discounted expected spend within `clv_horizon_days`"
+    )
 
 
 class ScoreAnswer(Answer):
     """In the order of the request."""
 
-    items: list[ScoredRow]
-    horizon_days: int
-    clv_horizon_days: int
-    model_id: str
-    model_as_of: Timestamp
-    computed_at: Timestamp
+    items: list[ScoredRow] = Field(description="what the model says of each")
+    horizon_days: HorizonDays
+    clv_horizon_days: int = Field(description="days ahead that `clv` is of", examples=[365])
+    model_id: ModelKey
+    model_as_of: Timestamp = Field(description="the instant up to which the model has learnt")
+    computed_at: ComputedAt

@@ -1,4 +1,4 @@
-"""The stage of a customer, and the ledger of moves."""
+"""The stage of a customer, overrides of it, and the ledger of transitions."""
 
 from datetime import date
 from typing import Any, Literal
@@ -6,221 +6,175 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from app.schemas.common import Page
+from app.schemas.fields import (
+    Actor,
+    AsOfInstant,
+    AtRisk,
+    ComputedAt,
+    CustomerKey,
+    DaysSinceLastPurchase,
+    LastPurchaseOn,
+    ModelKey,
+    PolicyVersion,
+    PurchaseDays,
+    StageCode,
+)
 from app.schemas.types import Answer, Code, Shape, Text, Timestamp
 
-Cause = Literal["fact", "silence", "manual", "policy"]
+Cause = Literal["fact", "inactivity", "manual", "policy"]
+OVERRIDE_EXAMPLE: dict[str, Any] = {
+    "stage": "churned",
+    "reason": "competitor",
+    "until": "2027-03-31T00:00:00Z",
+}
+RULE_OR_OVERRIDE = "the rule that decides; `override` where somebody did"
 
 
 class Named(Answer):
     """A name in English and Chinese."""
 
-    en: str = Field(examples=["Invite to a trial"])
-    zh: str = Field(examples=["邀请试用体验"])
+    en: str = Field(description="the name in English", examples=["Invite to a trial"])
+    zh: str = Field(description="the name in Chinese", examples=["邀请试用体验"])
 
 
 class NextAction(Answer):
     """Something to do with a customer."""
 
-    code: str = Field(examples=["trial_offer"])
-    name: Named
+    code: str = Field(description="code of the action in the policy", examples=["trial_offer"])
+    name: Named = Field(description="the action in words")
 
 
 class WinBacks(Answer):
-    """Moves from a stage of customers who have left to one of customers.
+    """Transitions from a stage of customers who have churned to one of customers.
 
-    By a fact, by time or by hand, in the history that the asked policies make; a change of policy
-    wins nobody back.
+    By a fact, by time or by an override, in the history that the asked policies make; a change of
+    policy wins nobody back.
     """
 
-    count: int
-    last_at: Timestamp | None
+    count: int = Field(description="how many there were")
+    last_at: Timestamp | None = Field(description="when the last one was; null if there was none")
 
 
-class Overruling(Answer):
-    """A decision by hand that stands: what somebody set the stage to, or held it at."""
+class StageOverride(Answer):
+    """An override that stands: the stage that somebody set, or held."""
 
-    stage: str = Field(examples=["active"])
-    reason: str = Field(examples=["a talk on the phone"])
-    actor: str = Field(description="the key that decided")
-    decided_at: Timestamp
-    pinned_until: Timestamp | None = Field(
-        description="until when no rule overrules it; null if a fact or a rule's new answer does"
+    stage: StageCode
+    reason: str = Field(description="why it was set", examples=["a talk on the phone"])
+    actor: Actor
+    set_at: Timestamp = Field(description="when it was set")
+    until: Timestamp | None = Field(
+        description="until when no rule replaces it; null if a fact or a rule's new answer does"
     )
 
 
 class StageAnswer(Answer):
     """Where a customer stands in the lifecycle, computed for the asked instant."""
 
-    customer_id: str = Field(examples=["c-1001"])
-    stage: str = Field(examples=["active"])
-    since: Timestamp | None = Field(description="null for one who is where all begin")
-    rule: str = Field(description="the rule that decides", examples=["repeat_purchase"])
+    customer_id: CustomerKey
+    stage: StageCode
+    since: Timestamp | None = Field(description="since when; null for one who is where all begin")
+    rule: str = Field(description=RULE_OR_OVERRIDE, examples=["repeat_purchase"])
     sub_stage: str | None = Field(
         description="how far a prospect's decision has come, where the policy tells",
         examples=["quoted"],
     )
-    recorded_stage: str = Field(description="the stage the ledger last recorded")
-    overruled_by: Overruling | None = Field(
-        description="the decision by hand that stands, whether or not it moved the customer"
+    recorded_stage: str = Field(
+        description="the stage the ledger last recorded", examples=["active"]
     )
-    pinned_until: Timestamp | None = Field(
-        description="until when that decision stands, whatever the rules say"
+    override: StageOverride | None = Field(
+        description="the override that stands, whether or not it changed the stage"
     )
-    at_risk: bool | None = Field(
-        description="living, and silent for more than twice the usual gap; null without a model"
+    at_risk: AtRisk | None = Field(
+        description="has not churned, and is silent for more than twice the usual gap; null "
+        "without a model"
     )
-    purchase_days: int
-    days_since_last_purchase: int | None
-    last_purchase_on: date | None
+    purchase_days: PurchaseDays
+    days_since_last_purchase: DaysSinceLastPurchase | None
+    last_purchase_on: LastPurchaseOn | None
     churns_on: date | None = Field(
-        description="the first day on which the customer will have left if nothing happens before, "
-        "by the rules and the decision that stands; null for one who has, or never will"
+        description="the first day on which the customer will have churned if nothing happens "
+        "before, by the rules and the override that stands; null for one who has, or never will"
     )
     lives: int = Field(
         description="runs of purchases with no silence in them past the policy's limit; not the "
         "returns to a stage, which are win-backs; 0 for one who never purchased"
     )
-    life_started_on: date | None
-    win_backs: WinBacks
+    life_started_on: date | None = Field(description="the first purchase day of the last run")
+    win_backs: WinBacks = Field(description="returns of the customer after having churned")
     next_actions: list[NextAction] = Field(
         description="what the policy suggests for customers of this stage and condition"
     )
-    policy_version: int
-    model_id: str | None
-    as_of: Timestamp
-    computed_at: Timestamp
+    policy_version: PolicyVersion
+    model_id: ModelKey | None
+    as_of: AsOfInstant
+    computed_at: ComputedAt
 
 
 class Transition(Answer):
-    """One recorded move. A move that later facts disproved has `voided_at` and no longer counts."""
+    """One recorded transition; when later facts disprove it, it gets `voided_at`."""
 
-    customer_id: str = Field(examples=["c-1001"])
-    transition_id: str
-    from_stage: str = Field(examples=["potential"])
-    to_stage: str = Field(examples=["initial"])
+    customer_id: CustomerKey
+    transition_id: str = Field(description="id of the transition", examples=["4711"])
+    from_stage: str = Field(description="code of the stage left", examples=["potential"])
+    to_stage: str = Field(description="code of the stage entered", examples=["initial"])
     effective_at: Timestamp = Field(
-        description="of a move by a fact its time, of a move by silence the first day it held"
+        description="of a transition by a fact its time, of one by inactivity the first day the "
+        "rule held"
     )
-    recorded_at: Timestamp
-    voided_at: Timestamp | None
-    cause: Cause = Field(examples=["fact"], description="`silence` is time alone")
-    rule: str = Field(
-        examples=["first_purchase"], description="that decided; `by_hand` where somebody did"
+    recorded_at: Timestamp = Field(description="when it was recorded")
+    voided_at: Timestamp | None = Field(
+        description="since when it no longer counts; null while it does"
     )
-    policy_version: int
+    cause: Cause = Field(
+        description="what brought it about; `inactivity` is time alone, `manual` an override",
+        examples=["fact"],
+    )
+    rule: str = Field(description=RULE_OR_OVERRIDE, examples=["first_purchase"])
+    policy_version: PolicyVersion
     reason: str | None = Field(
-        description="of a move by hand; `pin_ended` at the end of a pin, `unpinned` if taken back"
+        description="of an override; `override_ended` when its time is over, `override_removed` "
+        "if it was taken back",
+        examples=["competitor"],
     )
-    actor: str | None = Field(description="the key that moved by hand, or took a pin back")
-    evidence: dict[str, Any] = Field(description="the values that decided")
+    actor: Actor | None = Field(
+        description="id of the API key that set or removed an override; else null"
+    )
+    evidence: dict[str, Any] = Field(
+        description="the values of the variables that decided", examples=[{"purchase_days": 1}]
+    )
 
 
 class TransitionPage(Page[Transition]):
-    pass
+    """A page of transitions."""
 
 
-class MoveRequest(Shape):
-    """A move by hand. With `pin_until`, no rule overrules it before then."""
+class OverrideRequest(Shape):
+    """The stage that a customer is to have; with `until`, no rule replaces it before then."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"to": "churned", "reason": "competitor", "pin_until": "2027-03-31T00:00:00Z"}
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [OVERRIDE_EXAMPLE]})
 
-    to: Code = Field(description="a stage of the policy in force", examples=["churned"])
+    stage: Code = Field(description="a stage of the policy in force", examples=["churned"])
     reason: Text = Field(
-        description="free text; of a move to a stage of customers who have left, a code of "
+        description="free text; for a stage of customers who have churned, a code of "
         "`GET /v1/churn-reasons`",
         examples=["competitor"],
     )
-    pin_until: Timestamp | None = Field(
+    until: Timestamp | None = Field(
         None, description="in the future, at most ten years", examples=["2027-03-31T00:00:00Z"]
     )
 
 
-class Period(Answer):
-    """A time spent in a stage.
-
-    The first one begins when the customer was first heard of: with the earliest of all facts, of
-    `first_contact_at` and of `created_at`. Up to an instant before that there is none.
-    """
-
-    stage: str = Field(examples=["active"])
-    from_: Timestamp = Field(alias="from")
-    until: Timestamp | None = Field(description="null for the present one")
-    days: float = Field(description="time in the stage, up to `as_of`", examples=[41.5])
-    cause: Cause | None
-    rule: str | None
-    policy_version: int | None
-    reason: str | None
-    actor: str | None
-
-
-class Life(Answer):
-    """Purchases without a silence so long that it ends a life."""
-
-    number: int
-    started_on: date
-    last_purchase_on: date
-    purchase_days: int
-
-
-class StageHistory(Answer):
-    """How a customer's stage went through time, as the facts have it."""
-
-    customer_id: str
-    periods: list[Period]
-    lives: list[Life]
-    win_backs: WinBacks
-    policy_version: int
-    as_of: Timestamp
-    computed_at: Timestamp
-
-
-class Comparison(Answer):
-    """One comparison of a rule, with what the customer's value is."""
-
-    words: Named
-    variable: str = Field(examples=["days_silent"])
-    value: float | str | bool | None = Field(description="null if unknown")
-    op: str = Field(examples=[">"])
-    compared_with: float | str | bool | list[str] | None
-    holds: bool
-
-
-class ExplainedRule(Answer):
-    """A rule in words, whether it holds, and whether it is the one that decides."""
-
-    code: str = Field(examples=["silent_too_long"])
-    stage: str = Field(examples=["churned"])
-    words: Named
-    holds: bool
-    decides: bool
-    comparisons: list[Comparison]
-
-
-class StageExplanation(Answer):
-    """Why a customer is in a stage."""
-
-    customer_id: str
-    stage: str
-    rules: list[ExplainedRule]
-    overruled_by: Overruling | None
-    policy_version: int
-    as_of: Timestamp
-    computed_at: Timestamp
-
-
 class ChurnReason(Answer):
-    """Why a customer left: within the company's reach (internal) or not."""
+    """Why a customer churned."""
 
-    code: str = Field(examples=["competitor"])
-    branch: str = Field(examples=["external"])
-    name: Named
+    code: str = Field(description="code of the reason", examples=["competitor"])
+    branch: str = Field(
+        description="`internal`: within the company's reach; or `external`", examples=["external"]
+    )
+    name: Named = Field(description="the reason in words")
 
 
 class ChurnReasons(Answer):
-    items: list[ChurnReason]
+    """The reasons for which customers churn."""
+
+    items: list[ChurnReason] = Field(description="all reasons there are")

@@ -14,21 +14,27 @@ TimelineType = Literal["transaction", "interaction", "transition"]
 
 
 class TransactionEntry(Answer):
-    type: Literal["transaction"]
+    """What the timeline has of a transaction."""
+
+    type: Literal["transaction"] = Field(description="what the entry is")
     at: Timestamp = Field(description="its `occurred_at`")
-    transaction: Transaction
+    transaction: Transaction = Field(description="the transaction")
 
 
 class InteractionEntry(Answer):
-    type: Literal["interaction"]
+    """What the timeline has of an interaction."""
+
+    type: Literal["interaction"] = Field(description="what the entry is")
     at: Timestamp = Field(description="its `occurred_at`")
-    interaction: Interaction
+    interaction: Interaction = Field(description="the interaction")
 
 
 class TransitionEntry(Answer):
-    type: Literal["transition"]
+    """What the timeline has of a transition between stages."""
+
+    type: Literal["transition"] = Field(description="what the entry is")
     at: Timestamp = Field(description="its `effective_at`")
-    transition: Transition
+    transition: Transition = Field(description="the transition")
 
 
 TimelineEntry = Annotated[
@@ -37,4 +43,4 @@ TimelineEntry = Annotated[
 
 
 class TimelinePage(Page[TimelineEntry]):
-    pass
+    """A page of what happened to a customer."""

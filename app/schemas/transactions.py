@@ -7,13 +7,13 @@ from pydantic_core import PydanticCustomError
 
 from app.schemas.common import Batch, Page
 from app.schemas.facts import FactIn, FactOut, FactWritten
+from app.schemas.fields import Source
 from app.schemas.types import (
-    AmountIn,
-    AmountOut,
     Answer,
-    Currency,
     ExchangeRate,
     Identifier,
+    Money,
+    MoneyIn,
     Shape,
     Text,
 )
@@ -22,14 +22,14 @@ EXAMPLE: dict[str, Any] = {
     "customer_id": "c-1001",
     "transaction_id": "order-7731",
     "occurred_at": "2026-01-31T12:00:00Z",
-    "amount": "12.50",
+    "amount": {"amount": "12.50", "currency": "EUR"},
 }
 REFUND_EXAMPLE: dict[str, Any] = {
     "customer_id": "c-1001",
     "transaction_id": "refund-12",
     "occurred_at": "2026-02-03T09:30:00+08:00",
     "kind": "refund",
-    "amount": "12.50",
+    "amount": {"amount": "12.50", "currency": "EUR"},
     "refunds": {"transaction_id": "order-7731"},
 }
 
@@ -37,17 +37,23 @@ REFUND_EXAMPLE: dict[str, Any] = {
 class TransactionName(Shape):
     """The identity of a purchase of the same customer."""
 
-    source: Identifier | None = Field(None, description="by default that of the refund")
-    transaction_id: Identifier
+    source: Identifier | None = Field(
+        None, description="system of the purchase; that of the refund if absent", examples=["shop"]
+    )
+    transaction_id: Identifier = Field(
+        description="id of the purchase in that system", examples=["order-7731"]
+    )
 
 
-class Line(Shape):
-    """A line of a transaction, stored as given."""
+class LineIn(Shape):
+    """What was bought, and how much of it."""
 
-    product_id: Text
-    category: Text | None = None
-    quantity: Annotated[float, Field(strict=True, gt=0, le=1e9)]
-    unit_price: AmountIn
+    product_id: Text = Field(description="id of the product", examples=["sku-204"])
+    category: Text | None = Field(None, description="category of the product", examples=["coffee"])
+    quantity: Annotated[float, Field(strict=True, gt=0, le=1e9)] = Field(
+        description="how many, in units of the product", examples=[2]
+    )
+    unit_price: MoneyIn = Field(description="price of one, in the currency of the transaction")
 
 
 class TransactionIn(FactIn):
@@ -55,20 +61,28 @@ class TransactionIn(FactIn):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE, REFUND_EXAMPLE]})
 
-    transaction_id: Identifier = Field(examples=["order-7731"])
-    kind: Literal["purchase", "refund"] = "purchase"
-    amount: AmountIn = Field(description="not negative, for a refund too")
-    currency: Currency | None = Field(None, description="by default the deployment's")
+    transaction_id: Identifier = Field(
+        description="id of the transaction in its system", examples=["order-7731"]
+    )
+    kind: Literal["purchase", "refund"] = Field(
+        "purchase", description="money taken, or money given back"
+    )
+    amount: MoneyIn = Field(description="what was paid, or given back; never negative")
     exchange_rate: ExchangeRate | None = Field(
         None,
-        description="units of the deployment's currency for one of this one's",
+        description="units of the deployment's currency for one of the amount's; needed where "
+        "the two differ",
     )
     refunds: TransactionName | None = Field(
         None, description="the purchase that a refund reduces, from the refund's own time on"
     )
-    margin: AmountIn | None = Field(None, description="an amount, not a rate")
-    channel: Text | None = None
-    items: Annotated[list[Line], Field(max_length=500)] | None = None
+    margin: MoneyIn | None = Field(
+        None, description="what is left of the amount after costs, in the same currency"
+    )
+    channel: Text | None = Field(None, description="where it was sold", examples=["web"])
+    items: Annotated[list[LineIn], Field(max_length=500)] | None = Field(
+        None, description="its lines, at most 500"
+    )
 
     @field_validator("refunds")
     @classmethod
@@ -95,29 +109,51 @@ class TransactionBatch(Batch[TransactionIn]):
 
 
 class NamedTransaction(Answer):
-    source: str
-    transaction_id: str
+    """The identity of a purchase of the same customer."""
+
+    source: Source
+    transaction_id: str = Field(
+        description="id of the purchase in that system", examples=["order-7731"]
+    )
+
+
+class Line(Answer):
+    """What was bought, and how much of it."""
+
+    product_id: str = Field(description="id of the product", examples=["sku-204"])
+    category: str | None = Field(None, description="category of the product", examples=["coffee"])
+    quantity: float = Field(description="how many, in units of the product", examples=[2])
+    unit_price: Money = Field(description="price of one, in the currency of the transaction")
 
 
 class Transaction(FactOut):
     """The revision in force of a transaction."""
 
-    transaction_id: str
-    amount: AmountOut
-    currency: str
-    exchange_rate: str | None
-    value: AmountOut = Field(description="the amount in the deployment's currency")
-    refunds: NamedTransaction | None
-    margin: AmountOut | None
-    channel: str | None
-    items: list[dict[str, object]] | None
+    kind: Literal["purchase", "refund"] = Field(description="money taken, or money given back")
+    transaction_id: str = Field(
+        description="id of the transaction in its system", examples=["order-7731"]
+    )
+    amount: Money = Field(description="what was paid, or given back")
+    exchange_rate: str | None = Field(
+        description="units of the deployment's currency for one of the amount's; null if not given",
+        examples=["1.0825"],
+    )
+    value: Money = Field(description="the amount in the deployment's currency")
+    refunds: NamedTransaction | None = Field(
+        description="the purchase that a refund reduces; null if it names none"
+    )
+    margin: Money | None = Field(
+        description="what is left of the amount after costs, in the same currency"
+    )
+    channel: str | None = Field(description="where it was sold", examples=["web"])
+    items: list[Line] | None = Field(description="its lines; null if none were given")
 
 
 class TransactionWritten(FactWritten):
     """What became of one transaction."""
 
-    transaction: Transaction
+    transaction: Transaction = Field(description="the revision in force")
 
 
 class TransactionPage(Page[Transaction]):
-    pass
+    """A page of transactions."""

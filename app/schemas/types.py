@@ -42,9 +42,11 @@ class Shape(BaseModel):
 
 
 class Answer(BaseModel):
-    """Base of every answer."""
+    """Base of every answer. All of its fields are always there."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", allow_inf_nan=False, json_schema_serialization_defaults_required=True
+    )
 
 
 def _check_identifier(value: str) -> str:
@@ -198,10 +200,21 @@ Currency = Annotated[
 
 
 class Money(Answer):
-    """An amount with its currency."""
+    """An amount of money."""
 
-    amount: AmountOut
-    currency: str = Field(examples=["EUR"])
+    amount: AmountOut = Field(description="decimal number of the main unit of the currency")
+    currency: str = Field(description="code of ISO 4217", examples=["EUR"])
+
+
+class MoneyIn(Shape):
+    """An amount of money as it arrives."""
+
+    amount: AmountIn = Field(
+        description="decimal number of the main unit of the currency, not negative"
+    )
+    currency: Currency | None = Field(
+        None, description="code of ISO 4217; the deployment's if absent"
+    )
 
 
 def _walk(value: object, depth: int) -> None:

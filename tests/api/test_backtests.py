@@ -32,7 +32,7 @@ async def back_tested(
     return shown
 
 
-async def refund_some(client: httpx.AsyncClient, bought: list[dict[str, str]]) -> dict[str, str]:
+async def refund_some(client: httpx.AsyncClient, bought: list[dict[str, Any]]) -> dict[str, str]:
     """Refund purchases, most of them in full; return the day of each that was, by its id."""
     refunds = []
     for number, item in enumerate(bought[::4]):
@@ -41,22 +41,23 @@ async def refund_some(client: httpx.AsyncClient, bought: list[dict[str, str]]) -
             refund = {"kind": "refund", "transaction_id": f"r{number}", "amount": item["amount"],
                       "occurred_at": on.isoformat(),
                       "refunds": {"transaction_id": item["transaction_id"]}}  # fmt: skip
-            refunds.append({**item, **refund, **({"amount": "1"} if number % 3 == 0 else {})})
+            partial = {"amount": {"amount": "1"}} if number % 3 == 0 else {}
+            refunds.append({**item, **refund, **partial})
     for start in range(0, len(refunds), 1000):
         items = refunds[start : start + 1000]
         answer = await client.post("/v1/transactions/bulk", json={"items": items})
         assert answer.json()["counts"]["rejected"] == 0
-    amounts = {item["transaction_id"]: item["amount"] for item in bought}
+    amounts = {item["transaction_id"]: worth(item) for item in bought}
     named = [(each["refunds"]["transaction_id"], each) for each in refunds]
-    return {
-        name: each["occurred_at"][:10]
-        for name, each in named
-        if float(each["amount"]) >= float(amounts[name])
-    }
+    return {name: each["occurred_at"][:10] for name, each in named if worth(each) >= amounts[name]}
+
+
+def worth(item: dict[str, Any]) -> float:
+    return float(item["amount"]["amount"])
 
 
 def counted(
-    bought: list[dict[str, str]], refunded_on: dict[str, str], cut: str, horizon: int
+    bought: list[dict[str, Any]], refunded_on: dict[str, str], cut: str, horizon: int
 ) -> tuple[int, float]:
     """Return the customers of a cut and the share that left, from what was posted."""
     end = (date.fromisoformat(cut) + timedelta(days=horizon)).isoformat()
@@ -99,7 +100,8 @@ async def test_a_back_test_says_what_was_told_and_what_happened(
     assert fold["new_customers"]["customers"] < 10
     bought = sum(row["purchases"] for row in fold["groups"])
     assert bought == pytest.approx(fold["one_time"]["purchases"] + fold["repeat"]["purchases"])
-    revenue = sum(row["revenue"] for row in fold["groups"])
+    assert {row["revenue"]["currency"] for row in fold["groups"]} == {"EUR"}
+    revenue = sum(float(row["revenue"]["amount"]) for row in fold["groups"])
     assert 10 < revenue / bought < 100  # whole units of the currency
     assert set(fold["intervals"]["lower"]) == {"brier", "log_loss", "auc", "ece"}
     assert fold["lift"]["leaving"]

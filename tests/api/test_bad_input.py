@@ -15,7 +15,7 @@ FACT = {
     "customer_id": "c1",
     "transaction_id": "t1",
     "occurred_at": "2026-01-31T12:00:00Z",
-    "amount": "12.50",
+    "amount": {"amount": "12.50"},
 }
 INTERACTION = {
     "customer_id": "c1",
@@ -90,17 +90,21 @@ PROFILE_PLACES = {
     "attributes": (CUSTOMER, BAD_FREE),
     "surprise": (CUSTOMER, [1, None, NUL]),
 }
+BAD_CURRENCY: list[Any] = ["XXX", "eur", "EURO", "", "EU\n", "ＥＵＲ", NUL, SURROGATE, 978]
 FACT_PLACES = {
     "transaction_id": (FACT, BAD_ID),
     "source": (FACT, BAD_ID),
     "occurred_at": (FACT, [*BAD_INSTANT, None]),
-    "amount": (FACT, BAD_AMOUNT),
-    "margin": (FACT, [value for value in BAD_AMOUNT if value is not None]),
+    "amount": (FACT, ["12.50", 12.5, None, [], True, NUL]),
+    "amount/amount": (FACT, BAD_AMOUNT),
+    "amount/currency": (FACT, BAD_CURRENCY),
+    "amount/surprise": (FACT, [1, None, SURROGATE]),
+    "margin/amount": (FACT, BAD_AMOUNT),
+    "margin/currency": (FACT, [*BAD_CURRENCY, "USD"]),
     "exchange_rate": (
-        FACT | {"currency": "USD"},
+        FACT | {"amount": {"amount": "12.50", "currency": "USD"}},
         ["0", "0.0", "NaN", "-1", "1" * 20, "0.00000000001", 1.5, True],
     ),
-    "currency": (FACT, ["XXX", "eur", "EURO", "", "EU\n", "ＥＵＲ", NUL, SURROGATE, 978]),
     "revision": (FACT, BAD_INT),
     "channel": (FACT, BAD_TEXT),
     "kind": (FACT, ["gift", "", None, 1]),
@@ -157,10 +161,17 @@ async def test_a_bad_value_of_a_fact_is_pointed_to(
     values: list[Any],
 ) -> None:
     for value in values:
-        bad = {**base, field: value}
+        bad = with_value(base, field, value)
         check(await send(client, "POST", path, bad), 422, f"/{field}")
         items = [good | {"customer_id": "c0"}, bad]
         await check_rejected_alone(client, f"{path}/bulk", items, field)
+
+
+def with_value(base: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
+    """Return a fact with another value of a field, or of a field of the amount it holds."""
+    name, _, inner = field.partition("/")
+    given = base.get(name, {"amount": "1.00"})
+    return {**base, name: {**given, inner: value} if inner else value}
 
 
 async def check_rejected_alone(
@@ -181,7 +192,12 @@ async def check_rejected_alone(
 
 BAD_LINES: list[Any] = [
     *(({"quantity": value}, "/items/0/quantity") for value in BAD_NUMBER),
-    *(({"unit_price": value}, "/items/0/unit_price") for value in ("NaN", -1, "-1", 1e400)),
+    *(
+        ({"unit_price": {"amount": value}}, "/items/0/unit_price/amount")
+        for value in ("NaN", -1, "-1", 1e400)
+    ),
+    ({"unit_price": {"amount": "1", "currency": "USD"}}, "/items/0/unit_price/currency"),
+    ({"unit_price": "1.00"}, "/items/0/unit_price"),
     *(({"product_id": value}, "/items/0/product_id") for value in (NUL, SURROGATE, "", 1)),
     ({"category": SURROGATE}, "/items/0/category"),
     ({"surprise": 1}, "/items/0/surprise"),
@@ -190,7 +206,7 @@ BAD_LINES: list[Any] = [
 
 async def test_a_bad_value_of_a_line_is_pointed_to(client: httpx.AsyncClient) -> None:
     for line, pointer in BAD_LINES:
-        lines = [{"product_id": "p", "quantity": 1, "unit_price": "1.00"} | line]
+        lines = [{"product_id": "p", "quantity": 1, "unit_price": {"amount": "1.00"}} | line]
         answer = await send(client, "POST", "/v1/transactions", FACT | {"items": lines})
         check(answer, 422, pointer)
 
@@ -247,7 +263,7 @@ TEXTS_OF_A_POLICY = (
     "/stages/0/goals/0/zh", "/stages/0/actions/0/code", "/stages/0/actions/0/name/en",
     "/stages/0/actions/0/when/value", "/rules/1/code", "/rules/1/stage",
     "/rules/1/when/any/1/value", "/rules/1/when/any/2/value/0", "/rules/1/when/any/3/name",
-    "/rules/1/when/any/3/value", "/moves/potential/0", "/model_id",
+    "/rules/1/when/any/3/value", "/transitions/potential/0", "/model_id",
 )  # fmt: skip
 NUMBERS_OF_A_POLICY = ("floor_days", "gap_multiple", "gap_margin_days")
 
@@ -571,10 +587,10 @@ async def test_the_same_fact_twice_in_a_batch_has_a_status_for_each(
 ) -> None:
     items = [
         FACT,
-        FACT | {"amount": "12.5"},
-        FACT | {"amount": "13.00"},
-        FACT | {"amount": "13.00", "revision": 2},
-        FACT | {"amount": "x"},
+        FACT | {"amount": {"amount": "12.5"}},
+        FACT | {"amount": {"amount": "13.00"}},
+        FACT | {"amount": {"amount": "13.00"}, "revision": 2},
+        FACT | {"amount": {"amount": "x"}},
     ]
     body = (await send(client, "POST", "/v1/transactions/bulk", {"items": items})).json()
     assert [item["status"] for item in body["items"]] == [

@@ -100,7 +100,7 @@ async def test_a_customer_known_from_facts_alone_gets_a_profile_by_put_or_patch(
             "customer_id": customer_id,
             "transaction_id": "t1",
             "occurred_at": "2026-01-31T12:00:00Z",
-            "amount": "12.50",
+            "amount": {"amount": "12.50"},
         }
         assert (await client.post("/v1/transactions", json=fact)).status_code == 201
     written = await put(client, "c1", name="Ann")
@@ -274,7 +274,7 @@ async def people(client: httpx.AsyncClient) -> httpx.AsyncClient:
         "customer_id": "d4",
         "transaction_id": "t1",
         "occurred_at": "2026-05-31T12:00:00Z",
-        "amount": "12.50",
+        "amount": {"amount": "12.50"},
     }
     assert (await client.post("/v1/transactions", json=fact)).status_code == 201
     return client
@@ -364,7 +364,7 @@ async def test_the_cursor_of_the_longest_ids_is_accepted(client: httpx.AsyncClie
             "source": "😀" * 128 if number == 0 else source,
             "transaction_id": f"{number}" + "😀" * 127,
             "occurred_at": "2026-01-31T12:00:00Z",
-            "amount": "12.50",
+            "amount": {"amount": "12.50"},
         }
         assert (await client.post("/v1/transactions", json=fact)).status_code == 201
     await put(client, "z")

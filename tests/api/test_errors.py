@@ -40,6 +40,13 @@ def check(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 # --- the table of codes --------------------------------------------------------------------------
 
 
+NO_ANSWERS = {
+    "method_not_allowed",  # of no operation
+    "preview_stale",  # the error of an operation, never the answer to a request
+    "unavailable",  # what the others of 503 have in common
+}
+
+
 def test_every_code_is_unique_and_stands_in_the_document_with_an_example() -> None:
     kinds = list(tree())
     assert not [code for code, count in Counter(k.code for k in kinds).items() if count > 1]
@@ -49,8 +56,10 @@ def test_every_code_is_unique_and_stands_in_the_document_with_an_example() -> No
         for code, example in response["content"]["application/problem+json"]["examples"].items():
             assert f"`{code}`" in response["description"]
             documented[code] = example["value"]
-    assert documented.keys() == {kind.code for kind in kinds}
+    assert documented.keys() == {kind.code for kind in kinds} - NO_ANSWERS
     for kind in kinds:
+        if kind.code in NO_ANSWERS:
+            continue
         shown = documented[kind.code]
         assert (shown["status"], shown["title"]) == (kind.status, kind.title)
         assert shown.keys() >= MEMBERS
@@ -70,19 +79,22 @@ TELLING: dict[str, type[Problem]] = {
 
 def test_problems_that_tell_more_are_described_with_what_they_tell() -> None:
     components = openapi.document()["components"]
-    for kind in tree():
-        content = components["responses"][f"Problem{kind.status}"]["content"]
-        shown = content["application/problem+json"]["examples"][kind.code]["value"]
-        shape = TELLING.get(kind.code, Problem)
-        assert shown.keys() == shape.model_fields.keys()
-        assert shape.model_validate(shown).model_dump(by_alias=True, mode="json") == shown
-        assert shape.__name__ in components["schemas"]
+    for response in components["responses"].values():
+        content = response["content"]["application/problem+json"]
+        for code, example in content["examples"].items():
+            shown, shape = example["value"], TELLING.get(code, Problem)
+            assert shown.keys() == shape.model_fields.keys()
+            assert shape.model_validate(shown).model_dump(by_alias=True, mode="json") == shown
+            assert f"#/components/schemas/{shape.__name__}" in str(content["schema"])
+    [shown] = components["schemas"]["PreviewStaleProblem"]["examples"]
+    dumped = PreviewStaleProblem.model_validate(shown).model_dump(by_alias=True, mode="json")
+    assert dumped == shown
 
 
 async def test_an_illegal_move_tells_what_is_declared(client: httpx.AsyncClient) -> None:
     await client.put("/v1/customers/c1", json={})
-    path = "/v1/customers/{customer_id}/transitions"
-    body = {"to": "loyal", "reason": "a talk on the phone"}
+    path = "/v1/customers/{customer_id}/stage/override"
+    body = {"stage": "loyal", "reason": "a talk on the phone"}
     answer = await client.post(path.format(customer_id="c1"), json=body)
     problem = check(documented.check(answer, path), 409, "invalid_transition")
     told = InvalidTransitionProblem.model_validate(problem)
@@ -169,7 +181,7 @@ WRITES = pytest.mark.parametrize(
                 "customer_id": "c1",
                 "transaction_id": "t1",
                 "occurred_at": "2026-01-31T12:00:00Z",
-                "amount": "12.50",
+                "amount": {"amount": "12.50"},
             },
         ),
     ],

@@ -97,7 +97,7 @@ async def test_without_a_database_it_lives_is_not_ready_and_recovers_by_itself(
         "customer_id": "c1",
         "transaction_id": "t1",
         "occurred_at": "2026-01-31T12:00:00Z",
-        "amount": "12.50",
+        "amount": {"amount": "12.50"},
     }
     assert (await relayed.get("/readyz")).status_code == 200
     assert (await relayed.post("/v1/transactions", json=fact)).status_code == 201
@@ -195,7 +195,7 @@ async def test_metrics_name_routes_and_nobody(client: httpx.AsyncClient) -> None
         "customer_id": person,
         "transaction_id": fact,
         "occurred_at": "2026-01-31T12:00:00Z",
-        "amount": "12.50",
+        "amount": {"amount": "12.50"},
     }
     for _ in range(2):
         await client.post("/v1/transactions", json=body)

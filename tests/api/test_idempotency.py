@@ -23,7 +23,7 @@ def purchase(**changes: object) -> dict[str, object]:
         "customer_id": "c1",
         "transaction_id": "t1",
         "occurred_at": "2026-01-31T12:00:00Z",
-        "amount": "12.50",
+        "amount": {"amount": "12.50"},
         **changes,
     }
 
@@ -63,7 +63,7 @@ REPEATABLE: dict[str, Any] = {
 }
 PATHS_OF_ONE = {
     "/v1/models/{model_id}/activate",
-    "/v1/customers/{customer_id}/transitions",
+    "/v1/customers/{customer_id}/stage/override",
     "/v1/policies/{version}/activate",
     "/v1/policies/{version}/preview",
 }
@@ -101,7 +101,7 @@ async def test_the_answer_is_replayed_even_when_the_effect_was_changed_since(
     client: httpx.AsyncClient,
 ) -> None:
     first = await post(client, "k1", purchase())
-    await client.post("/v1/transactions", json=purchase(amount="99.00", revision=2))
+    await client.post("/v1/transactions", json=purchase(amount={"amount": "99.00"}, revision=2))
     again = await post(client, "k1", purchase())
     assert (again.status_code, again.json()) == (201, first.json())
 
@@ -109,7 +109,7 @@ async def test_the_answer_is_replayed_even_when_the_effect_was_changed_since(
 async def test_a_key_used_with_another_request_is_refused(client: httpx.AsyncClient) -> None:
     await post(client, "k1", purchase())
     answers = [
-        await post(client, "k1", purchase(amount="13.00")),
+        await post(client, "k1", purchase(amount={"amount": "13.00"})),
         await post(client, "k1", purchase(), "/v1/customers/bulk"),
         await post(client, "k1", {"items": [purchase()]}, "/v1/transactions/bulk"),
         await post(client, "k1", {"not": "valid"}),
@@ -129,8 +129,8 @@ async def test_a_quoted_key_is_the_same_as_the_bare_one(client: httpx.AsyncClien
 
 async def test_only_successes_are_kept(client: httpx.AsyncClient, database: Database) -> None:
     await client.post("/v1/transactions", json=purchase())
-    conflict = await post(client, "k1", purchase(amount="13.00"))
-    invalid = await post(client, "k2", purchase(amount="x"))
+    conflict = await post(client, "k1", purchase(amount={"amount": "13.00"}))
+    invalid = await post(client, "k2", purchase(amount={"amount": "x"}))
     broken = await client.post("/v1/transactions", content=b"{", headers={"Idempotency-Key": "k3"})
     rejected = await post(client, "k4", {"items": [{}], "mode": "atomic"}, "/v1/customers/bulk")
     missing = await post(client, "k5", {"model_id": "none"}, "/v1/scoring-runs")

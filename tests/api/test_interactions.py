@@ -279,7 +279,7 @@ async def test_an_interaction_and_a_transaction_of_one_name_are_two_facts(
 ) -> None:
     fact = {"customer_id": "c1", "occurred_at": "2026-01-31T12:00:00Z"}
     bought = await client.post(
-        "/v1/transactions", json={**fact, "transaction_id": "i1", "amount": "1"}
+        "/v1/transactions", json={**fact, "transaction_id": "i1", "amount": {"amount": "1"}}
     )
     assert bought.status_code == 201
     assert await post(client) == (201, "created")

@@ -32,7 +32,7 @@ def sample(customers: int) -> list[dict[str, str]]:
                     "customer_id": row[1],
                     "transaction_id": str(number),
                     "occurred_at": on.isoformat(),
-                    "amount": row[4],
+                    "amount": {"amount": row[4]},
                 }
             )
     return items

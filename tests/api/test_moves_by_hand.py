@@ -11,7 +11,7 @@ from app.lifecycle.presets import CHURN_REASONS, PRESETS
 from tests.database import NOW, Clock
 
 STAGES = [stage["code"] for stage in PRESETS["five_stages"]["stages"]]
-MOVES = PRESETS["five_stages"]["moves"]
+MOVES = PRESETS["five_stages"]["transitions"]
 # Days ago on which to purchase so that the rules put a customer in a stage.
 DAYS_AGO = {
     "potential": [],
@@ -37,7 +37,7 @@ async def purchase(
         "customer_id": customer,
         "transaction_id": name,
         "occurred_at": at.isoformat(),
-        "amount": "10.00",
+        "amount": {"amount": "10.00"},
     }
     if refund:
         body |= {"kind": "refund", "refunds": {"transaction_id": refund}}
@@ -61,8 +61,8 @@ async def stage_of(client: httpx.AsyncClient, **params: str) -> dict[str, Any]:
 
 async def move(client: httpx.AsyncClient, to: str, **more: Any) -> httpx.Response:
     headers = more.pop("headers", {})
-    body = {"to": to, "reason": reason(to), **more}
-    return await client.post("/v1/customers/c1/transitions", json=body, headers=headers)
+    body = {"stage": to, "reason": reason(to), **more}
+    return await client.post("/v1/customers/c1/stage/override", json=body, headers=headers)
 
 
 async def ledger(client: httpx.AsyncClient, customer: str = "c1") -> list[dict[str, Any]]:
@@ -90,15 +90,19 @@ async def test_a_move_by_hand_is_made_or_refused_as_the_policy_says(
     if after in MOVES[before]:
         assert (answer.status_code, answer.json()["stage"]) == (201, after)
         last = (await ledger(client))[-1]
-        assert (last["cause"], last["rule"], last["reason"]) == ("manual", "by_hand", reason(after))
+        assert (last["cause"], last["rule"], last["reason"]) == (
+            "manual",
+            "override",
+            reason(after),
+        )
         assert last["evidence"]["purchase_days"] == len(DAYS_AGO[before])
     else:
         problem = answer.json()
         assert (answer.status_code, problem["code"]) == (409, "invalid_transition")
         assert (problem["current_stage"], problem["allowed"]) == (before, MOVES[before])
-        assert problem["refused_by"]["rule"] == f"moves/{before}"
+        assert problem["refused_by"]["rule"] == f"transitions/{before}"
         # Looking brings the ledger up to now; nothing else has moved.
-        assert {row["cause"] for row in (await ledger(client))[rows:]} <= {"silence"}
+        assert {row["cause"] for row in (await ledger(client))[rows:]} <= {"inactivity"}
     assert (await stage_of(client))["recorded_stage"] == await replayed(client)
 
 
@@ -121,8 +125,8 @@ async def test_a_pinned_stage_is_overruled_by_nothing_until_the_pin_ends(
 ) -> None:
     await customer_in(client, "active")
     until = NOW + timedelta(days=30)
-    pinned = await move(client, "loyal", pin_until=until.isoformat())
-    assert datetime.fromisoformat(pinned.json()["pinned_until"]) == until
+    pinned = await move(client, "loyal", until=until.isoformat())
+    assert datetime.fromisoformat(pinned.json()["override"]["until"]) == until
     clock.now += timedelta(days=10)
     await purchase(client, clock.now)
     assert (await stage_of(client))["stage"] == "loyal"
@@ -131,36 +135,36 @@ async def test_a_pinned_stage_is_overruled_by_nothing_until_the_pin_ends(
     assert (await stage_of(client))["stage"] == "loyal"
     assert await replayed(client) == "loyal"
     told = (await client.get("/v1/customers/c1/stage/explanation")).json()
-    assert (told["stage"], told["overruled_by"]["stage"]) == ("loyal", "loyal")
+    assert (told["stage"], told["override"]["stage"]) == ("loyal", "loyal")
     assert not any(rule["decides"] for rule in told["rules"])
     clock.now = until
     ended = await stage_of(client)
-    assert (ended["stage"], ended["pinned_until"]) == ("active", None)
+    assert (ended["stage"], ended["override"]) == ("active", None)
     await purchase(client, clock.now)
     assert await replayed(client) == "active"
     assert [row["reason"] for row in await ledger(client) if row["cause"] == "manual"] == [
         "a talk on the phone",
-        "pin_ended",
+        "override_ended",
     ]
 
 
 async def test_a_pin_can_be_taken_back(client: httpx.AsyncClient, clock: Clock) -> None:
     await customer_in(client, "active")
-    held = await move(client, "active", pin_until=(NOW + timedelta(days=900)).isoformat())
+    held = await move(client, "active", until=(NOW + timedelta(days=900)).isoformat())
     assert (held.status_code, held.json()["stage"]) == (201, "active")
     clock.now += timedelta(days=800)
     assert (await stage_of(client))["stage"] == "active"
-    freed = await client.delete("/v1/customers/c1/stage/pin")
+    freed = await client.delete("/v1/customers/c1/stage/override")
     assert (freed.status_code, freed.json()["stage"]) == (200, "churned")
-    assert (await client.delete("/v1/customers/c1/stage/pin")).status_code == 404
+    assert (await client.delete("/v1/customers/c1/stage/override")).status_code == 404
     assert await replayed(client) == "churned"
     last = (await ledger(client))[-1]
     assert (last["cause"], last["rule"], last["reason"]) == (
         "manual",
         "silent_too_long",
-        "unpinned",
+        "override_removed",
     )
-    assert last["actor"] == held.json()["overruled_by"]["actor"]
+    assert last["actor"] == held.json()["override"]["actor"]
 
 
 async def test_each_decision_makes_a_new_version_and_is_told_while_it_stands(
@@ -170,20 +174,20 @@ async def test_each_decision_makes_a_new_version_and_is_told_while_it_stands(
     rows = await ledger(client)
     seen = (await client.get("/v1/customers/c1/stage")).headers["etag"]
     until = (NOW + timedelta(days=30)).isoformat()
-    pinned = await move(client, "active", pin_until=until, headers={"If-Match": seen})
-    stale = await move(client, "active", pin_until=until, headers={"If-Match": seen})
+    pinned = await move(client, "active", until=until, headers={"If-Match": seen})
+    stale = await move(client, "active", until=until, headers={"If-Match": seen})
     assert (pinned.status_code, stale.status_code) == (201, 412)
     clock.now += timedelta(seconds=1)
-    later = await move(client, "active", pin_until=until, headers={"If-Match": "*"})
-    told = (await client.get("/v1/customers/c1/stage/explanation")).json()["overruled_by"]
-    assert told == later.json()["overruled_by"] == (await stage_of(client))["overruled_by"]
+    later = await move(client, "active", until=until, headers={"If-Match": "*"})
+    told = (await client.get("/v1/customers/c1/stage/explanation")).json()["override"]
+    assert told == later.json()["override"] == (await stage_of(client))["override"]
     assert (told["stage"], told["reason"]) == ("active", reason("active"))
-    assert datetime.fromisoformat(told["pinned_until"]) == NOW + timedelta(days=30)
-    path = "/v1/customers/c1/stage/pin"
+    assert datetime.fromisoformat(told["until"]) == NOW + timedelta(days=30)
+    path = "/v1/customers/c1/stage/override"
     refused = await client.delete(path, headers={"If-Match": pinned.headers["etag"]})
     freed = await client.delete(path, headers={"If-Match": later.headers["etag"]})
     assert (refused.status_code, freed.status_code) == (412, 200)
-    assert freed.json()["overruled_by"] is None
+    assert freed.json()["override"] is None
     assert len({seen, *(each.headers["etag"] for each in (pinned, later, freed))}) == 4
     # Nobody has moved.
     assert await ledger(client) == rows
@@ -199,19 +203,19 @@ async def test_a_full_refund_leads_back_to_the_prospects(client: httpx.AsyncClie
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
-        ({"to": "moon", "reason": "x"}, "/to"),
-        ({"to": "churned", "reason": "bored"}, "/reason"),
-        ({"to": "initial"}, "/reason"),
-        ({"to": "initial", "reason": "x", "pin_until": "2020-01-01T00:00:00Z"}, "/pin_until"),
-        ({"to": "initial", "reason": "x", "pin_until": "2100-01-01T00:00:00Z"}, "/pin_until"),
-        ({"to": "initial", "reason": "x", "force": True}, "/force"),
+        ({"stage": "moon", "reason": "x"}, "/stage"),
+        ({"stage": "churned", "reason": "bored"}, "/reason"),
+        ({"stage": "initial"}, "/reason"),
+        ({"stage": "initial", "reason": "x", "until": "2020-01-01T00:00:00Z"}, "/until"),
+        ({"stage": "initial", "reason": "x", "until": "2100-01-01T00:00:00Z"}, "/until"),
+        ({"stage": "initial", "reason": "x", "force": True}, "/force"),
     ],
 )
 async def test_a_faulty_move_is_refused_where_it_is_wrong(
     client: httpx.AsyncClient, body: dict[str, Any], pointer: str
 ) -> None:
     await customer_in(client, "potential")
-    answer = await client.post("/v1/customers/c1/transitions", json=body)
+    answer = await client.post("/v1/customers/c1/stage/override", json=body)
     assert answer.status_code == 422
     assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
     assert await ledger(client) == []
@@ -219,7 +223,7 @@ async def test_a_faulty_move_is_refused_where_it_is_wrong(
 
 async def test_nobody_unknown_is_moved(client: httpx.AsyncClient) -> None:
     assert (await move(client, "churned")).status_code == 404
-    assert (await client.delete("/v1/customers/c1/stage/pin")).status_code == 404
+    assert (await client.delete("/v1/customers/c1/stage/override")).status_code == 404
     assert (await client.get("/v1/customers/c1")).status_code == 404
 
 
@@ -249,7 +253,7 @@ async def test_of_writers_at_once_who_saw_the_same_stage_one_wins(
     assert sorted(each.status_code for each in answers) == [201] + [412] * 19
     assert await replayed(own_client) == (await stage_of(own_client))["recorded_stage"]
     now = await own_client.get("/v1/customers/c1/stage")
-    pin = {"pin_until": (NOW + timedelta(days=30)).isoformat()}
+    pin = {"until": (NOW + timedelta(days=30)).isoformat()}
     headers = {"If-Match": now.headers["etag"]}
     answers = await asyncio.gather(
         *(move(own_client, now.json()["stage"], headers=headers, **pin) for _ in range(20))

@@ -19,7 +19,7 @@ PURCHASE = {
     "customer_id": "c1",
     "transaction_id": "t1",
     "occurred_at": "2026-05-31T12:00:00Z",
-    "amount": "9.00",
+    "amount": {"amount": "9.00"},
 }
 
 
@@ -189,8 +189,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "too_long",
     ),
     "a move allowed twice": (
-        document(moves={"potential": ["active", "churned", "active"]}),
-        "/moves/potential/2",
+        document(transitions={"potential": ["active", "churned", "active"]}),
+        "/transitions/potential/2",
         "duplicate_code",
     ),
     "unknown model": (document(model_id="model_0"), "/model_id", "unknown_model"),
@@ -205,8 +205,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "stages of one code": (duplicate("stages"), "/stages/1/code", "duplicate_code"),
     "rules of one code": (duplicate("rules"), "/rules/1/code", "duplicate_code"),
     "moves to nowhere": (
-        document(moves={"potential": ["moon"]}),
-        "/moves/potential/0",
+        document(transitions={"potential": ["moon"]}),
+        "/transitions/potential/0",
         "unknown_stage",
     ),
     "ten thousand nodes": (

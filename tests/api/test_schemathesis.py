@@ -86,7 +86,7 @@ def populate(url: str, key: str) -> None:
             "customer_id": f"c-100{number % 3}",
             "transaction_id": f"t{number}",
             "occurred_at": f"2026-0{1 + number % 5}-10T12:00:00Z",
-            "amount": "12.50",
+            "amount": {"amount": "12.50"},
         }
         for number in range(12)
     ]

@@ -148,18 +148,18 @@ async def test_a_pin_that_a_policy_without_the_stage_has_ended_is_told_of_nowher
     client: httpx.AsyncClient, session: WriteSession, clock: Clock
 ) -> None:
     await purchase(client, NOW - timedelta(days=10))
-    until = (NOW + timedelta(days=300)).isoformat()
-    assert (await move(client, "active", pin_until=until)).status_code == 201
+    until = NOW + timedelta(days=300)
+    assert (await move(client, "active", until=until.isoformat())).status_code == 201
     held = await get(client)
-    assert (held["stage"], held["overruled_by"]["pinned_until"]) == ("active", held["pinned_until"])
+    assert (held["stage"], datetime.fromisoformat(held["override"]["until"])) == ("active", until)
     await activate(session, VERSIONS["four_stages"], NOW + timedelta(seconds=1))
     await activate(session, 1, NOW + timedelta(seconds=2))
     clock.now += timedelta(seconds=3)
     found = await get(client)
     assert (found["stage"], found["rule"]) == ("initial", "first_purchase")
-    assert (found["overruled_by"], found["pinned_until"]) == (None, None)
-    assert (await get(client, "stage/explanation"))["overruled_by"] is None
-    assert (await client.delete("/v1/customers/c1/stage/pin")).status_code == 404
+    assert found["override"] is None
+    assert (await get(client, "stage/explanation"))["override"] is None
+    assert (await client.delete("/v1/customers/c1/stage/override")).status_code == 404
 
 
 async def test_the_day_on_which_somebody_will_have_left_follows_from_the_rules(
@@ -187,7 +187,7 @@ async def test_a_pin_and_a_loose_decision_put_off_the_day_of_leaving(
     await purchase(client, bought)
     assert (await get(client))["churns_on"] == day(bought, 181)
     until = NOW + timedelta(days=1_000)
-    await move(client, "initial", pin_until=until.isoformat())
+    await move(client, "initial", until=until.isoformat())
     assert (await get(client))["churns_on"] == until.date().isoformat()
     clock.now += timedelta(seconds=1)
     await move(client, "active")

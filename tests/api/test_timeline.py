@@ -18,7 +18,10 @@ SLOTS = [f"2026-0{month}-10T12:00:00Z" for month in range(1, 5)]
 
 async def ingest(client: httpx.AsyncClient, rng: random.Random, count: int) -> None:
     """Write facts at a few instants, so that most of them meet others there."""
-    for noun, more in (("transaction", {"amount": "5"}), ("interaction", {"kind": "visit"})):
+    for noun, more in (
+        ("transaction", {"amount": {"amount": "5"}}),
+        ("interaction", {"kind": "visit"}),
+    ):
         items = [
             {
                 "customer_id": "c1",
@@ -86,7 +89,7 @@ async def test_a_move_stands_above_the_fact_that_caused_it(client: httpx.AsyncCl
 
 
 async def test_a_voided_move_is_not_shown(client: httpx.AsyncClient) -> None:
-    base = {"customer_id": "c1", "amount": "5"}
+    base = {"customer_id": "c1", "amount": {"amount": "5"}}
     for number, at in ((1, SLOTS[2]), (2, SLOTS[0])):
         fact = base | {"transaction_id": f"t{number}", "occurred_at": at}
         assert (await client.post("/v1/transactions", json=fact)).status_code == 201

@@ -20,7 +20,7 @@ def item(customer: str, transaction: str) -> dict[str, str]:
         "customer_id": customer,
         "transaction_id": transaction,
         "occurred_at": "2026-01-31T12:00:00Z",
-        "amount": "12.50",
+        "amount": {"amount": "12.50"},
     }
 
 

@@ -41,7 +41,7 @@ async def fill(client: httpx.AsyncClient) -> None:
             "transaction_id": str(fact),
             "occurred_at": f"2025-{1 + chance.randrange(12):02}-{1 + chance.randrange(28):02}"
             "T12:00:00Z",
-            "amount": f"{5 + chance.randrange(50)}.00",
+            "amount": {"amount": f"{5 + chance.randrange(50)}.00"},
         }
         for number in range(CUSTOMERS)
         for fact in range(1 + number % 3)

@@ -137,13 +137,15 @@ def test_a_fault_in_an_expression_is_pointed_at(when: Any, below: str, code: str
 
 
 def test_all_faults_are_told_at_once() -> None:
-    found = faults(document(compare("x", "<", 1), {"all": []}, moves={"c": [], "a": ["a", "d"]}))
+    found = faults(
+        document(compare("x", "<", 1), {"all": []}, transitions={"c": [], "a": ["a", "d"]})
+    )
     assert found == {
         ("/rules/0/when/variable", "unknown_variable"),
         ("/rules/1/when/all", "expression"),
-        ("/moves/c", "unknown_stage"),
-        ("/moves/a/0", "no_move"),
-        ("/moves/a/1", "unknown_stage"),
+        ("/transitions/c", "unknown_stage"),
+        ("/transitions/a/0", "no_transition"),
+        ("/transitions/a/1", "unknown_stage"),
     }
 
 
@@ -396,7 +398,7 @@ def value_near(rng: random.Random, term: Document) -> Any:
 
 def test_absent_moves_allow_all_others() -> None:
     assert parse(1, document(OFTEN)).moves == {"a": ("b",), "b": ("a",)}
-    assert parse(1, document(OFTEN, moves={"a": []})).moves == {"a": ()}
+    assert parse(1, document(OFTEN, transitions={"a": []})).moves == {"a": ()}
 
 
 def test_a_role_follows_from_the_code_unless_it_is_given() -> None:

@@ -219,7 +219,7 @@ def test_the_day_on_which_a_model_changes_its_mind_is_found(
         at = start_of(zone, date(2021, 2, 1) + timedelta(days=silent)) if silent else bought
         after, rule = ("yes", "so") if holds(silent) else ("no", "other")
         if after != before:
-            cause = "silence" if silent else "fact"
+            cause = "inactivity" if silent else "fact"
             expected.append(Change(before, after, at, cause, rule))
         before = after
     now = start_of(zone, date(2021, 2, 1) + timedelta(days=150))
@@ -260,7 +260,7 @@ def test_a_pin_holds_against_facts_and_time_and_ends_where_the_rules_are() -> No
     pinned = Decision(day(1), "churned", day(30))
     assert stages(told(buyer(0, 2, 3), day(40), pinned)) == [
         ("initial", "fact", "first_purchase"),
-        ("churned", "manual", "by_hand"),
+        ("churned", "manual", "override"),
         ("active", "manual", "repeat_purchase"),
     ]
 
@@ -268,11 +268,11 @@ def test_a_pin_holds_against_facts_and_time_and_ends_where_the_rules_are() -> No
 def test_a_decision_without_a_pin_stands_until_the_next_fact_or_answer() -> None:
     loose = Decision(day(1), "churned")
     by_fact = stages(told(buyer(0, 2), day(40), loose))
-    assert by_fact[1:] == [("churned", "manual", "by_hand"), ("active", "fact", "repeat_purchase")]
+    assert by_fact[1:] == [("churned", "manual", "override"), ("active", "fact", "repeat_purchase")]
     in_time = stages(told(buyer(0), day(400), Decision(day(1), "loyal")))
     assert in_time[1:] == [
-        ("loyal", "manual", "by_hand"),
-        ("churned", "silence", "silent_too_long"),
+        ("loyal", "manual", "override"),
+        ("churned", "inactivity", "silent_too_long"),
     ]
 
 
@@ -317,7 +317,7 @@ def test_what_happens_as_a_former_pin_would_have_ended_is_not_its_end() -> None:
     former, loose = Decision(day(1), "loyal", midnight), Decision(day(2), "active")
     run = followed([buyer(0)], [(parse(1, FIVE), None)], day(190), {0: [former, loose]})
     last = run.moves()[-1]
-    assert (instant(last.at), last.to_stage, last.cause) == (midnight, "churned", "silence")
+    assert (instant(last.at), last.to_stage, last.cause) == (midnight, "churned", "inactivity")
 
 
 def test_a_fact_at_the_instant_of_a_policy_ends_a_loose_decision() -> None:

@@ -67,8 +67,8 @@ async def decided_at(
         ("held", "active", far), ("ended", "active", near), ("between", "churned", later),
         ("prospect", "churned", far),
     ):  # fmt: skip
-        body = {"to": to, "reason": "competitor", "pin_until": pin and pin.isoformat()}
-        answer = await own_client.post(f"/v1/customers/{each}/transitions", json=body)
+        body = {"stage": to, "reason": "competitor", "until": pin and pin.isoformat()}
+        answer = await own_client.post(f"/v1/customers/{each}/stage/override", json=body)
         assert answer.status_code == 201, answer.text
     clock.now = now
     back = [Fact(("default", "back"), now - timedelta(days=1), Decimal(20))]
@@ -150,7 +150,7 @@ async def test_everything_answers_the_stage_that_stands(
     await assert_lists_are(own_client, found)
     moves = (await own_client.get("/v1/customers/between/transitions")).json()["items"]
     assert [(move["to_stage"], move["reason"]) for move in moves[:2]] == [
-        ("churned", None), ("active", "pin_ended"),
+        ("churned", None), ("active", "override_ended"),
     ]  # fmt: skip
     then = (decided_at - timedelta(hours=1)).isoformat()
     run_id = await made.run(own_database, deployment, worker, as_of=then)

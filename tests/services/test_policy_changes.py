@@ -127,12 +127,12 @@ async def test_what_the_preview_shows_is_what_the_ledger_then_says(
 ) -> None:
     seen = await preview(client, worker, version)
     assert sum(cells(seen["matrix"]).values()) == seen["customers"] == CUSTOMERS + 1
-    assert seen["moving"] == sum(moves(seen["matrix"]).values()) > 0
+    assert seen["transitions"] == sum(moves(seen["matrix"]).values()) > 0
     assert await recorded(own_database, "2000-01-01T00:00:00Z") == {}
     done = await activate(client, worker, version, seen["token"])
     assert done["state"] == "succeeded", done["error"]
     assert await recorded(own_database, done["result"]["activated_at"]) == moves(seen["matrix"])
-    assert done["result"]["moved"] == seen["moving"]
+    assert done["result"]["transitions"] == seen["transitions"]
     await replay(own_database)
     clock.now = datetime.now(UTC)
     page = (await client.get("/v1/customers")).json()
@@ -153,7 +153,7 @@ async def test_a_fact_in_between_makes_the_preview_stale(
         "customer_id": "prospect",
         "transaction_id": "t1",
         "occurred_at": "2026-01-31T12:00:00Z",
-        "amount": "9.00",
+        "amount": {"amount": "9.00"},
     }
     assert (await client.post("/v1/transactions", json=fact)).status_code == 201
     failed = await activate(client, worker, 3, seen["token"])
@@ -175,7 +175,7 @@ async def test_facts_before_and_after_an_activation_follow_the_policy_of_their_t
     at = datetime.fromisoformat(done["result"]["activated_at"])
     clock.now = datetime.now(UTC)
     for name, when in {"old": at - timedelta(days=400), "new": clock.now}.items():
-        fact = {"customer_id": "late", "transaction_id": name, "amount": "9.00",
+        fact = {"customer_id": "late", "transaction_id": name, "amount": {"amount": "9.00"},
                 "occurred_at": when.isoformat()}  # fmt: skip
         assert (await client.post("/v1/transactions", json=fact)).status_code == 201
     rows = (await client.get("/v1/customers/late/transitions")).json()["items"][::-1]

@@ -193,7 +193,7 @@ def agrees_with_its_card(card: dict[str, Any], reasons: list[dict[str, Any]]) ->
     shown = {
         "purchases": card["purchase_days"],
         "age": inputs["T"],
-        "silence": card["days_since_last_purchase"],
+        "inactivity": card["days_since_last_purchase"],
     }
     told = {reason["code"]: reason["value"] for reason in reasons if reason["code"] in shown}
     assert told == {code: shown[code] for code in told}
@@ -257,14 +257,14 @@ async def test_reasons_add_up_and_a_purchase_removes_what_silence_raised(
         )
         assert f"about {100 * BAND_LEFT[risk['level']]:.0f} make no purchase" in risk["meaning"]
         worst = max(risk["reasons"], key=lambda reason: reason["contribution"])
-        if worst["code"] == "silence" and worst["contribution"] > 0:
+        if worst["code"] == "inactivity" and worst["contribution"] > 0:
             new = Fact(("default", "now"), NOW - timedelta(minutes=1), Decimal(20))
             await ingest(session, deployment, [as_item(f"c{number}", new)], NOW)
             after = (await ask(horizon_days=None))["churn_risk"]
             assert after["probability"] < risk["probability"]
             lowered += 1
     assert lowered
-    assert seen >= {"purchases", "age", "silence", "refunds", "contact_silence", "amount_trend"}
+    assert seen >= {"purchases", "age", "inactivity", "refunds", "contact_silence", "amount_trend"}
     assert seen >= {"contacted"}
 
 
@@ -474,16 +474,16 @@ async def test_who_was_refunded_in_full_has_no_churn_risk_anywhere(
 @pytest.mark.parametrize(
     ("then", "now", "text"),
     [
-        (0.4, 0.52, "The risk rose from 0.40 to 0.52, by silence (+0.30)."),
-        (0.98, 0.9972, "The risk rose from 0.980 to 0.997, by silence (+0.30)."),
-        (0.9991, 0.9996, "The risk rose from 0.9991 to 0.9996, by silence (+0.30)."),
-        (0.98, 0.99999, "The risk rose from 0.9800 to 1.0000, by silence (+0.30)."),
+        (0.4, 0.52, "The risk rose from 0.40 to 0.52, by inactivity (+0.30)."),
+        (0.98, 0.9972, "The risk rose from 0.980 to 0.997, by inactivity (+0.30)."),
+        (0.9991, 0.9996, "The risk rose from 0.9991 to 0.9996, by inactivity (+0.30)."),
+        (0.98, 0.99999, "The risk rose from 0.9800 to 1.0000, by inactivity (+0.30)."),
         (0.99991, 0.99994,
-         "The risk hardly changed: it is 1.00, and rose a little by silence (+0.30)."),
+         "The risk hardly changed: it is 1.00, and rose a little by inactivity (+0.30)."),
     ],
 )  # fmt: skip
 def test_a_change_is_told_in_digits_that_show_it(then: float, now: float, text: str) -> None:
-    causes = [{"code": "silence", "change": 0.3}, {"code": "age", "change": -0.02}]
+    causes = [{"code": "inactivity", "change": 0.3}, {"code": "age", "change": -0.02}]
     told = diffs.summary({"probability": then}, {"probability": now}, 0.28, causes)
     assert told == text
     many = [{"code": f"c{n}", "change": 0.004} for n in range(9)]

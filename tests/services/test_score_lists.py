@@ -144,7 +144,10 @@ async def test_filters_choose_what_items_say(
 async def test_a_filter_by_a_code_that_is_none_is_refused(
     client: httpx.AsyncClient, accept: str
 ) -> None:
-    for name, code, known in (("reason", "bad_weather", "silence"), ("rfm_group", "kings", "new")):
+    for name, code, known in (
+        ("reason", "bad_weather", "inactivity"),
+        ("rfm_group", "kings", "new"),
+    ):
         refused = await client.get("/v1/scores", params={name: code}, headers={"Accept": accept})
         assert refused.status_code == 422
         (fault,) = refused.json()["errors"]

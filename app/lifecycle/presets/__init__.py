@@ -32,7 +32,7 @@ def _document(
         "stages": stages,
         "silence_limit": {"floor_days": floor_days, "gap_multiple": 3, "gap_margin_days": 365},
         "rules": decides,
-        "moves": moves,
+        "transitions": moves,
     }
 
 

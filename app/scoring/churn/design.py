@@ -29,7 +29,7 @@ BASELINE: Final = (
     "process", "overdue", "silent", "tenure", "frequency", "past_cadence", "past_silence",
 )  # fmt: skip
 RISING: Final = tuple(name for name in BASELINE if name != "frequency")  # weights of at least 0
-BASELINE_CAUSES: Final = ("purchases", "age", "silence")
+BASELINE_CAUSES: Final = ("purchases", "age", "inactivity")
 
 _MOST = 30.0  # log-odds: beyond it nothing is told apart
 _WIDEST = 3.0  # a ratio on the log scale

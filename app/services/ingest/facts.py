@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Column, Table, select
@@ -33,7 +33,7 @@ class Family(Generic[Item, Fact]):
     table: Table
     normalise: Callable[[int, Item, Deployment, datetime], Fact]
     settle: Callable[[WriteSession, Deployment, Written[Fact], datetime], Awaitable[None]]
-    shown: Callable[[Any], dict[str, Any]]
+    shown: Callable[[Deployment, Any], dict[str, Any]]
 
     @cached_property
     def columns(self) -> list[Column[Any]]:
@@ -139,12 +139,13 @@ async def create(
     return {
         "status": ingested.outcomes[0][0],
         "customer_created": bool(ingested.customers_created),
-        family.store.noun: family.shown((await session.execute(statement)).one()),
+        family.store.noun: family.shown(deployment, (await session.execute(statement)).one()),
     }
 
 
 async def of_customer(
     session: ReadSession,
+    deployment: Deployment,
     family: Family[Item, Fact],
     customer_id: str,
     page: PageRequest,
@@ -159,7 +160,9 @@ async def of_customer(
         if value is not None:
             statement = statement.where(family.table.c[column] == value)
     bound_to = {"list": family.table.name, "sort": name, "customer_id": customer_id, **equal}
-    found = await fetch_shown(session, statement, page, sort, bound_to, family.shown)
+    found = await fetch_shown(
+        session, statement, page, sort, bound_to, partial(family.shown, deployment)
+    )
     if not found["items"]:
         await customers.require(session, customer_id)
     return found

@@ -98,7 +98,7 @@ async def _count(session: WriteSession, changes: dict[tuple[str, str, date], int
         await session.execute(_DROP, values)
 
 
-def shown(row: AnyRow | Interaction) -> dict[str, Any]:
+def shown(_: Deployment, row: AnyRow | Interaction) -> dict[str, Any]:
     """Return an interaction as the API shows it."""
     columns = {column.key: getattr(row, column.key) for column in FAMILY.columns}
     return {**columns, "attributes": row.attributes or {}}
@@ -133,7 +133,12 @@ async def create(
 
 
 async def of_customer(
-    session: ReadSession, customer_id: str, page: PageRequest, *, kind: str | None
+    session: ReadSession,
+    deployment: Deployment,
+    customer_id: str,
+    page: PageRequest,
+    *,
+    kind: str | None,
 ) -> dict[str, Any]:
     """Return a page of a customer's interactions."""
-    return await facts.of_customer(session, FAMILY, customer_id, page, kind=kind)
+    return await facts.of_customer(session, deployment, FAMILY, customer_id, page, kind=kind)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Text, and_, literal, select, union_all
 from sqlalchemy.sql.selectable import Subquery
 
 from app.db import AnyRow, AnySelect, ReadSession
+from app.deployment import Deployment
 from app.models import Interaction, StageTransition, Transaction
 from app.services.common import paging
 from app.services.common.paging import PageRequest, Sort
@@ -25,7 +27,7 @@ class _Source:
     type: str
     entity: Any
     keys: tuple[Any, ...]
-    shown: Callable[[Any], Mapping[str, Any]]
+    shown: Callable[[Deployment, Any], Mapping[str, Any]]
     counts: ColumnElement[bool] | None = None
 
 
@@ -47,14 +49,19 @@ _SOURCES = (
         "transition",
         StageTransition,
         (StageTransition.effective_at, _NO_NAME, _NO_NAME),  # one live move to an instant
-        ledger.shown,
+        lambda _, row: ledger.shown(row),
         StageTransition.voided_at.is_(None),
     ),
 )
 
 
 async def of_customer(
-    session: ReadSession, customer_id: str, page: PageRequest, *, only: str | None
+    session: ReadSession,
+    deployment: Deployment,
+    customer_id: str,
+    page: PageRequest,
+    *,
+    only: str | None,
 ) -> dict[str, Any]:
     """Return a page of what happened, newest first."""
     bound_to = {"list": "timeline", "customer_id": customer_id, "type": only}
@@ -66,7 +73,9 @@ async def of_customer(
     for rank in asked:
         joined = joined.outerjoin(_SOURCES[rank].entity, _is_named(keys, rank, customer_id))
     statement = statement.select_from(joined)
-    found = await paging.fetch_shown(session, statement, page, sort, bound_to, _shown)
+    found = await paging.fetch_shown(
+        session, statement, page, sort, bound_to, partial(_shown, deployment)
+    )
     if not found["items"]:
         await customers.require(session, customer_id)
     return found
@@ -103,7 +112,7 @@ def _is_named(keys: Subquery, rank: int, customer_id: str) -> ColumnElement[bool
     return and_(keys.c.rank == rank, source.entity.customer_id == customer_id, *same)
 
 
-def _shown(row: AnyRow) -> dict[str, Any]:
+def _shown(deployment: Deployment, row: AnyRow) -> dict[str, Any]:
     source = _SOURCES[row.rank]
     entity = getattr(row, source.entity.__name__)
-    return {"type": source.type, "at": row.at, source.type: source.shown(entity)}
+    return {"type": source.type, "at": row.at, source.type: source.shown(deployment, entity)}

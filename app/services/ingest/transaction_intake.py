@@ -8,6 +8,7 @@ from typing import Any
 from app.deployment import Deployment
 from app.money import UNIT
 from app.schemas.transactions import TransactionIn
+from app.schemas.types import MoneyIn, format_amount
 from app.services.ingest import fact_intake
 from app.services.ingest.fact_intake import IncomingFact, Refused
 
@@ -33,20 +34,19 @@ def normalise(
     index: int, item: TransactionIn, deployment: Deployment, now: datetime
 ) -> IncomingTransaction:
     """Return an item as it will be stored; raise Refused where it does not fit."""
-    currency = item.currency or deployment.currency
+    currency = item.amount.currency or deployment.currency
     refunds = item.refunds
-    lines = [line.model_dump(exclude_unset=True, mode="json") for line in item.items or ()]
     content: dict[str, Any] = {
         "kind": item.kind,
         "occurred_at": item.occurred_at,
-        "amount": item.amount,
+        "amount": item.amount.amount,
         "currency": currency,
         "exchange_rate": item.exchange_rate,
         "refunds_source": (refunds.source or item.source) if refunds else None,
         "refunds_transaction_id": refunds.transaction_id if refunds else None,
-        "margin": item.margin,
+        "margin": None if item.margin is None else _same(item.margin, currency, "/margin"),
         "channel": item.channel,
-        "items": None if item.items is None else lines,
+        "items": _lines(item, currency),
     }
     return IncomingTransaction(
         **fact_intake.common(index, item, content, deployment, now),
@@ -56,17 +56,43 @@ def normalise(
     )
 
 
+def _same(money: MoneyIn, currency: str, pointer: str) -> Decimal:
+    """Return an amount that must be in the currency of the transaction."""
+    if money.currency not in (None, currency):
+        detail = f"must be {currency}, the currency of the amount"
+        raise Refused(f"{pointer}/currency", "currency_mismatch", detail)
+    return money.amount
+
+
+def _lines(item: TransactionIn, currency: str) -> list[dict[str, Any]] | None:
+    """Return the lines as they are kept; their prices say their currency."""
+    if item.items is None:
+        return None
+    return [
+        {
+            **line.model_dump(exclude_unset=True, exclude={"unit_price"}),
+            "unit_price": {
+                "amount": format_amount(
+                    _same(line.unit_price, currency, f"/items/{place}/unit_price")
+                ),
+                "currency": currency,
+            },
+        }
+        for place, line in enumerate(item.items)
+    ]
+
+
 def _value(item: TransactionIn, currency: str, deployment: Deployment) -> Decimal:
     """Return the amount in the deployment's currency: sums never mix currencies."""
     if currency == deployment.currency:
         if item.exchange_rate is not None and item.exchange_rate != 1:
             detail = f"must be absent or 1 for an amount in {deployment.currency}"
             raise Refused("/exchange_rate", "exchange_rate", detail)
-        return item.amount
+        return item.amount.amount
     if item.exchange_rate is None:
         detail = f"an amount in {currency} needs its rate to {deployment.currency}"
         raise Refused("/exchange_rate", "missing", detail)
-    value: Decimal = item.amount * item.exchange_rate
+    value: Decimal = item.amount.amount * item.exchange_rate
     if value >= _LARGEST - UNIT:
-        raise Refused("/amount", "too_large", f"is too large in {deployment.currency}")
+        raise Refused("/amount/amount", "too_large", f"is too large in {deployment.currency}")
     return value.quantize(UNIT)

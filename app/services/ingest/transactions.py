@@ -55,12 +55,15 @@ def to_fact(each: IncomingTransaction) -> Fact:
     )
 
 
-def shown(row: AnyRow | Transaction) -> dict[str, Any]:
+def shown(deployment: Deployment, row: AnyRow | Transaction) -> dict[str, Any]:
     """Return a transaction as the API shows it."""
     named = row.refunds_transaction_id
-    rate = row.exchange_rate
+    rate, margin = row.exchange_rate, row.margin
     return {
-        **{name: getattr(row, name) for name in _SHOWN},
+        **{name: getattr(row, name) for name in _PLAIN},
+        "amount": {"amount": row.amount, "currency": row.currency},
+        "value": deployment.money(row.value),
+        "margin": None if margin is None else {"amount": margin, "currency": row.currency},
         "exchange_rate": None if rate is None else f"{rate.normalize():f}",
         "refunds": named and {"source": row.refunds_source, "transaction_id": named},
     }
@@ -73,11 +76,11 @@ FAMILY: Family[TransactionIn, IncomingTransaction] = Family(
     _settle,
     shown,
 )
-_SHOWN = [
-    column.key
-    for column in FAMILY.columns
-    if column.key not in ("exchange_rate", "refunds_source", "refunds_transaction_id")
-]
+_TOLD_OTHERWISE = (
+    "amount", "currency", "value", "margin", "exchange_rate", "refunds_source",
+    "refunds_transaction_id",
+)  # fmt: skip
+_PLAIN = [column.key for column in FAMILY.columns if column.key not in _TOLD_OTHERWISE]
 
 
 async def ingest(
@@ -99,6 +102,8 @@ async def create(
     return await facts.create(session, deployment, FAMILY, item, now=now)
 
 
-async def of_customer(session: ReadSession, customer_id: str, page: PageRequest) -> dict[str, Any]:
+async def of_customer(
+    session: ReadSession, deployment: Deployment, customer_id: str, page: PageRequest
+) -> dict[str, Any]:
     """Return a page of a customer's transactions."""
-    return await facts.of_customer(session, FAMILY, customer_id, page)
+    return await facts.of_customer(session, deployment, FAMILY, customer_id, page)

@@ -112,10 +112,12 @@ async def get(session: ReadSession, backtest_id: str) -> AnyRow:
     return row
 
 
-async def describe(session: ReadSession, backtest_id: str) -> dict[str, Any]:
+async def describe(
+    session: ReadSession, deployment: Deployment, backtest_id: str
+) -> dict[str, Any]:
     """Return a back-test as the API shows it."""
     row = await get(session, backtest_id)
-    return {**_head(row), **_body(BacktestDocument.load(row.document))}
+    return {**_head(row), **_body(deployment, BacktestDocument.load(row.document))}
 
 
 async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
@@ -143,15 +145,36 @@ def _head(row: AnyRow) -> dict[str, Any]:
     }
 
 
-def _body(document: BacktestDocument) -> dict[str, Any]:
+def _body(deployment: Deployment, document: BacktestDocument) -> dict[str, Any]:
     horizon = document.horizon
     return {
         "contenders": document.mean,
         "bands": _bands(document.bands, horizon),
         "folds": [
-            {**_NOTHING, **fold, "bands": _bands(fold["bands"], horizon)} for fold in document.folds
+            {
+                **_NOTHING,
+                **fold,
+                **_worth(deployment, fold),
+                "bands": _bands(fold["bands"], horizon),
+            }
+            for fold in document.folds
         ],
     }
+
+
+_OF_CUSTOMERS = ("one_time", "repeat", "new_customers")
+_AMOUNTS = ("expected_revenue", "revenue")
+
+
+def _worth(deployment: Deployment, fold: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts of a fold that tell of money, with it as money."""
+
+    def told(part: dict[str, Any]) -> dict[str, Any]:
+        amounts = {name: deployment.computed_money(part[name]) for name in _AMOUNTS if name in part}
+        return {**part, **amounts}
+
+    parts = {name: told(fold[name]) for name in _OF_CUSTOMERS if fold.get(name) is not None}
+    return {**parts, "groups": [told(group) for group in fold.get("groups", ())]}
 
 
 _NOTHING: dict[str, Any] = dict.fromkeys(

@@ -3,11 +3,12 @@
 from typing import Any
 
 from app.db import AnyRow
+from app.deployment import Deployment
 from app.services.models import churn_learning
 from app.services.models.model_documents import ModelDocument
 
 
-def shown(row: AnyRow, active_id: str | None) -> dict[str, Any]:
+def shown(deployment: Deployment, row: AnyRow, active_id: str | None) -> dict[str, Any]:
     """Return a model without its monitoring, which belongs to runs."""
     document = ModelDocument.load(row.document)
     content = document.content()
@@ -27,11 +28,7 @@ def shown(row: AnyRow, active_id: str | None) -> dict[str, Any]:
         "parameters": document.purchases.parameters,
         "standard_errors": document.purchases.standard_errors,
         "log_likelihood": document.purchases.log_likelihood,
-        "cuts": {
-            "rfm": document.rfm_cuts,
-            "rfm_means": document.rfm_means,
-            "value_tier": content["tier_cuts"],
-        },
+        "cuts": _cuts(deployment, content),
         "risk": _risk(document),
         "monitor": None,
     }
@@ -41,6 +38,23 @@ _AS_STORED = (
     "window", "requested", "churn", "holdout", "spend", "population_gap_days",
     "reference_customer", "facts",
 )  # fmt: skip
+
+
+def _cuts(deployment: Deployment, content: dict[str, Any]) -> dict[str, Any]:
+    """Return the cuts, with those of money as money; none were found where nobody has bought."""
+    if content["rfm_cuts"] is None:
+        return dict.fromkeys(("rfm", "rfm_means", "value_tier"))
+    means, tiers = content["rfm_means"], content["tier_cuts"]
+    return {
+        "rfm": rfm_cuts(deployment, content["rfm_cuts"]),
+        "rfm_means": {**means, "m": deployment.computed_money(means["m"])},
+        "value_tier": {name: deployment.computed_money(cut) for name, cut in tiers.items()},
+    }
+
+
+def rfm_cuts(deployment: Deployment, cuts: dict[str, Any]) -> dict[str, Any]:
+    """Return the cuts of RFM scores as the API shows them."""
+    return {**cuts, "m": [deployment.computed_money(cut) for cut in cuts["m"]]}
 
 
 def _risk(document: ModelDocument) -> dict[str, Any]:

@@ -136,13 +136,15 @@ async def activate(session: WriteSession, model_id: str, now: datetime) -> None:
     await deployment_settings.put(session, deployment_settings.ACTIVE_MODEL, model_id)
 
 
-async def choose(session: WriteSession, model_id: str, now: datetime) -> dict[str, Any]:
+async def choose(
+    session: WriteSession, deployment: Deployment, model_id: str, now: datetime
+) -> dict[str, Any]:
     """Put a stored model in force because somebody asks for it."""
     row = await get(session, model_id)
     if ModelDocument.load(row.document).rfm_cuts is None:
         raise Conflict(f"Model {model_id!r} was fitted to nobody and cannot score.")
     await activate(session, model_id, now)
-    return await describe(session, model_id)
+    return await describe(session, deployment, model_id)
 
 
 async def load(session: ReadSession, model_id: str) -> FittedModel:
@@ -164,19 +166,20 @@ async def get(session: ReadSession, model_id: str) -> AnyRow:
     return row
 
 
-async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
+async def search(session: ReadSession, deployment: Deployment, page: PageRequest) -> dict[str, Any]:
     """Return a page of models, newest first."""
     statement = select(*_COLUMNS, *_BY_AGE.columns)
     active_id = (await deployment_settings.pointers(session)).model_id
-    shown = partial(model_responses.shown, active_id=active_id)
+    shown = partial(model_responses.shown, deployment, active_id=active_id)
     return await fetch_shown(session, statement, page, _BY_AGE, {"list": "models"}, shown)
 
 
-async def describe(session: ReadSession, model_id: str) -> dict[str, Any]:
+async def describe(session: ReadSession, deployment: Deployment, model_id: str) -> dict[str, Any]:
     """Return a stored model as the API shows it."""
     row = await get(session, model_id)
-    shown = model_responses.shown(row, (await deployment_settings.pointers(session)).model_id)
+    active_id = (await deployment_settings.pointers(session)).model_id
     monitor = await last_monitor(session, model_id)
+    shown = model_responses.shown(deployment, row, active_id)
     return {**shown, "monitor": monitor and monitor.content()}
 
 

@@ -76,7 +76,7 @@ async def apply_next_parts(
         return {
             "policy_version": version,
             "activated_at": format_instant(datetime.fromisoformat(part.context["activated_at"])),
-            "moved": moved,
+            "transitions": moved,
             "matrix": part.context["matrix"],
         }
     cells = previews.add_up(
@@ -110,7 +110,7 @@ async def _check_drift(session: WriteSession, part: Part, matrix: list[dict[str,
     allowed = order.max_drift
     if max(drift.values(), default=0) > allowed:
         raise PreviewStale(
-            f"Up to {max(drift.values())} customers of a cell have moved since the preview;"
+            f"A cell differs by up to {max(drift.values())} customers from the preview;"
             f" max_drift allows {allowed}. Nothing was activated.",
             matrix=matrix,
             previewed=previewed,

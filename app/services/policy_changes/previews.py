@@ -193,16 +193,17 @@ def matrix(deployment: Deployment, cells: Cells) -> list[dict[str, Any]]:
             "from": before,
             "to": after,
             "customers": customers,
-            "revenue": _shown(deployment, to_amount(revenue)),
-            "clv": None if clv is None else _shown(deployment, cents(clv)),
+            "revenue": _money(deployment, to_amount(revenue)),
+            "clv": None if clv is None else _money(deployment, cents(clv)),
             "samples": [customer_id for _, customer_id in samples],
         }
         for (before, after), (customers, revenue, clv, samples) in order
     ]
 
 
-def _shown(deployment: Deployment, amount: Decimal) -> dict[str, str]:
-    return {"amount": format_amount(amount), "currency": deployment.currency}
+def _money(deployment: Deployment, amount: Decimal) -> dict[str, Any]:
+    """Return an amount as it is kept in the result of an operation, which is JSON."""
+    return {**deployment.money(amount), "amount": format_amount(amount)}
 
 
 async def result(
@@ -220,7 +221,7 @@ async def result(
         "active_policy_version": (await deployment_settings.pointers(session)).policy_version,
         "as_of": format_instant(datetime.fromisoformat(part.context["as_of"])),
         "customers": sum(counted[0] for counted in cells.values()),
-        "moving": sum(counted[0] for (a, b), counted in cells.items() if a != b),
+        "transitions": sum(counted[0] for (a, b), counted in cells.items() if a != b),
         "matrix": matrix(deployment, cells),
         "token": signing.sign(content, secret),
         "token_expires_at": format_instant(expires_at),

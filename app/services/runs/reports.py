@@ -10,6 +10,7 @@ from app.deployment import Deployment
 from app.models import Model, Run, Score
 from app.scoring.rfm import rfm
 from app.services.common import deployment_settings
+from app.services.models import model_responses
 from app.services.models.model_documents import ModelDocument
 from app.services.policies import policies
 from app.services.scores.run_summaries import GroupTotals, RfmCell, RunSummary, StageTotals
@@ -60,7 +61,7 @@ async def summarise(session: ReadSession, run_id: int) -> RunSummary:
 
 async def stages(session: ReadSession, deployment: Deployment) -> dict[str, Any]:
     """Return customers, revenue and value at risk of each stage."""
-    head, summary, _ = await _published(session, deployment)
+    head, summary, _ = await _published(session)
     version = head["policy_version"] or (await deployment_settings.pointers(session)).policy_version
     head["stages"] = []
     for stage in await policies.described_stages(session, version):
@@ -71,8 +72,10 @@ async def stages(session: ReadSession, deployment: Deployment) -> dict[str, Any]
                 "stage": code,
                 "name": stage["name"],
                 "customers": totals.customers,
-                "revenue": totals.revenue,
-                "value_at_risk": totals.value_at_risk,
+                "revenue": deployment.money(Decimal(totals.revenue)),
+                "value_at_risk": None
+                if totals.value_at_risk is None
+                else deployment.money(Decimal(totals.value_at_risk)),
             }
         )
     return head
@@ -80,18 +83,18 @@ async def stages(session: ReadSession, deployment: Deployment) -> dict[str, Any]
 
 async def rfm_grid(session: ReadSession, deployment: Deployment) -> dict[str, Any]:
     """Return the RFM grid and groups; empty scores are shown."""
-    head, summary, cuts = await _published(session, deployment)
+    head, summary, cuts = await _published(session)
     grid = [[0] * 5 for _ in range(5)]
     for cell in summary.cells:
         grid[cell.r - 1][cell.f - 1] = cell.customers
     head["grid"] = grid
-    head["cuts"] = cuts
+    head["cuts"] = cuts and model_responses.rfm_cuts(deployment, cuts)
     head["groups"] = [
         {
             "group": code,
             "name": GROUP_NAMES[code],
             "customers": totals.customers,
-            "revenue": totals.revenue,
+            "revenue": deployment.money(Decimal(totals.revenue)),
         }
         for code in rfm.GROUPS
         for totals in [summary.groups.get(code, _NO_CUSTOMERS)]
@@ -100,7 +103,7 @@ async def rfm_grid(session: ReadSession, deployment: Deployment) -> dict[str, An
 
 
 async def _published(
-    session: ReadSession, deployment: Deployment
+    session: ReadSession,
 ) -> tuple[dict[str, Any], RunSummary, dict[str, Any] | None]:
     """Return what every report says of its run, the counts, and the RFM cuts."""
     active = await deployment_settings.pointers(session)
@@ -109,7 +112,6 @@ async def _published(
         "model_id": None,
         "policy_version": None,
         "as_of": None,
-        "currency": deployment.currency,
     }
     if active.run_id is None:
         return head, RunSummary(stages={}, cells=[], groups={}), None

@@ -7,8 +7,8 @@ import numpy as np
 
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.errors import NoModel
-from app.schemas.score_rows import ScoreRequest
+from app.errors import FieldError, NoModel, ValidationFailed
+from app.schemas.score_rows import HistoryRow, ScoreRequest
 from app.scoring.spend import clv
 from app.services.common import deployment_settings, threads
 from app.services.models import model_store
@@ -40,12 +40,29 @@ async def score(
     }
 
 
+def _mean_value(deployment: Deployment, place: int, row: HistoryRow) -> float:
+    """Return the mean value of a history, 0 where it is not known."""
+    given = row.mean_value
+    if given is None:
+        return 0.0
+    if given.currency not in (None, deployment.currency):
+        fault = FieldError(
+            f"/items/{place}/mean_value/currency",
+            "currency_mismatch",
+            f"must be {deployment.currency}, the deployment's currency",
+        )
+        raise ValidationFailed(errors=[fault])
+    return float(given.amount)
+
+
 def _score(deployment: Deployment, model: FittedModel, asked: ScoreRequest) -> list[dict[str, Any]]:
     scale = DAYS_PER_UNIT[asked.time_unit] / model.unit
     x = np.array([row.x for row in asked.items], dtype=np.int64)
     t_x = np.array([row.t_x for row in asked.items]) * scale
     T = np.array([row.T for row in asked.items]) * scale  # noqa: N806
-    mean_value = np.array([row.mean_value for row in asked.items])
+    mean_value = np.array(
+        [_mean_value(deployment, place, row) for place, row in enumerate(asked.items)]
+    )
     paid = np.where(mean_value > 0, x, 0)
     horizon = asked.horizon_days / model.unit
     alive = model.purchases.p_alive(x, t_x, T)

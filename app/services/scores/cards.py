@@ -178,7 +178,7 @@ def _scores(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
         },
         "clv": {
             "horizon_days": fitted_models.CLV_HORIZON_DAYS,
-            **deployment.money(cents(scores.clv[row])),
+            "value": deployment.money(cents(scores.clv[row])),
             "annual_discount": fitted_models.ANNUAL_DISCOUNT,
         },
         "value_tier": clv.TIERS[scores.tier[row]],

@@ -114,7 +114,7 @@ async def _items(
             "at_risk": row.at_risk,
             "value_tier": row.value_tier,
             "last_purchase_on": row.last_purchase_on,
-            "days_silent": as_of.day - to_day(row.last_purchase_on),
+            "days_since_last_purchase": as_of.day - to_day(row.last_purchase_on),
             "usual_gap_days": row.usual_gap_days,
             "probability": row.probability,
             "horizon_days": run.horizon_days or model.horizon_days,

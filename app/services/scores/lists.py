@@ -212,7 +212,5 @@ def _item(deployment: Deployment, run: AnyRow, row: AnyRow, since: int | None) -
     item: dict[str, Any] = {name: getattr(row, name) for name in NAMES}
     for name in AMOUNTS:
         amount = getattr(row, name)
-        item[name] = (
-            amount if amount is None else {"amount": amount, "currency": deployment.currency}
-        )
+        item[name] = None if amount is None else deployment.money(amount)
     return {**item, "horizon_days": run.horizon_days, "previous": previous(row, since)}

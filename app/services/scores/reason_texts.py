@@ -171,7 +171,7 @@ def _contacted(seen: ReasonInputs) -> ReasonText:
 _WORDS: dict[str, Callable[[ReasonInputs], ReasonText]] = {
     "purchases": _purchases,
     "age": _age,
-    "silence": _silence,
+    "inactivity": _silence,
     "frequency_trend": _frequency_trend,
     "amount_trend": _amount_trend,
     "value": _value,

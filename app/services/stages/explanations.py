@@ -41,7 +41,7 @@ async def explain(
             {**_told(rule, values), "decides": number == end.rule and end.override is None}
             for number, rule in enumerate(policy.rules)
         ],
-        "overruled_by": stages.overruling(end.override),
+        "override": stages.override_of(end.override),
         "policy_version": policy.version,
         "as_of": as_of.at,
         "computed_at": now,

@@ -1,4 +1,4 @@
-"""Moves by hand: what the policy allows, recorded as a decision that the ledger then follows."""
+"""Overrides: what the policy allows, recorded as a decision that the ledger then follows."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from app.lifecycle.facts import EMPTY
 from app.lifecycle.policy import Policy
 from app.lifecycle.presets import CHURN_REASONS
 from app.models import Customer, StageOverride, StageTransition
-from app.schemas.stages import MoveRequest
+from app.schemas.stages import OverrideRequest
 from app.services.common import etags
 from app.services.customer_base import purchase_summaries
 from app.services.customers import customers
@@ -20,42 +20,42 @@ from app.services.policies import policies
 from app.services.stages import derivation, overrides
 
 LONGEST_PIN = timedelta(days=3_653)
-UNPINNED = "unpinned"
-"""The reason of a move back to what rules say when somebody took a pin back."""
+OVERRIDE_REMOVED = "override_removed"
+"""The reason of a transition back to what rules say when somebody removed an override."""
 _REASONS = frozenset(reason["code"] for reason in CHURN_REASONS)
 
 
-async def move(
+async def override(
     session: WriteSession,
     deployment: Deployment,
     customer_id: str,
-    asked: MoveRequest,
+    asked: OverrideRequest,
     *,
     if_match: str | None,
     now: datetime,
     by: str,
 ) -> datetime:
-    """Move a customer by hand, if the policy allows it; return when."""
+    """Set the stage of a customer, if the policy allows it; return when."""
     decided_at, stage = await _take(session, deployment, customer_id, if_match, now)
     policy = await policies.active(session)
     _check(policy, asked, now)
     allowed = policy.moves.get(stage, ())
-    stays = asked.to == stage
-    if asked.to not in allowed and not (stays and asked.pin_until is not None):
+    stays = asked.stage == stage
+    if asked.stage not in allowed and not (stays and asked.until is not None):
         raise InvalidTransition(
-            f"The customer is {stage!r} already; give pin_until to hold the stage."
+            f"The customer is {stage!r} already; give `until` to hold the stage."
             if stays
-            else f"The policy allows no move by hand from {stage!r} to {asked.to!r}.",
+            else f"The policy allows no override from {stage!r} to {asked.stage!r}.",
             current_stage=stage,
             allowed=list(allowed),
-            refused_by={"policy_version": policy.version, "rule": f"moves/{stage}"},
+            refused_by={"policy_version": policy.version, "rule": f"transitions/{stage}"},
         )
     await overrides.add(
         session,
         customer_id,
-        stage=asked.to,
+        stage=asked.stage,
         decided_at=decided_at,
-        pinned_until=asked.pin_until,
+        pinned_until=asked.until,
         reason=asked.reason,
         actor=by,
     )
@@ -63,7 +63,7 @@ async def move(
     return decided_at
 
 
-async def unpin(
+async def remove(
     session: WriteSession,
     deployment: Deployment,
     customer_id: str,
@@ -84,7 +84,7 @@ async def unpin(
     )
     pin = found.standing_override(0)
     if pin is None or pin.until is None:
-        raise NotFound("The stage of this customer is not pinned.")
+        raise NotFound("No override holds the stage of this customer.")
     # What is released as it is decided takes the place of the pin, and stands for no time.
     await overrides.add(
         session,
@@ -92,7 +92,7 @@ async def unpin(
         stage=pin.stage,
         decided_at=decided_at,
         released_at=decided_at,
-        reason=UNPINNED,
+        reason=OVERRIDE_REMOVED,
         actor=by,
     )
     await derivation.advance(session, deployment, [customer_id], decided_at)
@@ -129,17 +129,17 @@ async def _take(
     return after, row.stage
 
 
-def _check(policy: Policy, asked: MoveRequest, now: datetime) -> None:
+def _check(policy: Policy, asked: OverrideRequest, now: datetime) -> None:
     faults = []
-    if asked.to not in policy.stages:
+    if asked.stage not in policy.stages:
         detail = f"must be one of {', '.join(policy.stages)}"
-        faults.append(FieldError("/to", "unknown_stage", detail))
-    elif policy.has_left(asked.to) and asked.reason not in _REASONS:
+        faults.append(FieldError("/stage", "unknown_stage", detail))
+    elif policy.has_left(asked.stage) and asked.reason not in _REASONS:
         detail = "must be a code of GET /v1/churn-reasons for who has left"
         faults.append(FieldError("/reason", "unknown_reason", detail))
-    if asked.pin_until is not None and not now < asked.pin_until <= now + LONGEST_PIN:
+    if asked.until is not None and not now < asked.until <= now + LONGEST_PIN:
         detail = "must lie in the future, at most ten years ahead"
-        faults.append(FieldError("/pin_until", "out_of_range", detail))
+        faults.append(FieldError("/until", "out_of_range", detail))
     if faults:
         raise ValidationFailed(errors=faults)
 

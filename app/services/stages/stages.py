@@ -85,7 +85,7 @@ async def get(
     summary = placed.population.summaries[0]
     found = await view.history(session, deployment, as_of)
     end = end_of(found, placed)
-    stage, by_hand = end.stage, overruling(end.override)
+    stage, by_hand = end.stage, override_of(end.override)
     since, win_backs = await _moves_of(session, view.timeline, customer_id, found)
     state = summary.state
     bought = state.purchase_days > 0
@@ -98,8 +98,7 @@ async def get(
         "since": since,
         "rule": BY_HAND if by_hand else policy.rules[end.rule].code,
         "recorded_stage": snapshot.recorded_stage,
-        "overruled_by": by_hand,
-        "pinned_until": by_hand and by_hand["pinned_until"],
+        "override": by_hand,
         "at_risk": None if placed.overdue is None else bool(placed.overdue[0]),
         "purchase_days": state.purchase_days,
         "days_since_last_purchase": int(placed.days_since_last_purchase[0]) if bought else None,
@@ -134,16 +133,16 @@ def end_of(found: History, placed: Placement) -> End:
     return End(stage, int(found.rule[-1]), found.standing_override(0))
 
 
-def overruling(override: Override | None) -> dict[str, Any] | None:
-    """Return a decision by hand as the API shows it."""
+def override_of(override: Override | None) -> dict[str, Any] | None:
+    """Return an override as the API shows it."""
     if override is None:
         return None
     return {
         "stage": override.stage,
         "reason": override.reason,
         "actor": override.actor,
-        "decided_at": from_micros(override.at),
-        "pinned_until": None if override.until is None else from_micros(override.until),
+        "set_at": from_micros(override.at),
+        "until": None if override.until is None else from_micros(override.until),
     }
 
 

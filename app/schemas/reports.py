@@ -1,0 +1,63 @@
+"""Counts of the published run."""
+
+from pydantic import Field
+
+from app.schemas.fields import (
+    AsOfInstant,
+    Customers,
+    ModelKey,
+    PolicyVersion,
+    RfmGroupCode,
+    RunKey,
+    StageCode,
+)
+from app.schemas.fitted import RfmCuts
+from app.schemas.stages import Named
+from app.schemas.types import Answer, Money
+
+
+class StageCount(Answer):
+    """The customers of a stage."""
+
+    stage: StageCode
+    name: Named = Field(description="the stage in words")
+    customers: Customers
+    revenue: Money = Field(description="their revenue together")
+    value_at_risk: Money | None = Field(
+        description="their value at risk together; null where the model cannot tell"
+    )
+
+
+class ReportAnswer(Answer):
+    """Of the published run; all null or empty before the first."""
+
+    run_id: RunKey | None
+    model_id: ModelKey | None
+    policy_version: PolicyVersion | None
+    as_of: AsOfInstant | None = Field(description="the instant of the run")
+
+
+class StageReport(ReportAnswer):
+    """The customers of each stage."""
+
+    stages: list[StageCount] = Field(description="the stages of the policy, in order")
+
+
+class RfmGroup(Answer):
+    """The customers of an RFM group."""
+
+    group: RfmGroupCode
+    name: str = Field(description="the group in words", examples=["Champions"])
+    customers: Customers
+    revenue: Money = Field(description="their revenue together")
+
+
+class RfmReport(ReportAnswer):
+    """`grid[r-1][f-1]` is the number of customers with those scores."""
+
+    grid: list[list[int]] = Field(
+        description="customers by recency score, then by frequency score",
+        examples=[[[1, 0, 0, 0, 0]] * 5],
+    )
+    groups: list[RfmGroup] = Field(description="the groups, in order")
+    cuts: RfmCuts | None = Field(description="the cuts of the model of the run")

@@ -1,0 +1,205 @@
+"""Answers for the document, from a run of the service: `make examples` writes them.
+
+Every operation is asked once, with the bodies that the document shows; of long lists two items
+are kept, so that what is shown can be read.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.config import Settings
+from app.db import Database, create_engine
+from app.demo import data
+from app.embedded import EmbeddedPostgres
+from app.migrate import migrate
+from app.schemas import customers, interactions, policies, stages, transactions
+from app.worker import Worker
+from tests import openapi
+from tests.database import Clock, make_client
+
+BUYERS = 400
+STREAM_LINES = 3
+SHOWN = 2
+_PROFILE = customers.PROFILE_EXAMPLE
+_STREAMS = ("application/x-ndjson", "text/csv")
+
+
+class Recorder:
+    """Asks operations by their id, and keeps the answers by status and media type."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+        self._named = {
+            operation["operationId"]: (method.upper(), path)
+            for path, methods in openapi.document()["paths"].items()
+            for method, operation in methods.items()
+        }
+        self.answers: dict[str, dict[str, dict[str, Any]]] = {}
+
+    @property
+    def missing(self) -> set[str]:
+        """The operations that have not been asked."""
+        return self._named.keys() - self.answers.keys()
+
+    async def ask(
+        self,
+        asked: str,
+        /,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        accept: str = "*/*",
+        **path: Any,
+    ) -> Any:
+        """Ask an operation, keep its answer, and return it."""
+        method, template = self._named[asked]
+        answer = await self._client.request(
+            method, template.format(**path), json=body, params=query, headers={"Accept": accept}
+        )
+        assert answer.is_success, (asked, answer.text)
+        form = answer.headers["content-type"].split(";")[0]
+        told = answer.json() if form == "application/json" else answer.text
+        kept = self.answers.setdefault(asked, {}).setdefault(str(answer.status_code), {})
+        kept.setdefault(form, shortened(told) if form == "application/json" else _head(form, told))
+        return told
+
+
+def shortened(value: Any) -> Any:
+    """Return a document with the first objects of each list alone."""
+    if isinstance(value, dict):
+        return {key: shortened(each) for key, each in value.items()}
+    if isinstance(value, list):
+        plain = not value or not isinstance(value[0], dict)
+        return [shortened(each) for each in (value if plain else value[:SHOWN])]
+    return value
+
+
+def _head(form: str, text: str) -> str:
+    """Return the first lines of a stream or of metrics; a picture is shown whole."""
+    if form not in (*_STREAMS, "text/plain"):
+        return text
+    return "".join(text.splitlines(keepends=True)[:STREAM_LINES])
+
+
+async def record(database: Database, settings: Settings) -> dict[str, Any]:
+    """Ask every operation of a service on an empty database."""
+    clock = Clock()
+    clock.now = datetime.now(UTC)
+    worker = Worker(database, settings)
+
+    async def work() -> None:
+        while await worker.work_once():
+            pass
+
+    async with await make_client(settings, database, clock) as client:
+        recorder = Recorder(client)
+        await _write(recorder, clock.now)
+        for operation_id in ("fit_model", "start_backtest", "start_scoring_run"):
+            operation = await recorder.ask(operation_id, {})
+            await work()
+            if operation_id == "start_backtest":
+                found = await client.get(f"/v1/operations/{operation['id']}")
+                backtest_id = found.json()["result"]["backtest_id"]
+        await _read(recorder, clock.now, operation["id"], backtest_id)
+        await _override(recorder)
+        await _change_policy(recorder, client, work)
+    assert not recorder.missing, recorder.missing
+    return recorder.answers
+
+
+async def _write(recorder: Recorder, now: datetime) -> None:
+    ask, known = recorder.ask, {"customer_id": "c-1001"}
+    for _ in range(2):
+        await ask("put_customer", _PROFILE, **known)
+        await ask("create_transaction", transactions.EXAMPLE)
+        await ask("create_interaction", interactions.EXAMPLE)
+    await ask("patch_customer", {"owner": "team-west"}, **known)
+    await ask("write_customers", {"items": [{"customer_id": "c-1001", **_PROFILE}]})
+    calendar = data.Calendar.ending_yesterday(now.date())
+    bought = data.transactions(data.read_log(), calendar)
+    buyers = sorted({item["customer_id"] for item in bought})[:BUYERS]
+    more = [item for item in bought if item["customer_id"] in buyers]
+    own = [transactions.EXAMPLE, transactions.REFUND_EXAMPLE]
+    own += [
+        {**transactions.EXAMPLE, "transaction_id": f"order-{days}",
+         "occurred_at": (now - timedelta(days=days)).isoformat()}
+        for days in (20, 45, 62, 90, 160)
+    ]  # fmt: skip
+    await ask("write_transactions", {"items": [*own, *more]})
+    told = [interactions.EXAMPLE, interactions.SURVEY_EXAMPLE]
+    await ask("write_interactions", {"items": told})
+
+
+async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_id: str) -> None:
+    ask, known, page = recorder.ask, {"customer_id": "c-1001"}, {"limit": SHOWN}
+    for name in ("customers", "all_transitions", "policies", "models", "backtests", "churn_risks",
+                 "scores", "operations"):  # fmt: skip
+        await ask(f"list_{name}", query=page)
+    for name in ("transactions", "interactions", "timeline", "transitions"):
+        await ask(f"list_{name}", query=page, **known)
+    for name in ("get_customer", "get_stage", "explain_stage", "get_stage_history", "get_scores"):
+        await ask(name, **known)
+    for name in ("list_churn_reasons", "list_variables", "report_stages", "report_rfm", "get_info",
+                 "get_liveness", "get_readiness", "get_metrics"):  # fmt: skip
+        await ask(name)
+    for form in _STREAMS:
+        await ask("list_scores", accept=form)
+    since = (now - timedelta(days=30)).date().isoformat()
+    await ask("get_score_diff", query={"from": since}, **known)
+    await ask("score_customers", {"customer_ids": ["c-1001", "c-9999"]})
+    rows = [{"x": 2, "t_x": 213, "T": 272, "mean_value": {"amount": "22.35"}}]
+    await ask("score_histories", {"items": rows})
+    await ask("get_operation", operation_id=operation_id)
+    listed = await ask("list_models")
+    for name in ("get_model", "activate_model"):
+        await ask(name, model_id=listed["items"][0]["model_id"])
+    for name in ("get_backtest", "get_calibration_picture"):
+        await ask(name, backtest_id=backtest_id)
+
+
+async def _override(recorder: Recorder) -> None:
+    until = (datetime.now(UTC) + timedelta(days=90)).replace(microsecond=0)
+    body = {**stages.OVERRIDE_EXAMPLE, "until": until.isoformat()}
+    await recorder.ask("override_stage", body, customer_id="c-1001")
+    await recorder.ask("remove_override", customer_id="c-1001")
+
+
+async def _change_policy(recorder: Recorder, client: httpx.AsyncClient, work: Any) -> None:
+    created = await recorder.ask("create_policy", policies.POLICY_EXAMPLE)
+    version = created["version"]
+    await recorder.ask("get_policy", version=version)
+    preview = await recorder.ask("preview_policy", version=version)
+    await work()
+    found = (await client.get(f"/v1/operations/{preview['id']}")).json()
+    await recorder.ask("activate_policy", {"token": found["result"]["token"]}, version=version)
+
+
+async def _run(url: str) -> dict[str, Any]:
+    settings = Settings(currency="EUR", time_zone="Europe/Berlin", scoring_every=None)
+    engine = create_engine(url, pool_size=5)
+    await migrate(engine, settings)
+    database = Database.on(engine)
+    try:
+        return await record(database, settings)
+    finally:
+        await database.close()
+
+
+def main() -> dict[str, Any]:
+    """Run the service on a database of its own, and return its answers."""
+    with tempfile.TemporaryDirectory(prefix="clm-examples-") as folder:
+        Path(folder).chmod(0o755)  # as root the server runs as another user
+        with EmbeddedPostgres.start(Path(folder), throwaway=True) as server:
+            return asyncio.run(_run(server.url))
+
+
+if __name__ == "__main__":
+    json.dump(main(), sys.stdout, indent=1, ensure_ascii=False, sort_keys=True)
+    sys.stdout.write("\n")
