@@ -6,8 +6,11 @@ STAMP := $(VENV)/.installed
 BENCHMARKS := ingest scores stages backtest
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
+CLIENTS := tests/clients
+CLIENTS_VENV := .venv-clients
+CLIENTS_STAMP := $(CLIENTS_VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults run check bench bench-scoring migrate migration lock openapi fmt
+.PHONY: help setup demo test faults run check bench bench-scoring migrate migration lock openapi examples fmt
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +28,7 @@ $(STAMP): requirements-dev.lock pyproject.toml
 demo: setup  ## See CLM do its job on real data, then serve it (ARGS=--once to exit)
 	@$(BIN)/clm demo $(ARGS)
 
-test: setup  ## Run all tests
+test: setup $(CLIENTS_STAMP)  ## Run all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 faults: setup  ## Storm a running service and kill its processes, again and again
@@ -64,15 +67,28 @@ $(BENCH_STAMP): requirements-bench.lock | $(STAMP)
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BENCH_VENV)/bin/python --require-hashes -r requirements-bench.lock
 	@touch $@
 
+# What generates clients brings its own Node and its own libraries: none of them is the service's.
+$(CLIENTS_STAMP): requirements-clients.lock $(CLIENTS)/package.json $(CLIENTS)/package-lock.json | $(STAMP)
+	test -x $(CLIENTS_VENV)/bin/python || $(PYTHON) -m venv $(CLIENTS_VENV)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(CLIENTS_VENV)/bin/python --require-hashes -r requirements-clients.lock
+	PATH="$(CURDIR)/$(CLIENTS_VENV)/bin:$$PATH" npm --prefix $(CLIENTS) ci --ignore-scripts --silent
+	@touch $@
+
 fmt: setup  ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 openapi: setup  ## Write openapi.json anew
 	@$(BIN)/python -m tests.openapi > openapi.json
 
+examples: setup  ## Ask a service for the answers that openapi.json shows, then write it anew
+	@$(BIN)/python -m tests.examples > app/schemas/examples.new
+	@mv app/schemas/examples.new app/schemas/examples.json
+	@$(MAKE) --no-print-directory openapi
+
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock" --python-version 3.11
-lock: ## Resolve the dependencies anew into the three hashed locks
+lock: ## Resolve the dependencies anew into the four hashed locks
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --group clients -o requirements-clients.lock
 	$(COMPILE) --group bench -c requirements.lock -o requirements-bench.lock

@@ -1,0 +1,1 @@
+from tests.database import *  # noqa: F403
