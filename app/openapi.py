@@ -57,7 +57,7 @@ TAGS = [
     },
     {
         "name": "scores",
-        "description": "What each is worth and who is about to leave: RFM, lifetime value, churn "
+        "description": "What each is worth and who is about to churn: RFM, lifetime value, churn "
         "risk with reasons. Churn risk is the probability of no purchase in the horizon.",
     },
     {"name": "reports", "description": "Counts of the published run."},

@@ -72,5 +72,5 @@ async def get_backtest(backtest_id: BacktestId, session: Read, deployment: Here)
     **scope("scores:read"),
 )
 async def get_calibration_picture(backtest_id: BacktestId, session: Read) -> Response:
-    """Return a picture of what was told against what happened, at the last cut."""
+    """Return a picture of what was predicted against what happened, at the last cut."""
     return Response(await backtests.picture(session, backtest_id), media_type=SVG)

@@ -62,7 +62,7 @@ async def get_scores(
     as_of: AsOfQuery,
     horizon_days: HorizonQuery = None,
 ) -> Any:
-    """Return what a customer is worth and how likely to leave, right immediately after a write."""
+    """Return what a customer is worth and how likely to churn, right immediately after a write."""
     return await cards.get(
         session, deployment, customer_id, as_of=as_of, horizon_days=horizon_days, now=now
     )

@@ -1,4 +1,4 @@
-"""One cut of a back-test: who was expected to leave, beside who left."""
+"""One cut of a back-test: what was expected, beside what happened."""
 
 from datetime import date
 
@@ -40,7 +40,8 @@ class Figures(Answer):
         description="the same after Platt's line, fitted to other customers"
     )
     lift_leaving: float | None = Field(
-        description="leavers in the tenth with the highest risk, as a multiple of the mean"
+        description="who churned in the tenth of customers with the highest risk, as a multiple of "
+        "the mean"
     )
     lift_buying: float | None = Field(
         description="buyers in the tenth with the lowest risk, as a multiple of the mean"
@@ -102,7 +103,7 @@ class Part(Answer):
 
 
 class NewCustomers(Answer):
-    """Those whose first purchase fell into the test: nothing could be told of them."""
+    """Those whose first purchase fell into the test: nothing could be predicted of them."""
 
     customers: Customers
     revenue: Money = Field(description=REVENUE)
@@ -215,8 +216,8 @@ class Fold(Answer):
     calibration: list[CalibrationRow] = Field(description="customers by tenths of risk")
     curve: list[CurvePoint] = Field(description="the calibration curve, by risk")
     lift: Lift | None = Field(
-        description="gain and lift by tenths: of leavers from the highest risk, of purchases and "
-        "revenue from the lowest"
+        description="gain and lift by tenths: of no purchase from the highest risk, of purchases "
+        "and revenue from the lowest"
     )
     groups: list[Group] = Field(description="tenths of the customers, by risk")
     one_time: Part | None = Field(description="customers with a single purchase day")

@@ -59,7 +59,7 @@ class BacktestPage(Page[BacktestHead]):
 
 
 class Backtest(BacktestHead):
-    """What churn risk would have told, beside what happened."""
+    """What churn risk would have predicted, beside what happened."""
 
     contenders: dict[str, Figures] = Field(
         description="figures of each contender, the mean of the folds"

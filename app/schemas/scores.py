@@ -168,7 +168,7 @@ class Scores(Answer):
     )
     clv: Clv | None = Field(description="customer lifetime value")
     value_tier: Tier | None
-    churn_risk: ChurnRisk | None = Field(description="how likely the customer is to leave, and why")
+    churn_risk: ChurnRisk | None = Field(description="how likely the customer is to churn, and why")
     value_at_risk: Money | None = Field(description=VALUE_AT_RISK)
     withheld: dict[str, str] = Field(
         description="fields answered with null although the status is ok, each with the reason",
