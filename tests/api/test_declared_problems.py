@@ -1,0 +1,169 @@
+"""Each problem that an operation declares of its own can be had from it: no promise is idle."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.db import WriteSession
+from app.schemas.transactions import EXAMPLE
+from app.services.common import deployment_settings, signing
+from app.services.operations import operations
+from app.services.policy_changes.activations import ACTIVATION
+from tests import openapi
+from tests.database import NOW
+
+DOCUMENT = openapi.document()
+NAMED = {
+    operation["operationId"]: (method.upper(), path)
+    for path, method, operation in openapi.operations(DOCUMENT)
+}
+OF_THE_FORM = {
+    "unauthorized", "missing_scope", "validation_failed", "internal_error", "overloaded",
+    "database_unavailable", "draining", "malformed", "request_timeout", "payload_too_large",
+    "unsupported_media_type", "invalid_cursor", "idempotency_in_progress",
+    "idempotency_key_reused", "conflict",
+}  # fmt: skip
+"""Problems that follow from the form of an operation; each has tests of its own."""
+KNOWN = {"customer_id": "c1"}
+NOBODY = {
+    "customer_id": "nobody", "version": "999", "model_id": "none", "backtest_id": "none",
+    "operation_id": "none",
+}  # fmt: skip
+OVERRIDE = {"stage": "active", "reason": "a talk on the phone"}
+ROW = {"x": 0, "t_x": 0, "T": 9}
+FROM = {"from": "2026-01-31"}
+STALE = {"If-Match": '"99"'}
+
+Provoke = Callable[[httpx.AsyncClient, WriteSession, str], Awaitable[httpx.Response]]
+
+
+async def ask(
+    client: httpx.AsyncClient,
+    name: str,
+    body: Any = None,
+    *,
+    path: dict[str, str] = NOBODY,
+    query: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> httpx.Response:
+    method, template = NAMED[name]
+    url = template.format(**{**NOBODY, **path})
+    return await client.request(method, url, json=body, params=query, headers=headers)
+
+
+def once(body: Any = None, **more: Any) -> Provoke:
+    """Ask once."""
+
+    async def provoke(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
+        return await ask(client, name, body, **more)
+
+    return provoke
+
+
+def twice(first: Any, second: Any, *paths: dict[str, str]) -> Provoke:
+    """Ask for long work, and while it waits, for other work of the kind."""
+
+    async def provoke(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
+        begun, other = paths or (NOBODY, NOBODY)
+        assert (await ask(client, name, first, path=begun)).status_code == 202
+        return await ask(client, name, second, path=other)
+
+    return provoke
+
+
+async def token(client: httpx.AsyncClient, session: WriteSession, days: int) -> dict[str, str]:
+    """Return the body that activates version 2, good for some days from now."""
+    preview = (await ask(client, "preview_policy", path={"version": "2"})).json()
+    expires_at = (NOW + timedelta(days=days)).isoformat()
+    secret = bytes.fromhex(
+        await deployment_settings.get(session, deployment_settings.CURSOR_SECRET)
+    )
+    content = {"operation_id": preview["id"], "expires_at": expires_at}
+    return {"token": signing.sign(content, secret)}
+
+
+async def too_late(client: httpx.AsyncClient, session: WriteSession, name: str) -> httpx.Response:
+    return await ask(client, name, await token(client, session, -1), path={"version": "2"})
+
+
+async def amid_another(
+    client: httpx.AsyncClient, session: WriteSession, name: str
+) -> httpx.Response:
+    await operations.submit(session, ACTIVATION, {"version": 3}, now=NOW)
+    return await ask(client, name, await token(client, session, 1), path={"version": "2"})
+
+
+async def atomically(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
+    return await ask(client, name, {"items": [{"surprise": 1}], "mode": "atomic"})
+
+
+PROVOKED: dict[tuple[str, str], Provoke] = {
+    **{
+        (name, "not_found"): once(body, query=query)
+        for name, body, query in (
+            ("get_customer", None, None), ("patch_customer", {}, None),
+            ("list_transactions", None, None), ("list_interactions", None, None),
+            ("list_timeline", None, None), ("get_stage", None, None),
+            ("explain_stage", None, None), ("get_stage_history", None, None),
+            ("list_transitions", None, None), ("override_stage", OVERRIDE, None),
+            ("remove_override", None, None), ("get_policy", None, None),
+            ("preview_policy", None, None), ("activate_policy", {"token": "x"}, None),
+            ("get_model", None, None), ("activate_model", None, None),
+            ("get_backtest", None, None), ("get_calibration_picture", None, None),
+            ("start_scoring_run", {"model_id": "none"}, None), ("get_scores", None, None),
+            ("list_churn_risks", None, {"run_id": "9"}), ("list_scores", None, {"run_id": "9"}),
+            ("score_histories", {"items": [ROW], "model_id": "none"}, None),
+            ("get_score_diff", None, FROM), ("get_operation", None, None),
+        )
+    },
+    ("score_histories", "no_model"): once({"items": [ROW]}),
+    ("get_score_diff", "no_model"): once(path=KNOWN, query=FROM),
+    ("fit_model", "operation_running"): twice({}, {"kind": "nbd"}),
+    ("start_backtest", "operation_running"): twice({}, {"folds": 2}),
+    ("start_scoring_run", "operation_running"): twice({}, {"as_of": "2026-01-31"}),
+    ("preview_policy", "operation_running"): twice(
+        None, None, {"version": "2"}, {"version": "3"}
+    ),
+    ("activate_policy", "operation_running"): amid_another,
+    ("activate_policy", "preview_expired"): too_late,
+    ("activate_policy", "stale_version"): once(
+        {"token": "x"}, path={"version": "2"}, headers=STALE
+    ),
+    ("put_customer", "stale_version"): once({}, path=KNOWN, headers=STALE),
+    ("patch_customer", "stale_version"): once({}, path=KNOWN, headers=STALE),
+    ("override_stage", "stale_version"): once(OVERRIDE, path=KNOWN, headers=STALE),
+    ("remove_override", "stale_version"): once(path=KNOWN, headers=STALE),
+    ("override_stage", "invalid_transition"): once({**OVERRIDE, "stage": "loyal"}, path=KNOWN),
+    ("write_customers", "batch_rejected"): atomically,
+    ("write_transactions", "batch_rejected"): atomically,
+    ("write_interactions", "batch_rejected"): atomically,
+}  # fmt: skip
+
+
+def declared() -> set[tuple[str, str]]:
+    """The operations with the codes that they declare of their own."""
+    return {
+        (operation["operationId"], code)
+        for _, _, operation in openapi.operations(DOCUMENT)
+        for reference in operation["responses"].values()
+        for code in openapi.resolved(DOCUMENT, reference)["content"]
+        .get("application/problem+json", {})
+        .get("examples", ())
+        if code not in OF_THE_FORM
+    }
+
+
+def test_every_problem_that_an_operation_declares_of_its_own_is_provoked_here() -> None:
+    assert declared() == PROVOKED.keys()
+
+
+@pytest.mark.parametrize(("name", "code"), PROVOKED)
+async def test_a_declared_problem_can_be_had(
+    client: httpx.AsyncClient, session: WriteSession, name: str, code: str
+) -> None:
+    assert (await client.post("/v1/transactions", json={**EXAMPLE, **KNOWN})).status_code == 201
+    answer = await PROVOKED[name, code](client, session, name)
+    assert answer.json()["code"] == code, answer.text
