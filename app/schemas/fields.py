@@ -25,7 +25,6 @@ CreatedAt = Annotated[Timestamp, Field(description="when it was created")]
 OccurredAt = Annotated[Timestamp, Field(description="when it happened")]
 ReceivedAt = Annotated[Timestamp, Field(description="when this service was told of it")]
 Source = Annotated[str, Field(description="the system the fact came from", examples=["default"])]
-Channel = Annotated[str, Field(description="by which channel", examples=["web"])]
 Actor = Annotated[
     str, Field(description="id of the API key that did it", examples=["key_3f0c2a9d1b7e4c63"])
 ]

@@ -24,7 +24,7 @@ from app.config import Settings
 from app.db import Database, create_engine
 from app.main import create_app
 from app.services.access import keys
-from tests.database import NOW, writing
+from tests.database import NOW, _administer, _named, writing
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -54,8 +54,6 @@ def run(tool: Path, *arguments: str | Path, cwd: Path = HERE) -> str:
 @pytest.fixture(scope="module")
 def service(cluster: str, template: str, settings: Settings) -> Iterator[list[str]]:
     """The address of a server with one customer, and a key."""
-    from tests.database import _administer, _named  # noqa: PLC0415
-
     name = "clm_called"
     asyncio.run(_administer(cluster, f"CREATE DATABASE {name} OWNER clm TEMPLATE {template}"))
     url = _named(cluster, name)
