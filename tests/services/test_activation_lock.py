@@ -11,8 +11,7 @@ from sqlalchemy import text
 from app.config import Settings
 from app.db import Database
 from app.deployment import Deployment
-from app.services.operations.parts import Part
-from app.services.policy_changes import activations, previews
+from app.services.policy_changes import activations
 from app.worker import Worker
 from tests.database import Clock, writing
 from tests.kept import ingest
@@ -50,11 +49,7 @@ async def blocked(database: Database, waiting: asyncio.Task[Any]) -> None:
             await asyncio.sleep(0.01)
 
 
-def activation() -> Part:
-    """A part that has counted who will move."""
-    kind = activations.ACTIVATION
-    request = {"version": NEW_POLICY, "by": "tests"}
-    return Part(1, 1, previews.COMPARE, {}, "op_1", kind, request, {})
+ORDER = activations.ActivationOrder(version=NEW_POLICY, preview="op_1", max_drift=0, by="tests")
 
 
 @pytest.mark.parametrize("writer", WRITERS)
@@ -63,7 +58,7 @@ async def test_a_writer_waits_for_an_activation_and_then_writes_by_its_policy(
 ) -> None:
     method, path, body = WRITERS[writer]
     async with own_database.writes() as session, session.begin():
-        await activations._put_in_force(writing(session), activation(), datetime.now(UTC))
+        await activations._put_in_force(writing(session), ORDER, datetime.now(UTC))
         waiting = asyncio.create_task(client.request(method, path, json=body))
         await blocked(own_database, waiting)
     assert (await waiting).is_success

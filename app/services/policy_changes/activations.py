@@ -84,7 +84,7 @@ async def apply_next_parts(
     )
     matrix = previews.matrix(deployment, cells)
     await _check_drift(session, part, matrix)
-    at = await _put_in_force(session, part, now)
+    at = await _put_in_force(session, part.asked(ActivationOrder), now)
     ranges = [
         (APPLY, {"after": after, "up_to": up_to})
         for after, up_to in await populations.boundaries(session, APPLY_PART)
@@ -121,22 +121,20 @@ def _counts(matrix: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
     return {(cell["from"], cell["to"]): cell["customers"] for cell in matrix}
 
 
-async def _put_in_force(session: WriteSession, part: Part, now: datetime) -> datetime:
+async def _put_in_force(session: WriteSession, order: ActivationOrder, now: datetime) -> datetime:
     """Move the pointer, once nobody is writing by the policy that was in force."""
     await locks.hold(session, locks.POLICY_IN_FORCE)
-    order = part.asked(ActivationOrder)
-    version = order.version
-    policy = await policies.get(session, version)
+    policy = await policies.get(session, order.version)
     at = max(now, datetime.now(UTC))
     await session.execute(
         insert(PolicyActivation).values(
             activation_id=await versions.generation(session) + 1,
-            version=version,
+            version=order.version,
             activated_at=at,
             activated_by=order.by,
         )
     )
-    await deployment_settings.put(session, deployment_settings.ACTIVE_POLICY, version)
+    await deployment_settings.put(session, deployment_settings.ACTIVE_POLICY, order.version)
     await deployment_settings.put(
         session, deployment_settings.POLICY_TIMELINE, deployment_settings.new_name()
     )
