@@ -38,7 +38,7 @@ async def store_model(session: WriteSession, model_id: str, status: str = "ok") 
     process = {"kind": "mbg_nbd", "status": status, "parameters": MODEL.purchases.params, **unknown}
     spend = {"kind": "gamma_gamma", "status": status, "parameters": MODEL.spend.params, **unknown}
     choice = {"chosen": "mbg_nbd", "status": "ok", "reason": churn_learning.ASKED_FOR, "note": "",
-              "horizon": 90, "holdout": 0, "label_window": 0, "carried": False,
+              "horizon": 90, "holdout": 0, "label_window": 0, "extrapolated": False,
               "table": []}  # fmt: skip
     session.add(
         ModelRow(

@@ -58,7 +58,7 @@ class RiskChoice(Section):
     horizon: int
     holdout: int
     label_window: int
-    carried: bool
+    extrapolated: bool
     table: list[dict[str, Any]]
 
 

@@ -71,7 +71,7 @@ def _risk(document: ModelDocument) -> dict[str, Any]:
         "horizon_rule": document.horizon_rule,
         "holdout_days": choice.holdout,
         "label_window_days": choice.label_window,
-        "extrapolated": choice.carried,
+        "extrapolated": choice.extrapolated,
         "table": choice.table,
         "process": None if risk is None else risk["process"],
         "weights": None if risk is None else risk["weights"],
