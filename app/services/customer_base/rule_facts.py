@@ -14,39 +14,41 @@ from app.deployment import Deployment
 from app.lifecycle.dated import NEVER, Column, Interactions, objects
 from app.lifecycle.variables.definition import Term
 from app.models import Customer
+from app.services.common import sql_numbers
 
 _DATES = frozenset(
     name for name, column in Customer.__table__.c.items() if isinstance(column.type, Date)
 )
 # Any fact tells that there is somebody, whether or not the rules of some policy look at it.
-_BEGUN = (
-    "SELECT customer_id, CAST(extract(epoch FROM least(created_at, first_contact_at,"
+_EARLIEST = (
+    "least(created_at, first_contact_at,"
     " (SELECT min(occurred_at) FROM transactions t WHERE t.customer_id = c.customer_id),"
-    " (SELECT min(occurred_at) FROM interactions i WHERE i.customer_id = c.customer_id)"
-    ")) * 1000000 AS int8) FROM customers c WHERE customer_id = ANY($1::text[])"
+    " (SELECT min(occurred_at) FROM interactions i WHERE i.customer_id = c.customer_id))"
 )
+_BEGUN = (
+    f"SELECT customer_id, {sql_numbers.micros(_EARLIEST)}"  # noqa: S608  # no value of a caller
+    " FROM customers c WHERE customer_id = ANY($1::text[])"
+)
+_AT, _ON = sql_numbers.micros("occurred_at"), sql_numbers.day("occurred_on")
+_LAST_DAY, _FIRST_DAY = sql_numbers.date_of("$4"), sql_numbers.date_of("$5")
+_OF_KINDS = "customer_id = ANY($1::text[]) AND ($2::text[] IS NULL OR kind = ANY($2))"
 _HAPPENED = (
-    "SELECT customer_id, kind, CAST(extract(epoch FROM occurred_at) * 1000000 AS int8),"
-    " occurred_on - DATE '1970-01-01', 1, {score} FROM interactions"
-    " WHERE customer_id = ANY($1::text[]) AND ($2::text[] IS NULL OR kind = ANY($2))"
-    " AND occurred_at <= $3"
+    f"SELECT customer_id, kind, {_AT}, {_ON}, 1, {{score}} FROM interactions"  # noqa: S608  # no value of a caller
+    f" WHERE {_OF_KINDS} AND occurred_at <= $3"
 )
 # What happened at one instant has one order, whichever arrived first.
 _EVENTS = _HAPPENED.format(score="score") + " ORDER BY occurred_at, source, interaction_id"
 # Days that are over have been counted; of the last one only what came before the instant counts.
 _COUNTED = (
-    "SELECT customer_id, kind, NULL::int8, occurred_on - DATE '1970-01-01', count, NULL::float8"  # noqa: S608  # no value of a caller
-    " FROM interaction_days"
-    " WHERE customer_id = ANY($1::text[]) AND ($2::text[] IS NULL OR kind = ANY($2))"
-    " AND occurred_on < DATE '1970-01-01' + $4::int AND occurred_on >= DATE '1970-01-01' + $5::int"
-    f" UNION ALL {_HAPPENED.format(score='NULL::float8')}"
-    " AND occurred_on >= DATE '1970-01-01' + $4::int"
+    f"SELECT customer_id, kind, NULL::int8, {_ON}, count, NULL::float8"  # noqa: S608  # no value of a caller
+    f" FROM interaction_days WHERE {_OF_KINDS}"
+    f" AND occurred_on < {_LAST_DAY} AND occurred_on >= {_FIRST_DAY}"
+    f" UNION ALL {_HAPPENED.format(score='NULL::float8')} AND occurred_on >= {_LAST_DAY}"
 )
 # A survey's answer counts nothing here: it has been counted above.
 _ANSWERS = (
-    "SELECT DISTINCT ON (customer_id) customer_id, kind,"
-    " CAST(extract(epoch FROM occurred_at) * 1000000 AS int8),"
-    " occurred_on - DATE '1970-01-01', 0, score FROM interactions"
+    f"SELECT DISTINCT ON (customer_id) customer_id, kind, {_AT}, {_ON}, 0, score"  # noqa: S608  # no value of a caller
+    " FROM interactions"
     " WHERE customer_id = ANY($1::text[]) AND kind = ANY($3::text[]) AND score IS NOT NULL"
     " AND occurred_at <= $2"
     " ORDER BY customer_id, occurred_at DESC, source DESC, interaction_id DESC"

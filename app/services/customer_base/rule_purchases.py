@@ -48,7 +48,7 @@ _BY_DAY = (
     f" CAST(sum(t.sign * CASE WHEN l.lines = 0 THEN t.value * {UNITS}"
     f" ELSE coalesce(div(t.value * {UNITS} * l.part, nullif(l.whole, 0)), 0) END) AS int8),"
     " bool_or(t.sign > 0)"
-    f" FROM standing t{_FITTING} AND t.occurred_on >= DATE '1970-01-01' + $6::int GROUP BY 1, 2, 3"
+    f" FROM standing t{_FITTING} AND t.occurred_on >= {sql_numbers.date_of('$6')} GROUP BY 1, 2, 3"
 )
 
 
