@@ -117,7 +117,8 @@ def schema(service: str, key: str) -> Any:
 
     found = schemathesis.openapi.from_dict(DOCUMENT)
     # A request said to lack the key, and sent with it, is one that is rightly answered.
-    found.config.update(base_url=service, headers={"Authorization": f"Bearer {key}"})
+    headers = {"Authorization": f"Bearer {key}"}
+    found.config.update(base_url=service, headers=headers, request_timeout=60)
     return found
 
 

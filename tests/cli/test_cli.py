@@ -26,7 +26,7 @@ from tests.service import free_port
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE = 40.0  # a busy machine; nothing here waits longer than it must
+PATIENCE = 120.0  # a busy machine; nothing here waits longer than it must
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -361,7 +361,7 @@ def test_nothing_outlives_a_serve_that_is_killed_and_it_starts_again(
     assert len(below) >= 2
     serving.process.kill()
     serving.process.wait()
-    until(lambda: not [each for pid, each in below.items() if lives(pid)], 10)
+    until(lambda: not [each for pid, each in below.items() if lives(pid)])
     again = Serving(made, CLM_DATA_DIR=str(made / "data"))
     try:
         until(again.is_ready)
