@@ -81,28 +81,35 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def fulfils(value: Value, op: str, other: Any) -> bool:
+def fulfils(value: Value, op: str, other: Any) -> bool:  # one line a case
     """Compare; what is unknown fulfils nothing, nor does a number what is none."""
-    if op == "known" or value is None or other is None:
-        return op == "known" and (value is not None) == other
+    if op == "known":
+        return (value is not None) == other
+    if value is None or other is None:
+        return False
+    if op == "contains":
+        return isinstance(value, list) and other in value
+    if isinstance(value, list):
+        return False
     if op == "in":
         return isinstance(value, str) and value in other
-    if op == "contains" or isinstance(value, list):
-        return op == "contains" and isinstance(value, list) and other in value
     if op in ORDERED and isinstance(other, str):
-        return fulfils(LEVELS.index(str(value)), op, LEVELS.index(other))
+        value, other = LEVELS.index(str(value)), LEVELS.index(other)
+    return compares(value, op, other)
+
+
+def compares(value: Value, op: str, other: Any) -> bool:
     if is_number(other):
-        return (
-            is_number(value)
-            and {
-                "<": value < other,
-                "<=": value <= other,
-                ">": value > other,
-                ">=": value >= other,
-                "==": value == other,
-                "!=": value != other,
-            }[op]
-        )
+        if not is_number(value):
+            return False
+        return {
+            "<": value < other,
+            "<=": value <= other,
+            ">": value > other,
+            ">=": value >= other,
+            "==": value == other,
+            "!=": value != other,
+        }[op]
     same = type(value) is type(other) and value == other
     return same if op == "==" else not same
 
@@ -425,9 +432,9 @@ def history(
                 "manual" if t in hands
                 else "policy" if t in starts and t > first
                 else "fact" if by_fact
-                else "inactivity"
+                else "silence"
             )  # fmt: skip
             by_hand = snapshot is not None and bool(made)
-            found.append(Change(before, after, t, cause, "override" if by_hand else rule))
+            found.append(Change(before, after, t, cause, "by_hand" if by_hand else rule))
         before = after
     return found

@@ -23,9 +23,9 @@ Expression = Annotated[
             "type": "object",
             "description": "`{all: […]}`, `{any: […]}`, `{not: {…}}`, or a comparison "
             "`{variable, op, value}` with `op` one of < <= > >= == != in contains known, and "
-            "`value` a constant or another `{variable}`; `contains` asks whether a list among the "
-            "attributes holds a text. At most 500 nodes in a policy, 20 levels deep. A comparison "
-            "with an unknown value is false. Variables: `GET /v1/variables`.",
+            "`value` a constant or another `{variable}`. `contains` asks whether an attribute is "
+            "a list that holds a text. At most 500 nodes in a policy, 20 levels deep. A "
+            "comparison with an unknown value is false. Variables: `GET /v1/variables`.",
             "examples": [_LOYAL],
         }
     ),

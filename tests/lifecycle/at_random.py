@@ -38,9 +38,9 @@ def zone_of(rng: random.Random) -> ZoneInfo:
     return rng.choice(ZONES)
 
 
-def person(rng: random.Random, zone: ZoneInfo) -> Person:
+def person(rng: random.Random, zone: ZoneInfo, base: date | None = None) -> Person:
     """Return somebody whose facts lie within a year, mostly."""
-    day = first = rng.choice(BASES)
+    day = first = base or rng.choice(BASES)
     facts: list[Fact] = []
     for _ in range(rng.randint(0, 7)):
         day += timedelta(days=rng.choice(GAPS))
@@ -167,7 +167,10 @@ def constant(rng: random.Random, row: Variable) -> float:
 
 def leaf(rng: random.Random) -> dict[str, Any]:
     """Return a comparison of any kind that documents allow; of numbers, more than of others."""
-    row = rng.choice(ROWS if rng.random() < 0.3 else NUMBERS)
+    return comparison(rng, rng.choice(ROWS if rng.random() < 0.3 else NUMBERS))
+
+
+def comparison(rng: random.Random, row: Variable) -> dict[str, Any]:
     term = asked(rng, row)
     if rng.random() < 0.08:
         return {**term, "op": "known", "value": rng.random() < 0.5}
