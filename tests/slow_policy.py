@@ -81,7 +81,7 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def fulfils(value: Value, op: str, other: Any) -> bool:  # one line a case
+def fulfils(value: Value, op: str, other: Any) -> bool:
     """Compare; what is unknown fulfils nothing, nor does a number what is none."""
     if op == "known":
         return (value is not None) == other
