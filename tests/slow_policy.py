@@ -21,7 +21,7 @@ Model = Callable[["Slow", str, datetime], Value]
 """What a model says of a customer at an instant, by the name of a variable."""
 MODEL_VARIABLES = {
     "usual_gap_days",
-    "silence_to_usual_gap",
+    "inactivity_to_usual_gap",
     "r",
     "f",
     "m",
@@ -219,18 +219,18 @@ class Slow:
             "mean_gap_days": mean_gap,
             "tenure_days": None,
             "life_tenure_days": None,
-            "days_silent": None,
-            "silence_limit_days": None,
-            "silence_to_mean_gap": None,
+            "days_since_last_purchase": None,
+            "inactivity_limit_days": None,
+            "inactivity_to_mean_gap": None,
         }
         if days:
             silence = (today - days[-1]).days
             found |= {
                 "tenure_days": (today - days[0]).days,
                 "life_tenure_days": (today - life[0]).days,
-                "days_silent": silence,
-                "silence_limit_days": self.limit(life),
-                "silence_to_mean_gap": None if mean_gap is None else silence / mean_gap,
+                "days_since_last_purchase": silence,
+                "inactivity_limit_days": self.limit(life),
+                "inactivity_to_mean_gap": None if mean_gap is None else silence / mean_gap,
             }
         return found.get(name, NotImplemented)
 
@@ -317,7 +317,7 @@ def fitted(model: Fitted) -> Model:
         if key not in known:
             known[key] = scores(slow.twin, model, t)
         card = known[key]
-        if name == "silence_to_usual_gap":
+        if name == "inactivity_to_usual_gap":
             return float(card["days_since_last_purchase"] / card["usual_gap_days"])
         found = card[{"churn_probability": "probability"}.get(name, name)]
         return found if isinstance(found, str) else float(found)

@@ -160,8 +160,8 @@ class Twin:
             "purchase_days": len(days),
             "life_purchase_days": len(lived[-1]) if days else 0,
             "tenure_days": (today - days[0]).days if days else 0,
-            "days_silent": (today - days[-1]).days if days else 0,
-            "silence_limit_days": round(float(limit(lived[-1])), 9) if days else 0,
+            "days_since_last_purchase": (today - days[-1]).days if days else 0,
+            "inactivity_limit_days": round(float(limit(lived[-1])), 9) if days else 0,
         }
 
     def rule(self, t: datetime) -> str:

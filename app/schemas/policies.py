@@ -126,9 +126,9 @@ POLICY_EXAMPLE: dict[str, Any] = {
             "code": "silent_too_long",
             "stage": "churned",
             "when": {
-                "variable": "days_silent",
+                "variable": "days_since_last_purchase",
                 "op": ">",
-                "value": {"variable": "silence_limit_days"},
+                "value": {"variable": "inactivity_limit_days"},
             },
         },
         {"code": "purchased", "stage": "active"},

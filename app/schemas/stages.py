@@ -96,7 +96,7 @@ class StageAnswer(Answer):
         "before, by the rules and the override that stands; null for one who has, or never will"
     )
     lives: int = Field(
-        description="runs of purchases with no silence in them past the policy's limit; not the "
+        description="runs of purchases with no inactivity in them past the policy's limit; not the "
         "returns to a stage, which are win-backs; 0 for one who never purchased"
     )
     life_started_on: date | None = Field(description="the first purchase day of the last run")

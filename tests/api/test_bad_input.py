@@ -244,7 +244,7 @@ def policy_with(place: str, value: Any) -> dict[str, Any]:
     action = {"code": "act", "name": dict(words), "when": dict(IN_BERLIN)}
     policy["stages"][0] |= {"definition": words, "goals": [dict(words)], "actions": [action]}
     policy["rules"][1]["when"] = {"any": [
-        {"variable": "days_silent", "op": ">", "value": 90},
+        {"variable": "days_since_last_purchase", "op": ">", "value": 90},
         dict(IN_BERLIN),
         {"variable": "city", "op": "in", "value": ["x"]},
         {"variable": "attribute", "name": "vip", "op": "==", "value": True},

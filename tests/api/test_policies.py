@@ -13,7 +13,7 @@ from app.models import Policy
 from app.schemas.policies import POLICY_EXAMPLE
 from tests.database import NOW
 
-SILENT = {"variable": "days_silent", "op": ">", "value": 90}
+SILENT = {"variable": "days_since_last_purchase", "op": ">", "value": 90}
 
 PURCHASE = {
     "customer_id": "c1",
@@ -61,7 +61,8 @@ async def test_a_policy_is_stored_and_its_rules_are_said_in_words(
     assert (body["active"], body["activated_at"]) == (False, None)
     assert body["document"] == POLICY_EXAMPLE
     assert body["rules"][1]["words"] == {
-        "en": "the time since the last purchase is above the silence that the current life allows",
+        "en": "the time since the last purchase is above"
+        " the inactivity that the current life allows",
         "zh": "最近一次购买至今的时间大于本期允许的沉默时间",
     }
     assert body["rules"][2]["words"]["en"] == "always"
@@ -73,7 +74,13 @@ async def test_a_policy_is_stored_and_its_rules_are_said_in_words(
 async def test_every_variable_is_described(client: httpx.AsyncClient) -> None:
     body = (await client.get("/v1/variables")).json()
     names = {each["name"] for each in body["items"]}
-    assert {"days_silent", "frequency_trend", "r", "churn_probability", "interactions"} <= names
+    assert {
+        "days_since_last_purchase",
+        "frequency_trend",
+        "r",
+        "churn_probability",
+        "interactions",
+    } <= names
     assert all(each["meaning"]["en"] and each["meaning"]["zh"] for each in body["items"])
     ranges = {each["name"]: (each["minimum"], each["maximum"]) for each in body["items"]}
     assert ranges["churn_probability"] == (0, 1)
@@ -86,7 +93,7 @@ async def test_every_variable_is_described(client: httpx.AsyncClient) -> None:
 async def test_a_policy_stays_readable_when_more_is_checked(
     client: httpx.AsyncClient, session: WriteSession
 ) -> None:
-    stored = with_rule({"variable": "days_silent", "op": ">=", "value": -1})
+    stored = with_rule({"variable": "days_since_last_purchase", "op": ">=", "value": -1})
     values = {"version": 99, "document": stored, "created_at": NOW}
     await session.execute(insert(Policy).values(values))
     shown = await client.get("/v1/policies/99")
@@ -148,11 +155,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "further field": (with_rule({**SILENT, "x": 1}), "/rules/1/when/x", "extra_forbidden"),
     "nothing to compare with": (
-        with_rule({"variable": "days_silent", "op": ">"}),
+        with_rule({"variable": "days_since_last_purchase", "op": ">"}),
         "/rules/1/when/value",
         "missing",
     ),
-    "no expression": (with_rule(["days_silent", ">", 3]), "/rules/1/when", "expression"),
+    "no expression": (
+        with_rule(["days_since_last_purchase", ">", 3]),
+        "/rules/1/when",
+        "expression",
+    ),
     "model variable without a model": (
         with_rule({"variable": "r", "op": "<=", "value": 1}),
         "/model_id",
@@ -164,7 +175,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "out_of_range",
     ),
     "no value so small": (
-        with_rule({"not": {"variable": "days_silent", "op": "!=", "value": -1}}),
+        with_rule({"not": {"variable": "days_since_last_purchase", "op": "!=", "value": -1}}),
         "/rules/1/when/not/value",
         "out_of_range",
     ),

@@ -167,11 +167,16 @@ async def test_the_day_on_which_somebody_will_have_left_follows_from_the_rules(
 ) -> None:
     bought = NOW - timedelta(days=200)
     await purchase(client, bought)
-    both = {"all": [compare("days_silent", ">", 100), compare("complaints_90_days", ">=", 1)]}
+    both = {
+        "all": [
+            compare("days_since_last_purchase", ">", 100),
+            compare("complaints_90_days", ">=", 1),
+        ]
+    }
     never = await add(client, churned(both))
     assert (await get(client, policy_version=never))["stage"] != "churned"
     assert (await get(client, policy_version=never))["churns_on"] is None
-    late = await add(client, churned(compare("days_silent", ">", 250)))
+    late = await add(client, churned(compare("days_since_last_purchase", ">", 250)))
     assert (await get(client, policy_version=late))["churns_on"] == day(bought, 251)
     assert (await get(client, policy_version=CONTRACTUAL))["churns_on"] is None
     ends = (NOW + timedelta(days=9_000)).date()

@@ -141,7 +141,7 @@ def formula(name: str, days: int, first: int, last: int, revenue: int, today: in
     inactivity, gap = today - last, (last - first + 40) / (days + 1)
     return {
         "usual_gap_days": gap,
-        "silence_to_usual_gap": inactivity / gap,
+        "inactivity_to_usual_gap": inactivity / gap,
         "r": max(5 - inactivity // 20, 1),
         "f": min(days, 5),
         "m": 1 + (revenue > 0) + (revenue > 100_000),

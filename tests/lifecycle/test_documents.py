@@ -87,9 +87,10 @@ OFTEN = compare("purchase_days", ">=", 3)
         (compare("purchase_days", "==", {"variable": "lives"}), "/value", "type_mismatch"),
         (compare("purchase_days", "<", {"variable": "lives", "x": 1}), "/value/x",
          "extra_forbidden"),
-        (compare("purchase_days", "<", {"variable": "days_silent"}), "/value", "moving_variable"),
-        (compare("days_silent", "<", {"variable": "days_until_contract_end"}), "/value",
+        (compare("purchase_days", "<", {"variable": "days_since_last_purchase"}), "/value",
          "moving_variable"),
+        (compare("days_since_last_purchase", "<", {"variable": "days_until_contract_end"}),
+         "/value", "moving_variable"),
         (compare("tenure_days", "<", {"variable": "interactions", "days": 3}), "/value",
          "moving_variable"),
         (compare("interactions", ">", 1, kind="No kind"), "/kind", "type_mismatch"),
@@ -168,7 +169,10 @@ def test_one_rule_and_only_the_last_is_the_default() -> None:
     assert faults({**found, "rules": found["rules"][:1]}) == {("/rules/0/when", "missing_default")}
 
 
-BELOW, ABOVE = compare("days_silent", "<", 10), compare("days_silent", ">=", 10)
+BELOW, ABOVE = (
+    compare("days_since_last_purchase", "<", 10),
+    compare("days_since_last_purchase", ">=", 10),
+)
 
 
 @pytest.mark.parametrize(
@@ -177,14 +181,14 @@ BELOW, ABOVE = compare("days_silent", "<", 10), compare("days_silent", ">=", 10)
         ((OFTEN, OFTEN), 1),
         ((OFTEN, compare("purchase_days", ">", 5)), 1),
         ((OFTEN, {"all": [compare("purchase_days", ">", 2), BELOW]}), 1),
-        ((BELOW, compare("days_silent", "==", 3)), 1),
+        ((BELOW, compare("days_since_last_purchase", "==", 3)), 1),
         (({"all": [compare("lives", "<", 1), compare("lives", ">", 2)]},), 0),
         (({"all": [compare("lives", ">", 1), compare("lives", "<", 2)]},), 0),
         ((compare("purchase_days", "<", 0),), 0),
         ((compare("purchase_days", "known", value=False),), 0),
         ((compare("country", "in", ["CN", "DE"]), compare("country", "==", "DE")), 1),
         (({"all": [compare("country", "==", "CN"), compare("country", "!=", "CN")]},), 0),
-        ((BELOW, ABOVE, compare("days_silent", "known", value=True)), 2),
+        ((BELOW, ABOVE, compare("days_since_last_purchase", "known", value=True)), 2),
         ((compare("lives", ">=", 1), compare("lives", "<", 1)), 2),
         (({"all": [compare("purchase_days", ">", {"variable": "lives"}),
                    compare("lives", ">", 3), compare("purchase_days", "<=", 3)]},), 0),
@@ -217,11 +221,11 @@ def test_a_stage_that_no_rule_leads_to_is_pointed_at() -> None:
     [
         (compare("churn_probability", ">", 80), "out_of_range"),
         (compare("churn_probability", "<", 80), "out_of_range"),
-        (compare("days_silent", "!=", -1), "out_of_range"),
+        (compare("days_since_last_purchase", "!=", -1), "out_of_range"),
         (compare("mean_gap_days", "<", -1), "out_of_range"),
         (compare("last_satisfaction", ">=", 101), "out_of_range"),
         (compare("r", ">", 5), "never_holds"),
-        (compare("days_silent", "<", 0), "never_holds"),
+        (compare("days_since_last_purchase", "<", 0), "never_holds"),
         (compare("value_tier", "<", "low"), "never_holds"),
         (compare("value_tier", ">", "high"), "never_holds"),
         (compare("lives", ">=", 0), "always_holds"),
@@ -240,7 +244,7 @@ def test_a_comparison_outside_of_what_there_is_is_pointed_at(when: Document, cod
 @pytest.mark.parametrize(
     "when",
     [
-        compare("days_silent", ">=", 0),  # tells those who purchased
+        compare("days_since_last_purchase", ">=", 0),  # tells those who purchased
         compare("r", ">=", 1),
         compare("churn_probability", "<=", 1),
         compare("value_tier", ">=", "low"),
@@ -264,7 +268,8 @@ def test_a_comparison_within_the_range_is_not_refused(when: Document) -> None:
         {"all": [compare("f", "<", {"variable": "m"}), compare("f", ">=", 5)]},
         {"all": [compare("kind", "known", value=True), compare("kind", "!=", "person"),
                  compare("kind", "!=", "company")]},
-        {"all": [compare("days_silent", "<=", 0), compare("days_silent", "!=", 0)]},
+        {"all": [compare("days_since_last_purchase", "<=", 0),
+                 compare("days_since_last_purchase", "!=", 0)]},
     ],
 )  # fmt: skip
 def test_a_rule_that_no_value_reaches_is_pointed_at(when: Document) -> None:
@@ -278,7 +283,8 @@ def test_a_rule_that_no_value_reaches_is_pointed_at(when: Document) -> None:
         ({"all": [compare("lives", ">", 1), compare("lives", "<", 3)]},),
         (compare("attribute", "!=", "x", name="y"), compare("attribute", "==", "x", name="y")),
         (compare("attribute", "==", True, name="y"), compare("attribute", "==", 1, name="y")),
-        (compare("days_silent", ">", 10.1), compare("days_silent", ">", 10)),
+        (compare("days_since_last_purchase", ">", 10.1),
+         compare("days_since_last_purchase", ">", 10)),
         ({"all": [compare("attribute", "contains", "x", name="y"),
                   compare("attribute", "contains", "z", name="y")]},
          compare("attribute", "contains", "x", name="y"),
@@ -290,8 +296,8 @@ def test_a_rule_that_no_value_reaches_is_pointed_at(when: Document) -> None:
                   compare("purchase_days", "<", 20)]},),
         ({"all": [compare("mean_gap_days", ">", 10),
                   compare("mean_gap_days", "<", {"variable": "purchase_days"}),
-                  compare("purchase_days", "<", {"variable": "silence_limit_days"}),
-                  compare("silence_limit_days", "<", 11.5)]},),
+                  compare("purchase_days", "<", {"variable": "inactivity_limit_days"}),
+                  compare("inactivity_limit_days", "<", 11.5)]},),
     ],
 )  # fmt: skip
 def test_a_rule_that_may_decide_is_not_refused(whens: tuple[Document, ...]) -> None:
@@ -417,8 +423,8 @@ def test_a_role_follows_from_the_code_unless_it_is_given() -> None:
     ("when", "en", "zh"),
     [
         (
-            compare("days_silent", ">", {"variable": "silence_limit_days"}),
-            "the time since the last purchase is above the silence that the current life allows",
+            compare("days_since_last_purchase", ">", {"variable": "inactivity_limit_days"}),
+            "the time since the last purchase is above the inactivity that the current life allows",
             "最近一次购买至今的时间大于本期允许的沉默时间",
         ),
         (
@@ -443,7 +449,7 @@ def test_a_role_follows_from_the_code_unless_it_is_given() -> None:
             "近期与总体购买频率之比小于0.8",
         ),
         (
-            {"any": [compare("lives", ">=", 5), compare("days_silent", "<=", 1)]},
+            {"any": [compare("lives", ">=", 5), compare("days_since_last_purchase", "<=", 1)]},
             (
                 "the number of lives is at least 5"
                 " or the time since the last purchase is at most 1 day"

@@ -181,7 +181,7 @@ def after_silence(names: frozenset[str], columns: Columns, money: Money, day: In
     silent = np.where(columns.purchase_days > 0, day - columns.last_day, np.nan)
     found: Mapping[str, Floats] = {
         "churn_probability": 1 - np.exp(-silent / 50),
-        "silence_to_usual_gap": silent / 7,
+        "inactivity_to_usual_gap": silent / 7,
         "r": np.where(np.isnan(silent), np.nan, np.maximum(5 - np.floor_divide(silent, 9), 1)),
         "value_tier": np.where(np.isnan(silent), np.nan, np.maximum(2 - silent // 20, 0)),
     }
@@ -193,8 +193,8 @@ def after_silence(names: frozenset[str], columns: Columns, money: Money, day: In
     [
         ("churn_probability", ">", 0.5, lambda silent: silent >= 35),
         ("churn_probability", "<=", 0.9, lambda silent: silent <= 115),
-        ("silence_to_usual_gap", ">=", 3, lambda silent: silent >= 21),
-        ("silence_to_usual_gap", "==", 2, lambda silent: silent == 14),
+        ("inactivity_to_usual_gap", ">=", 3, lambda silent: silent >= 21),
+        ("inactivity_to_usual_gap", "==", 2, lambda silent: silent == 14),
         ("r", "<", 3, lambda silent: silent >= 27),
         ("r", "!=", 4, lambda silent: not 9 <= silent < 18),
         ("value_tier", "in", ["medium"], lambda silent: 20 <= silent < 40),
@@ -331,8 +331,8 @@ def test_a_fact_at_the_instant_of_a_policy_ends_a_loose_decision() -> None:
 @pytest.mark.parametrize(
     ("variable", "op", "value", "days", "asked"),
     [
-        ("silence_to_mean_gap", ">=", 15, (0, 1, 2, 7), 42),
-        ("silence_to_mean_gap", "==", 57, (0, 1, 2, 7), 140),
+        ("inactivity_to_mean_gap", ">=", 15, (0, 1, 2, 7), 42),
+        ("inactivity_to_mean_gap", "==", 57, (0, 1, 2, 7), 140),
         ("frequency_trend", "<", 0.9, (0, 1, 2, 3, 6), 6),
         ("frequency_trend", "<=", 1.2, (0, 11, 30, 66), 66),
     ],

@@ -175,7 +175,8 @@ def test_no_stage_of_a_document_is_that_of_another():
 
 def test_the_five_stages_use_the_variables_in_their_order():
     assert [term.key for term in policy_of("five_stages").terms] == [
-        "purchase_days", "days_silent", "silence_limit_days", "life_purchase_days", "tenure_days",
+        "purchase_days", "days_since_last_purchase", "inactivity_limit_days",
+        "life_purchase_days", "tenure_days",
     ]  # fmt: skip
 
 

@@ -5,9 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 
 from app.db import WriteSession
 from app.deployment import Deployment
+from app.lifecycle.documents import parse
+from app.lifecycle.history import shown
 from app.lifecycle.variables.definition import Term, Variable
 from app.lifecycle.variables.registry import VARIABLES
 from app.schemas.types import format_instant
@@ -17,6 +20,7 @@ from app.services.stages import rule_records
 from tests.database import NOW, Clock
 from tests.kept import as_item, store_model
 from tests.lifecycle import at_random
+from tests.lifecycle.test_variables import SILENCE, asked_of
 from tests.services.test_any_policy import MODELLED, post_all, profile_of, put_in_force
 from tests.slow_policy import Person, Slow, beginning, history
 
@@ -100,6 +104,33 @@ async def test_a_policy_of_stages_may_not_look_at_the_stage(client: httpx.AsyncC
         )  # fmt: skip
 
 
+async def test_what_is_read_for_any_variable_is_what_the_slow_evaluator_sees(
+    session: WriteSession, deployment: Deployment
+) -> None:
+    """Every variable with every choice of parameters, of several customers read at once."""
+    rng, zone = random.Random(11), deployment.calendar.zone
+    asked = [term for row in at_random.ROWS for term in asked_of(row)]
+    terms = {at_random.read(term): term for term in asked}
+    people = {f"c{number}": at_random.person(rng, zone) for number in range(10)}
+    await store_model(session, at_random.MODEL_ID)
+    policy = parse(1, {**at_random.policy(rng)[0], "silence_limit": SILENCE})
+    await post_all(session, deployment, rng, people, NOW)
+    slow = {each: Slow(one, {"silence_limit": SILENCE}, MODELLED) for each, one in people.items()}
+    for at in [NOW, *(at_random.moment(rng, one) for one in people.values())]:
+        as_of = deployment.as_of(at)
+        found = await populations.of_customers(session, policy.silence, as_of, list(people))
+        read = await rule_records.at_instant(
+            session, deployment, policy, found, as_of, tuple(terms)
+        )
+        values = read.values(terms, read.owner, read.day)
+        for term, given in terms.items():
+            for each, value in zip(found.customer_ids, shown(term, values[term]), strict=True):
+                expected = slow[each].value(given, at)
+                if isinstance(expected, float):
+                    expected = pytest.approx(expected, rel=1e-9)
+                assert value == expected, (given, each, at)
+
+
 async def test_the_recorded_stage_and_the_days_in_it(
     session: WriteSession, deployment: Deployment
 ) -> None:
@@ -116,7 +147,8 @@ async def test_the_recorded_stage_and_the_days_in_it(
         each: history(one, [(document, None)], now, model=MODELLED) for each, one in people.items()
     }
     policy = (await policies.timeline(session)).current
-    for at in (now, *(min(now, at_random.moment(rng, one)) for one in people.values())):
+    moments = [now, *(min(now, at_random.moment(rng, one)) for one in people.values())]
+    for at in (*moments, *(change.at for changes in ledgers.values() for change in changes)):
         as_of = deployment.as_of(at)
         found = await populations.of_customers(session, policy.silence, as_of, list(people))
         read = await rule_records.at_instant(

@@ -10,8 +10,8 @@ def never_purchased(stage: str) -> Document:
 
 
 def silent(stage: str) -> Document:
-    limit = {"variable": "silence_limit_days"}
-    when = {"variable": "days_silent", "op": ">", "value": limit}
+    limit = {"variable": "inactivity_limit_days"}
+    when = {"variable": "days_since_last_purchase", "op": ">", "value": limit}
     return _rule("silent_too_long", stage, when)
 
 
@@ -34,8 +34,10 @@ def contract_over(stage: str) -> list[Document]:
     """Ask for a contract that ended, or a cancellation with no purchase or renewal since."""
     cancelled = {"variable": "days_since_interaction", "kind": "cancelled"}
     renewed = {"variable": "days_since_interaction", "kind": "contract_renewed"}
-    never = compare("days_silent", "known", value=False)
-    last = {"any": [never, {**cancelled, "op": "<=", "value": {"variable": "days_silent"}}]}
+    never = compare("days_since_last_purchase", "known", value=False)
+    last = {
+        "any": [never, {**cancelled, "op": "<=", "value": {"variable": "days_since_last_purchase"}}]
+    }
     stands = {"not": {**renewed, "op": "<=", "value": cancelled}}
     return [
         _rule("contract_ended", stage, compare("days_until_contract_end", "<", 0)),

@@ -28,9 +28,9 @@ ROWS = (
         _computed, minimum=0, needs=("model", "money"),
     ),
     Variable(
-        "silence_to_usual_gap", "number", "ratio", "model",
-        ("silence as a multiple of the usual gap", "沉默天数与惯常间隔之比"),
-        ("the ratio of the silence to the usual gap", "沉默时间与惯常购买间隔之比"),
+        "inactivity_to_usual_gap", "number", "ratio", "model",
+        ("inactivity as a multiple of the usual gap", "沉默天数与惯常间隔之比"),
+        ("the ratio of the inactivity to the usual gap", "沉默时间与惯常购买间隔之比"),
         _computed, Turning.GROWS, minimum=0, needs=("model", "money"),
     ),
     _score("r", "recency", "近度", Turning.FALLS),

@@ -88,7 +88,7 @@ ROWS = (
     ),
     _counted(
         "lives",
-        ("runs of purchases with no silence in them past the limit",
+        ("runs of purchases with no inactivity in them past the limit",
          "其间沉默未超过允许天数的购买期数"),
         ("the number of lives", "生命周期次数"),
     ),
@@ -103,14 +103,14 @@ ROWS = (
         ("the time since the first purchase of the current life", "本期首次购买至今的时间"),
     ),
     _aged(
-        "days_silent", "last_day",
+        "days_since_last_purchase", "last_day",
         ("days since the last purchase", "最近一次购买至今的天数"),
         ("the time since the last purchase", "最近一次购买至今的时间"),
     ),
     Variable(
-        "silence_limit_days", "number", "days", "purchases",
-        ("the silence that the current life allows", "本期允许的沉默天数"),
-        ("the silence that the current life allows", "本期允许的沉默时间"),
+        "inactivity_limit_days", "number", "days", "purchases",
+        ("the inactivity that the current life allows", "本期允许的沉默天数"),
+        ("the inactivity that the current life allows", "本期允许的沉默时间"),
         _limit, minimum=0,
     ),
     Variable(
@@ -120,9 +120,9 @@ ROWS = (
         _mean_gap, minimum=0,
     ),
     Variable(
-        "silence_to_mean_gap", "number", "ratio", "purchases",
-        ("silence as a multiple of the own mean gap", "沉默天数与本人平均间隔之比"),
-        ("the ratio of the silence to the mean gap", "沉默时间与平均购买间隔之比"),
+        "inactivity_to_mean_gap", "number", "ratio", "purchases",
+        ("inactivity as a multiple of the own mean gap", "沉默天数与本人平均间隔之比"),
+        ("the ratio of the inactivity to the mean gap", "沉默时间与平均购买间隔之比"),
         _inactivity_to_mean_gap, Turning.GROWS, minimum=0,
     ),
 )  # fmt: skip

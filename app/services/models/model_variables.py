@@ -43,7 +43,7 @@ def _usual_gap(model: FittedModel, columns: Columns, money: Money, day: Ints) ->
     return contributions.usual_gap(span, columns.purchase_days, model.gap_days)
 
 
-def _silence_to_usual(model: FittedModel, columns: Columns, money: Money, day: Ints) -> Floats:
+def _inactivity_to_usual(model: FittedModel, columns: Columns, money: Money, day: Ints) -> Floats:
     return (day - columns.last_day) / _usual_gap(model, columns, money, day)
 
 
@@ -85,7 +85,7 @@ def _history(model: FittedModel, columns: Columns, day: Ints) -> tuple[Ints, Flo
 
 _HOW = {
     "usual_gap_days": _usual_gap,
-    "silence_to_usual_gap": _silence_to_usual,
+    "inactivity_to_usual_gap": _inactivity_to_usual,
     "r": _rfm(0),
     "f": _rfm(1),
     "m": _rfm(2),
