@@ -129,6 +129,8 @@ def _of_numbers(term: Term, linked: set[Term], given: set[float]) -> Column:
     variables = [each.variable for each in linked]
     bounds = given.union(*(_ends(each) for each in variables))
     if any(each.whole for each in variables):
+        least = min(bounds, default=0.0)
+        bounds = bounds | {float(math.ceil(least) - step) for step in range(1, size + 1)}
         for low, high in pairwise([*sorted(bounds), math.inf]):
             whole = (math.floor(low) + step for step in range(1, size + 1))
             bounds = bounds | {float(each) for each in whole if each < high}

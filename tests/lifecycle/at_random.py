@@ -202,6 +202,21 @@ def fits(term: dict[str, Any], other: dict[str, Any]) -> bool:
     return turning is Turning.STILL or read(term).turning is turning is Turning.AGES
 
 
+def asking(rng: random.Random, row: Variable) -> dict[str, Any]:
+    """Return a policy whose one rule looks at a variable."""
+    stages = [{"code": code, "name": {"en": code, "zh": code}} for code in ("no", "yes")]
+    found: dict[str, Any] = {
+        "name": {"en": row.name, "zh": row.name},
+        "stages": [{**each, "role": "customer"} for each in stages],
+        "silence_limit": {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5},
+        "rules": [
+            {"code": "so", "stage": "yes", "when": comparison(rng, row)},
+            {"code": "otherwise", "stage": "no"},
+        ],
+    }
+    return found | ({"model_id": MODEL_ID} if "model" in row.needs else {})
+
+
 def tree(rng: random.Random, depth: int = 3) -> dict[str, Any]:
     if depth == 1 or rng.random() < 0.45:
         return leaf(rng)

@@ -283,6 +283,8 @@ def test_a_rule_that_no_value_reaches_is_pointed_at(when: Document) -> None:
         ({"all": [compare("lives", ">", 1), compare("lives", "<", 3)]},),
         (compare("attribute", "!=", "x", name="y"), compare("attribute", "==", "x", name="y")),
         (compare("attribute", "==", True, name="y"), compare("attribute", "==", 1, name="y")),
+        (compare("age_years", "<", 18), compare("age_years", "known", value=True)),
+        (compare("age_years", "known", value=True),),
         (compare("days_since_last_purchase", ">", 10.1),
          compare("days_since_last_purchase", ">", 10)),
         ({"all": [compare("attribute", "contains", "x", name="y"),

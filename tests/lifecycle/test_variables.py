@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.lifecycle.documents import InvalidPolicy, parse
 from app.lifecycle.expressions import Compare
 from app.lifecycle.history import shown
 from app.lifecycle.inactivity import SilenceLimit
@@ -23,8 +24,8 @@ from app.lifecycle.variables.registry import VARIABLES
 from app.models import Customer
 from app.schemas.customers import Profile
 from tests.lifecycle import at_random
-from tests.lifecycle.assembled import at_instant, slow_stand_in, through_time
-from tests.slow_policy import Interaction, Person, Slow
+from tests.lifecycle.assembled import at_instant, changes, followed, slow_stand_in, through_time
+from tests.slow_policy import Interaction, Person, Slow, history
 from tests.twin import MICROSECOND, Fact, start_of
 
 SILENCE = {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5}
@@ -138,6 +139,22 @@ def test_between_facts_it_turns_as_it_says(row: Variable) -> None:
             values = records.values(terms, np.full(len(day), record), day)
             for term in terms:
                 check_turning(term, values[term], day, records)
+
+
+@each_row
+def test_a_rule_on_it_is_followed_through_time(row: Variable) -> None:
+    rng, moved = random.Random(row.name), 0
+    for _ in range(40):
+        person, document = at_random.person(rng, BERLIN), at_random.asking(rng, row)
+        try:
+            policy = parse(1, document)
+        except InvalidPolicy:  # what never holds is refused, and what always does
+            continue
+        now = max(at_random.moment(rng, person, latest=200), person.begun_at)
+        found = changes(followed([person], [(policy, None)], now))
+        assert found == history(person, [(document, None)], now, model=slow_stand_in)
+        moved += len(found)
+    assert moved
 
 
 def check_turning(term: Term, values: Any, day: Any, records: Any) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import insert
 
@@ -14,11 +15,13 @@ from app.models import Policy, PolicyActivation
 from app.schemas.interactions import InteractionIn
 from app.schemas.types import format_instant
 from app.services.common import deployment_settings
+from app.services.customer_base import populations
 from app.services.customers import customers
 from app.services.ingest import interactions, profiles
 from app.services.operations.parts import Part
+from app.services.policies import policies
 from app.services.policy_changes import activations
-from app.services.stages import derivation, due_transitions
+from app.services.stages import derivation, due_transitions, rule_records
 from tests.database import NOW
 from tests.kept import as_item, ingest, store_model
 from tests.lifecycle import at_random
@@ -121,6 +124,24 @@ async def test_a_late_run_finds_what_an_interaction_posted_before_its_time_did(
     assert await ledger(session, "c1") == []
     await run(session, deployment, on(40))
     assert [each.cause for each in await ledger(session, "c1")] == ["fact", "silence"]
+
+
+async def test_a_record_says_nothing_of_days_before_the_last_fact(
+    session: WriteSession, deployment: Deployment
+) -> None:
+    await put_in_force(session, 90, CALLED_ONCE_IN_A_WEEK)
+    await interactions.ingest(session, deployment, [call(on(20), 1)], atomic=True, now=on(20))
+    policy, as_of = (await policies.timeline(session)).current, deployment.as_of(on(30))
+    people = await populations.of_customers(session, policy.silence, as_of, ["c1"])
+    day = deployment.calendar.day_of(on(15))
+    known = await rule_records.at_instant(session, deployment, policy, people, as_of, since_day=day)
+    assert known.span.first.tolist() == [deployment.calendar.day_of(on(20))]
+    for asked in (on(19), on(31)):
+        with pytest.raises(AssertionError, match="asked for a day"):
+            known.values(policy.terms, known.owner, np.array([deployment.calendar.day_of(asked)]))
+    only = await rule_records.at_instant(session, deployment, policy, people, as_of)
+    with pytest.raises(AssertionError, match="asked for a day"):
+        only.values(policy.terms, only.owner, np.array([deployment.calendar.day_of(on(29))]))
 
 
 @pytest.mark.parametrize("seed", range(12))

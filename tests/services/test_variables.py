@@ -11,7 +11,7 @@ from app.db import WriteSession
 from app.deployment import Deployment
 from app.lifecycle.documents import parse
 from app.lifecycle.history import shown
-from app.lifecycle.variables.definition import Term, Variable
+from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import VARIABLES
 from app.schemas.types import format_instant
 from app.services.customer_base import populations
@@ -46,21 +46,6 @@ async def post(client: httpx.AsyncClient, each: str, one: Person) -> None:
             assert done.status_code == 200, done.text
 
 
-def asking(rng: random.Random, row: Variable, model_id: str) -> dict[str, Any]:
-    """Return a policy whose one rule looks at a variable."""
-    stages = [{"code": code, "name": {"en": code, "zh": code}} for code in ("no", "yes")]
-    found: dict[str, Any] = {
-        "name": {"en": row.name, "zh": row.name},
-        "stages": [{**each, "role": "customer"} for each in stages],
-        "silence_limit": {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5},
-        "rules": [
-            {"code": "so", "stage": "yes", "when": at_random.comparison(rng, row)},
-            {"code": "otherwise", "stage": "no"},
-        ],
-    }
-    return found | ({"model_id": model_id} if "model" in row.needs else {})
-
-
 async def test_a_rule_on_any_variable_decides_over_http(
     client: httpx.AsyncClient, session: WriteSession, deployment: Deployment, clock: Clock
 ) -> None:
@@ -73,7 +58,7 @@ async def test_a_rule_on_any_variable_decides_over_http(
     listed = {row["name"]: row for row in (await client.get("/v1/variables")).json()["items"]}
     assert listed.keys() == VARIABLES.keys()
     for row in at_random.ROWS:
-        document = asking(rng, row, at_random.MODEL_ID)
+        document = at_random.asking(rng, row)
         made = await client.post("/v1/policies", json=document)
         if made.status_code == 422:  # what never holds is refused, and what always does
             codes = {error["code"] for error in made.json()["errors"]}
@@ -95,7 +80,7 @@ async def test_a_policy_of_stages_may_not_look_at_the_stage(client: httpx.AsyncC
     refused = [row["name"] for row in listed if not row["in_stage_policies"]]
     assert refused == ["stage", "days_in_stage"]
     for name, value in (("stage", "active"), ("days_in_stage", 3)):
-        document = asking(random.Random(1), VARIABLES["lives"], "")
+        document = at_random.asking(random.Random(1), VARIABLES["lives"])
         document["rules"][0]["when"] = {"variable": name, "op": "==", "value": value}
         answer = await client.post("/v1/policies", json=document)
         (error,) = answer.json()["errors"]
