@@ -18,6 +18,7 @@ from app.lifecycle.expressions import Compare
 from app.lifecycle.history import shown
 from app.lifecycle.inactivity import SilenceLimit
 from app.lifecycle.policy import Policy, Rule, Stage
+from app.lifecycle.records import Records
 from app.lifecycle.variables.definition import Term, Turning, Variable
 from app.lifecycle.variables.parameters import PARAMETERS
 from app.lifecycle.variables.registry import VARIABLES
@@ -157,7 +158,7 @@ def test_a_rule_on_it_is_followed_through_time(row: Variable) -> None:
     assert moved
 
 
-def check_turning(term: Term, values: Any, day: Any, records: Any) -> None:
+def check_turning(term: Term, values: Any, day: Any, records: Records | None = None) -> None:
     if values.dtype == object or term.turning is Turning.STILL:
         assert all(a == b or a != a for a, b in pairwise(values.tolist())), term  # noqa: PLR0124
         assert term.turning is Turning.STILL, term
@@ -172,6 +173,7 @@ def check_turning(term: Term, values: Any, day: Any, records: Any) -> None:
     elif term.turning is Turning.FALLS:
         assert (steps <= 0).all(), term
     else:
+        assert records is not None
         named = set(term.turning_days(records)[1].tolist())
         assert set((day[1:][steps != 0]).tolist()) <= named, term
 

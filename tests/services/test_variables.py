@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from app.db import WriteSession
@@ -15,12 +16,13 @@ from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import VARIABLES
 from app.schemas.types import format_instant
 from app.services.customer_base import populations
+from app.services.models import model_variables
 from app.services.policies import policies
 from app.services.stages import rule_records
 from tests.database import NOW, Clock
 from tests.kept import as_item, store_model
 from tests.lifecycle import at_random
-from tests.lifecycle.test_variables import SILENCE, asked_of
+from tests.lifecycle.test_variables import SILENCE, asked_of, check_turning
 from tests.services.test_any_policy import MODELLED, post_all, profile_of, put_in_force
 from tests.slow_policy import Person, Slow, beginning, history
 
@@ -114,6 +116,27 @@ async def test_what_is_read_for_any_variable_is_what_the_slow_evaluator_sees(
                 if isinstance(expected, float):
                     expected = pytest.approx(expected, rel=1e-9)
                 assert value == expected, (given, each, at)
+
+
+async def test_what_a_model_says_turns_as_the_registry_says(
+    session: WriteSession, deployment: Deployment
+) -> None:
+    """Day by day for two years after the last fact, of a stored model."""
+    rng, zone = random.Random(2), deployment.calendar.zone
+    people = {f"c{number}": at_random.person(rng, zone) for number in range(12)}
+    await store_model(session, at_random.MODEL_ID)
+    await post_all(session, deployment, rng, people, NOW)
+    computed = await model_variables.of(session, at_random.MODEL_ID)
+    as_of = deployment.as_of(NOW)
+    silence = (await policies.timeline(session)).current.silence
+    found = (await populations.of_customers(session, silence, as_of, list(people))).buyers()
+    columns, money = found.columns, found.money()
+    for row in (each for each in at_random.ROWS if "model" in each.needs):
+        for one in range(len(found)):
+            days = int(columns.last_day[one]) + np.arange(730)
+            rows = np.full(len(days), one)
+            known = computed(frozenset((row.name,)), columns.take(rows), money.take(rows), days)
+            check_turning(Term.of(row), known[row.name], days)
 
 
 async def test_the_recorded_stage_and_the_days_in_it(
