@@ -67,6 +67,11 @@ async def test_a_rule_on_any_variable_decides_over_http(
             assert codes == {"unreachable_rule", "unreachable_stage"}, (document, made.text)
             continue
         version = made.json()["version"]
+        params: dict[str, Any] = {"policy_version": version}
+        why = await client.get("/v1/customers/c0/stage/explanation", params=params)
+        (told,) = why.json()["rules"][0]["comparisons"]
+        value = Slow(people["c0"], document, MODELLED).value(document["rules"][0]["when"], NOW)
+        assert told["value"] == (pytest.approx(value) if isinstance(value, float) else value)
         for each, one in people.items():
             for at in (NOW, at_random.moment(rng, one)):
                 if not one.begun_at <= at <= NOW:

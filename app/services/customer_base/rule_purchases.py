@@ -52,7 +52,7 @@ _BY_DAY = (
 )
 
 
-def filters(terms: Iterable[Term]) -> list[PurchaseFilter]:
+def _filters(terms: Iterable[Term]) -> list[PurchaseFilter]:
     """Return which purchases terms look at, each filter once."""
     return list(dict.fromkeys(filter_of(term) for term in terms if "transactions" in term.needs))
 
@@ -64,12 +64,15 @@ def _arrays(asked: Sequence[PurchaseFilter]) -> list[list[str | None]]:
 async def at_instant(
     session: ReadSession,
     deployment: Deployment,
-    asked: Sequence[PurchaseFilter],
+    terms: Iterable[Term],
     customer_ids: Sequence[str],
     as_of: AsOf,
     since: int,
 ) -> dict[PurchaseFilter, Purchases]:
-    """Return the purchases of days from `since` on, as they stood at an instant."""
+    """Return what terms look at of days from `since` on, as it stood at an instant."""
+    asked = _filters(terms)
+    if not asked:
+        return {}
     number = {each: place for place, each in enumerate(customer_ids)}
     rows = await fetch_rows(session, _BY_DAY, list(customer_ids), *_arrays(asked), as_of.at, since)
     days: list[list[tuple[int, int, int]]] = [[] for _ in asked]
@@ -94,9 +97,12 @@ def _by_day(deployment: Deployment, rows: Sequence[tuple[int, int, int]], since:
 
 
 async def through_time(
-    session: ReadSession, asked: Sequence[PurchaseFilter], customer_ids: Sequence[str], until: AsOf
+    session: ReadSession, terms: Iterable[Term], customer_ids: Sequence[str], until: AsOf
 ) -> dict[PurchaseFilter, Purchases]:
-    """Return the purchases of customers with every change that a refund makes, up to an instant."""
+    """Return what terms look at with every change that a refund makes, up to an instant."""
+    asked = _filters(terms)
+    if not asked:
+        return {}
     ids = list(customer_ids)
     facts = {
         each: [fact for fact in own if fact.at <= until.micros]

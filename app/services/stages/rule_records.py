@@ -50,10 +50,6 @@ async def at_instant(
         events = await rule_facts.counted(session, asked, ids, as_of, since)
         interactions = interaction_columns(deployment, events, ids, since)
     stages = await rule_stages.read(session, deployment, ids, as_of) if "stage" in needed else None
-    filters = rule_purchases.filters(asked)
-    purchases = {}
-    if filters:
-        purchases = await rule_purchases.at_instant(session, deployment, filters, ids, as_of, since)
     return Records(
         silence=policy.silence,
         owner=np.arange(n),
@@ -63,7 +59,7 @@ async def at_instant(
         columns=population.columns,
         money=population.money() if "money" in needed else None,
         interactions=interactions,
-        purchases=purchases,
+        purchases=await rule_purchases.at_instant(session, deployment, asked, ids, as_of, since),
         profiles=await rule_facts.profiles(session, asked, ids),
         stages=stages,
         computed=await _computed(session, policy, asked),
@@ -145,10 +141,7 @@ async def through_time(
     for event in events:
         happened.setdefault(event.customer_id, []).append(event)
     profiles = await rule_facts.profiles(session, terms, ids)
-    filters = rule_purchases.filters(terms)
-    purchases = {}
-    if filters:
-        purchases = await rule_purchases.through_time(session, filters, ids, until)
+    purchases = await rule_purchases.through_time(session, terms, ids, until)
     made: dict[_RuleInputs, Records] = {}
     found = []
     for policy in policies:
