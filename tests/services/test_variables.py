@@ -103,7 +103,8 @@ async def test_what_is_read_for_any_variable_is_what_the_slow_evaluator_sees(
     rng, zone = random.Random(11), deployment.calendar.zone
     asked = [term for row in at_random.ROWS for term in asked_of(row)]
     terms = {at_random.read(term): term for term in asked}
-    people = {f"c{number}": at_random.person(rng, zone) for number in range(10)}
+    base = at_random.BASES[1]
+    people = {f"c{number}": at_random.person(rng, zone, base) for number in range(10)}
     await store_model(session, at_random.MODEL_ID)
     policy = parse(1, {**at_random.policy(rng)[0], "silence_limit": SILENCE})
     await post_all(session, deployment, rng, people, NOW)
