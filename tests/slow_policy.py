@@ -432,7 +432,7 @@ def history(
                 "manual" if t in hands
                 else "policy" if t in starts and t > first
                 else "fact" if by_fact
-                else "silence"
+                else "inactivity"
             )  # fmt: skip
             by_hand = snapshot is not None and bool(made)
             found.append(Change(before, after, t, cause, "by_hand" if by_hand else rule))

@@ -61,8 +61,8 @@ class CalibrationRow(Answer):
     lowest: float = Field(alias="from", description="the least probability among them, 0 to 1")
     highest: float = Field(alias="to", description="the greatest probability among them, 0 to 1")
     n: Customers
-    told: PredictedShare
-    left: ChurnedShare
+    predicted: PredictedShare
+    churned: ChurnedShare
     lower: LowerShare
     upper: UpperShare
 
@@ -70,8 +70,8 @@ class CalibrationRow(Answer):
 class CurvePoint(Answer):
     """A point of the calibration curve, smoothed over neighbours."""
 
-    told: PredictedShare
-    left: ChurnedShare
+    predicted: PredictedShare
+    churned: ChurnedShare
     n: Customers
 
 
@@ -79,8 +79,8 @@ class Group(Answer):
     """What was expected of a tenth of the customers, and what happened."""
 
     n: Customers
-    told: PredictedShare
-    left: ChurnedShare
+    predicted: PredictedShare
+    churned: ChurnedShare
     expected_purchases: float = Field(description=EXPECTED_PURCHASES)
     purchases: float = Field(description=PURCHASES)
     expected_revenue: Money = Field(description=EXPECTED_REVENUE)
@@ -91,8 +91,8 @@ class Part(Answer):
     """A part of the customers; only `n` where there is nobody."""
 
     n: Customers
-    told: PredictedShare | None = None
-    left: ChurnedShare | None = None
+    predicted: PredictedShare | None = None
+    churned: ChurnedShare | None = None
     brier: Brier | None = None
     auc: Auc | None = None
     ece: Ece | None = None
@@ -114,8 +114,8 @@ class Band(Answer):
 
     name: Level
     n: Customers
-    told: PredictedShare | None
-    left: ChurnedShare | None
+    predicted: PredictedShare | None
+    churned: ChurnedShare | None
     lower: LowerShare | None
     upper: UpperShare | None
     meaning: BandMeaning | None
@@ -126,7 +126,7 @@ class RiskBands(Answer):
 
     medium: float = Field(description="the least probability that is medium, 0 to 1")
     high: float = Field(description="the least probability that is high, 0 to 1")
-    learnt: bool = Field(description="false: too few customers, thirds are used")
+    fitted: bool = Field(description="false: too few customers, thirds are used")
     bands: list[Band] = Field(description="the levels, from low to high")
 
 
@@ -142,8 +142,8 @@ class RiskChoice(Answer):
     label_window: int = Field(
         description="days in which outcomes were watched; 0: none", examples=[90]
     )
-    carried: bool = Field(
-        description="what was learnt in the label window is carried to the horizon"
+    extrapolated: bool = Field(
+        description="what was learnt in the label window is extrapolated to the horizon"
     )
     table: list[CandidateResult] = Field(description="the candidates, simplest first")
 
@@ -204,7 +204,7 @@ class Fold(Answer):
 
     cut: date = Field(description="the last day that was learnt from")
     customers: Customers
-    left: ChurnedShare | None
+    churned: ChurnedShare | None
     choice: RiskChoice | None = Field(
         description="what was chosen at the cut, and the figures of its own hold-out"
     )

@@ -131,7 +131,7 @@ class Risk(Answer):
     label_window_days: int = Field(description="days in which outcomes were watched; 0: none")
     extrapolated: bool = Field(
         description="the history was shorter than two horizons, so that what was learnt in the "
-        "label window is carried to the horizon"
+        "label window is extrapolated to the horizon"
     )
     table: list[CandidateResult] = Field(description="the candidates, simplest first")
     process: RiskProcess | None = Field(

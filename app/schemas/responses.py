@@ -29,7 +29,7 @@ HEADERS: Mapping[str, Described] = {
     },
     "CLM-Churn-Risk-Extrapolated": {
         "description": "of lines: whether the churn risk was learnt over another number of days, "
-        "and is carried to the horizon",
+        "and is extrapolated to the horizon",
         "schema": {"type": "string", "enum": ["true", "false"]},
     },
     "CLM-Churn-Risk-Status": {

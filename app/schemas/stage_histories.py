@@ -64,7 +64,7 @@ class Comparison(Answer):
         description="what is compared, in the unit that `GET /v1/variables` tells",
         examples=["purchase_days"],
     )
-    value: float | str | bool | None = Field(
+    value: float | str | bool | list[str] | None = Field(
         description="the customer's value, in the unit of the variable; null if unknown",
         examples=[4],
     )

@@ -11,7 +11,7 @@ from app.db import WriteSession
 from app.schemas.transactions import EXAMPLE
 from app.services.common import deployment_settings, signing
 from app.services.operations import operations
-from app.services.policy_changes.activations import ACTIVATION
+from app.services.policy_changes.activations import ACTIVATION, ActivationOrder
 from tests import openapi
 from tests.database import NOW
 
@@ -92,7 +92,8 @@ async def too_late(client: httpx.AsyncClient, session: WriteSession, name: str) 
 async def amid_another(
     client: httpx.AsyncClient, session: WriteSession, name: str
 ) -> httpx.Response:
-    await operations.submit(session, ACTIVATION, {"version": 3}, now=NOW)
+    order = ActivationOrder(version=3, preview="op_1", max_drift=0, by="tests")
+    await operations.submit(session, ACTIVATION, order, now=NOW)
     return await ask(client, name, await token(client, session, 1), path={"version": "2"})
 
 

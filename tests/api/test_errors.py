@@ -237,7 +237,7 @@ async def interrupted(
         return found
 
     # Looked up by name where it is used: in its own module, and in the one of bulk writes.
-    for module in ("customers", "customers_bulk"):
+    for module in ("customers.customers", "ingest.bulk_profiles"):
         monkeypatch.setattr(f"app.services.{module}.take", take_and_lose)
     async with await make_client(settings, own_database, clock) as client:
         yield client

@@ -72,8 +72,8 @@ def to_and_fro(deployment: Deployment) -> list[Change]:
     return [
         Change("quiet", "called", on(20), "fact", "one_call"),
         Change("called", "quiet", on(23), "fact", "other"),
-        Change("quiet", "called", midnight(27), "silence", "one_call"),
-        Change("called", "quiet", midnight(30), "silence", "other"),
+        Change("quiet", "called", midnight(27), "inactivity", "one_call"),
+        Change("called", "quiet", midnight(30), "inactivity", "other"),
     ]
 
 
@@ -123,7 +123,7 @@ async def test_a_late_run_finds_what_an_interaction_posted_before_its_time_did(
     await interactions.ingest(session, deployment, [call(on(20), 1)], atomic=True, now=early)
     assert await ledger(session, "c1") == []
     await run(session, deployment, on(40))
-    assert [each.cause for each in await ledger(session, "c1")] == ["fact", "silence"]
+    assert [each.cause for each in await ledger(session, "c1")] == ["fact", "inactivity"]
 
 
 async def test_a_record_says_nothing_of_days_before_the_last_fact(

@@ -67,15 +67,14 @@ async def stages(session: ReadSession, deployment: Deployment) -> dict[str, Any]
     for stage in await policies.described_stages(session, version):
         code = stage["code"]
         totals = summary.stages.get(code, _NO_CUSTOMERS)
+        at_risk = totals.value_at_risk
         head["stages"].append(
             {
                 "stage": code,
                 "name": stage["name"],
                 "customers": totals.customers,
-                "revenue": deployment.money(Decimal(totals.revenue)),
-                "value_at_risk": None
-                if totals.value_at_risk is None
-                else deployment.money(Decimal(totals.value_at_risk)),
+                "revenue": deployment.money(totals.revenue),
+                "value_at_risk": at_risk if at_risk is None else deployment.money(at_risk),
             }
         )
     return head
@@ -94,7 +93,7 @@ async def rfm_grid(session: ReadSession, deployment: Deployment) -> dict[str, An
             "group": code,
             "name": GROUP_NAMES[code],
             "customers": totals.customers,
-            "revenue": deployment.money(Decimal(totals.revenue)),
+            "revenue": deployment.money(totals.revenue),
         }
         for code in rfm.GROUPS
         for totals in [summary.groups.get(code, _NO_CUSTOMERS)]

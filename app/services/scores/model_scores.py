@@ -60,7 +60,7 @@ class ModelInputs:
         parts = contributions.contributions(
             model.churn, *self.history, reference=reference, horizon=horizon
         )
-        split = {"purchases": parts.purchases, "age": parts.age, "silence": parts.silence}
+        split = {"purchases": parts.purchases, "age": parts.age, "inactivity": parts.silence}
         return Reasons(float(parts.base.flat[0]) if parts.base.size else 0.0, split, parts.total)
 
     def probability(self, reasons: Reasons, horizon_days: int) -> Floats:
