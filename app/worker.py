@@ -26,6 +26,7 @@ from app.sqlstates import from_database
 Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[None]]
 Completion = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[dict[str, Any] | None]]
 """Returns the result of the operation, or None if there are further parts to do."""
+Clock = Callable[[], datetime]
 
 TASKS: dict[str, Task] = {
     model_store.FIT: refitting.fit_part,
@@ -59,12 +60,17 @@ SERVER_SETTINGS = {
 logger = logging.getLogger("clm.worker")
 
 
-class Worker:
-    """Works off parts, one at a time, until it is told to stop."""
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+
+class Worker:
+    """Works off parts, one at a time, until it is told to stop; `clock` tells what time it is."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
         self._database = database
         self._settings = settings
+        self._clock = clock
         self._deployment = Deployment.of(settings)
         self._stopping = asyncio.Event()
 
@@ -108,11 +114,11 @@ class Worker:
     async def _do(self, part: Part) -> None:
         """Run the task; its effect, its `done` and what completes the operation are one commit."""
         logger.info("part started", extra={"part": part.part_id, "task": part.task})
-        now = datetime.now(UTC)
+        now = self._clock()
         async with self._write() as session:
             await TASKS[part.task](session, self._deployment, part, now)
             if await parts.finish(session, part):
-                now = datetime.now(UTC)
+                now = self._clock()
                 part = await parts.refresh(session, part)
                 result = await COMPLETIONS[part.kind](session, self._deployment, part, now)
                 if result is not None:
@@ -126,7 +132,7 @@ class Worker:
                 await parts.release(session, part)
             else:
                 problem = error if isinstance(error, AppError) else InternalError()
-                await operations.fail(session, part.operation_id, problem, datetime.now(UTC))
+                await operations.fail(session, part.operation_id, problem, self._clock())
 
     async def _beat(self, part: Part) -> None:
         """Keep the lease while the part is worked on, on a connection of its own."""
@@ -137,7 +143,7 @@ class Worker:
                     await parts.extend_lease(session, part)
 
     async def _housekeep(self) -> bool:
-        now = datetime.now(UTC)
+        now = self._clock()
         async with self._write() as session:
             await schedule.start_due(session, self._settings.scoring_every, now)
         async with self._write() as session:

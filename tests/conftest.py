@@ -6,6 +6,9 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import settings
 
+# What helpers assert is to be told as fully as what tests do.
+pytest.register_assert_rewrite("tests.simulation")
+
 # What has to be green before anything lands must not depend on luck: the examples are those of
 # the code. `make test ARGS="--hypothesis-profile=search"` draws new ones, and more of them.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)

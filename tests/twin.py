@@ -261,7 +261,7 @@ class Model:
     spend: gamma_gamma.Model
     cuts: dict[str, list[float]]
     tier_cuts: tuple[float, float]
-    gap: float
+    gap: float | None
     reference: tuple[float, float, float]
 
 
@@ -279,16 +279,24 @@ GROUPS = {
 }
 
 
-def scores(twin: Twin, model: Model, t: datetime, horizon: int = 90) -> dict[str, Any]:
-    """Return the numbers of a buyer's score card at t, one customer at a time."""
+def scores(
+    twin: Twin, model: Model, t: datetime, horizon: int = 90, *, churned: bool | None = None
+) -> dict[str, Any]:
+    """Return the numbers of a buyer's score card at t, one customer at a time.
+
+    Who has `churned` is said by the default policy, where nothing else is.
+    """
     values, _ = twin.at(t)
     days = list(values)
     silent, n = (twin.day(t) - days[-1]).days, len(days)
     x, t_x, T = n - 1, (days[-1] - days[0]).days, (twin.day(t) - days[0]).days
-    usual = (t_x + 2 * model.gap) / (n + 1)
+    usual = None if model.gap is None else (t_x + 2 * model.gap) / (n + 1)
+    # Where nobody has ever come back, half the silence that ends a life stands in.
+    gap = 90.0 if usual is None else usual
     paid = [float(value) for value in list(values.values())[1:] if value > 0]
     mean = sum(paid) / len(paid) if paid else 0.0
-    churned = twin.stage(t) == "churned"
+    if churned is None:
+        churned = twin.stage(t) == "churned"
 
     def worth(x: int, t_x: int, T: int) -> float:
         rate = {"annual_discount": 0.1, "periods_per_year": clv.DAYS_PER_YEAR}
@@ -309,7 +317,7 @@ def scores(twin: Twin, model: Model, t: datetime, horizon: int = 90) -> dict[str
         "days_since_last_purchase": silent,
         "purchase_days": n,
         "usual_gap_days": usual,
-        "at_risk": not churned and silent > 2 * usual,
+        "at_risk": None if usual is None else not churned and silent > 2 * usual,
         "r": r,
         "f": f,
         "m": m,
@@ -322,7 +330,7 @@ def scores(twin: Twin, model: Model, t: datetime, horizon: int = 90) -> dict[str
             model.purchases.expected_purchases(x, t_x, T, horizon=horizon)
         ),
         "probability": float(model.purchases.p_no_purchase(x, t_x, T, horizon=horizon)),
-        "level": "low" if silent <= usual else "medium" if silent <= 2 * usual else "high",
+        "level": "low" if silent <= gap else "medium" if silent <= 2 * gap else "high",
         "clv": value,
         "value_tier": "low" if value < model.tier_cuts[1]
         else "medium" if value < model.tier_cuts[0] else "high",

@@ -1,0 +1,44 @@
+"""Random lives of some customers: whatever happens in whatever order, every answer is the truth."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from app.config import Settings
+from app.services.policy_changes import activations, previews
+from app.services.runs import runs
+from tests.simulation.lives import Lives
+from tests.simulation.world import World
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let three customers be several parts of every operation."""
+    for module, name in (
+        (runs, "MOVE_PART"), (runs, "SCORE_PART"),
+        (previews, "COMPARE_PART"), (activations, "APPLY_PART"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, 2)
+    monkeypatch.setattr(runs, "MOVES_AT_ONCE", 1)
+
+
+@pytest.fixture
+def world(shared_url: str, settings: Settings) -> Iterator[World]:
+    world = World(shared_url, settings)
+    yield world
+    world.close()
+
+
+def test_every_answer_is_what_follows_from_what_was_told(world: World) -> None:
+    profile = settings.default
+    assert profile is not None
+    run_state_machine_as_test(
+        lambda: Lives(world),
+        settings=settings(
+            max_examples=profile.max_examples // 8,
+            stateful_step_count=30,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

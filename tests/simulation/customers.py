@@ -1,0 +1,216 @@
+"""What the service has been told of customers, and what follows from it by the slow policy."""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tests.slow_policy import (
+    Change,
+    Decision,
+    Document,
+    Interaction,
+    Person,
+    Slow,
+    beginning,
+    history,
+    variables,
+)
+from tests.twin import MICROSECOND, Fact, Name, Twin, in_force
+
+AHEAD = timedelta(days=90)
+"""How much further than asked a history is followed at once."""
+
+
+@dataclass(frozen=True)
+class InForce:
+    """A policy, and since when it has been in force; None: for ever."""
+
+    version: int
+    document: Document
+    start: datetime | None = None
+
+
+def nobody_under(document: Document) -> tuple[Slow, datetime]:
+    """Return somebody of whom nothing is known, and an instant."""
+    t = datetime(2000, 1, 1, tzinfo=UTC)
+    return Slow(Person(ZoneInfo("UTC"), t), document), t
+
+
+@dataclass
+class Timeline:
+    """The policies that were in force, in order."""
+
+    policies: list[InForce]
+
+    def at(self, t: datetime) -> InForce:
+        return [each for each in self.policies if each.start is None or each.start <= t][-1]
+
+    @property
+    def current(self) -> InForce:
+        return self.policies[-1]
+
+    @property
+    def looks_at_purchases_alone(self) -> bool:
+        return all(
+            slow._of_purchases(term["variable"], t) is not NotImplemented
+            for slow, t in (nobody_under(each.document) for each in self.policies)
+            for term in variables(slow.document)
+        )
+
+    def followed_by(self, version: int, document: Document, start: datetime) -> "Timeline":
+        return Timeline([*self.policies, InForce(version, document, start)])
+
+
+def role(document: Document, stage: str) -> str | None:
+    """Return what a stage means; None if the policy has no such stage."""
+    return {each["code"]: each["role"] for each in document["stages"]}.get(stage)
+
+
+@dataclass
+class Told:
+    """One customer as told. `recorded_until` is up to when the ledger must be complete."""
+
+    created_at: datetime
+    recorded_until: datetime
+    facts: list[Fact] = field(default_factory=list)
+    interactions: dict[Name, tuple[int, Interaction]] = field(default_factory=dict)
+    profile: dict[str, Any] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+
+    def person(self, zone: ZoneInfo) -> Person:
+        first_contact = self.profile.get("first_contact_at")
+        named = sorted(self.interactions.items(), key=lambda item: (item[1][1].at, item[0]))
+        return Person(
+            zone,
+            min(self.created_at, first_contact or self.created_at),
+            tuple(in_force(self.facts)),
+            tuple(event for _, (_, event) in named),
+            {"attributes": {}, **self.profile},
+        )
+
+    @property
+    def names(self) -> list[Name]:
+        return list(dict.fromkeys(fact.name for fact in self.facts))
+
+    def revision_of(self, name: Name) -> int:
+        return max(fact.revision for fact in self.facts if fact.name == name)
+
+
+class Life:
+    """One customer under all policies there were: the truth, found slowly."""
+
+    def __init__(self, told: Told, timeline: Timeline, zone: ZoneInfo) -> None:
+        self.person = told.person(zone)
+        self.twin = Twin(self.person.facts, zone)
+        self.decisions = tuple(told.decisions)
+        self.timeline = timeline
+        self._slow = {each.version: Slow(self.person, each.document) for each in timeline.policies}
+        self._until: datetime | None = None
+        self._changes: list[Change] = []
+
+    @property
+    def first(self) -> datetime:
+        happened = [each.at for each in (*self.person.facts, *self.person.interactions)]
+        return min([self.person.begun_at, *happened])
+
+    def changes(self, until: datetime) -> list[Change]:
+        """Return every change of stage up to an instant."""
+        if self._until is None or until > self._until:
+            self._until = until + AHEAD
+            regime = [(each.document, each.start) for each in self.timeline.policies]
+            self._changes = history(self.person, regime, self._until, self.decisions)
+        return self._changes[: bisect_right(self._changes, until, key=lambda each: each.at)]
+
+    def beginning(self) -> str:
+        document = self.timeline.at(self.first).document
+        return beginning(document, self.person.zone, self.first)
+
+    def stage(self, t: datetime) -> str:
+        if t < self.first:  # Not heard of yet: what is known of the profile holds from ever.
+            return self.under(t).decide(t)[0]
+        changes = self.changes(t)
+        return changes[-1].to_stage if changes else self.beginning()
+
+    def pinned(self, t: datetime) -> Decision | None:
+        """Return the pin that holds at an instant."""
+        made = [each for each in self.decisions if each.at <= t]
+        if not made or made[-1].until is None or made[-1].until <= t:
+            return None
+        # A policy without the stage ends the pin, and no later one brings it back.
+        since = [each for each in self.timeline.policies
+                 if each.start and made[-1].at < each.start <= t]  # fmt: skip
+        known = all(role(each.document, made[-1].stage) for each in since)
+        return made[-1] if known else None
+
+    def under(self, t: datetime) -> Slow:
+        return self._slow[self.timeline.at(t).version]
+
+    def has_left(self, t: datetime) -> bool:
+        return role(self.timeline.at(t).document, self.stage(t)) == "churned"
+
+    def evidence(self, t: datetime) -> dict[str, Any]:
+        """Return what the policy then in force looked at."""
+        slow = self.under(t)
+        return {_key(term): slow.value(term, t) for term in variables(slow.document)}
+
+    def win_backs(self, t: datetime) -> list[datetime]:
+        """Return when somebody who had left became a customer again, not counting policies."""
+        found = []
+        for change in self.changes(t):
+            former = self.timeline.at(change.at - MICROSECOND).document
+            entered = self.timeline.at(change.at).document
+            if (
+                change.cause != "policy"
+                and role(former, change.from_stage) == "churned"
+                and role(entered, change.to_stage) == "customer"
+            ):
+                found.append(change.at)
+        return found
+
+
+SHOWN = {
+    "kind": "{}", "category": "category {}", "product": "product {}", "channel": "channel {}",
+    "days": "{} days", "name": "{}",
+}  # fmt: skip
+"""How evidence shows the parameters of a variable, in order."""
+
+
+def _key(term: Mapping[str, Any]) -> str:
+    if term["variable"] == "complaints_90_days":
+        return "interactions(complaint, 90 days)"
+    said = [form.format(term[name]) for name, form in SHOWN.items() if name in term]
+    return f"{term['variable']}({', '.join(said)})" if said else str(term["variable"])
+
+
+class Customers:
+    """Everybody as told, and the life of each, worked out anew when more is told."""
+
+    def __init__(self, zone: ZoneInfo, timeline: Timeline) -> None:
+        self.zone = zone
+        self.timeline = timeline
+        self.told: dict[str, Told] = {}
+        self._lives: dict[str, tuple[object, Life]] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.told))
+
+    def of(self, customer_id: str, now: datetime) -> Told:
+        """Return a customer, made now if not known."""
+        return self.told.setdefault(customer_id, Told(now, now))
+
+    def life(self, customer_id: str) -> Life:
+        told = self.told[customer_id]
+        person = told.person(self.zone)
+        same_while = (
+            person.begun_at, person.facts, person.interactions, tuple(told.decisions),
+            json.dumps(person.profile, default=str, sort_keys=True),
+            tuple((each.version, each.start) for each in self.timeline.policies),
+        )  # fmt: skip
+        known = self._lives.get(customer_id)
+        if known is None or known[0] != same_while:
+            known = self._lives[customer_id] = same_while, Life(told, self.timeline, self.zone)
+        return known[1]

@@ -1,0 +1,193 @@
+"""What lists, reports and previews must say, counted customer by customer."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from app.db import ReadSession
+from app.deployment import Deployment
+from app.services.common import deployment_settings as stored_settings
+from app.services.common.paging import PageRequest
+from app.services.runs import reports
+from app.services.scores import churn_risks, lists
+from app.services.scores.lists import Asked
+from tests.simulation.customers import Customers, Life, role
+from tests.simulation.scoring import Scorer
+from tests.simulation.world import World
+from tests.slow_policy import Document
+
+Matrix = dict[tuple[str, str], tuple[int, Decimal]]
+"""By stages from and to: how many customers, and what they have brought."""
+
+
+def told(matrix: Sequence[Mapping[str, Any]]) -> Matrix:
+    """Return a matrix as the service tells it."""
+    return {
+        (cell["from"], cell["to"]): (cell["customers"], Decimal(cell["revenue"]["amount"]))
+        for cell in matrix
+    }
+
+
+def matrix(customers: Customers, version: int, document: Document, now: datetime) -> Matrix:
+    """Return who is where, and where another policy from now on would put them."""
+    after = Customers(customers.zone, customers.timeline.followed_by(version, document, now))
+    after.told = customers.told
+    found: Matrix = {}
+    for each in customers:
+        life = customers.life(each)
+        cell = life.stage(now), after.life(each).stage(now)
+        count, revenue = found.get(cell, (0, Decimal()))
+        found[cell] = count + 1, revenue + life.twin.summary(now)["revenue"]
+    return found
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run said of everybody when it was published."""
+
+    run_id: int
+    as_of: datetime
+    policy_version: int
+    document: Document
+    scorer: Scorer | None
+    rows: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(
+        cls, customers: Customers, scorer: Scorer | None, result: Mapping[str, Any], at: datetime
+    ) -> "Run":
+        in_force = customers.timeline.at(at)
+        rows = {each: _row(customers.life(each), scorer, at) for each in customers}
+        return cls(result["run_id"], at, in_force.version, in_force.document, scorer, rows)
+
+    def check(self, world: World, customers: Customers) -> None:
+        world.ask(_check_scores, world.here, self, world.now)
+        world.ask(_check_risks, world.here, self, customers, world.now)
+        world.ask(_check_reports, world.here, self)
+
+
+def _row(life: Life, scorer: Scorer | None, at: datetime) -> dict[str, Any]:
+    """Return what is said of one customer; of a buyer all that the twin scores."""
+    summary = life.twin.summary(at)
+    row = {
+        "stage": life.stage(at),
+        "revenue": summary["revenue"],
+        "purchase_days": summary["purchase_days"],
+        "first_purchase_on": summary["first_purchase_on"],
+        "last_purchase_on": summary["last_purchase_on"],
+        "status": "never_purchased",
+        "at_risk": False,
+        "value_at_risk": 0.0,
+    }
+    if summary["purchase_days"] and scorer is not None:
+        row |= scorer.expected(life, at)
+        row["at_risk"] = bool(row["at_risk"])
+        row["status"] = "insufficient_history" if scorer.status == "fallback" else "ok"
+    return row
+
+
+OF_CARDS_ALONE = ("x", "t_x", "T", "purchases", "age", "silence", "days_since_last_purchase")
+MONEY = ("revenue", "clv", "value_at_risk")
+
+
+async def _page(session: ReadSession) -> PageRequest:
+    secret = await stored_settings.get(session, stored_settings.CURSOR_SECRET)
+    return PageRequest(100, None, None, bytes.fromhex(secret))
+
+
+def _assert_head(run: Run, answer: Mapping[str, Any], policy: str) -> None:
+    assert (answer["run_id"], answer["as_of"]) == (run.run_id, run.as_of)
+    assert answer[policy] == run.policy_version
+
+
+async def _check_scores(session: ReadSession, here: Deployment, run: Run, now: datetime) -> None:
+    answer = await lists.search(session, here, await _page(session), Asked({}, None, None, now))
+    _assert_head(run, answer, "stage_policy_version")
+    assert [item["customer_id"] for item in answer["items"]] == sorted(run.rows)
+    for item in answer["items"]:
+        _assert_row(item, run.rows[item["customer_id"]])
+
+
+def _assert_row(item: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+    for name, value in row.items():
+        if name in OF_CARDS_ALONE or name not in item:
+            continue
+        found = item[name]
+        if name in MONEY:
+            assert float(found["amount"]) == pytest.approx(float(value), abs=0.00501), name
+        elif isinstance(value, float):
+            assert found == pytest.approx(value, rel=1e-9, abs=1e-9), name
+        else:
+            assert found == value, name
+
+
+async def _check_risks(
+    session: ReadSession, here: Deployment, run: Run, customers: Customers, now: datetime
+) -> None:
+    answer = await churn_risks.search(
+        session, here, await _page(session), Asked({}, None, None, now), include_churned=False
+    )
+    _assert_head(run, answer, "stage_policy_version")
+    living = {
+        each for each, row in run.rows.items()
+        if "p_alive" in row and role(run.document, row["stage"]) != "churned"
+    }  # fmt: skip
+    assert {item["customer_id"] for item in answer["items"]} == living
+    worth = [item["value_at_risk"]["amount"] for item in answer["items"]]
+    assert worth == sorted(worth, reverse=True)
+    for item in answer["items"]:
+        _assert_row(item, run.rows[item["customer_id"]])
+        _assert_reasons(item, run, customers.life(item["customer_id"]))
+
+
+def _assert_reasons(item: Mapping[str, Any], run: Run, life: Life) -> None:
+    """Check that reasons are those of the facts of today, and that it says so if they differ."""
+    assert run.scorer is not None
+    if not run.scorer.is_plain:
+        return
+    told = {each["code"]: each["contribution"] for each in item["reasons"]}
+    if not life.twin.at(run.as_of)[0]:
+        assert (told, item["facts_changed"]) == ({}, True)
+        return
+    today = run.scorer.expected(life, run.as_of)
+    assert told == pytest.approx(
+        {name: today[name] for name in ("purchases", "age", "silence")}, rel=1e-9, abs=1e-9
+    )
+    before = run.rows[item["customer_id"]]["probability"]
+    if abs(today["probability"] - before) > 1e-5 or today["probability"] == before:
+        assert item["facts_changed"] == (today["probability"] != before)
+
+
+async def _check_reports(session: ReadSession, here: Deployment, run: Run) -> None:
+    answer = await reports.stages(session, here)
+    _assert_head(run, answer, "policy_version")
+    rows = list(run.rows.values())
+    assert [each["stage"] for each in answer["stages"]] == [
+        each["code"] for each in run.document["stages"]
+    ]
+    for each in answer["stages"]:
+        own = [row for row in rows if row["stage"] == each["stage"]]
+        assert each["customers"] == len(own)
+        _assert_sums(each, own, ("revenue", "value_at_risk"))
+    grid = await reports.rfm_grid(session, here)
+    _assert_head(run, grid, "policy_version")
+    scored = [row for row in rows if "r" in row]
+    cells = Counter((row["r"], row["f"]) for row in scored)
+    assert grid["grid"] == [[cells[r, f] for f in range(1, 6)] for r in range(1, 6)]
+    for each in grid["groups"]:
+        own = [row for row in scored if row["rfm_group"] == each["group"]]
+        assert each["customers"] == len(own)
+        _assert_sums(each, own, ("revenue",))
+
+
+def _assert_sums(
+    found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> None:
+    for name in names:
+        expected = sum(float(row[name]) for row in rows)
+        assert float(found[name]) == pytest.approx(expected, abs=0.00501 * (1 + len(rows)))

@@ -1,0 +1,85 @@
+"""What a model says of customers, one at a time, by the twin."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.db import ReadSession
+from app.models import Model as ModelRow
+from app.scoring.purchases.registry import MODELS
+from app.scoring.spend import gamma_gamma
+from tests.simulation.customers import Life
+from tests.twin import Model
+from tests.twin import scores as twin_scores
+
+LEARNT_APART = ("probability", "level", "purchases", "age", "silence")
+"""What the twin does not tell where churn risk was learnt apart from purchases."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A stored model, as the twin takes it."""
+
+    model_id: str
+    model: Model
+    horizon_days: int
+    status: str
+    is_plain: bool
+    """Whether churn risk is that of the model of purchases."""
+
+    def expected(self, life: Life, t: datetime) -> dict[str, Any]:
+        found = twin_scores(life.twin, self.model, t, self.horizon_days, churned=life.has_left(t))
+        if any(found["clv"] == pytest.approx(cut, rel=1e-9) for cut in self.model.tier_cuts):
+            del found["value_tier"]  # at the very cut rounding decides
+        if not self.is_plain:
+            for name in LEARNT_APART:
+                del found[name]
+        return found
+
+    def check_card(self, card: dict[str, Any], life: Life, t: datetime) -> None:
+        expected = self.expected(life, t)
+        assert card["model_id"] == self.model_id
+        assert card["status"] == ("insufficient_history" if self.status == "fallback" else "ok")
+        for name in ("clv", "value_at_risk"):
+            assert float(card[name]["amount"]) == pytest.approx(expected.pop(name), abs=0.00501)
+        risk = card["churn_risk"]
+        flat = {**card, **card["model_inputs"], **risk}
+        flat |= {each["code"]: each["contribution"] for each in risk["reasons"]}
+        flat["expected_purchases"] = card["expected_purchases"]["value"]
+        found = {name: flat[name] for name in expected}
+        assert found == {
+            name: pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
+            for name, value in expected.items()
+        }
+
+
+async def read(session: ReadSession, model_id: str) -> Scorer | None:
+    """Return a stored model; None if nobody had bought when it was fitted."""
+    row = (
+        await session.execute(
+            select(*ModelRow.__table__.columns).where(ModelRow.model_id == model_id)
+        )
+    ).one()
+    document = row.document
+    if document["rfm_cuts"] is None:
+        return None
+    purchases, reference = document["purchases"], document["reference_customer"]
+    tiers = document["tier_cuts"]
+    model = Model(
+        purchases=MODELS[purchases["kind"]].build(**purchases["parameters"]),
+        spend=gamma_gamma.Model.from_params(**document["spend"]["parameters"]),
+        cuts=document["rfm_cuts"],
+        tier_cuts=(tiers["high"], tiers["medium"]),
+        gap=document["population_gap_days"],
+        reference=(reference["x"], reference["t_x"], reference["T"]),
+    )
+    return Scorer(
+        model_id,
+        model,
+        document.get("horizon_days", 90),
+        row.status,
+        document.get("risk") is None,
+    )
