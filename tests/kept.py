@@ -97,7 +97,7 @@ def as_item(customer_id: str, fact: Fact) -> dict[str, Any]:
                 "product_id": line.product,
                 "category": line.category,
                 "quantity": line.quantity,
-                "unit_price": str(line.unit_price),
+                "unit_price": {"amount": str(line.unit_price)},
             }
             for line in fact.lines
         ]

@@ -435,6 +435,6 @@ def history(
                 else "inactivity"
             )  # fmt: skip
             by_hand = snapshot is not None and bool(made)
-            found.append(Change(before, after, t, cause, "by_hand" if by_hand else rule))
+            found.append(Change(before, after, t, cause, "override" if by_hand else rule))
         before = after
     return found

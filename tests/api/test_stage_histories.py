@@ -53,7 +53,7 @@ async def activate(session: WriteSession, version: int, at: datetime) -> None:
     await session.flush()
     await deployment_settings.put(session, deployment_settings.ACTIVE_POLICY, version)
     await deployment_settings.put(
-        session, deployment_settings.REGIME, deployment_settings.new_name()
+        session, deployment_settings.POLICY_TIMELINE, deployment_settings.new_name()
     )
 
 

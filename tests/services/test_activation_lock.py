@@ -17,7 +17,11 @@ from tests.database import Clock, writing
 from tests.kept import ingest
 
 NEW_POLICY = 3
-PURCHASE = {"transaction_id": "t1", "amount": "9.00", "occurred_at": "2026-05-01T12:00:00Z"}
+PURCHASE = {
+    "transaction_id": "t1",
+    "amount": {"amount": "9.00"},
+    "occurred_at": "2026-05-01T12:00:00Z",
+}
 VISIT = {"interaction_id": "i1", "kind": "visit", "occurred_at": "2026-05-01T12:00:00Z"}
 
 WRITERS: dict[str, tuple[str, str, Any]] = {

@@ -60,7 +60,7 @@ async def test_a_change_of_policy_brings_nobody_back(
         session, deployment, [as_item("c", bought("second", 40))], NOW - timedelta(days=40)
     )
     assert [(move.to_stage, move.cause) for move in await kept_ledger(session, "c")] == [
-        ("initial", "fact"), ("churned", "silence"), ("initial", "policy"), ("active", "fact"),
+        ("initial", "fact"), ("churned", "inactivity"), ("initial", "policy"), ("active", "fact"),
     ]  # fmt: skip
     answer, _ = await stages.get(
         session, deployment, "c", as_of=deployment.as_of(NOW), policy_version=None, now=NOW

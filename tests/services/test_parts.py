@@ -24,7 +24,7 @@ from tests.kept import ingest
 PURCHASE = {
     "customer_id": "c1",
     "transaction_id": "t1",
-    "amount": "9.00",
+    "amount": {"amount": "9.00"},
     "occurred_at": "2026-05-01T12:00:00Z",
 }
 

@@ -13,7 +13,8 @@ from app.db import ReadSession
 from app.deployment import Deployment
 from app.models import Customer, InteractionDay, StageTransition
 from app.schemas.score_lists import LookupRequest
-from app.services.scores import cards, lookup
+from app.services.scores import cards as score_cards
+from app.services.scores import lookup
 from app.services.stages import stages
 from tests.kept import kept_summary
 from tests.simulation.customers import Customers, Life
@@ -158,7 +159,7 @@ async def cards(
     found = await lookup.find(session, here, request, now)
     assert found["unknown"] == ["nobody"]
     assert [item["customer_id"] for item in found["items"]] == list(asked)
-    card = await cards.get(session, here, alone, as_of=here.as_of(at), now=now)
+    card = await score_cards.get(session, here, alone, as_of=here.as_of(at), now=now)
     for each in (card, *found["items"]):
         card_of(each, customers, customers.life(each["customer_id"]), scorer, at)
 

@@ -91,7 +91,7 @@ def _row(life: Life, scorer: Scorer | None, at: datetime) -> dict[str, Any]:
     return row
 
 
-OF_CARDS_ALONE = ("x", "t_x", "T", "purchases", "age", "silence", "days_since_last_purchase")
+OF_CARDS_ALONE = ("x", "t_x", "T", "purchases", "age", "inactivity", "days_since_last_purchase")
 MONEY = ("revenue", "clv", "value_at_risk")
 
 
@@ -156,7 +156,7 @@ def _assert_reasons(item: Mapping[str, Any], run: Run, life: Life) -> None:
         return
     today = run.scorer.expected(life, run.as_of)
     assert told == pytest.approx(
-        {name: today[name] for name in ("purchases", "age", "silence")}, rel=1e-9, abs=1e-9
+        {name: today[name] for name in ("purchases", "age", "inactivity")}, rel=1e-9, abs=1e-9
     )
     before = run.rows[item["customer_id"]]["probability"]
     if abs(today["probability"] - before) > 1e-5 or today["probability"] == before:

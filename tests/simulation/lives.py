@@ -17,7 +17,7 @@ from app.errors import InvalidTransition, NotFound
 from app.lifecycle.presets import PRESETS
 from app.schemas.models import ModelRequest, RunRequest
 from app.schemas.policies import ActivationRequest, PolicyDocument
-from app.schemas.stages import MoveRequest
+from app.schemas.stages import OverrideRequest
 from app.services.common import deployment_settings as stored_settings
 from app.services.models import model_store
 from app.services.policy_changes import activations, previews, versions
@@ -64,17 +64,17 @@ class Lives(Telling):
         stages = [one["code"] for one in self.customers.timeline.current.document["stages"]]
         to = stages[stage % len(stages)]
         until = None if pin is None else self.now + timedelta(days=pin)
-        asked = MoveRequest(to=to, reason="competitor", pin_until=until)
+        asked = OverrideRequest(stage=to, reason="competitor", until=until)
         where = {"if_match": None, "now": self.now, "by": "sim"}
         before = self.customers.life(each).stage(self.latest(each))
-        allowed = self.customers.timeline.current.document.get("moves")
+        allowed = self.customers.timeline.current.document.get("transitions")
         if (to == before and pin is None) or (
             to != before and allowed is not None and to not in allowed.get(before, ())
         ):
             with pytest.raises(InvalidTransition):
-                self.world.do(manual_transitions.move, self.world.here, each, asked, **where)
+                self.world.do(manual_transitions.override, self.world.here, each, asked, **where)
             return
-        at = self.world.do(manual_transitions.move, self.world.here, each, asked, **where)
+        at = self.world.do(manual_transitions.override, self.world.here, each, asked, **where)
         told.decisions.append(Decision(at, to, until))
         told.recorded_until = at
         self.touched.add(each)
@@ -91,9 +91,9 @@ class Lives(Telling):
         pinned = self.customers.life(each).pinned(self.latest(each))
         if pinned is None:
             with pytest.raises(NotFound):
-                self.world.do(manual_transitions.unpin, self.world.here, each, **where)
+                self.world.do(manual_transitions.remove, self.world.here, each, **where)
             return
-        at = self.world.do(manual_transitions.unpin, self.world.here, each, **where)
+        at = self.world.do(manual_transitions.remove, self.world.here, each, **where)
         told.decisions.append(Decision(at, pinned.stage, at))
         told.recorded_until = at
         self.touched.add(each)

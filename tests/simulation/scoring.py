@@ -15,7 +15,7 @@ from tests.simulation.customers import Life
 from tests.twin import Model
 from tests.twin import scores as twin_scores
 
-LEARNT_APART = ("probability", "level", "purchases", "age", "silence")
+LEARNT_APART = ("probability", "level", "purchases", "age", "inactivity")
 """What the twin does not tell where churn risk was learnt apart from purchases."""
 
 

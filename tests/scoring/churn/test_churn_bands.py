@@ -22,7 +22,7 @@ def calibrated(n, low, high, seed=0):
 def test_bands_mean_what_they_say(low, high):
     p, y = calibrated(20_000, low, high)
     found = bands(p, y)
-    assert found.learnt
+    assert found.fitted
     assert 0 < found.medium < found.high < 1
     assert sum(band.n for band in found.bands) == p.size
     assert min(band.n for band in found.bands) >= MIN_SHARE * p.size
@@ -53,8 +53,8 @@ def test_there_are_always_bands(rows):
     found = bands(p, y)
     used = [band for band in found.bands if band.n or found.medium < found.high]
     assert found.medium <= found.high
-    assert found.learnt or (found.medium, found.high) == FIXED
-    assert not found.learnt or min(band.n for band in used) >= MIN_CUSTOMERS
+    assert found.fitted or (found.medium, found.high) == FIXED
+    assert not found.fitted or min(band.n for band in used) >= MIN_CUSTOMERS
     assert [band.name for band in found.bands] == ["low", "medium", "high"]
     again = Bands.from_dict(json.loads(json.dumps(found.as_dict(), allow_nan=False)))
     assert again == found
@@ -64,15 +64,15 @@ def test_there_are_always_bands(rows):
 
 def test_bands_that_contradict_what_happened_are_not_used():
     p, y = calibrated(2000, 0, 1)
-    assert not bands(1 - p, y).learnt
-    assert not bands(np.full(500, 0.7), np.arange(500) % 2).learnt
+    assert not bands(1 - p, y).fitted
+    assert not bands(np.full(500, 0.7), np.arange(500) % 2).fitted
 
 
 def test_low_and_high_alone_are_told_apart_where_hardly_anybody_is_between():
     p = np.concatenate([np.linspace(0.04, 0.08, 549), np.full(8, 0.48), np.full(204, 0.98)])
     y = np.arange(761) >= 549
     found = bands(p, y.astype(float))
-    assert found.learnt
+    assert found.fitted
     assert found.medium == found.high == pytest.approx(y.mean(), abs=1e-3)
     assert [(band.n, band.churned) for band in found.bands] == [(549, 0.0), (0, None), (212, 1.0)]
 
