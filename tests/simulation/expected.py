@@ -190,4 +190,5 @@ def _assert_sums(
 ) -> None:
     for name in names:
         expected = sum(float(row[name]) for row in rows)
-        assert float(found[name]) == pytest.approx(expected, abs=0.00501 * (1 + len(rows)))
+        amount = float(found[name]["amount"])
+        assert amount == pytest.approx(expected, abs=0.00501 * (1 + len(rows)))

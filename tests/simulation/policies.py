@@ -86,9 +86,9 @@ class Choice(NamedTuple):
         if self.made == "windowed":
             return _valid(rng)
         while True:  # No model stays for as long as a policy that names it.
-            document = at_random.policy(rng)[0]
-            if not document.get("model_id"):
-                return described(document)
+            document, policy = at_random.policy(rng)
+            if "model" not in policy.sources:
+                return described({**document, "model_id": None})
 
 
 choices = st.one_of(
