@@ -19,7 +19,7 @@ from app.services.ingest import transactions
 from app.services.models import churn_learning
 from app.services.models.model_documents import ModelDocument
 from tests.database import NOW
-from tests.twin import Fact, Model, Move
+from tests.twin import Fact, Model, Transition
 
 MODEL = Model(
     purchases=mbg_nbd.Model.from_params(r=0.6, alpha=55.0, a=0.5, b=1.5),
@@ -124,7 +124,7 @@ async def kept_summary(session: ReadSession, customer_id: str) -> dict[str, Any]
     return row | {"sum_log_gaps": pytest.approx(row["sum_log_gaps"], rel=1e-12)}
 
 
-async def kept_ledger(session: ReadSession, customer_id: str) -> list[Move]:
+async def kept_ledger(session: ReadSession, customer_id: str) -> list[Transition]:
     statement = (
         select(StageTransition)
         .where(StageTransition.customer_id == customer_id, StageTransition.voided_at.is_(None))
@@ -132,7 +132,7 @@ async def kept_ledger(session: ReadSession, customer_id: str) -> list[Move]:
         .execution_options(populate_existing=True)
     )
     return [
-        Move(row.from_stage, row.to_stage, row.effective_at, row.cause, row.rule,
+        Transition(row.from_stage, row.to_stage, row.effective_at, row.cause, row.rule,
              {name: pytest.approx(value or 0, rel=1e-9) for name, value in row.evidence.items()})
         for row in await session.scalars(statement)
     ]  # fmt: skip

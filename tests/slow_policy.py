@@ -163,7 +163,7 @@ class Slow:
 
     def limit(self, life: Sequence[date]) -> Fraction:
         """Return the days of silence that a life allows."""
-        rule = {name: Fraction(given) for name, given in self.document["silence_limit"].items()}
+        rule = {name: Fraction(given) for name, given in self.document["inactivity_limit"].items()}
         if len(life) < 2:
             return rule["floor_days"]
         gap = Fraction((life[-1] - life[0]).days, len(life) - 1)

@@ -56,7 +56,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Move:
+class Transition:
     """A row of the ledger."""
 
     from_stage: str
@@ -179,7 +179,7 @@ class Twin:
     def stage(self, t: datetime) -> str:
         return STAGE_OF[self.rule(t)]
 
-    def ledger(self, now: datetime) -> list[Move]:
+    def ledger(self, now: datetime) -> list[Transition]:
         """Return every change of stage up to now, found by asking at every fact and midnight."""
         facts = {fact.at for fact in self.counted(now)}
         if not facts:
@@ -194,7 +194,7 @@ class Twin:
             if after != before:
                 by_fact = t in facts and list(self.at(t)[0]) != list(self.at(t - MICROSECOND)[0])
                 cause = "fact" if by_fact else "inactivity"
-                moves.append(Move(before, after, t, cause, self.rule(t), self.evidence(t)))
+                moves.append(Transition(before, after, t, cause, self.rule(t), self.evidence(t)))
             before = after
         return moves
 

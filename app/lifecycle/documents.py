@@ -6,7 +6,7 @@ from typing import Any
 
 from app.lifecycle import ranges
 from app.lifecycle.expressions import Expression, terms
-from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.policy import Option, Policy, Role, Rule, Stage
 from app.lifecycle.reachability import deciding
 from app.lifecycle.reading import ExpressionReader, Fault, escaped
@@ -50,7 +50,7 @@ class _Reader(ExpressionReader):
         return Policy(
             version=version,
             described=stages,
-            silence=SilenceLimit(**document["silence_limit"]),
+            silence=InactivityLimit(**document["inactivity_limit"]),
             rules=self.rules(document["rules"], set(codes)),
             moves=self.moves(document.get("transitions"), codes),
             model_id=document.get("model_id"),

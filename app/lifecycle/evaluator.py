@@ -21,7 +21,7 @@ def evaluate(policy: Policy, records: Records, rows: Ints, day: Ints) -> tuple[I
     return policy.stage_of_rule[rule], rule
 
 
-def turns(
+def threshold_crossings(
     policy: Policy, records: Records, rows: Ints, first: Ints, last: Ints
 ) -> tuple[Ints, Ints]:
     """Return on which days comparisons turn by time alone, as (place in `rows`, day) pairs.
@@ -33,14 +33,14 @@ def turns(
     places: list[Ints] = []
     days: list[Ints] = []
     later = np.flatnonzero(last > first)
-    named = {each.term for each in policy.clocks if each.term.turning is Turning.ON_DAYS}
+    named = {each.term for each in policy.time_dependent if each.term.turning is Turning.ON_DAYS}
     for term in sorted(named, key=repr) if len(later) else ():
         place, day = _within(*term.turning_days(records), records.owner[rows], first, last)
         places.append(place)
         days.append(day)
     thresholds = {
         (each.term, *threshold)
-        for each in policy.clocks
+        for each in policy.time_dependent
         if each.term not in named
         for threshold in each.thresholds()
     }

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any as Anything
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -94,7 +93,7 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class AllOf:
     parts: tuple[Expression, ...]
 
     def holds(self, values: Values, n: int) -> Bools:
@@ -105,7 +104,7 @@ class All:
 
 
 @dataclass(frozen=True, slots=True)
-class Any:
+class AnyOf:
     parts: tuple[Expression, ...]
 
     def holds(self, values: Values, n: int) -> Bools:
@@ -127,8 +126,8 @@ class Not:
         return (self.part,)
 
 
-Expression = Compare | All | Any | Not
-ALWAYS: Final = All(())
+Expression = Compare | AllOf | AnyOf | Not
+ALWAYS: Final = AllOf(())
 
 
 def compare(op: str, column: Column, other: Column | float) -> Bools:
@@ -136,7 +135,7 @@ def compare(op: str, column: Column, other: Column | float) -> Bools:
     return _compare(op, column, np.float64(other) if isinstance(other, float) else other)
 
 
-def _compare(op: str, column: Column, other: Anything) -> Bools:
+def _compare(op: str, column: Column, other: Any) -> Bools:
     if op == "!=":
         return np.asarray((column != other) & _known(column) & ~np.isnan(other), dtype=bool)
     found = column == other if op == "==" else ORDERED[op](column, other)
@@ -149,7 +148,7 @@ def _known(column: Column) -> Bools:
     return np.asarray(~np.isnan(column), dtype=bool)
 
 
-def _map(holds: Callable[[Anything], bool], column: Column, n: int) -> Bools:
+def _map(holds: Callable[[Any], bool], column: Column, n: int) -> Bools:
     return np.fromiter((holds(each) for each in column), bool, n)
 
 
@@ -210,12 +209,12 @@ def words(expression: Expression, language: str) -> str:
         return _compared(expression, language)
     if isinstance(expression, Not):
         return said["not"] + _enclosed(expression.part, language)
-    joined = "all" if isinstance(expression, All) else "any"
+    joined = "all" if isinstance(expression, AllOf) else "any"
     if not expression.parts:
         return said["always" if joined == "all" else "never"]
     parts = [
         _enclosed(part, language).lstrip()
-        if isinstance(part, (All, Any))
+        if isinstance(part, (AllOf, AnyOf))
         else words(part, language)
         for part in expression.parts
     ]

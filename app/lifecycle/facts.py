@@ -11,7 +11,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import NamedTuple
 
-from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.purchases import Fact, Purchase, set_off
 
 
@@ -66,7 +66,7 @@ RECENT = 3
 """How many of the last gaps and values are kept: enough to tell a trend."""
 
 
-def next_state(state: State, day: int, limit: SilenceLimit) -> State:
+def next_state(state: State, day: int, limit: InactivityLimit) -> State:
     """Return the state after a purchase day; a silence past the limit before it begins a life."""
     days, first, last, life_start, life_days, lives = state
     if days == 0:
@@ -77,7 +77,9 @@ def next_state(state: State, day: int, limit: SilenceLimit) -> State:
     return State(days + 1, first, day, life_start, life_days + 1, lives)
 
 
-def fold(facts: Iterable[Fact], limit: SilenceLimit, *, until: int) -> tuple[Summary, list[Point]]:
+def fold(
+    facts: Iterable[Fact], limit: InactivityLimit, *, until: int
+) -> tuple[Summary, list[Point]]:
     """Fold all facts of one customer, in any order, as they stood at `until`."""
     counted: list[Fact] = []
     later: list[Fact] = []
@@ -110,7 +112,7 @@ def fold(facts: Iterable[Fact], limit: SilenceLimit, *, until: int) -> tuple[Sum
     return summary, points
 
 
-def lives(facts: Iterable[Fact], limit: SilenceLimit, *, until: int) -> list[State]:
+def lives(facts: Iterable[Fact], limit: InactivityLimit, *, until: int) -> list[State]:
     """Return the state at the end of each life of a customer, as facts stood at `until`."""
     purchases = set_off(facts, until=until).purchases
     return list({state.lives: state for state in _sweep(purchases, limit)[1]}.values())
@@ -123,7 +125,7 @@ def recent_gaps(days: Sequence[int]) -> tuple[int, ...]:
 
 
 def extend(
-    summary: Summary, purchases: Sequence[Fact], limit: SilenceLimit
+    summary: Summary, purchases: Sequence[Fact], limit: InactivityLimit
 ) -> tuple[Summary, list[Point]]:
     """Add purchases that are in order of time, none before `summary.facts_until`.
 
@@ -160,7 +162,9 @@ def extend(
     ), points
 
 
-def _sweep(purchases: Sequence[Purchase], limit: SilenceLimit) -> tuple[list[Point], list[State]]:
+def _sweep(
+    purchases: Sequence[Purchase], limit: InactivityLimit
+) -> tuple[list[Point], list[State]]:
     """Follow the purchase days through time; return each change, and the states at the end."""
     refunded = [(each.day, each.refunded) for each in purchases if each.refunded is not None]
     if not refunded:
@@ -189,7 +193,7 @@ def _sweep(purchases: Sequence[Purchase], limit: SilenceLimit) -> tuple[list[Poi
     return points, states
 
 
-def _rise(purchases: Sequence[Purchase], limit: SilenceLimit) -> tuple[list[Point], list[State]]:
+def _rise(purchases: Sequence[Purchase], limit: InactivityLimit) -> tuple[list[Point], list[State]]:
     """Do what `_sweep` does where purchase days are only added: in order of time, each once."""
     state = NO_PURCHASES
     states: list[State] = []
@@ -202,7 +206,7 @@ def _rise(purchases: Sequence[Purchase], limit: SilenceLimit) -> tuple[list[Poin
     return points, states
 
 
-def _set_day(states: list[State], day: int, limit: SilenceLimit, *, stands: bool) -> None:
+def _set_day(states: list[State], day: int, limit: InactivityLimit, *, stands: bool) -> None:
     """Add a purchase day to the ordered states or take it out, and redo what follows it."""
     place = bisect_left(states, day, key=itemgetter(2))
     following = [state.last_day for state in states[place:] if state.last_day != day]

@@ -32,7 +32,7 @@ OVERRIDE_ENDED = "override_ended"
 """The reason of a transition back to what rules say when the time of an override is over."""
 
 
-class Move(NamedTuple):
+class Transition(NamedTuple):
     """A change of stage, with what decided it; `evidence` is JSON."""
 
     owner: int
@@ -105,7 +105,7 @@ class History:
                 found.append(int(self.rows.at[row]))
         return found
 
-    def ahead(self, until: int, until_day: int, day_start: DayStart) -> "History":
+    def project(self, until: int, until_day: int, day_start: DayStart) -> "History":
         """Go on to a later instant, as if nothing happened but the passing of time."""
         end = self.customers.until
         n = len(end)
@@ -130,7 +130,7 @@ class History:
                 return int(self.rows.day[row])
         return None
 
-    def moves(self) -> list[Move]:
+    def moves(self) -> list[Transition]:
         """Return the changes of stage in order of owner and time."""
         rows = np.flatnonzero(self.changed)
         told = self._evidence(rows)
@@ -141,7 +141,7 @@ class History:
             by_hand = manual and row in self.by_hand
             made = self.made.get(row)
             moves.append(
-                Move(
+                Transition(
                     int(self.rows.owner[row]),
                     self.names[self.before[row]],
                     self.names[self.stage[row]],

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class SilenceLimit:
+class InactivityLimit:
     """Days of silence that end a life: max(floor, min(multiple * gap, gap + margin)).
 
     `gap` is the customer's own mean gap between the purchase days of the current life;

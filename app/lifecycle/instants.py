@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from app.lifecycle.dated import Bools, Ints
-from app.lifecycle.evaluator import turns
+from app.lifecycle.evaluator import threshold_crossings
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Records
 
 DayStart = Callable[[Ints], Ints]
 """From days to the instants at which they begin in the deployment's zone."""
 
-SILENCE, FACT, POLICY, MANUAL = range(4)
+INACTIVITY, FACT, POLICY, MANUAL = range(4)
 """Why a stage may change, in the order in which changes of one instant take effect."""
 
 
@@ -89,7 +89,7 @@ _NAMES = ("owner", "at", "day", "cause", "period", "record")
 def instants(periods: Sequence[PolicyPeriod], customers: Customers, day_start: DayStart) -> Rows:
     """Return the instants up to the end of each customer, in order of owner and time."""
     rows = _rows(periods, customers)
-    return Rows.join([rows, _turns(periods, customers, rows, day_start)]).in_order()
+    return Rows.join([rows, _threshold_crossings(periods, customers, rows, day_start)]).in_order()
 
 
 def _rows(periods: Sequence[PolicyPeriod], customers: Customers) -> Rows:
@@ -149,7 +149,7 @@ def _in_force(records: Records, owner: Ints, at: int) -> Ints:
     return np.where(seen > 0, start + seen - 1, -1)
 
 
-def _turns(
+def _threshold_crossings(
     periods: Sequence[PolicyPeriod], customers: Customers, rows: Rows, day_start: DayStart
 ) -> Rows:
     """Return the turns of time that come before the next row and up to the end.
@@ -165,11 +165,11 @@ def _turns(
     parts = []
     for number, period in enumerate(periods):
         own = np.flatnonzero(rows.period == number)
-        place, day = turns(
+        place, day = threshold_crossings(
             period.policy, period.records, rows.record[own], rows.day[own], last[own]
         )
         row = own[place]
         parts.append(
-            replace(rows.take(row), at=day_start(day), day=day, cause=np.full(len(row), SILENCE))
+            replace(rows.take(row), at=day_start(day), day=day, cause=np.full(len(row), INACTIVITY))
         )
     return Rows.join(parts)

@@ -8,7 +8,7 @@ from app.lifecycle.facts import RECENT, recent_gaps
 from app.lifecycle.purchases import Fact, Purchase, SetOff, set_off
 
 
-class Worth(NamedTuple):
+class MonetaryState(NamedTuple):
     """The sums of a `Summary`, and the instant from which they held."""
 
     at: int
@@ -20,10 +20,10 @@ class Worth(NamedTuple):
     values: tuple[int, ...]
 
 
-NOTHING = Worth(0, 0, 0, 0, 0, (), ())
+NOTHING = MonetaryState(0, 0, 0, 0, 0, (), ())
 
 
-def follow(facts: Iterable[Fact], *, until: int) -> list[Worth]:
+def replay(facts: Iterable[Fact], *, until: int) -> list[MonetaryState]:
     """Return what the facts up to each of their instants amount to, as `fold` would at each."""
     counted = [fact for fact in facts if fact.at <= until]
     changes = _changes(set_off(counted, until=until))
@@ -89,9 +89,9 @@ class _Account:
         elif self._standing[day] == 0:
             del self._days[bisect_left(self._days, day)]
 
-    def worth(self, at: int) -> Worth:
+    def worth(self, at: int) -> MonetaryState:
         days = self._days[-RECENT - 1 :]
-        return Worth(
+        return MonetaryState(
             at,
             self._total - self._free,
             self._total,

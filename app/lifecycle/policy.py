@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.lifecycle.expressions import ALWAYS, Compare, Expression, comparisons, terms
-from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.variables.definition import Source, Term
 from app.lifecycle.variables.registry import sources
 
@@ -61,7 +61,7 @@ class Policy:
 
     version: int
     described: tuple[Stage, ...]
-    silence: SilenceLimit
+    silence: InactivityLimit
     rules: tuple[Rule, ...]
     moves: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The moves that are allowed by hand."""
@@ -88,7 +88,7 @@ class Policy:
         return tuple(dict.fromkeys(term for rule in self.rules for term in terms(rule.when)))
 
     @cached_property
-    def clocks(self) -> tuple[Compare, ...]:
+    def time_dependent(self) -> tuple[Compare, ...]:
         """The comparisons that may turn as time passes."""
         found = (each for rule in self.rules for each in comparisons(rule.when))
         return tuple(dict.fromkeys(each for each in found if each.changes_with_time))

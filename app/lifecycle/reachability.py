@@ -13,8 +13,8 @@ import numpy as np
 
 from app.lifecycle.dated import Bools, Column, objects
 from app.lifecycle.expressions import (
-    All,
-    Any,
+    AllOf,
+    AnyOf,
     Compare,
     Expression,
     Not,
@@ -66,9 +66,9 @@ def _holds(
     """Judge an expression on all combinations; each comparison, once for each region."""
     if isinstance(when, Not):
         return ~_holds(when.part, regions, places, n)
-    if isinstance(when, (All, Any)):
-        join = np.logical_and if isinstance(when, All) else np.logical_or
-        found = np.full(n, isinstance(when, All))
+    if isinstance(when, (AllOf, AnyOf)):
+        join = np.logical_and if isinstance(when, AllOf) else np.logical_or
+        found = np.full(n, isinstance(when, AllOf))
         for part in when.parts:
             join(found, _holds(part, regions, places, n), out=found)
         return found

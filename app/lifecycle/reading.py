@@ -9,13 +9,13 @@ from app.lifecycle.expressions import (
     ALWAYS,
     OPERATORS,
     ORDERED,
-    All,
+    AllOf,
+    AnyOf,
     Compare,
     Constant,
     Expression,
     Not,
 )
-from app.lifecycle.expressions import Any as AnyOf
 from app.lifecycle.variables.definition import Term, Turning, Variable
 from app.lifecycle.variables.parameters import MAX_NAME, PARAMETERS, text_fault
 from app.lifecycle.variables.registry import VARIABLES
@@ -92,7 +92,7 @@ class ExpressionReader:
         parts = tuple(
             self._expression(each, f"{at}/{word}/{n}", depth + 1) for n, each in enumerate(below)
         )
-        return All(parts) if word == "all" else AnyOf(parts)
+        return AllOf(parts) if word == "all" else AnyOf(parts)
 
     def _compare(self, given: Mapping[str, Any], at: str) -> Compare:
         for key in given:

@@ -13,7 +13,7 @@ import numpy as np
 
 from app.lifecycle.dated import NO_END, Amounts, Column, Floats, Interactions, Ints
 from app.lifecycle.facts import State
-from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.inactivity import InactivityLimit
 
 UNITS = 10_000
 """Smallest stored units of money in one of the currency."""
@@ -146,7 +146,7 @@ Asked = TypeVar("Asked", bound=Computable)
 class Records:
     """Records of customers numbered by `owner`, ascending, each in force from `at`."""
 
-    silence: SilenceLimit
+    silence: InactivityLimit
     owner: Ints
     at: Ints
     day: Ints
@@ -206,8 +206,8 @@ class Inputs:
         return computed[name]
 
 
-def silence_limit(rule: SilenceLimit, columns: Columns) -> Floats:
-    """Return `SilenceLimit.after` of each row."""
+def inactivity_limit(rule: InactivityLimit, columns: Columns) -> Floats:
+    """Return `InactivityLimit.after` of each row."""
     gaps = columns.life_purchase_days - 1
     gap = (columns.last_day - columns.life_start_day) / np.maximum(gaps, 1)
     own = np.minimum(rule.gap_multiple * gap, gap + rule.gap_margin_days)

@@ -49,7 +49,7 @@ async def put_customer(
     response.status_code = 201 if created else 200
     response.headers["ETag"] = etags.etag(row.profile_version)
     response.headers["Location"] = f"/v1/customers/{quote(customer_id, safe='')}"
-    return customers.shown(row)
+    return customers.to_response(row)
 
 
 @routes.patch(
@@ -70,7 +70,7 @@ async def patch_customer(
     """Merge a change into the profile: absent fields stay, null clears (RFC 7396)."""
     row = await profiles.patch(session, deployment, customer_id, change, if_match=if_match, now=now)
     response.headers["ETag"] = etags.etag(row.profile_version)
-    return customers.shown(row)
+    return customers.to_response(row)
 
 
 @routes.get(
@@ -83,7 +83,7 @@ async def get_customer(customer_id: CustomerId, session: Read, response: Respons
     """Return the profile and the recorded stage."""
     row = await customers.get(session, customer_id)
     response.headers["ETag"] = etags.etag(row.profile_version)
-    return customers.shown(row)
+    return customers.to_response(row)
 
 
 @routes.get("/customers", response_model=CustomerPage, **scope("customers:read"))

@@ -115,7 +115,7 @@ POLICY_EXAMPLE: dict[str, Any] = {
         _stage("active", "Active", "活跃客户", "customer"),
         _stage("churned", "Churned", "流失客户", "churned"),
     ],
-    "silence_limit": {"floor_days": 120, "gap_multiple": 3, "gap_margin_days": 365},
+    "inactivity_limit": {"floor_days": 120, "gap_multiple": 3, "gap_margin_days": 365},
     "rules": [
         {
             "code": "never_purchased",
@@ -147,7 +147,7 @@ class PolicyDocument(Shape):
     stages: list[StageIn] = Field(
         min_length=1, max_length=MAX_STAGES, description="its stages, at most 30"
     )
-    silence_limit: SilenceLimitIn = Field(description="how long a silence ends a life")
+    inactivity_limit: SilenceLimitIn = Field(description="how long a silence ends a life")
     rules: list[RuleIn] = Field(
         min_length=1, max_length=MAX_RULES, description="its rules in order, at most 100"
     )

@@ -279,8 +279,8 @@ async def test_a_bad_value_of_a_policy_is_pointed_to(client: httpx.AsyncClient) 
             check(await send(client, "POST", "/v1/policies", bad), 422, f"{place}/{shown}")
     for name in NUMBERS_OF_A_POLICY:
         for value in ("120", True, None, [], -1, float("nan"), 1e6):
-            bad = policy_with(f"/silence_limit/{name}", value)
-            check(await send(client, "POST", "/v1/policies", bad), 422, f"/silence_limit/{name}")
+            bad = policy_with(f"/inactivity_limit/{name}", value)
+            check(await send(client, "POST", "/v1/policies", bad), 422, f"/inactivity_limit/{name}")
     for value in ("0", True, 1.5, None, -1):
         body = {"token": "x", "max_drift": value}
         check(await send(client, "POST", "/v1/policies/2/activate", body), 422, "/max_drift")

@@ -223,7 +223,7 @@ async def interrupted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client whose first write loses its connection to the database before the commit."""
-    taken = customers.take
+    taken = customers.lock_or_create
     ended: list[int] = []
 
     async def take_and_lose(session: Any, *args: Any) -> Any:
@@ -238,7 +238,7 @@ async def interrupted(
 
     # Looked up by name where it is used: in its own module, and in the one of bulk writes.
     for module in ("customers.customers", "ingest.bulk_profiles"):
-        monkeypatch.setattr(f"app.services.{module}.take", take_and_lose)
+        monkeypatch.setattr(f"app.services.{module}.lock_or_create", take_and_lose)
     async with await make_client(settings, own_database, clock) as client:
         yield client
 

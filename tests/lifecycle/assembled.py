@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from app.lifecycle.dated import Interactions, objects
 from app.lifecycle.facts import NO_PURCHASES, RECENT, Point, Summary, fold
 from app.lifecycle.history import History, trace
-from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.instants import Customers, DayStart, Override, PolicyPeriod
-from app.lifecycle.money import NOTHING, Worth, follow
+from app.lifecycle.money import NOTHING, MonetaryState, replay
 from app.lifecycle.policy import Policy
 from app.lifecycle.purchase_steps import purchases_of
 from app.lifecycle.purchases import FREE
@@ -65,12 +65,12 @@ def as_lifecycle(fact: Fact, zone: ZoneInfo) -> LifecycleFact:
     )
 
 
-def worth_of(at: int, summary: Summary) -> Worth:
+def worth_of(at: int, summary: Summary) -> MonetaryState:
     """Return the sums of a summary, as they hold from an instant."""
-    return Worth(at, *(getattr(summary, name) for name in Worth._fields[1:]))
+    return MonetaryState(at, *(getattr(summary, name) for name in MonetaryState._fields[1:]))
 
 
-def money(worth: Sequence[Worth]) -> Money:
+def money(worth: Sequence[MonetaryState]) -> Money:
     def recent(rows: list[tuple[int, ...]]) -> Any:
         padded = [(*row, *([0] * (RECENT - len(row)))) for row in rows]
         return np.array(padded, dtype=np.int64).reshape(len(rows), RECENT).T
@@ -250,7 +250,7 @@ def _wanted(kind: str, terms: Sequence[Term]) -> bool:
 
 def _followed(
     people: Sequence[Person],
-    limit: SilenceLimit,
+    limit: InactivityLimit,
     events: Sequence[tuple[Any, ...]],
     now: datetime,
     *,
@@ -258,11 +258,11 @@ def _followed(
 ) -> Records:
     owners: list[int] = []
     merged: list[Point] = []
-    sums: list[Worth] = []
+    sums: list[MonetaryState] = []
     for owner, person in enumerate(people):
         facts = [as_lifecycle(fact, person.zone) for fact in person.facts]
         points = fold(facts, limit, until=micros(now))[1]
-        worths = follow(facts, until=micros(now)) if worth else []
+        worths = replay(facts, until=micros(now)) if worth else []
         new = {point.at for point in points} | {each.at for each in worths}
         new |= {event[1] for event in events if event[0] == owner}
         happened = [each.at for each in (*person.facts, *person.interactions)]

@@ -208,7 +208,7 @@ def asking(rng: random.Random, row: Variable) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": {"en": row.name, "zh": row.name},
         "stages": [{**each, "role": "customer"} for each in stages],
-        "silence_limit": {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5},
+        "inactivity_limit": {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5},
         "rules": [
             {"code": "so", "stage": "yes", "when": comparison(rng, row)},
             {"code": "otherwise", "stage": "no"},
@@ -235,7 +235,7 @@ def document(rng: random.Random) -> dict[str, Any]:
     ]
     return {
         "stages": [{"code": code, "name": {"en": code, "zh": code}} for code in stages],
-        "silence_limit": {
+        "inactivity_limit": {
             "floor_days": rng.choice((1, 5, 10, 10.5, 30)),
             "gap_multiple": rng.choice((1, 1.5, 2, 3)),
             "gap_margin_days": rng.choice((0, 4, 365)),

@@ -18,7 +18,7 @@ from app.lifecycle.variables.registry import VARIABLES
 from tests.lifecycle import at_random
 from tests.slow_policy import compared, holds
 
-SILENCE = {"floor_days": 30, "gap_multiple": 2, "gap_margin_days": 10}
+INACTIVITY = {"floor_days": 30, "gap_multiple": 2, "gap_margin_days": 10}
 Document = dict[str, Any]
 
 
@@ -34,7 +34,7 @@ def document(*whens: Any, **more: Any) -> Document:
     """Return a policy whose rules lead to stage `a` each, and by default to `b`."""
     rules = [{"code": f"r{n}", "stage": "a", "when": when} for n, when in enumerate(whens)]
     rules.append({"code": "default", "stage": "b"})
-    found = {"stages": [stage("a"), stage("b")], "silence_limit": SILENCE, "rules": rules}
+    found = {"stages": [stage("a"), stage("b")], "inactivity_limit": INACTIVITY, "rules": rules}
     return {**found, **more}
 
 

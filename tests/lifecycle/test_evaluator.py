@@ -22,7 +22,7 @@ from app.lifecycle.presets import PRESETS
 from app.lifecycle.records import Columns, Records, Span
 from tests import histories
 from tests.lifecycle.assembled import EPOCH, as_lifecycle, day_of, instant, micros, starts_in
-from tests.twin import Fact, Move, Twin, in_force
+from tests.twin import Fact, Transition, Twin, in_force
 
 ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Berlin", "Asia/Shanghai", "America/Sao_Paulo")]
 POLICY = parse(1, PRESETS["five_stages"])
@@ -36,7 +36,7 @@ def points_of(revisions: Sequence[Fact], zone: ZoneInfo, now: datetime) -> list[
     return fold(facts, POLICY.silence, until=micros(now))[1]
 
 
-def follow(
+def replay(
     groups: Sequence[tuple[Sequence[Point], datetime]],
     zone: ZoneInfo,
     *,
@@ -66,10 +66,10 @@ def follow(
 
 def ledger(
     points: Sequence[Point], zone: ZoneInfo, now: datetime, *, known: bool = False
-) -> list[Move]:
+) -> list[Transition]:
     """Return what is found for one customer, in the words of the twin: 0 for what is unknown."""
     return [
-        Move(
+        Transition(
             each.from_stage,
             each.to_stage,
             instant(each.at),
@@ -77,13 +77,14 @@ def ledger(
             each.rule,
             {name: round(value or 0, 6) for name, value in json.loads(each.evidence).items()},
         )
-        for each in follow([(points, now)], zone, known=known).moves()
+        for each in replay([(points, now)], zone, known=known).moves()
     ]
 
 
-def of_twin(twin: Twin, now: datetime) -> list[Move]:
+def of_twin(twin: Twin, now: datetime) -> list[Transition]:
     return [
-        Move(*(getattr(each, name) for name in ("from_stage", "to_stage", "at", "cause", "rule")),
+        Transition(*(getattr(each, name)
+                     for name in ("from_stage", "to_stage", "at", "cause", "rule")),
              {name: round(value, 6) for name, value in each.evidence.items()})
         for each in twin.ledger(now)
     ]  # fmt: skip
@@ -146,7 +147,7 @@ def test_many_customers_at_once_move_as_each_alone() -> None:
         now = histories.moment(rng, revisions, zone)
         groups.append((points_of(revisions, zone, now), now))
     alone = [len(ledger(points, zone, now)) for points, now in groups]
-    found = follow(groups, zone).moves()
+    found = replay(groups, zone).moves()
     assert np.bincount([move.owner for move in found], minlength=len(groups)).tolist() == alone
 
 
@@ -239,7 +240,7 @@ def test_a_pair_comes_about_by_rule_or_by_hand_and_in_no_other_way(before: str, 
         by_hand = {0: [override(-1, POLICY.beginning), override(399, after)]}
         begun = Point(micros(on(-2)), day_of(on(-2), zone), fold([], POLICY.silence, until=0)[0][4])
         points = [begun, *points_of(facts, zone, now)]
-        last = follow([(points, now)], zone, overrides=by_hand).moves()[-1]
+        last = replay([(points, now)], zone, overrides=by_hand).moves()[-1]
         assert (last.from_stage, last.to_stage, last.cause) == (before, after, "manual")
         assert (last.rule, last.reason, last.actor) == ("override", "a reason", "somebody")
         causes.add("manual")

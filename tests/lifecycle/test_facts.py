@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from app.lifecycle import purchases
 from app.lifecycle.documents import parse
 from app.lifecycle.facts import EMPTY, NO_PURCHASES, Summary, extend, fold, lives
-from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.presets import PRESETS
-from app.lifecycle.records import Columns, silence_limit
+from app.lifecycle.records import Columns, inactivity_limit
 from tests import histories
 from tests.lifecycle.assembled import EPOCH, as_lifecycle, micros
 from tests.twin import Fact, Twin, in_force
@@ -127,7 +127,7 @@ def test_the_limit_of_one_life_is_that_of_columns(span: int, purchase_days: int,
         life_purchase_days=purchase_days,
         lives=1,
     )
-    assert silence_limit(LIMIT, Columns.of([one])).tolist() == [LIMIT.after(span, purchase_days)]
+    assert inactivity_limit(LIMIT, Columns.of([one])).tolist() == [LIMIT.after(span, purchase_days)]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_the_limit_follows_the_gaps_between_its_bounds(
     span: int, purchase_days: int, days: float
 ) -> None:
     assert LIMIT.after(span, purchase_days) == days
-    assert SilenceLimit(180, 3, 365) == LIMIT
+    assert InactivityLimit(180, 3, 365) == LIMIT
 
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)

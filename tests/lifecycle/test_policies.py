@@ -18,9 +18,9 @@ from app.lifecycle.documents import parse
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.facts import fold
 from app.lifecycle.history import trace
-from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.instants import Customers, PolicyPeriod
-from app.lifecycle.money import follow
+from app.lifecycle.money import replay
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.records import Columns, Money, Records
 from tests.lifecycle import at_random
@@ -134,7 +134,7 @@ def test_the_day_of_leaving_is_the_one_that_waiting_finds(seed: int) -> None:
         if each.at > now
     ]
     left = [day_of(each.at, person.zone) for each in waited if each.to_stage == gone["code"]]
-    ahead = found.ahead(micros(end), day_of(end, person.zone), starts_in(person.zone))
+    ahead = found.project(micros(end), day_of(end, person.zone), starts_in(person.zone))
     if found.last(1)[0][0] != gone["code"]:
         assert ahead.churn_date(micros(now)) == min(left, default=None)
 
@@ -170,8 +170,8 @@ def test_money_at_each_instant_is_what_folding_up_to_it_says(seed: int) -> None:
     person = at_random.person(rng, at_random.zone_of(rng))
     facts = [as_lifecycle(fact, person.zone) for fact in person.facts]
     until = micros(at_random.moment(rng, person))
-    limit = SilenceLimit(10, 2, 5)
-    found = follow(rng.sample(facts, len(facts)), until=until)
+    limit = InactivityLimit(10, 2, 5)
+    found = replay(rng.sample(facts, len(facts)), until=until)
     instants = sorted({fact.at for fact in facts if fact.at <= until})
     assert found == [worth_of(at, fold(facts, limit, until=at)[0]) for at in instants]
 
@@ -209,7 +209,7 @@ def test_the_day_on_which_a_model_changes_its_mind_is_found(
     stages = [{"code": code, "name": {"en": code, "zh": code}} for code in ("no", "yes")]
     rules = [{"code": "so", "stage": "yes", "when": when}, {"code": "other", "stage": "no"}]
     silence = {"floor_days": 30, "gap_multiple": 1, "gap_margin_days": 0}
-    document = {"stages": stages, "silence_limit": silence, "rules": rules, "model_id": "m"}
+    document = {"stages": stages, "inactivity_limit": silence, "rules": rules, "model_id": "m"}
     policy = parse(1, document)
     zone = at_random.ZONES[1]
     bought = datetime(2021, 2, 1, 12, tzinfo=UTC)
@@ -343,7 +343,7 @@ def test_a_ratio_that_equals_a_constant_does_so_exactly(
     when = {"variable": variable, "op": op, "value": value}
     document = {
         "stages": [{"code": code, "name": {"en": code, "zh": code}} for code in ("no", "yes")],
-        "silence_limit": {"floor_days": 500, "gap_multiple": 1, "gap_margin_days": 0},
+        "inactivity_limit": {"floor_days": 500, "gap_multiple": 1, "gap_margin_days": 0},
         "rules": [{"code": "so", "stage": "yes", "when": when}, {"code": "not", "stage": "no"}],
     }
     person, now = buyer(*days), day(asked)

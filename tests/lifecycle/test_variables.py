@@ -16,7 +16,7 @@ import pytest
 from app.lifecycle.documents import InvalidPolicy, parse
 from app.lifecycle.expressions import Compare
 from app.lifecycle.history import shown
-from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.policy import Policy, Rule, Stage
 from app.lifecycle.records import Records
 from app.lifecycle.variables.definition import Term, Turning, Variable
@@ -29,7 +29,7 @@ from tests.lifecycle.assembled import at_instant, changes, followed, slow_stand_
 from tests.slow_policy import Interaction, Person, Slow, history
 from tests.twin import MICROSECOND, Fact, start_of
 
-SILENCE = {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5}
+INACTIVITY = {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5}
 NOON = datetime(2021, 2, 1, 11, tzinfo=UTC)
 BERLIN = at_random.ZONES[1]
 POOLS: dict[str, tuple[Any, ...]] = {
@@ -64,7 +64,7 @@ def looking_at(*terms: dict[str, Any]) -> Policy:
     """Return a policy that reads what the terms need, whatever they are compared with."""
     whens = [Compare(at_random.read(term), "known", value=True) for term in terms]
     return Policy(
-        1, (Stage("a", {}, "customer"),), SilenceLimit(**SILENCE),
+        1, (Stage("a", {}, "customer"),), InactivityLimit(**INACTIVITY),
         tuple(Rule(f"r{n}", "a", when) for n, when in enumerate(whens)),
     )  # fmt: skip
 
@@ -84,7 +84,7 @@ def test_its_values_are_those_of_the_slow_evaluator(row: Variable) -> None:
         records = at_instant(people, policy, now, by_day=rng.random() < 0.5)
         every = np.arange(len(people))
         values = records.values([at_random.read(term) for term in asked], every, records.day)
-        slow = [Slow(each, {"silence_limit": SILENCE}, slow_stand_in) for each in people]
+        slow = [Slow(each, {"inactivity_limit": INACTIVITY}, slow_stand_in) for each in people]
         for term in asked:
             read = at_random.read(term)
             found = shown(read, values[read])

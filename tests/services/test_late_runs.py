@@ -31,7 +31,7 @@ from tests.slow_policy import Change, Person, history
 EVERYBODY = {"after": "", "up_to": "~"}
 CALLED_ONCE_IN_A_WEEK = {
     "stages": [{"code": code, "name": {"en": code, "zh": code}} for code in ("quiet", "called")],
-    "silence_limit": {"floor_days": 30, "gap_multiple": 1, "gap_margin_days": 0},
+    "inactivity_limit": {"floor_days": 30, "gap_multiple": 1, "gap_margin_days": 0},
     "rules": [
         {
             "code": "one_call",
@@ -47,7 +47,7 @@ async def run(session: WriteSession, deployment: Deployment, now: datetime) -> N
     """Record the transitions of time as a scoring run does."""
     due = await due_transitions.due(session, deployment, now, **EVERYBODY)
     if due:
-        await customers.take(session, due, now)
+        await customers.lock_or_create(session, due, now)
         await derivation.advance(session, deployment, due, now)
     await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, now.isoformat())
 

@@ -128,7 +128,7 @@ async def test_a_past_day_is_seen_as_it_was(
         await tell(session, deployment, contacts(rng, customer_id))
     now = deployment.as_of(NOW)
     past = await training_data.read_past(session, list(facts), now)
-    timeline, silence = await policies.timeline(session), fitted_models.SILENCE
+    timeline, silence = await policies.timeline(session), fitted_models.INACTIVITY
     seen = 0
     for days in (31, 33, 60, 120, 400):
         day = now.day - days

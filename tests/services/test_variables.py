@@ -22,7 +22,7 @@ from app.services.stages import rule_records
 from tests.database import NOW, Clock
 from tests.kept import as_item, store_model
 from tests.lifecycle import at_random
-from tests.lifecycle.test_variables import SILENCE, asked_of, check_turning
+from tests.lifecycle.test_variables import INACTIVITY, asked_of, check_turning
 from tests.services.test_any_policy import MODELLED, post_all, profile_of, put_in_force
 from tests.slow_policy import Person, Slow, beginning, history
 
@@ -106,9 +106,11 @@ async def test_what_is_read_for_any_variable_is_what_the_slow_evaluator_sees(
     base = at_random.BASES[1]
     people = {f"c{number}": at_random.person(rng, zone, base) for number in range(10)}
     await store_model(session, at_random.MODEL_ID)
-    policy = parse(1, {**at_random.policy(rng)[0], "silence_limit": SILENCE})
+    policy = parse(1, {**at_random.policy(rng)[0], "inactivity_limit": INACTIVITY})
     await post_all(session, deployment, rng, people, NOW)
-    slow = {each: Slow(one, {"silence_limit": SILENCE}, MODELLED) for each, one in people.items()}
+    slow = {
+        each: Slow(one, {"inactivity_limit": INACTIVITY}, MODELLED) for each, one in people.items()
+    }
     for at in [NOW, *(at_random.moment(rng, one) for one in people.values())]:
         as_of = deployment.as_of(at)
         found = await populations.of_customers(session, policy.silence, as_of, list(people))

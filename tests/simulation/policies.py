@@ -27,7 +27,7 @@ def _windowed(rng: random.Random) -> dict[str, Any]:
     """Return a policy on what happened within some days, and on long silences."""
     return {
         "stages": [{"code": code, "name": {"en": code, "zh": code}} for code in at_random.STAGES],
-        "silence_limit": {
+        "inactivity_limit": {
             "floor_days": rng.choice((1, 30, 60, 180)),
             "gap_multiple": rng.choice((1, 2, 3)),
             "gap_margin_days": rng.choice((0, 30, 365)),

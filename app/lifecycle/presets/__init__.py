@@ -30,7 +30,7 @@ def _document(
         "name": name,
         "description": description,
         "stages": stages,
-        "silence_limit": {"floor_days": floor_days, "gap_multiple": 3, "gap_margin_days": 365},
+        "inactivity_limit": {"floor_days": floor_days, "gap_multiple": 3, "gap_margin_days": 365},
         "rules": decides,
         "transitions": moves,
     }

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from app.lifecycle.dated import Floats, Ints
-from app.lifecycle.records import Columns, Inputs, silence_limit
+from app.lifecycle.records import Columns, Inputs, inactivity_limit
 from app.lifecycle.variables.definition import Term, Texts, Turning, Variable
 from app.lifecycle.variables.transactions import NARROWED, purchase_days_within
 
@@ -29,7 +29,7 @@ def _of_buyers(inputs: Inputs, values: Floats) -> Floats:
 
 
 def _limit(inputs: Inputs, _: Term) -> Floats:
-    return _of_buyers(inputs, silence_limit(inputs.records.silence, inputs.columns))
+    return _of_buyers(inputs, inactivity_limit(inputs.records.silence, inputs.columns))
 
 
 def _gaps(columns: Columns) -> tuple[Ints, Ints]:

@@ -83,17 +83,17 @@ def cut(
     return statement.order_by(*order).limit(page.limit + 1)
 
 
-async def fetch_shown(
+async def fetch_responses(
     session: ReadSession,
     statement: AnySelect,
     page: PageRequest,
     sort: Sort,
     bound_to: Mapping[str, object],
-    shown: Callable[[AnyRow], Mapping[str, Any]],
+    to_response: Callable[[AnyRow], Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return a page as the API shows it."""
     rows, cursor = await fetch(session, statement, page, sort, bound_to)
-    return {"items": [shown(row) for row in rows], "next_cursor": cursor}
+    return {"items": [to_response(row) for row in rows], "next_cursor": cursor}
 
 
 def next_part(page: PageRequest, keys: Sequence[Any], bound_to: Mapping[str, object]) -> str:

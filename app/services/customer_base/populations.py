@@ -14,7 +14,7 @@ from app.days import AsOf
 from app.db import ReadSession
 from app.lifecycle.dated import Bools, Floats, Ints
 from app.lifecycle.facts import Summary
-from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.records import Columns, Money
 from app.models import Customer
 from app.money import UNITS, to_amount
@@ -145,7 +145,7 @@ class Population:
 
 async def read(
     session: ReadSession,
-    silence: SilenceLimit,
+    silence: InactivityLimit,
     as_of: AsOf,
     *,
     after: str = "",
@@ -156,14 +156,14 @@ async def read(
 
 
 async def read_states(
-    session: ReadSession, silence: SilenceLimit, as_of: AsOf, *, after: str, up_to: str
+    session: ReadSession, silence: InactivityLimit, as_of: AsOf, *, after: str, up_to: str
 ) -> Population:
     """Read as `read` does, but no money; no `Summary` can be made of what is read."""
     return await _read(session, silence, as_of, _RANGE, [after, up_to], STATE_FIELDS)
 
 
 async def of_customers(
-    session: ReadSession, silence: SilenceLimit, as_of: AsOf, customer_ids: Sequence[str]
+    session: ReadSession, silence: InactivityLimit, as_of: AsOf, customer_ids: Sequence[str]
 ) -> Population:
     """Read some customers as they stood at `as_of`, in the order of their ids; none is unknown."""
     where = "{0}.customer_id = ANY($1::text[])"
@@ -172,7 +172,7 @@ async def of_customers(
 
 async def _read(
     session: ReadSession,
-    silence: SilenceLimit,
+    silence: InactivityLimit,
     as_of: AsOf,
     where: str,
     args: list[object],
@@ -207,7 +207,7 @@ async def _read(
 async def _correct(
     session: ReadSession,
     timeline: PolicyTimeline,
-    silence: SilenceLimit,
+    silence: InactivityLimit,
     population: Population,
     as_of: AsOf,
 ) -> None:
@@ -221,7 +221,7 @@ async def _correct(
 
 
 def _true_at(
-    timeline: PolicyTimeline, silence: SilenceLimit, kept: Summaries, as_of: AsOf
+    timeline: PolicyTimeline, silence: InactivityLimit, kept: Summaries, as_of: AsOf
 ) -> Bools:
     """Say of which summaries `purchase_summaries.at` would take the kept one."""
     then = (kept.column("facts_until") <= as_of.micros) & (

@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql
 from app.days import from_day, from_micros, to_day, to_micros
 from app.db import AnyRow, ReadSession, WriteSession, copy_rows
 from app.lifecycle.facts import Point, State, Summary, fold
-from app.lifecycle.inactivity import SilenceLimit
-from app.lifecycle.money import Worth, follow
+from app.lifecycle.inactivity import InactivityLimit
+from app.lifecycle.money import MonetaryState, replay
 from app.lifecycle.policy import Policy
 from app.models import PurchaseSummary
 from app.money import to_amount, to_units
@@ -55,7 +55,7 @@ class Folded:
 
     summary: Summary
     points: list[Point]
-    worth: list[Worth] = field(default_factory=list)
+    worth: list[MonetaryState] = field(default_factory=list)
 
 
 def from_row(row: AnyRow) -> Summary:
@@ -128,7 +128,7 @@ async def overdue(session: ReadSession, after: str, up_to: str, at: datetime) ->
 async def at(
     session: ReadSession,
     timeline: PolicyTimeline,
-    silence: SilenceLimit,
+    silence: InactivityLimit,
     summaries: Mapping[str, Summary],
     until: datetime,
 ) -> dict[str, Summary]:
@@ -148,29 +148,33 @@ async def at(
     return {**summaries, **{each: folded[each].summary for each in others}}
 
 
-def counts_lives(timeline: PolicyTimeline, silence: SilenceLimit, summary: Summary) -> bool:
+def counts_lives(timeline: PolicyTimeline, silence: InactivityLimit, summary: Summary) -> bool:
     """Whether the lives of a summary are those that a silence ends."""
     return summary.facts == 0 or timeline.silence_of(summary.policy_version) == silence
 
 
 async def fold_facts(
-    session: ReadSession, limit: SilenceLimit, until: Mapping[str, int]
+    session: ReadSession, limit: InactivityLimit, until: Mapping[str, int]
 ) -> dict[str, Folded]:
     """Fold all facts of customers, each up to its own instant."""
     return (await fold_by(session, [limit], until, worth=False))[limit]
 
 
 async def fold_by(
-    session: ReadSession, limits: Sequence[SilenceLimit], until: Mapping[str, int], *, worth: bool
-) -> dict[SilenceLimit, dict[str, Folded]]:
+    session: ReadSession,
+    limits: Sequence[InactivityLimit],
+    until: Mapping[str, int],
+    *,
+    worth: bool,
+) -> dict[InactivityLimit, dict[str, Folded]]:
     """Fold all facts of customers by each of several limits of silence."""
-    folded: dict[SilenceLimit, dict[str, Folded]] = {limit: {} for limit in limits}
+    folded: dict[InactivityLimit, dict[str, Folded]] = {limit: {} for limit in limits}
     ids = list(until)
     # By some customers at a time rather than a cursor, which needs a transaction: reads have none.
     for start in range(0, len(ids), _AT_A_TIME):
         facts = await purchase_facts.of_customers(session, ids[start : start + _AT_A_TIME])
         for each, own in facts.items():
-            followed = follow(own, until=until[each]) if worth else []
+            followed = replay(own, until=until[each]) if worth else []
             for limit, found in folded.items():
                 found[each] = Folded(*fold(own, limit, until=until[each]), followed)
     return folded

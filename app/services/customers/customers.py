@@ -11,7 +11,7 @@ from app.errors import NotFound
 from app.models import Customer
 from app.schemas.customers import Profile
 from app.services.common import deployment_settings, locks
-from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_shown
+from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
 
 PROFILE_FIELDS = tuple(Profile.model_fields)
 COLUMNS = [
@@ -44,7 +44,7 @@ _TAKE = text(
 )
 
 
-async def take(
+async def lock_or_create(
     session: WriteSession, customer_ids: Sequence[str], now: datetime
 ) -> dict[str, bool]:
     """Lock customers in one order for this transaction, making those not known; tell which.
@@ -78,7 +78,7 @@ def unknown(customer_id: str) -> NotFound:
     return NotFound(f"There is no customer {customer_id!r}.")
 
 
-def shown(row: AnyRow) -> dict[str, Any]:
+def to_response(row: AnyRow) -> dict[str, Any]:
     """Return a customer as the API shows it."""
     return {column.key: getattr(row, column.key) for column in COLUMNS}
 
@@ -101,7 +101,7 @@ async def search(
     if q is not None:
         statement = statement.where(_begins_with(q))
     bound_to = {"list": "customers", "sort": name, "stage": stage, "owner": owner, "q": q}
-    found = await fetch_shown(session, statement, page, sort, bound_to, shown)
+    found = await fetch_responses(session, statement, page, sort, bound_to, to_response)
     settled = (await deployment_settings.pointers(session)).settled_policy_version
     return {**found, "stage_policy_version": settled}
 

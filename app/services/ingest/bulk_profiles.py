@@ -14,7 +14,7 @@ from app.models import Customer
 from app.schemas.common import BulkItemError, Rejected
 from app.schemas.customers import BulkProfile
 from app.services.common import batches
-from app.services.customers.customers import COLUMNS, take
+from app.services.customers.customers import COLUMNS, lock_or_create
 from app.services.ingest import profiles
 
 
@@ -29,7 +29,9 @@ async def merge(
     """Merge each item into its customer, in order; a customer not known is made."""
     outcomes = batches.rejections(items)
     good = [(index, item) for index, item in enumerate(items) if isinstance(item, BulkProfile)]
-    created = await take(session, [item.customer_id for _, item in good], now) if good else {}
+    created = (
+        await lock_or_create(session, [item.customer_id for _, item in good], now) if good else {}
+    )
     before = await _profiles(session, list(created))
     after = {each: dict(profile) for each, profile in before.items()}
     unseen = {each for each, new in created.items() if new}

@@ -105,7 +105,7 @@ class _Version(Generic[Fact]):
     revision: int
     known: dict[int, bytes]
     on_file: bool
-    winner: Fact | None = None
+    current: Fact | None = None
 
 
 async def write(
@@ -117,8 +117,8 @@ async def write(
 ) -> Written[Fact]:
     """Store a batch of customers that the session has taken, as if item by item."""
     versions = await _on_file(session, store, incoming, created)
-    written, passed = _judge(incoming, versions)
-    winners = [(version.winner, version.on_file) for version in versions.values()]
+    written, superseded = _resolve_revisions(incoming, versions)
+    winners = [(version.current, version.on_file) for version in versions.values()]
     first = [each for each, on_file in winners if each is not None and not on_file]
     replacing = [each for each, on_file in winners if each is not None and on_file]
     written.stored = first + replacing
@@ -129,7 +129,7 @@ async def write(
         written.removed = [(row[0], row[1], row[2]) for row in removed]
     rows = [store.values(each) for each in written.stored]
     await copy_rows(session, f"{store.noun}s", store.columns, rows)
-    await _keep(session, store, passed, now)
+    await _keep(session, store, superseded, now)
     return written
 
 
@@ -159,16 +159,16 @@ async def _on_file(
     return versions
 
 
-def _judge(
+def _resolve_revisions(
     incoming: Sequence[Fact], versions: dict[Name, _Version[Fact]]
 ) -> tuple[Written[Fact], list[Fact]]:
     """Bring the versions up to date item by item; return also what never came into force."""
-    written, passed = Written[Fact](), []
+    written, superseded = Written[Fact](), []
     for each in incoming:
         version = versions.get(each.name)
         if version is None:
             known = {each.revision: each.fingerprint}
-            versions[each.name] = _Version(each.revision, known, on_file=False, winner=each)
+            versions[each.name] = _Version(each.revision, known, on_file=False, current=each)
             written.statuses[each.index] = "created"
             continue
         if version.known.get(each.revision, each.fingerprint) != each.fingerprint:
@@ -179,21 +179,21 @@ def _judge(
         written.statuses[each.index] = "duplicate"
         if each.revision > version.revision:
             written.statuses[each.index] = "updated"
-            if version.winner is not None:
-                passed.append(version.winner)
-            version.revision, version.winner = each.revision, each
+            if version.current is not None:
+                superseded.append(version.current)
+            version.revision, version.current = each.revision, each
         elif is_new:
-            passed.append(each)
-    return written, passed
+            superseded.append(each)
+    return written, superseded
 
 
 async def _keep(
-    session: WriteSession, store: Store[Fact], passed: Sequence[Fact], now: datetime
+    session: WriteSession, store: Store[Fact], superseded: Sequence[Fact], now: datetime
 ) -> None:
     """Keep revisions that never came into force, because a higher one was there first."""
     rows = [
         (*each.name, each.revision, each.fingerprint, to_json(store.content(each)), now)
-        for each in passed
+        for each in superseded
     ]
     columns = (*store.identity, "content", "received_at")
     await copy_rows(session, f"{store.noun}_revisions", columns, rows)

@@ -16,7 +16,7 @@ from app.schemas.common import Rejected
 from app.schemas.facts import FactIn
 from app.services.common import batches
 from app.services.common.batches import Outcome
-from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_shown
+from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
 from app.services.customers import customers
 from app.services.ingest import fact_store
 from app.services.ingest.fact_intake import Refused
@@ -33,7 +33,7 @@ class Family(Generic[Item, Fact]):
     table: Table
     normalise: Callable[[int, Item, Deployment, datetime], Fact]
     settle: Callable[[WriteSession, Deployment, Written[Fact], datetime], Awaitable[None]]
-    shown: Callable[[Deployment, Any], dict[str, Any]]
+    to_response: Callable[[Deployment, Any], dict[str, Any]]
 
     @cached_property
     def columns(self) -> list[Column[Any]]:
@@ -78,7 +78,7 @@ async def ingest(
         raise BatchRejected(errors=batches.faults(outcomes))
     if not incoming:
         return Ingested(outcomes, 0)
-    created = await customers.take(session, [each.customer_id for each in incoming], now)
+    created = await customers.lock_or_create(session, [each.customer_id for each in incoming], now)
     written = await fact_store.write(session, family.store, incoming, created, now)
     for index, status in written.statuses.items():
         outcomes[index] = (status, None)
@@ -139,7 +139,7 @@ async def create(
     return {
         "status": ingested.outcomes[0][0],
         "customer_created": bool(ingested.customers_created),
-        family.store.noun: family.shown(deployment, (await session.execute(statement)).one()),
+        family.store.noun: family.to_response(deployment, (await session.execute(statement)).one()),
     }
 
 
@@ -160,8 +160,8 @@ async def of_customer(
         if value is not None:
             statement = statement.where(family.table.c[column] == value)
     bound_to = {"list": family.table.name, "sort": name, "customer_id": customer_id, **equal}
-    found = await fetch_shown(
-        session, statement, page, sort, bound_to, partial(family.shown, deployment)
+    found = await fetch_responses(
+        session, statement, page, sort, bound_to, partial(family.to_response, deployment)
     )
     if not found["items"]:
         await customers.require(session, customer_id)

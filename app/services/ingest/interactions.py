@@ -98,7 +98,7 @@ async def _count(session: WriteSession, changes: dict[tuple[str, str, date], int
         await session.execute(_DROP, values)
 
 
-def shown(_: Deployment, row: AnyRow | Interaction) -> dict[str, Any]:
+def to_response(_: Deployment, row: AnyRow | Interaction) -> dict[str, Any]:
     """Return an interaction as the API shows it."""
     columns = {column.key: getattr(row, column.key) for column in FAMILY.columns}
     return {**columns, "attributes": row.attributes or {}}
@@ -109,7 +109,7 @@ FAMILY: Family[InteractionIn, IncomingInteraction] = Family(
     Interaction.metadata.tables["interactions"],
     _normalise,
     _settle,
-    shown,
+    to_response,
 )
 
 

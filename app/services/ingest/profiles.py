@@ -32,7 +32,7 @@ async def put(
     """Make the profile exactly this; return the customer, and whether it is new."""
     if if_match is not None:
         _check(if_match, await _locked(session, customer_id))
-    created = await customers.take(session, [customer_id], now)
+    created = await customers.lock_or_create(session, [customer_id], now)
     before = profile_of(await customers.get(session, customer_id))
     after = {customer_id: profile.model_dump()}
     await write(session, deployment, {customer_id: before}, after, created, now)
@@ -53,7 +53,7 @@ async def patch(
     if row is None:
         raise customers.unknown(customer_id)
     _check(if_match, row)
-    created = await customers.take(session, [customer_id], now)
+    created = await customers.lock_or_create(session, [customer_id], now)
     before = profile_of(row)
     try:
         after = {customer_id: merged(before, change)}
@@ -112,7 +112,7 @@ def _check(if_match: str | None, row: AnyRow | None) -> None:
 
 
 async def _locked(session: WriteSession, customer_id: str) -> AnyRow | None:
-    # In the order in which `customers.take` locks, lest two writers wait for each other.
+    # In the order in which `customers.lock_or_create` locks, lest two writers wait for each other.
     await locks.share(session, locks.POLICY_IN_FORCE)
     statement = select(*COLUMNS).where(Customer.customer_id == customer_id).with_for_update()
     return (await session.execute(statement)).one_or_none()

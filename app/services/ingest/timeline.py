@@ -27,7 +27,7 @@ class _Source:
     type: str
     entity: Any
     keys: tuple[Any, ...]
-    shown: Callable[[Deployment, Any], Mapping[str, Any]]
+    to_response: Callable[[Deployment, Any], Mapping[str, Any]]
     counts: ColumnElement[bool] | None = None
 
 
@@ -37,19 +37,19 @@ _SOURCES = (
         "transaction",
         Transaction,
         (Transaction.occurred_at, Transaction.source, Transaction.transaction_id),
-        transactions.shown,
+        transactions.to_response,
     ),
     _Source(
         "interaction",
         Interaction,
         (Interaction.occurred_at, Interaction.source, Interaction.interaction_id),
-        interactions.shown,
+        interactions.to_response,
     ),
     _Source(
         "transition",
         StageTransition,
         (StageTransition.effective_at, _NO_NAME, _NO_NAME),  # one live move to an instant
-        lambda _, row: ledger.shown(row),
+        lambda _, row: ledger.to_response(row),
         StageTransition.voided_at.is_(None),
     ),
 )
@@ -73,7 +73,7 @@ async def of_customer(
     for rank in asked:
         joined = joined.outerjoin(_SOURCES[rank].entity, _is_named(keys, rank, customer_id))
     statement = statement.select_from(joined)
-    found = await paging.fetch_shown(
+    found = await paging.fetch_responses(
         session, statement, page, sort, bound_to, partial(_shown, deployment)
     )
     if not found["items"]:
@@ -115,4 +115,4 @@ def _is_named(keys: Subquery, rank: int, customer_id: str) -> ColumnElement[bool
 def _shown(deployment: Deployment, row: AnyRow) -> dict[str, Any]:
     source = _SOURCES[row.rank]
     entity = getattr(row, source.entity.__name__)
-    return {"type": source.type, "at": row.at, source.type: source.shown(deployment, entity)}
+    return {"type": source.type, "at": row.at, source.type: source.to_response(deployment, entity)}

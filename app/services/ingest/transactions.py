@@ -55,7 +55,7 @@ def to_fact(each: IncomingTransaction) -> Fact:
     )
 
 
-def shown(deployment: Deployment, row: AnyRow | Transaction) -> dict[str, Any]:
+def to_response(deployment: Deployment, row: AnyRow | Transaction) -> dict[str, Any]:
     """Return a transaction as the API shows it."""
     named = row.refunds_transaction_id
     rate, margin = row.exchange_rate, row.margin
@@ -74,7 +74,7 @@ FAMILY: Family[TransactionIn, IncomingTransaction] = Family(
     Transaction.metadata.tables["transactions"],
     transaction_intake.normalise,
     _settle,
-    shown,
+    to_response,
 )
 _TOLD_OTHERWISE = (
     "amount", "currency", "value", "margin", "exchange_rate", "refunds_source",

@@ -15,7 +15,7 @@ from app.schemas.backtests import BacktestRequest
 from app.scoring.churn import backtest, churn_selection
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings
-from app.services.common.paging import PageRequest, Sort, fetch_shown
+from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.common.stored_documents import StoredDocument
 from app.services.customer_base import training_data
 from app.services.customer_base.training_data import TrainingData
@@ -46,7 +46,7 @@ async def submit(
     """Start a back-test."""
     as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
     row = await operations.submit(session, BACKTEST, asked, now=now, requested_by=by)
-    return operations.shown(row)
+    return operations.to_response(row)
 
 
 async def test_part(
@@ -123,7 +123,7 @@ async def describe(
 async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
     """Return a page of back-tests, newest first, each by its main figures."""
     statement = select(*_COLUMNS, *_BY_AGE.columns)
-    return await fetch_shown(session, statement, page, _BY_AGE, {"list": "backtests"}, _head)
+    return await fetch_responses(session, statement, page, _BY_AGE, {"list": "backtests"}, _head)
 
 
 async def picture(session: ReadSession, backtest_id: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from app.days import AsOf
 from app.deployment import DEFAULT_HORIZON_DAYS
 from app.lifecycle.dated import Floats, Ints
-from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.presets import PRESETS
 from app.scoring.churn.churn_bands import Bands
 from app.scoring.churn.churn_risk import ChurnRisk
@@ -27,7 +27,7 @@ DEFAULT_KIND = "mbg_nbd"
 DAYS_PER_UNIT = {"day": 1.0, "week": 7.0}
 CLV_HORIZON_DAYS = 365
 ANNUAL_DISCOUNT = 0.10
-SILENCE = SilenceLimit(**PRESETS["five_stages"]["silence_limit"])
+INACTIVITY = InactivityLimit(**PRESETS["five_stages"]["inactivity_limit"])
 
 OF_CONTACTS = ("complaints", "satisfaction", "surveyed", "contact_silence", "contacted")
 """Features of churn risk that come from interactions."""

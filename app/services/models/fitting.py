@@ -6,7 +6,7 @@ import numpy as np
 
 from app.days import AsOf, from_day
 from app.deployment import DEFAULT_HORIZON_DAYS
-from app.lifecycle.records import silence_limit
+from app.lifecycle.records import inactivity_limit
 from app.scoring.churn import contributions
 from app.scoring.evaluation import selection
 from app.scoring.histories.purchase_summary import PurchaseSummary
@@ -22,7 +22,7 @@ from app.services.models.fitted_models import (
     DAYS_PER_UNIT,
     DEFAULT,
     DEFAULT_KIND,
-    SILENCE,
+    INACTIVITY,
     read,
 )
 from app.services.models.model_documents import ModelDocument, ReferenceCustomer
@@ -189,7 +189,7 @@ def _reference(buyers: Population, as_of: AsOf) -> dict[str, float] | None:
     stage.
     """
     silent = as_of.day - buyers.columns.last_day
-    living = silent <= silence_limit(SILENCE, buyers.columns)
+    living = silent <= inactivity_limit(INACTIVITY, buyers.columns)
     if not living.any():
         living = np.ones(len(buyers), dtype=bool)
     if not living.any():

@@ -8,7 +8,7 @@ from app.services.models import churn_learning
 from app.services.models.model_documents import ModelDocument
 
 
-def shown(deployment: Deployment, row: AnyRow, active_id: str | None) -> dict[str, Any]:
+def to_response(deployment: Deployment, row: AnyRow, active_id: str | None) -> dict[str, Any]:
     """Return a model without its monitoring, which belongs to runs."""
     document = ModelDocument.load(row.document)
     content = document.content()

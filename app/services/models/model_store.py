@@ -19,7 +19,7 @@ from app.models import Model, Run
 from app.schemas.models import ModelRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings
-from app.services.common.paging import PageRequest, Sort, fetch_shown
+from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.customer_base import populations, purchase_log, training_data
 from app.services.customer_base.training_data import TrainingData
 from app.services.models import fitted_models, fitting, model_responses
@@ -42,7 +42,7 @@ async def submit(
     """Start to fit a model."""
     as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
     row = await operations.submit(session, FIT, asked, now=now, requested_by=by)
-    return operations.shown(row)
+    return operations.to_response(row)
 
 
 def name_of(operation_id: str) -> str:
@@ -82,7 +82,7 @@ async def fit_keeping(
     horizon_days: int | None = None,
 ) -> Fitted:
     """Fit a model to everybody as they stood at `as_of`, and store it as a candidate."""
-    population = await populations.read(session, fitted_models.SILENCE, as_of)
+    population = await populations.read(session, fitted_models.INACTIVITY, as_of)
     log = await purchase_log.read(session, as_of)
     known = [each for each, of in zip(population.customer_ids, population.summaries, strict=True)
              if of.facts]  # fmt: skip
@@ -170,8 +170,8 @@ async def search(session: ReadSession, deployment: Deployment, page: PageRequest
     """Return a page of models, newest first."""
     statement = select(*_COLUMNS, *_BY_AGE.columns)
     active_id = (await deployment_settings.pointers(session)).model_id
-    shown = partial(model_responses.shown, deployment, active_id=active_id)
-    return await fetch_shown(session, statement, page, _BY_AGE, {"list": "models"}, shown)
+    shown = partial(model_responses.to_response, deployment, active_id=active_id)
+    return await fetch_responses(session, statement, page, _BY_AGE, {"list": "models"}, shown)
 
 
 async def describe(session: ReadSession, deployment: Deployment, model_id: str) -> dict[str, Any]:
@@ -179,7 +179,7 @@ async def describe(session: ReadSession, deployment: Deployment, model_id: str) 
     row = await get(session, model_id)
     active_id = (await deployment_settings.pointers(session)).model_id
     monitor = await last_monitor(session, model_id)
-    shown = model_responses.shown(deployment, row, active_id)
+    shown = model_responses.to_response(deployment, row, active_id)
     return {**shown, "monitor": monitor and monitor.content()}
 
 

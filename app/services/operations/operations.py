@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.db import AnyRow, ReadSession, WriteSession
 from app.errors import AppError, NotFound, OperationRunning
 from app.models import Operation, OperationPart
-from app.services.common.paging import PageRequest, Sort, fetch_shown
+from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.common.stored_documents import opened, stamped
 
 OPEN = ("pending", "running")
@@ -100,7 +100,7 @@ async def get(session: ReadSession, operation_id: str) -> AnyRow:
 
 async def describe(session: ReadSession, operation_id: str) -> dict[str, Any]:
     """Return one operation as the API shows it."""
-    return shown(await get(session, operation_id))
+    return to_response(await get(session, operation_id))
 
 
 async def search(
@@ -113,10 +113,10 @@ async def search(
     if kind is not None:
         statement = statement.where(Operation.kind == kind)
     bound_to = {"list": "operations", "state": state, "kind": kind}
-    return await fetch_shown(session, statement, page, _BY_AGE, bound_to, shown)
+    return await fetch_responses(session, statement, page, _BY_AGE, bound_to, to_response)
 
 
-def shown(row: AnyRow) -> dict[str, Any]:
+def to_response(row: AnyRow) -> dict[str, Any]:
     """Return an operation as the API shows it."""
     names = ("kind", "state", "error", "created_at", "started_at", "finished_at")
     return {

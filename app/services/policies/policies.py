@@ -11,7 +11,7 @@ from app.days import to_micros
 from app.db import AnyRow, ReadSession
 from app.errors import NotFound
 from app.lifecycle import documents
-from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.policy import Policy, Role
 from app.models import Policy as Stored
 from app.models import PolicyActivation
@@ -47,7 +47,7 @@ class PolicyTimeline:
         found = (stage for policy in self.policies for stage in policy.described)
         return sorted({stage.code for stage in found if stage.role == role})
 
-    def silence_of(self, version: int) -> SilenceLimit | None:
+    def silence_of(self, version: int) -> InactivityLimit | None:
         """Return the silence by which a version counts lives; None for one never in force."""
         return next((each.silence for each in self.policies if each.version == version), None)
 

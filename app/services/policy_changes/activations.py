@@ -54,7 +54,7 @@ async def submit(
     preview = await previews.redeem(session, asked.token, version, now)
     request = ActivationOrder(version=version, preview=preview, max_drift=asked.max_drift, by=by)
     row = await operations.submit(session, ACTIVATION, request, now=now, requested_by=by)
-    return operations.shown(row)
+    return operations.to_response(row)
 
 
 async def plan_part(
@@ -169,7 +169,7 @@ async def apply_part(
         each for row, each in enumerate(population.customer_ids) if due[row] or each in to_and_fro
     ]
     if moved:
-        await customers.take(session, moved, now)
+        await customers.lock_or_create(session, moved, now)
         await derivation.advance(session, deployment, moved, max(now, at), invalid_from=at)
     pairs = zip(found.before, found.after, strict=True)
     await parts.note(session, part, {"moved": sum(before != after for before, after in pairs)})

@@ -58,7 +58,7 @@ async def submit(session: WriteSession, version: int, *, now: datetime, by: str)
     await policies.stored(session, version)
     request = PreviewRequest(version=version)
     row = await operations.submit(session, PREVIEW, request, now=now, requested_by=by)
-    return operations.shown(row)
+    return operations.to_response(row)
 
 
 async def plan_part(

@@ -15,7 +15,7 @@ from app.lifecycle.variables.registry import VARIABLES
 from app.models import Policy, PolicyActivation
 from app.schemas.policies import PolicyDocument
 from app.services.common import deployment_settings, locks
-from app.services.common.paging import PageRequest, Sort, fetch_shown
+from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.models import model_store
 from app.services.policies import policies
 
@@ -65,7 +65,7 @@ async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
     """Return a page of versions, newest first."""
     statement = select(*_COLUMNS, _LAST, *_NEWEST.columns)
     active = (await deployment_settings.pointers(session)).policy_version
-    return await fetch_shown(
+    return await fetch_responses(
         session, statement, page, _NEWEST, {"list": "policies"}, partial(_head, active=active)
     )
 

@@ -38,7 +38,7 @@ async def submit(
     if asked.model_id is not None:
         await model_store.get(session, asked.model_id)
     row = await operations.submit(session, RUN, asked, now=now, requested_by=by)
-    return operations.shown(row)
+    return operations.to_response(row)
 
 
 async def submit_scheduled(session: WriteSession, slot: str, now: datetime) -> None:
@@ -85,7 +85,7 @@ async def move_part(
         ranges = [("move", {"after": low, "up_to": high}) for low, high in pairwise(cuts)]
         await parts.plan(session, part, ranges, part.context)
     elif moved:
-        await customers.take(session, moved, now)
+        await customers.lock_or_create(session, moved, now)
         await derivation.advance(session, deployment, moved, now)
 
 

@@ -20,7 +20,7 @@ from app.scoring.spend import clv
 from app.services.common import threads
 from app.services.customer_base.populations import Population
 from app.services.models import churn_features
-from app.services.models.fitted_models import SILENCE, FittedModel, probability
+from app.services.models.fitted_models import INACTIVITY, FittedModel, probability
 from app.services.stages.placement import Placement
 
 
@@ -180,7 +180,7 @@ def _level_by_silence(buyers: Placement) -> Ints:
     silence, gap = buyers.days_since_last_purchase, buyers.usual_gap_days
     if gap is None:
         # Nobody has purchased twice: the silence that ends a life stands in for two gaps.
-        gap = np.full(len(buyers), SILENCE.floor_days / 2)
+        gap = np.full(len(buyers), INACTIVITY.floor_days / 2)
     return contributions.level(silence, gap)
 
 

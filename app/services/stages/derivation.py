@@ -1,7 +1,7 @@
 """The one door through which stages move: facts in, summary, ledger and stage out.
 
-The caller has taken the customers (`customers.take`), so nobody else writes them; what is read
-here is read in a later statement and is therefore the newest.
+The caller has locked the customers (`customers.lock_or_create`), so nobody else writes them; what
+is read here is read in a later statement and is therefore the newest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -136,7 +136,7 @@ async def history(
     )
 
 
-async def follow_decided(
+async def follow_overridden(
     session: ReadSession,
     deployment: Deployment,
     timeline: PolicyTimeline,

@@ -9,7 +9,7 @@ from app.days import AsOf, from_micros, to_micros
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.dated import Bools, Ints
-from app.lifecycle.evaluator import evaluate, turns
+from app.lifecycle.evaluator import evaluate, threshold_crossings
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Records
 from app.services.common import deployment_settings
@@ -85,6 +85,6 @@ def _moved(policy: Policy, population: Population, known: Records, today: int) -
     day = np.full(len(population), today)
     moved = elsewhere(rows, day)
     # Who moved and came back since the last fact, or the last look, stands where recorded, too.
-    turning, on = turns(policy, known, rows, known.span.first, day)
+    turning, on = threshold_crossings(policy, known, rows, known.span.first, day)
     moved[turning[elsewhere(turning, on)]] = True
     return np.flatnonzero(moved)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from app.days import AsOf
 from app.db import AnyRow, ReadSession
 from app.models import StageTransition
-from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_shown
+from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
 from app.services.customers import customers
 
 _NEWEST = Sort((StageTransition.effective_at, StageTransition.transition_id), descending=True)
@@ -32,7 +32,7 @@ async def of_customer(
     if not include_voided:
         statement = statement.where(StageTransition.voided_at.is_(None))
     bound_to = {"list": "transitions", "customer_id": customer_id, "voided": include_voided}
-    found = await fetch_shown(session, statement, page, _NEWEST, bound_to, shown)
+    found = await fetch_responses(session, statement, page, _NEWEST, bound_to, to_response)
     if not found["items"]:
         await customers.require(session, customer_id)
     return found
@@ -65,10 +65,10 @@ async def search(
         "until": until and until.at.isoformat(),
         **equal,
     }
-    return await fetch_shown(session, statement, page, sort, bound_to, shown)
+    return await fetch_responses(session, statement, page, sort, bound_to, to_response)
 
 
-def shown(row: AnyRow | StageTransition) -> dict[str, Any]:
+def to_response(row: AnyRow | StageTransition) -> dict[str, Any]:
     """Return a move as the API shows it."""
     columns = {column.key: getattr(row, column.key) for column in StageTransition.__table__.columns}
     return {**columns, "transition_id": str(row.transition_id)}

@@ -108,7 +108,7 @@ async def _take(
 ) -> tuple[datetime, str]:
     """Take a known customer, bring the recorded stage up to now; return when to decide, and it."""
     await customers.require(session, customer_id)
-    await customers.take(session, [customer_id], now)
+    await customers.lock_or_create(session, [customer_id], now)
     statement = select(Customer.stage_version).where(Customer.customer_id == customer_id)
     etags.check(if_match, await session.scalar(statement), "the stage")
     await derivation.advance(session, deployment, [customer_id], now)

@@ -73,7 +73,7 @@ async def _follow(
     for start in range(0, len(customer_ids), FOLLOWED_AT_ONCE):
         ids = customer_ids[start : start + FOLLOWED_AT_ONCE]
         decided = await overrides.of(session, deployment, ids)
-        history = await derivation.follow_decided(session, deployment, timeline, decided, as_of)
+        history = await derivation.follow_overridden(session, deployment, timeline, decided, as_of)
         ends = history.last(len(decided))
         found |= {each: stage for each, (stage, _) in zip(decided, ends, strict=True)}
     return found

@@ -12,8 +12,8 @@ from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.dated import NEVER, Interactions
 from app.lifecycle.facts import NO_PURCHASES, RECENT, Point
-from app.lifecycle.inactivity import SilenceLimit
-from app.lifecycle.money import NOTHING, Worth
+from app.lifecycle.inactivity import InactivityLimit
+from app.lifecycle.money import NOTHING, MonetaryState
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Columns, Computed, Money, Records, Span, Stages
 from app.lifecycle.variables.definition import Term
@@ -86,7 +86,7 @@ def _since_last_fact(
     return Span(first, np.full(len(population), as_of.day))
 
 
-def _money(worth: Sequence[Worth]) -> Money:
+def _money(worth: Sequence[MonetaryState]) -> Money:
     def recent(rows: list[tuple[int, ...]]) -> Any:
         padded = [(*row, *([0] * (RECENT - len(row)))) for row in rows]
         return np.array(padded, dtype=np.int64).reshape(len(rows), RECENT).T
@@ -118,7 +118,7 @@ class CustomerTimeline:
 
     customer_id: str
     points: Sequence[Point]
-    worth: Sequence[Worth]
+    worth: Sequence[MonetaryState]
     begun_at: int | None
 
 
@@ -126,7 +126,7 @@ async def through_time(
     session: ReadSession,
     deployment: Deployment,
     policies: Sequence[Policy],
-    followed: Mapping[SilenceLimit, Sequence[CustomerTimeline]],
+    followed: Mapping[InactivityLimit, Sequence[CustomerTimeline]],
     until: AsOf,
 ) -> list[Records]:
     """Return for each policy a record for each instant at which its rules may look anew."""
@@ -159,7 +159,7 @@ async def through_time(
 class _RuleInputs(NamedTuple):
     """What a policy looks at: what another looks at is no news to it."""
 
-    silence: SilenceLimit
+    silence: InactivityLimit
     worth: bool
     kinds: frozenset[str] | None
 
@@ -179,7 +179,7 @@ def _history(
     """Return a record for each instant of a customer at which something is new."""
     owner: list[int] = []
     points: list[Point] = []
-    sums: list[Worth] = []
+    sums: list[MonetaryState] = []
     for number, each in enumerate(customers):
         worth = each.worth if look.worth else ()
         events = [
@@ -208,7 +208,10 @@ def _history(
 
 
 def _merged(
-    deployment: Deployment, each: CustomerTimeline, events: Sequence[Event], worth: Sequence[Worth]
+    deployment: Deployment,
+    each: CustomerTimeline,
+    events: Sequence[Event],
+    worth: Sequence[MonetaryState],
 ) -> list[Point]:
     """Return the states of a customer at all instants at which anything is new."""
     new = {point.at for point in each.points} | {one.at for one in worth}
@@ -226,7 +229,7 @@ def _merged(
     return merged
 
 
-def _in_force(instants: Sequence[int], worth: Sequence[Worth]) -> list[Worth]:
+def _in_force(instants: Sequence[int], worth: Sequence[MonetaryState]) -> list[MonetaryState]:
     starts = [each.at for each in worth]
     steps = [NOTHING, *worth]
     return [steps[bisect_right(starts, at)] for at in instants]

@@ -152,7 +152,7 @@ def _churns_on(deployment: Deployment, found: History, as_of: AsOf) -> date | No
         return None
     last = as_of.day + LOOKED_AHEAD
     until = to_micros(deployment.calendar.start_of(last))
-    day = found.ahead(until, last, deployment.calendar.starts).churn_date(as_of.micros)
+    day = found.project(until, last, deployment.calendar.starts).churn_date(as_of.micros)
     return None if day is None else from_day(day)
 
 

@@ -10,7 +10,7 @@ from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle import history
 from app.lifecycle.history import History
-from app.lifecycle.inactivity import SilenceLimit
+from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.instants import Customers, Override, PolicyPeriod
 from app.services.customer_base import purchase_summaries, rule_facts
 from app.services.customer_base.purchase_summaries import Folded
@@ -29,7 +29,7 @@ class ResumePoint:
 
 async def fold(
     session: ReadSession, timeline: PolicyTimeline, until: Mapping[str, int]
-) -> dict[SilenceLimit, dict[str, Folded]]:
+) -> dict[InactivityLimit, dict[str, Folded]]:
     """Fold all facts of customers by each silence that some policy allows."""
     limits = list(dict.fromkeys(policy.silence for policy in timeline.policies))
     worth = any(policy.follows_transactions for policy in timeline.policies)
@@ -42,7 +42,7 @@ async def trace(
     timeline: PolicyTimeline,
     customer_ids: Sequence[str],
     resumed: Mapping[str, ResumePoint],
-    folded: Mapping[SilenceLimit, Mapping[str, Folded]],
+    folded: Mapping[InactivityLimit, Mapping[str, Folded]],
     until: Mapping[str, int],
     decided: Mapping[str, Sequence[Override]],
 ) -> History:

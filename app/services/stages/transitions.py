@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app.days import from_micros, to_micros
 from app.db import ReadSession, WriteSession, copy_rows
-from app.lifecycle.history import History, Move
+from app.lifecycle.history import History, Transition
 
 _EVER = datetime(1, 1, 2, tzinfo=UTC)
 
@@ -73,7 +73,7 @@ async def record(
     A row that no longer follows from the facts is voided, never edited; what is missing is added.
     """
     unclaimed = {(each, row.content): row for each, rows in live.items() for row in rows}
-    added: list[Move] = []
+    added: list[Transition] = []
     for move in history.moves():
         key = owners[move.owner], move[1:-1]
         row = unclaimed.get(key)
@@ -127,7 +127,7 @@ _ADDED = (
 )
 
 
-def _row(owners: Sequence[str], move: Move, now: datetime) -> tuple[object, ...]:
+def _row(owners: Sequence[str], move: Transition, now: datetime) -> tuple[object, ...]:
     return (owners[move.owner], *move[1:3], from_micros(move.at), *move[4:], now)
 
 
