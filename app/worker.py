@@ -32,7 +32,7 @@ TASKS: dict[str, Task] = {
     model_store.FIT: refitting.fit_part,
     backtests.BACKTEST: backtests.test_part,
     runs.RUN: runs.plan_part,
-    "move": runs.move_part,
+    "transition": runs.transition_part,
     "score": runs.score_part,
     previews.PREVIEW: previews.plan_part,
     previews.COMPARE: previews.compare_part,

@@ -1,7 +1,7 @@
 """Customers by the million in a database: their profiles, and what their purchases amount to.
 
 Purchases are simulated day by day, so that gaps, lives and sums belong together; the facts behind
-them are left out, save for those of customers whom time is to move.
+them are left out, save for those of customers whose stage time is to change.
 """
 
 import asyncio
@@ -113,7 +113,7 @@ def customer_ids(start: int, n: int) -> list[str]:
 
 
 async def fill(database: Database, customers: int, now: datetime, *, movers: int = 0) -> None:
-    """Write customers with summaries; every `movers`-th of them is one whom time will move.
+    """Write customers with summaries; time will change the stage of every `movers`-th.
 
     A mover purchased once, and tomorrow will have been silent for longer than a life allows; the
     others stay where they are from yesterday to tomorrow.
@@ -197,7 +197,7 @@ def _summaries(ids: list[str], made: Histories, policy: Any) -> dict[str, Column
 
 
 async def _write_movers(session: WriteSession, ids: list[str], day: int) -> None:
-    """Write the one purchase of each, and the move that it made."""
+    """Write the one purchase of each, and the transition that it made."""
     at = datetime.fromtimestamp(day * 86_400, UTC) + timedelta(microseconds=1)
     given = {"ids": ids, "at": at, "day": at.date(), "noon": at}
     await session.execute(

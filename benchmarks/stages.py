@@ -1,6 +1,6 @@
 """The stages of everybody, evaluated anew, beside COPY of the columns that decide them.
 
-A million customers already summarised: nobody moves, then one in fifty does. `--customers N`.
+A million customers already summarised: no stage changes, then one in fifty does. `--customers N`.
 """
 
 import argparse
@@ -62,19 +62,19 @@ async def evaluated(database: Database, ranges: list[Range], now: datetime) -> t
 
 
 async def recorded(database: Database, ranges: list[Range], now: datetime) -> float:
-    """Do the parts of a run that record moves, each committed."""
+    """Do the parts of a run that record transitions, each committed."""
     started = time.perf_counter()
     for number, (after, up_to) in enumerate(ranges):
-        part = Part(number, 1, "move", {"after": after, "up_to": up_to}, "", runs.RUN, {}, {})
+        part = Part(number, 1, "transition", {"after": after, "up_to": up_to}, "", runs.RUN, {}, {})
         async with database.writes() as session, session.begin():
-            await runs.move_part(WriteSession(ReadSession(session)), million.HERE, part, now)
+            await runs.transition_part(WriteSession(ReadSession(session)), million.HERE, part, now)
     return time.perf_counter() - started
 
 
 async def looked_at_until(database: Database, at: datetime) -> None:
     async with database.writes() as session, session.begin():
         await deployment_settings.put(
-            WriteSession(ReadSession(session)), deployment_settings.MOVED_UNTIL, at.isoformat()
+            WriteSession(ReadSession(session)), deployment_settings.RECORDED_UNTIL, at.isoformat()
         )
 
 
@@ -84,7 +84,7 @@ async def main(database: Database, *, customers: int) -> None:
     await million.fill(database, customers, now, movers=ONE_IN)
     print(f"{customers:,} customers made in {time.perf_counter() - started:.0f} s", flush=True)
     async with database.reads() as session:
-        ranges = await populations.boundaries(ReadSession(session), runs.MOVE_PART)
+        ranges = await populations.boundaries(ReadSession(session), runs.TRANSITION_PART)
     await looked_at_until(database, now - timedelta(days=1))
     turns = []
     for _ in range(ROUNDS):
@@ -99,7 +99,7 @@ async def main(database: Database, *, customers: int) -> None:
     moving = await recorded(database, ranges, tomorrow)
     await looked_at_until(database, tomorrow)
     _, left = await evaluated(database, ranges, tomorrow)
-    print(f"evaluation, and {movers - left:,} of {movers:,} moves recorded: {moving:.2f} s")
+    print(f"evaluation, and {movers - left:,} of {movers:,} transitions recorded: {moving:.2f} s")
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most")
     print(f"1 in {ONE_IN} moving: {moving / copied:.1f} x COPY of the columns that decide")
     print(f"nobody moving: {ratio:.2f} x COPY of the columns that decide")

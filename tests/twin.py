@@ -188,15 +188,17 @@ class Twin:
         midnights = {
             start_of(self.zone, first + timedelta(days=n)) for n in range((last - first).days + 1)
         }
-        moves, before = [], "potential"
+        transitions, before = [], "potential"
         for t in sorted(facts | {t for t in midnights if t <= now}):
             after = self.stage(t)
             if after != before:
                 by_fact = t in facts and list(self.at(t)[0]) != list(self.at(t - MICROSECOND)[0])
                 cause = "fact" if by_fact else "inactivity"
-                moves.append(Transition(before, after, t, cause, self.rule(t), self.evidence(t)))
+                transitions.append(
+                    Transition(before, after, t, cause, self.rule(t), self.evidence(t))
+                )
             before = after
-        return moves
+        return transitions
 
     def refund_excess(self, t: datetime) -> Decimal:
         """Return what named refunds exceed their purchases by, or refund unknown purchases."""

@@ -52,7 +52,7 @@ class _Reader(ExpressionReader):
             described=stages,
             silence=InactivityLimit(**document["inactivity_limit"]),
             rules=self.rules(document["rules"], set(codes)),
-            moves=self.moves(document.get("transitions"), codes),
+            transitions=self.transitions(document.get("transitions"), codes),
             model_id=document.get("model_id"),
         )
 
@@ -101,7 +101,7 @@ class _Reader(ExpressionReader):
             for n, each in enumerate(given)
         )
 
-    def moves(
+    def transitions(
         self, given: Mapping[str, Sequence[str]] | None, stages: Sequence[str]
     ) -> dict[str, tuple[str, ...]]:
         if given is None:

@@ -1,7 +1,7 @@
-"""The history of a customer's stage as a function of time, and the moves that it consists of.
+"""The history of a customer's stage as a function of time, and the transitions that it consists of.
 
 The stage at an instant is what the policy then in force makes of the facts up to then, unless
-somebody had decided otherwise by hand and that decision still stands.
+an override still stands.
 """
 
 import json
@@ -27,7 +27,7 @@ from app.lifecycle.variables.definition import Term
 
 CAUSES = ("inactivity", "fact", "policy", "manual")
 BY_HAND = "override"
-"""What stands in the ledger in place of a rule where somebody decided."""
+"""What stands in the ledger in place of a rule where an override stands."""
 OVERRIDE_ENDED = "override_ended"
 """The reason of a transition back to what rules say when the time of an override is over."""
 
@@ -59,14 +59,14 @@ class History:
     """By row, the place in `names`."""
     rule: Ints
     by_hand: Mapping[int, Override]
-    """By row, the decision that stood."""
+    """By row, the override that stood."""
     made: Mapping[int, Override]
-    """By row, the decision that was made at it."""
+    """By row, the override that was set at it."""
     before: Ints
     changed: Bools
 
     def last(self, customers: int) -> list[tuple[str, int | None]]:
-        """Return for each customer the stage at the end, and the instant of the last move."""
+        """Return for each customer the stage at the end, and the instant of the last transition."""
         beginning = self.periods[-1].policy.beginning
         found: list[tuple[str, int | None]] = [(beginning, None)] * customers
         for row, owner in enumerate(self.rows.owner.tolist()):
@@ -85,7 +85,7 @@ class History:
         return self.names[self.before[-1]], self.names[self.stage[-1]]
 
     def standing_override(self, owner: int) -> Override | None:
-        """Return the decision by hand that stands at the end, if one does."""
+        """Return the override that stands at the end, if one does."""
         (rows,) = np.nonzero(self.rows.owner == owner)
         return self.by_hand.get(int(rows[-1])) if len(rows) else None
 
@@ -130,17 +130,17 @@ class History:
                 return int(self.rows.day[row])
         return None
 
-    def moves(self) -> list[Transition]:
+    def transitions(self) -> list[Transition]:
         """Return the changes of stage in order of owner and time."""
         rows = np.flatnonzero(self.changed)
         told = self._evidence(rows)
-        moves = []
+        transitions = []
         for place, row in enumerate(rows.tolist()):
             policy = self.periods[self.rows.period[row]].policy
             manual = self.rows.cause[row] == MANUAL
             by_hand = manual and row in self.by_hand
             made = self.made.get(row)
-            moves.append(
+            transitions.append(
                 Transition(
                     int(self.rows.owner[row]),
                     self.names[self.before[row]],
@@ -154,7 +154,7 @@ class History:
                     told[place],
                 )
             )
-        return moves
+        return transitions
 
     def _evidence(self, rows: Ints) -> list[str]:
         """Return, as JSON, the values that decided."""
@@ -219,7 +219,7 @@ def _overrule(
     rows: Rows,
     stage: Ints,
 ) -> tuple[dict[int, Override], dict[int, Override]]:
-    """Put decisions by hand in the place of what rules say.
+    """Put overrides in the place of what rules say.
 
     Return by row which one stood, and which one was made.
     """

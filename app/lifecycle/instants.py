@@ -1,4 +1,4 @@
-"""The instants at which stages may change: facts, turns of time, activations, decisions by hand."""
+"""The instants at which stages may change: facts, the passing of time, activations, overrides."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +29,7 @@ class PolicyPeriod:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A decision by hand. With `until` it is a pin, which no rule overrules before then.
+    """A stage that somebody set. With `until`, no rule replaces it before then.
 
     Without, it stands until a fact that rules look at, or until the rules change their answer.
     One that ends as it is made lets rules decide again.
@@ -48,7 +48,7 @@ class Override:
 class Customers:
     """Whose history is asked for: by owner number, up to when, and from where.
 
-    `known` says whose first record is where the ledger stands already, so that it is no move;
+    `known` says whose first record is where the ledger stands already, so that it is no transition;
     everybody else begins where the policy then in force puts somebody not known.
     """
 
@@ -93,7 +93,7 @@ def instants(periods: Sequence[PolicyPeriod], customers: Customers, day_start: D
 
 
 def _rows(periods: Sequence[PolicyPeriod], customers: Customers) -> Rows:
-    """Return the instants of facts, of activations and of decisions by hand, in order."""
+    """Return the instants of facts, of activations and of overrides, in order."""
     parts = []
     owners = np.arange(len(customers.until))
     ends = [period.start for period in periods[1:]] + [np.iinfo(np.int64).max]
@@ -114,7 +114,7 @@ def _rows(periods: Sequence[PolicyPeriod], customers: Customers) -> Rows:
         times += [
             (each.until, each.until_day)
             for n, each in enumerate(decided)
-            # Where another decision took its place before, nothing ends with a pin.
+            # Where another override took its place before, nothing ends with this one.
             if each.until is not None
             and not any(later.at <= each.until for later in decided[n + 1 :])
         ]

@@ -63,8 +63,8 @@ class Policy:
     described: tuple[Stage, ...]
     silence: InactivityLimit
     rules: tuple[Rule, ...]
-    moves: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The moves that are allowed by hand."""
+    transitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The transitions that an override may make."""
     model_id: str | None = None
     """The model whose cuts and parameters the rules use, if they use any."""
 

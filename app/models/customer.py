@@ -11,9 +11,9 @@ from app.models.base import Base, Counter, Identifier, Instant, Json
 class Customer(Base):
     """A person or company, also one who has never bought.
 
-    `version` moves with every write that touches the customer, and is the lock all writers
-    take first; `profile_version` moves with the profile alone and is its ETag; `stage_version`
-    moves with each recorded move and each decision by hand, and is the ETag of the stage.
+    `version` grows with every write that touches the customer, and is the lock all writers
+    take first; `profile_version` grows with the profile alone and is its ETag; `stage_version`
+    grows with each recorded transition and each override, and is the ETag of the stage.
     """
 
     __tablename__ = "customers"

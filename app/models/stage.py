@@ -1,4 +1,4 @@
-"""The ledger of moves between stages, and the policies that decide them."""
+"""The ledger of transitions between stages, and the policies that decide them."""
 
 from sqlalchemy import BigInteger, Identity, Index, Integer, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,7 +7,7 @@ from app.models.base import Base, Identifier, Instant, Json
 
 
 class StageTransition(Base):
-    """One recorded move; a move that later facts disproved gets `voided_at`, and stays."""
+    """One recorded transition; one that later facts disproved gets `voided_at`, and stays."""
 
     __tablename__ = "stage_transitions"
     __table_args__ = (
@@ -43,10 +43,10 @@ class StageTransition(Base):
 
 
 class StageOverride(Base):
-    """A move by hand: what somebody decided, which the ledger then follows.
+    """An override: the stage that somebody set, which the ledger then follows.
 
-    With `pinned_until` rules do not overrule it before then, or before it was `released_at`. Who
-    takes a pin back decides anew, and that decision is released the instant it is made.
+    With `stands_until` rules do not overrule it before then, or before it was `released_at`. Who
+    takes one back sets another, and that one is released the instant it is made.
     """
 
     __tablename__ = "stage_overrides"
@@ -54,8 +54,8 @@ class StageOverride(Base):
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
     override_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     stage: Mapped[str] = mapped_column(Text)
-    decided_at: Mapped[Instant]
-    pinned_until: Mapped[Instant | None]
+    set_at: Mapped[Instant]
+    stands_until: Mapped[Instant | None]
     released_at: Mapped[Instant | None]
     reason: Mapped[str] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Text)

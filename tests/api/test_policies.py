@@ -199,7 +199,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "/rules/1/when/value/1",
         "too_long",
     ),
-    "a move allowed twice": (
+    "a transition allowed twice": (
         document(transitions={"potential": ["active", "churned", "active"]}),
         "/transitions/potential/2",
         "duplicate_code",
@@ -215,7 +215,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "two defaults": (two_defaults(), "/rules/1", "overlapping_default"),
     "stages of one code": (duplicate("stages"), "/stages/1/code", "duplicate_code"),
     "rules of one code": (duplicate("rules"), "/rules/1/code", "duplicate_code"),
-    "moves to nowhere": (
+    "transitions to nowhere": (
         document(transitions={"potential": ["moon"]}),
         "/transitions/potential/0",
         "unknown_stage",

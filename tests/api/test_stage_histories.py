@@ -12,7 +12,7 @@ from app.lifecycle.presets import PRESETS
 from app.models import PolicyActivation
 from app.schemas.policies import POLICY_EXAMPLE
 from app.services.common import deployment_settings
-from tests.api.test_moves_by_hand import ledger, move, purchase, replayed
+from tests.api.test_overrides import ledger, override, purchase, replayed
 from tests.database import NOW, Clock
 
 VERSIONS = {preset: number for number, preset in enumerate(PRESETS, 1)}
@@ -47,7 +47,7 @@ async def add(client: httpx.AsyncClient, *rules: dict[str, Any]) -> int:
 
 
 async def activate(session: WriteSession, version: int, at: datetime) -> None:
-    """Put a policy in force that moves nobody."""
+    """Put a policy in force that takes nobody to another stage."""
     last = await session.scalar(select(func.max(PolicyActivation.activation_id)))
     session.add(PolicyActivation(activation_id=(last or 0) + 1, version=version, activated_at=at))
     await session.flush()
@@ -149,7 +149,7 @@ async def test_a_pin_that_a_policy_without_the_stage_has_ended_is_told_of_nowher
 ) -> None:
     await purchase(client, NOW - timedelta(days=10))
     until = NOW + timedelta(days=300)
-    assert (await move(client, "active", until=until.isoformat())).status_code == 201
+    assert (await override(client, "active", until=until.isoformat())).status_code == 201
     held = await get(client)
     assert (held["stage"], datetime.fromisoformat(held["override"]["until"])) == ("active", until)
     await activate(session, VERSIONS["four_stages"], NOW + timedelta(seconds=1))
@@ -192,16 +192,16 @@ async def test_a_pin_and_a_loose_decision_put_off_the_day_of_leaving(
     await purchase(client, bought)
     assert (await get(client))["churns_on"] == day(bought, 181)
     until = NOW + timedelta(days=1_000)
-    await move(client, "initial", until=until.isoformat())
+    await override(client, "initial", until=until.isoformat())
     assert (await get(client))["churns_on"] == until.date().isoformat()
     clock.now += timedelta(seconds=1)
-    await move(client, "active")
+    await override(client, "active")
     found = await get(client)
     assert (found["stage"], found["churns_on"]) == ("active", day(bought, 181))
     past = await get(client, as_of=(NOW - timedelta(days=1)).isoformat())
     assert (past["stage"], past["churns_on"]) == ("initial", day(bought, 181))
     clock.now += timedelta(seconds=1)
-    await move(client, "churned")
+    await override(client, "churned")
     assert (await get(client))["churns_on"] is None
 
 
@@ -227,7 +227,7 @@ async def test_win_backs_are_those_of_the_asked_policy_and_lives_are_of_purchase
     yearly = await get(client, policy_version=VERSIONS["annual"])
     assert (yearly["lives"], yearly["win_backs"]) == (1, {"count": 0, "last_at": None})
     clock.now += timedelta(seconds=1)
-    await move(client, "active")
+    await override(client, "active")
     back = await get(client)
     assert (back["lives"], back["win_backs"]) == (2, {"count": 2, "last_at": back["since"]})
     assert await replayed(client) == "active"

@@ -33,7 +33,7 @@ def worker_of(service: Service) -> Iterator[None]:
 
 
 async def fill(client: httpx.AsyncClient) -> None:
-    """Write customers of whom many have been silent for long, so that there are moves."""
+    """Write customers of whom many have been silent for long, so that there are transitions."""
     chance = random.Random(3)
     batch = [
         {

@@ -331,9 +331,15 @@ def override(decision: Decision, zone: ZoneInfo) -> Override:
 
 
 def changes(history: History, owner: int = 0) -> list[Change]:
-    """Return the moves of one customer in the words of the slow evaluator."""
+    """Return the transitions of one customer in the words of the slow evaluator."""
     return [
-        Change(move.from_stage, move.to_stage, instant(move.at), move.cause, move.rule)
-        for move in history.moves()
-        if move.owner == owner
+        Change(
+            transition.from_stage,
+            transition.to_stage,
+            instant(transition.at),
+            transition.cause,
+            transition.rule,
+        )
+        for transition in history.transitions()
+        if transition.owner == owner
     ]

@@ -405,8 +405,8 @@ def value_near(rng: random.Random, term: Document) -> Any:
 
 
 def test_absent_moves_allow_all_others() -> None:
-    assert parse(1, document(OFTEN)).moves == {"a": ("b",), "b": ("a",)}
-    assert parse(1, document(OFTEN, transitions={"a": []})).moves == {"a": ()}
+    assert parse(1, document(OFTEN)).transitions == {"a": ("b",), "b": ("a",)}
+    assert parse(1, document(OFTEN, transitions={"a": []})).transitions == {"a": ()}
 
 
 def test_a_role_follows_from_the_code_unless_it_is_given() -> None:

@@ -1,4 +1,4 @@
-"""Moves between stages, against the brute-force twin and told as examples."""
+"""Transitions between stages, against the brute-force twin and told as examples."""
 
 import json
 import random
@@ -77,7 +77,7 @@ def ledger(
             each.rule,
             {name: round(value or 0, 6) for name, value in json.loads(each.evidence).items()},
         )
-        for each in replay([(points, now)], zone, known=known).moves()
+        for each in replay([(points, now)], zone, known=known).transitions()
     ]
 
 
@@ -100,7 +100,7 @@ def test_the_moves_are_the_ledger_of_the_twin(
     now = histories.moment(rng, revisions, zone)
     found = ledger(points_of(revisions, zone, now), zone, now)
     assert of_twin(Twin(revisions, zone), now) == found
-    assert {(move.from_stage, move.to_stage) for move in found} <= PAIRS
+    assert {(transition.from_stage, transition.to_stage) for transition in found} <= PAIRS
 
 
 @pytest.mark.parametrize("zone", ZONES, ids=str)
@@ -135,7 +135,7 @@ def test_going_on_from_a_known_state_finds_the_moves_after_it(
     points = points_of(revisions, zone, now)
     for place, point in enumerate(points):
         start = EPOCH + timedelta(microseconds=point.at)
-        later = [move for move in ledger(points, zone, now) if move.at > start]
+        later = [transition for transition in ledger(points, zone, now) if transition.at > start]
         assert ledger(points[place:], zone, now, known=True) == later
 
 
@@ -147,8 +147,11 @@ def test_many_customers_at_once_move_as_each_alone() -> None:
         now = histories.moment(rng, revisions, zone)
         groups.append((points_of(revisions, zone, now), now))
     alone = [len(ledger(points, zone, now)) for points, now in groups]
-    found = replay(groups, zone).moves()
-    assert np.bincount([move.owner for move in found], minlength=len(groups)).tolist() == alone
+    found = replay(groups, zone).transitions()
+    assert (
+        np.bincount([transition.owner for transition in found], minlength=len(groups)).tolist()
+        == alone
+    )
 
 
 def test_nobody_moves_nowhere() -> None:
@@ -231,16 +234,16 @@ def override(day: float, stage: str) -> Override:
                           permutations(POLICY.stages, 2)]
 )  # fmt: skip
 def test_a_pair_comes_about_by_rule_or_by_hand_and_in_no_other_way(before: str, after: str) -> None:
-    """Rules make the pairs of the examples; whoever is at a desk, those that `moves` allows."""
+    """Rules make the pairs of the examples; whoever is at a desk, those that are allowed."""
     causes = {each[4] for each in EXAMPLES if each[0].split(",")[0] == f"{before} => {after}"}
-    if after in POLICY.moves[before]:
+    if after in POLICY.transitions[before]:
         bought = BEING[before]
         facts = [Fact(("default", f"p{each}"), on(each), Decimal(5)) for each in bought]
         zone, now = ZoneInfo("UTC"), on(400)
         by_hand = {0: [override(-1, POLICY.beginning), override(399, after)]}
         begun = Point(micros(on(-2)), day_of(on(-2), zone), fold([], POLICY.silence, until=0)[0][4])
         points = [begun, *points_of(facts, zone, now)]
-        last = replay([(points, now)], zone, overrides=by_hand).moves()[-1]
+        last = replay([(points, now)], zone, overrides=by_hand).transitions()[-1]
         assert (last.from_stage, last.to_stage, last.cause) == (before, after, "manual")
         assert (last.rule, last.reason, last.actor) == ("override", "a reason", "somebody")
         causes.add("manual")

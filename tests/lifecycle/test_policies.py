@@ -153,11 +153,15 @@ def test_people_do_not_influence_each_other(seed: int) -> None:
         for owner in (2, 3)
     }
     together = followed(people, regime, now, made)
-    moves = {owner: [*group] for owner, group in groupby(together.moves(), lambda each: each.owner)}
+    transitions = {
+        owner: [*group] for owner, group in groupby(together.transitions(), lambda each: each.owner)
+    }
     last = together.last(len(people))
     for owner, each in enumerate(people):
         alone = followed([each], regime, now, {0: made[owner]} if owner in made else None)
-        assert [move[1:] for move in alone.moves()] == [m[1:] for m in moves.get(owner, [])]
+        assert [transition[1:] for transition in alone.transitions()] == [
+            m[1:] for m in transitions.get(owner, [])
+        ]
         assert alone.last(1) == [last[owner]]
         assert alone.beginning(0) == together.beginning(owner)
         assert alone.standing_override(0) == together.standing_override(owner)
@@ -242,7 +246,7 @@ def buyer(*days: float) -> Person:
 
 
 def told(person: Person, now: datetime, *decisions: Decision) -> list[Change]:
-    """Return the moves under the five stages, which must be those of the slow evaluator."""
+    """Return the transitions under the five stages, which must be those of the slow evaluator."""
     found = changes(followed([person], [(parse(1, FIVE), None)], now, {0: decisions}))
     assert found == history(person, [(FIVE, None)], now, decisions)
     return found
@@ -316,7 +320,7 @@ def test_what_happens_as_a_former_pin_would_have_ended_is_not_its_end() -> None:
     midnight = day(181) - timedelta(hours=12)
     former, loose = Decision(day(1), "loyal", midnight), Decision(day(2), "active")
     run = followed([buyer(0)], [(parse(1, FIVE), None)], day(190), {0: [former, loose]})
-    last = run.moves()[-1]
+    last = run.transitions()[-1]
     assert (instant(last.at), last.to_stage, last.cause) == (midnight, "churned", "inactivity")
 
 
@@ -360,5 +364,5 @@ def test_nothing_after_the_end_is_told() -> None:
     )
     found = trace(
         [PolicyPeriod(parse(1, FIVE), records)], customers, starts_in(person.zone)
-    ).moves()
+    ).transitions()
     assert [instant(each.at) for each in found] == [day(0)]

@@ -152,8 +152,8 @@ def test_a_code_names_one_action_everywhere():
 @each_preset
 def test_moves_lead_from_every_stage_to_other_stages(name: str):
     policy = policy_of(name)
-    assert set(policy.moves) == set(policy.stages)
-    for before, after in policy.moves.items():
+    assert set(policy.transitions) == set(policy.stages)
+    for before, after in policy.transitions.items():
         assert set(after) <= set(policy.stages) - {before}
         assert after
         assert len(set(after)) == len(after)

@@ -143,6 +143,6 @@ async def test_every_door_agrees_with_the_slow_evaluator(
             )
             if at >= one.begun_at:
                 assert (answer["stage"], answer["rule"]) == Slow(one, document, MODELLED).decide(at)
-    # Nobody has moves to come, at the instant up to which all has been recorded.
-    await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, now.isoformat())
+    # Nobody has transitions to come, at the instant up to which all has been recorded.
+    await deployment_settings.put(session, deployment_settings.RECORDED_UNTIL, now.isoformat())
     assert await due_transitions.due(session, deployment, now, **EVERYBODY) == []

@@ -1,4 +1,4 @@
-"""What `app.binary_copy` moves is what asyncpg itself reads and writes."""
+"""What `app.binary_copy` transitions is what asyncpg itself reads and writes."""
 
 import dataclasses
 from datetime import UTC, date, datetime, timedelta

@@ -44,7 +44,7 @@ def worker(own_database: Database, settings: Settings) -> Worker:
 
 
 @pytest.fixture
-async def decided_at(
+async def set_at(
     own_database: Database, own_client: httpx.AsyncClient, deployment: Deployment, clock: Clock
 ) -> datetime:
     """Customers on whom decisions by hand stand, have ended, or were overtaken by a purchase."""
@@ -58,7 +58,7 @@ async def decided_at(
     clock.now = at = now - timedelta(days=10)
     async with made.write(own_database) as session:
         await store_model(session, "model_of_decisions")
-        await stored_settings.put(session, stored_settings.MOVED_UNTIL, at.isoformat())
+        await stored_settings.put(session, stored_settings.RECORDED_UNTIL, at.isoformat())
     await made.post(own_database, deployment, people, at)
     await own_client.put("/v1/customers/prospect", json={})
     far, near, later = (now + timedelta(days=days) for days in (200, -5, -3))
@@ -91,17 +91,17 @@ async def cards(client: httpx.AsyncClient, **more: str) -> dict[str, dict[str, A
 
 
 async def assert_past_answers_know_no_later_decision(
-    client: httpx.AsyncClient, decided_at: datetime
+    client: httpx.AsyncClient, set_at: datetime
 ) -> dict[str, str]:
     """Return where everybody stood before anybody decided."""
-    before = await cards(client, as_of=(decided_at - timedelta(hours=1)).isoformat())
+    before = await cards(client, as_of=(set_at - timedelta(hours=1)).isoformat())
     stages = {each: card["stage"] for each, card in before.items()}
     assert stages == {
         **dict.fromkeys(DAYS_AGO, "active"),
         **dict.fromkeys(("held", "ended"), "churned"),
         "prospect": "potential",
     }
-    pinned = await cards(client, as_of=(decided_at + timedelta(days=2)).isoformat())
+    pinned = await cards(client, as_of=(set_at + timedelta(days=2)).isoformat())
     assert (pinned["ended"]["stage"], pinned["returned"]["stage"]) == ("active", "churned")
     return stages
 
@@ -132,7 +132,7 @@ async def test_everything_answers_the_stage_that_stands(
     deployment: Deployment,
     worker: Worker,
     clock: Clock,
-    decided_at: datetime,
+    set_at: datetime,
 ) -> None:
     found = await cards(own_client)
     assert {each: card["stage"] for each, card in found.items()} == STAND
@@ -144,15 +144,15 @@ async def test_everything_answers_the_stage_that_stands(
     for name in ("r", "f", "m", "clv", "churn_risk"):
         assert found["left"][name] == found["untouched"][name]
     assert found["left"]["next_actions"] == found["ended"]["next_actions"]
-    before = await assert_past_answers_know_no_later_decision(own_client, decided_at)
+    before = await assert_past_answers_know_no_later_decision(own_client, set_at)
     await made.run(own_database, deployment, worker)
     clock.now = datetime.now(UTC)
     await assert_lists_are(own_client, found)
-    moves = (await own_client.get("/v1/customers/between/transitions")).json()["items"]
-    assert [(move["to_stage"], move["reason"]) for move in moves[:2]] == [
+    transitions = (await own_client.get("/v1/customers/between/transitions")).json()["items"]
+    assert [(transition["to_stage"], transition["reason"]) for transition in transitions[:2]] == [
         ("churned", None), ("active", "override_ended"),
     ]  # fmt: skip
-    then = (decided_at - timedelta(hours=1)).isoformat()
+    then = (set_at - timedelta(hours=1)).isoformat()
     run_id = await made.run(own_database, deployment, worker, as_of=then)
     async with made.read(own_database) as session:
         rows = await session.execute(

@@ -59,7 +59,7 @@ async def test_a_change_of_policy_brings_nobody_back(
     await ingest(
         session, deployment, [as_item("c", bought("second", 40))], NOW - timedelta(days=40)
     )
-    assert [(move.to_stage, move.cause) for move in await kept_ledger(session, "c")] == [
+    assert [(each.to_stage, each.cause) for each in await kept_ledger(session, "c")] == [
         ("initial", "fact"), ("churned", "inactivity"), ("initial", "policy"), ("active", "fact"),
     ]  # fmt: skip
     answer, _ = await stages.get(

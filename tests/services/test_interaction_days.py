@@ -31,7 +31,7 @@ INSTANTS = [
 
 
 def content_of(customer_id: str, name: str, revision: int, salt: int) -> Item:
-    """Return the only content that a revision has; revisions move between days and kinds."""
+    """Return the only content that a revision has; revisions transition between days and kinds."""
     rng = random.Random(f"{customer_id} {name} {revision} {salt}")
     return {
         "customer_id": customer_id,

@@ -49,7 +49,7 @@ async def run(session: WriteSession, deployment: Deployment, now: datetime) -> N
     if due:
         await customers.lock_or_create(session, due, now)
         await derivation.advance(session, deployment, due, now)
-    await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, now.isoformat())
+    await deployment_settings.put(session, deployment_settings.RECORDED_UNTIL, now.isoformat())
 
 
 def call(day: datetime, number: int) -> InteractionIn:
@@ -82,7 +82,7 @@ async def test_a_late_run_finds_who_moved_and_came_back(
     session: WriteSession, deployment: Deployment, runs: tuple[int, ...]
 ) -> None:
     await put_in_force(session, 90, CALLED_ONCE_IN_A_WEEK)
-    await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, on(1).isoformat())
+    await deployment_settings.put(session, deployment_settings.RECORDED_UNTIL, on(1).isoformat())
     for number, day in enumerate((20, 23)):
         posted = [call(on(day), number)]
         await interactions.ingest(session, deployment, posted, atomic=True, now=on(day))
@@ -96,7 +96,7 @@ async def test_an_activation_records_who_moved_and_came_back_before_it(
     session: WriteSession, deployment: Deployment
 ) -> None:
     await put_in_force(session, 90, CALLED_ONCE_IN_A_WEEK)
-    await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, on(1).isoformat())
+    await deployment_settings.put(session, deployment_settings.RECORDED_UNTIL, on(1).isoformat())
     for number, day in enumerate((20, 23)):
         posted = [call(on(day), number)]
         await interactions.ingest(session, deployment, posted, atomic=True, now=on(day))
@@ -118,7 +118,7 @@ async def test_a_late_run_finds_what_an_interaction_posted_before_its_time_did(
     session: WriteSession, deployment: Deployment
 ) -> None:
     await put_in_force(session, 90, CALLED_ONCE_IN_A_WEEK)
-    await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, on(1).isoformat())
+    await deployment_settings.put(session, deployment_settings.RECORDED_UNTIL, on(1).isoformat())
     early = on(20) - timedelta(hours=20)
     await interactions.ingest(session, deployment, [call(on(20), 1)], atomic=True, now=early)
     assert await ledger(session, "c1") == []
@@ -162,7 +162,7 @@ async def test_the_ledger_is_the_same_whenever_runs_come(
     start = min([*(one.begun_at for one in people.values()), *(at for at, *_ in arrivals)])
     people = {each: replace(one, begun_at=start) for each, one in people.items()}
     end = max(at for at, *_ in arrivals) + timedelta(days=rng.choice((1, 40, 130)))
-    await deployment_settings.put(session, deployment_settings.MOVED_UNTIL, start.isoformat())
+    await deployment_settings.put(session, deployment_settings.RECORDED_UNTIL, start.isoformat())
     for each, one in people.items():
         await profiles.put(session, deployment, each, profile_of(one), if_match=None, now=start)
     gaps = rng.choice(((3, 5), (3, 9, 30), (20, 60, 100), (10_000,)))

@@ -75,7 +75,7 @@ async def last(own_database: Database, deployment: Deployment, worker: Worker) -
     async with write(own_database) as session:
         await ingest(session, deployment, [PURCHASE], now)
         await runs.submit(session, deployment, RunRequest(), now=now, by="tests")
-    for _ in ("plan", "move"):
+    for _ in ("plan", "transition"):
         assert await worker.work_once()
     return await claim(own_database)
 

@@ -84,7 +84,7 @@ def cells(matrix: list[dict[str, Any]]) -> Matrix:
     return {(cell["from"], cell["to"]): cell["customers"] for cell in matrix}
 
 
-def moves(matrix: list[dict[str, Any]]) -> Matrix:
+def transitions(matrix: list[dict[str, Any]]) -> Matrix:
     return {cell: n for cell, n in cells(matrix).items() if cell[0] != cell[1]}
 
 
@@ -127,11 +127,13 @@ async def test_what_the_preview_shows_is_what_the_ledger_then_says(
 ) -> None:
     seen = await preview(client, worker, version)
     assert sum(cells(seen["matrix"]).values()) == seen["customers"] == CUSTOMERS + 1
-    assert seen["transitions"] == sum(moves(seen["matrix"]).values()) > 0
+    assert seen["transitions"] == sum(transitions(seen["matrix"]).values()) > 0
     assert await recorded(own_database, "2000-01-01T00:00:00Z") == {}
     done = await activate(client, worker, version, seen["token"])
     assert done["state"] == "succeeded", done["error"]
-    assert await recorded(own_database, done["result"]["activated_at"]) == moves(seen["matrix"])
+    assert await recorded(own_database, done["result"]["activated_at"]) == transitions(
+        seen["matrix"]
+    )
     assert done["result"]["transitions"] == seen["transitions"]
     await replay(own_database)
     clock.now = datetime.now(UTC)
@@ -287,7 +289,9 @@ async def test_who_moves_by_a_model_moves_by_the_model_that_the_policy_names(
     assert {after for _, after in cells(seen["matrix"])} >= {"churned", "active"}
     done = await activate(client, worker, version, seen["token"])
     assert done["state"] == "succeeded", done["error"]
-    assert await recorded(own_database, done["result"]["activated_at"]) == moves(seen["matrix"])
+    assert await recorded(own_database, done["result"]["activated_at"]) == transitions(
+        seen["matrix"]
+    )
     await replay(own_database)
     clock.now = datetime.now(UTC)
     for number in range(CUSTOMERS):

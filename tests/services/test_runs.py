@@ -39,8 +39,8 @@ def worker(own_database: Database, settings: Settings) -> Worker:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "MOVE_PART", 11)
-    monkeypatch.setattr(runs, "MOVES_AT_ONCE", 4)
+    monkeypatch.setattr(runs, "TRANSITION_PART", 11)
+    monkeypatch.setattr(runs, "TRANSITIONS_AT_ONCE", 4)
     monkeypatch.setattr(runs, "SCORE_PART", 7)
 
 
@@ -150,7 +150,7 @@ async def test_a_fact_whose_time_has_come_is_recorded_with_the_silence_before_it
     now = datetime.now(UTC)
     twin = Twin(facts, zone)
     async with read(own_database) as session:
-        assert [move.to_stage for move in await kept_ledger(session, "c")] == [
+        assert [transition.to_stage for transition in await kept_ledger(session, "c")] == [
             "initial", "active", "churned", "active",
         ]  # fmt: skip
         assert await kept_ledger(session, "c") == twin.ledger(now)

@@ -45,7 +45,7 @@ class World:
         """Begin anew, at the same instant."""
         self.now = START
         self._transaction = self._runner.run(self._begin())
-        self.do(stored_settings.put, stored_settings.MOVED_UNTIL, START.isoformat())
+        self.do(stored_settings.put, stored_settings.RECORDED_UNTIL, START.isoformat())
 
     async def _begin(self) -> AsyncTransaction:
         return await self._connection.begin()

@@ -23,7 +23,7 @@ def _document(
     *,
     stages: list[Document],
     decides: list[Document],
-    moves: rules.Moves,
+    transitions: rules.Transitions,
     floor_days: int,
 ) -> Document:
     return {
@@ -32,7 +32,7 @@ def _document(
         "stages": stages,
         "inactivity_limit": {"floor_days": floor_days, "gap_multiple": 3, "gap_margin_days": 365},
         "rules": decides,
-        "transitions": moves,
+        "transitions": transitions,
     }
 
 
@@ -62,7 +62,7 @@ def _five(
             rules.repeated("active"),
             rules.otherwise("first_purchase", "initial"),
         ],
-        moves=rules.five_moves(),
+        transitions=rules.five_transitions(),
         floor_days=floor_days,
     )
 
@@ -101,7 +101,7 @@ def _four(
             rules.lasting(lasting, *late),
             rules.otherwise("purchased", early),
         ],
-        moves=rules.four_moves(*codes),
+        transitions=rules.four_transitions(*codes),
         floor_days=180,
     )
 

@@ -1,8 +1,8 @@
-"""Rules and moves that presets have in common."""
+"""Rules and transitions that presets have in common."""
 
 from app.lifecycle.presets.parts import Document, compare, had
 
-Moves = dict[str, list[str]]
+Transitions = dict[str, list[str]]
 
 
 def never_purchased(stage: str) -> Document:
@@ -49,7 +49,7 @@ def _rule(code: str, stage: str, when: Document) -> Document:
     return {"code": code, "stage": stage, "when": when}
 
 
-def five_moves() -> Moves:
+def five_transitions() -> Transitions:
     return {
         "potential": ["initial", "active", "churned"],
         "initial": ["potential", "active", "churned"],
@@ -59,7 +59,7 @@ def five_moves() -> Moves:
     }
 
 
-def four_moves(prospect: str, early: str, late: str, left: str) -> Moves:
+def four_transitions(prospect: str, early: str, late: str, left: str) -> Transitions:
     """Allow the next stage and the one before, leaving, and any return."""
     return {
         prospect: [early, left],

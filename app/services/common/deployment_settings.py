@@ -22,8 +22,8 @@ SETTLED_POLICY = "settled_policy_version"
 """The version under which all recorded stages are; behind the active one while it takes effect."""
 BEGINNING = "beginning_stage"
 """Where the active policy puts customers of whom nothing is known yet."""
-MOVED_UNTIL = "moves_recorded_until"
-"""Up to when the moves of time have been recorded for everybody."""
+RECORDED_UNTIL = "recorded_until"
+"""Up to when the transitions of time have been recorded for everybody."""
 CURSOR_SECRET = "cursor_secret"  # noqa: S105  # the name of one
 
 
@@ -56,7 +56,7 @@ async def initialise(session: WriteSession, settings: Settings, now: datetime) -
         SETTLED_POLICY: 1,
         POLICY_TIMELINE: new_name(),
         BEGINNING: "potential",
-        MOVED_UNTIL: now.isoformat(),
+        RECORDED_UNTIL: now.isoformat(),
         CURSOR_SECRET: secrets.token_hex(32),
     }
     rows = [{"key": key, "value": value} for key, value in values.items()]
@@ -96,9 +96,9 @@ async def get(session: ReadSession, key: str) -> Any:
     return await session.scalar(select(Setting.value).where(Setting.key == key))
 
 
-async def moved_until(session: ReadSession) -> datetime:
-    """Return up to when the moves of time have been recorded for everybody."""
-    return datetime.fromisoformat(await get(session, MOVED_UNTIL))
+async def recorded_until(session: ReadSession) -> datetime:
+    """Return up to when the transitions of time have been recorded for everybody."""
+    return datetime.fromisoformat(await get(session, RECORDED_UNTIL))
 
 
 async def put(session: WriteSession, key: str, value: object) -> None:

@@ -53,7 +53,7 @@ _ANSWERS = (
     " AND occurred_at <= $2"
     " ORDER BY customer_id, occurred_at DESC, source DESC, interaction_id DESC"
 )
-# What was posted before its time moves nobody until a run looks.
+# What was posted before its time takes nobody to another stage until a run looks.
 _WAITED = (
     "SELECT DISTINCT customer_id FROM interactions WHERE customer_id = ANY($1::text[])"
     " AND occurred_at > $2 AND occurred_at <= $3 AND received_at < occurred_at"

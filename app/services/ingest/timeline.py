@@ -31,7 +31,7 @@ class _Source:
     counts: ColumnElement[bool] | None = None
 
 
-# In order of rank: a move is newer than the fact of the same instant, which it follows from.
+# In order of rank: a transition is newer than the fact of the same instant, which it follows from.
 _SOURCES = (
     _Source(
         "transaction",
@@ -48,7 +48,7 @@ _SOURCES = (
     _Source(
         "transition",
         StageTransition,
-        (StageTransition.effective_at, _NO_NAME, _NO_NAME),  # one live move to an instant
+        (StageTransition.effective_at, _NO_NAME, _NO_NAME),  # one live transition to an instant
         lambda _, row: ledger.to_response(row),
         StageTransition.voided_at.is_(None),
     ),

@@ -46,7 +46,7 @@ async def submit(
     now: datetime,
     by: str,
 ) -> dict[str, Any]:
-    """Start to put a version in force, if the caller has seen who will move."""
+    """Start to put a version in force, if the caller has seen who will change stage."""
     await policies.stored(session, version)
     etags.check(if_match, await versions.generation(session), "the policy in force")
     if version == (await deployment_settings.pointers(session)).policy_version:
@@ -60,7 +60,7 @@ async def submit(
 async def plan_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Count again who would move."""
+    """Count again who would change stage."""
     del deployment
     await previews.plan(session, part, part.asked(ActivationOrder).version, now)
 
@@ -68,7 +68,7 @@ async def plan_part(
 async def apply_next_parts(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> dict[str, Any] | None:
-    """After the count, put the policy in force; after everybody has moved, say so."""
+    """After the count, put the policy in force; after everybody has, say so."""
     if "activated_at" in part.context:
         version = part.context["version"]
         await deployment_settings.put(session, deployment_settings.SETTLED_POLICY, version)
@@ -89,7 +89,7 @@ async def apply_next_parts(
         (APPLY, {"after": after, "up_to": up_to})
         for after, up_to in await populations.boundaries(session, APPLY_PART)
     ]
-    recorded_until = (await deployment_settings.moved_until(session)).isoformat()
+    recorded_until = (await deployment_settings.recorded_until(session)).isoformat()
     context = {**part.context, "activated_at": at.isoformat(), "matrix": matrix,
                "recorded_until": recorded_until}  # fmt: skip
     await parts.plan(session, part, ranges, context)
@@ -99,7 +99,7 @@ async def apply_next_parts(
 
 
 async def _check_drift(session: WriteSession, part: Part, matrix: list[dict[str, Any]]) -> None:
-    """Refuse to go on if more customers moved between stages than were allowed to."""
+    """Refuse to go on if more customers changed stage than were allowed to."""
     order = part.asked(ActivationOrder)
     previewed = operations.result_of(await operations.get(session, order.preview))["matrix"]
     seen = _counts(previewed)
@@ -145,7 +145,7 @@ async def _put_in_force(session: WriteSession, order: ActivationOrder, now: date
 async def apply_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Record the moves of a range of customers that the new policy makes."""
+    """Record the transitions of a range of customers that the new policy makes."""
     timeline = await policies.timeline(session)
     at = datetime.fromisoformat(part.context["activated_at"])
     found = await previews.compare(
@@ -178,7 +178,7 @@ async def apply_part(
 async def _left_and_came_back(
     session: WriteSession, deployment: Deployment, part: Part, at: AsOf
 ) -> set[str]:
-    """Return whom time may have moved, also to and fro, under the policy that was in force."""
+    """Return whose stage time may have changed, also to and fro, under the former policy."""
     timeline = (await policies.timeline(session)).before_last()
     recorded_until = to_micros(datetime.fromisoformat(part.context["recorded_until"]))
     since = from_micros(max(timeline.starts[-1], recorded_until))

@@ -1,4 +1,4 @@
-"""Who would move if another policy came into force: counted before anyone moves."""
+"""Who would change stage if another policy came into force: counted before anyone does."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Compared:
 
 
 async def submit(session: WriteSession, version: int, *, now: datetime, by: str) -> dict[str, Any]:
-    """Start to count who would move."""
+    """Start to count who would change stage."""
     await policies.stored(session, version)
     request = PreviewRequest(version=version)
     row = await operations.submit(session, PREVIEW, request, now=now, requested_by=by)
@@ -82,7 +82,7 @@ async def plan(session: WriteSession, part: Part, version: int, now: datetime) -
 async def compare_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Count the moves of a range of customers."""
+    """Count the transitions of a range of customers."""
     del now
     timeline = await policies.timeline(session)
     candidate = await policies.get(session, part.context["version"])
@@ -115,7 +115,7 @@ async def compare(
     found = dict(zip(population.customer_ids, before, strict=True))
     follows = timeline.followed_by(candidate, as_of.micros)
     place = {each: row for row, each in enumerate(population.customer_ids)}
-    for each in await overrides.decided(session, after, up_to):
+    for each in await overrides.overridden(session, after, up_to):
         if each in place:
             summary = population.summaries[place[each]]
             history = await derivation.history(
@@ -186,7 +186,7 @@ def add_up(outcomes: Iterable[Mapping[str, Any]]) -> Cells:
 
 
 def matrix(deployment: Deployment, cells: Cells) -> list[dict[str, Any]]:
-    """Return cells as the API shows them, moves first, the largest first."""
+    """Return cells as the API shows them, transitions first, the largest first."""
     order = sorted(cells.items(), key=lambda item: (item[0][0] == item[0][1], -item[1][0], item[0]))
     return [
         {

@@ -32,7 +32,7 @@ _LAST = (
 async def create(
     session: WriteSession, asked: PolicyDocument, *, now: datetime, by: str
 ) -> dict[str, Any]:
-    """Store a new version; nothing is moved by it before it is activated."""
+    """Store a new version; nothing changes by it before it is activated."""
     document = asked.model_dump(exclude_unset=True)
     try:
         documents.parse(0, document)

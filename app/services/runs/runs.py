@@ -1,4 +1,4 @@
-"""Scoring runs: everybody scored in parts, the moves of time recorded, all published at once."""
+"""Scoring runs: everybody scored in parts, what time changed recorded, all published at once."""
 
 from datetime import datetime
 from itertools import pairwise
@@ -25,9 +25,9 @@ from app.services.stages import derivation, due_transitions, placement
 
 RUN = "scoring_run"
 SCORE_PART = 50_000
-MOVE_PART = 50_000
-MOVES_AT_ONCE = 5_000
-"""Customers are locked while their moves are recorded: few of them, and briefly."""
+TRANSITION_PART = 50_000
+TRANSITIONS_AT_ONCE = 5_000
+"""Customers are locked while their transitions are recorded: few of them, and briefly."""
 
 
 async def submit(
@@ -68,21 +68,25 @@ async def plan_part(
     )
     ranges = [
         (task, {"after": after, "up_to": up_to})
-        for task, size in (("move", MOVE_PART), ("score", SCORE_PART))
+        for task, size in (("transition", TRANSITION_PART), ("score", SCORE_PART))
         for after, up_to in await populations.boundaries(session, size)
     ]
     await parts.plan(session, part, ranges, {"run_id": run_id, "planned_at": now.isoformat()})
 
 
-async def move_part(
+async def transition_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Record the moves that time has made in a range of customers, or split it if they are many."""
+    """Record what time has changed in a range of customers, or split it if they are many."""
     ends = _range(part)
     moved = await due_transitions.due(session, deployment, now, **ends)
-    if len(moved) > MOVES_AT_ONCE:
-        cuts = [ends["after"], *moved[MOVES_AT_ONCE - 1 : -1 : MOVES_AT_ONCE], ends["up_to"]]
-        ranges = [("move", {"after": low, "up_to": high}) for low, high in pairwise(cuts)]
+    if len(moved) > TRANSITIONS_AT_ONCE:
+        cuts = [
+            ends["after"],
+            *moved[TRANSITIONS_AT_ONCE - 1 : -1 : TRANSITIONS_AT_ONCE],
+            ends["up_to"],
+        ]
+        ranges = [("transition", {"after": low, "up_to": high}) for low, high in pairwise(cuts)]
         await parts.plan(session, part, ranges, part.context)
     elif moved:
         await customers.lock_or_create(session, moved, now)
@@ -134,7 +138,7 @@ async def publish(
     )
     await deployment_settings.put(session, deployment_settings.PUBLISHED_RUN, run_id)
     await deployment_settings.put(
-        session, deployment_settings.MOVED_UNTIL, part.context["planned_at"]
+        session, deployment_settings.RECORDED_UNTIL, part.context["planned_at"]
     )
     run = await run_rows.get(session, run_id)
     return {"run_id": run_id, "model_id": run.model_id, "customers": summary.customers}

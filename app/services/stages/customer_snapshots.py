@@ -28,8 +28,8 @@ class CustomerSnapshot:
     customer_id: str
     recorded_stage: str
     stage_version: int
-    decided: bool
-    """Whether somebody has ever decided by hand."""
+    overridden: bool
+    """Whether there has ever been an override."""
     summary: Summary
     timeline: PolicyTimeline
     model: FittedModel | None
@@ -51,7 +51,7 @@ _POINTER = {
 _STANDING = select(
     Customer.stage,
     Customer.stage_version,
-    exists().where(StageOverride.customer_id == Customer.customer_id).label("decided"),
+    exists().where(StageOverride.customer_id == Customer.customer_id).label("overridden"),
     _POINTER[deployment_settings.POLICY_TIMELINE].label("timeline"),
     _POINTER[deployment_settings.ACTIVE_MODEL].label("model_id"),
     *purchase_summaries.COLUMNS,
@@ -68,7 +68,7 @@ async def get(session: ReadSession, customer_id: str) -> CustomerSnapshot:
         customer_id=customer_id,
         recorded_stage=row.stage,
         stage_version=row.stage_version,
-        decided=row.decided,
+        overridden=row.overridden,
         summary=EMPTY if row.facts is None else purchase_summaries.from_row(row),
         timeline=await policies.timeline(session, row.timeline),
         model=None if row.model_id is None else await model_store.load(session, row.model_id),
@@ -91,7 +91,7 @@ async def place(
     then = await purchase_summaries.at(session, snapshot.timeline, policy.silence, kept, as_of.at)
     population = Population.of(list(kept), [snapshot.recorded_stage], list(then.values()))
     overrides = {}
-    if snapshot.decided:
+    if snapshot.overridden:
         overrides = await overridden_stages.of_customers(
             session, deployment, timeline, as_of, list(kept)
         )

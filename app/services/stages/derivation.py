@@ -1,4 +1,4 @@
-"""The one door through which stages move: facts in, summary, ledger and stage out.
+"""The one door through which stages change: facts in, summary, ledger and stage out.
 
 The caller has locked the customers (`customers.lock_or_create`), so nobody else writes them; what
 is read here is read in a later statement and is therefore the newest.
@@ -93,7 +93,7 @@ async def advance(
     *,
     invalid_from: datetime | None = None,
 ) -> int:
-    """Bring customers up to `now` when no fact was written; return how many moves it took.
+    """Bring customers up to `now` when no fact was written; return how many transitions it took.
 
     What was recorded from `invalid_from` on is looked at anew, too.
     """
@@ -124,15 +124,15 @@ async def history(
 
     Nothing is written, and nobody needs to have been taken.
     """
-    decided = await overrides.of(session, deployment, [customer_id])
+    overridden = await overrides.of(session, deployment, [customer_id])
     goes_on = purchase_summaries.holds_at(summary, as_of.micros) and _can_resume(timeline, summary)
     resumed = {}
-    if goes_on and not whole and not decided:
+    if goes_on and not whole and not overridden:
         resumed[customer_id] = _resume_from(deployment, summary)
     until = {customer_id: as_of.micros}
     folded = await tracing.fold(session, timeline, {} if resumed else until)
     return await tracing.trace(
-        session, deployment, timeline, [customer_id], resumed, folded, until, decided
+        session, deployment, timeline, [customer_id], resumed, folded, until, overridden
     )
 
 
@@ -140,14 +140,14 @@ async def follow_overridden(
     session: ReadSession,
     deployment: Deployment,
     timeline: PolicyTimeline,
-    decided: Mapping[str, Sequence[Override]],
+    overridden: Mapping[str, Sequence[Override]],
     as_of: AsOf,
 ) -> History:
-    """Follow customers on whom somebody has decided, from their beginnings up to an instant."""
-    until = dict.fromkeys(decided, as_of.micros)
+    """Follow customers with overrides, from their beginnings up to an instant."""
+    until = dict.fromkeys(overridden, as_of.micros)
     folded = await tracing.fold(session, timeline, until)
     return await tracing.trace(
-        session, deployment, timeline, list(decided), {}, folded, until, decided
+        session, deployment, timeline, list(overridden), {}, folded, until, overridden
     )
 
 
@@ -210,22 +210,22 @@ async def _record(
     stored: Mapping[str, Summary],
     now: datetime,
 ) -> int:
-    """Follow the customers, keep their summaries, and record the moves that follow."""
+    """Follow the customers, keep their summaries, and record the transitions that follow."""
     if not customer_ids:
         return 0
-    decided = await overrides.of(session, deployment, customer_ids)
-    resumed = {each: one for each, one in extended.items() if each not in decided}
+    overridden = await overrides.of(session, deployment, customer_ids)
+    resumed = {each: one for each, one in extended.items() if each not in overridden}
     since = {each: resumed[each].since if each in resumed else None for each in customer_ids}
     live = await transitions.live(session, since)
     # What was recorded as having come to pass is not undone by a clock that is a little behind:
-    # neither a move nor the activation for whose end this writer has waited.
+    # neither a transition nor the activation for whose end this writer has waited.
     until = {
         each: max(
             [
                 to_micros(now),
                 timeline.starts[-1],
                 *(row.effective_at for row in live.get(each, ())),
-                *(decision.at for decision in decided.get(each, ())),
+                *(override.at for override in overridden.get(each, ())),
             ]
         )
         for each in customer_ids
@@ -241,6 +241,6 @@ async def _record(
         known=stored,
     )
     history = await tracing.trace(
-        session, deployment, timeline, customer_ids, resumed, folded, until, decided
+        session, deployment, timeline, customer_ids, resumed, folded, until, overridden
     )
     return await transitions.record(session, customer_ids, history, live, since, now)

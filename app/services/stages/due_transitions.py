@@ -28,7 +28,7 @@ async def due(
     """Return the customers with `after` < id <= `up_to` whose ledger lacks transitions, by id."""
     timeline = await policies.timeline(session)
     # What time had done before another policy came into force was recorded with that.
-    last = max(timeline.starts[-1], to_micros(await deployment_settings.moved_until(session)))
+    last = max(timeline.starts[-1], to_micros(await deployment_settings.recorded_until(session)))
     since, until = from_micros(last), deployment.as_of(now)
     found = await unrecorded(
         session, deployment, timeline.current, since, until, after=after, up_to=up_to
@@ -46,7 +46,7 @@ async def unrecorded(
     after: str,
     up_to: str,
 ) -> set[str]:
-    """Return the customers whom time may have moved under a policy, since all was recorded.
+    """Return the customers whose stage time may have changed since all was recorded.
 
     All facts that came in were followed up to the moment in which they came.
     """
@@ -66,10 +66,8 @@ async def unrecorded(
         new = np.unique(events.owner[events.day >= since_day]).tolist()
         ids = [population.customer_ids[row] for row in new]
         found |= await rule_facts.waited(session, ids, since, until.at)
-    # With a pin that has ended, rules may since have led away and back to where it held.
-    return found | await overridden_stages.pins_ended(
-        session, after, up_to, since=since, at=until.at
-    )
+    # With an override that has ended, rules may since have led away and back to where it held.
+    return found | await overridden_stages.ended(session, after, up_to, since=since, at=until.at)
 
 
 def _moved(policy: Policy, population: Population, known: Records, today: int) -> Ints:
@@ -84,7 +82,7 @@ def _moved(policy: Policy, population: Population, known: Records, today: int) -
 
     day = np.full(len(population), today)
     moved = elsewhere(rows, day)
-    # Who moved and came back since the last fact, or the last look, stands where recorded, too.
+    # Who left and came back since the last fact, or the last look, stands where recorded, too.
     turning, on = threshold_crossings(policy, known, rows, known.span.first, day)
     moved[turning[elsewhere(turning, on)]] = True
     return np.flatnonzero(moved)

@@ -1,4 +1,4 @@
-"""Reading the ledger of moves: one customer's, or everybody's."""
+"""Reading the ledger of transitions: one customer's, or everybody's."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ async def search(
     until: AsOf | None,
     **equal: str | None,
 ) -> dict[str, Any]:
-    """Return a page of the moves of all customers that count, by the time they took effect."""
+    """Return a page of the live transitions of all customers, by the time they took effect."""
     name, sort = choose_sort(page, SORTS, "-effective_at")
     statement = select(*StageTransition.__table__.columns, *sort.columns).where(
         StageTransition.voided_at.is_(None)
@@ -69,6 +69,6 @@ async def search(
 
 
 def to_response(row: AnyRow | StageTransition) -> dict[str, Any]:
-    """Return a move as the API shows it."""
+    """Return a transition as the API shows it."""
     columns = {column.key: getattr(row, column.key) for column in StageTransition.__table__.columns}
     return {**columns, "transition_id": str(row.transition_id)}

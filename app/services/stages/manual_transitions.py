@@ -1,4 +1,4 @@
-"""Overrides: what the policy allows, recorded as a decision that the ledger then follows."""
+"""Overrides: what the policy allows, recorded for the ledger to follow."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,10 +36,10 @@ async def override(
     by: str,
 ) -> datetime:
     """Set the stage of a customer, if the policy allows it; return when."""
-    decided_at, stage = await _take(session, deployment, customer_id, if_match, now)
+    set_at, stage = await _take(session, deployment, customer_id, if_match, now)
     policy = await policies.active(session)
     _check(policy, asked, now)
-    allowed = policy.moves.get(stage, ())
+    allowed = policy.transitions.get(stage, ())
     stays = asked.stage == stage
     if asked.stage not in allowed and not (stays and asked.until is not None):
         raise InvalidTransition(
@@ -54,13 +54,13 @@ async def override(
         session,
         customer_id,
         stage=asked.stage,
-        decided_at=decided_at,
-        pinned_until=asked.until,
+        set_at=set_at,
+        stands_until=asked.until,
         reason=asked.reason,
         actor=by,
     )
-    await derivation.advance(session, deployment, [customer_id], decided_at)
-    return decided_at
+    await derivation.advance(session, deployment, [customer_id], set_at)
+    return set_at
 
 
 async def remove(
@@ -73,30 +73,30 @@ async def remove(
     by: str,
 ) -> datetime:
     """Let rules decide again from now on; return since when they do."""
-    decided_at, _ = await _take(session, deployment, customer_id, if_match, now)
+    set_at, _ = await _take(session, deployment, customer_id, if_match, now)
     found = await derivation.history(
         session,
         deployment,
         await policies.timeline(session),
         customer_id,
         (await purchase_summaries.stored(session, [customer_id])).get(customer_id, EMPTY),
-        deployment.as_of(decided_at),
+        deployment.as_of(set_at),
     )
-    pin = found.standing_override(0)
-    if pin is None or pin.until is None:
+    standing = found.standing_override(0)
+    if standing is None or standing.until is None:
         raise NotFound("No override holds the stage of this customer.")
-    # What is released as it is decided takes the place of the pin, and stands for no time.
+    # What is released as it is set takes the place of the standing one, and stands for no time.
     await overrides.add(
         session,
         customer_id,
-        stage=pin.stage,
-        decided_at=decided_at,
-        released_at=decided_at,
+        stage=standing.stage,
+        set_at=set_at,
+        released_at=set_at,
         reason=OVERRIDE_REMOVED,
         actor=by,
     )
-    await derivation.advance(session, deployment, [customer_id], decided_at)
-    return decided_at
+    await derivation.advance(session, deployment, [customer_id], set_at)
+    return set_at
 
 
 async def _take(
@@ -112,14 +112,14 @@ async def _take(
     statement = select(Customer.stage_version).where(Customer.customer_id == customer_id)
     etags.check(if_match, await session.scalar(statement), "the stage")
     await derivation.advance(session, deployment, [customer_id], now)
-    # An instant has one move or decision: this one comes after the last.
+    # An instant has one transition or override: this one comes after the last.
     moved = select(func.max(StageTransition.effective_at)).where(
         StageTransition.customer_id == customer_id, StageTransition.voided_at.is_(None)
     )
-    decided = select(func.max(StageOverride.decided_at)).where(
+    overridden = select(func.max(StageOverride.set_at)).where(
         StageOverride.customer_id == customer_id
     )
-    last = func.greatest(moved.scalar_subquery(), decided.scalar_subquery()).label("last")
+    last = func.greatest(moved.scalar_subquery(), overridden.scalar_subquery()).label("last")
     row = (
         await session.execute(
             select(Customer.stage, last).where(Customer.customer_id == customer_id)

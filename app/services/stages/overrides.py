@@ -1,4 +1,4 @@
-"""Decisions by hand: what somebody set a customer's stage to, and until when no rule overrules."""
+"""Overrides: the stage somebody set a customer to, and until when no rule replaces it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from app.deployment import Deployment
 from app.lifecycle.instants import Override
 from app.models import Customer, StageOverride
 
-_ORDER = StageOverride.decided_at, StageOverride.override_id
+_ORDER = StageOverride.set_at, StageOverride.override_id
 
 
 async def of(
     session: ReadSession, deployment: Deployment, customer_ids: Sequence[str]
 ) -> dict[str, list[Override]]:
-    """Return the decisions on customers, in order; most have none."""
+    """Return the overrides of customers, in order; most have none."""
     rows = await session.execute(
         select(*StageOverride.__table__.columns)
         .where(StageOverride.customer_id == text("ANY(CAST(:customer_ids AS text[]))"))
@@ -31,11 +31,11 @@ async def of(
 
 
 def _read(deployment: Deployment, row: AnyRow) -> Override:
-    ends = [at for at in (row.pinned_until, row.released_at) if at is not None]
+    ends = [at for at in (row.stands_until, row.released_at) if at is not None]
     until = min(ends) if ends else None
     return Override(
-        at=to_micros(row.decided_at),
-        day=deployment.calendar.day_of(row.decided_at),
+        at=to_micros(row.set_at),
+        day=deployment.calendar.day_of(row.set_at),
         stage=row.stage,
         until=None if until is None else to_micros(until),
         until_day=0 if until is None else deployment.calendar.day_of(until),
@@ -44,8 +44,8 @@ def _read(deployment: Deployment, row: AnyRow) -> Override:
     )
 
 
-async def decided(session: ReadSession, after: str, up_to: str) -> list[str]:
-    """Return the customers with `after` < id <= `up_to` on whom somebody has decided."""
+async def overridden(session: ReadSession, after: str, up_to: str) -> list[str]:
+    """Return the customers with `after` < id <= `up_to` who have ever had an override."""
     statement = (
         select(StageOverride.customer_id)
         .where(StageOverride.customer_id > after, StageOverride.customer_id <= up_to)
@@ -55,7 +55,7 @@ async def decided(session: ReadSession, after: str, up_to: str) -> list[str]:
 
 
 async def add(session: WriteSession, customer_id: str, **values: Any) -> None:
-    """Write a decision on a customer that the session has taken: the stage has a new version."""
+    """Write an override of a customer that the session has locked: the stage has a new version."""
     await session.execute(insert(StageOverride).values(customer_id=customer_id, **values))
     await session.execute(
         update(Customer)

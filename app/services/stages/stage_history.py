@@ -46,16 +46,16 @@ async def get(
 def _periods(found: History, first_seen: datetime, as_of: AsOf) -> list[dict[str, Any]]:
     if first_seen > as_of.at:
         return []
-    moves = found.moves()
-    first = moves[0].from_stage if moves else found.beginning(0)
+    transitions = found.transitions()
+    first = transitions[0].from_stage if transitions else found.beginning(0)
     began: list[dict[str, Any]] = [
         {"stage": first, "from": first_seen, "cause": None, "rule": None, "policy_version": None,
          "reason": None, "actor": None}
     ]  # fmt: skip
-    for move in moves:
-        told = {"stage": move.to_stage, "from": from_micros(move.at), "cause": move.cause,
-                "rule": move.rule, "policy_version": move.policy_version, "reason": move.reason,
-                "actor": move.actor}  # fmt: skip
+    for each in transitions:
+        told = {"stage": each.to_stage, "from": from_micros(each.at), "cause": each.cause,
+                "rule": each.rule, "policy_version": each.policy_version, "reason": each.reason,
+                "actor": each.actor}  # fmt: skip
         if told["from"] <= began[0]["from"]:
             began.clear()
         began.append(told)

@@ -185,7 +185,7 @@ def win_backs_of(
 async def _recorded(
     session: ReadSession, timeline: PolicyTimeline, customer_id: str, until: datetime
 ) -> AnyRow:
-    """Return what the ledger says up to an instant: the last move, and the returns."""
+    """Return what the ledger says up to an instant: the last transition, and the returns."""
     at = StageTransition.effective_at
     returned = and_(
         StageTransition.from_stage.in_(timeline.stages_of("churned")),

@@ -44,11 +44,11 @@ async def trace(
     resumed: Mapping[str, ResumePoint],
     folded: Mapping[InactivityLimit, Mapping[str, Folded]],
     until: Mapping[str, int],
-    decided: Mapping[str, Sequence[Override]],
+    overridden: Mapping[str, Sequence[Override]],
 ) -> History:
     """Follow the stages of customers up to an instant each."""
     anew = [each for each in customer_ids if each not in resumed]
-    first_seen = await _first_seen(session, timeline, anew, decided)
+    first_seen = await _first_seen(session, timeline, anew, overridden)
     followed = {
         limit: [
             CustomerTimeline(each, resumed[each].folded.points, (), None)
@@ -80,7 +80,9 @@ async def trace(
             [each in resumed and resumed[each].since is not None for each in customer_ids]
         ),
         overrides={
-            number: decided[each] for number, each in enumerate(customer_ids) if each in decided
+            number: overridden[each]
+            for number, each in enumerate(customer_ids)
+            if each in overridden
         },
     )
     return history.trace(periods, customers, deployment.calendar.starts)
@@ -90,9 +92,9 @@ async def _first_seen(
     session: ReadSession,
     timeline: PolicyTimeline,
     customer_ids: Sequence[str],
-    decided: Collection[str],
+    overridden: Collection[str],
 ) -> dict[str, int]:
     """Return since when customers are known, where the stage before a purchase matters."""
     if timeline.is_plain and len(timeline.policies) == 1:
-        customer_ids = [each for each in customer_ids if each in decided]
+        customer_ids = [each for each in customer_ids if each in overridden]
     return await rule_facts.first_seen(session, customer_ids) if customer_ids else {}

@@ -1,4 +1,4 @@
-"""The ledger of moves: reading its live rows, and making it say what the facts say."""
+"""The ledger of transitions: reading its live rows, and making it say what the facts say."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -68,25 +68,28 @@ async def record(
     since: Mapping[str, int | None],
     now: datetime,
 ) -> int:
-    """Make the ledger after `since` hold exactly the moves found; return how many rows changed.
+    """Make the ledger after `since` hold exactly what was found; return how many rows changed.
 
     A row that no longer follows from the facts is voided, never edited; what is missing is added.
     """
     unclaimed = {(each, row.content): row for each, rows in live.items() for row in rows}
     added: list[Transition] = []
-    for move in history.moves():
-        key = owners[move.owner], move[1:-1]
+    for transition in history.transitions():
+        key = owners[transition.owner], transition[1:-1]
         row = unclaimed.get(key)
-        # A fact from before a move may leave the move as it is, and yet change its evidence.
-        if row is not None and json.loads(row.evidence) == json.loads(move.evidence):
+        # A fact from before a transition may leave it as it is, and yet change its evidence.
+        if row is not None and json.loads(row.evidence) == json.loads(transition.evidence):
             del unclaimed[key]
         else:
-            added.append(move)
+            added.append(transition)
     await _void(session, {key: row.transition_id for key, row in unclaimed.items()}, now)
     await copy_rows(
-        session, "stage_transitions", _ADDED, [_row(owners, move, now) for move in added]
+        session,
+        "stage_transitions",
+        _ADDED,
+        [_row(owners, transition, now) for transition in added],
     )
-    changed = {each for each, _ in unclaimed} | {owners[move.owner] for move in added}
+    changed = {each for each, _ in unclaimed} | {owners[transition.owner] for transition in added}
     if changed:
         ends = dict(zip(owners, history.last(len(owners)), strict=True))
         # Where the ledger was gone on with, its last row tells since when a stage has held.
@@ -127,8 +130,14 @@ _ADDED = (
 )
 
 
-def _row(owners: Sequence[str], move: Transition, now: datetime) -> tuple[object, ...]:
-    return (owners[move.owner], *move[1:3], from_micros(move.at), *move[4:], now)
+def _row(owners: Sequence[str], transition: Transition, now: datetime) -> tuple[object, ...]:
+    return (
+        owners[transition.owner],
+        *transition[1:3],
+        from_micros(transition.at),
+        *transition[4:],
+        now,
+    )
 
 
 async def _move(

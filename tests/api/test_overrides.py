@@ -1,4 +1,4 @@
-"""Moves by hand, pins, and what the ledger makes of them."""
+"""Overrides, and what the ledger makes of them."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -59,7 +59,7 @@ async def stage_of(client: httpx.AsyncClient, **params: str) -> dict[str, Any]:
     return found
 
 
-async def move(client: httpx.AsyncClient, to: str, **more: Any) -> httpx.Response:
+async def override(client: httpx.AsyncClient, to: str, **more: Any) -> httpx.Response:
     headers = more.pop("headers", {})
     body = {"stage": to, "reason": reason(to), **more}
     return await client.post("/v1/customers/c1/stage/override", json=body, headers=headers)
@@ -86,7 +86,7 @@ async def test_a_move_by_hand_is_made_or_refused_as_the_policy_says(
 ) -> None:
     await customer_in(client, before)
     rows = len(await ledger(client))
-    answer = await move(client, after)
+    answer = await override(client, after)
     if after in MOVES[before]:
         assert (answer.status_code, answer.json()["stage"]) == (201, after)
         last = (await ledger(client))[-1]
@@ -110,7 +110,7 @@ async def test_a_move_by_hand_stands_until_the_next_purchase(
     client: httpx.AsyncClient, clock: Clock
 ) -> None:
     await customer_in(client, "active")
-    await move(client, "churned")
+    await override(client, "churned")
     clock.now += timedelta(days=3)
     assert (await stage_of(client))["stage"] == "churned"
     await purchase(client, clock.now)
@@ -125,7 +125,7 @@ async def test_a_pinned_stage_is_overruled_by_nothing_until_the_pin_ends(
 ) -> None:
     await customer_in(client, "active")
     until = NOW + timedelta(days=30)
-    pinned = await move(client, "loyal", until=until.isoformat())
+    pinned = await override(client, "loyal", until=until.isoformat())
     assert datetime.fromisoformat(pinned.json()["override"]["until"]) == until
     clock.now += timedelta(days=10)
     await purchase(client, clock.now)
@@ -150,7 +150,7 @@ async def test_a_pinned_stage_is_overruled_by_nothing_until_the_pin_ends(
 
 async def test_a_pin_can_be_taken_back(client: httpx.AsyncClient, clock: Clock) -> None:
     await customer_in(client, "active")
-    held = await move(client, "active", until=(NOW + timedelta(days=900)).isoformat())
+    held = await override(client, "active", until=(NOW + timedelta(days=900)).isoformat())
     assert (held.status_code, held.json()["stage"]) == (201, "active")
     clock.now += timedelta(days=800)
     assert (await stage_of(client))["stage"] == "active"
@@ -174,11 +174,11 @@ async def test_each_decision_makes_a_new_version_and_is_told_while_it_stands(
     rows = await ledger(client)
     seen = (await client.get("/v1/customers/c1/stage")).headers["etag"]
     until = (NOW + timedelta(days=30)).isoformat()
-    pinned = await move(client, "active", until=until, headers={"If-Match": seen})
-    stale = await move(client, "active", until=until, headers={"If-Match": seen})
+    pinned = await override(client, "active", until=until, headers={"If-Match": seen})
+    stale = await override(client, "active", until=until, headers={"If-Match": seen})
     assert (pinned.status_code, stale.status_code) == (201, 412)
     clock.now += timedelta(seconds=1)
-    later = await move(client, "active", until=until, headers={"If-Match": "*"})
+    later = await override(client, "active", until=until, headers={"If-Match": "*"})
     told = (await client.get("/v1/customers/c1/stage/explanation")).json()["override"]
     assert told == later.json()["override"] == (await stage_of(client))["override"]
     assert (told["stage"], told["reason"]) == ("active", reason("active"))
@@ -222,7 +222,7 @@ async def test_a_faulty_move_is_refused_where_it_is_wrong(
 
 
 async def test_nobody_unknown_is_moved(client: httpx.AsyncClient) -> None:
-    assert (await move(client, "churned")).status_code == 404
+    assert (await override(client, "churned")).status_code == 404
     assert (await client.delete("/v1/customers/c1/stage/override")).status_code == 404
     assert (await client.get("/v1/customers/c1")).status_code == 404
 
@@ -248,7 +248,7 @@ async def test_of_writers_at_once_who_saw_the_same_stage_one_wins(
     await customer_in(own_client, "active")
     seen = (await own_client.get("/v1/customers/c1/stage")).headers["etag"]
     answers = await asyncio.gather(
-        *(move(own_client, to, headers={"If-Match": seen}) for to in ("loyal", "churned") * 10)
+        *(override(own_client, to, headers={"If-Match": seen}) for to in ("loyal", "churned") * 10)
     )
     assert sorted(each.status_code for each in answers) == [201] + [412] * 19
     assert await replayed(own_client) == (await stage_of(own_client))["recorded_stage"]
@@ -256,7 +256,7 @@ async def test_of_writers_at_once_who_saw_the_same_stage_one_wins(
     pin = {"until": (NOW + timedelta(days=30)).isoformat()}
     headers = {"If-Match": now.headers["etag"]}
     answers = await asyncio.gather(
-        *(move(own_client, now.json()["stage"], headers=headers, **pin) for _ in range(20))
+        *(override(own_client, now.json()["stage"], headers=headers, **pin) for _ in range(20))
     )
     assert sorted(each.status_code for each in answers) == [201] + [412] * 19
 
@@ -264,8 +264,8 @@ async def test_of_writers_at_once_who_saw_the_same_stage_one_wins(
 async def test_twenty_writers_leave_a_legal_history(own_client: httpx.AsyncClient) -> None:
     await customer_in(own_client, "active")
     late = [purchase(own_client, NOW - timedelta(days=30 + n)) for n in range(5)]
-    moves = [move(own_client, to) for to in ("loyal", "churned", "active", "initial") * 4]
-    answers = await asyncio.gather(*moves[:10], *late, *moves[10:])
+    transitions = [override(own_client, to) for to in ("loyal", "churned", "active", "initial") * 4]
+    answers = await asyncio.gather(*transitions[:10], *late, *transitions[10:])
     statuses = {each.status_code for each in answers if isinstance(each, httpx.Response)}
     assert statuses == {201, 409}
     rows = await ledger(own_client)
