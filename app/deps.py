@@ -19,7 +19,7 @@ from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import FieldError, MissingScope, Unauthorized, ValidationFailed, printable
 from app.jsonbody import ClmRequest
-from app.schemas.types import Identifier
+from app.schemas.common.types import Identifier
 from app.services.access import idempotency, keys
 from app.services.access.idempotency import Claim, Replay
 from app.services.common import as_of as as_ofs

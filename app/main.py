@@ -17,22 +17,11 @@ from app.db import Database
 from app.deps import State
 from app.guard import Guard
 from app.openapi import ABOUT, describe
-from app.routers import (
-    backtests,
-    customers,
-    interactions,
-    models,
-    operations,
-    policies,
-    reports,
-    runs,
-    score_diffs,
-    scores,
-    stages,
-    system,
-    timeline,
-    transactions,
-)
+from app.routers import customers, operations, policies, stages, system
+from app.routers.ingest import interactions, timeline, transactions
+from app.routers.models import backtests, models
+from app.routers.runs import reports, runs
+from app.routers.scores import diffs, scores
 
 SHUTDOWN_SECONDS = 25
 
@@ -68,7 +57,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         backtests,
         runs,
         scores,
-        score_diffs,
+        diffs,
         reports,
         operations,
     ):

@@ -27,7 +27,7 @@ import numpy as np
 from sqlalchemy import text
 
 from app.db import Database, ReadSession, WriteSession, create_engine
-from app.schemas.models import RunRequest
+from app.schemas.models.models import RunRequest
 from app.services.operations import operations
 from app.services.runs import runs
 from benchmarks import million

@@ -20,7 +20,10 @@ from app.db import Database, create_engine
 from app.demo import data
 from app.embedded import EmbeddedPostgres
 from app.migrate import migrate
-from app.schemas import customers, interactions, policies, stages, transactions
+from app.schemas import customers
+from app.schemas.ingest import interactions, transactions
+from app.schemas.policies import policies
+from app.schemas.stages import stages
 from app.worker import Worker
 from tests import openapi
 from tests.database import Clock, make_client

@@ -10,7 +10,7 @@ from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import Model as ModelRow
 from app.models import PurchaseSummary, StageTransition
-from app.schemas.transactions import TransactionIn
+from app.schemas.ingest.transactions import TransactionIn
 from app.scoring.churn.churn_bands import bands
 from app.scoring.purchases import mbg_nbd
 from app.scoring.spend import gamma_gamma

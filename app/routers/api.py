@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Response
 from app import metrics
 from app.deps import Route, Scope
 from app.errors import Conflict, MissingScope, ValidationFailed
-from app.schemas.common import bulk_answer
-from app.schemas.facts import FactWritten
+from app.schemas.common.shapes import bulk_answer
+from app.schemas.ingest.facts import FactWritten
 from app.schemas.responses import problems
 from app.services.ingest.facts import Ingested
 

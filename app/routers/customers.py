@@ -8,10 +8,10 @@ from fastapi import Query, Response
 from app.deps import CustomerId, Here, IdempotencyKey, IfMatch, Now, Page, Read, Write
 from app.errors import BatchRejected, NotFound, StaleVersion
 from app.routers.api import router, scope
-from app.schemas.common import BulkAnswer, bulk_answer
+from app.schemas.common.shapes import BulkAnswer, bulk_answer
+from app.schemas.common.types import Text
 from app.schemas.customers import Customer, CustomerBatch, CustomerPage, Profile, ProfilePatch
 from app.schemas.responses import headers, problems
-from app.schemas.types import Text
 from app.services.common import etags
 from app.services.customers import customers
 from app.services.ingest import bulk_profiles, profiles

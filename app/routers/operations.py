@@ -7,9 +7,9 @@ from fastapi import Path, Query
 from app.deps import PageInOrder, Read
 from app.errors import NotFound
 from app.routers.api import router, scope
+from app.schemas.common.types import Text
 from app.schemas.operations import Operation, OperationPage, State
 from app.schemas.responses import problems
-from app.schemas.types import Text
 from app.services.operations import operations
 
 routes = router("operations")

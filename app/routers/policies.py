@@ -8,14 +8,9 @@ from app.deps import IdempotencyKey, IfMatch, Now, PageInOrder, Principal, Read,
 from app.errors import Conflict, NotFound, OperationRunning, PreviewExpired, StaleVersion
 from app.routers.api import accept, router, scope
 from app.schemas.operations import PolicyActivationOperation, PolicyPreviewOperation
-from app.schemas.policies import (
-    ActivationRequest,
-    Policy,
-    PolicyDocument,
-    PolicyPage,
-)
+from app.schemas.policies.policies import ActivationRequest, Policy, PolicyDocument, PolicyPage
+from app.schemas.policies.variables import Variables
 from app.schemas.responses import headers, problems
-from app.schemas.variables import Variables
 from app.services.common import etags
 from app.services.policy_changes import activations, previews, versions
 

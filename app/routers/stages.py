@@ -20,16 +20,16 @@ from app.deps import (
 )
 from app.errors import InvalidTransition, NotFound, StaleVersion
 from app.routers.api import router, scope
+from app.schemas.common.types import Code
 from app.schemas.responses import headers, problems
-from app.schemas.stage_histories import StageExplanation, StageHistory
-from app.schemas.stages import (
+from app.schemas.stages.stage_history import StageExplanation, StageHistory
+from app.schemas.stages.stages import (
     Cause,
     ChurnReasons,
     OverrideRequest,
     StageAnswer,
     TransitionPage,
 )
-from app.schemas.types import Code
 from app.services.common import as_of as as_ofs
 from app.services.common import etags
 from app.services.stages import explanations, ledger, manual_transitions, stage_history, stages

@@ -9,9 +9,9 @@ from app import metrics
 from app.deps import AppState, Now, Read
 from app.errors import DatabaseUnavailable, Draining
 from app.routers.api import router, scope
+from app.schemas.common.types import Answer
 from app.schemas.info import Info
 from app.schemas.responses import problems
-from app.schemas.types import Answer
 from app.services.system import health, info
 
 routes = router("info")

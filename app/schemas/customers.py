@@ -5,17 +5,9 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.schemas.common import Batch, Page
-from app.schemas.fields import CreatedAt, CustomerKey, StageCode
-from app.schemas.types import (
-    Answer,
-    Attributes,
-    Day,
-    Identifier,
-    Shape,
-    Text,
-    Timestamp,
-)
+from app.schemas.common.fields import CreatedAt, CustomerKey, StageCode
+from app.schemas.common.shapes import Batch, Page
+from app.schemas.common.types import Answer, Attributes, Day, Identifier, Shape, Text, Timestamp
 
 PROFILE_EXAMPLE: dict[str, Any] = {
     "kind": "person",

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from app.schemas.fields import ModelKey, PolicyVersion, RunKey
-from app.schemas.types import Answer
+from app.schemas.common.fields import ModelKey, PolicyVersion, RunKey
+from app.schemas.common.types import Answer
 
 
 class Limits(Answer):

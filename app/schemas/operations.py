@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
-from app.schemas.common import Page, Problem
-from app.schemas.fields import (
+from app.schemas.common.fields import (
     AsOfInstant,
     BacktestKey,
     CreatedAt,
@@ -15,9 +14,10 @@ from app.schemas.fields import (
     PolicyVersion,
     RunKey,
 )
-from app.schemas.policies import PreviewCell
+from app.schemas.common.shapes import Page, Problem
+from app.schemas.common.types import Answer, Timestamp
+from app.schemas.policies.policies import PreviewCell
 from app.schemas.problems import PreviewStaleProblem
-from app.schemas.types import Answer, Timestamp
 
 State = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 _KIND = "what work it is"

@@ -5,10 +5,10 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from app.errors import PreviewStale
-from app.schemas.common import Problem
-from app.schemas.fields import PolicyVersion
-from app.schemas.policies import PREVIEW_CELL_EXAMPLE, PreviewCell
-from app.schemas.types import Answer
+from app.schemas.common.fields import PolicyVersion
+from app.schemas.common.shapes import Problem
+from app.schemas.common.types import Answer
+from app.schemas.policies.policies import PREVIEW_CELL_EXAMPLE, PreviewCell
 
 PREVIEW_STALE_EXAMPLE: dict[str, Any] = PreviewStale(
     "A cell differs by up to 1 customers from the preview; max_drift allows 0. Nothing was "

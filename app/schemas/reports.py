@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from app.schemas.fields import (
+from app.schemas.common.fields import (
     AsOfInstant,
     Customers,
     ModelKey,
@@ -11,9 +11,9 @@ from app.schemas.fields import (
     RunKey,
     StageCode,
 )
-from app.schemas.fitted import RfmCuts
-from app.schemas.stages import Named
-from app.schemas.types import Answer, Money
+from app.schemas.common.types import Answer, Money
+from app.schemas.models.fitted import RfmCuts
+from app.schemas.stages.stages import Named
 
 
 class StageCount(Answer):

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.errors import AppError, tree
-from app.schemas.common import Problem
+from app.schemas.common.shapes import Problem
 from app.schemas.problems import (
     InvalidTransitionProblem,
     MissingScopeProblem,

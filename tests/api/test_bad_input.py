@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.schemas.policies import POLICY_EXAMPLE
+from app.schemas.policies.policies import POLICY_EXAMPLE
 
 JSON = {"Content-Type": "application/json"}
 CUSTOMER = {"customer_id": "c1"}

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.db import WriteSession
-from app.schemas.transactions import EXAMPLE
+from app.schemas.ingest.transactions import EXAMPLE
 from app.services.common import deployment_settings, signing
 from app.services.operations import operations
 from app.services.policy_changes.activations import ACTIVATION, ActivationOrder

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from app.config import Settings
 from app.db import Database
 from app.errors import AppError, tree
-from app.schemas.common import Problem
+from app.schemas.common.shapes import Problem
 from app.schemas.problems import (
     InvalidTransitionProblem,
     MissingScopeProblem,

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from app.config import Settings
 from app.db import Database
 from app.models import IdempotencyKey
-from app.schemas.policies import POLICY_EXAMPLE
+from app.schemas.policies.policies import POLICY_EXAMPLE
 from app.services.operations import housekeeping
 from tests.database import NOW, Clock, make_client, writing
 

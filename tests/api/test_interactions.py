@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.db import Database
 from app.models import InteractionRevision
-from app.schemas.interactions import CORE_KINDS
+from app.schemas.ingest.interactions import CORE_KINDS
 
 BULK = "/v1/interactions/bulk"
 

@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from app.db import WriteSession
 from app.lifecycle.presets import PRESETS
 from app.models import Policy
-from app.schemas.policies import POLICY_EXAMPLE
+from app.schemas.policies.policies import POLICY_EXAMPLE
 from tests.database import NOW
 
 SILENT = {"variable": "days_since_last_purchase", "op": ">", "value": 90}

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.models import Customer, InteractionDay, StageTransition
-from app.schemas.score_lists import LookupRequest
+from app.schemas.scores.lists import LookupRequest
 from app.services.scores import cards as score_cards
 from app.services.scores import lookup
 from app.services.stages import stages

@@ -15,9 +15,9 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from app.errors import InvalidTransition, NotFound
 from app.lifecycle.presets import PRESETS
-from app.schemas.models import ModelRequest, RunRequest
-from app.schemas.policies import ActivationRequest, PolicyDocument
-from app.schemas.stages import OverrideRequest
+from app.schemas.models.models import ModelRequest, RunRequest
+from app.schemas.policies.policies import ActivationRequest, PolicyDocument
+from app.schemas.stages.stages import OverrideRequest
 from app.services.common import deployment_settings as stored_settings
 from app.services.models import model_store
 from app.services.policy_changes import activations, previews, versions

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from app.schemas.types import format_instant
+from app.schemas.common.types import format_instant
 
 
 def as_json(profile: dict[str, Any]) -> str:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from app.lifecycle.presets import PRESETS
+from app.schemas.common.types import format_instant
 from app.schemas.customers import Profile, ProfilePatch
-from app.schemas.interactions import InteractionIn
-from app.schemas.transactions import TransactionIn
-from app.schemas.types import format_instant
+from app.schemas.ingest.interactions import InteractionIn
+from app.schemas.ingest.transactions import TransactionIn
 from app.services.ingest import interactions, profiles, transactions
 from tests.kept import as_item, ingest
 from tests.simulation.customers import Customers, InForce, Timeline, Told

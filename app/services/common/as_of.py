@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.days import AsOf, to_day
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
-from app.schemas.types import RANGE, Day, Timestamp
+from app.schemas.common.types import RANGE, Day, Timestamp
 
 _DAY: TypeAdapter[Day] = TypeAdapter(Day)
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Timestamp)

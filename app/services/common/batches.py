@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.errors import FieldError
-from app.schemas.common import BulkItemError, ProblemField, Rejected
+from app.schemas.common.shapes import BulkItemError, ProblemField, Rejected
 
 Outcome = tuple[str, BulkItemError | None]
 

@@ -11,7 +11,7 @@ from app.db import WriteSession
 from app.deployment import Deployment
 from app.errors import BatchRejected, FieldError
 from app.models import Customer
-from app.schemas.common import BulkItemError, Rejected
+from app.schemas.common.shapes import BulkItemError, Rejected
 from app.schemas.customers import BulkProfile
 from app.services.common import batches
 from app.services.customers.customers import COLUMNS, lock_or_create

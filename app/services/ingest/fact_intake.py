@@ -11,8 +11,8 @@ from typing import Any
 from app.days import from_day
 from app.deployment import Deployment
 from app.money import UNIT
-from app.schemas.facts import FactIn
-from app.schemas.types import format_amount, format_instant
+from app.schemas.common.types import format_amount, format_instant
+from app.schemas.ingest.facts import FactIn
 
 FUTURE_LIMIT = timedelta(hours=24)
 

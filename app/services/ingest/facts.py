@@ -12,8 +12,8 @@ from sqlalchemy import Column, Table, select
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import BatchRejected, Conflict, FieldError, ValidationFailed
-from app.schemas.common import Rejected
-from app.schemas.facts import FactIn
+from app.schemas.common.shapes import Rejected
+from app.schemas.ingest.facts import FactIn
 from app.services.common import batches
 from app.services.common.batches import Outcome
 from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses

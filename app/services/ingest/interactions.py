@@ -11,8 +11,8 @@ from sqlalchemy import text
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import Interaction
-from app.schemas.common import Rejected
-from app.schemas.interactions import InteractionIn
+from app.schemas.common.shapes import Rejected
+from app.schemas.ingest.interactions import InteractionIn
 from app.services.common.paging import PageRequest
 from app.services.ingest import fact_intake, facts
 from app.services.ingest.fact_intake import IncomingFact

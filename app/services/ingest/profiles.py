@@ -12,8 +12,8 @@ from app.db import AnyRow, WriteSession
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
 from app.models import Customer
+from app.schemas.common.types import check_attributes
 from app.schemas.customers import Profile, ProfilePatch
-from app.schemas.types import check_attributes
 from app.services.common import etags, locks
 from app.services.customers import customers
 from app.services.customers.customers import COLUMNS, PROFILE_FIELDS

@@ -7,8 +7,8 @@ from typing import Any
 
 from app.deployment import Deployment
 from app.money import UNIT
-from app.schemas.transactions import TransactionIn
-from app.schemas.types import MoneyIn, format_amount
+from app.schemas.common.types import MoneyIn, format_amount
+from app.schemas.ingest.transactions import TransactionIn
 from app.services.ingest import fact_intake
 from app.services.ingest.fact_intake import IncomingFact, Refused
 

@@ -10,8 +10,8 @@ from app.deployment import Deployment
 from app.lifecycle.purchases import FREE, Fact
 from app.models import Transaction
 from app.money import to_units
-from app.schemas.common import Rejected
-from app.schemas.transactions import TransactionIn
+from app.schemas.common.shapes import Rejected
+from app.schemas.ingest.transactions import TransactionIn
 from app.services.common.paging import PageRequest
 from app.services.ingest import facts, transaction_intake
 from app.services.ingest.fact_store import Store, Written

@@ -11,7 +11,7 @@ from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import NotFound
 from app.models import Backtest
-from app.schemas.backtests import BacktestRequest
+from app.schemas.models.backtests import BacktestRequest
 from app.scoring.churn import backtest, churn_selection
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings

@@ -16,7 +16,7 @@ from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import Conflict, InternalError, NotFound
 from app.models import Model, Run
-from app.schemas.models import ModelRequest
+from app.schemas.models.models import ModelRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings
 from app.services.common.paging import PageRequest, Sort, fetch_responses

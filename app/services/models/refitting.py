@@ -10,7 +10,7 @@ from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import OperationRunning
 from app.models import Model
-from app.schemas.models import ModelRequest, RunRequest
+from app.schemas.models.models import ModelRequest, RunRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings
 from app.services.customer_base import training_data

@@ -11,8 +11,8 @@ from app.db import WriteSession
 from app.deployment import Deployment
 from app.errors import Conflict, PreviewStale
 from app.models import PolicyActivation
-from app.schemas.policies import ActivationRequest
-from app.schemas.types import format_instant
+from app.schemas.common.types import format_instant
+from app.schemas.policies.policies import ActivationRequest
 from app.services.common import deployment_settings, etags, locks
 from app.services.common.stored_documents import Section
 from app.services.customer_base import populations

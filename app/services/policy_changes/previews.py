@@ -13,7 +13,7 @@ from app.deployment import Deployment
 from app.errors import FieldError, PreviewExpired, ValidationFailed
 from app.lifecycle.policy import Policy
 from app.money import to_amount
-from app.schemas.types import format_amount, format_instant
+from app.schemas.common.types import format_amount, format_instant
 from app.services.common import deployment_settings, signing
 from app.services.common.stored_documents import Section
 from app.services.customer_base import populations

@@ -13,7 +13,7 @@ from app.lifecycle.expressions import OPERATORS, words
 from app.lifecycle.variables.definition import Term, Turning, Variable
 from app.lifecycle.variables.registry import VARIABLES
 from app.models import Policy, PolicyActivation
-from app.schemas.policies import PolicyDocument
+from app.schemas.policies.policies import PolicyDocument
 from app.services.common import deployment_settings, locks
 from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.models import model_store

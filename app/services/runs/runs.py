@@ -10,7 +10,7 @@ from app import binary_copy
 from app.db import WriteSession
 from app.deployment import Deployment
 from app.models import Run
-from app.schemas.models import RunRequest
+from app.schemas.models.models import RunRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings, threads
 from app.services.customer_base import populations

@@ -8,7 +8,7 @@ import numpy as np
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.errors import FieldError, NoModel, ValidationFailed
-from app.schemas.score_rows import HistoryRow, ScoreRequest
+from app.schemas.scores.ad_hoc import HistoryRow, ScoreRequest
 from app.scoring.spend import clv
 from app.services.common import deployment_settings, threads
 from app.services.models import model_store

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.schemas.score_lists import LookupRequest
+from app.schemas.scores.lists import LookupRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings, threads
 from app.services.models import model_store

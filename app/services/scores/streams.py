@@ -16,7 +16,7 @@ from app.db import AnySelect, Database, ReadSession
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
 from app.models import Score
-from app.schemas.types import format_instant
+from app.schemas.common.types import format_instant
 from app.services.common.paging import PageRequest
 from app.services.models import model_store
 from app.services.scores import lists

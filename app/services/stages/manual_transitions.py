@@ -12,7 +12,7 @@ from app.lifecycle.facts import EMPTY
 from app.lifecycle.policy import Policy
 from app.lifecycle.presets import CHURN_REASONS
 from app.models import Customer, StageOverride, StageTransition
-from app.schemas.stages import OverrideRequest
+from app.schemas.stages.stages import OverrideRequest
 from app.services.common import etags
 from app.services.customer_base import purchase_summaries
 from app.services.customers import customers

@@ -1,0 +1,1 @@
+"""Models and back-tests over HTTP."""

@@ -1,0 +1,1 @@
+"""Scores and churn risks over HTTP."""

@@ -1,0 +1,176 @@
+"""Scores and churn risks over HTTP."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from app.deps import AppState, AsOfQuery, CustomerId, Here, Now, Page, Read
+from app.errors import NoModel, NotFound
+from app.routers.api import router, scope
+from app.schemas.common.fields import Level, Tier
+from app.schemas.common.types import Code, Text
+from app.schemas.responses import OF_STREAMS, headers, problems
+from app.schemas.scores.ad_hoc import ScoreAnswer, ScoreRequest
+from app.schemas.scores.cards import Scores
+from app.schemas.scores.lists import ChurnRiskPage, LookupAnswer, LookupRequest, RunId, ScorePage
+from app.services.scores import ad_hoc, cards, churn_risks, lists, lookup, streams
+from app.services.scores.lists import Asked
+
+
+class _Lines(StreamingResponse):
+    """Closes what it sends when the caller goes away, rather than some time later."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lines = cast("AsyncGenerator[bytes]", self.body_iterator)
+        async with aclosing(lines):
+            await super().__call__(scope, receive, send)
+
+
+routes = router("scores")
+STREAMS = streams.FORMS[1:]
+HorizonQuery = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=3650,
+        description="of churn risk and expected purchases; default that of the model",
+    ),
+]
+
+
+@routes.get(
+    "/customers/{customer_id}/scores",
+    response_model=Scores,
+    responses=problems(NotFound),
+    **scope("scores:read"),
+)
+async def get_scores(
+    customer_id: CustomerId,
+    session: Read,
+    deployment: Here,
+    now: Now,
+    as_of: AsOfQuery,
+    horizon_days: HorizonQuery = None,
+) -> Any:
+    """Return what a customer is worth and how likely to churn, right immediately after a write."""
+    return await cards.get(
+        session, deployment, customer_id, as_of=as_of, horizon_days=horizon_days, now=now
+    )
+
+
+async def _filters(
+    stage: Annotated[Text | None, Query(description="the stage at the run")] = None,
+    value_tier: Annotated[Tier | None, Query(description="by 12-month CLV")] = None,
+    level: Annotated[Level | None, Query(description="of the churn risk")] = None,
+    at_risk: Annotated[
+        bool | None, Query(description="not churned, and silent for more than twice the usual gap")
+    ] = None,
+    owner: Annotated[Text | None, Query(description="who looks after them")] = None,
+    channel: Annotated[Text | None, Query(description="how they were acquired")] = None,
+    reason: Annotated[
+        Code | None, Query(description="what raises the risk most, such as `inactivity`")
+    ] = None,
+) -> dict[str, Any]:
+    return {"stage": stage, "value_tier": value_tier, "level": level, "at_risk": at_risk,
+            "owner": owner, "channel": channel, "reason": reason}  # fmt: skip
+
+
+Filters = Annotated[dict[str, Any], Depends(_filters)]
+RunQuery = Annotated[RunId | None, Query(description="a kept run; default the published one")]
+SinceQuery = Annotated[
+    RunId | None,
+    Query(
+        description="only customers whose level was another one in this kept run, or who were not "
+        "in it"
+    ),
+]
+
+
+@routes.get(
+    "/churn-risks",
+    response_model=ChurnRiskPage,
+    responses=problems(NotFound),
+    **scope("scores:read"),
+)
+async def list_churn_risks(
+    session: Read,
+    deployment: Here,
+    now: Now,
+    page: Page,
+    filters: Filters,
+    include_churned: Annotated[bool, Query(description="also those who have churned")] = False,
+    run_id: RunQuery = None,
+    changed_since_run: SinceQuery = None,
+) -> Any:
+    """List customers of the published run, each with reasons.
+
+    By `-value_at_risk` (default), `-probability` or `customer_id`. Where dropout is not identified
+    in the data, value at risk is null and the list is by probability. A cursor stays with the run
+    that it began with.
+    """
+    asked = Asked(filters, run_id, changed_since_run, now)
+    return await churn_risks.search(
+        session, deployment, page, asked, include_churned=include_churned
+    )
+
+
+@routes.get(
+    "/scores",
+    response_model=ScorePage,
+    responses={
+        200: {
+            "content": {form: {"schema": {"type": "string"}} for form in STREAMS},
+            **headers(*OF_STREAMS),
+        },
+        **problems(NotFound),
+    },
+    **scope("scores:read"),
+)
+async def list_scores(
+    request: Request,
+    state: AppState,
+    session: Read,
+    deployment: Here,
+    now: Now,
+    page: Page,
+    filters: Filters,
+    rfm_group: Annotated[Text | None, Query(description="such as `champions`")] = None,
+    run_id: RunQuery = None,
+    changed_since_run: SinceQuery = None,
+) -> Any:
+    """List everybody of the published run, also those who never purchased.
+
+    By `customer_id` (default), `-probability` or `-value_at_risk`; those without such a score come
+    last. With `Accept: application/x-ndjson` or `text/csv` all are answered at once, by id, a line
+    each, and headers say of which run; an answer that ends without a proper end was broken off,
+    and is not the whole run.
+    """
+    form = streams.form_of(request.headers.get("accept"))
+    asked = Asked({**filters, "rfm_group": rfm_group}, run_id, changed_since_run, now)
+    if form == "application/json":
+        return await lists.search(session, deployment, page, asked)
+    lines, of_run = await streams.open_lines(
+        state.database, session, deployment, page, form, asked, request.query_params.keys()
+    )
+    return _Lines(lines, media_type=form, headers=of_run)
+
+
+@routes.post("/scores/lookup", response_model=LookupAnswer, **scope("scores:read"))
+async def score_customers(request: LookupRequest, session: Read, deployment: Here, now: Now) -> Any:
+    """Score up to 1,000 customers live, each as `GET /v1/customers/{id}/scores` does."""
+    return await lookup.find(session, deployment, request, now)
+
+
+@routes.post(
+    "/score",
+    response_model=ScoreAnswer,
+    responses=problems(NotFound, NoModel),
+    **scope("scores:read"),
+)
+async def score_histories(request: ScoreRequest, session: Read, deployment: Here, now: Now) -> Any:
+    """Score up to 10,000 histories (x, t_x, T, mean value) without storing anything."""
+    return await ad_hoc.score(session, deployment, request, now)

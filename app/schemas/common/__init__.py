@@ -1,0 +1,1 @@
+"""Types, fields and shapes that all resources share."""

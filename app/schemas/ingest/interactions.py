@@ -1,0 +1,106 @@
+"""Interactions as they come in and go out."""
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from app.schemas.common.shapes import Batch, Page
+from app.schemas.common.types import Attributes, Identifier, LongText, Text
+from app.schemas.ingest.facts import FactIn, FactOut, FactWritten
+
+CORE_KINDS = (
+    "visit", "call", "meeting", "demo", "trial", "quote", "decision", "consult", "email_open",
+    "email_click", "campaign", "event", "training", "inspection", "ticket_opened",
+    "ticket_closed", "complaint", "survey", "care", "mention", "payment_overdue",
+    "contract_renewed", "cancelled",
+)  # fmt: skip
+EXAMPLE: dict[str, Any] = {
+    "customer_id": "c-1001",
+    "interaction_id": "ticket-4711",
+    "source": "helpdesk",
+    "occurred_at": "2026-01-31T12:00:00Z",
+    "kind": "complaint",
+    "channel": "phone",
+    "text": "The second delivery this month came late.",
+    "attributes": {"severity": 2},
+}
+SURVEY_EXAMPLE: dict[str, Any] = {
+    "customer_id": "c-1001",
+    "interaction_id": "nps-2026-02",
+    "occurred_at": "2026-02-03T09:30:00+08:00",
+    "kind": "survey",
+    "campaign": "nps-spring",
+    "score": 9,
+}
+
+InteractionKind = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$", strict=True),
+    Field(
+        description=f"what happened: {', '.join(CORE_KINDS)}, or a word of your own",
+        examples=["complaint"],
+    ),
+]
+
+
+class InteractionIn(FactIn):
+    """A dated fact that is no transaction.
+
+    Its identity is (customer_id, source, interaction_id), for ever.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE, SURVEY_EXAMPLE]})
+
+    interaction_id: Identifier = Field(
+        description="id of the interaction in its system", examples=["ticket-4711"]
+    )
+    kind: InteractionKind
+    channel: Text | None = Field(None, description="how it reached them", examples=["phone"])
+    campaign: Text | None = Field(
+        None, description="the campaign it belongs to", examples=["nps-spring"]
+    )
+    score: Annotated[float, Field(strict=True, ge=0, le=100)] | None = Field(
+        None, description="number that a survey was answered with, on its own scale within 0 to 100"
+    )
+    text: LongText | None = Field(None, description="what was said, in up to 4,000 characters")
+    attributes: Attributes | None = Field(
+        None, description="free JSON: at most 16 KiB and 5 levels"
+    )
+
+
+class InteractionBatch(Batch[InteractionIn]):
+    """Up to 1,000 interactions, applied as one write."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [EXAMPLE, SURVEY_EXAMPLE], "mode": "partial"}]}
+    )
+
+
+class Interaction(FactOut):
+    """The revision in force of an interaction."""
+
+    kind: str = Field(description="what happened", examples=["complaint"])
+    interaction_id: str = Field(
+        description="id of the interaction in its system", examples=["ticket-4711"]
+    )
+    channel: str | None = Field(description="how it reached them", examples=["phone"])
+    campaign: str | None = Field(description="the campaign it belongs to", examples=["nps-spring"])
+    score: float | None = Field(
+        description="number that a survey was answered with, on its own scale within 0 to 100"
+    )
+    text: str | None = Field(
+        description="what was said", examples=["The second delivery this month came late."]
+    )
+    attributes: dict[str, Any] = Field(
+        description="free JSON of your own", examples=[{"severity": 2}]
+    )
+
+
+class InteractionWritten(FactWritten):
+    """What became of one interaction."""
+
+    interaction: Interaction = Field(description="the revision in force")
+
+
+class InteractionPage(Page[Interaction]):
+    """A page of interactions."""

@@ -1,0 +1,46 @@
+"""Everything that happened to a customer, as one list."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from app.schemas.common.shapes import Page
+from app.schemas.common.types import Answer, Timestamp
+from app.schemas.ingest.interactions import Interaction
+from app.schemas.ingest.transactions import Transaction
+from app.schemas.stages.stages import Transition
+
+TimelineType = Literal["transaction", "interaction", "transition"]
+
+
+class TransactionEntry(Answer):
+    """What the timeline has of a transaction."""
+
+    type: Literal["transaction"] = Field(description="what the entry is")
+    at: Timestamp = Field(description="its `occurred_at`")
+    transaction: Transaction = Field(description="the transaction")
+
+
+class InteractionEntry(Answer):
+    """What the timeline has of an interaction."""
+
+    type: Literal["interaction"] = Field(description="what the entry is")
+    at: Timestamp = Field(description="its `occurred_at`")
+    interaction: Interaction = Field(description="the interaction")
+
+
+class TransitionEntry(Answer):
+    """What the timeline has of a transition between stages."""
+
+    type: Literal["transition"] = Field(description="what the entry is")
+    at: Timestamp = Field(description="its `effective_at`")
+    transition: Transition = Field(description="the transition")
+
+
+TimelineEntry = Annotated[
+    TransactionEntry | InteractionEntry | TransitionEntry, Field(discriminator="type")
+]
+
+
+class TimelinePage(Page[TimelineEntry]):
+    """A page of what happened to a customer."""

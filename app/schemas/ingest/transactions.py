@@ -1,0 +1,151 @@
+"""Transactions as they come in and go out."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from app.schemas.common.fields import Source
+from app.schemas.common.shapes import Batch, Page
+from app.schemas.common.types import Answer, ExchangeRate, Identifier, Money, MoneyIn, Shape, Text
+from app.schemas.ingest.facts import FactIn, FactOut, FactWritten
+
+EXAMPLE: dict[str, Any] = {
+    "customer_id": "c-1001",
+    "transaction_id": "order-7731",
+    "occurred_at": "2026-01-31T12:00:00Z",
+    "amount": {"amount": "12.50", "currency": "EUR"},
+}
+REFUND_EXAMPLE: dict[str, Any] = {
+    "customer_id": "c-1001",
+    "transaction_id": "refund-12",
+    "occurred_at": "2026-02-03T09:30:00+08:00",
+    "kind": "refund",
+    "amount": {"amount": "12.50", "currency": "EUR"},
+    "refunds": {"transaction_id": "order-7731"},
+}
+
+
+class TransactionName(Shape):
+    """The identity of a purchase of the same customer."""
+
+    source: Identifier | None = Field(
+        None, description="system of the purchase; that of the refund if absent", examples=["shop"]
+    )
+    transaction_id: Identifier = Field(
+        description="id of the purchase in that system", examples=["order-7731"]
+    )
+
+
+class LineIn(Shape):
+    """What was bought, and how much of it."""
+
+    product_id: Text = Field(description="id of the product", examples=["sku-204"])
+    category: Text | None = Field(None, description="category of the product", examples=["coffee"])
+    quantity: Annotated[float, Field(strict=True, gt=0, le=1e9)] = Field(
+        description="how many, in units of the product", examples=[2]
+    )
+    unit_price: MoneyIn = Field(description="price of one, in the currency of the transaction")
+
+
+class TransactionIn(FactIn):
+    """A purchase or a refund. Its identity is (customer_id, source, transaction_id), for ever."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE, REFUND_EXAMPLE]})
+
+    transaction_id: Identifier = Field(
+        description="id of the transaction in its system", examples=["order-7731"]
+    )
+    kind: Literal["purchase", "refund"] = Field(
+        "purchase", description="money taken, or money given back"
+    )
+    amount: MoneyIn = Field(description="what was paid, or given back; never negative")
+    exchange_rate: ExchangeRate | None = Field(
+        None,
+        description="units of the deployment's currency for one of the amount's; needed where "
+        "the two differ",
+    )
+    refunds: TransactionName | None = Field(
+        None, description="the purchase that a refund reduces, from the refund's own time on"
+    )
+    margin: MoneyIn | None = Field(
+        None, description="what is left of the amount after costs, in the same currency"
+    )
+    channel: Text | None = Field(None, description="where it was sold", examples=["web"])
+    items: Annotated[list[LineIn], Field(max_length=500)] | None = Field(
+        None, description="its lines, at most 500"
+    )
+
+    @field_validator("refunds")
+    @classmethod
+    def _refund_names_another(
+        cls, refunds: TransactionName | None, info: ValidationInfo
+    ) -> TransactionName | None:
+        known = info.data
+        if refunds is None or not {"kind", "source", "transaction_id"} <= known.keys():
+            return refunds
+        if known["kind"] == "purchase":
+            raise PydanticCustomError("refunds", "only a refund may name a purchase")
+        named = (refunds.source or known["source"], refunds.transaction_id)
+        if named == (known["source"], known["transaction_id"]):
+            raise PydanticCustomError("refunds", "a refund cannot name itself")
+        return refunds
+
+
+class TransactionBatch(Batch[TransactionIn]):
+    """Up to 1,000 transactions, applied as one write."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [EXAMPLE, REFUND_EXAMPLE], "mode": "partial"}]}
+    )
+
+
+class NamedTransaction(Answer):
+    """The identity of a purchase of the same customer."""
+
+    source: Source
+    transaction_id: str = Field(
+        description="id of the purchase in that system", examples=["order-7731"]
+    )
+
+
+class Line(Answer):
+    """What was bought, and how much of it."""
+
+    product_id: str = Field(description="id of the product", examples=["sku-204"])
+    category: str | None = Field(None, description="category of the product", examples=["coffee"])
+    quantity: float = Field(description="how many, in units of the product", examples=[2])
+    unit_price: Money = Field(description="price of one, in the currency of the transaction")
+
+
+class Transaction(FactOut):
+    """The revision in force of a transaction."""
+
+    kind: Literal["purchase", "refund"] = Field(description="money taken, or money given back")
+    transaction_id: str = Field(
+        description="id of the transaction in its system", examples=["order-7731"]
+    )
+    amount: Money = Field(description="what was paid, or given back")
+    exchange_rate: str | None = Field(
+        description="units of the deployment's currency for one of the amount's; null if not given",
+        examples=["1.0825"],
+    )
+    value: Money = Field(description="the amount in the deployment's currency")
+    refunds: NamedTransaction | None = Field(
+        description="the purchase that a refund reduces; null if it names none"
+    )
+    margin: Money | None = Field(
+        description="what is left of the amount after costs, in the same currency"
+    )
+    channel: str | None = Field(description="where it was sold", examples=["web"])
+    items: list[Line] | None = Field(description="its lines; null if none were given")
+
+
+class TransactionWritten(FactWritten):
+    """What became of one transaction."""
+
+    transaction: Transaction = Field(description="the revision in force")
+
+
+class TransactionPage(Page[Transaction]):
+    """A page of transactions."""

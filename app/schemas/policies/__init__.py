@@ -1,0 +1,1 @@
+"""Policies, and the variables that their rules may name."""

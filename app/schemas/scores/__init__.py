@@ -1,0 +1,1 @@
+"""Scores of one customer, of many, of histories a caller brings, and what changed."""

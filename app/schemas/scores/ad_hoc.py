@@ -1,0 +1,91 @@
+"""Histories that are scored without being stored."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.deployment import DEFAULT_HORIZON_DAYS
+from app.schemas.common.fields import ChurnProbability, ComputedAt, HorizonDays, ModelKey, PAlive
+from app.schemas.common.types import Answer, Money, MoneyIn, Shape, Text, Timestamp
+from app.schemas.models.models import HorizonDays as HorizonDaysIn
+
+MAX_ROWS = 10_000
+Time = Annotated[float, Field(ge=0, le=100_000, strict=True)]
+
+
+class HistoryRow(Shape):
+    """A purchase history as the literature writes it."""
+
+    x: int = Field(ge=0, le=100_000, strict=True, description="repeat purchase days")
+    t_x: Time = Field(
+        description="time of the last one since the first, in `time_unit`; 0 without any"
+    )
+    T: Time = Field(description="time from the first purchase until now, in `time_unit`")
+    mean_value: MoneyIn | None = Field(
+        None,
+        description="mean value of the repeat purchase days, in the deployment's currency; absent "
+        "if not known",
+    )
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.t_x > self.T:
+            raise PydanticCustomError("history", "t_x must not exceed T")
+        if (self.x == 0) != (self.t_x == 0):
+            raise PydanticCustomError("history", "t_x must be 0 where x is 0, and there alone")
+        return self
+
+
+class ScoreRequest(Shape):
+    """Up to 10,000 histories; nothing is stored."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "items": [{"x": 2, "t_x": 213, "T": 272, "mean_value": {"amount": "22.35"}}],
+                    "time_unit": "day",
+                    "horizon_days": 90,
+                }
+            ]
+        }
+    )
+
+    items: list[HistoryRow] = Field(
+        min_length=1, max_length=MAX_ROWS, description="the histories, at most 10,000"
+    )
+    time_unit: Literal["day", "week"] = Field("day", description="unit of `t_x` and `T`")
+    horizon_days: HorizonDaysIn = Field(
+        DEFAULT_HORIZON_DAYS, description="days ahead that churn risk and expected purchases are of"
+    )
+    model_id: Text | None = Field(
+        None,
+        description="id of the model; the active one if absent",
+        examples=["model_5f0c2a9d1b7e4c63"],
+    )
+
+
+class ScoredRow(Answer):
+    """What the model says of one history; what it cannot say is null."""
+
+    p_alive: PAlive | None
+    expected_purchases: float = Field(
+        description="expected purchase days in the next `horizon_days`", examples=[1.2]
+    )
+    probability: ChurnProbability
+    mean_spend: Money = Field(description="expected value of a purchase day")
+    clv: Money = Field(
+        description="lifetime value: discounted expected spend within `clv_horizon_days`"
+    )
+
+
+class ScoreAnswer(Answer):
+    """In the order of the request."""
+
+    items: list[ScoredRow] = Field(description="what the model says of each")
+    horizon_days: HorizonDays
+    clv_horizon_days: int = Field(description="days ahead that `clv` is of", examples=[365])
+    model_id: ModelKey
+    model_as_of: Timestamp = Field(description="the instant up to which the model has learnt")
+    computed_at: ComputedAt

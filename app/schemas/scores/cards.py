@@ -1,0 +1,187 @@
+"""What a customer is worth, how likely the customer is to leave, and why."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from app.schemas.common.fields import (
+    AsOfInstant,
+    AtRisk,
+    BandMeaning,
+    BaseLogOdds,
+    ChurnProbability,
+    ComputedAt,
+    CustomerKey,
+    DaysSinceLastPurchase,
+    HorizonDays,
+    Level,
+    LogOdds,
+    ModelKey,
+    PAlive,
+    PolicyVersion,
+    PurchaseDays,
+    RfmGroupCode,
+    RfmScore,
+    StageCode,
+    Tier,
+    UsualGapDays,
+)
+from app.schemas.common.types import Answer, Money, Timestamp
+from app.schemas.stages.stages import NextAction
+
+Status = Annotated[
+    Literal["ok", "never_purchased", "insufficient_history", "no_model"],
+    Field(description="how far the figures of the model can be trusted, or why there are none"),
+]
+REVENUE = "what was paid up to `as_of`, refunds set off"
+CLV = "lifetime value: discounted expected spend within 12 months"
+VALUE_AT_RISK = (
+    "the lifetime value had the last purchase been at `as_of`, minus that now; zero for who has "
+    "churned, null where the model cannot tell"
+)
+
+
+class ModelInputs(Answer):
+    """What the purchase process sees of a customer, in `unit`."""
+
+    x: int = Field(description="repeat purchase days", examples=[3])
+    t_x: float = Field(description="time of the last one since the first, in `unit`")
+    T: float = Field(description="time from the first purchase to `as_of`, in `unit`")
+    unit: Literal["day", "week"] = Field(description="unit of `t_x` and `T`")
+
+
+class ExpectedPurchases(Answer):
+    """How many purchase days are expected."""
+
+    horizon_days: HorizonDays
+    value: float = Field(description="expected purchase days", examples=[1.2])
+
+
+class Clv(Answer):
+    """Customer lifetime value: discounted expected spend within the horizon."""
+
+    horizon_days: int = Field(description="days ahead that it is of", examples=[365])
+    value: Money = Field(description="discounted expected spend within the horizon")
+    basis: Literal["revenue"] = Field("revenue", description="what is discounted")
+    annual_discount: float = Field(description="rate of a year, 0.1 being 10 %", examples=[0.1])
+
+
+class Reason(Answer):
+    """A part of the difference to the reference customer, on the log-odds of no purchase."""
+
+    code: str = Field(
+        examples=["inactivity"],
+        description="purchases, age, inactivity, frequency_trend, amount_trend, value, regularity, "
+        "refunds, complaints, satisfaction, surveyed, contact_silence or contacted; there may be "
+        "more one day",
+    )
+    contribution: float = Field(description="in log-odds; positive raises the risk")
+    value: float | None = Field(
+        description="the customer's: days, times, answers, or an amount in the main unit of the "
+        "deployment's currency, as `text` tells",
+        examples=[62],
+    )
+    reference: float | None = Field(
+        description="the reference customer's, in the unit of `value`", examples=[21]
+    )
+    text: str = Field(description="the cause in words", examples=["62 days silent; usually 21"])
+    facts: dict[str, Any] = Field(
+        default_factory=dict,
+        description="the facts behind it",
+        examples=[{"last_purchase_on": "2026-01-31"}],
+    )
+
+
+class ChurnRisk(Answer):
+    """The probability of no purchase in the next `horizon_days`; P(alive) is not it.
+
+    `base_log_odds` plus all contributions is the log-odds of `probability`.
+    """
+
+    horizon_days: int = Field(
+        examples=[90], description="days ahead that it is of; by default the model's own"
+    )
+    probability: ChurnProbability
+    level: Level = Field(
+        description="the band of the risk over the model's own horizon, by its back-test; where "
+        "that says nothing: low: silent for at most 1 usual gap; medium: at most 2; high: longer"
+    )
+    meaning: BandMeaning | None
+    kind: str = Field(
+        examples=["landmark"],
+        description="landmark: a regression learnt on the own past; else a model of purchases",
+    )
+    status: str = Field(
+        examples=["ok"], description="ok, insufficient_history or weakly_identified"
+    )
+    extrapolated: bool = Field(
+        description="the risk was learnt over another number of days than `horizon_days`, and is "
+        "carried to it by the model of purchases"
+    )
+    base_log_odds: BaseLogOdds
+    log_odds: LogOdds
+    reasons: list[Reason] = Field(description="the causes, the weightiest first")
+
+
+class Scores(Answer):
+    """The score card of a customer, computed for the asked instant from the facts up to it.
+
+    `stage` is the one that stands, overrides included; `at_risk`, `next_actions` and
+    `value_at_risk` follow it, and no other figure does.
+
+    R, F and M: 1 + the number of stored cuts strictly below the value (for recency, below minus
+    the days), so equal values score alike. The cuts are those of everybody with a purchase day
+    at the model's `as_of`. `value_at_risk` is the CLV the customer would have had, had the last
+    purchase been at `as_of`, minus the CLV now; zero for churned customers.
+    """
+
+    customer_id: CustomerKey
+    status: Status
+    stage: StageCode
+    days_since_last_purchase: DaysSinceLastPurchase | None
+    purchase_days: PurchaseDays
+    mean_spend: Money | None = Field(description="mean net value of the days with a positive one")
+    revenue: Money = Field(description=REVENUE)
+    refund_excess: Money | None = Field(
+        description="what was given back beyond what was paid; null if nothing was"
+    )
+    usual_gap_days: UsualGapDays | None
+    at_risk: AtRisk | None
+    r: RfmScore | None = Field(description="recency score, 1 to 5, of which 5 is best")
+    f: RfmScore | None = Field(description="frequency score, 1 to 5, of which 5 is best")
+    m: RfmScore | None = Field(description="monetary score, 1 to 5, of which 5 is best")
+    rfm_score: int | None = Field(description="R + F + M, 3 to 15", examples=[12])
+    rfm_group: RfmGroupCode | None
+    rfm_class8: str | None = Field(
+        examples=["important_value"],
+        description="each of R, F, M against the mean: important_value 重要价值, "
+        "important_develop 重要发展, important_keep 重要保持, important_retain 重要挽留, "
+        "general_value 一般价值, general_develop 一般发展, general_keep 一般保持, "
+        "general_retain 一般挽留",
+    )
+    model_inputs: ModelInputs | None = Field(
+        description="what the model of purchases sees of the customer"
+    )
+    p_alive: PAlive | None
+    expected_purchases: ExpectedPurchases | None = Field(
+        description="purchase days expected within the horizon"
+    )
+    clv: Clv | None = Field(description="customer lifetime value")
+    value_tier: Tier | None
+    churn_risk: ChurnRisk | None = Field(description="how likely the customer is to churn, and why")
+    value_at_risk: Money | None = Field(description=VALUE_AT_RISK)
+    withheld: dict[str, str] = Field(
+        description="fields answered with null although the status is ok, each with the reason",
+        examples=[{"p_alive": "no_dropout_identified"}],
+    )
+    next_actions: list[NextAction] = Field(
+        description="what the policy suggests for customers of this stage and condition"
+    )
+    lookahead: bool = Field(description="the model was fitted on facts later than as_of")
+    model_id: ModelKey | None
+    model_as_of: Timestamp | None = Field(
+        description="the instant up to which the model has learnt"
+    )
+    policy_version: PolicyVersion
+    as_of: AsOfInstant
+    computed_at: ComputedAt

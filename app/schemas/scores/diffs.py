@@ -1,0 +1,76 @@
+"""Why churn risk changed between two instants."""
+
+from pydantic import Field
+
+from app.schemas.common.fields import (
+    BaseLogOdds,
+    ChurnProbability,
+    ComputedAt,
+    CustomerKey,
+    DefaultHorizonDays,
+    Level,
+    LogOdds,
+    ModelKey,
+)
+from app.schemas.common.types import Answer, Timestamp
+from app.schemas.scores.cards import Reason
+
+
+class RiskThen(Answer):
+    """The churn risk at one of two instants."""
+
+    probability: ChurnProbability
+    level: Level
+    base_log_odds: BaseLogOdds
+    log_odds: LogOdds
+    reasons: list[Reason] = Field(description="the causes, the weightiest first")
+
+
+class CauseChange(Answer):
+    """What a cause added to the log-odds then and now; 0 where it changed nothing."""
+
+    code: str = Field(description="code of the cause", examples=["inactivity"])
+    before: float = Field(description="what it added then, in log-odds")
+    after: float = Field(description="what it adds now, in log-odds")
+    change: float = Field(description="the difference of the two, in log-odds")
+    text: str = Field(
+        description="the cause in words",
+        examples=["62 days silent; usually 21 (before: 12 days silent; usually 21)"],
+    )
+
+
+class FactsBetween(Answer):
+    """What happened after `from`, up to `to`."""
+
+    purchases: int = Field(description="how many purchases")
+    refunds: int = Field(description="how many refunds")
+    interactions: dict[str, int] = Field(
+        description="how many interactions, by kind", examples=[{"complaint": 1}]
+    )
+
+
+class ScoreDiff(Answer):
+    """Why the churn risk changed; the changes of all causes add up to `change`.
+
+    Both instants are seen by the model in force, so that no change is one of models.
+    """
+
+    customer_id: CustomerKey
+    since: Timestamp = Field(alias="from", description="the first of the instants")
+    until: Timestamp = Field(alias="to", description="the second of the instants")
+    horizon_days: DefaultHorizonDays
+    model_id: ModelKey
+    before: RiskThen | None = Field(
+        description="the risk at `from`; null before the first purchase"
+    )
+    after: RiskThen | None = Field(description="the risk at `to`; null before the first purchase")
+    change: float | None = Field(description="the difference of the log-odds")
+    causes: list[CauseChange] = Field(
+        description="what each cause changed, the largest change first"
+    )
+    text: str = Field(
+        description="the change in words",
+        examples=["The risk rose from 0.31 to 0.55, by inactivity (+1.02)."],
+    )
+    facts: FactsBetween = Field(description="what happened between the two instants")
+    computed_at: ComputedAt

@@ -1,0 +1,198 @@
+"""Scores of many customers: lists of a run, and live ones for given customers."""
+
+from typing import Annotated, Generic
+
+from pydantic import ConfigDict, Field
+
+from app.schemas.common.fields import (
+    AsOfInstant,
+    AtRisk,
+    BandMeaning,
+    BaseLogOdds,
+    ChurnProbability,
+    ComputedAt,
+    CustomerKey,
+    CustomerName,
+    DaysSinceLastPurchase,
+    DefaultHorizonDays,
+    FirstPurchaseOn,
+    HorizonDays,
+    LastPurchaseOn,
+    Level,
+    LogOdds,
+    ModelKey,
+    PAlive,
+    PurchaseDays,
+    ReasonCode,
+    RfmGroupCode,
+    RfmScore,
+    RunKey,
+    StageCode,
+    Tier,
+    UsualGapDays,
+)
+from app.schemas.common.shapes import Item, Page
+from app.schemas.common.types import MAX_INT, Answer, Identifier, Money, Shape, Timestamp
+from app.schemas.models.models import HorizonDays as HorizonDaysIn
+from app.schemas.scores.cards import CLV, REVENUE, VALUE_AT_RISK, Reason, Scores, Status
+from app.schemas.stages.stages import NextAction
+
+LOOKUP_LIMIT = 1000
+RunId = Annotated[int, Field(ge=1, le=MAX_INT)]
+
+
+class RunRisk(Answer):
+    """What holds for the churn risk of everybody in a run."""
+
+    horizon_days: DefaultHorizonDays
+    kind: str = Field(
+        examples=["landmark"],
+        description="landmark: a regression learnt on the own past; else a model of purchases",
+    )
+    status: str = Field(
+        examples=["ok"], description="ok, insufficient_history or weakly_identified"
+    )
+    label_window_days: int | None = Field(
+        description="days over which the risk was learnt; null where none was watched"
+    )
+    extrapolated: bool = Field(
+        description="the risk was learnt over another number of days than `horizon_days`, and is "
+        "carried to it by the model of purchases"
+    )
+
+
+class RunPage(Page[Item], Generic[Item]):
+    """A page of one run."""
+
+    as_of: Timestamp | None = Field(description="the instant of the run")
+    run_id: RunKey | None
+    model_id: ModelKey | None
+    stage_policy_version: int | None = Field(
+        description="version of the policy by which stages are; from an activation until the next "
+        "run it is another one than that in force"
+    )
+    churn_risk: RunRisk | None = Field(
+        description="what holds for the churn risk of everybody in the run"
+    )
+
+
+_PREVIOUS = "with `changed_since_run`, what that run said; null for who is new since"
+
+
+class PreviousRisk(Answer):
+    """What an earlier run said of the same customer."""
+
+    run_id: RunKey
+    probability: ChurnProbability | None
+    level: Level | None
+
+
+class ChurnRiskItem(Answer):
+    """A customer of a run, with the reasons by the facts up to the instant of the run.
+
+    `base_log_odds` plus all contributions is `log_odds`: that of `probability`, unless
+    `facts_changed`.
+    """
+
+    customer_id: CustomerKey
+    name: CustomerName | None
+    stage: StageCode
+    at_risk: AtRisk
+    value_tier: Tier | None
+    last_purchase_on: LastPurchaseOn
+    days_since_last_purchase: DaysSinceLastPurchase
+    usual_gap_days: UsualGapDays | None
+    probability: ChurnProbability
+    horizon_days: DefaultHorizonDays
+    level: Level
+    meaning: BandMeaning | None
+    value_at_risk: Money | None = Field(description=VALUE_AT_RISK)
+    clv: Money | None = Field(description=CLV)
+    reason: ReasonCode | None = Field(description="code of what raised the risk most at the run")
+    base_log_odds: BaseLogOdds | None
+    log_odds: LogOdds | None = Field(
+        description="log-odds of the customer; null, as is `base_log_odds`, if no purchase is left "
+        "by the facts known now"
+    )
+    reasons: list[Reason] = Field(description="the causes, the weightiest first")
+    facts_changed: bool = Field(
+        description="facts of before `as_of` have come or changed since the run: `log_odds` and "
+        "`reasons` know them, the other figures are those of the run and do not; the next run, or "
+        "the card of the customer, says what they amount to"
+    )
+    previous: PreviousRisk | None = Field(None, description=_PREVIOUS)
+    next_actions: list[NextAction] = Field(
+        description="what the policy suggests now for customers of this stage"
+    )
+
+
+class ChurnRiskPage(RunPage[ChurnRiskItem]):
+    """Of one run; all null and empty before the first."""
+
+
+class ScoreItem(Answer):
+    """A customer of a run; what the model cannot say is null."""
+
+    customer_id: CustomerKey
+    run_id: RunKey
+    status: Status
+    stage: StageCode
+    at_risk: AtRisk
+    purchase_days: PurchaseDays
+    first_purchase_on: FirstPurchaseOn | None
+    last_purchase_on: LastPurchaseOn | None
+    revenue: Money = Field(description=REVENUE)
+    usual_gap_days: UsualGapDays | None
+    r: RfmScore | None = Field(description="recency score, 1 to 5, of which 5 is best")
+    f: RfmScore | None = Field(description="frequency score, 1 to 5, of which 5 is best")
+    m: RfmScore | None = Field(description="monetary score, 1 to 5, of which 5 is best")
+    rfm_group: RfmGroupCode | None
+    p_alive: PAlive | None
+    expected_purchases: float | None = Field(
+        description="expected purchase days within `horizon_days`"
+    )
+    horizon_days: HorizonDays | None
+    probability: ChurnProbability | None
+    level: Level | None
+    reason: ReasonCode | None
+    clv: Money | None = Field(description=CLV)
+    value_tier: Tier | None
+    value_at_risk: Money | None = Field(description=VALUE_AT_RISK)
+    previous: PreviousRisk | None = Field(None, description=_PREVIOUS)
+
+
+class ScorePage(RunPage[ScoreItem]):
+    """Of one run; all null and empty before the first."""
+
+
+class LookupRequest(Shape):
+    """Up to 1,000 customers; what is asked twice is answered once."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"customer_ids": ["c-1001", "c-1002"], "horizon_days": 90}]}
+    )
+
+    customer_ids: list[Identifier] = Field(
+        min_length=1, max_length=LOOKUP_LIMIT, description="ids of the customers, at most 1,000"
+    )
+    as_of: str | None = Field(
+        None,
+        max_length=40,
+        description="an instant, or a day that means its end; now if absent",
+        examples=["2026-01-31"],
+    )
+    horizon_days: HorizonDaysIn | None = Field(
+        None,
+        description="days ahead that churn risk and expected purchases are of; the model's own if "
+        "absent",
+        examples=[90],
+    )
+
+
+class LookupAnswer(Answer):
+    """In the order of the request."""
+
+    items: list[Scores] = Field(description="the score cards of those who are known")
+    unknown: list[str] = Field(description="ids that no customer has", examples=[["c-9999"]])
+    as_of: AsOfInstant
+    computed_at: ComputedAt

@@ -1,0 +1,1 @@
+"""Where customers stand, how they came there, and why."""

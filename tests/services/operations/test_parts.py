@@ -1,0 +1,143 @@
+"""Parts and their leases: what a worker may still do that has lost its part to another."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text
+
+from app.config import Settings
+from app.db import Database, WriteSession
+from app.deployment import Deployment
+from app.models import OperationPart, Score
+from app.schemas.models.models import RunRequest
+from app.services.common import deployment_settings as stored
+from app.services.operations import operations, parts
+from app.services.operations.parts import LeaseLost, Part
+from app.services.runs import runs
+from app.worker import Worker
+from tests.database import writing
+from tests.kept import ingest
+
+PURCHASE = {
+    "customer_id": "c1",
+    "transaction_id": "t1",
+    "amount": {"amount": "9.00"},
+    "occurred_at": "2026-05-01T12:00:00Z",
+}
+
+
+@pytest.fixture
+def worker(own_database: Database, settings: Settings) -> Worker:
+    return Worker(own_database, settings)
+
+
+@asynccontextmanager
+async def write(database: Database) -> AsyncIterator[WriteSession]:
+    async with database.writes() as session, session.begin():
+        yield writing(session)
+
+
+async def claim(database: Database) -> Part:
+    async with write(database) as session:
+        part = await parts.claim(session)
+    assert part is not None
+    return part
+
+
+async def expire(database: Database, part: Part) -> None:
+    """Let the lease of a part run out."""
+    past = "UPDATE operation_parts SET lease_until = clock_timestamp() - interval '1 s'"
+    async with write(database) as session:
+        await session.execute(text(f"{past} WHERE part_id = :id"), {"id": part.part_id})
+
+
+async def seen(database: Database, operation_id: str) -> dict[str, Any]:
+    """Return what everybody can see of a run: its progress, its scores, whether it is published."""
+    async with write(database) as session:
+        found = await operations.get(session, operation_id)
+        open_parts = select(OperationPart.attempt).where(OperationPart.state == "running")
+        return {
+            "state": found.state,
+            "left": found.total - found.done,
+            "scores": await session.scalar(select(func.count()).select_from(Score)),
+            "published": (await stored.pointers(session)).run_id is not None,
+            "attempts": list(await session.scalars(open_parts)),
+        }
+
+
+@pytest.fixture
+async def last(own_database: Database, deployment: Deployment, worker: Worker) -> Part:
+    """The last part of a scoring run, claimed by a worker."""
+    now = datetime.now(UTC)
+    async with write(own_database) as session:
+        await ingest(session, deployment, [PURCHASE], now)
+        await runs.submit(session, deployment, RunRequest(), now=now, by="tests")
+    for _ in ("plan", "transition"):
+        assert await worker.work_once()
+    return await claim(own_database)
+
+
+async def test_a_worker_that_lost_its_part_has_no_effect_and_the_other_publishes_once(
+    own_database: Database, worker: Worker, last: Part
+) -> None:
+    await expire(own_database, last)
+    other = await claim(own_database)
+    assert (other.part_id, other.attempt) == (last.part_id, last.attempt + 1)
+    before = await seen(own_database, last.operation_id)
+    assert before == {
+        "state": "running", "left": 1, "scores": 0, "published": False, "attempts": [2],
+    }  # fmt: skip
+    with pytest.raises(LeaseLost):
+        await worker._do(last)
+    assert await seen(own_database, last.operation_id) == before
+    await worker._do(other)
+    assert await seen(own_database, last.operation_id) == {
+        "state": "succeeded", "left": 0, "scores": 1, "published": True, "attempts": [],
+    }  # fmt: skip
+    async with own_database.writes() as session, session.begin():
+        with pytest.raises(LeaseLost):
+            await parts.finish(writing(session), other)
+
+
+async def test_a_worker_that_lost_its_part_neither_keeps_nor_frees_it(
+    own_database: Database, last: Part
+) -> None:
+    await expire(own_database, last)
+    other = await claim(own_database)
+    async with write(own_database) as session:
+        assert not await parts.extend_lease(session, last)
+        await parts.release(session, last)
+        assert await parts.claim(session) is None
+        assert await parts.extend_lease(session, other)
+        await parts.release(session, other)
+        again = await parts.claim(session)
+    assert again is not None
+    assert (again.part_id, again.attempt) == (last.part_id, 3)
+
+
+async def test_a_lease_that_is_kept_cannot_be_taken(own_database: Database, last: Part) -> None:
+    await expire(own_database, last)
+    async with write(own_database) as session:
+        assert await parts.extend_lease(session, last)
+        assert await parts.claim(session) is None
+
+
+async def test_a_part_that_again_and_again_ends_its_worker_ends_its_operation(
+    own_database: Database, last: Part
+) -> None:
+    for _ in range(last.attempt, parts.MAX_ATTEMPTS):
+        await expire(own_database, last)
+        last = await claim(own_database)
+    async with write(own_database) as session:
+        await parts.fail_exhausted(session, datetime.now(UTC))
+    assert (await seen(own_database, last.operation_id))["state"] == "running"
+    await expire(own_database, last)
+    async with write(own_database) as session:
+        assert await parts.claim(session) is None
+        await parts.fail_exhausted(session, datetime.now(UTC))
+        failed = await operations.describe(session, last.operation_id)
+    assert (failed["state"], failed["error"]["status"]) == ("failed", 500)
+    assert "tried 5 times" in failed["error"]["detail"]

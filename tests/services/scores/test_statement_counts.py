@@ -1,0 +1,82 @@
+"""How many statements the answers about scores take: one more is a change made on purpose."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import httpx
+import pytest
+from sqlalchemy import event
+
+from app.config import Settings
+from app.db import Database
+from app.deployment import Deployment
+from app.worker import Worker
+from tests.database import Clock
+from tests.services.runs import test_runs as made
+from tests.services.scores.test_churn_risk import store_risk
+from tests.twin import Fact
+
+IDS = [f"c{number:02}" for number in range(12)]
+CASES = {
+    "card": ("GET", "/v1/customers/c00/scores", None, 5),
+    "stage": ("GET", "/v1/customers/c00/stage", None, 5),
+    "look-up": ("POST", "/v1/scores/lookup", {"customer_ids": IDS}, 8),
+    "look-up of two": ("POST", "/v1/scores/lookup", {"customer_ids": IDS[:2]}, 8),
+    "page of churn risks": ("GET", "/v1/churn-risks?limit=10&include_churned=true", None, 11),
+    "page of two": ("GET", "/v1/churn-risks?limit=2&include_churned=true", None, 11),
+}
+
+
+class Statements(list[str]):
+    """The statements of a database; what goes past SQLAlchemy begins with one of its own."""
+
+
+@pytest.fixture
+def statements(own_database: Database) -> Iterator[Statements]:
+    found = Statements()
+
+    def note(conn, cursor, statement, *rest) -> None:
+        found.append(statement)
+
+    engine = own_database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield found
+    event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+async def scored(
+    own_database: Database,
+    own_client: httpx.AsyncClient,
+    deployment: Deployment,
+    settings: Settings,
+    clock: Clock,
+) -> None:
+    """Customers with purchases, a model that looks at everything, and a published run."""
+    clock.now = datetime.now(UTC)
+    facts = {
+        each: [
+            Fact(("default", f"p{place}"), clock.now - timedelta(days=20 * place + number + 1),
+                 Decimal(20))
+            for place in range(3)
+        ]
+        for number, each in enumerate(IDS)
+    }  # fmt: skip
+    await made.post(own_database, deployment, facts, clock.now)
+    async with made.write(own_database) as session:
+        await store_risk(session, "model_of_statements")
+    await made.run(own_database, deployment, Worker(own_database, settings))
+    clock.now = datetime.now(UTC)
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_an_answer_takes_no_more_statements_than_it_did(
+    own_client: httpx.AsyncClient, scored: None, statements: Statements, name: str
+) -> None:
+    method, path, body, allowed = CASES[name]
+    await own_client.request(method, path, json=body)  # what is read once is read
+    statements.clear()
+    answer = await own_client.request(method, path, json=body)
+    assert answer.status_code == 200, answer.text
+    assert len(statements) == allowed, "\n".join(statements)
