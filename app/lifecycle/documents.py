@@ -105,7 +105,7 @@ class _Reader(ExpressionReader):
         self, given: Mapping[str, Sequence[str]] | None, stages: Sequence[str]
     ) -> dict[str, tuple[str, ...]]:
         if given is None:
-            return {each: tuple(to for to in stages if to != each) for each in stages}
+            return {stage: tuple(to for to in stages if to != stage) for stage in stages}
         for before, allowed in given.items():
             if before not in stages:
                 at = f"/transitions/{escaped(before)}"

@@ -33,16 +33,16 @@ def threshold_crossings(
     places: list[Ints] = []
     days: list[Ints] = []
     later = np.flatnonzero(last > first)
-    named = {each.term for each in policy.time_dependent if each.term.turning is Turning.ON_DAYS}
+    named = {term.term for term in policy.time_dependent if term.term.turning is Turning.ON_DAYS}
     for term in sorted(named, key=repr) if len(later) else ():
         place, day = _within(*term.turning_days(records), records.owner[rows], first, last)
         places.append(place)
         days.append(day)
     thresholds = {
-        (each.term, *threshold)
-        for each in policy.time_dependent
-        if each.term not in named
-        for threshold in each.thresholds()
+        (term.term, *threshold)
+        for term in policy.time_dependent
+        if term.term not in named
+        for threshold in term.thresholds()
     }
     for term, op, other in sorted(thresholds, key=repr) if len(later) else ():
         place, low, high = later, first[later], last[later]

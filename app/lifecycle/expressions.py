@@ -144,12 +144,12 @@ def _compare(op: str, column: Column, other: Any) -> Bools:
 
 def _known(column: Column) -> Bools:
     if column.dtype == object:
-        return np.fromiter((each is not None for each in column), bool, len(column))
+        return np.fromiter((value is not None for value in column), bool, len(column))
     return np.asarray(~np.isnan(column), dtype=bool)
 
 
 def _map(holds: Callable[[Any], bool], column: Column, n: int) -> Bools:
-    return np.fromiter((holds(each) for each in column), bool, n)
+    return np.fromiter((holds(value) for value in column), bool, n)
 
 
 def _is_plain(column: Column, n: int) -> Bools:
@@ -163,8 +163,10 @@ def _numbers(column: Column) -> Column:
         return column
     return np.array(
         [
-            float(each) if isinstance(each, (int, float)) and not isinstance(each, bool) else np.nan
-            for each in column
+            float(value)
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+            else np.nan
+            for value in column
         ],
         dtype=np.float64,
     )
@@ -180,10 +182,10 @@ def comparisons(expression: Expression) -> Iterator[Compare]:
 
 def terms(expression: Expression) -> Iterator[Term]:
     """Yield every term of a tree; one may come more than once."""
-    for each in comparisons(expression):
-        yield each.term
-        if isinstance(each.value, Term):
-            yield each.value
+    for comparison in comparisons(expression):
+        yield comparison.term
+        if isinstance(comparison.value, Term):
+            yield comparison.value
 
 
 _SAID: Final = {

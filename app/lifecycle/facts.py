@@ -166,10 +166,12 @@ def _sweep(
     purchases: Sequence[Purchase], limit: InactivityLimit
 ) -> tuple[list[Point], list[State]]:
     """Follow the purchase days through time; return each change, and the states at the end."""
-    refunded = [(each.day, each.refunded) for each in purchases if each.refunded is not None]
+    refunded = [
+        (purchase.day, purchase.refunded) for purchase in purchases if purchase.refunded is not None
+    ]
     if not refunded:
         return _rise(purchases, limit)
-    events = [(each.at, each.day, each.day, False) for each in purchases]
+    events = [(purchase.at, purchase.day, purchase.day, False) for purchase in purchases]
     events += [(since.at, since.day, day, True) for day, since in refunded]
     events.sort()
     standing: dict[int, int] = {}
@@ -198,7 +200,7 @@ def _rise(purchases: Sequence[Purchase], limit: InactivityLimit) -> tuple[list[P
     state = NO_PURCHASES
     states: list[State] = []
     points: list[Point] = []
-    for at, day in sorted([(each.at, each.day) for each in purchases]):
+    for at, day in sorted([(purchase.at, purchase.day) for purchase in purchases]):
         if day > state.last_day or not states:
             state = next_state(state, day, limit)
             states.append(state)

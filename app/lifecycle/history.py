@@ -110,7 +110,7 @@ class History:
         end = self.customers.until
         n = len(end)
         overrides = {
-            owner: [each for each in decided if each.at <= end[owner]]
+            owner: [override for override in decided if override.at <= end[owner]]
             for owner, decided in self.customers.overrides.items()
         }
         customers = replace(
@@ -119,7 +119,7 @@ class History:
             until_day=np.full(n, until_day),
             overrides=overrides,
         )
-        in_force = [each for each in self.periods if each.start <= end.max()]
+        in_force = [period for period in self.periods if period.start <= end.max()]
         return trace(in_force, customers, day_start)
 
     def churn_date(self, after: int) -> int | None:
@@ -176,7 +176,7 @@ class History:
 def shown(term: Term, column: Column) -> list[object]:
     """Return values as evidence and explanations show them; None for what is not known."""
     if column.dtype == object:
-        return [list(each) if isinstance(each, tuple) else each for each in column]
+        return [list(value) if isinstance(value, tuple) else value for value in column]
     levels = term.variable.levels
     return [
         None if value != value else levels[int(value)] if levels else value  # noqa: PLR0124
@@ -193,7 +193,7 @@ def _as_json(term: Term, column: Column) -> list[str]:
 def trace(periods: Sequence[PolicyPeriod], customers: Customers, day_start: DayStart) -> History:
     """Follow the stages of customers through time."""
     rows = instants(periods, customers, day_start)
-    names = tuple(dict.fromkeys(name for each in periods for name in each.policy.stages))
+    names = tuple(dict.fromkeys(name for period in periods for name in period.policy.stages))
     stage = np.zeros(len(rows.owner), dtype=np.int64)
     rule = np.zeros(len(rows.owner), dtype=np.int64)
     for number, period in enumerate(periods):
@@ -204,7 +204,7 @@ def trace(periods: Sequence[PolicyPeriod], customers: Customers, day_start: DayS
         stage[own] = np.array([names.index(name) for name in period.policy.stages])[decided]
     by_hand, made = _overrule(periods, customers, names, rows, stage)
     begins = np.r_[True, rows.owner[1:] != rows.owner[:-1]][: len(rows.owner)]
-    first = np.array([names.index(each.policy.beginning) for each in periods])
+    first = np.array([names.index(period.policy.beginning) for period in periods])
     before = np.where(begins, first[rows.period], np.r_[0, stage][: len(stage)])
     changed = (stage != before) & ~(begins & customers.known[rows.owner])
     return History(
@@ -233,7 +233,7 @@ def _overrule(
             policy = periods[rows.period[row]].policy
             at, says = int(rows.at[row]), int(stage[row])
             news = periods[rows.period[row]].records.at[rows.record[row]] == at
-            own = [each for each in decided if each.at == at]
+            own = [override for override in decided if override.at == at]
             if own:
                 standing = made[row] = own[-1]
             elif standing is not None and standing.until is None and (news or says != ruled):

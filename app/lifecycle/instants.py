@@ -110,17 +110,17 @@ def _rows(periods: Sequence[PolicyPeriod], customers: Customers) -> Rows:
                 _at(reached[begun], period.start, period.start_day, POLICY, number, record[begun])
             )
     for owner, decided in customers.overrides.items():
-        times = [(each.at, each.day) for each in decided]
+        times = [(override.at, override.day) for override in decided]
         times += [
-            (each.until, each.until_day)
-            for n, each in enumerate(decided)
+            (override.until, override.until_day)
+            for n, override in enumerate(decided)
             # Where another override took its place before, nothing ends with this one.
-            if each.until is not None
-            and not any(later.at <= each.until for later in decided[n + 1 :])
+            if override.until is not None
+            and not any(later.at <= override.until for later in decided[n + 1 :])
         ]
         for at, day in times:
             if at <= customers.until[owner]:
-                number = max(n for n, each in enumerate(periods) if each.start <= at)
+                number = max(n for n, period in enumerate(periods) if period.start <= at)
                 record = _in_force(periods[number].records, np.array([owner]), at)
                 parts.append(_at(np.array([owner]), at, day, MANUAL, number, record))
     return Rows.join(parts).in_order()

@@ -90,7 +90,7 @@ class Policy:
     @cached_property
     def time_dependent(self) -> tuple[Compare, ...]:
         """The comparisons that may turn as time passes."""
-        found = (each for rule in self.rules for each in comparisons(rule.when))
+        found = (comparison for rule in self.rules for comparison in comparisons(rule.when))
         return tuple(dict.fromkeys(each for each in found if each.changes_with_time))
 
     @cached_property

@@ -36,7 +36,7 @@ _OTHER = "\0"
 
 def deciding(policy: Policy) -> list[str | None]:
     """Return for each rule why it never decides; None if it may, or there is too much to try."""
-    found = [each for rule in policy.rules for each in comparisons(rule.when)]
+    found = [comparison for rule in policy.rules for comparison in comparisons(rule.when)]
     linked = _linked(policy.terms, found)
     if any(len(together) > MAX_LINKED for together in linked.values()) or any(
         len(_contained(term, found)) > MAX_CONTAINED for term in policy.terms
@@ -98,10 +98,10 @@ def _regions(term: Term, linked: set[Term], found: list[Compare]) -> Column:
     for each in found:
         if each.term in linked and each.op != "known" and not isinstance(each.value, Term):
             constants += each.value if isinstance(each.value, tuple) else [each.value]
-    numbers = {each for each in constants if isinstance(each, float)}
+    numbers = {constant for constant in constants if isinstance(constant, float)}
     if term.variable.type == "number":
         return _of_numbers(term, linked, numbers)
-    others = {each for each in constants if not isinstance(each, float)}
+    others = {constant for constant in constants if not isinstance(constant, float)}
     told_apart = _of_numbers(term, linked, numbers)[:-1] if numbers else ()
     if term.variable.values is None:
         free = [*others, *told_apart, _OTHER, *_lists(term, found), None]
@@ -127,8 +127,8 @@ def _of_numbers(term: Term, linked: set[Term], given: set[float]) -> Column:
     """Return as many values between any two bounds as there are variables to differ there."""
     size = len(linked)
     variables = [each.variable for each in linked]
-    bounds = given.union(*(_ends(each) for each in variables))
-    if any(each.whole for each in variables):
+    bounds = given.union(*(_ends(variable) for variable in variables))
+    if any(variable.whole for variable in variables):
         least = min(bounds, default=0.0)
         bounds = bounds | {float(math.ceil(least) - step) for step in range(1, size + 1)}
         for low, high in pairwise([*sorted(bounds), math.inf]):

@@ -28,7 +28,7 @@ def spells(facts: Iterable[Fact], *, until: int) -> list[Spell]:
     Those of one purchase do not overlap. At the end of a day, those that hold on it make the
     purchase days, and the values of these, that `fold` finds at that instant.
     """
-    return [spell for each in set_off(facts, until=until).purchases for spell in _of(each)]
+    return [spell for purchase in set_off(facts, until=until).purchases for spell in _of(purchase)]
 
 
 def _of(purchase: Purchase) -> list[Spell]:

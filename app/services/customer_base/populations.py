@@ -46,7 +46,7 @@ class Population:
         summaries: Sequence[Summary],
     ) -> "Population":
         stages = tuple(dict.fromkeys(recorded_stages))
-        recorded = np.array([stages.index(each) for each in recorded_stages], dtype=np.int64)
+        recorded = np.array([stages.index(stage) for stage in recorded_stages], dtype=np.int64)
         return cls(list(customer_ids), recorded, stages, Summaries.of(summaries))
 
     def __len__(self) -> int:
@@ -195,7 +195,7 @@ async def _read(
         blocks.append(block)
 
     await binary_copy.read(session, query, [*args, list(stages)], asked, keep)
-    ids = [each for block in blocks for each in block.texts["customer_id"]]
+    ids = [customer_id for block in blocks for customer_id in block.texts["customer_id"]]
     # A stage that no policy knows is 0 and stands before the others.
     recorded = np.concatenate([_NONE, *(block.arrays["recorded"] for block in blocks)])
     kept = Summaries.joined(len(ids), [block.arrays for block in blocks], fields)
@@ -217,7 +217,7 @@ async def _correct(
         rows = stale[start : start + FOLDED_AT_ONCE]
         until = {population.customer_ids[row]: as_of.micros for row in rows}
         folded = await purchase_summaries.fold_facts(session, silence, until)
-        population.summaries.put(rows, [folded[each].summary for each in until])
+        population.summaries.put(rows, [folded[customer_id].summary for customer_id in until])
 
 
 def _true_at(
@@ -227,7 +227,7 @@ def _true_at(
     then = (kept.column("facts_until") <= as_of.micros) & (
         as_of.micros < kept.column("next_fact_at")
     )
-    versions = [each.version for each in timeline.policies if each.silence == silence]
+    versions = [policy.version for policy in timeline.policies if policy.silence == silence]
     alike = np.isin(kept.column("policy_version"), versions)
     return np.asarray(then & (alike | (kept.column("facts") == 0)), dtype=np.bool_)
 

@@ -18,10 +18,10 @@ _FACTS = (
 
 async def of_customers(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, list[Fact]]:
     """Return all facts of customers as the fold takes them."""
-    facts: dict[str, list[Fact]] = {each: [] for each in customer_ids}
-    for each, source, name, at, day, value, is_refund, names, named in await fetch_rows(
+    facts: dict[str, list[Fact]] = {customer_id: [] for customer_id in customer_ids}
+    for customer_id, source, name, at, day, value, is_refund, names, named in await fetch_rows(
         session, _FACTS, list(customer_ids)
     ):
         refunds = None if not is_refund else FREE if named is None else (names, named)
-        facts[each].append(Fact(at, day, value, (source, name), refunds))
+        facts[customer_id].append(Fact(at, day, value, (source, name), refunds))
     return facts

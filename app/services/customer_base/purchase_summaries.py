@@ -138,14 +138,14 @@ async def at(
     """
     micros = to_micros(until)
     others = [
-        each
-        for each, summary in summaries.items()
+        customer_id
+        for customer_id, summary in summaries.items()
         if not (holds_at(summary, micros) and counts_lives(timeline, silence, summary))
     ]
     if not others:
         return dict(summaries)
     folded = await fold_facts(session, silence, dict.fromkeys(others, micros))
-    return {**summaries, **{each: folded[each].summary for each in others}}
+    return {**summaries, **{customer_id: folded[customer_id].summary for customer_id in others}}
 
 
 def counts_lives(timeline: PolicyTimeline, silence: InactivityLimit, summary: Summary) -> bool:
@@ -173,10 +173,10 @@ async def fold_by(
     # By some customers at a time rather than a cursor, which needs a transaction: reads have none.
     for start in range(0, len(ids), _AT_A_TIME):
         facts = await purchase_facts.of_customers(session, ids[start : start + _AT_A_TIME])
-        for each, own in facts.items():
-            followed = replay(own, until=until[each]) if worth else []
+        for customer_id, own in facts.items():
+            followed = replay(own, until=until[customer_id]) if worth else []
             for limit, found in folded.items():
-                found[each] = Folded(*fold(own, limit, until=until[each]), followed)
+                found[customer_id] = Folded(*fold(own, limit, until=until[customer_id]), followed)
     return folded
 
 
@@ -202,7 +202,10 @@ async def save(
     session: WriteSession, policy: Policy, summaries: Mapping[str, Summary], known: Container[str]
 ) -> None:
     """Keep the summaries of customers that the session has taken; those not known are new."""
-    rows = [(each, *_to_row(summary), policy.version) for each, summary in summaries.items()]
+    rows = [
+        (customer_id, *_to_row(summary), policy.version)
+        for customer_id, summary in summaries.items()
+    ]
     await copy_rows(
         session, "purchase_summaries", _NAMES, [row for row in rows if row[0] not in known]
     )

@@ -148,7 +148,10 @@ async def profiles(
     found = {
         row["customer_id"]: row for row in await fetch_rows(session, query, list(customer_ids))
     }
-    return {name: _column(name, [found[each][name] for each in customer_ids]) for name in names}
+    return {
+        name: _column(name, [found[customer_id][name] for customer_id in customer_ids])
+        for name in names
+    }
 
 
 def _column(name: str, values: Sequence[Any]) -> Column:
@@ -161,7 +164,7 @@ def interaction_columns(
     deployment: Deployment, events: Sequence[Event], customer_ids: Sequence[str], from_day: int
 ) -> Interactions:
     """Return interactions as columns, in order of customer and time."""
-    number = {each: place for place, each in enumerate(customer_ids)}
+    number = {customer_id: place for place, customer_id in enumerate(customer_ids)}
     owner = np.array([number[event.customer_id] for event in events], dtype=np.int64)
     day = np.array([event.day for event in events], dtype=np.int64)
     # What was counted by day may stand anywhere in it: nothing is asked of the days before.

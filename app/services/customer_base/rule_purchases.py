@@ -74,7 +74,7 @@ async def at_instant(
     asked = _filters(terms)
     if not asked:
         return {}
-    number = {each: place for place, each in enumerate(customer_ids)}
+    number = {customer_id: place for place, customer_id in enumerate(customer_ids)}
     rows = await fetch_rows(session, _BY_DAY, list(customer_ids), *_arrays(asked), as_of.at, since)
     days: list[list[tuple[int, int, int]]] = [[] for _ in asked]
     value: list[list[tuple[int, int, int]]] = [[] for _ in asked]
@@ -106,10 +106,12 @@ async def through_time(
         return {}
     ids = list(customer_ids)
     facts = {
-        each: [fact for fact in own if fact.at <= until.micros]
-        for each, own in (await purchase_facts.of_customers(session, ids)).items()
+        customer_id: [fact for fact in own if fact.at <= until.micros]
+        for customer_id, own in (await purchase_facts.of_customers(session, ids)).items()
     }
-    shares: list[dict[str, dict[Hashable, Fraction]]] = [{each: {} for each in ids} for _ in asked]
+    shares: list[dict[str, dict[Hashable, Fraction]]] = [
+        {customer_id: {} for customer_id in ids} for _ in asked
+    ]
     rows = await fetch_rows(session, _SHARES, ids, *_arrays(asked), until.at)
     for customer_id, place, source, transaction_id, part, whole in rows:
         share = Fraction(part) / Fraction(whole) if whole else Fraction(0)

@@ -101,7 +101,7 @@ class Summaries(Sequence[Summary]):
         """Replace some summaries."""
         assert self._listed is None
         for name, values in self._columns.items():
-            values[rows] = [value_of(each, name) for each in summaries]
+            values[rows] = [value_of(summary, name) for summary in summaries]
 
     def take(self, rows: NDArray[np.int64]) -> "Summaries":
         columns = {name: values[rows] for name, values in self._columns.items()}

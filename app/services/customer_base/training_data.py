@@ -150,8 +150,8 @@ async def _netted(
         own = {customer_ids[code]: code for code in some.tolist()}
         facts = await purchase_facts.of_customers(session, list(own))
         rows = [
-            (own[each], *spell)
-            for each, told in facts.items()
+            (own[customer_id], *spell)
+            for customer_id, told in facts.items()
             for spell in spells(told, until=as_of.micros)
         ]
         found.append(np.array(rows, dtype=np.int64).reshape(len(rows), 5))

@@ -33,8 +33,8 @@ async def merge(
         await lock_or_create(session, [item.customer_id for _, item in good], now) if good else {}
     )
     before = await _profiles(session, list(created))
-    after = {each: dict(profile) for each, profile in before.items()}
-    unseen = {each for each, new in created.items() if new}
+    after = {customer_id: dict(profile) for customer_id, profile in before.items()}
+    unseen = {customer_id for customer_id, new in created.items() if new}
     for index, item in good:
         each = item.customer_id
         try:

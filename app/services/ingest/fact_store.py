@@ -123,11 +123,11 @@ async def write(
     replacing = [each for each, on_file in winners if each is not None and on_file]
     written.stored = first + replacing
     if replacing:
-        arrays = _arrays(each.name for each in replacing)
+        arrays = _arrays(fact.name for fact in replacing)
         await session.execute(store.keep_replaced, arrays)
         removed = await session.execute(store.delete, arrays)
         written.removed = [(row[0], row[1], row[2]) for row in removed]
-    rows = [store.values(each) for each in written.stored]
+    rows = [store.values(fact) for fact in written.stored]
     await copy_rows(session, f"{store.noun}s", store.columns, rows)
     await _keep(session, store, superseded, now)
     return written
@@ -140,7 +140,7 @@ async def _on_file(
     created: Mapping[str, bool],
 ) -> dict[Name, _Version[Fact]]:
     """Read what is stored under the identities; a customer just made has nothing."""
-    names = {each.name for each in incoming if not created[each.customer_id]}
+    names = {fact.name for fact in incoming if not created[fact.customer_id]}
     if not names:
         return {}
     rows = await session.execute(store.versions, _arrays(names))
@@ -149,9 +149,9 @@ async def _on_file(
         for customer_id, source, fact_id, revision, mark in rows
     }
     late = {
-        each.name
-        for each in incoming
-        if each.name in versions and each.revision < versions[each.name].revision
+        fact.name
+        for fact in incoming
+        if fact.name in versions and fact.revision < versions[fact.name].revision
     }
     if late:
         for *name, revision, mark in await session.execute(store.revisions, _arrays(late)):
@@ -164,26 +164,26 @@ def _resolve_revisions(
 ) -> tuple[Written[Fact], list[Fact]]:
     """Bring the versions up to date item by item; return also what never came into force."""
     written, superseded = Written[Fact](), []
-    for each in incoming:
-        version = versions.get(each.name)
+    for fact in incoming:
+        version = versions.get(fact.name)
         if version is None:
-            known = {each.revision: each.fingerprint}
-            versions[each.name] = _Version(each.revision, known, on_file=False, current=each)
-            written.statuses[each.index] = "created"
+            known = {fact.revision: fact.fingerprint}
+            versions[fact.name] = _Version(fact.revision, known, on_file=False, current=fact)
+            written.statuses[fact.index] = "created"
             continue
-        if version.known.get(each.revision, each.fingerprint) != each.fingerprint:
-            written.conflicts.append(each.index)
+        if version.known.get(fact.revision, fact.fingerprint) != fact.fingerprint:
+            written.conflicts.append(fact.index)
             continue
-        is_new = each.revision not in version.known
-        version.known[each.revision] = each.fingerprint
-        written.statuses[each.index] = "duplicate"
-        if each.revision > version.revision:
-            written.statuses[each.index] = "updated"
+        is_new = fact.revision not in version.known
+        version.known[fact.revision] = fact.fingerprint
+        written.statuses[fact.index] = "duplicate"
+        if fact.revision > version.revision:
+            written.statuses[fact.index] = "updated"
             if version.current is not None:
                 superseded.append(version.current)
-            version.revision, version.current = each.revision, each
+            version.revision, version.current = fact.revision, fact
         elif is_new:
-            superseded.append(each)
+            superseded.append(fact)
     return written, superseded
 
 
@@ -192,8 +192,8 @@ async def _keep(
 ) -> None:
     """Keep revisions that never came into force, because a higher one was there first."""
     rows = [
-        (*each.name, each.revision, each.fingerprint, to_json(store.content(each)), now)
-        for each in superseded
+        (*fact.name, fact.revision, fact.fingerprint, to_json(store.content(fact)), now)
+        for fact in superseded
     ]
     columns = (*store.identity, "content", "received_at")
     await copy_rows(session, f"{store.noun}_revisions", columns, rows)

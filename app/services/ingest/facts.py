@@ -78,7 +78,7 @@ async def ingest(
         raise BatchRejected(errors=batches.faults(outcomes))
     if not incoming:
         return Ingested(outcomes, 0)
-    created = await customers.lock_or_create(session, [each.customer_id for each in incoming], now)
+    created = await customers.lock_or_create(session, [fact.customer_id for fact in incoming], now)
     written = await fact_store.write(session, family.store, incoming, created, now)
     for index, status in written.statuses.items():
         outcomes[index] = (status, None)

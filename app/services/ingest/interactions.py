@@ -59,7 +59,7 @@ async def _settle(
     now: datetime,
 ) -> None:
     """Make daily counts, stage and ledger of every touched customer exact."""
-    changes = Counter((each.customer_id, each.kind, each.occurred_on) for each in written.stored)
+    changes = Counter((fact.customer_id, fact.kind, fact.occurred_on) for fact in written.stored)
     changes.subtract(written.removed)
     await _count(session, {key: change for key, change in sorted(changes.items()) if change})
     since: dict[str, date] = {}

@@ -130,24 +130,26 @@ async def write(
 
     The version moves only then; one made in this transaction keeps its first version.
     """
-    changed = {each: new for each, new in after.items() if not same(new, before[each])}
+    changed = {
+        customer_id: new for customer_id, new in after.items() if not same(new, before[customer_id])
+    }
     if changed:
         connection = await session.connection()
         await connection.execute(
             _UPDATE,
             [
                 {
-                    "taken_id": each,
-                    "step": 0 if created[each] else 1,
+                    "taken_id": customer_id,
+                    "step": 0 if created[customer_id] else 1,
                     "now": now,
                     **{f"new_{field}": value for field, value in profile.items()},
                 }
-                for each, profile in changed.items()
+                for customer_id, profile in changed.items()
             ],
         )
         heard_of = {
-            each: _is_first_seen(deployment, before[each], changed[each])
-            for each in sorted(changed)
+            customer_id: _is_first_seen(deployment, before[customer_id], changed[customer_id])
+            for customer_id in sorted(changed)
         }
         await derivation.revise(session, deployment, heard_of, now)
 

@@ -35,8 +35,8 @@ def _new_facts(written: Written[IncomingTransaction]) -> dict[str, NewFacts]:
     """Group what was stored by customer."""
     replaced = {customer_id for customer_id, _, _ in written.removed}
     found: dict[str, list[Fact]] = {}
-    for each in written.stored:
-        found.setdefault(each.customer_id, []).append(to_fact(each))
+    for fact in written.stored:
+        found.setdefault(fact.customer_id, []).append(to_fact(fact))
     return {each: NewFacts(own, replaced=each in replaced) for each, own in found.items()}
 
 

@@ -80,11 +80,11 @@ async def add_parts(
             {
                 "operation_id": operation_id,
                 "task": task,
-                "arguments": dict(each),
+                "arguments": dict(argument),
                 "state": "pending",
                 "attempt": 0,
             }
-            for each in arguments
+            for argument in arguments
         ]
         await session.execute(insert(OperationPart), rows)
 

@@ -49,7 +49,7 @@ class PolicyTimeline:
 
     def silence_of(self, version: int) -> InactivityLimit | None:
         """Return the silence by which a version counts lives; None for one never in force."""
-        return next((each.silence for each in self.policies if each.version == version), None)
+        return next((policy.silence for policy in self.policies if policy.version == version), None)
 
     def under(self, policy: Policy, instant: int) -> "PolicyTimeline":
         """Return what there was if it led to a policy at an instant, else that policy alone."""

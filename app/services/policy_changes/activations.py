@@ -161,12 +161,16 @@ async def apply_part(
     due |= np.array(found.after, dtype=object) != np.array(population.recorded_stages, dtype=object)
     # Lives are counted anew where another silence ends them, and what came later is looked at.
     kept = population.summaries.column
-    alike = [each.version for each in timeline.policies if each.silence == timeline.current.silence]
+    alike = [
+        policy.version for policy in timeline.policies if policy.silence == timeline.current.silence
+    ]
     due |= (kept("facts") > 0) & ~np.isin(kept("policy_version"), alike)
     due |= kept("facts_until") >= to_micros(at)
     to_and_fro = await _left_and_came_back(session, deployment, part, deployment.as_of(at))
     moved = [
-        each for row, each in enumerate(population.customer_ids) if due[row] or each in to_and_fro
+        customer_id
+        for row, customer_id in enumerate(population.customer_ids)
+        if due[row] or customer_id in to_and_fro
     ]
     if moved:
         await customers.lock_or_create(session, moved, now)

@@ -114,14 +114,14 @@ async def compare(
                    strict=True))  # fmt: skip
     found = dict(zip(population.customer_ids, before, strict=True))
     follows = timeline.followed_by(candidate, as_of.micros)
-    place = {each: row for row, each in enumerate(population.customer_ids)}
-    for each in await overrides.overridden(session, after, up_to):
-        if each in place:
-            summary = population.summaries[place[each]]
+    place = {customer_id: row for row, customer_id in enumerate(population.customer_ids)}
+    for customer_id in await overrides.overridden(session, after, up_to):
+        if customer_id in place:
+            summary = population.summaries[place[customer_id]]
             history = await derivation.history(
-                session, deployment, follows, each, summary, as_of, whole=True
+                session, deployment, follows, customer_id, summary, as_of, whole=True
             )
-            found[each], new[each] = history.last_step()
+            found[customer_id], new[customer_id] = history.last_step()
     return Compared(
         population, list(found.values()), [new.get(each, found[each]) for each in found]
     )

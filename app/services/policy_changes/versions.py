@@ -37,7 +37,7 @@ async def create(
     try:
         documents.parse(0, document)
     except documents.InvalidPolicy as invalid:
-        raise ValidationFailed(errors=[_fault(*each) for each in invalid.faults[:20]]) from None
+        raise ValidationFailed(errors=[_fault(*fault) for fault in invalid.faults[:20]]) from None
     if asked.model_id is not None:
         await _require_model(session, asked.model_id)
     await locks.hold(session, locks.POLICY_VERSIONS)
@@ -82,7 +82,7 @@ async def describe(session: ReadSession, version: int) -> tuple[dict[str, Any], 
         {
             "code": rule.code,
             "stage": rule.stage,
-            "words": {each: words(rule.when, each) for each in ("en", "zh")},
+            "words": {language: words(rule.when, language) for language in ("en", "zh")},
         }
         for rule in policy.rules
     ]

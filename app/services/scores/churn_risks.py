@@ -80,7 +80,7 @@ async def search(
     bound_to = {"list": "churn_risks", "sort": name, "=run_id": run.run_id,
                 "include_churned": include_churned, **asked.bound_to}  # fmt: skip
     policy = await policies.get(session, run.policy_version)
-    left = [] if include_churned else [each for each in policy.stages if policy.has_left(each)]
+    left = [] if include_churned else [stage for stage in policy.stages if policy.has_left(stage)]
     statement = lists.chosen(_COLUMNS, run.run_id, asked, profiles=True)
     statement = statement.where(Score.probability.is_not(None))
     if left and asked.filters.get("stage") not in left:
@@ -150,13 +150,15 @@ async def _reasons(
     inputs = await model_scores.read_inputs(session, model, buyers, as_of)
     reasons = inputs.reasons(run.horizon_days or model.horizon_days)
     return {
-        each: {
+        customer_id: {
             "base_log_odds": float(reasons.base),
             "log_odds": float(reasons.total[row]),
-            "reasons": reason_texts.explain(inputs, reasons, row, listed[each].usual_gap_days),
-            "facts_changed": _differs(listed[each].probability, float(reasons.total[row])),
+            "reasons": reason_texts.explain(
+                inputs, reasons, row, listed[customer_id].usual_gap_days
+            ),
+            "facts_changed": _differs(listed[customer_id].probability, float(reasons.total[row])),
         }
-        for row, each in enumerate(buyers.customer_ids)
+        for row, customer_id in enumerate(buyers.customer_ids)
     }
 
 
@@ -177,7 +179,7 @@ async def _actions(
     """Return what to do with the listed customers now, from all that is known by now."""
     ids, stages = [row.customer_id for row in rows], [row.stage for row in rows]
     stored = await purchase_summaries.stored(session, ids)
-    population = Population.of(ids, stages, [stored.get(each, EMPTY) for each in ids])
+    population = Population.of(ids, stages, [stored.get(customer_id, EMPTY) for customer_id in ids])
     return await next_actions.of(
         session, deployment, policy, population, stages, deployment.as_of(now)
     )

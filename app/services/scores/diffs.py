@@ -83,7 +83,7 @@ def _compared(before: dict[str, Any] | None, after: dict[str, Any] | None) -> di
     """Return how much each cause changed; the changes add up to that of the log-odds."""
     if before is None or after is None:
         return {"change": None, "causes": [], "text": _told_nothing(before, after)}
-    then, now = ({each["code"]: each for each in risk["reasons"]} for risk in (before, after))
+    then, now = ({reason["code"]: reason for reason in risk["reasons"]} for risk in (before, after))
     causes = []
     for code in dict.fromkeys([*then, *now]):
         old, new = then.get(code), now.get(code)
@@ -126,7 +126,7 @@ def summary(
     if abs(change) < _SMALL:
         return f"The risk is {now:.2f} as before."
     way = "rose" if change > 0 else "fell"
-    behind = [each for each in causes if each["change"] * change > 0]
+    behind = [cause for cause in causes if cause["change"] * change > 0]
     behind = [each for each in behind if abs(each["change"]) >= _SMALL][:3] or behind[:1]
     mostly = ", ".join(f"{each['code']} ({each['change']:+.2f})" for each in behind)
     shown = _apart(then, now)

@@ -40,8 +40,8 @@ async def find(
         for card, own in zip(made, actions, strict=True)
     }
     return {
-        "items": [found[each] for each in ids if each in found],
-        "unknown": [each for each in ids if each not in found],
+        "items": [found[customer_id] for customer_id in ids if customer_id in found],
+        "unknown": [customer_id for customer_id in ids if customer_id not in found],
         "as_of": as_of.at,
         "computed_at": now,
     }

@@ -40,9 +40,11 @@ async def settle(
     stored = await purchase_summaries.stored(session, list(written))
     micros = to_micros(now)
     extended = {
-        each: _extend(deployment, stored.get(each, EMPTY), new.facts, timeline.current)
-        for each, new in written.items()
-        if _can_extend(timeline, stored.get(each, EMPTY), new, micros)
+        customer_id: _extend(
+            deployment, stored.get(customer_id, EMPTY), new.facts, timeline.current
+        )
+        for customer_id, new in written.items()
+        if _can_extend(timeline, stored.get(customer_id, EMPTY), new, micros)
     }
     await _record(session, deployment, timeline, list(written), extended, stored, now)
 
@@ -74,14 +76,14 @@ async def _begun_anew(
     if len(timeline.policies) == 1:
         return []
     last = deployment.calendar.day_of(from_micros(timeline.starts[-1]))
-    days = {each: to_day(day) for each, day in since.items() if day is not None}
-    early = [each for each, day in days.items() if day <= last]
+    days = {customer_id: to_day(day) for customer_id, day in since.items() if day is not None}
+    early = [customer_id for customer_id, day in days.items() if day <= last]
     first_seen = await rule_facts.first_seen(session, early) if early else {}
     # Of whom was heard before the first day that has changed, was heard before, too.
     return [
-        each
-        for each in early
-        if deployment.calendar.day_of(from_micros(first_seen[each])) >= days[each]
+        customer_id
+        for customer_id in early
+        if deployment.calendar.day_of(from_micros(first_seen[customer_id])) >= days[customer_id]
     ]
 
 
@@ -101,8 +103,8 @@ async def advance(
     timeline = await policies.timeline(session)
     stored = await purchase_summaries.stored(session, customer_ids)
     resumed = {
-        each: _resume_from(deployment, summary)
-        for each, summary in stored.items()
+        customer_id: _resume_from(deployment, summary)
+        for customer_id, summary in stored.items()
         if purchase_summaries.holds_at(summary, to_micros(now))
         and _can_resume(timeline, summary)
         and (doubted is None or (summary.facts_until or doubted) < doubted)
@@ -214,30 +216,45 @@ async def _record(
     if not customer_ids:
         return 0
     overridden = await overrides.of(session, deployment, customer_ids)
-    resumed = {each: one for each, one in extended.items() if each not in overridden}
-    since = {each: resumed[each].since if each in resumed else None for each in customer_ids}
+    resumed = {
+        customer_id: one for customer_id, one in extended.items() if customer_id not in overridden
+    }
+    since = {
+        customer_id: resumed[customer_id].since if customer_id in resumed else None
+        for customer_id in customer_ids
+    }
     live = await transitions.live(session, since)
     # What was recorded as having come to pass is not undone by a clock that is a little behind:
     # neither a transition nor the activation for whose end this writer has waited.
     until = {
-        each: max(
+        customer_id: max(
             [
                 to_micros(now),
                 timeline.starts[-1],
-                *(row.effective_at for row in live.get(each, ())),
-                *(override.at for override in overridden.get(each, ())),
+                *(row.effective_at for row in live.get(customer_id, ())),
+                *(override.at for override in overridden.get(customer_id, ())),
             ]
         )
-        for each in customer_ids
+        for customer_id in customer_ids
     }
-    others = {each: until[each] for each in customer_ids if each not in resumed}
+    others = {
+        customer_id: until[customer_id]
+        for customer_id in customer_ids
+        if customer_id not in resumed
+    }
     folded = await tracing.fold(session, timeline, others)
-    ends = {each: one.folded.summary for each, one in resumed.items()}
-    ends |= {each: one.summary for each, one in folded[timeline.current.silence].items()}
+    ends = {customer_id: one.folded.summary for customer_id, one in resumed.items()}
+    ends |= {
+        customer_id: one.summary for customer_id, one in folded[timeline.current.silence].items()
+    }
     await purchase_summaries.save(
         session,
         timeline.current,
-        {each: end for each, end in ends.items() if end.facts or each in stored},
+        {
+            customer_id: end
+            for customer_id, end in ends.items()
+            if end.facts or customer_id in stored
+        },
         known=stored,
     )
     history = await tracing.trace(

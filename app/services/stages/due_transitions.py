@@ -73,8 +73,8 @@ async def unrecorded(
 def _moved(policy: Policy, population: Population, known: Records, today: int) -> Ints:
     """Return the rows of those who are not where they are recorded, or have been elsewhere."""
     rows = np.arange(len(population))
-    places = {each: place for place, each in enumerate(population.stages)}
-    recorded_as = np.array([places.get(each, -1) for each in policy.stages])
+    places = {stage: place for place, stage in enumerate(population.stages)}
+    recorded_as = np.array([places.get(stage, -1) for stage in policy.stages])
 
     def elsewhere(rows: Ints, day: Ints) -> Bools:
         stage, _ = evaluate(policy, known, rows, day)

@@ -53,11 +53,11 @@ def _told(rule: Rule, values: Values) -> dict[str, Any]:
     return {
         "code": rule.code,
         "stage": rule.stage,
-        "words": {each: words(rule.when, each) for each in ("en", "zh")},
+        "words": {language: words(rule.when, language) for language in ("en", "zh")},
         "holds": bool(rule.when.holds(values, 1)[0]),
         "comparisons": [
             {
-                "words": {each: words(part, each) for each in ("en", "zh")},
+                "words": {language: words(part, language) for language in ("en", "zh")},
                 "variable": part.term.key,
                 "value": shown[part.term],
                 "op": part.op,

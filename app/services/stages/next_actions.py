@@ -63,7 +63,10 @@ async def hold(
     """Return for each customer which options of the own stage hold."""
     asked = tuple(
         dict.fromkeys(
-            term for of_stage in options.values() for each in of_stage for term in terms(each.when)
+            term
+            for of_stage in options.values()
+            for stage in of_stage
+            for term in terms(stage.when)
         )
     )
     known = await rule_records.at_instant(session, deployment, policy, population, as_of, asked)

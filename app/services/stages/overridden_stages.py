@@ -77,5 +77,7 @@ async def _follow(
             session, deployment, timeline, overridden, as_of
         )
         ends = history.last(len(overridden))
-        found |= {each: stage for each, (stage, _) in zip(overridden, ends, strict=True)}
+        found |= {
+            customer_id: stage for customer_id, (stage, _) in zip(overridden, ends, strict=True)
+        }
     return found

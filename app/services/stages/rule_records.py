@@ -92,12 +92,12 @@ def _money(worth: Sequence[MonetaryState]) -> Money:
         return np.array(padded, dtype=np.int64).reshape(len(rows), RECENT).T
 
     return Money(
-        np.array([each.revenue for each in worth], dtype=np.int64),
-        np.array([each.purchase_value for each in worth], dtype=np.int64),
-        np.array([each.first_day_value for each in worth], dtype=np.int64),
-        np.array([each.paid_days for each in worth], dtype=np.int64),
-        recent([each.gaps for each in worth]),
-        recent([each.values for each in worth]),
+        np.array([state.revenue for state in worth], dtype=np.int64),
+        np.array([state.purchase_value for state in worth], dtype=np.int64),
+        np.array([state.first_day_value for state in worth], dtype=np.int64),
+        np.array([state.paid_days for state in worth], dtype=np.int64),
+        recent([state.gaps for state in worth]),
+        recent([state.values for state in worth]),
     )
 
 
@@ -230,6 +230,6 @@ def _merged(
 
 
 def _in_force(instants: Sequence[int], worth: Sequence[MonetaryState]) -> list[MonetaryState]:
-    starts = [each.at for each in worth]
+    starts = [state.at for state in worth]
     steps = [NOTHING, *worth]
     return [steps[bisect_right(starts, at)] for at in instants]

@@ -34,9 +34,9 @@ async def read(
     first_seen = await rule_facts.first_seen(session, ids)
     stage: list[str | None] = []
     since: list[float] = []
-    for each in ids:
-        recorded, at = rows[each]
-        at = at or from_micros(first_seen[each])
+    for customer_id in ids:
+        recorded, at = rows[customer_id]
+        at = at or from_micros(first_seen[customer_id])
         known = at <= as_of.at
         stage.append(recorded if known else None)
         since.append(deployment.calendar.day_of(at) if known else np.nan)

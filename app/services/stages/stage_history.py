@@ -52,10 +52,16 @@ def _periods(found: History, first_seen: datetime, as_of: AsOf) -> list[dict[str
         {"stage": first, "from": first_seen, "cause": None, "rule": None, "policy_version": None,
          "reason": None, "actor": None}
     ]  # fmt: skip
-    for each in transitions:
-        told = {"stage": each.to_stage, "from": from_micros(each.at), "cause": each.cause,
-                "rule": each.rule, "policy_version": each.policy_version, "reason": each.reason,
-                "actor": each.actor}  # fmt: skip
+    for transition in transitions:
+        told = {
+            "stage": transition.to_stage,
+            "from": from_micros(transition.at),
+            "cause": transition.cause,
+            "rule": transition.rule,
+            "policy_version": transition.policy_version,
+            "reason": transition.reason,
+            "actor": transition.actor,
+        }
         if told["from"] <= began[0]["from"]:
             began.clear()
         began.append(told)

@@ -47,14 +47,19 @@ async def trace(
     overridden: Mapping[str, Sequence[Override]],
 ) -> History:
     """Follow the stages of customers up to an instant each."""
-    anew = [each for each in customer_ids if each not in resumed]
+    anew = [customer_id for customer_id in customer_ids if customer_id not in resumed]
     first_seen = await _first_seen(session, timeline, anew, overridden)
     followed = {
         limit: [
-            CustomerTimeline(each, resumed[each].folded.points, (), None)
-            if each in resumed
-            else CustomerTimeline(each, found[each].points, found[each].worth, first_seen.get(each))
-            for each in customer_ids
+            CustomerTimeline(customer_id, resumed[customer_id].folded.points, (), None)
+            if customer_id in resumed
+            else CustomerTimeline(
+                customer_id,
+                found[customer_id].points,
+                found[customer_id].worth,
+                first_seen.get(customer_id),
+            )
+            for customer_id in customer_ids
         ]
         for limit, found in folded.items()
     }
@@ -71,18 +76,24 @@ async def trace(
         )
     ]
     customers = Customers(
-        until=np.array([until[each] for each in customer_ids], dtype=np.int64),
+        until=np.array([until[customer_id] for customer_id in customer_ids], dtype=np.int64),
         until_day=np.array(
-            [deployment.calendar.day_of(from_micros(until[each])) for each in customer_ids],
+            [
+                deployment.calendar.day_of(from_micros(until[customer_id]))
+                for customer_id in customer_ids
+            ],
             dtype=np.int64,
         ),
         known=np.array(
-            [each in resumed and resumed[each].since is not None for each in customer_ids]
+            [
+                customer_id in resumed and resumed[customer_id].since is not None
+                for customer_id in customer_ids
+            ]
         ),
         overrides={
-            number: overridden[each]
-            for number, each in enumerate(customer_ids)
-            if each in overridden
+            number: overridden[customer_id]
+            for number, customer_id in enumerate(customer_ids)
+            if customer_id in overridden
         },
     )
     return history.trace(periods, customers, deployment.calendar.starts)
@@ -96,5 +107,5 @@ async def _first_seen(
 ) -> dict[str, int]:
     """Return since when customers are known, where the stage before a purchase matters."""
     if timeline.is_plain and len(timeline.policies) == 1:
-        customer_ids = [each for each in customer_ids if each in overridden]
+        customer_ids = [customer_id for customer_id in customer_ids if customer_id in overridden]
     return await rule_facts.first_seen(session, customer_ids) if customer_ids else {}

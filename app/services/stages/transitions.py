@@ -72,7 +72,9 @@ async def record(
 
     A row that no longer follows from the facts is voided, never edited; what is missing is added.
     """
-    unclaimed = {(each, row.content): row for each, rows in live.items() for row in rows}
+    unclaimed = {
+        (customer_id, row.content): row for customer_id, rows in live.items() for row in rows
+    }
     added: list[Transition] = []
     for transition in history.transitions():
         key = owners[transition.owner], transition[1:-1]
@@ -93,8 +95,16 @@ async def record(
     if changed:
         ends = dict(zip(owners, history.last(len(owners)), strict=True))
         # Where the ledger was gone on with, its last row tells since when a stage has held.
-        known = {each: ends[each] for each in changed if since[each] is None or ends[each][1]}
-        await _move(session, known, {each: ends[each] for each in changed if each not in known})
+        known = {
+            customer_id: ends[customer_id]
+            for customer_id in changed
+            if since[customer_id] is None or ends[customer_id][1]
+        }
+        await _move(
+            session,
+            known,
+            {customer_id: ends[customer_id] for customer_id in changed if customer_id not in known},
+        )
     return len(added) + len(unclaimed)
 
 
@@ -147,11 +157,11 @@ async def _move(
 ) -> None:
     """Set the recorded stage of customers; of the others, to what the ledger ends with."""
     known = {
-        each: (stage, None if at is None else from_micros(at))
-        for each, (stage, at) in {**ends, **others}.items()
+        customer_id: (stage, None if at is None else from_micros(at))
+        for customer_id, (stage, at) in {**ends, **others}.items()
     }
-    for each, rows in (await live(session, dict.fromkeys(others)) if others else {}).items():
-        known[each] = (rows[-1].to_stage, from_micros(rows[-1].effective_at))
+    for customer_id, rows in (await live(session, dict.fromkeys(others)) if others else {}).items():
+        known[customer_id] = (rows[-1].to_stage, from_micros(rows[-1].effective_at))
     await session.execute(
         text(
             "UPDATE customers c SET stage = moved.stage, stage_since = moved.since,"
