@@ -64,11 +64,11 @@ _gauges: Final[Mapping[str, Gauge]] = {
         ("model_age_seconds", "Time since the active model was fitted."),
         (
             "churn_calibration_error",
-            "Expected calibration error of what was told a horizon before the published run.",
+            "Expected calibration error of what was predicted a horizon before the published run.",
         ),
         (
             "churn_calibration_in_the_large",
-            "Share of customers that left minus the share that was told.",
+            "Share of customers that churned minus the share that was predicted.",
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""The calibration of a back-test as a picture: what was told against what happened."""
+"""The calibration of a back-test as a picture: what was predicted against what happened."""
 
 from html import escape
 from typing import Any
@@ -36,7 +36,7 @@ def _description(fold: dict[str, Any] | None) -> str:
     if fold is None:
         return "There is too little history for a calibration table."
     rows = [
-        f"told {row['predicted']:.2f}, left {row['churned']:.2f} of {row['n']}"
+        f"predicted {row['predicted']:.2f}, churned {row['churned']:.2f} of {row['n']}"
         for row in fold["calibration"]
     ]
     return f"Tested from {fold['cut']} on {fold['customers']} customers: {'; '.join(rows)}."
@@ -71,8 +71,8 @@ def _axes() -> list[str]:
         *parts,
         f'<rect class="axis" x="{MARGIN}" y="{MARGIN}" width="{SIDE}" height="{SIDE}"/>',
         _line("even", (0, 0), (1, 1)),
-        f'<text x="{middle:g}" y="{MARGIN + SIDE + 36}" text-anchor="middle">told</text>',
-        f'<text x="14" y="{middle:g}" text-anchor="middle" {turned}>left</text>',
+        f'<text x="{middle:g}" y="{MARGIN + SIDE + 36}" text-anchor="middle">predicted</text>',
+        f'<text x="14" y="{middle:g}" text-anchor="middle" {turned}>churned</text>',
     ]
 
 
@@ -80,9 +80,9 @@ def _marks(fold: dict[str, Any]) -> list[str]:
     curve = " ".join(f"{_x(point['predicted'])},{_y(point['churned'])}" for point in fold["curve"])
     parts = [f'<polyline class="curve" points="{curve}"/>']
     for row in fold["calibration"]:
-        told, left = row["predicted"], row["churned"]
+        predicted, churned = row["predicted"], row["churned"]
         parts += [
-            _line("range", (told, row["lower"]), (told, row["upper"])),
-            f'<circle class="dot" cx="{_x(told)}" cy="{_y(left)}" r="4"/>',
+            _line("range", (predicted, row["lower"]), (predicted, row["upper"])),
+            f'<circle class="dot" cx="{_x(predicted)}" cy="{_y(churned)}" r="4"/>',
         ]
     return parts

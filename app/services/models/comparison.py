@@ -45,10 +45,10 @@ def judge(
     who, known = features_at(past.facts, as_of=day - window)
     bought = landmark.buyers(past.facts, after=day - window, until=day)
     left = (~np.isin(who, bought)).astype(np.float64)
-    told = {"held_out_days": window, "customers": left.size, "than": active.model_id}
+    figures = {"held_out_days": window, "customers": left.size, "than": active.model_id}
     if min(left.sum(), left.size - left.sum()) < landmark.MIN_EVENTS:
         usable = candidate.status != "fallback" or active.status == "fallback"
-        return {"activated": usable, "reason": "too_little_to_compare", **told}
+        return {"activated": usable, "reason": "too_little_to_compare", **figures}
     then = churn_learning.at_cut(kind, past, day - window, window)
     old = _loss(active.log_odds(_rescaled(known, past, active), window), left)
     news = [_loss(odds, left) for odds in (
@@ -59,7 +59,7 @@ def judge(
     return {
         "activated": better,
         "reason": "not_worse" if better else "worse",
-        **told,
+        **figures,
         "log_loss": float(old.mean() + worst.value),
         "log_loss_of_active": float(old.mean()),
         "standard_error": float(np.nan_to_num(worst.standard_error)),

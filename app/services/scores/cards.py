@@ -155,7 +155,7 @@ def _scores(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
     """Return what the model says of one customer."""
     model, inputs = scores.model, scores.inputs
     r, f, m = int(scores.r[row]), int(scores.f[row]), int(scores.m[row])
-    told = model.dropout_identified
+    identified = model.dropout_identified
     x, t_x, age = inputs.history
     return {
         "status": "insufficient_history" if model.status == "fallback" else "ok",
@@ -171,7 +171,7 @@ def _scores(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
             "T": float(age[row]),
             "unit": model.time_unit,
         },
-        "p_alive": float(scores.p_alive[row]) if told else None,
+        "p_alive": float(scores.p_alive[row]) if identified else None,
         "expected_purchases": {
             "horizon_days": scores.horizon_days,
             "value": float(scores.expected_purchases[row]),
@@ -182,7 +182,7 @@ def _scores(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
             "annual_discount": fitted_models.ANNUAL_DISCOUNT,
         },
         "value_tier": clv.TIERS[scores.tier[row]],
-        "value_at_risk": deployment.money(cents(scores.value_at_risk[row])) if told else None,
-        "withheld": {} if told else dict.fromkeys(("p_alive", "value_at_risk"), NO_DROPOUT),
+        "value_at_risk": deployment.money(cents(scores.value_at_risk[row])) if identified else None,
+        "withheld": {} if identified else dict.fromkeys(("p_alive", "value_at_risk"), NO_DROPOUT),
         "churn_risk": churn_risk(scores, row),
     }

@@ -105,7 +105,7 @@ async def _items(
     as_of = deployment.as_of(run.as_of)
     actions = await _actions(session, deployment, policy, rows, asked.now)
     explained = await _reasons(session, model, policy, run, rows, as_of)
-    told = meanings(model)
+    meaning_of = meanings(model)
     return [
         {
             "customer_id": row.customer_id,
@@ -119,7 +119,7 @@ async def _items(
             "probability": row.probability,
             "horizon_days": run.horizon_days or model.horizon_days,
             "level": row.level,
-            "meaning": told.get(row.level),
+            "meaning": meaning_of.get(row.level),
             "value_at_risk": None
             if row.value_at_risk is None
             else deployment.money(row.value_at_risk),

@@ -62,7 +62,7 @@ def _of_buyers(scores: Scores, bought: Bools) -> dict[str, Column]:
         codes[bought] = values
         return Column("text", names, codes=codes)
 
-    told = scores.model.dropout_identified
+    identified = scores.model.dropout_identified
     at_risk, _ = _spread(_units(scores.value_at_risk), bought)
     return {
         "usual_gap_days": spread("float8", scores.placement.usual_gap_days),
@@ -70,14 +70,14 @@ def _of_buyers(scores: Scores, bought: Bools) -> dict[str, Column]:
         "f": spread("int2", scores.f),
         "m": spread("int2", scores.m),
         "rfm_group": named(tuple(rfm.GROUPS), scores.group),
-        "p_alive": spread("float8", scores.p_alive if told else None),
+        "p_alive": spread("float8", scores.p_alive if identified else None),
         "expected_purchases": spread("float8", scores.expected_purchases),
         "probability": spread("float8", scores.probability),
         "level": named(tuple(contributions.LEVELS), scores.level),
         "clv": spread("numeric", _units(scores.clv)),
         "value_tier": named(tuple(clv.TIERS), scores.tier),
         # Who never purchased has nothing to lose, whether or not a dropout is identified.
-        "value_at_risk": Column("numeric", at_risk, None if told else bought),
+        "value_at_risk": Column("numeric", at_risk, None if identified else bought),
         "reason": named(tuple(CAUSES), scores.raising),
     }
 
