@@ -10,7 +10,7 @@ CLIENTS := tests/clients
 CLIENTS_VENV := .venv-clients
 CLIENTS_STAMP := $(CLIENTS_VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults run check bench bench-scoring migrate migration lock openapi examples fmt
+.PHONY: help setup demo test faults run check bench bench-scoring migrate migration lock openapi tables examples fmt
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ fmt: setup  ## Format the code and mend what ruff can mend
 
 openapi: setup  ## Write openapi.json anew
 	@$(BIN)/python -m tests.openapi > openapi.json
+
+tables: setup  ## Draw docs/tables.md anew from the models
+	@$(BIN)/python -m tests.tables > docs/tables.new
+	@mv docs/tables.new docs/tables.md
 
 examples: setup  ## Ask a service for the answers that openapi.json shows, then write it anew
 	@$(BIN)/python -m tests.examples > app/schemas/examples.new

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from app.schemas.customers import Customer, Profile
 from app.services.stages import derivation
 
 FULL: dict[str, Any] = {
@@ -55,6 +56,11 @@ def profile_of(answer: httpx.Response) -> dict[str, Any]:
 def faults_of(answer: httpx.Response) -> list[tuple[str, str]]:
     assert answer.headers["content-type"] == "application/problem+json"
     return [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
+
+
+def test_every_field_of_a_profile_is_written_and_shown_here() -> None:
+    assert FULL.keys() == Profile.model_fields.keys()
+    assert FULL.keys() <= Customer.model_fields.keys()
 
 
 # --- one profile ---------------------------------------------------------------------------------

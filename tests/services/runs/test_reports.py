@@ -1,10 +1,12 @@
 """What is counted of everybody, in reports and previews, against a count of the raw facts."""
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +18,7 @@ from app.deployment import Deployment
 from app.scoring.rfm import rfm
 from app.services.policy_changes import previews
 from app.worker import Worker
-from tests import histories
+from tests import histories, openapi
 from tests.database import Clock
 from tests.kept import MODEL, store_model
 from tests.services.policy_changes import test_policy_changes as changes
@@ -122,6 +124,12 @@ async def test_reports_say_what_a_count_of_the_facts_says(
     groups = [each for each in rfm_report["groups"] if decimal(each["revenue"]) > 0]
     assert len(groups) >= len(rfm.GROUPS) - 1
     assert revenue["owing"] < 0
+
+
+def test_every_report_is_held_against_the_facts_here() -> None:
+    offered = {path for path in openapi.document()["paths"] if path.startswith("/v1/reports/")}
+    asked = re.findall(r'own_client[.]get\("(/v1/reports/\w+)"\)', Path(__file__).read_text())
+    assert offered <= set(asked)
 
 
 async def test_before_the_first_run_reports_are_empty(own_client: httpx.AsyncClient) -> None:
