@@ -26,7 +26,7 @@ from app.models import Customer
 from app.schemas.customers import Profile
 from tests.lifecycle import at_random
 from tests.lifecycle.assembled import at_instant, changes, followed, slow_stand_in, through_time
-from tests.slow_policy import Interaction, Person, Slow, history
+from tests.slow_policy import Interaction, Person, Slow, history, looked_at
 from tests.twin import MICROSECOND, Fact, start_of
 
 INACTIVITY = {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5}
@@ -156,6 +156,24 @@ def test_a_rule_on_it_is_followed_through_time(row: Variable) -> None:
         assert found == history(person, [(document, None)], now, model=slow_stand_in)
         moved += len(found)
     assert moved
+
+
+@each_row
+def test_the_slow_evaluator_knows_which_facts_are_news_to_it(row: Variable) -> None:
+    """Another purchase of a day is to rules on what purchases are worth; a call, to those on calls.
+
+    Random lives tell the two apart in one of a hundred, and only by the cause of a transition.
+    """
+    bought, called = NOON + timedelta(hours=1), NOON + timedelta(hours=2)
+    facts = [Fact(("default", str(n)), at, Decimal(5)) for n, at in enumerate((NOON, bought))]
+    for term in asked_of(row):
+        policy, read = looking_at(term), at_random.read(term)
+        call = Interaction(called, min(read.kinds or {"survey"}), 3.0)
+        person = Person(BERLIN, NOON, tuple(facts), (call,))
+        document = {"rules": [{"when": {**term, "op": "known", "value": True}}]}
+        assert looked_at(person, document, bought) == policy.follows_transactions, term
+        of_calls = bool(read.needs & {"interactions", "answers"})
+        assert looked_at(person, document, called) == of_calls, term
 
 
 def check_turning(term: Term, values: Any, day: Any, records: Records | None = None) -> None:
