@@ -104,7 +104,7 @@ def nobody(made: Histories, rows: Array) -> None:
 def _stages(policy: Any, columns: Columns, day: int) -> Array:
     every = np.arange(len(columns))
     on = every * 0 + day
-    known = Records(policy.silence, every, every * 0, on, Span.on(on), columns)
+    known = Records(policy.inactivity_limit, every, every * 0, on, Span.on(on), columns)
     return evaluate(policy, known, every, on)[0]
 
 
@@ -121,10 +121,10 @@ async def fill(database: Database, customers: int, now: datetime, *, movers: int
     rng, today = np.random.default_rng(7), HERE.as_of(now).day
     async with database.reads() as session:
         policy = await policies.active(ReadSession(session))
-    gone = today - int(policy.silence.floor_days)
+    gone = today - int(policy.inactivity_limit.floor_days)
     for start in range(0, customers, BLOCK):
         n = min(BLOCK, customers - start)
-        made = simulate(rng, n, today, policy.silence)
+        made = simulate(rng, n, today, policy.inactivity_limit)
         moving = np.flatnonzero(np.arange(start, start + n) % movers == 0) if movers else []
         one_time(made, np.array(moving, np.int64), gone)
         stage, tomorrow = (_stages(policy, made.columns, today + day) for day in (0, 1))

@@ -50,7 +50,7 @@ class _Reader(ExpressionReader):
         return Policy(
             version=version,
             described=stages,
-            silence=InactivityLimit(**document["inactivity_limit"]),
+            inactivity_limit=InactivityLimit(**document["inactivity_limit"]),
             rules=self.rules(document["rules"], set(codes)),
             transitions=self.transitions(document.get("transitions"), codes),
             model_id=document.get("model_id"),

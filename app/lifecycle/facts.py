@@ -71,8 +71,8 @@ def next_state(state: State, day: int, limit: InactivityLimit) -> State:
     days, first, last, life_start, life_days, lives = state
     if days == 0:
         return State(1, day, day, day, 1, 1)
-    silence = day - last
-    if silence > limit.floor_days and silence > limit.after(last - life_start, life_days):
+    inactivity = day - last
+    if inactivity > limit.floor_days and inactivity > limit.after(last - life_start, life_days):
         return State(days + 1, first, day, day, 1, lives + 1)
     return State(days + 1, first, day, life_start, life_days + 1, lives)
 

@@ -61,7 +61,7 @@ class Policy:
 
     version: int
     described: tuple[Stage, ...]
-    silence: InactivityLimit
+    inactivity_limit: InactivityLimit
     rules: tuple[Rule, ...]
     transitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The transitions that an override may make."""

@@ -146,7 +146,7 @@ Asked = TypeVar("Asked", bound=Computable)
 class Records:
     """Records of customers numbered by `owner`, ascending, each in force from `at`."""
 
-    silence: InactivityLimit
+    inactivity_limit: InactivityLimit
     owner: Ints
     at: Ints
     day: Ints

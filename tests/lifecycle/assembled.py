@@ -177,9 +177,11 @@ def at_instant(
     n, zone = len(people), people[0].zone
     today = day_of(now, zone)
     summaries = [
-        fold([as_lifecycle(fact, zone) for fact in each.facts], policy.silence, until=micros(now))[
-            0
-        ]
+        fold(
+            [as_lifecycle(fact, zone) for fact in each.facts],
+            policy.inactivity_limit,
+            until=micros(now),
+        )[0]
         for each in people
     ]
     events: list[tuple[int, int, int, str, int, float | None]] = []
@@ -199,7 +201,7 @@ def at_instant(
             start = micros(start_of(zone, EPOCH.date() + timedelta(days=day)))
             events.append((owner, start, day, kind, count, None))
     return Records(
-        silence=policy.silence,
+        inactivity_limit=policy.inactivity_limit,
         owner=np.arange(n),
         at=np.full(n, micros(now)),
         day=np.full(n, today),
@@ -235,7 +237,7 @@ def _through_time(
     ]
     worth = policy.follows_transactions
     return replace(
-        _followed(people, policy.silence, events, now, worth=worth),
+        _followed(people, policy.inactivity_limit, events, now, worth=worth),
         interactions=interactions(events),
         purchases=purchases(people, policy.terms, now),
         profiles=profiles(people),
@@ -278,7 +280,7 @@ def _followed(
     owner_of = np.array(owners, dtype=np.int64)
     days = np.array([point.day for point in merged], dtype=np.int64)
     return Records(
-        silence=limit,
+        inactivity_limit=limit,
         owner=owner_of,
         at=np.array([point.at for point in merged], dtype=np.int64),
         day=days,

@@ -33,7 +33,7 @@ ends = st.dates(date(2016, 1, 1), date(2024, 12, 31))
 
 def points_of(revisions: Sequence[Fact], zone: ZoneInfo, now: datetime) -> list[Point]:
     facts = [as_lifecycle(fact, zone) for fact in in_force(revisions)]
-    return fold(facts, POLICY.silence, until=micros(now))[1]
+    return fold(facts, POLICY.inactivity_limit, until=micros(now))[1]
 
 
 def replay(
@@ -48,7 +48,7 @@ def replay(
     owner = np.repeat(np.arange(len(groups)), [len(each) for each, _ in groups])
     day = np.array([point.day for point in points], dtype=np.int64)
     records = Records(
-        silence=POLICY.silence,
+        inactivity_limit=POLICY.inactivity_limit,
         owner=owner,
         at=np.array([point.at for point in points], dtype=np.int64),
         day=day,
@@ -112,10 +112,10 @@ def test_the_stage_at_an_instant_is_that_of_the_twin(
     revisions = histories.facts(rng, zone, end)
     now = histories.moment(rng, revisions, zone)
     facts = [as_lifecycle(fact, zone) for fact in revisions]
-    summary, _ = fold(facts, POLICY.silence, until=micros(now))
+    summary, _ = fold(facts, POLICY.inactivity_limit, until=micros(now))
     today = np.array([day_of(now, zone)])
     records = Records(
-        POLICY.silence, np.array([0]), np.array([micros(now)]), today, Span.on(today),
+        POLICY.inactivity_limit, np.array([0]), np.array([micros(now)]), today, Span.on(today),
         Columns.of([summary.state]),
     )  # fmt: skip
     stage, rule = evaluate(POLICY, records, np.array([0]), today)
@@ -241,7 +241,9 @@ def test_a_pair_comes_about_by_rule_or_by_hand_and_in_no_other_way(before: str, 
         facts = [Fact(("default", f"p{each}"), on(each), Decimal(5)) for each in bought]
         zone, now = ZoneInfo("UTC"), on(400)
         by_hand = {0: [override(-1, POLICY.beginning), override(399, after)]}
-        begun = Point(micros(on(-2)), day_of(on(-2), zone), fold([], POLICY.silence, until=0)[0][4])
+        begun = Point(
+            micros(on(-2)), day_of(on(-2), zone), fold([], POLICY.inactivity_limit, until=0)[0][4]
+        )
         points = [begun, *points_of(facts, zone, now)]
         last = replay([(points, now)], zone, overrides=by_hand).transitions()[-1]
         assert (last.from_stage, last.to_stage, last.cause) == (before, after, "manual")

@@ -26,7 +26,7 @@ from tests.twin import Fact, Twin, in_force
 
 ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Berlin", "Asia/Shanghai", "America/Sao_Paulo")]
 POLICY = parse(1, PRESETS["five_stages"])
-LIMIT = POLICY.silence
+LIMIT = POLICY.inactivity_limit
 many = settings(max_examples=45, deadline=None, derandomize=True)
 rngs = st.randoms(use_true_random=False)
 ends = st.dates(date(2016, 1, 1), date(2024, 12, 31))

@@ -49,7 +49,7 @@ def records(
     policy: Policy, state: State, *facts: tuple[str, int], contract_ends_in: float = np.nan
 ) -> Records:
     return Records(
-        silence=policy.silence,
+        inactivity_limit=policy.inactivity_limit,
         owner=np.array([0]),
         at=np.array([TODAY]),
         day=np.array([TODAY]),

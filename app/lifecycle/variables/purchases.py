@@ -29,7 +29,7 @@ def _of_buyers(inputs: Inputs, values: Floats) -> Floats:
 
 
 def _limit(inputs: Inputs, _: Term) -> Floats:
-    return _of_buyers(inputs, inactivity_limit(inputs.records.silence, inputs.columns))
+    return _of_buyers(inputs, inactivity_limit(inputs.records.inactivity_limit, inputs.columns))
 
 
 def _gaps(columns: Columns) -> tuple[Ints, Ints]:

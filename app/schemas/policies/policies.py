@@ -82,7 +82,7 @@ class StageIn(Shape):
     )
 
 
-class SilenceLimitIn(Shape):
+class InactivityLimitIn(Shape):
     """A silence longer than max(floor, min(multiple * own gap, own gap + margin)) ends a life."""
 
     floor_days: float = Field(
@@ -147,7 +147,7 @@ class PolicyDocument(Shape):
     stages: list[StageIn] = Field(
         min_length=1, max_length=MAX_STAGES, description="its stages, at most 30"
     )
-    inactivity_limit: SilenceLimitIn = Field(description="how long a silence ends a life")
+    inactivity_limit: InactivityLimitIn = Field(description="how long a silence ends a life")
     rules: list[RuleIn] = Field(
         min_length=1, max_length=MAX_RULES, description="its rules in order, at most 100"
     )

@@ -145,34 +145,37 @@ class Population:
 
 async def read(
     session: ReadSession,
-    silence: InactivityLimit,
+    inactivity_limit: InactivityLimit,
     as_of: AsOf,
     *,
     after: str = "",
     up_to: str | None = None,
 ) -> Population:
     """Read the customers with `after` < id <= `up_to` as they stood at `as_of`."""
-    return await _read(session, silence, as_of, _RANGE, [after, up_to])
+    return await _read(session, inactivity_limit, as_of, _RANGE, [after, up_to])
 
 
 async def read_states(
-    session: ReadSession, silence: InactivityLimit, as_of: AsOf, *, after: str, up_to: str
+    session: ReadSession, inactivity_limit: InactivityLimit, as_of: AsOf, *, after: str, up_to: str
 ) -> Population:
     """Read as `read` does, but no money; no `Summary` can be made of what is read."""
-    return await _read(session, silence, as_of, _RANGE, [after, up_to], STATE_FIELDS)
+    return await _read(session, inactivity_limit, as_of, _RANGE, [after, up_to], STATE_FIELDS)
 
 
 async def of_customers(
-    session: ReadSession, silence: InactivityLimit, as_of: AsOf, customer_ids: Sequence[str]
+    session: ReadSession,
+    inactivity_limit: InactivityLimit,
+    as_of: AsOf,
+    customer_ids: Sequence[str],
 ) -> Population:
     """Read some customers as they stood at `as_of`, in the order of their ids; none is unknown."""
     where = "{0}.customer_id = ANY($1::text[])"
-    return await _read(session, silence, as_of, where, [list(customer_ids)])
+    return await _read(session, inactivity_limit, as_of, where, [list(customer_ids)])
 
 
 async def _read(
     session: ReadSession,
-    silence: InactivityLimit,
+    inactivity_limit: InactivityLimit,
     as_of: AsOf,
     where: str,
     args: list[object],
@@ -200,34 +203,40 @@ async def _read(
     recorded = np.concatenate([_NONE, *(block.arrays["recorded"] for block in blocks)])
     kept = Summaries.joined(len(ids), [block.arrays for block in blocks], fields)
     population = Population(ids, recorded, ("", *stages), kept)
-    await _correct(session, timeline, silence, population, as_of)
+    await _correct(session, timeline, inactivity_limit, population, as_of)
     return population
 
 
 async def _correct(
     session: ReadSession,
     timeline: PolicyTimeline,
-    silence: InactivityLimit,
+    inactivity_limit: InactivityLimit,
     population: Population,
     as_of: AsOf,
 ) -> None:
     """Fold the facts of those whose kept summary says another instant, or another silence."""
-    stale = np.flatnonzero(~_true_at(timeline, silence, population.summaries, as_of)).tolist()
+    stale = np.flatnonzero(
+        ~_true_at(timeline, inactivity_limit, population.summaries, as_of)
+    ).tolist()
     for start in range(0, len(stale), FOLDED_AT_ONCE):
         rows = stale[start : start + FOLDED_AT_ONCE]
         until = {population.customer_ids[row]: as_of.micros for row in rows}
-        folded = await purchase_summaries.fold_facts(session, silence, until)
+        folded = await purchase_summaries.fold_facts(session, inactivity_limit, until)
         population.summaries.put(rows, [folded[customer_id].summary for customer_id in until])
 
 
 def _true_at(
-    timeline: PolicyTimeline, silence: InactivityLimit, kept: Summaries, as_of: AsOf
+    timeline: PolicyTimeline, inactivity_limit: InactivityLimit, kept: Summaries, as_of: AsOf
 ) -> Bools:
     """Say of which summaries `purchase_summaries.at` would take the kept one."""
     then = (kept.column("facts_until") <= as_of.micros) & (
         as_of.micros < kept.column("next_fact_at")
     )
-    versions = [policy.version for policy in timeline.policies if policy.silence == silence]
+    versions = [
+        policy.version
+        for policy in timeline.policies
+        if policy.inactivity_limit == inactivity_limit
+    ]
     alike = np.isin(kept.column("policy_version"), versions)
     return np.asarray(then & (alike | (kept.column("facts") == 0)), dtype=np.bool_)
 

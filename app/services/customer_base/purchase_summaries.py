@@ -128,7 +128,7 @@ async def overdue(session: ReadSession, after: str, up_to: str, at: datetime) ->
 async def at(
     session: ReadSession,
     timeline: PolicyTimeline,
-    silence: InactivityLimit,
+    inactivity_limit: InactivityLimit,
     summaries: Mapping[str, Summary],
     until: datetime,
 ) -> dict[str, Summary]:
@@ -140,17 +140,22 @@ async def at(
     others = [
         customer_id
         for customer_id, summary in summaries.items()
-        if not (holds_at(summary, micros) and counts_lives(timeline, silence, summary))
+        if not (holds_at(summary, micros) and counts_lives(timeline, inactivity_limit, summary))
     ]
     if not others:
         return dict(summaries)
-    folded = await fold_facts(session, silence, dict.fromkeys(others, micros))
+    folded = await fold_facts(session, inactivity_limit, dict.fromkeys(others, micros))
     return {**summaries, **{customer_id: folded[customer_id].summary for customer_id in others}}
 
 
-def counts_lives(timeline: PolicyTimeline, silence: InactivityLimit, summary: Summary) -> bool:
+def counts_lives(
+    timeline: PolicyTimeline, inactivity_limit: InactivityLimit, summary: Summary
+) -> bool:
     """Whether the lives of a summary are those that a silence ends."""
-    return summary.facts == 0 or timeline.silence_of(summary.policy_version) == silence
+    return (
+        summary.facts == 0
+        or timeline.inactivity_limit_of(summary.policy_version) == inactivity_limit
+    )
 
 
 async def fold_facts(

@@ -106,8 +106,8 @@ def _cuts(
     buyers: Population, as_of: AsOf, document: dict[str, Any], time_unit: str
 ) -> dict[str, Any]:
     """Return the cuts of RFM scores and, by what the document says of value, those of tiers."""
-    silent = as_of.day - buyers.columns.last_day
-    population = silent, buyers.columns.purchase_days, buyers.revenue
+    inactivity = as_of.day - buyers.columns.last_day
+    population = inactivity, buyers.columns.purchase_days, buyers.revenue
     cuts: dict[str, Any] = {
         "rfm_cuts": rfm.fit_cuts(*population).as_dict(),
         "rfm_means": rfm.fit_means(*population).as_dict(),
@@ -188,8 +188,8 @@ def _reference(buyers: Population, as_of: AsOf) -> dict[str, float] | None:
     Who lives is decided by the default silence whatever policy is in force: scores depend on no
     stage.
     """
-    silent = as_of.day - buyers.columns.last_day
-    living = silent <= inactivity_limit(INACTIVITY, buyers.columns)
+    inactivity = as_of.day - buyers.columns.last_day
+    living = inactivity <= inactivity_limit(INACTIVITY, buyers.columns)
     if not living.any():
         living = np.ones(len(buyers), dtype=bool)
     if not living.any():

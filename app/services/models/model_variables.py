@@ -50,8 +50,8 @@ def _inactivity_to_usual(model: FittedModel, columns: Columns, money: Money, day
 def _rfm(place: int) -> Callable[[FittedModel, Columns, Money, Ints], Floats]:
     def score(model: FittedModel, columns: Columns, money: Money, day: Ints) -> Floats:
         assert model.rfm_cuts is not None
-        silent, revenue = day - columns.last_day, money.revenue / UNITS
-        scores = rfm.score(model.rfm_cuts, silent, columns.purchase_days, revenue)
+        inactivity, revenue = day - columns.last_day, money.revenue / UNITS
+        scores = rfm.score(model.rfm_cuts, inactivity, columns.purchase_days, revenue)
         return scores[place].astype(np.float64)
 
     return score

@@ -47,9 +47,11 @@ class PolicyTimeline:
         found = (stage for policy in self.policies for stage in policy.described)
         return sorted({stage.code for stage in found if stage.role == role})
 
-    def silence_of(self, version: int) -> InactivityLimit | None:
+    def inactivity_limit_of(self, version: int) -> InactivityLimit | None:
         """Return the silence by which a version counts lives; None for one never in force."""
-        return next((policy.silence for policy in self.policies if policy.version == version), None)
+        return next(
+            (policy.inactivity_limit for policy in self.policies if policy.version == version), None
+        )
 
     def under(self, policy: Policy, instant: int) -> "PolicyTimeline":
         """Return what there was if it led to a policy at an instant, else that policy alone."""

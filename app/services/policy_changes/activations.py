@@ -162,7 +162,9 @@ async def apply_part(
     # Lives are counted anew where another silence ends them, and what came later is looked at.
     kept = population.summaries.column
     alike = [
-        policy.version for policy in timeline.policies if policy.silence == timeline.current.silence
+        policy.version
+        for policy in timeline.policies
+        if policy.inactivity_limit == timeline.current.inactivity_limit
     ]
     due |= (kept("facts") > 0) & ~np.isin(kept("policy_version"), alike)
     due |= kept("facts_until") >= to_micros(at)

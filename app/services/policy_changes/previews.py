@@ -105,10 +105,10 @@ async def compare(
     """Return the stages of a range of customers under the policy in force and the other one."""
     current = timeline.current
     ends = {"after": after, "up_to": up_to}
-    population = await populations.read(session, current.silence, as_of, **ends)
+    population = await populations.read(session, current.inactivity_limit, as_of, **ends)
     then = population
-    if candidate.silence != current.silence:
-        then = await populations.read(session, candidate.silence, as_of, **ends)
+    if candidate.inactivity_limit != current.inactivity_limit:
+        then = await populations.read(session, candidate.inactivity_limit, as_of, **ends)
     before = await _stages(session, deployment, current, population, as_of)
     new = dict(zip(then.customer_ids, await _stages(session, deployment, candidate, then, as_of),
                    strict=True))  # fmt: skip

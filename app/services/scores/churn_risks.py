@@ -143,7 +143,9 @@ async def _reasons(
 ) -> dict[str, dict[str, Any]]:
     """Return the reasons of the listed customers, from the facts up to the instant of the run."""
     listed = {row.customer_id: row for row in rows}
-    population = await populations.of_customers(session, policy.silence, as_of, list(listed))
+    population = await populations.of_customers(
+        session, policy.inactivity_limit, as_of, list(listed)
+    )
     buyers = population.buyers()
     if not len(buyers):
         return {}

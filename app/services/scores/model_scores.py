@@ -170,18 +170,18 @@ def compute(inputs: ModelInputs, buyers: Placement, horizon_days: int) -> Scores
         tier=clv.tiers(value, model.tier_cuts),
         value_at_risk=np.where(buyers.churned, 0.0, at_risk),
         probability=inputs.probability(reasons, horizon_days),
-        level=_level_by_silence(buyers) if band is None else band,
+        level=_level_by_inactivity(buyers) if band is None else band,
         reasons=reasons,
     )
 
 
-def _level_by_silence(buyers: Placement) -> Ints:
+def _level_by_inactivity(buyers: Placement) -> Ints:
     """Return the level of those of whom a model knows no bands."""
-    silence, gap = buyers.days_since_last_purchase, buyers.usual_gap_days
+    inactivity, gap = buyers.days_since_last_purchase, buyers.usual_gap_days
     if gap is None:
         # Nobody has purchased twice: the silence that ends a life stands in for two gaps.
         gap = np.full(len(buyers), INACTIVITY.floor_days / 2)
-    return contributions.level(silence, gap)
+    return contributions.level(inactivity, gap)
 
 
 def lifetime_values(model: FittedModel, population: Population, as_of: AsOf) -> Floats:

@@ -88,7 +88,9 @@ async def place(
     """
     policy = timeline.at(as_of.micros)
     kept = {snapshot.customer_id: snapshot.summary}
-    then = await purchase_summaries.at(session, snapshot.timeline, policy.silence, kept, as_of.at)
+    then = await purchase_summaries.at(
+        session, snapshot.timeline, policy.inactivity_limit, kept, as_of.at
+    )
     population = Population.of(list(kept), [snapshot.recorded_stage], list(then.values()))
     overrides = {}
     if snapshot.overridden:

@@ -174,12 +174,12 @@ def _can_resume(timeline: PolicyTimeline, summary: Summary) -> bool:
     since = summary.facts_until
     if since is None:
         return len(timeline.policies) == 1
-    silences = {timeline.at(since).silence} | {
-        policy.silence
+    limits = {timeline.at(since).inactivity_limit} | {
+        policy.inactivity_limit
         for policy, start in zip(timeline.policies, timeline.starts, strict=True)
         if start > since
     }
-    return silences == {timeline.silence_of(summary.policy_version)}
+    return limits == {timeline.inactivity_limit_of(summary.policy_version)}
 
 
 def _can_extend(timeline: PolicyTimeline, summary: Summary, new: NewFacts, now: int) -> bool:
@@ -199,7 +199,7 @@ def _extend(
     deployment: Deployment, summary: Summary, facts: Sequence[Fact], policy: Policy
 ) -> ResumePoint:
     in_order = sorted(facts, key=lambda fact: fact.at)
-    after, points = extend(summary, in_order, policy.silence)
+    after, points = extend(summary, in_order, policy.inactivity_limit)
     return _resume_from(deployment, summary, after, points)
 
 
@@ -245,7 +245,8 @@ async def _record(
     folded = await tracing.fold(session, timeline, others)
     ends = {customer_id: one.folded.summary for customer_id, one in resumed.items()}
     ends |= {
-        customer_id: one.summary for customer_id, one in folded[timeline.current.silence].items()
+        customer_id: one.summary
+        for customer_id, one in folded[timeline.current.inactivity_limit].items()
     }
     await purchase_summaries.save(
         session,

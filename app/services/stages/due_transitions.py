@@ -1,6 +1,5 @@
 """Whose recorded stage time has changed."""
 
-import asyncio
 from datetime import datetime
 
 import numpy as np
@@ -12,14 +11,11 @@ from app.lifecycle.dated import Bools, Ints
 from app.lifecycle.evaluator import evaluate, threshold_crossings
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Records
-from app.services.common import deployment_settings
+from app.services.common import deployment_settings, threads
 from app.services.customer_base import populations, purchase_summaries, rule_facts
 from app.services.customer_base.populations import Population
 from app.services.policies import policies
 from app.services.stages import overridden_stages, rule_records
-
-INLINE = 500
-"""Customers that are looked at at once; more go to a thread."""
 
 
 async def due(
@@ -51,14 +47,13 @@ async def unrecorded(
     All facts that came in were followed up to the moment in which they came.
     """
     read = populations.read if "money" in policy.sources else populations.read_states
-    population = await read(session, policy.silence, until, after=after, up_to=up_to)
+    population = await read(session, policy.inactivity_limit, until, after=after, up_to=up_to)
     since_day = deployment.calendar.day_of(since)
     known = await rule_records.at_instant(
         session, deployment, policy, population, until, since_day=since_day
     )
-    asked = policy, population, known, until.day
-    moved = await asyncio.to_thread(_moved, *asked) if len(population) > INLINE else _moved(*asked)
-    found = {population.customer_ids[row] for row in moved.tolist()}
+    rows = await threads.compute(len(population), _elsewhere, policy, population, known, until.day)
+    found = {population.customer_ids[row] for row in rows.tolist()}
     # With a fact that has waited for its time, a customer may have left and come back.
     found |= await purchase_summaries.overdue(session, after, up_to, at=until.at)
     if known.interactions is not None:
@@ -70,7 +65,7 @@ async def unrecorded(
     return found | await overridden_stages.ended(session, after, up_to, since=since, at=until.at)
 
 
-def _moved(policy: Policy, population: Population, known: Records, today: int) -> Ints:
+def _elsewhere(policy: Policy, population: Population, known: Records, today: int) -> Ints:
     """Return the rows of those who are not where they are recorded, or have been elsewhere."""
     rows = np.arange(len(population))
     places = {stage: place for place, stage in enumerate(population.stages)}
@@ -81,8 +76,8 @@ def _moved(policy: Policy, population: Population, known: Records, today: int) -
         return np.asarray(recorded_as[stage] != population.recorded[rows], dtype=np.bool_)
 
     day = np.full(len(population), today)
-    moved = elsewhere(rows, day)
+    gone = elsewhere(rows, day)
     # Who left and came back since the last fact, or the last look, stands where recorded, too.
     turning, on = threshold_crossings(policy, known, rows, known.span.first, day)
-    moved[turning[elsewhere(turning, on)]] = True
-    return np.flatnonzero(moved)
+    gone[turning[elsewhere(turning, on)]] = True
+    return np.flatnonzero(gone)

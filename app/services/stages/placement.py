@@ -89,7 +89,7 @@ async def of_range(
 ) -> Placement:
     """Place the customers with `after` < id <= `up_to` by the policy in force at an instant."""
     policy, ends = timeline.at(as_of.micros), {"after": after, "up_to": up_to}
-    population = await populations.read(session, policy.silence, as_of, **ends)
+    population = await populations.read(session, policy.inactivity_limit, as_of, **ends)
     overrides = await overridden_stages.of_range(session, deployment, timeline, as_of, **ends)
     return await of_population(session, deployment, policy, population, as_of,
                                gap_days=gap_days, overrides=overrides)  # fmt: skip
@@ -106,7 +106,7 @@ async def of_customers(
 ) -> Placement:
     """Place those of some customers who are known, in the order of their ids."""
     policy, ids = timeline.at(as_of.micros), list(customer_ids)
-    population = await populations.of_customers(session, policy.silence, as_of, ids)
+    population = await populations.of_customers(session, policy.inactivity_limit, as_of, ids)
     overrides = await overridden_stages.of_customers(session, deployment, timeline, as_of, ids)
     return await of_population(session, deployment, policy, population, as_of,
                                gap_days=gap_days, overrides=overrides)  # fmt: skip
@@ -146,12 +146,14 @@ def place(
     for row, customer_id in enumerate(population.customer_ids if overrides else ()):
         if customer_id in overrides:
             stage[row] = policy.stage_code(overrides[customer_id])
-    silence = as_of.day - columns.last_day
+    inactivity = as_of.day - columns.last_day
     churned = policy.is_churned(stage)
     usual_gap = overdue = None
     if gap_days is not None:
         days = np.maximum(columns.purchase_days, 1)
         usual_gap = contributions.usual_gap(population.t_x, days, gap_days)
-        late = silence > OVERDUE_GAPS * usual_gap
+        late = inactivity > OVERDUE_GAPS * usual_gap
         overdue = (columns.purchase_days > 0) & ~churned & late
-    return Placement(policy, as_of, population, stage, rule, churned, silence, usual_gap, overdue)
+    return Placement(
+        policy, as_of, population, stage, rule, churned, inactivity, usual_gap, overdue
+    )

@@ -51,7 +51,7 @@ async def at_instant(
         interactions = interaction_columns(deployment, events, ids, since)
     stages = await rule_stages.read(session, deployment, ids, as_of) if "stage" in needed else None
     return Records(
-        silence=policy.silence,
+        inactivity_limit=policy.inactivity_limit,
         owner=np.arange(n),
         at=np.full(n, as_of.micros),
         day=np.full(n, as_of.day),
@@ -147,7 +147,7 @@ async def through_time(
     for policy in policies:
         look = _RuleInputs.of(policy)
         if look not in made:
-            records = _history(deployment, look, followed[policy.silence], happened)
+            records = _history(deployment, look, followed[policy.inactivity_limit], happened)
             made[look] = replace(
                 records, interactions=interactions, purchases=purchases, profiles=profiles
             )
@@ -159,7 +159,7 @@ async def through_time(
 class _RuleInputs(NamedTuple):
     """What a policy looks at: what another looks at is no news to it."""
 
-    silence: InactivityLimit
+    inactivity_limit: InactivityLimit
     worth: bool
     kinds: frozenset[str] | None
 
@@ -167,7 +167,7 @@ class _RuleInputs(NamedTuple):
     def of(cls, policy: Policy) -> "_RuleInputs":
         kinds = rule_facts.kinds_of(policy.terms)
         worth = policy.follows_transactions
-        return cls(policy.silence, worth, None if kinds is None else frozenset(kinds))
+        return cls(policy.inactivity_limit, worth, None if kinds is None else frozenset(kinds))
 
 
 def _history(
@@ -197,7 +197,7 @@ def _history(
     owners = np.array(owner, dtype=np.int64)
     days = np.array([point.day for point in points], dtype=np.int64)
     return Records(
-        silence=look.silence,
+        inactivity_limit=look.inactivity_limit,
         owner=owners,
         at=np.array([point.at for point in points], dtype=np.int64),
         day=days,

@@ -23,7 +23,7 @@ async def get(
     first_seen = await rule_facts.first_seen(session, [customer_id])
     own = await purchase_facts.of_customers(session, [customer_id])
     policy = snapshot.timeline.at(as_of.micros)
-    states = facts.lives(own[customer_id], policy.silence, until=as_of.micros)
+    states = facts.lives(own[customer_id], policy.inactivity_limit, until=as_of.micros)
     return {
         "customer_id": customer_id,
         "periods": _periods(found, from_micros(first_seen[customer_id]), as_of),

@@ -31,7 +31,7 @@ async def fold(
     session: ReadSession, timeline: PolicyTimeline, until: Mapping[str, int]
 ) -> dict[InactivityLimit, dict[str, Folded]]:
     """Fold all facts of customers by each silence that some policy allows."""
-    limits = list(dict.fromkeys(policy.silence for policy in timeline.policies))
+    limits = list(dict.fromkeys(policy.inactivity_limit for policy in timeline.policies))
     worth = any(policy.follows_transactions for policy in timeline.policies)
     return await purchase_summaries.fold_by(session, limits, until, worth=worth)
 

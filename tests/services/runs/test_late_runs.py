@@ -132,7 +132,7 @@ async def test_a_record_says_nothing_of_days_before_the_last_fact(
     await put_in_force(session, 90, CALLED_ONCE_IN_A_WEEK)
     await interactions.ingest(session, deployment, [call(on(20), 1)], atomic=True, now=on(20))
     policy, as_of = (await policies.timeline(session)).current, deployment.as_of(on(30))
-    people = await populations.of_customers(session, policy.silence, as_of, ["c1"])
+    people = await populations.of_customers(session, policy.inactivity_limit, as_of, ["c1"])
     day = deployment.calendar.day_of(on(15))
     known = await rule_records.at_instant(session, deployment, policy, people, as_of, since_day=day)
     assert known.span.first.tolist() == [deployment.calendar.day_of(on(20))]

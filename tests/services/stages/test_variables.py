@@ -113,7 +113,9 @@ async def test_what_is_read_for_any_variable_is_what_the_slow_evaluator_sees(
     }
     for at in [NOW, *(at_random.moment(rng, one) for one in people.values())]:
         as_of = deployment.as_of(at)
-        found = await populations.of_customers(session, policy.silence, as_of, list(people))
+        found = await populations.of_customers(
+            session, policy.inactivity_limit, as_of, list(people)
+        )
         read = await rule_records.at_instant(
             session, deployment, policy, found, as_of, tuple(terms)
         )
@@ -136,7 +138,7 @@ async def test_what_a_model_says_turns_as_the_registry_says(
     await post_all(session, deployment, rng, people, NOW)
     computed = await model_variables.of(session, at_random.MODEL_ID)
     as_of = deployment.as_of(NOW)
-    silence = (await policies.timeline(session)).current.silence
+    silence = (await policies.timeline(session)).current.inactivity_limit
     found = (await populations.of_customers(session, silence, as_of, list(people))).buyers()
     columns, money = found.columns, found.money()
     for row in (each for each in at_random.ROWS if "model" in each.needs):
@@ -166,7 +168,9 @@ async def test_the_recorded_stage_and_the_days_in_it(
     moments = [now, *(min(now, at_random.moment(rng, one)) for one in people.values())]
     for at in (*moments, *(change.at for changes in ledgers.values() for change in changes)):
         as_of = deployment.as_of(at)
-        found = await populations.of_customers(session, policy.silence, as_of, list(people))
+        found = await populations.of_customers(
+            session, policy.inactivity_limit, as_of, list(people)
+        )
         read = await rule_records.at_instant(
             session, deployment, policy, found, as_of, (stage, days)
         )
