@@ -56,7 +56,7 @@ def person(rng: random.Random, zone: ZoneInfo, base: date | None = None) -> Pers
         free = Fact(("default", "free"), at, rng.choice(AMOUNTS), "refund")
         facts.append(_narrowed(rng, free))
     events: list[Interaction] = []
-    for _ in range(rng.randint(0, 6)):
+    for _ in range(rng.choice((0, 1, 2, 4, 6, 9))):
         event = _interaction(rng, zone, first, facts)
         # Several at one instant, too: of them the last answer counts.
         events.append(event._replace(at=events[-1].at) if events and rng.random() < 0.2 else event)
@@ -98,7 +98,7 @@ def _interaction(rng: random.Random, zone: ZoneInfo, first: date, facts: list[Fa
     at = instant_of(rng, zone, first + timedelta(days=rng.randint(-5, 250)))
     if facts and rng.random() < 0.2:
         at = rng.choice(facts).at
-    kind = rng.choice(KINDS)
+    kind = rng.choice((*KINDS, "survey", "survey"))  # one answer has none to be later than
     score = float(rng.randint(1, 5)) if kind == "survey" and rng.random() < 0.8 else None
     return Interaction(at, kind, score)
 
@@ -214,7 +214,7 @@ def asking(rng: random.Random, row: Variable) -> dict[str, Any]:
             {"code": "otherwise", "stage": "no"},
         ],
     }
-    return found | ({"model_id": MODEL_ID} if "model" in row.needs else {})
+    return {**found, "model_id": MODEL_ID}  # the variable compared with may need it, too
 
 
 def tree(rng: random.Random, depth: int = 3) -> dict[str, Any]:

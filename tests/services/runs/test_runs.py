@@ -215,7 +215,13 @@ async def test_a_run_is_published_at_once(
         assert await worker.work_once()
     done = await described(own_database, operation_id)
     assert done["progress"]["done"] == done["progress"]["total"] > 5
-    assert await published(own_database) == done["result"]["run_id"] != first
+    second = done["result"]["run_id"]
+    assert await published(own_database) == second != first
+    async with read(own_database) as session:
+        # From then on the replaced one is kept for a day only.
+        replaced = await run_rows.get(session, first)
+        in_force = await run_rows.get(session, second)
+    assert (replaced.replaced_at, in_force.replaced_at) == (in_force.published_at, None)
 
 
 async def test_a_part_of_a_worker_that_died_is_done_by_another_exactly_once(
