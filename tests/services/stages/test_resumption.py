@@ -35,6 +35,19 @@ async def test_a_purchase_that_its_refund_came_before_is_no_purchase_day(
     assert await kept_ledger(session, "c") == twin.ledger(NOW)
 
 
+async def test_a_purchase_posted_ahead_of_its_time_counts_with_the_next_one(
+    session: WriteSession, deployment: Deployment
+) -> None:
+    facts = [bought("first", 30), bought("ahead", 20), bought("next", 10)]
+    posted = (facts[0].at, facts[1].at - timedelta(hours=20), facts[2].at)
+    for fact, at in zip(facts, posted, strict=True):
+        await ingest(session, deployment, [as_item("c", fact)], at)
+    twin = Twin(facts, deployment.calendar.zone)
+    assert twin.summary(NOW)["purchase_days"] == 3
+    assert await kept_summary(session, "c") == twin.summary(NOW)
+    assert await kept_ledger(session, "c") == twin.ledger(NOW)
+
+
 async def test_a_change_of_policy_brings_nobody_back(
     session: WriteSession, deployment: Deployment
 ) -> None:
