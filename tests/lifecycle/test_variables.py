@@ -89,6 +89,20 @@ def test_its_values_are_those_of_the_slow_evaluator(row: Variable) -> None:
             read = at_random.read(term)
             found = shown(read, values[read])
             assert found == [plain(each.value(term, now)) for each in slow], (term, now)
+            for value in found:
+                check_promises(row, value)
+
+
+def check_promises(row: Variable, value: Any) -> None:
+    """Hold a value against what its row says of all: rules beyond that are refused."""
+    assert value is not None or not row.always_known, row.name
+    if value is None or row.type == "any":
+        return
+    assert row.choices is None or value in row.choices, (row.name, value)
+    if row.type == "number":
+        assert row.minimum is None or value >= row.minimum, (row.name, value)
+        assert row.maximum is None or value <= row.maximum, (row.name, value)
+        assert not row.whole or value == int(value), (row.name, value)
 
 
 @windowed

@@ -1,5 +1,6 @@
 """Documents in columns: what was written is read, and nothing is guessed of another shape."""
 
+import hashlib
 import json
 from decimal import Decimal
 from typing import Any
@@ -7,7 +8,16 @@ from typing import Any
 import pydantic
 import pytest
 
-from app.services.common.stored_documents import VERSION, UnknownVersion, opened, stamped
+from app.services.common.stored_documents import (
+    VERSION,
+    StoredDocument,
+    UnknownVersion,
+    opened,
+    stamped,
+)
+from app.services.models.backtests import BacktestDocument
+from app.services.models.model_documents import ModelDocument
+from app.services.models.run_monitor import RunMonitor
 from app.services.scores.run_summaries import RunSummary
 
 SUMMARY = RunSummary.model_validate(
@@ -48,3 +58,34 @@ def test_what_is_stamped_is_opened_without_its_stamp() -> None:
     assert opened(stamped({"a": 1}), "a note") == {"a": 1}
     with pytest.raises(UnknownVersion, match="a note of version 2"):
         opened(stamped({"a": 1}, version=2), "a note")
+
+
+def shape_of(document: type[StoredDocument]) -> str:
+    """Return a digest of the names of all fields, and of which must be there."""
+    schema = document.model_json_schema()
+    sections = {document.__name__: schema, **schema.get("$defs", {})}
+    names = sorted(
+        f"{section}.{name}{'!' * (name in part.get('required', ()))}"
+        for section, part in sections.items()
+        for name in part.get("properties", {})
+    )
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
+
+
+SHAPES = {
+    BacktestDocument: (1, "f52e2907c452"),
+    ModelDocument: (1, "5f1edab3108c"),
+    RunMonitor: (1, "f036e0a17c2d"),
+    RunSummary: (1, "708394b736f6"),
+}
+"""By document: the version, and its shape."""
+
+
+@pytest.mark.parametrize("document", SHAPES)
+def test_another_shape_has_another_version(document: type[StoredDocument]) -> None:
+    """What is stored will be read by the release that follows: count up, and read the old too."""
+    assert (document.version, shape_of(document)) == SHAPES[document]
+
+
+def test_every_stored_document_has_its_shape_here() -> None:
+    assert set(StoredDocument.__subclasses__()) == set(SHAPES)
