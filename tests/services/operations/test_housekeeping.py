@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.db import Database, WriteSession
-from app.models import Operation, OperationPart, Run, Score
+from app.models import IdempotencyKey, Operation, OperationPart, Run, Score
 from app.services.operations import housekeeping
 from tests.database import NOW, writing
 
@@ -55,6 +55,16 @@ async def kept(session: WriteSession) -> dict[int, int]:
         select(Run.run_id, count).outerjoin(Score, Score.run_id == Run.run_id).group_by(Run.run_id)
     )
     return dict(rows.all())
+
+
+async def test_answers_for_repeated_requests_are_kept_two_days(session: WriteSession) -> None:
+    for name, age in (("old", 49 * HOUR), ("fresh", 47 * HOUR)):
+        session.add(
+            IdempotencyKey(key_id="k", idempotency_key=name, fingerprint=b"f", created_at=NOW - age)
+        )
+    await session.flush()
+    await housekeeping.sweep(session, NOW)
+    assert list(await session.scalars(select(IdempotencyKey.idempotency_key))) == ["fresh"]
 
 
 async def test_scores_go_a_day_after_their_run_was_replaced_save_those_of_the_newest_eight(
