@@ -1,15 +1,24 @@
 """Random histories of one customer, crowded around everything that decides something."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from tests.twin import MICROSECOND, Fact, Name, limit, lives, start_of
+from tests.twin import MICROSECOND, UNIT, Fact, Name, limit, lives, start_of
 
 GAPS = (1, 1, 2, 7, 30, 45, 59, 60, 61, 89, 90, 91, 120, 179, 180, 181, 182, 240, 365, 547, 730)
 AMOUNTS = tuple(map(Decimal, ("0", "0", "0.0001", "1", "5", "10.50", "12.34", "99.99")))
 SOURCES = ("default", "pos")
+CURRENCIES = (
+    *[("EUR", None)] * 6,
+    ("EUR", Decimal(1)),
+    ("JPY", Decimal("0.0061")),
+    ("USD", Decimal("0.9173284")),
+    ("KWD", Decimal("2.99")),
+)
+"""Currencies with their rates to the deployment's."""
 
 
 def facts(rng: random.Random, zone: ZoneInfo, end: date, *, revise: bool = False) -> list[Fact]:
@@ -22,20 +31,34 @@ def facts(rng: random.Random, zone: ZoneInfo, end: date, *, revise: bool = False
             at = instant_of(rng, zone, day + shift)
             if found and rng.random() < 0.1:
                 at = found[-1].at
-            purchase = Fact(_name(rng, "p", found), at, rng.choice(AMOUNTS))
+            purchase = in_some_currency(rng, Fact(_name(rng, "p", found), at, rng.choice(AMOUNTS)))
             found.append(purchase)
             if rng.random() < 0.3:
                 found += _refunds(rng, zone, purchase, found)
-    if rng.random() < 0.3:
-        at = instant_of(rng, zone, rng.choice(days) + shift)
-        name = ("default", "nothing") if rng.random() < 0.5 else None
-        found.append(Fact(_name(rng, "f", found), at, rng.choice(AMOUNTS), "refund", name))
+    for _ in range(rng.choice((0, 0, 1, 1, 2, 4))):
+        found.append(_stray(rng, zone, rng.choice(days) + shift, found))
     if rng.random() < 0.5:
         found = [fact for fact in found if fact.kind == "purchase"]
     if revise:
         found += [other for fact in found for other in _revisions(rng, fact, found)]
     rng.shuffle(found)
     return found
+
+
+def in_some_currency(rng: random.Random, fact: Fact) -> Fact:
+    currency, rate = rng.choice(CURRENCIES)
+    return replace(fact, currency=currency, rate=rate)
+
+
+def _stray(rng: random.Random, zone: ZoneInfo, day: date, found: list[Fact]) -> Fact:
+    """Return a refund that names no purchase, or one that is not there."""
+    like = rng.choice(found)
+    at = like.at if rng.random() < 0.2 else instant_of(rng, zone, day)
+    name = ("default", "nothing") if rng.random() < 0.2 else None
+    other = in_some_currency(rng, like) if rng.random() < 0.3 else like
+    amount = rng.choice((like.amount, like.amount, like.amount / 2, like.amount * 3, Decimal(7)))
+    fact = Fact(_name(rng, "f", found), at, amount.quantize(UNIT), "refund", name)
+    return replace(fact, currency=other.currency, rate=other.rate)
 
 
 def _days(rng: random.Random) -> list[date]:
@@ -88,8 +111,9 @@ def _refunds(rng: random.Random, zone: ZoneInfo, purchase: Fact, found: list[Fac
             start_of(zone, day + timedelta(days=rng.choice((1, 180, 181, 182)))),
         )
         name = _name(rng, "r", found + refunds)
-        value = each.quantize(Decimal("0.0001"))
-        refunds.append(Fact(name, rng.choice(moments), value, "refund", purchase.name))
+        fact = Fact(name, rng.choice(moments), each.quantize(UNIT), "refund", purchase.name)
+        like = in_some_currency(rng, fact) if rng.random() < 0.1 else purchase
+        refunds.append(replace(fact, currency=like.currency, rate=like.rate))
     return refunds
 
 
@@ -106,7 +130,9 @@ def _revisions(rng: random.Random, fact: Fact, found: list[Fact]) -> list[Fact]:
             kind = "refund" if kind == "purchase" else "purchase"
             named = rng.choice(found).name
             refunds = named if kind == "refund" and named != fact.name else None
-        others.append(Fact(fact.name, at, rng.choice(AMOUNTS), kind, refunds, number))
+        amount = rng.choice(AMOUNTS)
+        others.append(replace(fact, at=at, amount=amount, kind=kind, refunds=refunds,
+                              revision=number))  # fmt: skip
     return others
 
 

@@ -240,10 +240,7 @@ class Slow:
         values, _ = self.purchases(t)
         days, amounts = list(values), list(values.values())
         if name == "revenue":
-            free = [fact for fact in self.person.facts
-                    if fact.at <= t and fact.kind == "refund" and fact.refunds is None]  # fmt: skip
-            return sum(amounts, Fraction()) - sum((Fraction(each.amount) for each in free),
-                                                  Fraction())  # fmt: skip
+            return sum(amounts, Fraction())
         mean = sum(amounts, Fraction()) / len(days) if days else None
         if name == "mean_purchase_value":
             return mean
@@ -259,19 +256,14 @@ class Slow:
         today, window = self.person.day(t), term.get("days", math.inf)
         days: set[date] = set()
         units = 0
-        for fact in self.twin.counted(t):
-            day = self.person.day(fact.at)
+        net = self.twin.net_purchases(t)
+        for fact in self.twin.purchases(t):
+            day, left = self.person.day(fact.at), net[fact.name]
             share = share_of(fact, term)
-            if share is None or (today - day).days >= window:
+            if share is None or left is None or (today - day).days >= window:
                 continue
-            if fact.kind == "purchase":
-                named = self.twin.named_refunds(fact, t)
-                left = Fraction(fact.amount) - sum(Fraction(each.amount) for each in named)
-                if left > 0 or not named:
-                    days.add(day)
-                    units += math.floor(left * share * UNITS)
-            elif fact.refunds is None:
-                units -= math.floor(Fraction(fact.amount) * share * UNITS)
+            days.add(day)
+            units += math.floor(Fraction(left) * share * UNITS)
         return float(len(days)) if name == "purchase_days" else float(Fraction(units, UNITS))
 
     def _of_interactions(self, name: str, term: Document, t: datetime) -> Any:

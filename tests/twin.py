@@ -53,6 +53,29 @@ class Fact:
     revision: int = 1
     channel: str | None = None
     lines: tuple[Line, ...] = ()
+    currency: str = "EUR"
+    rate: Decimal | None = None
+
+    @property
+    def value(self) -> Decimal:
+        """Return the amount in the deployment's currency."""
+        return self.amount if self.rate is None else (self.amount * self.rate).quantize(UNIT)
+
+
+UNIT = Decimal("0.0001")
+
+
+def rounded(amount: Fraction) -> Decimal:
+    """Round half to even, to the unit in which money is kept."""
+    return Decimal(round(amount / Fraction(UNIT))) * UNIT
+
+
+class Allocation(NamedTuple):
+    """What one refund takes back from one purchase, in the currency of that."""
+
+    refund: Fact
+    purchase: Fact
+    amount: Decimal
 
 
 @dataclass(frozen=True)
@@ -116,6 +139,7 @@ class Twin:
         self.facts = in_force(revisions)
         self.zone = zone
         self._known: dict[int, tuple[dict[date, Decimal], list[list[date]]]] = {}
+        self._set_off: dict[int, tuple[list[Allocation], dict[Name, Decimal]]] = {}
 
     def day(self, t: datetime) -> date:
         return t.astimezone(self.zone).date()
@@ -123,25 +147,101 @@ class Twin:
     def counted(self, t: datetime) -> list[Fact]:
         return [fact for fact in self.facts if fact.at <= t]
 
-    def named_refunds(self, purchase: Fact, t: datetime) -> list[Fact]:
-        return [
-            fact
-            for fact in self.counted(t)
-            if fact.kind == "refund" and fact.refunds == purchase.name
-        ]
-
     def purchases(self, t: datetime) -> list[Fact]:
         return [fact for fact in self.counted(t) if fact.kind == "purchase"]
+
+    def set_off(self, t: datetime) -> tuple[list[Allocation], dict[Name, Decimal]]:
+        """Return what each refund takes back at t, and what of it takes back nothing."""
+        count = len(self.counted(t))
+        if count not in self._set_off:
+            self._set_off[count] = self._allocated(t)
+        return self._set_off[count]
+
+    def _allocated(self, t: datetime) -> tuple[list[Allocation], dict[Name, Decimal]]:
+        purchases = sorted(self.purchases(t), key=lambda fact: (fact.at, fact.name))
+        refunds = sorted(
+            (fact for fact in self.counted(t) if fact.kind == "refund"),
+            key=lambda fact: (fact.at, fact.name),
+        )
+        left = {purchase.name: purchase.amount for purchase in purchases}
+        made: list[Allocation] = []
+        rest: dict[Name, Decimal] = {}
+        for refund in refunds:
+            rest[refund.name] = refund.amount
+            for purchase in self._candidates(refund, purchases, left):
+                offered = self._offered(refund, rest[refund.name], purchase)
+                taken = min(offered, left[purchase.name])
+                if purchase.amount == 0 and any(one.purchase is purchase for one in made):
+                    continue
+                if taken or purchase.amount == 0:
+                    made.append(Allocation(refund, purchase, taken))
+                left[purchase.name] -= taken
+                rest[refund.name] -= self._spent(
+                    refund, rest[refund.name], purchase, taken, offered
+                )
+        return made, rest
+
+    def _candidates(
+        self, refund: Fact, purchases: list[Fact], left: dict[Name, Decimal]
+    ) -> list[Fact]:
+        """Return the purchases against which a refund is set off, in turn."""
+        if refund.refunds:
+            return [purchase for purchase in purchases if purchase.name == refund.refunds]
+        before = [each for each in purchases if each.at <= refund.at and left[each.name] > 0][::-1]
+        equal = [
+            each
+            for each in before
+            if (left[each.name], each.currency) == (refund.amount, refund.currency)
+        ]
+        return equal[:1] or before
+
+    def _offered(self, refund: Fact, rest: Decimal, purchase: Fact) -> Decimal:
+        """Return what is left of a refund, in the currency of a purchase."""
+        if refund.currency == purchase.currency:
+            return rest
+        if refund.value == 0 or rest == 0:
+            return Decimal(0)
+        if purchase.value == 0:
+            return purchase.amount
+        worth = Fraction(rest) * Fraction(refund.value) / Fraction(refund.amount)
+        return rounded(worth * Fraction(purchase.amount) / Fraction(purchase.value))
+
+    def _spent(
+        self, refund: Fact, rest: Decimal, purchase: Fact, taken: Decimal, offered: Decimal
+    ) -> Decimal:
+        """Return what of a refund is used up where so much is taken of a purchase."""
+        if refund.currency == purchase.currency:
+            return taken
+        if refund.value == 0 or purchase.value == 0:
+            return Decimal(0)
+        if taken < offered:
+            worth = Fraction(taken) * Fraction(purchase.value) / Fraction(purchase.amount)
+            return min(rest, rounded(worth * Fraction(refund.amount) / Fraction(refund.value)))
+        return rest
+
+    def net_purchases(self, t: datetime) -> dict[Name, Decimal | None]:
+        """Return what refunds leave of each purchase's value; None if it is refunded in full."""
+        made, _ = self.set_off(t)
+        found: dict[Name, Decimal | None] = {}
+        for purchase in self.purchases(t):
+            taken = [one.amount for one in made if one.purchase is purchase]
+            left = purchase.amount - sum(taken, Decimal())
+            found[purchase.name] = purchase.value
+            if taken and left == 0:
+                found[purchase.name] = None
+            elif taken:
+                share = Fraction(left) / Fraction(purchase.amount)
+                found[purchase.name] = rounded(Fraction(purchase.value) * share)
+        return found
 
     def day_values(self, t: datetime) -> dict[date, Decimal]:
         """Return the purchase days up to t, each with its net value, in order."""
         values: dict[date, Decimal] = defaultdict(Decimal)
+        net = self.net_purchases(t)
         for purchase in self.purchases(t):
-            refunds = self.named_refunds(purchase, t)
-            refunded = sum((refund.amount for refund in refunds), Decimal())
-            if refunds and refunded >= purchase.amount:
-                continue  # refunded in full
-            values[self.day(purchase.at)] += purchase.amount - refunded
+            left = net[purchase.name]
+            if left is not None:
+                values[self.day(purchase.at)] += left
         return dict(sorted(values.items()))
 
     def at(self, t: datetime) -> tuple[dict[date, Decimal], list[list[date]]]:
@@ -201,15 +301,11 @@ class Twin:
         return transitions
 
     def refund_excess(self, t: datetime) -> Decimal:
-        """Return what named refunds exceed their purchases by, or refund unknown purchases."""
-        refunds = [fact for fact in self.counted(t) if fact.kind == "refund" and fact.refunds]
-        refunded: dict[Name | None, Decimal] = defaultdict(Decimal)
-        for refund in refunds:
-            refunded[refund.refunds] += refund.amount
-        amount = {purchase.name: purchase.amount for purchase in self.purchases(t)}
+        """Return the value of what refunds take back from no purchase."""
+        _, rest = self.set_off(t)
         return sum(
-            (max(Decimal(), total - amount.get(name, Decimal()))  # type: ignore[arg-type]
-             for name, total in refunded.items()),
+            (rounded(Fraction(fact.value) * Fraction(rest[fact.name]) / Fraction(fact.amount))
+             for fact in self.counted(t) if rest.get(fact.name)),
             Decimal(),
         )  # fmt: skip
 
@@ -217,11 +313,6 @@ class Twin:
         """Return what is kept of the customer's purchases, as it is at t."""
         values, lived = self.at(t)
         days = list(values)
-        free = sum(
-            (fact.amount for fact in self.counted(t)
-             if fact.kind == "refund" and fact.refunds is None),
-            Decimal(),
-        )  # fmt: skip
         value = sum(values.values(), Decimal())
         return {
             "facts": len(self.facts),
@@ -234,8 +325,7 @@ class Twin:
             "life_started_on": lived[-1][0] if days else None,
             "life_purchase_days": len(lived[-1]) if days else 0,
             "lives": len(lived),
-            "revenue": value - free,
-            "purchase_value": value,
+            "revenue": value,
             "first_day_value": values[days[0]] if days else Decimal(),
             "last_day_value": values[days[-1]] if days else Decimal(),
             "paid_days": sum(each > 0 for each in values.values()),
@@ -243,6 +333,7 @@ class Twin:
             "sum_log_gaps": math.fsum(math.log((b - a).days) for a, b in pairwise(days)),
             **self.recent(values),
             "policy_version": 1,
+            "derivation_version": 2,
         }
 
     def recent(self, values: dict[date, Decimal]) -> dict[str, Any]:

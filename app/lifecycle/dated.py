@@ -81,13 +81,6 @@ class Amounts:
             found = found + _late(self.late, owner, at, after_day)
         return found
 
-    def leave_window_on(self, days: int) -> tuple[Ints, Ints]:
-        """Return owners, and the days on which something falls out of a window of so many days."""
-        owner, day = [self.owner], [self.day]
-        if self.late is not None:
-            owner, day = [*owner, self.late.owner], [*day, self.late.day]
-        return np.concatenate(owner), np.concatenate(day) + days
-
 
 def _late(late: Late, owner: Ints, at: Ints, after_day: Ints | None) -> Ints:
     found = np.zeros(len(owner), dtype=np.int64)

@@ -5,11 +5,11 @@ Used for one customer, for a batch at ingest and for everybody, so that a rule h
 
 import numpy as np
 
-from app.lifecycle.dated import Column, Ints, last_place
+from app.lifecycle.dated import Column, Ints
 from app.lifecycle.expressions import compare
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Records
-from app.lifecycle.variables.definition import Term, Turning
+from app.lifecycle.variables.definition import Term
 
 
 def evaluate(policy: Policy, records: Records, rows: Ints, day: Ints) -> tuple[Ints, Ints]:
@@ -27,22 +27,14 @@ def threshold_crossings(
     """Return on which days comparisons turn by time alone, as (place in `rows`, day) pairs.
 
     Days after `first` up to `last` are looked at, one of each for each row. Between two facts a
-    variable either names the days on which it may turn, or only grows or only falls, so that each
-    threshold is crossed once at most: bisection finds the day.
+    variable only grows or only falls, so that each threshold is crossed once at most: bisection
+    finds the day.
     """
     places: list[Ints] = []
     days: list[Ints] = []
     later = np.flatnonzero(last > first)
-    named = {term.term for term in policy.time_dependent if term.term.turning is Turning.ON_DAYS}
-    for term in sorted(named, key=repr) if len(later) else ():
-        place, day = _within(*term.turning_days(records), records.owner[rows], first, last)
-        places.append(place)
-        days.append(day)
     thresholds = {
-        (term.term, *threshold)
-        for term in policy.time_dependent
-        if term.term not in named
-        for threshold in term.thresholds()
+        (term.term, *threshold) for term in policy.time_dependent for threshold in term.thresholds()
     }
     for term, op, other in sorted(thresholds, key=repr) if len(later) else ():
         place, low, high = later, first[later], last[later]
@@ -57,18 +49,6 @@ def threshold_crossings(
         days.append(high)
     none = [np.zeros(0, dtype=np.int64)]
     return np.concatenate(none + places), np.concatenate(none + days)
-
-
-def _within(owner: Ints, day: Ints, asked: Ints, first: Ints, last: Ints) -> tuple[Ints, Ints]:
-    """Return the days of each asked owner after `first` up to `last`, as (place, day) pairs."""
-    order = np.lexsort((day, owner))
-    owner, day = owner[order], day[order]
-    start = last_place(owner, day, asked, first) + 1
-    start = np.maximum(start, np.searchsorted(owner, asked, side="left"))
-    end = np.maximum(last_place(owner, day, asked, last) + 1, start)
-    place = np.repeat(np.arange(len(asked)), end - start)
-    offset = np.arange(len(place)) - np.repeat(np.cumsum(end - start) - (end - start), end - start)
-    return place, day[start[place] + offset]
 
 
 def _holds(

@@ -50,7 +50,6 @@ class Summary(NamedTuple):
     next_fact_at: int | None
     state: State
     revenue: int
-    purchase_value: int
     first_day_value: int
     last_day_value: int
     paid_days: int
@@ -61,7 +60,7 @@ class Summary(NamedTuple):
     policy_version: int = 0
 
 
-EMPTY = Summary(0, 0, None, None, NO_PURCHASES, 0, 0, 0, 0, 0, 0, 0.0)
+EMPTY = Summary(0, 0, None, None, NO_PURCHASES, 0, 0, 0, 0, 0, 0.0)
 RECENT = 3
 """How many of the last gaps and values are kept: enough to tell a trend."""
 
@@ -85,26 +84,25 @@ def fold(
     later: list[Fact] = []
     for fact in facts:
         (counted if fact.at <= until else later).append(fact)
-    purchases, free, excess = set_off(counted, until=until)
+    netted = set_off(counted, until=until)
+    purchases = netted.purchases
     points, states = _sweep(purchases, limit)
     value_of: dict[int, int] = {}
     for purchase in purchases:
         if purchase.refunded is None:
             value_of[purchase.day] = value_of.get(purchase.day, 0) + purchase.net
     state = states[-1] if states else NO_PURCHASES
-    purchase_value = sum(value_of.values())
     summary = Summary(
         facts=len(counted) + len(later),
         refunds=sum(fact.refunds is not None for group in (counted, later) for fact in group),
         facts_until=max((fact.at for fact in counted), default=None),
         next_fact_at=min((fact.at for fact in later), default=None),
         state=state,
-        revenue=purchase_value - sum(refund.value for refund in free),
-        purchase_value=purchase_value,
+        revenue=sum(value_of.values()),
         first_day_value=value_of.get(state.first_day, 0),
         last_day_value=value_of.get(state.last_day, 0),
         paid_days=sum(value > 0 for value in value_of.values()),
-        refund_excess=excess,
+        refund_excess=sum(each.value for each in netted.unallocated),
         sum_log_gaps=_sum_log_gaps([state.last_day for state in states]),
         gaps=recent_gaps([state.last_day for state in states[-RECENT - 1 :]]),
         values=tuple(value_of[state.last_day] for state in states[: -RECENT - 1 : -1]),
@@ -152,7 +150,6 @@ def extend(
         facts_until=purchases[-1].at,
         state=state,
         revenue=summary.revenue + added,
-        purchase_value=summary.purchase_value + added,
         first_day_value=first_value,
         last_day_value=values[0],
         paid_days=paid_days,

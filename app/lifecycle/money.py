@@ -13,14 +13,13 @@ class MonetaryState(NamedTuple):
 
     at: int
     revenue: int
-    purchase_value: int
     first_day_value: int
     paid_days: int
     gaps: tuple[int, ...]
     values: tuple[int, ...]
 
 
-NOTHING = MonetaryState(0, 0, 0, 0, 0, (), ())
+NOTHING = MonetaryState(0, 0, 0, 0, (), ())
 
 
 def replay(facts: Iterable[Fact], *, until: int) -> list[MonetaryState]:
@@ -37,12 +36,9 @@ def replay(facts: Iterable[Fact], *, until: int) -> list[MonetaryState]:
 
 
 class _Change(NamedTuple):
-    """What a fact does to a purchase day: to its value, and to how many purchases make it.
+    """What a fact does to a purchase day: to its value, and to how many purchases make it."""
 
-    A refund that names no purchase belongs to no day.
-    """
-
-    day: int | None
+    day: int
     value: int
     standing: int
 
@@ -53,8 +49,6 @@ def _changes(netted: SetOff) -> dict[int, list[_Change]]:
     for purchase in netted.purchases:
         for at, change in _of(purchase):
             found.setdefault(at, []).append(change)
-    for refund in netted.free:
-        found.setdefault(refund.at, []).append(_Change(None, -refund.value, 0))
     return found
 
 
@@ -72,12 +66,9 @@ class _Account:
         self._value_of: dict[int, int] = {}
         self._standing: dict[int, int] = {}
         self._days: list[int] = []
-        self._free = self._total = self._paid = 0
+        self._total = self._paid = 0
 
     def add(self, change: _Change) -> None:
-        if change.day is None:
-            self._free -= change.value
-            return
         day = change.day
         before, value = self._standing.get(day, 0), self._value_of.get(day, 0)
         self._standing[day] = before + change.standing
@@ -93,7 +84,6 @@ class _Account:
         days = self._days[-RECENT - 1 :]
         return MonetaryState(
             at,
-            self._total - self._free,
             self._total,
             self._value_of[self._days[0]] if days else 0,
             self._paid,

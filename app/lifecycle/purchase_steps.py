@@ -14,8 +14,6 @@ from app.lifecycle.dated import Amounts, Late
 from app.lifecycle.purchases import Fact, Purchase, set_off
 from app.lifecycle.records import Purchases
 
-_FOR_ALL_TIME = np.iinfo(np.int64).max
-
 
 class _Step(NamedTuple):
     """From an instant on, the purchases of a day are worth so much more, and are so many more."""
@@ -41,14 +39,9 @@ def purchases_of(
 
 
 def _steps(facts: Iterable[Fact], shares: Mapping[Hashable, Fraction]) -> Iterator[_Step]:
-    known = set_off(facts, until=_FOR_ALL_TIME)
-    for purchase in known.purchases:
+    for purchase in set_off(facts).purchases:
         if purchase.key in shares:
             yield from _of_purchase(purchase, shares[purchase.key])
-    for refund in known.free:
-        if refund.key in shares:
-            value = -part(refund.value, shares[refund.key])
-            yield _Step(refund.at, refund.day, refund.day, value, 0)
 
 
 def part(units: int, share: Fraction) -> int:
@@ -57,16 +50,16 @@ def part(units: int, share: Fraction) -> int:
 
 
 def _of_purchase(purchase: Purchase, share: Fraction) -> Iterator[_Step]:
-    """Yield how a purchase begins to count, and how each refund that names it changes that."""
+    """Yield how a purchase begins to count, and how each refund changes that."""
     early = [step for step in purchase.reductions if step.at == purchase.at]
     left = early[-1].left if early else purchase.value
-    if early and left == 0:
+    if early and early[-1] is purchase.refunded:
         return
     worth = part(left, share)
     yield _Step(purchase.at, purchase.day, purchase.day, worth, 1)
     for step in purchase.reductions[len(early) :]:
         after = part(step.left, share)
-        yield _Step(step.at, step.day, purchase.day, after - worth, -(step.left == 0))
+        yield _Step(step.at, step.day, purchase.day, after - worth, -(step is purchase.refunded))
         worth = after
 
 

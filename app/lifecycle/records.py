@@ -58,7 +58,6 @@ class Money:
     """
 
     revenue: Ints
-    purchase_value: Ints
     first_day_value: Ints
     paid_days: Ints
     gaps: Ints
@@ -67,7 +66,6 @@ class Money:
     def take(self, rows: Ints) -> "Money":
         return Money(
             self.revenue[rows],
-            self.purchase_value[rows],
             self.first_day_value[rows],
             self.paid_days[rows],
             self.gaps[:, rows],

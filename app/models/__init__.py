@@ -7,7 +7,13 @@ from app.models.interaction import Interaction, InteractionDay, InteractionRevis
 from app.models.operation import Operation, OperationPart
 from app.models.scoring import Backtest, Model, Run, Score
 from app.models.stage import Policy, PolicyActivation, StageOverride, StageTransition
-from app.models.transaction import PurchaseSummary, Transaction, TransactionRevision
+from app.models.transaction import (
+    PurchaseSummary,
+    RefundAllocation,
+    Transaction,
+    TransactionRevision,
+    UnallocatedRefund,
+)
 
 __all__ = [
     "ApiKey",
@@ -24,6 +30,7 @@ __all__ = [
     "Policy",
     "PolicyActivation",
     "PurchaseSummary",
+    "RefundAllocation",
     "Run",
     "Score",
     "Setting",
@@ -31,4 +38,5 @@ __all__ = [
     "StageTransition",
     "Transaction",
     "TransactionRevision",
+    "UnallocatedRefund",
 ]

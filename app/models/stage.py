@@ -40,6 +40,7 @@ class StageTransition(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     actor: Mapped[str | None] = mapped_column(Text)
     evidence: Mapped[Json]
+    derivation_version: Mapped[int] = mapped_column(Integer)
 
 
 class StageOverride(Base):

@@ -59,11 +59,53 @@ class TransactionRevision(Base):
     received_at: Mapped[Instant]
 
 
+class RefundAllocation(Base):
+    """How much a refund takes back from a purchase, from an instant on.
+
+    `amount` is in the currency of the purchase; `value` is what it is less worth by it.
+    """
+
+    __tablename__ = "refund_allocations"
+
+    customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    refund_source: Mapped[Identifier] = mapped_column(primary_key=True)
+    refund_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    purchase_source: Mapped[Identifier] = mapped_column(primary_key=True)
+    purchase_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    effective_at: Mapped[Instant]
+    effective_on: Mapped[date]
+    amount: Mapped[Money]
+    value: Mapped[Money]
+
+
+class UnallocatedRefund(Base):
+    """What a refund takes back from no purchase; it `waits` if the one it names is not known."""
+
+    __tablename__ = "unallocated_refunds"
+    __table_args__ = (
+        Index(
+            "ix_unallocated_refunds_occurred_at",
+            "occurred_at",
+            "customer_id",
+            "source",
+            "transaction_id",
+        ),
+    )
+
+    customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    source: Mapped[Identifier] = mapped_column(primary_key=True)
+    transaction_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    occurred_at: Mapped[Instant]
+    amount: Mapped[Money]
+    value: Mapped[Money]
+    waits: Mapped[bool]
+
+
 class PurchaseSummary(Base):
     """What the facts of a customer amount to.
 
     True for every instant in [`facts_until`, `next_fact_at`): later facts do not count yet.
-    `revenue` nets all refunds; `purchase_value` nets only refunds that name their purchase.
+    `revenue` is what refunds leave of purchases, `refund_excess` what they take back from none.
     A paid day is a purchase day with a positive net value. `gap_1` is the gap before the last
     purchase day, `gap_2` the one before that; `value_2` is the value of the last but one.
     Lives are counted by the silence that the policy of `policy_version` allows.
@@ -80,7 +122,6 @@ class PurchaseSummary(Base):
     first_purchase_on: Mapped[date | None]
     last_purchase_on: Mapped[date | None]
     revenue: Mapped[MoneySum]
-    purchase_value: Mapped[MoneySum]
     first_day_value: Mapped[MoneySum]
     last_day_value: Mapped[MoneySum]
     paid_days: Mapped[int] = mapped_column(Integer)
@@ -95,3 +136,4 @@ class PurchaseSummary(Base):
     value_2: Mapped[MoneySum | None]
     value_3: Mapped[MoneySum | None]
     policy_version: Mapped[int] = mapped_column(Integer)
+    derivation_version: Mapped[int] = mapped_column(Integer)

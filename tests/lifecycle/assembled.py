@@ -61,7 +61,13 @@ def starts_in(zone: ZoneInfo) -> DayStart:
 def as_lifecycle(fact: Fact, zone: ZoneInfo) -> LifecycleFact:
     refunds = None if fact.kind == "purchase" else fact.refunds or FREE
     return LifecycleFact(
-        micros(fact.at), day_of(fact.at, zone), int(fact.amount * 10_000), fact.name, refunds
+        micros(fact.at),
+        day_of(fact.at, zone),
+        int(fact.value * 10_000),
+        fact.name,
+        refunds,
+        int(fact.amount * 10_000),
+        fact.currency,
     )
 
 
@@ -75,7 +81,7 @@ def money(worth: Sequence[MonetaryState]) -> Money:
         padded = [(*row, *([0] * (RECENT - len(row)))) for row in rows]
         return np.array(padded, dtype=np.int64).reshape(len(rows), RECENT).T
 
-    sums = [[each[place] for each in worth] for place in range(1, 5)]
+    sums = [[each[place] for each in worth] for place in range(1, 4)]
     return Money(
         *(np.array(each, dtype=np.int64) for each in sums),
         recent([each.gaps for each in worth]),

@@ -51,10 +51,10 @@ def person(rng: random.Random, zone: ZoneInfo, base: date | None = None) -> Pers
         facts.append(bought)
         if rng.random() < 0.4:
             facts += _refunds(rng, zone, bought, len(facts))
-    if rng.random() < 0.3:
+    for number in range(rng.choice((0, 0, 0, 1, 2))):
         at = instant_of(rng, zone, first + timedelta(days=rng.randint(0, 200)))
-        free = Fact(("default", "free"), at, rng.choice(AMOUNTS), "refund")
-        facts.append(_narrowed(rng, free))
+        amount = rng.choice((*AMOUNTS, Decimal(1), Decimal("2.5")))
+        facts.append(Fact(("default", f"free{number}"), at, amount, "refund"))
     events: list[Interaction] = []
     for _ in range(rng.choice((0, 1, 2, 4, 6, 9))):
         event = _interaction(rng, zone, first, facts)

@@ -248,7 +248,7 @@ def test_a_comparison_outside_of_what_there_is_is_pointed_at(when: Document, cod
         compare("r", ">=", 1),
         compare("churn_probability", "<=", 1),
         compare("value_tier", ">=", "low"),
-        compare("revenue", "<", 0),
+        compare("revenue", "<=", 0),
         compare("days_until_contract_end", "<", 0),
         compare("mean_gap_days", ">", 0),
         {"not": compare("kind", "in", ["person", "company"])},  # of whom it is not known

@@ -182,6 +182,7 @@ EXAMPLES = [
     ("churned => active, by a refund", [0, 100, 110], {100: 310}, 310, "fact"),
     ("churned => loyal, by refunds", [0, 100, 101, 200, 201, 300, 301, 400],
      {101: 600, 201: 600, 301: 600}, 600, "fact"),
+    ("churned => initial, by a refund", [0, 600], {0: 600}, 600, "fact"),
 ]  # fmt: skip
 PAIRS = {tuple(example[0].split(",")[0].split(" => ")) for example in EXAMPLES}
 
@@ -278,7 +279,7 @@ CAUSES = {
     ("loyal", "active"): {"fact", "manual"},
     ("loyal", "churned"): {"inactivity", "manual"},
     ("churned", "potential"): {"fact", "manual"},
-    ("churned", "initial"): {"manual"},
+    ("churned", "initial"): {"fact", "manual"},
     ("churned", "active"): {"fact", "manual"},
     ("churned", "loyal"): {"fact"},
 }

@@ -20,9 +20,10 @@ from app.lifecycle.facts import EMPTY, NO_PURCHASES, Summary, extend, fold, live
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.records import Columns, inactivity_limit
+from app.lifecycle.version import DERIVATION_VERSION
 from tests import histories
 from tests.lifecycle.assembled import EPOCH, as_lifecycle, micros
-from tests.twin import Fact, Twin, in_force
+from tests.twin import MICROSECOND, Fact, Twin, in_force
 
 ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Berlin", "Asia/Shanghai", "America/Sao_Paulo")]
 POLICY = parse(1, PRESETS["five_stages"])
@@ -48,7 +49,7 @@ def in_words(summary: Summary) -> dict[str, Any]:
         return None if at is None else EPOCH + timedelta(microseconds=at)
 
     values = [Decimal(value) / 10_000 for value in summary.values]
-    money = ("revenue", "purchase_value", "first_day_value", "last_day_value", "refund_excess")
+    money = ("revenue", "first_day_value", "last_day_value", "refund_excess")
     return {
         "facts": summary.facts,
         "refunds": summary.refunds,
@@ -66,6 +67,7 @@ def in_words(summary: Summary) -> dict[str, Any]:
         **{f"gap_{n}": kept(summary.gaps, n) for n in (1, 2, 3)},
         **{f"value_{n}": kept(values, n) for n in (2, 3)},
         "policy_version": POLICY.version,  # `fold` is not told
+        "derivation_version": DERIVATION_VERSION,
     }
 
 
@@ -169,12 +171,13 @@ def refund(amount: str, hours: int, name: str = "r", of: str = "p") -> Fact:
         ([refund("13", 1)], 0, 0, 3),
         ([refund("4", 30)], 1, 10, 0),
         ([refund("4", 1, of="q")], 1, 10, 4),
-        ([Fact(("default", "r"), NOON, Decimal(25), "refund")], 1, -15, 0),
+        ([Fact(("default", "r"), NOON, Decimal(25), "refund")], 0, 0, 15),
+        ([Fact(("default", "r"), NOON - MICROSECOND, Decimal(2), "refund")], 1, 10, 2),
     ],
     ids=["none", "in part", "before the purchase", "in full by two", "in excess", "not yet",
-         "of an unknown one", "of none"],
+         "of an unknown one", "of none", "of none, before it"],
 )  # fmt: skip
-def test_refunds_reduce_the_purchase_they_name(
+def test_refunds_are_set_off_against_a_purchase(
     refunds: list[Fact], purchase_days: int, revenue: int, excess: int
 ) -> None:
     zone = ZoneInfo("UTC")
@@ -198,7 +201,7 @@ def test_a_purchase_of_nothing_is_a_purchase_day_until_a_refund_names_it() -> No
 
 def test_gaps_are_summed_from_the_first_to_the_last() -> None:
     days = [0, 1, 11, 111]
-    found = [purchases.Fact(day, day, 1, day, None) for day in days]
+    found = [purchases.Fact(day, day, 1, ("", str(day)), None, 1, "EUR") for day in days]
     summary, _ = fold(reversed(found), LIMIT, until=111)
     total = 0.0
     for before, after in pairwise(days):

@@ -41,7 +41,7 @@ CATALOGUE = {
     " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r'"
     " LEFT JOIN pg_collation l ON l.oid = a.attcollation"
     " LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum"
-    " WHERE c.relnamespace = '{schema}'::regnamespace AND a.attnum > 0",
+    " WHERE c.relnamespace = '{schema}'::regnamespace AND a.attnum > 0 AND NOT attisdropped",
     "constraints": "SELECT conname, contype::text, pg_get_constraintdef(oid) FROM pg_constraint"
     " WHERE connamespace = '{schema}'::regnamespace",
     "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = '{schema}'",

@@ -174,7 +174,7 @@ def card_of(
     assert (card["refund_excess"] or {"amount": 0})["amount"] == summary["refund_excess"]
     assert card["purchase_days"] == summary["purchase_days"]
     paid = summary["paid_days"]
-    mean = (summary["purchase_value"] / paid).quantize(Decimal("0.01")) if paid else None
+    mean = (summary["revenue"] / paid).quantize(Decimal("0.01")) if paid else None
     assert (card["mean_spend"] or {"amount": None})["amount"] == mean
     if not summary["purchase_days"]:
         assert card["status"] == "never_purchased"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Literal
 
-from app.lifecycle.dated import Column, Ints
-from app.lifecycle.records import Inputs, Records
+from app.lifecycle.dated import Column
+from app.lifecycle.records import Inputs
 from app.lifecycle.variables.parameters import PARAMETERS
 
 Type = Literal["number", "text", "boolean", "level", "any"]
@@ -27,8 +27,6 @@ class Turning(Enum):
     FALLS = auto()
     AGES = auto()
     """Grows by one a day, so that two such keep their distance."""
-    ON_DAYS = auto()
-    """Grows or falls, but on days that are known from the facts: `turning_days` names them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +49,6 @@ class Variable:
     subject: Texts
     function: Callable[[Inputs, "Term"], Column]
     turning: Turning = Turning.STILL
-    turning_days: Callable[[Records, "Term"], tuple[Ints, Ints]] | None = None
     minimum: float | None = None
     maximum: float | None = None
     values: tuple[str, ...] | None = None
@@ -148,11 +145,6 @@ class Term:
     def compute(self, inputs: Inputs) -> Column:
         """Return the values of records, each on its day."""
         return self.variable.function(inputs, self)
-
-    def turning_days(self, records: Records) -> tuple[Ints, Ints]:
-        """Return owners and days on which the value may change with time alone."""
-        assert self.variable.turning_days is not None
-        return self.variable.turning_days(records, self)
 
     def words(self) -> dict[str, str]:
         """Return what sentences call it, in English and Chinese."""

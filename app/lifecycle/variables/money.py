@@ -6,7 +6,7 @@ from app.lifecycle.dated import Floats
 from app.lifecycle.facts import RECENT
 from app.lifecycle.records import UNITS, Inputs
 from app.lifecycle.variables.definition import Term, Turning, Variable
-from app.lifecycle.variables.transactions import NARROWED, revenue_turns_on, revenue_within
+from app.lifecycle.variables.transactions import NARROWED, revenue_within
 
 
 def _revenue(inputs: Inputs, _: Term) -> Floats:
@@ -15,13 +15,13 @@ def _revenue(inputs: Inputs, _: Term) -> Floats:
 
 # One division each, so that what should equal a constant does.
 def _mean_purchase_value(inputs: Inputs, _: Term) -> Floats:
-    days, value = inputs.columns.purchase_days, inputs.money.purchase_value
+    days, value = inputs.columns.purchase_days, inputs.money.revenue
     return np.where(days > 0, value / (np.maximum(days, 1) * UNITS), np.nan)
 
 
 # With few purchase days, the last three are nearly all there are.
 def _amount_trend(inputs: Inputs, _: Term) -> Floats:
-    days, value = inputs.columns.purchase_days, inputs.money.purchase_value
+    days, value = inputs.columns.purchase_days, inputs.money.revenue
     recent = inputs.money.values.sum(axis=0).astype(np.float64) * days
     trend = recent / (RECENT * np.maximum(value, 1))
     return np.where((days > RECENT) & (value > 0), trend, np.nan)
@@ -51,18 +51,18 @@ ROWS = (
     ),
     Variable(
         "revenue", "number", "currency", "money",
-        (("all purchases less all refunds; with parameters, of purchase days in a number of days,"
+        (("what refunds leave of purchases; with parameters, of purchase days in a number of days,"
          " through a channel, or the share that lines of a category or product have in a purchase"),
-         "全部购买减去全部退款；可限定近若干天、渠道，或按类目、产品的订单行占比计算"),
+         "购买金额扣除退款后的余额；可限定近若干天、渠道，或按类目、产品的订单行占比计算"),
         ("the revenue", "累计收入"),
-        _revenue, always_known=True,
+        _revenue, minimum=0, always_known=True,
         narrowed=Variable(
             "revenue", "number", "currency", "transactions",
             ("net value of the purchases that fit", "符合条件的购买净额"),
             ("the revenue{category}{product}{channel}{days}",
              "{days}{category}{product}{channel}收入"),
-            revenue_within, Turning.ON_DAYS, revenue_turns_on,
-            always_known=True, parameters=NARROWED,
+            revenue_within, Turning.FALLS,
+            minimum=0, always_known=True, parameters=NARROWED,
         ),
     ),
     Variable(

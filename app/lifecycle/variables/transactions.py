@@ -3,7 +3,7 @@
 import numpy as np
 
 from app.lifecycle.dated import Floats, Ints
-from app.lifecycle.records import UNITS, Inputs, PurchaseFilter, Records
+from app.lifecycle.records import UNITS, Inputs, PurchaseFilter
 from app.lifecycle.variables.definition import Term
 
 NARROWED = ("category", "product", "channel", "days")
@@ -28,9 +28,3 @@ def purchase_days_within(inputs: Inputs, term: Term) -> Floats:
 def revenue_within(inputs: Inputs, term: Term) -> Floats:
     value = inputs.records.purchases[filter_of(term)].value
     return value.within(inputs.owner, inputs.at, _after(inputs, term)) / UNITS
-
-
-def revenue_turns_on(records: Records, term: Term) -> tuple[Ints, Ints]:
-    """Return the days on which something leaves the window: a purchase, or a refund of none."""
-    assert term.days is not None
-    return records.purchases[filter_of(term)].value.leave_window_on(term.days)

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from app.scoring.histories import refunds
 from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import FloatArray, IntArray
 
@@ -29,7 +30,7 @@ class PurchaseDays:
     customer : NDArray
         The distinct codes with a purchase, ascending, shape (n,).
     revenue : FloatArray
-        Of each customer, net of all refunds, shape (n,).
+        Of each customer, net of refunds, shape (n,).
     start : IntArray
         Where the days of each customer begin, shape (n,).
     day, value : NDArray
@@ -52,17 +53,15 @@ def purchase_days(
     span = as_of - first_day + 1
     occasion = who * span + (days - first_day)
     bought = money >= 0
-    if bought.all():
-        keys, value = group(occasion, money)
-        refunds = occasion[:0], money[:0]
-    else:
-        keys, value = group(occasion[bought], money[bought])
-        refunds = group(occasion[~bought], money[~bought])
+    if not bought.all():
+        back = who[~bought], days[~bought], -money[~bought]
+        left = refunds.set_off(who[bought], days[bought], money[bought], refunds=back)
+        stands = (left > 0) | (money[bought] == 0)
+        occasion, money = occasion[bought][stands], left[stands]
+    keys, value = group(occasion, money)
     customers = keys // span
     start = starts(customers)
     revenue = np.add.reduceat(value, start) if start.size else np.zeros(0)
-    if refunds[0].size and start.size:
-        value, revenue = net(keys, value, revenue, customers[start], refunds=refunds, span=span)
     day_of = keys - customers * span + first_day
     return PurchaseDays(codes(customers[start]), revenue, start, day_of, value)
 
@@ -167,24 +166,3 @@ def group(key: IntArray, amount: FloatArray) -> tuple[IntArray, FloatArray]:
         addends = amount[np.arange(group.size) + np.repeat(start[more] - first, each)]
         value[more] = np.add.reduceat(addends[np.lexsort((addends, group))], first)
     return key[start], value
-
-
-def net(
-    keys: IntArray,
-    value: FloatArray,
-    revenue: FloatArray,
-    customers: IntArray,
-    *,
-    refunds: tuple[IntArray, FloatArray],
-    span: int,
-) -> tuple[FloatArray, FloatArray]:
-    """Return the value of each purchase day and the revenue of each customer after refunds."""
-    when, refunded = refunds
-    target = np.searchsorted(keys, when, side="right") - 1
-    owner = when // span
-    on_day = (target >= 0) & (keys[target] // span == owner)
-    value = value + np.bincount(target[on_day], weights=refunded[on_day], minlength=keys.size)
-    at = np.minimum(np.searchsorted(customers, owner), customers.size - 1)
-    known = customers[at] == owner
-    revenue = revenue + np.bincount(at[known], weights=refunded[known], minlength=customers.size)
-    return np.maximum(value, 0.0), np.maximum(revenue, 0.0)

@@ -4,9 +4,9 @@ Definitions
 -----------
 * A row with an amount of at least 0 is a purchase; rows of one customer and day are one
   occasion, a *purchase day*. Rows after ``as_of`` are ignored.
-* A row with a negative amount is a refund. It is never an occasion. It lowers the value of the
-  customer's latest purchase day at or before it, which never falls below 0: what exceeds it,
-  and a refund before any purchase, lowers revenue only.
+* A row with a negative amount is a refund. It is never an occasion. It is set off against
+  purchases at or before it, as `refunds` says; a day whose purchases are all refunded in full is
+  no purchase day. What exceeds all purchases lowers nothing.
 * ``x`` is the number of purchase days after the first, ``t_x`` the days from the first to the
   last, ``T`` the days from the first to ``as_of``: the first purchase itself is not counted.
 * ``mean_value`` is the mean value of the *repeat* purchase days worth more than 0, of which there
@@ -47,7 +47,7 @@ class PurchaseSummary:
     purchase_days : IntArray
         ``x + 1``.
     revenue : FloatArray
-        Purchases minus all refunds, at least 0.
+        What refunds leave of purchases.
     first_day_revenue : FloatArray
         Value of the first purchase day.
     sum_log_gaps : FloatArray

@@ -82,7 +82,6 @@ class Population:
         column = self.summaries.column
         return Money(
             revenue=column("revenue"),
-            purchase_value=column("purchase_value"),
             first_day_value=column("first_day_value"),
             paid_days=column("paid_days"),
             gaps=np.stack([column("gap_1"), column("gap_2"), column("gap_3")]),
@@ -92,10 +91,6 @@ class Population:
     @cached_property
     def revenue(self) -> Floats:
         return self._amount("revenue")
-
-    @cached_property
-    def purchase_value(self) -> Floats:
-        return self._amount("purchase_value")
 
     @cached_property
     def first_day_value(self) -> Floats:
@@ -135,7 +130,7 @@ class Population:
     def mean_repeat_value(self) -> Floats:
         """Mean net value of the paid repeat days; 0 where there are none."""
         paid = self.paid_repeat_days
-        value = self.purchase_value - self.first_day_value
+        value = self.revenue - self.first_day_value
         return np.where(paid > 0, np.maximum(value, 0) / np.maximum(paid, 1), 0.0)
 
     def revenue_of(self, row: int) -> Any:

@@ -10,8 +10,8 @@ from app.services.common import sql_numbers
 _FACTS = (
     "SELECT customer_id, source, transaction_id,"  # noqa: S608  # names of columns
     f" {sql_numbers.micros('occurred_at')}, {sql_numbers.day('occurred_on')},"
-    f" {sql_numbers.units('value')}, kind = 'refund',"
-    " refunds_source, refunds_transaction_id"
+    f" {sql_numbers.units('value')}, kind = 'refund', refunds_source, refunds_transaction_id,"
+    f" {sql_numbers.units('amount')}, currency"
     " FROM transactions WHERE customer_id = ANY($1::text[])"
 )
 
@@ -19,9 +19,8 @@ _FACTS = (
 async def of_customers(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, list[Fact]]:
     """Return all facts of customers as the fold takes them."""
     facts: dict[str, list[Fact]] = {customer_id: [] for customer_id in customer_ids}
-    for customer_id, source, name, at, day, value, is_refund, names, named in await fetch_rows(
-        session, _FACTS, list(customer_ids)
-    ):
+    rows = await fetch_rows(session, _FACTS, list(customer_ids))
+    for customer_id, source, name, at, day, value, is_refund, names, named, *paid in rows:
         refunds = None if not is_refund else FREE if named is None else (names, named)
-        facts[customer_id].append(Fact(at, day, value, (source, name), refunds))
+        facts[customer_id].append(Fact(at, day, value, (source, name), refunds, *paid))
     return facts

@@ -14,6 +14,8 @@ from app.lifecycle.facts import Point, State, Summary, fold
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.money import MonetaryState, replay
 from app.lifecycle.policy import Policy
+from app.lifecycle.purchases import SetOff, set_off
+from app.lifecycle.version import DERIVATION_VERSION
 from app.models import PurchaseSummary
 from app.money import to_amount, to_units
 from app.services.customer_base import purchase_facts
@@ -31,7 +33,6 @@ COLUMNS = [
     PurchaseSummary.life_purchase_days,
     PurchaseSummary.lives,
     PurchaseSummary.revenue,
-    PurchaseSummary.purchase_value,
     PurchaseSummary.first_day_value,
     PurchaseSummary.last_day_value,
     PurchaseSummary.paid_days,
@@ -43,6 +44,7 @@ COLUMNS = [
     PurchaseSummary.value_2,
     PurchaseSummary.value_3,
     PurchaseSummary.policy_version,
+    PurchaseSummary.derivation_version,
 ]
 
 
@@ -50,12 +52,14 @@ COLUMNS = [
 class Folded:
     """The facts of a customer folded: the summary, and every state on the way to it.
 
-    `worth` follows their value through time, where somebody asked for it.
+    `worth` follows their value through time, and `netted` is what refunds take back in the end,
+    where somebody asked for it.
     """
 
     summary: Summary
     points: list[Point]
     worth: list[MonetaryState] = field(default_factory=list)
+    netted: SetOff | None = None
 
 
 def from_row(row: AnyRow) -> Summary:
@@ -74,7 +78,6 @@ def from_row(row: AnyRow) -> Summary:
             row.lives,
         ),
         revenue=to_units(row.revenue),
-        purchase_value=to_units(row.purchase_value),
         first_day_value=to_units(row.first_day_value),
         last_day_value=to_units(row.last_day_value),
         paid_days=row.paid_days,
@@ -82,7 +85,8 @@ def from_row(row: AnyRow) -> Summary:
         sum_log_gaps=row.sum_log_gaps,
         gaps=tuple(gap for gap in (row.gap_1, row.gap_2, row.gap_3) if gap is not None),
         values=_values(row),
-        policy_version=row.policy_version,
+        # What other rules derived is not gone on from, as if no policy had counted the lives.
+        policy_version=row.policy_version if row.derivation_version == DERIVATION_VERSION else 0,
     )
 
 
@@ -171,6 +175,7 @@ async def fold_by(
     until: Mapping[str, int],
     *,
     worth: bool,
+    netted: bool = False,
 ) -> dict[InactivityLimit, dict[str, Folded]]:
     """Fold all facts of customers by each of several limits of silence."""
     folded: dict[InactivityLimit, dict[str, Folded]] = {limit: {} for limit in limits}
@@ -179,9 +184,12 @@ async def fold_by(
     for start in range(0, len(ids), _AT_A_TIME):
         facts = await purchase_facts.of_customers(session, ids[start : start + _AT_A_TIME])
         for customer_id, own in facts.items():
-            followed = replay(own, until=until[customer_id]) if worth else []
+            more = (
+                replay(own, until=until[customer_id]) if worth else [],
+                set_off(own) if netted else None,
+            )
             for limit, found in folded.items():
-                found[customer_id] = Folded(*fold(own, limit, until=until[customer_id]), followed)
+                found[customer_id] = Folded(*fold(own, limit, until=until[customer_id]), *more)
     return folded
 
 
@@ -208,7 +216,7 @@ async def save(
 ) -> None:
     """Keep the summaries of customers that the session has taken; those not known are new."""
     rows = [
-        (customer_id, *_to_row(summary), policy.version)
+        (customer_id, *_to_row(summary), policy.version, DERIVATION_VERSION)
         for customer_id, summary in summaries.items()
     ]
     await copy_rows(
@@ -235,7 +243,6 @@ def _to_row(summary: Summary) -> tuple[object, ...]:
         state.life_purchase_days,
         state.lives,
         to_amount(summary.revenue),
-        to_amount(summary.purchase_value),
         to_amount(summary.first_day_value),
         to_amount(summary.last_day_value),
         summary.paid_days,

@@ -32,24 +32,18 @@ _FITTING = (
     " WHERE (f.channel IS NULL OR t.channel = f.channel)"
     " AND (l.lines > 0 OR f.category IS NULL AND f.product IS NULL)"
 )
-_COUNTS = "(t.kind = 'purchase' OR t.refunds_transaction_id IS NULL)"
 _SHARES = (
     "SELECT t.customer_id, f.number, t.source, t.transaction_id,"  # noqa: S608  # no value of a caller
     " CASE WHEN l.lines = 0 THEN 1 ELSE l.part END, CASE WHEN l.lines = 0 THEN 1 ELSE l.whole END"
-    f" FROM transactions t{_FITTING} AND {_COUNTS} AND t.customer_id = ANY($1::text[])"
+    f" FROM transactions t{_FITTING} AND t.kind = 'purchase' AND t.customer_id = ANY($1::text[])"
     " AND t.occurred_at <= $5"
 )
 _BY_DAY = (
-    "WITH standing AS (SELECT customer_id, occurred_on, 1 AS sign, channel, items, net AS value"  # noqa: S608  # no value of a caller
-    f" FROM ({net_purchases.snapshot('$5', '$1::text[]')}) AS purchases"
-    " UNION ALL SELECT customer_id, occurred_on, -1, channel, items, value FROM transactions"
-    " WHERE customer_id = ANY($1::text[]) AND occurred_at <= $5 AND kind = 'refund'"
-    " AND refunds_transaction_id IS NULL)"
-    f" SELECT t.customer_id, f.number, {sql_numbers.day('t.occurred_on')},"
-    f" CAST(sum(t.sign * CASE WHEN l.lines = 0 THEN t.value * {UNITS}"
-    f" ELSE coalesce(div(t.value * {UNITS} * l.part, nullif(l.whole, 0)), 0) END) AS int8),"
-    " bool_or(t.sign > 0)"
-    f" FROM standing t{_FITTING} AND t.occurred_on >= {sql_numbers.date_of('$6')} GROUP BY 1, 2, 3"
+    f"SELECT t.customer_id, f.number, {sql_numbers.day('t.occurred_on')},"  # noqa: S608  # no value of a caller
+    f" CAST(sum(CASE WHEN l.lines = 0 THEN t.net * {UNITS}"
+    f" ELSE coalesce(div(t.net * {UNITS} * l.part, nullif(l.whole, 0)), 0) END) AS int8)"
+    f" FROM ({net_purchases.snapshot('$5', '$1::text[]')}) t{_FITTING}"
+    f" AND t.occurred_on >= {sql_numbers.date_of('$6')} GROUP BY 1, 2, 3"
 )
 
 
@@ -78,10 +72,9 @@ async def at_instant(
     rows = await fetch_rows(session, _BY_DAY, list(customer_ids), *_arrays(asked), as_of.at, since)
     days: list[list[tuple[int, int, int]]] = [[] for _ in asked]
     value: list[list[tuple[int, int, int]]] = [[] for _ in asked]
-    for customer_id, place, day, units, bought in rows:
+    for customer_id, place, day, units in rows:
         value[place - 1].append((number[customer_id], day, units))
-        if bought:
-            days[place - 1].append((number[customer_id], day, 1))
+        days[place - 1].append((number[customer_id], day, 1))
     return {
         each: Purchases(
             _by_day(deployment, days[place], since), _by_day(deployment, value[place], since)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.binary_copy import Field
 from app.lifecycle.facts import RECENT, State, Summary
+from app.lifecycle.version import DERIVATION_VERSION
 from app.money import UNITS
 
 Array = NDArray[Any]
@@ -28,7 +29,7 @@ _DAYS = {
 _INSTANTS = {"facts_until": NEVER, "next_fact_at": NO_MORE}
 _COUNTS = ("facts", "purchase_days", "life_purchase_days", "lives", "policy_version")
 _MONEY = (
-    "revenue", "purchase_value", "first_day_value", "last_day_value", "refund_excess", "value_2",
+    "revenue", "first_day_value", "last_day_value", "refund_excess", "value_2",
     "value_3",
 )  # fmt: skip
 _GAPS = ("gap_1", "gap_2", "gap_3")
@@ -55,6 +56,9 @@ def sql(field: Field) -> str:
     if field.kind == "numeric":
         known = f"coalesce(s.{field.name}, 0)"  # the least of nothing would be the largest
         return f"greatest(least({known}, {_LARGEST}), -{_LARGEST}) AS {field.name}"
+    if field.name == "policy_version":  # as `purchase_summaries.from_row` has it
+        known = f"CASE WHEN s.derivation_version = {DERIVATION_VERSION} THEN s.policy_version"
+        return f"{known} ELSE 0 END AS policy_version"
     return f"s.{_DAYS.get(field.name, field.name)} AS {field.name}"
 
 
@@ -133,7 +137,7 @@ class Summaries(Sequence[Summary]):
 def _made(kept: Mapping[str, Any]) -> Summary:
     days = kept["purchase_days"]
     values = (kept["last_day_value"], kept["value_2"], kept["value_3"])
-    names = "revenue", "purchase_value", "first_day_value", "last_day_value", "refund_excess"
+    names = "revenue", "first_day_value", "last_day_value", "refund_excess"
     return Summary(
         facts=kept["facts"],
         refunds=kept["refunds"],

@@ -14,22 +14,37 @@ from sqlalchemy import text
 from app.days import AsOf
 from app.db import ReadSession, fetch_rows
 from app.lifecycle.dated import Floats, Ints
-from app.lifecycle.spells import ALWAYS, spells
 from app.money import UNITS
 from app.scoring.churn import landmark
 from app.scoring.histories.features import COMPLAINT, COMPLAINT_DAYS, CONTACT, Facts
 from app.services.common import sql_numbers
-from app.services.customer_base import purchase_facts
 
 CUSTOMERS_AT_A_TIME = 5_000
-_NETTED_AT_A_TIME = 500
+ALWAYS = 2**40
+"""A day after all days."""
 _CUSTOMERS = " FROM unnest($1::text[]) WITH ORDINALITY c(customer_id, code)"
-_PURCHASE, _FREE, _NAMED = range(3)
+_WHOLE, _REDUCED, _REFUND = range(3)
 _TRADES = (
-    f"SELECT c.code, {sql_numbers.day('t.occurred_on')}, {sql_numbers.units('t.value')},"
-    f" CASE WHEN t.kind = 'purchase' THEN {_PURCHASE}"
-    f" WHEN t.refunds_transaction_id IS NULL THEN {_FREE} ELSE {_NAMED} END"
-    f"{_CUSTOMERS} JOIN transactions t USING (customer_id) WHERE t.occurred_at <= $2"
+    f"SELECT c.code, {sql_numbers.day('t.occurred_on')}, {sql_numbers.units('t.value')},"  # noqa: S608  # names of columns
+    f" CASE WHEN t.kind = 'refund' THEN {_REFUND} WHEN EXISTS (SELECT FROM refund_allocations a"
+    " WHERE a.customer_id = t.customer_id AND a.purchase_source = t.source"
+    f" AND a.purchase_id = t.transaction_id AND a.effective_at <= $2) THEN {_REDUCED}"
+    f" ELSE {_WHOLE} END{_CUSTOMERS} JOIN transactions t USING (customer_id)"
+    " WHERE t.occurred_at <= $2"
+)
+# For each day on which refunds took something back from a purchase: how many such days there were
+# before, the day and value of the purchase, the day, the value left on it, whether that is the end.
+_REDUCTIONS = (
+    "SELECT code, row_number() OVER by_day - 1, day, units, since, units - sum(taken) OVER by_day,"  # noqa: S608  # names of columns
+    f" coalesce(lead(since) OVER by_day, {ALWAYS}), CAST(sum(part) OVER by_day >= amount AS int)"
+    f" FROM (SELECT c.code, t.source, t.transaction_id, {sql_numbers.day('t.occurred_on')} AS day,"
+    f" {sql_numbers.units('t.value')} AS units, t.amount,"
+    f" {sql_numbers.day('a.effective_on')} AS since, {sql_numbers.units('sum(a.value)')} AS taken,"
+    f" sum(a.amount) AS part{_CUSTOMERS} JOIN refund_allocations a USING (customer_id)"
+    " JOIN transactions t ON t.customer_id = a.customer_id AND t.source = a.purchase_source"
+    " AND t.transaction_id = a.purchase_id WHERE a.effective_at <= $2"
+    " GROUP BY c.code, t.customer_id, t.source, t.transaction_id, a.effective_on) AS reduced"
+    " WINDOW by_day AS (PARTITION BY code, source, transaction_id ORDER BY since)"
 )
 _REFUNDS = (
     f"SELECT c.code, count(*){_CUSTOMERS} JOIN transactions t USING (customer_id)"
@@ -71,7 +86,7 @@ class TransactionLog:
     """Purchases and refunds; a code is the place of the customer in the list asked for.
 
     A purchase counts with `units` from the day `since` on and before `until`; always, from its
-    own day on, where no refund names a purchase.
+    own day on, where no refund takes anything back.
     """
 
     code: Ints
@@ -128,34 +143,39 @@ async def read_trades(
         some = list(customer_ids[start : start + CUSTOMERS_AT_A_TIME])
         blocks.append(_coded(await fetch_rows(session, _TRADES, some, as_of.at), start, np.int64))
     code, day, units, kind = np.concatenate(blocks).T
-    bought, back = kind == _PURCHASE, kind != _PURCHASE
+    whole, back = kind == _WHOLE, kind == _REFUND
     refunds = code[back], day[back]
-    named = np.unique(code[kind == _NAMED])
-    if not len(named):
-        return TransactionLog(code[bought], day[bought], units[bought], *refunds)
-    bought &= ~np.isin(code, named)
-    plain = code[bought], day[bought], units[bought], day[bought], np.full(bought.sum(), ALWAYS)
-    netted = await _netted(session, customer_ids, named, as_of)
-    columns = (np.concatenate(pair) for pair in zip(plain, netted, strict=True))
+    if not (kind == _REDUCED).any():
+        return TransactionLog(code[whole], day[whole], units[whole], *refunds)
+    plain = code[whole], day[whole], units[whole], day[whole], np.full(whole.sum(), ALWAYS)
+    reduced = await _reduced(session, customer_ids, as_of)
+    columns = (np.concatenate(pair) for pair in zip(plain, reduced, strict=True))
     code, day, units, since, until = columns
     return TransactionLog(code, day, units, *refunds, since, until)
 
 
-async def _netted(
-    session: ReadSession, customer_ids: Sequence[str], codes: Ints, as_of: AsOf
-) -> Ints:
-    """Return code, day, units, since and until of the purchases of customers with named refunds."""
-    found = [np.zeros((0, 5), dtype=np.int64)]
-    for some in np.split(codes, range(_NETTED_AT_A_TIME, len(codes), _NETTED_AT_A_TIME)):
-        own = {customer_ids[code]: code for code in some.tolist()}
-        facts = await purchase_facts.of_customers(session, list(own))
-        rows = [
-            (own[customer_id], *spell)
-            for customer_id, told in facts.items()
-            for spell in spells(told, until=as_of.micros)
+async def _reduced(session: ReadSession, customer_ids: Sequence[str], as_of: AsOf) -> Ints:
+    """Return code, day, units, since and until of purchases of which refunds took something back.
+
+    A purchase has a row for each of the values that it had at the end of a day.
+    """
+    blocks = [np.zeros((0, 8), dtype=np.int64)]
+    for start in range(0, len(customer_ids), CUSTOMERS_AT_A_TIME):
+        some = list(customer_ids[start : start + CUSTOMERS_AT_A_TIME])
+        rows = await fetch_rows(session, _REDUCTIONS, some, as_of.at)
+        blocks.append(_coded(rows, start, np.int64, width=8))
+    code, place, day, units, since, left, until, refunded = np.concatenate(blocks).T
+    before = (place == 0) & (since > day)
+    after = refunded == 0
+    return np.stack(
+        [
+            np.r_[code[before], code[after]],
+            np.r_[day[before], day[after]],
+            np.r_[units[before], left[after]],
+            np.r_[day[before], since[after]],
+            np.r_[since[before], until[after]],
         ]
-        found.append(np.array(rows, dtype=np.int64).reshape(len(rows), 5))
-    return np.concatenate(found).T
+    )
 
 
 async def count_refunds(session: ReadSession, customer_ids: Sequence[str], as_of: AsOf) -> Ints:
@@ -193,9 +213,11 @@ async def read_contacts(
     )
 
 
-def _coded(rows: Sequence[Any], start: int, dtype: Any = np.float64) -> NDArray[Any]:
+def _coded(
+    rows: Sequence[Any], start: int, dtype: Any = np.float64, width: int = 4
+) -> NDArray[Any]:
     """Return rows as a table; the codes of a block count from 1."""
-    width = len(rows[0]) if rows else 4
+    width = len(rows[0]) if rows else width
     table = np.array([tuple(row) for row in rows], dtype=dtype).reshape(len(rows), width)
     table[:, 0] += start - 1
     return table

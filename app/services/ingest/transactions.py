@@ -45,13 +45,15 @@ def to_fact(each: IncomingTransaction) -> Fact:
     refunds = None
     if each.kind == "refund":
         named = each.refunds_transaction_id
-        refunds = FREE if named is None else (each.refunds_source, named)
+        refunds = FREE if named is None else (each.refunds_source or "", named)
     return Fact(
         to_micros(each.occurred_at),
         to_day(each.occurred_on),
         to_units(each.value),
         (each.source, each.fact_id),
         refunds,
+        to_units(each.amount),
+        each.currency,
     )
 
 

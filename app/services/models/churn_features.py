@@ -74,7 +74,7 @@ def _kept(buyers: Population, as_of: AsOf) -> dict[str, Floats]:
         "t_x": buyers.t_x,
         "T": buyers.T(as_of),
         "sum_log_gaps": kept("sum_log_gaps"),
-        "mean_value": kept("purchase_value") / days,
+        "mean_value": kept("revenue") / days,
     }
     for place, value in enumerate(("last_day_value", "value_2", "value_3"), start=1):
         columns[f"gap_{place}"] = np.where(days > place, kept(f"gap_{place}"), np.nan)

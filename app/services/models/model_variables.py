@@ -67,7 +67,7 @@ def _churn_probability(model: FittedModel, columns: Columns, money: Money, day: 
 def _value_tier(model: FittedModel, columns: Columns, money: Money, day: Ints) -> Floats:
     assert model.tier_cuts is not None
     paid = money.paid_days - (money.first_day_value > 0)
-    repeats = np.maximum(money.purchase_value - money.first_day_value, 0) / UNITS
+    repeats = np.maximum(money.revenue - money.first_day_value, 0) / UNITS
     value = clv.clv(
         model.purchases,
         model.spend,

@@ -92,7 +92,7 @@ def _facts(deployment: Deployment, placement: Placement, row: int) -> dict[str, 
         "withheld": {},
     }
     if summary.paid_days:
-        mean = to_amount(summary.purchase_value) / summary.paid_days
+        mean = to_amount(summary.revenue) / summary.paid_days
         card["mean_spend"] = deployment.money(mean.quantize(CENT))
     if summary.refund_excess:
         card["refund_excess"] = deployment.money(to_amount(summary.refund_excess))

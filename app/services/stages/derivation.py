@@ -15,8 +15,8 @@ from app.lifecycle.facts import EMPTY, Point, Summary, extend
 from app.lifecycle.history import History
 from app.lifecycle.instants import Override
 from app.lifecycle.policy import Policy
-from app.lifecycle.purchases import Fact
-from app.services.customer_base import purchase_summaries, rule_facts
+from app.lifecycle.purchases import Fact, SetOff
+from app.services.customer_base import purchase_summaries, refund_allocations, rule_facts
 from app.services.customer_base.purchase_summaries import Folded
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
@@ -203,6 +203,16 @@ def _extend(
     return _resume_from(deployment, summary, after, points)
 
 
+def _set_off(folded: Mapping[str, Folded], stored: Mapping[str, Summary]) -> dict[str, SetOff]:
+    """Return what refunds take back from the purchases of those who have any, or had."""
+    return {
+        customer_id: one.netted
+        for customer_id, one in folded.items()
+        if one.netted is not None
+        and (one.summary.refunds or stored.get(customer_id, EMPTY).refunds)
+    }
+
+
 async def _record(
     session: WriteSession,
     deployment: Deployment,
@@ -242,12 +252,11 @@ async def _record(
         for customer_id in customer_ids
         if customer_id not in resumed
     }
-    folded = await tracing.fold(session, timeline, others)
+    folded = await tracing.fold(session, timeline, others, netted=True)
+    anew = folded[timeline.current.inactivity_limit]
     ends = {customer_id: one.folded.summary for customer_id, one in resumed.items()}
-    ends |= {
-        customer_id: one.summary
-        for customer_id, one in folded[timeline.current.inactivity_limit].items()
-    }
+    ends |= {customer_id: one.summary for customer_id, one in anew.items()}
+    await refund_allocations.save(session, _set_off(anew, stored))
     await purchase_summaries.save(
         session,
         timeline.current,

@@ -93,7 +93,6 @@ def _money(worth: Sequence[MonetaryState]) -> Money:
 
     return Money(
         np.array([state.revenue for state in worth], dtype=np.int64),
-        np.array([state.purchase_value for state in worth], dtype=np.int64),
         np.array([state.first_day_value for state in worth], dtype=np.int64),
         np.array([state.paid_days for state in worth], dtype=np.int64),
         recent([state.gaps for state in worth]),

@@ -28,12 +28,16 @@ class ResumePoint:
 
 
 async def fold(
-    session: ReadSession, timeline: PolicyTimeline, until: Mapping[str, int]
+    session: ReadSession,
+    timeline: PolicyTimeline,
+    until: Mapping[str, int],
+    *,
+    netted: bool = False,
 ) -> dict[InactivityLimit, dict[str, Folded]]:
     """Fold all facts of customers by each silence that some policy allows."""
     limits = list(dict.fromkeys(policy.inactivity_limit for policy in timeline.policies))
     worth = any(policy.follows_transactions for policy in timeline.policies)
-    return await purchase_summaries.fold_by(session, limits, until, worth=worth)
+    return await purchase_summaries.fold_by(session, limits, until, worth=worth, netted=netted)
 
 
 async def trace(

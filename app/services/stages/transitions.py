@@ -10,6 +10,7 @@ from sqlalchemy import text
 from app.days import from_micros, to_micros
 from app.db import ReadSession, WriteSession, copy_rows
 from app.lifecycle.history import History, Transition
+from app.lifecycle.version import DERIVATION_VERSION
 
 _EVER = datetime(1, 1, 2, tzinfo=UTC)
 
@@ -137,6 +138,7 @@ _ADDED = (
     "actor",
     "evidence",
     "recorded_at",
+    "derivation_version",
 )
 
 
@@ -147,6 +149,7 @@ def _row(owners: Sequence[str], transition: Transition, now: datetime) -> tuple[
         from_micros(transition.at),
         *transition[4:],
         now,
+        DERIVATION_VERSION,
     )
 
 

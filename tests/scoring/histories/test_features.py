@@ -14,6 +14,7 @@ from app.scoring.churn import landmark
 from app.scoring.churn.backtest_tables import outcomes
 from app.scoring.histories import purchase_summary
 from app.scoring.histories.features import COMPLAINT, CONTACT, Facts, Features, features_at
+from tests.scoring.histories.netting import days_left
 
 DAYS = st.integers(0, 200)
 CUSTOMERS = st.integers(0, 4)
@@ -41,19 +42,12 @@ def facts_of(purchases, contacts=()):
 def twin(purchases, contacts, as_of):
     """One customer after the other, one fact after the other."""
     rows = {}
-    for who in sorted({who for who, day, money in purchases if money >= 0 and day <= as_of}):
+    for who in sorted({who for who, *_ in purchases}):
         mine = [(day, money) for one, day, money in purchases if one == who and day <= as_of]
-        worth = {}
-        for day, money in mine:
-            if money >= 0:
-                worth[day] = worth.get(day, 0) + money
-        refunds = {}
-        for day, money in mine:
-            before = [one for one in worth if one <= day]
-            if money < 0 and before:
-                refunds[max(before)] = refunds.get(max(before), 0) + money
-        worth = {day: max(value + refunds.get(day, 0), 0) for day, value in worth.items()}
-        days = sorted(worth)
+        worth = days_left(mine)
+        days = list(worth)
+        if not days:
+            continue
         gaps = np.diff(days)[::-1].tolist()
         values = [worth[day] for day in days][::-1]
         seen = [row[1:] for row in contacts if row[0] == who and row[1] <= as_of]

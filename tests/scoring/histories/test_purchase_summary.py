@@ -13,24 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.scoring.histories.purchase_summary import summarise
+from tests.scoring.histories.netting import days_left
 
 
 def plain_loop(rows, as_of):
     """Return the summary of each customer, the obvious way."""
-    purchases, refunds = defaultdict(lambda: defaultdict(float)), defaultdict(list)
+    logs = defaultdict(list)
     for customer, day, amount in rows:
-        if day <= as_of and amount >= 0:
-            purchases[customer][day] += amount
-        elif day <= as_of:
-            refunds[customer].append((day, -amount))
+        if day <= as_of:
+            logs[customer].append((day, amount))
     result = {}
-    for customer, value in sorted(purchases.items()):
-        days = sorted(value)
-        revenue = sum(value.values()) - sum(amount for _, amount in refunds[customer])
-        for day, amount in refunds[customer]:
-            before = [d for d in days if d <= day]
-            if before:
-                value[before[-1]] = max(0, value[before[-1]] - amount)
+    for customer, log in sorted(logs.items()):
+        value = days_left(log)
+        days = list(value)
+        if not days:
+            continue
         paid = [value[d] for d in days[1:] if value[d] > 0]
         result[customer] = {
             "customer": customer,
@@ -41,7 +38,7 @@ def plain_loop(rows, as_of):
             "first_day": days[0],
             "last_day": days[-1],
             "purchase_days": len(days),
-            "revenue": max(0, revenue),
+            "revenue": sum(value.values()),
             "first_day_revenue": value[days[0]],
             "sum_log_gaps": sum(math.log(b - a) for a, b in itertools.pairwise(days)),
             "paid_repeat_days": len(paid),
@@ -92,10 +89,12 @@ def test_inputs_stay_as_they_are():
 def test_refunds():
     # 30 on day 1, 20 on day 5; on day 3 a refund of 40, 10 more than day 1 was worth
     one = summarise([7] * 3, [1, 5, 3], [30, 20, -40], as_of=9)
-    assert (one.x[0], one.first_day_revenue[0], one.mean_value[0], one.revenue[0]) == (1, 0, 20, 10)
+    assert (one.x[0], one.first_day[0], one.first_day_revenue[0], one.revenue[0]) == (0, 5, 20, 20)
+    part = summarise([7] * 3, [1, 5, 6], [30, 20, -12], as_of=9)
+    assert (part.x[0], part.mean_value[0], part.revenue[0]) == (1, 8, 38)
     assert summarise([7], [1], [-5], as_of=9).customer.size == 0
     early = summarise([7, 7], [1, 2], [-5, 9], as_of=9)
-    assert (early.first_day[0], early.first_day_revenue[0], early.revenue[0]) == (2, 9, 4)
+    assert (early.first_day[0], early.first_day_revenue[0], early.revenue[0]) == (2, 9, 9)
 
 
 def test_cdnow(cdnow):

@@ -42,6 +42,6 @@ async def test_the_log_is_what_refunds_leave_of_purchases_at_any_instant(
             found[who][from_day(on)] += Decimal(str(value))
         assert [found[who] for who in sorted(found)] == expected
         bought = [fact for own in facts.values() for fact in own if fact.kind == "purchase"]
-        taken_back += sum(fact.amount for fact in bought if fact.at <= until)
+        taken_back += sum(fact.value for fact in bought if fact.at <= until)
         taken_back -= sum(sum(values.values()) for values in expected)
     assert taken_back > 0

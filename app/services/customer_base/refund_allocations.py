@@ -1,0 +1,96 @@
+"""What refunds take back, as rows: kept with each write, so that SQL need not set anything off."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import TextClause, text
+
+from app.days import from_day, from_micros
+from app.db import AnyRow, WriteSession, copy_rows
+from app.lifecycle.purchases import Allocation, SetOff, Unallocated
+from app.models import RefundAllocation, UnallocatedRefund
+from app.models.base import Base
+from app.money import to_amount
+
+Row = tuple[object, ...]
+
+
+class _Kept(NamedTuple):
+    """A table of which a customer's rows are all that follows from the facts."""
+
+    table: str
+    names: list[str]
+    key: list[str]
+
+    @classmethod
+    def of(cls, model: type[Base]) -> "_Kept":
+        table = model.metadata.tables[model.__tablename__]
+        names = [column.key for column in table.columns]
+        return cls(table.name, names, [column.key for column in table.primary_key])
+
+    @property
+    def all_of(self) -> TextClause:
+        return text(
+            f"SELECT {', '.join(self.names)} FROM {self.table}"  # noqa: S608  # names of ours
+            " WHERE customer_id = ANY(CAST(:customer_ids AS text[]))"
+        )
+
+    @property
+    def without(self) -> TextClause:
+        arrays = ", ".join(f"CAST(:{name} AS text[])" for name in self.key)
+        same = " AND ".join(f"k.{name} = gone.{name}" for name in self.key)
+        return text(
+            f"DELETE FROM {self.table} k USING unnest({arrays}) AS gone ({', '.join(self.key)})"  # noqa: S608
+            f" WHERE k.customer_id = ANY(CAST(:customer_id AS text[])) AND {same}"
+        )
+
+
+_ALLOCATIONS = _Kept.of(RefundAllocation)
+_UNALLOCATED = _Kept.of(UnallocatedRefund)
+
+
+async def save(session: WriteSession, found: Mapping[str, SetOff]) -> None:
+    """Make the rows of customers that the session has taken say what was set off."""
+    if not found:
+        return
+    allocated, unallocated = rows_of(found)
+    await _replace(session, _ALLOCATIONS, list(found), allocated)
+    await _replace(session, _UNALLOCATED, list(found), unallocated)
+
+
+def rows_of(found: Mapping[str, SetOff]) -> tuple[list[Row], list[Row]]:
+    """Return the rows of both tables, as they are stored."""
+    return (
+        [_allocation(each, one) for each, netted in found.items() for one in netted.allocations],
+        [_unallocated(each, one) for each, netted in found.items() for one in netted.unallocated],
+    )
+
+
+def _allocation(customer_id: str, made: Allocation) -> Row:
+    since = from_micros(made.at), from_day(made.day)
+    money = to_amount(made.amount), to_amount(made.value)
+    return (customer_id, *made.refund, *made.purchase, *since, *money)
+
+
+def _unallocated(customer_id: str, rest: Unallocated) -> Row:
+    money = to_amount(rest.amount), to_amount(rest.value)
+    return (customer_id, *rest.refund, from_micros(rest.at), *money, rest.waits)
+
+
+async def _replace(
+    session: WriteSession, kept: _Kept, customer_ids: Sequence[str], wanted: Iterable[Row]
+) -> None:
+    """Write what differs: a customer with a long history has one new refund at a time."""
+    rows: Iterable[AnyRow] = await session.execute(kept.all_of, {"customer_ids": customer_ids})
+    width = len(kept.key)
+    stored = {tuple(row)[:width]: tuple(row) for row in rows}
+    missing = []
+    for row in wanted:
+        if stored.get(row[:width]) == row:
+            del stored[row[:width]]
+        else:
+            missing.append(row)
+    if stored:
+        keys = map(list, zip(*stored, strict=True))
+        await session.execute(kept.without, dict(zip(kept.key, keys, strict=True)))
+    await copy_rows(session, kept.table, kept.names, missing)

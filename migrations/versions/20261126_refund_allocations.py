@@ -1,0 +1,81 @@
+"""refund allocations
+
+Revision: 0004, after 0003. Created 2026-11-26 05:06:45.492471.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+# A statement that waits for a lock makes every later request wait behind it: give up soon, and
+# run again. Add columns without a volatile default; build indexes CONCURRENTLY in an autocommit
+# block; add constraints NOT VALID, then VALIDATE; drop a column one release after its last use.
+LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
+
+
+def upgrade() -> None:
+    op.execute(LOCK_TIMEOUT)
+    op.create_table(
+        "refund_allocations",
+        sa.Column("customer_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("refund_source", sa.Text(collation="C"), nullable=False),
+        sa.Column("refund_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("purchase_source", sa.Text(collation="C"), nullable=False),
+        sa.Column("purchase_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("effective_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("effective_on", sa.Date(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=18, scale=4), nullable=False),
+        sa.Column("value", sa.Numeric(precision=18, scale=4), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "customer_id",
+            "refund_source",
+            "refund_id",
+            "purchase_source",
+            "purchase_id",
+            name=op.f("pk_refund_allocations"),
+        ),
+    )
+    op.create_table(
+        "unallocated_refunds",
+        sa.Column("customer_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("source", sa.Text(collation="C"), nullable=False),
+        sa.Column("transaction_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=18, scale=4), nullable=False),
+        sa.Column("value", sa.Numeric(precision=18, scale=4), nullable=False),
+        sa.Column("waits", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "customer_id", "source", "transaction_id", name=op.f("pk_unallocated_refunds")
+        ),
+    )
+    op.create_index(
+        "ix_unallocated_refunds_occurred_at",
+        "unallocated_refunds",
+        ["occurred_at", "customer_id", "source", "transaction_id"],
+        unique=False,
+    )
+    op.drop_column("purchase_summaries", "purchase_value")
+    # What is there was derived by the rules before these: it is derived anew in the background.
+    for table in ("purchase_summaries", "stage_transitions"):
+        version = sa.Column("derivation_version", sa.Integer(), nullable=False, server_default="1")
+        op.add_column(table, version)
+        op.alter_column(table, "derivation_version", server_default=None)
+
+
+def downgrade() -> None:
+    op.execute(LOCK_TIMEOUT)
+    op.drop_column("stage_transitions", "derivation_version")
+    op.drop_column("purchase_summaries", "derivation_version")
+    op.add_column(
+        "purchase_summaries",
+        sa.Column("purchase_value", sa.Numeric(30, 4), nullable=False, server_default="0"),
+    )
+    op.alter_column("purchase_summaries", "purchase_value", server_default=None)
+    op.execute("UPDATE purchase_summaries SET policy_version = 0")
+    op.drop_index("ix_unallocated_refunds_occurred_at", table_name="unallocated_refunds")
+    op.drop_table("unallocated_refunds")
+    op.drop_table("refund_allocations")
