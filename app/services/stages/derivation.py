@@ -15,7 +15,7 @@ from app.lifecycle.facts import EMPTY, Point, Summary, extend
 from app.lifecycle.history import History
 from app.lifecycle.instants import Override
 from app.lifecycle.policy import Policy
-from app.lifecycle.purchases import Fact, SetOff
+from app.lifecycle.purchases import Fact
 from app.services.customer_base import purchase_summaries, refund_allocations, rule_facts
 from app.services.customer_base.purchase_summaries import Folded
 from app.services.policies import policies
@@ -203,16 +203,6 @@ def _extend(
     return _resume_from(deployment, summary, after, points)
 
 
-def _set_off(folded: Mapping[str, Folded], stored: Mapping[str, Summary]) -> dict[str, SetOff]:
-    """Return what refunds take back from the purchases of those who have any, or had."""
-    return {
-        customer_id: one.netted
-        for customer_id, one in folded.items()
-        if one.netted is not None
-        and (one.summary.refunds or stored.get(customer_id, EMPTY).refunds)
-    }
-
-
 async def _record(
     session: WriteSession,
     deployment: Deployment,
@@ -247,27 +237,24 @@ async def _record(
         )
         for customer_id in customer_ids
     }
-    others = {
-        customer_id: until[customer_id]
-        for customer_id in customer_ids
-        if customer_id not in resumed
-    }
-    folded = await tracing.fold(session, timeline, others, netted=True)
-    anew = folded[timeline.current.inactivity_limit]
-    ends = {customer_id: one.folded.summary for customer_id, one in resumed.items()}
-    ends |= {customer_id: one.summary for customer_id, one in anew.items()}
-    await refund_allocations.save(session, _set_off(anew, stored))
+    found = await tracing.derive(session, deployment, timeline, resumed, until, overridden)
+    had_refunds = {customer_id for customer_id, before in stored.items() if before.refunds}
+    await refund_allocations.save(
+        session,
+        {
+            customer_id: netted
+            for customer_id, netted in found.set_off.items()
+            if found.summaries[customer_id].refunds or customer_id in had_refunds
+        },
+    )
     await purchase_summaries.save(
         session,
         timeline.current,
         {
             customer_id: end
-            for customer_id, end in ends.items()
+            for customer_id, end in found.summaries.items()
             if end.facts or customer_id in stored
         },
         known=stored,
     )
-    history = await tracing.trace(
-        session, deployment, timeline, customer_ids, resumed, folded, until, overridden
-    )
-    return await transitions.record(session, customer_ids, history, live, since, now)
+    return await transitions.record(session, customer_ids, found.history, live, since, now)

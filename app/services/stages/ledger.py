@@ -10,6 +10,9 @@ from app.models import StageTransition
 from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
 from app.services.customers import customers
 
+_COLUMNS = [
+    column for column in StageTransition.__table__.columns if column.key != "derivation_version"
+]
 _NEWEST = Sort((StageTransition.effective_at, StageTransition.transition_id), descending=True)
 _IN_TIME = (
     StageTransition.effective_at,
@@ -26,7 +29,7 @@ async def of_customer(
     session: ReadSession, customer_id: str, page: PageRequest, *, include_voided: bool
 ) -> dict[str, Any]:
     """Return a page of a customer's ledger, newest first."""
-    statement = select(*StageTransition.__table__.columns, *_NEWEST.columns).where(
+    statement = select(*_COLUMNS, *_NEWEST.columns).where(
         StageTransition.customer_id == customer_id
     )
     if not include_voided:
@@ -48,7 +51,7 @@ async def search(
 ) -> dict[str, Any]:
     """Return a page of the live transitions of all customers, by the time they took effect."""
     name, sort = choose_sort(page, SORTS, "-effective_at")
-    statement = select(*StageTransition.__table__.columns, *sort.columns).where(
+    statement = select(*_COLUMNS, *sort.columns).where(
         StageTransition.voided_at.is_(None)
     )
     for column, value in equal.items():
@@ -70,5 +73,5 @@ async def search(
 
 def to_response(row: AnyRow | StageTransition) -> dict[str, Any]:
     """Return a transition as the API shows it."""
-    columns = {column.key: getattr(row, column.key) for column in StageTransition.__table__.columns}
+    columns = {column.key: getattr(row, column.key) for column in _COLUMNS}
     return {**columns, "transition_id": str(row.transition_id)}

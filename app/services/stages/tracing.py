@@ -9,9 +9,11 @@ from app.days import from_micros
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle import history
+from app.lifecycle.facts import Summary
 from app.lifecycle.history import History
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.instants import Customers, Override, PolicyPeriod
+from app.lifecycle.purchases import SetOff
 from app.services.customer_base import purchase_summaries, rule_facts
 from app.services.customer_base.purchase_summaries import Folded
 from app.services.policies.policies import PolicyTimeline
@@ -113,3 +115,38 @@ async def _first_seen(
     if timeline.is_plain and len(timeline.policies) == 1:
         customer_ids = [customer_id for customer_id in customer_ids if customer_id in overridden]
     return await rule_facts.first_seen(session, customer_ids) if customer_ids else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What follows from the facts of customers, up to an instant each."""
+
+    summaries: dict[str, Summary]
+    set_off: dict[str, SetOff]
+    """What refunds take back; nothing is said of those who are gone on with: they have none."""
+    history: History
+
+
+async def derive(
+    session: ReadSession,
+    deployment: Deployment,
+    timeline: PolicyTimeline,
+    resumed: Mapping[str, ResumePoint],
+    until: Mapping[str, int],
+    overridden: Mapping[str, Sequence[Override]],
+) -> Derived:
+    """Derive what is kept of customers, of all but those who are gone on with from all facts."""
+    others = {
+        customer_id: instant for customer_id, instant in until.items() if customer_id not in resumed
+    }
+    folded = await fold(session, timeline, others, netted=True)
+    anew = folded[timeline.current.inactivity_limit]
+    found = await trace(
+        session, deployment, timeline, list(until), resumed, folded, until, overridden
+    )
+    kept = {customer_id: one.folded.summary for customer_id, one in resumed.items()}
+    return Derived(
+        kept | {customer_id: one.summary for customer_id, one in anew.items()},
+        {customer_id: one.netted for customer_id, one in anew.items() if one.netted is not None},
+        found,
+    )

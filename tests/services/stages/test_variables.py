@@ -146,7 +146,7 @@ async def test_what_a_model_says_turns_as_the_registry_says(
             days = int(columns.last_day[one]) + np.arange(730)
             rows = np.full(len(days), one)
             known = computed(frozenset((row.name,)), columns.take(rows), money.take(rows), days)
-            check_turning(Term.of(row), known[row.name], days)
+            check_turning(Term.of(row), known[row.name])
 
 
 async def test_the_recorded_stage_and_the_days_in_it(
