@@ -17,7 +17,7 @@ from app.db import Database
 from app.deps import State
 from app.guard import Guard
 from app.openapi import ABOUT, describe
-from app.routers import customers, operations, policies, stages, system
+from app.routers import customers, operations, policies, rebuilds, stages, system
 from app.routers.ingest import interactions, timeline, transactions
 from app.routers.models import backtests, models
 from app.routers.runs import reports, runs
@@ -59,6 +59,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         scores,
         diffs,
         reports,
+        rebuilds,
         operations,
     ):
         app.include_router(module.routes)

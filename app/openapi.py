@@ -61,6 +61,10 @@ TAGS = [
         "risk with reasons. Churn risk is the probability of no purchase in the horizon.",
     },
     {"name": "reports", "description": "Counts of the published run."},
+    {
+        "name": "rebuilds",
+        "description": "Everything derived, derived anew from the facts: compared, and mended.",
+    },
     {"name": "operations", "description": "Long work, and its progress."},
     {"name": "info", "description": "What this deployment is."},
     {"name": "health", "description": "For operations: liveness, readiness, metrics."},

@@ -20,6 +20,7 @@ from app.services.models import backtests, model_store, refitting
 from app.services.operations import housekeeping, operations, parts
 from app.services.operations.parts import LEASE, LeaseLost, Part
 from app.services.policy_changes import activations, previews
+from app.services.rebuilds import rebuilds
 from app.services.runs import runs, schedule
 from app.sqlstates import from_database
 
@@ -38,6 +39,8 @@ TASKS: dict[str, Task] = {
     previews.COMPARE: previews.compare_part,
     activations.ACTIVATION: activations.plan_part,
     activations.APPLY: activations.apply_part,
+    rebuilds.REBUILD: rebuilds.plan_part,
+    rebuilds.DERIVE: rebuilds.derive_part,
 }
 COMPLETIONS: dict[str, Completion] = {
     model_store.FIT: refitting.fit_result,
@@ -45,6 +48,7 @@ COMPLETIONS: dict[str, Completion] = {
     runs.RUN: runs.publish,
     previews.PREVIEW: previews.result,
     activations.ACTIVATION: activations.apply_next_parts,
+    rebuilds.REBUILD: rebuilds.result,
 }
 
 IDLE_SECONDS = 0.5
@@ -146,6 +150,8 @@ class Worker:
         now = self._clock()
         async with self._write() as session:
             await schedule.start_due(session, self._settings.scoring_every, now)
+        async with self._write() as session:
+            await rebuilds.start_due(session, now)
         async with self._write() as session:
             await parts.fail_exhausted(session, now)
             return await housekeeping.sweep(session, now)

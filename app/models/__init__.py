@@ -5,6 +5,7 @@ from app.models.base import Base
 from app.models.customer import Customer
 from app.models.interaction import Interaction, InteractionDay, InteractionRevision
 from app.models.operation import Operation, OperationPart
+from app.models.rebuild import RebuildDifference
 from app.models.scoring import Backtest, Model, Run, Score
 from app.models.stage import Policy, PolicyActivation, StageOverride, StageTransition
 from app.models.transaction import (
@@ -30,6 +31,7 @@ __all__ = [
     "Policy",
     "PolicyActivation",
     "PurchaseSummary",
+    "RebuildDifference",
     "RefundAllocation",
     "Run",
     "Score",

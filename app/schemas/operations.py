@@ -117,6 +117,24 @@ class BacktestResult(Answer):
     )
 
 
+class RebuildResult(Answer):
+    """What was kept, held against what the facts say."""
+
+    customers: int = Field(description="customers who were derived anew")
+    differing: int = Field(description="customers of whom something differed")
+    differences: int = Field(description="values that differed")
+    repaired: int = Field(description="customers of whom everything was written anew")
+    outdated: int = Field(description="customers who had been derived by an older version")
+    derivation_version: int = Field(
+        description="version of the rules by which they were derived", examples=[2]
+    )
+    digest: str = Field(
+        description="128 bits in hexadecimal of everything now kept of these customers: equal for "
+        "equal facts and policies, whenever they came",
+        examples=["8f3b0c5e7d1a4f6290bb3d4c5a6e7f80"],
+    )
+
+
 class _LongWork(Answer):
     """Poll it until `state` is succeeded, failed or cancelled."""
 
@@ -169,12 +187,20 @@ class BacktestOperation(_LongWork):
     result: BacktestResult | None = Field(description=_RESULT)
 
 
+class RebuildOperation(_LongWork):
+    """Derives anew, from the facts, whatever is kept of customers, and compares."""
+
+    kind: Literal["rebuild"] = Field(description=_KIND)
+    result: RebuildResult | None = Field(description=_RESULT)
+
+
 AnyOperation = Annotated[
     PolicyPreviewOperation
     | PolicyActivationOperation
     | ScoringRunOperation
     | ModelFitOperation
-    | BacktestOperation,
+    | BacktestOperation
+    | RebuildOperation,
     Field(discriminator="kind"),
 ]
 

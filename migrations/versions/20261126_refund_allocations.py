@@ -5,6 +5,7 @@ Revision: 0004, after 0003. Created 2026-11-26 05:06:45.492471.
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0004"
 down_revision = "0003"
@@ -58,16 +59,39 @@ def upgrade() -> None:
         ["occurred_at", "customer_id", "source", "transaction_id"],
         unique=False,
     )
+    op.create_table(
+        "rebuild_differences",
+        sa.Column("customer_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("operation_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("field", sa.Text(collation="C"), nullable=False),
+        sa.Column("kept", postgresql.JSONB(none_as_null=True), nullable=True),
+        sa.Column("derived", postgresql.JSONB(none_as_null=True), nullable=True),
+        sa.PrimaryKeyConstraint(
+            "customer_id", "operation_id", "field", name=op.f("pk_rebuild_differences")
+        ),
+    )
+    op.create_index(
+        "ix_rebuild_differences_operation_id",
+        "rebuild_differences",
+        ["operation_id", "customer_id", "field"],
+        unique=False,
+    )
     op.drop_column("purchase_summaries", "purchase_value")
     # What is there was derived by the rules before these: it is derived anew in the background.
     for table in ("purchase_summaries", "stage_transitions"):
         version = sa.Column("derivation_version", sa.Integer(), nullable=False, server_default="1")
         op.add_column(table, version)
         op.alter_column(table, "derivation_version", server_default=None)
+    op.execute(
+        "INSERT INTO settings (key, value) SELECT 'derivation_version', '1'"
+        " WHERE EXISTS (SELECT FROM customers)"
+    )
 
 
 def downgrade() -> None:
     op.execute(LOCK_TIMEOUT)
+    op.drop_table("rebuild_differences")
+    op.execute("DELETE FROM settings WHERE key = 'derivation_version'")
     op.drop_column("stage_transitions", "derivation_version")
     op.drop_column("purchase_summaries", "derivation_version")
     op.add_column(

@@ -22,6 +22,7 @@ SCOPES = (
     "scores:read",
     "models:write",
     "policies:write",
+    "rebuilds:write",
     "reports:read",
     "operations:read",
     ADMIN,

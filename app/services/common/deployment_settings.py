@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.config import Settings
 from app.db import ReadSession, WriteSession
 from app.lifecycle.presets import PRESETS
+from app.lifecycle.version import DERIVATION_VERSION
 from app.models import Policy, PolicyActivation, Setting
 
 ACTIVE_POLICY = "active_policy_version"
@@ -24,6 +25,8 @@ BEGINNING = "beginning_stage"
 """Where the active policy puts customers of whom nothing is known yet."""
 RECORDED_UNTIL = "recorded_until"
 """Up to when the transitions of time have been recorded for everybody."""
+DERIVATION = "derivation_version"
+"""The version of the rules by which everything stored was derived."""
 CURSOR_SECRET = "cursor_secret"  # noqa: S105  # the name of one
 
 
@@ -57,6 +60,7 @@ async def initialise(session: WriteSession, settings: Settings, now: datetime) -
         POLICY_TIMELINE: new_name(),
         BEGINNING: "potential",
         RECORDED_UNTIL: now.isoformat(),
+        DERIVATION: DERIVATION_VERSION,
         CURSOR_SECRET: secrets.token_hex(32),
     }
     rows = [{"key": key, "value": value} for key, value in values.items()]

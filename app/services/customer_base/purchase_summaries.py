@@ -227,6 +227,17 @@ async def save(
         await session.execute(_UPDATE, dict(zip(_NAMES, map(list, columns), strict=True)))
 
 
+async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
+    """Say of what older rules derived for customers, who are locked, that these derive the same."""
+    await session.execute(_CONFIRM, {"ids": list(customer_ids), "version": DERIVATION_VERSION})
+
+
+_CONFIRM = text(
+    "UPDATE purchase_summaries SET derivation_version = :version"
+    " WHERE customer_id = ANY(CAST(:ids AS text[])) AND derivation_version <> :version"
+)
+
+
 def _to_row(summary: Summary) -> tuple[object, ...]:
     state = summary.state
     days = state.first_day, state.last_day, state.life_start_day

@@ -1,18 +1,24 @@
 """What refunds take back, as rows: kept with each write, so that SQL need not set anything off."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, text
 
 from app.days import from_day, from_micros
-from app.db import AnyRow, WriteSession, copy_rows
+from app.db import AnyRow, ReadSession, WriteSession, copy_rows
 from app.lifecycle.purchases import Allocation, SetOff, Unallocated
 from app.models import RefundAllocation, UnallocatedRefund
 from app.models.base import Base
 from app.money import to_amount
+from app.schemas.common.types import format_amount, format_instant
 
 Row = tuple[object, ...]
+Documents = dict[str, dict[str, Any]]
+"""By table, and by the key of a row as JSON, the rest of the row."""
 
 
 class _Kept(NamedTuple):
@@ -56,6 +62,44 @@ async def save(session: WriteSession, found: Mapping[str, SetOff]) -> None:
     allocated, unallocated = rows_of(found)
     await _replace(session, _ALLOCATIONS, list(found), allocated)
     await _replace(session, _UNALLOCATED, list(found), unallocated)
+
+
+async def stored(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, Documents]:
+    """Return what is kept of customers, as `documents` has it."""
+    asked = {"customer_ids": list(customer_ids)}
+    kept = [
+        [tuple(row) for row in await session.execute(each.all_of, asked)]
+        for each in (_ALLOCATIONS, _UNALLOCATED)
+    ]
+    return _documents(customer_ids, *kept)
+
+
+def documents(found: Mapping[str, SetOff]) -> dict[str, Documents]:
+    """Return what was set off, as JSON."""
+    return _documents(list(found), *rows_of(found))
+
+
+def _documents(
+    customer_ids: Sequence[str], allocated: Iterable[Row], unallocated: Iterable[Row]
+) -> dict[str, Documents]:
+    told: dict[str, Documents] = {
+        customer_id: {_ALLOCATIONS.table: {}, _UNALLOCATED.table: {}}
+        for customer_id in customer_ids
+    }
+    for kept, rows in ((_ALLOCATIONS, allocated), (_UNALLOCATED, unallocated)):
+        width = len(kept.key)
+        for row in rows:
+            content = dict(zip(kept.names[width:], map(_plain, row[width:]), strict=True))
+            told[str(row[0])][kept.table][json.dumps(row[1:width])] = content
+    return told
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return format_instant(value)
+    if isinstance(value, Decimal):
+        return format_amount(value)
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def rows_of(found: Mapping[str, SetOff]) -> tuple[list[Row], list[Row]]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, text
 
 from app.db import WriteSession
-from app.models import IdempotencyKey, Operation, OperationPart, Run, Score
+from app.models import IdempotencyKey, Operation, OperationPart, RebuildDifference, Run, Score
 from app.services.operations.operations import OPEN
 
 KEPT_RUNS = 8
@@ -24,7 +24,8 @@ async def sweep(session: WriteSession, now: datetime) -> bool:
     ended = select(Operation.operation_id).where(
         Operation.created_at < now - OPERATION_LIFE, Operation.state.not_in(OPEN)
     )
-    await session.execute(delete(OperationPart).where(OperationPart.operation_id.in_(ended)))
+    for table in (OperationPart, RebuildDifference):
+        await session.execute(delete(table).where(table.operation_id.in_(ended)))
     await session.execute(delete(Operation).where(Operation.operation_id.in_(ended)))
     return await _drop_scores(session, now)
 

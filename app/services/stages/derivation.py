@@ -112,6 +112,15 @@ async def advance(
     return await _record(session, deployment, timeline, list(customer_ids), resumed, stored, now)
 
 
+async def rebuild(
+    session: WriteSession, deployment: Deployment, customer_ids: Sequence[str], now: datetime
+) -> None:
+    """Make what is kept of customers say what all their facts say, whatever it says now."""
+    timeline = await policies.timeline(session)
+    stored = await purchase_summaries.stored(session, customer_ids)
+    await _record(session, deployment, timeline, customer_ids, {}, stored, now, rewrite=True)
+
+
 async def history(
     session: ReadSession,
     deployment: Deployment,
@@ -211,6 +220,8 @@ async def _record(
     extended: Mapping[str, ResumePoint],
     stored: Mapping[str, Summary],
     now: datetime,
+    *,
+    rewrite: bool = False,
 ) -> int:
     """Follow the customers, keep their summaries, and record the transitions that follow."""
     if not customer_ids:
@@ -257,4 +268,6 @@ async def _record(
         },
         known=stored,
     )
-    return await transitions.record(session, customer_ids, found.history, live, since, now)
+    return await transitions.record(
+        session, customer_ids, found.history, live, since, now, rewrite=rewrite
+    )

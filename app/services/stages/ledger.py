@@ -51,9 +51,7 @@ async def search(
 ) -> dict[str, Any]:
     """Return a page of the live transitions of all customers, by the time they took effect."""
     name, sort = choose_sort(page, SORTS, "-effective_at")
-    statement = select(*_COLUMNS, *sort.columns).where(
-        StageTransition.voided_at.is_(None)
-    )
+    statement = select(*_COLUMNS, *sort.columns).where(StageTransition.voided_at.is_(None))
     for column, value in equal.items():
         if value is not None:
             statement = statement.where(getattr(StageTransition, column) == value)

@@ -68,10 +68,13 @@ async def record(
     live: Mapping[str, Sequence[LiveRow]],
     since: Mapping[str, int | None],
     now: datetime,
+    *,
+    rewrite: bool = False,
 ) -> int:
     """Make the ledger after `since` hold exactly what was found; return how many rows changed.
 
     A row that no longer follows from the facts is voided, never edited; what is missing is added.
+    The recorded stage is written where the ledger has changed, or of everybody with `rewrite`.
     """
     unclaimed = {
         (customer_id, row.content): row for customer_id, rows in live.items() for row in rows
@@ -93,6 +96,8 @@ async def record(
         [_row(owners, transition, now) for transition in added],
     )
     changed = {each for each, _ in unclaimed} | {owners[transition.owner] for transition in added}
+    if rewrite:
+        changed |= set(owners)
     if changed:
         ends = dict(zip(owners, history.last(len(owners)), strict=True))
         # Where the ledger was gone on with, its last row tells since when a stage has held.
