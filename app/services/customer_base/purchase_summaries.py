@@ -228,7 +228,7 @@ async def save(
 
 
 async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
-    """Say of what older rules derived for customers, who are locked, that these derive the same."""
+    """Let summaries of customers who are locked be by the present rules, which say the same."""
     await session.execute(_CONFIRM, {"ids": list(customer_ids), "version": DERIVATION_VERSION})
 
 

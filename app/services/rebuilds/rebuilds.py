@@ -6,7 +6,6 @@ the lock, since a writer may have come between two statements.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,13 +20,11 @@ from app.schemas.rebuilds import RebuildRequest
 from app.services.common import deployment_settings
 from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.common.stored_documents import Section
-from app.services.customer_base import interaction_counts, populations, purchase_summaries
+from app.services.customer_base import populations
 from app.services.customers import customers
 from app.services.operations import operations, parts
 from app.services.operations.parts import Part
-from app.services.policies import policies
-from app.services.rebuilds import derived_state
-from app.services.stages import derivation
+from app.services.stages import derivation, derived_state
 
 REBUILD = "rebuild"
 DERIVE = "derive_anew"
@@ -109,11 +106,11 @@ async def derive_part(
     if pointers.settled_policy_version != pointers.policy_version:
         raise Conflict("A policy is being put in force. Rebuild again when that is done.")
     repair = part.asked(RebuildOrder).repair
-    found = await _compare(session, deployment, await _customers_of(session, part))
+    found = await derived_state.compare(session, deployment, await _customers_of(session, part))
     doubtful = [each for each, one in found.items() if one.differences or one.outdated]
     if doubtful:
         await customers.lock_or_create(session, doubtful, now)
-        found |= await _compare(session, deployment, doubtful)
+        found |= await derived_state.compare(session, deployment, doubtful)
     differing = [each for each, one in found.items() if one.differences]
     await _list(session, part, found)
     outcome = {
@@ -124,43 +121,16 @@ async def derive_part(
         "repaired": len(differing) if repair else 0,
     }
     if repair and doubtful:
-        await interaction_counts.keep(session, differing)
         await derivation.rebuild(session, deployment, differing, now)
-        await purchase_summaries.confirm(session, sorted(set(doubtful) - set(differing)))
-        found |= await _compare(session, deployment, differing)
+        await derivation.confirm(session, sorted(set(doubtful) - set(differing)))
+        found |= await derived_state.compare(session, deployment, differing)
     digest = sum(one.digest for one in found.values()) % _DIGESTS
     await parts.note(session, part, {**outcome, "digest": f"{digest:032x}"})
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A customer: what is kept as a digest, and where it differs from what the facts say."""
-
-    digest: int
-    outdated: bool
-    differences: list[tuple[str, Any, Any]]
-
-
-async def _compare(
-    session: ReadSession, deployment: Deployment, customer_ids: Sequence[str]
-) -> dict[str, Compared]:
-    if not customer_ids:
-        return {}
-    timeline = await policies.timeline(session)
-    kept = await derived_state.kept(session, deployment, timeline, customer_ids)
-    until = {customer_id: one.until for customer_id, one in kept.items()}
-    derived = await derived_state.derived(session, deployment, timeline, until)
-    return {
-        customer_id: Compared(
-            derived_state.digest(one.document),
-            one.outdated,
-            derived_state.differences(one.document, derived[customer_id]),
-        )
-        for customer_id, one in kept.items()
-    }
-
-
-async def _list(session: WriteSession, part: Part, found: Mapping[str, Compared]) -> None:
+async def _list(
+    session: WriteSession, part: Part, found: Mapping[str, derived_state.Compared]
+) -> None:
     """Keep the differences of a part, up to a number."""
     rows = [
         (customer_id, part.operation_id, field, to_json(before), to_json(after))

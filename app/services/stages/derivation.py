@@ -16,7 +16,12 @@ from app.lifecycle.history import History
 from app.lifecycle.instants import Override
 from app.lifecycle.policy import Policy
 from app.lifecycle.purchases import Fact
-from app.services.customer_base import purchase_summaries, refund_allocations, rule_facts
+from app.services.customer_base import (
+    interaction_counts,
+    purchase_summaries,
+    refund_allocations,
+    rule_facts,
+)
 from app.services.customer_base.purchase_summaries import Folded
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
@@ -116,9 +121,15 @@ async def rebuild(
     session: WriteSession, deployment: Deployment, customer_ids: Sequence[str], now: datetime
 ) -> None:
     """Make what is kept of customers say what all their facts say, whatever it says now."""
+    await interaction_counts.keep(session, customer_ids)
     timeline = await policies.timeline(session)
     stored = await purchase_summaries.stored(session, customer_ids)
     await _record(session, deployment, timeline, customer_ids, {}, stored, now, rewrite=True)
+
+
+async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
+    """Say of what older rules derived for customers, who are locked, that these derive the same."""
+    await purchase_summaries.confirm(session, customer_ids)
 
 
 async def history(

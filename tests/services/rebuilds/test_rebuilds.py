@@ -16,7 +16,9 @@ from app.lifecycle.version import DERIVATION_VERSION
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.common import deployment_settings
 from app.services.ingest import interactions
-from app.services.rebuilds import derived_state, rebuilds
+from app.services.policies import policies
+from app.services.rebuilds import rebuilds
+from app.services.stages import derived_state
 from app.worker import Worker
 from tests import histories
 from tests.kept import as_item, ingest, kept_ledger, kept_summary
@@ -117,7 +119,7 @@ async def everything(
     database: Database, deployment: Deployment, customer_ids: list[str]
 ) -> dict[str, Any]:
     async with made.read(database) as session:
-        timeline = await rebuilds.policies.timeline(session)
+        timeline = await policies.timeline(session)
         kept = await derived_state.kept(session, deployment, timeline, customer_ids)
     return {each: one.document for each, one in kept.items()}
 

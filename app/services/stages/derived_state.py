@@ -24,12 +24,42 @@ from app.money import to_amount
 from app.schemas.common.types import format_amount, format_instant
 from app.services.common import deployment_settings
 from app.services.customer_base import interaction_counts, purchase_summaries, refund_allocations
+from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import overrides, tracing, transitions
 from app.services.stages.transitions import LiveRow
 
 Document = dict[str, Any]
 """What is derived of one customer, as JSON: the same text for the same state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A customer: what is kept as a digest, and where it differs from what the facts say."""
+
+    digest: int
+    outdated: bool
+    differences: list[tuple[str, Any, Any]]
+
+
+async def compare(
+    session: ReadSession, deployment: Deployment, customer_ids: Sequence[str]
+) -> dict[str, Compared]:
+    """Hold what is kept of known customers against what follows from their facts."""
+    if not customer_ids:
+        return {}
+    timeline = await policies.timeline(session)
+    stored = await kept(session, deployment, timeline, customer_ids)
+    until = {customer_id: one.until for customer_id, one in stored.items()}
+    follows = await derived(session, deployment, timeline, until)
+    return {
+        customer_id: Compared(
+            digest(one.document),
+            one.outdated,
+            differences(one.document, follows[customer_id]),
+        )
+        for customer_id, one in stored.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
