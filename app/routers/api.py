@@ -59,4 +59,5 @@ def answer_fact(response: Response, noun: str, written: dict[str, Any]) -> dict[
 def answer_batch(noun: str, ingested: Ingested) -> dict[str, Any]:
     """Answer what became of each fact of a batch."""
     metrics.count_all_facts(noun, ingested.counts())
-    return {**bulk_answer(ingested.outcomes), "customers_created": ingested.customers_created}
+    answer = bulk_answer(ingested.outcomes, ingested.warnings)
+    return {**answer, "customers_created": ingested.customers_created}

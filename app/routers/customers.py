@@ -10,7 +10,14 @@ from app.errors import BatchRejected, NotFound, StaleVersion
 from app.routers.api import router, scope
 from app.schemas.common.shapes import BulkAnswer, bulk_answer
 from app.schemas.common.types import Text
-from app.schemas.customers import Customer, CustomerBatch, CustomerPage, Profile, ProfilePatch
+from app.schemas.customers import (
+    Customer,
+    CustomerBatch,
+    CustomerPage,
+    CustomerWritten,
+    Profile,
+    ProfilePatch,
+)
 from app.schemas.responses import headers, problems
 from app.services.common import etags
 from app.services.customers import customers
@@ -21,11 +28,11 @@ routes = router("customers")
 
 @routes.put(
     "/customers/{customer_id}",
-    response_model=Customer,
+    response_model=CustomerWritten,
     responses={
         200: {"description": "The profile of a known customer", **headers("ETag", "Location")},
         201: {
-            "model": Customer,
+            "model": CustomerWritten,
             "description": "The customer is new",
             **headers("ETag", "Location"),
         },
@@ -43,18 +50,18 @@ async def put_customer(
     if_match: IfMatch = None,
 ) -> Any:
     """Make the profile exactly this. 201 if the customer is new."""
-    row, created = await profiles.put(
+    written = await profiles.put(
         session, deployment, customer_id, profile, if_match=if_match, now=now
     )
-    response.status_code = 201 if created else 200
-    response.headers["ETag"] = etags.etag(row.profile_version)
+    response.status_code = 201 if written.created else 200
+    response.headers["ETag"] = etags.etag(written.row.profile_version)
     response.headers["Location"] = f"/v1/customers/{quote(customer_id, safe='')}"
-    return customers.to_response(row)
+    return written.to_response()
 
 
 @routes.patch(
     "/customers/{customer_id}",
-    response_model=Customer,
+    response_model=CustomerWritten,
     responses={200: headers("ETag"), **problems(NotFound, StaleVersion)},
     **scope("customers:write"),
 )
@@ -68,9 +75,11 @@ async def patch_customer(
     if_match: IfMatch = None,
 ) -> Any:
     """Merge a change into the profile: absent fields stay, null clears (RFC 7396)."""
-    row = await profiles.patch(session, deployment, customer_id, change, if_match=if_match, now=now)
-    response.headers["ETag"] = etags.etag(row.profile_version)
-    return customers.to_response(row)
+    written = await profiles.patch(
+        session, deployment, customer_id, change, if_match=if_match, now=now
+    )
+    response.headers["ETag"] = etags.etag(written.row.profile_version)
+    return written.to_response()
 
 
 @routes.get(
@@ -113,7 +122,7 @@ async def write_customers(
 ) -> Any:
     """Merge up to 1,000 profiles like PATCH; customers not known are made."""
     del idempotency_key
-    outcomes = await bulk_profiles.merge(
+    outcomes, warnings = await bulk_profiles.merge(
         session, deployment, batch.items, atomic=batch.mode == "atomic", now=now
     )
-    return bulk_answer(outcomes)
+    return bulk_answer(outcomes, warnings)

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from app.schemas.common.fields import CreatedAt, CustomerKey, StageCode
 from app.schemas.common.shapes import Batch, Page
 from app.schemas.common.types import Answer, Attributes, Day, Identifier, Shape, Text, Timestamp
+from app.schemas.common.warnings import WriteWarning
 
 PROFILE_EXAMPLE: dict[str, Any] = {
     "kind": "person",
@@ -139,6 +140,12 @@ class Customer(Answer):
     )
     created_at: CreatedAt
     updated_at: Timestamp = Field(description="when the profile was last written")
+
+
+class CustomerWritten(Customer):
+    """A customer whose profile was written."""
+
+    warnings: list[WriteWarning] = Field(description="what was accepted without full effect")
 
 
 class CustomerPage(Page[Customer]):

@@ -13,6 +13,7 @@ from pydantic import (
 
 from app.errors import FieldError, printable
 from app.schemas.common.types import Answer, Shape
+from app.schemas.common.warnings import Warnings, WriteWarning
 
 Item = TypeVar("Item")
 BULK_LIMIT = 1000
@@ -135,6 +136,9 @@ class BulkItem(Answer):
         description="what became of it"
     )
     error: BulkItemError | None = Field(None, description="why it was rejected; else null")
+    warnings: list[WriteWarning] = Field(
+        default_factory=list, description="what of it was accepted without full effect"
+    )
 
 
 class BulkAnswer(Answer):
@@ -142,13 +146,21 @@ class BulkAnswer(Answer):
 
     counts: BulkCounts = Field(description="how many items each outcome had")
     items: list[BulkItem] = Field(description="the outcome of each item")
+    warnings: list[WriteWarning] = Field(
+        default_factory=list, description="what concerns the batch as a whole"
+    )
 
 
-def bulk_answer(outcomes: list[tuple[Any, BulkItemError | None]]) -> dict[str, Any]:
+def bulk_answer(
+    outcomes: list[tuple[Any, BulkItemError | None]], warnings: Warnings
+) -> dict[str, Any]:
     """Count and number the outcomes of a bulk."""
     counts = BulkCounts()
     items = []
     for index, (status, error) in enumerate(outcomes):
         setattr(counts, status, getattr(counts, status) + 1)
-        items.append(BulkItem.model_construct(index=index, status=status, error=error))
-    return {"counts": counts, "items": items}
+        told = warnings.of(index, f"/items/{index}")
+        items.append(
+            BulkItem.model_construct(index=index, status=status, error=error, warnings=told)
+        )
+    return {"counts": counts, "items": items, "warnings": warnings.batch}

@@ -7,6 +7,7 @@ from pydantic import Field
 from app.schemas.common.fields import CustomerKey, OccurredAt, ReceivedAt, Source
 from app.schemas.common.shapes import BulkAnswer
 from app.schemas.common.types import MAX_INT, Answer, Identifier, Shape, Timestamp
+from app.schemas.common.warnings import WriteWarning
 
 DEFAULT_SOURCE = "default"
 
@@ -52,6 +53,7 @@ class FactWritten(Answer):
     customer_created: bool = Field(
         description="the customer was not known before, and now has an empty profile"
     )
+    warnings: list[WriteWarning] = Field(description="what was accepted without full effect")
 
 
 class FactBatchAnswer(BulkAnswer):

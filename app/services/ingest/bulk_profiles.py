@@ -11,9 +11,11 @@ from app.db import WriteSession
 from app.deployment import Deployment
 from app.errors import BatchRejected, FieldError
 from app.models import Customer
-from app.schemas.common.shapes import BulkItemError, Rejected
+from app.schemas.common.shapes import Rejected
+from app.schemas.common.warnings import Warnings
 from app.schemas.customers import BulkProfile
 from app.services.common import batches
+from app.services.common.batches import Outcome
 from app.services.customers.customers import COLUMNS, lock_or_create
 from app.services.ingest import profiles
 
@@ -25,9 +27,9 @@ async def merge(
     *,
     atomic: bool,
     now: datetime,
-) -> list[tuple[str, BulkItemError | None]]:
+) -> tuple[list[Outcome], Warnings]:
     """Merge each item into its customer, in order; a customer not known is made."""
-    outcomes = batches.rejections(items)
+    outcomes, warnings = batches.rejections(items), Warnings()
     good = [(index, item) for index, item in enumerate(items) if isinstance(item, BulkProfile)]
     created = (
         await lock_or_create(session, [item.customer_id for _, item in good], now) if good else {}
@@ -50,7 +52,7 @@ async def merge(
     if atomic and any(status == "rejected" for status, _ in outcomes):
         raise BatchRejected(errors=batches.faults(outcomes))
     await profiles.write(session, deployment, before, after, created, now)
-    return outcomes
+    return outcomes, warnings
 
 
 async def _profiles(session: WriteSession, customer_ids: list[str]) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from app.days import from_day
 from app.deployment import Deployment
 from app.money import UNIT
 from app.schemas.common.types import format_amount, format_instant
+from app.schemas.common.warnings import Warnings
 from app.schemas.ingest.facts import FactIn
 
 FUTURE_LIMIT = timedelta(hours=24)
@@ -25,6 +26,15 @@ class Refused(Exception):
     def __init__(self, pointer: str, code: str, detail: str) -> None:
         super().__init__(detail)
         self.pointer, self.code, self.detail = pointer, code, detail
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What facts of one write are taken in with: where, when, and what is to be told of them."""
+
+    deployment: Deployment
+    now: datetime
+    warnings: Warnings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,21 +57,26 @@ class IncomingFact:
         return self.customer_id, self.source, self.fact_id
 
 
-def common(
-    index: int, item: FactIn, content: Mapping[str, Any], deployment: Deployment, now: datetime
-) -> dict[str, Any]:
+def common(index: int, item: FactIn, content: Mapping[str, Any], intake: Intake) -> dict[str, Any]:
     """Return what an IncomingFact has beside its id and its content; raise Refused if too early."""
-    if item.occurred_at > now + FUTURE_LIMIT:
-        raise Refused("/occurred_at", "future", "must not lie more than 24 hours ahead")
+    if item.occurred_at > intake.now:
+        _look_ahead(index, item, intake)
     return {
         "index": index,
         "customer_id": item.customer_id,
         "source": item.source,
         "revision": item.revision,
         "fingerprint": _fingerprint(content),
-        "received_at": now,
-        "occurred_on": from_day(deployment.calendar.day_of(item.occurred_at)),
+        "received_at": intake.now,
+        "occurred_on": from_day(intake.deployment.calendar.day_of(item.occurred_at)),
     }
+
+
+def _look_ahead(index: int, item: FactIn, intake: Intake) -> None:
+    if item.occurred_at > intake.now + FUTURE_LIMIT:
+        raise Refused("/occurred_at", "future", "must not lie more than 24 hours ahead")
+    detail = f"It counts from {format_instant(item.occurred_at)} on."
+    intake.warnings.add(index, "ahead_of_time", detail, "/occurred_at")
 
 
 def _fingerprint(content: Mapping[str, Any]) -> bytes:

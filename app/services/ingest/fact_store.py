@@ -89,10 +89,12 @@ def _arrays(names: Iterable[Name]) -> dict[str, list[str]]:
 class Written(Generic[Fact]):
     """What a write did: a status or a conflict for each item, and what is in force now.
 
-    `removed` has customer, kind and day of each fact that a stored one replaced.
+    `removed` has customer, kind and day of each fact that a stored one replaced; `superseded`
+    the revision in force for each item that came with a lower one.
     """
 
     statuses: dict[int, str] = field(default_factory=dict)
+    superseded: dict[int, int] = field(default_factory=dict)
     conflicts: list[int] = field(default_factory=list)
     stored: list[Fact] = field(default_factory=list)
     removed: list[tuple[str, str, date]] = field(default_factory=list)
@@ -182,7 +184,10 @@ def _resolve_revisions(
             if version.current is not None:
                 superseded.append(version.current)
             version.revision, version.current = fact.revision, fact
-        elif is_new:
+            continue
+        if fact.revision < version.revision:
+            written.superseded[fact.index] = version.revision
+        if is_new:
             superseded.append(fact)
     return written, superseded
 

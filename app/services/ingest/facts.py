@@ -13,13 +13,14 @@ from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import BatchRejected, Conflict, FieldError, ValidationFailed
 from app.schemas.common.shapes import Rejected
+from app.schemas.common.warnings import Warnings
 from app.schemas.ingest.facts import FactIn
 from app.services.common import batches
 from app.services.common.batches import Outcome
 from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
 from app.services.customers import customers
 from app.services.ingest import fact_store
-from app.services.ingest.fact_intake import Refused
+from app.services.ingest.fact_intake import Intake, Refused
 from app.services.ingest.fact_store import Fact, Store, Written
 
 Item = TypeVar("Item", bound=FactIn)
@@ -27,12 +28,15 @@ Item = TypeVar("Item", bound=FactIn)
 
 @dataclass(frozen=True)
 class Family(Generic[Item, Fact]):
-    """What sets one kind of facts apart; `settle` derives what follows from a write."""
+    """What sets one kind of facts apart; `settle` derives what follows from a write.
+
+    Either may add to the warnings of the intake what has no effect, or none yet.
+    """
 
     store: Store[Fact]
     table: Table
-    normalise: Callable[[int, Item, Deployment, datetime], Fact]
-    settle: Callable[[WriteSession, Deployment, Written[Fact], datetime], Awaitable[None]]
+    normalise: Callable[[int, Item, Intake], Fact]
+    settle: Callable[[WriteSession, Intake, Written[Fact]], Awaitable[None]]
     to_response: Callable[[Deployment, Any], dict[str, Any]]
 
     @cached_property
@@ -57,6 +61,7 @@ class Ingested:
 
     outcomes: list[Outcome]
     customers_created: int
+    warnings: Warnings
 
     def counts(self) -> Counter[str]:
         return Counter(status for status, _ in self.outcomes)
@@ -73,11 +78,12 @@ async def ingest(
 ) -> Ingested:
     """Write a batch; what is kept of every touched customer is exact after it."""
     outcomes = batches.rejections(items)
-    incoming = _normalised(deployment, family, items, outcomes, now)
+    intake = Intake(deployment, now, Warnings())
+    incoming = _normalised(intake, family, items, outcomes)
     if atomic and len(incoming) < len(items):
         raise BatchRejected(errors=batches.faults(outcomes))
     if not incoming:
-        return Ingested(outcomes, 0)
+        return Ingested(outcomes, 0, intake.warnings)
     created = await customers.lock_or_create(session, [fact.customer_id for fact in incoming], now)
     written = await fact_store.write(session, family.store, incoming, created, now)
     for index, status in written.statuses.items():
@@ -85,18 +91,21 @@ async def ingest(
     for index in written.conflicts:
         detail = f"This revision of the {family.store.noun} is stored with other content."
         outcomes[index] = ("rejected", batches.item_error(Conflict.code, detail))
+        intake.warnings.drop(index)
     if atomic and written.conflicts:
         raise BatchRejected(errors=batches.faults(outcomes))
-    await family.settle(session, deployment, written, now)
-    return Ingested(outcomes, sum(created.values()))
+    for index, revision in written.superseded.items():
+        detail = f"Revision {revision} was there before, and is in force."
+        intake.warnings.add(index, "superseded", detail, "/revision")
+    await family.settle(session, intake, written)
+    return Ingested(outcomes, sum(created.values()), intake.warnings)
 
 
 def _normalised(
-    deployment: Deployment,
+    intake: Intake,
     family: Family[Item, Fact],
     items: Sequence[Item | Rejected],
     outcomes: list[Outcome],
-    now: datetime,
 ) -> list[Fact]:
     """Return the items as they will be stored, and reject those that do not fit."""
     incoming = []
@@ -104,10 +113,11 @@ def _normalised(
         if isinstance(item, Rejected):
             continue
         try:
-            incoming.append(family.normalise(index, item, deployment, now))
+            incoming.append(family.normalise(index, item, intake))
         except Refused as refused:
             fault = FieldError(f"/items/{index}{refused.pointer}", refused.code, refused.detail)
             outcomes[index] = ("rejected", batches.validation_error([fault]))
+            intake.warnings.drop(index)
     return incoming
 
 
@@ -139,6 +149,7 @@ async def create(
     return {
         "status": ingested.outcomes[0][0],
         "customer_created": bool(ingested.customers_created),
+        "warnings": ingested.warnings.of(0),
         family.store.noun: family.to_response(deployment, (await session.execute(statement)).one()),
     }
 

@@ -15,7 +15,7 @@ from app.schemas.common.shapes import Rejected
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.common.paging import PageRequest
 from app.services.ingest import fact_intake, facts
-from app.services.ingest.fact_intake import IncomingFact
+from app.services.ingest.fact_intake import IncomingFact, Intake
 from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
 from app.services.stages import derivation
@@ -32,9 +32,7 @@ class IncomingInteraction(IncomingFact):
     attributes: dict[str, Any] | None
 
 
-def _normalise(
-    index: int, item: InteractionIn, deployment: Deployment, now: datetime
-) -> IncomingInteraction:
+def _normalise(index: int, item: InteractionIn, intake: Intake) -> IncomingInteraction:
     """Return an item as it will be stored; raise Refused where it does not fit."""
     content: dict[str, Any] = {
         "kind": item.kind,
@@ -46,17 +44,14 @@ def _normalise(
         "attributes": item.attributes or None,
     }
     return IncomingInteraction(
-        **fact_intake.common(index, item, content, deployment, now),
+        **fact_intake.common(index, item, content, intake),
         fact_id=item.interaction_id,
         **content,
     )
 
 
 async def _settle(
-    session: WriteSession,
-    deployment: Deployment,
-    written: Written[IncomingInteraction],
-    now: datetime,
+    session: WriteSession, intake: Intake, written: Written[IncomingInteraction]
 ) -> None:
     """Make daily counts, stage and ledger of every touched customer exact."""
     changes = Counter((fact.customer_id, fact.kind, fact.occurred_on) for fact in written.stored)
@@ -66,7 +61,7 @@ async def _settle(
     for customer_id, day in sorted((each, day) for each, _, day in changes):
         since.setdefault(customer_id, day)
     if since:
-        await derivation.revise(session, deployment, since, now)
+        await derivation.revise(session, intake.deployment, since, intake.now)
 
 
 _DAYS = (

@@ -1,6 +1,7 @@
 """Profiles in: made exactly so, or merged; and the stage that may follow from what they say."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -13,11 +14,24 @@ from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
 from app.models import Customer
 from app.schemas.common.types import check_attributes
+from app.schemas.common.warnings import Warnings
 from app.schemas.customers import Profile, ProfilePatch
 from app.services.common import etags, locks
 from app.services.customers import customers
 from app.services.customers.customers import COLUMNS, PROFILE_FIELDS
 from app.services.stages import derivation
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A customer whose profile was written, and what is to be told of it."""
+
+    row: AnyRow
+    warnings: Warnings
+    created: bool
+
+    def to_response(self) -> dict[str, Any]:
+        return {**customers.to_response(self.row), "warnings": self.warnings.of(0)}
 
 
 async def put(
@@ -28,15 +42,16 @@ async def put(
     *,
     if_match: str | None,
     now: datetime,
-) -> tuple[AnyRow, bool]:
-    """Make the profile exactly this; return the customer, and whether it is new."""
+) -> Written:
+    """Make the profile exactly this."""
     if if_match is not None:
         _check(if_match, await _locked(session, customer_id))
     created = await customers.lock_or_create(session, [customer_id], now)
     before = profile_of(await customers.get(session, customer_id))
     after = {customer_id: profile.model_dump()}
     await write(session, deployment, {customer_id: before}, after, created, now)
-    return await customers.get(session, customer_id), created[customer_id]
+    row = await customers.get(session, customer_id)
+    return Written(row, Warnings(), created=created[customer_id])
 
 
 async def patch(
@@ -47,7 +62,7 @@ async def patch(
     *,
     if_match: str | None,
     now: datetime,
-) -> AnyRow:
+) -> Written:
     """Merge a change into the profile of a known customer."""
     row = await _locked(session, customer_id)
     if row is None:
@@ -61,7 +76,7 @@ async def patch(
         fault = FieldError("/attributes", error.type, error.message())
         raise ValidationFailed(errors=[fault]) from None
     await write(session, deployment, {customer_id: before}, after, created, now)
-    return await customers.get(session, customer_id)
+    return Written(await customers.get(session, customer_id), Warnings(), created=False)
 
 
 def profile_of(row: AnyRow) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Transactions as they arrive: in the deployment's currency."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +9,7 @@ from app.money import UNIT
 from app.schemas.common.types import MoneyIn, format_amount
 from app.schemas.ingest.transactions import TransactionIn
 from app.services.ingest import fact_intake
-from app.services.ingest.fact_intake import IncomingFact, Refused
+from app.services.ingest.fact_intake import IncomingFact, Intake, Refused
 
 _LARGEST = Decimal(10) ** 14
 
@@ -30,10 +29,9 @@ class IncomingTransaction(IncomingFact):
     items: list[dict[str, Any]] | None
 
 
-def normalise(
-    index: int, item: TransactionIn, deployment: Deployment, now: datetime
-) -> IncomingTransaction:
+def normalise(index: int, item: TransactionIn, intake: Intake) -> IncomingTransaction:
     """Return an item as it will be stored; raise Refused where it does not fit."""
+    deployment = intake.deployment
     currency = item.amount.currency or deployment.currency
     refunds = item.refunds
     content: dict[str, Any] = {
@@ -49,7 +47,7 @@ def normalise(
         "items": _lines(item, currency),
     }
     return IncomingTransaction(
-        **fact_intake.common(index, item, content, deployment, now),
+        **fact_intake.common(index, item, content, intake),
         fact_id=item.transaction_id,
         value=_value(item, currency, deployment),
         **content,

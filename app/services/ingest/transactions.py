@@ -14,6 +14,7 @@ from app.schemas.common.shapes import Rejected
 from app.schemas.ingest.transactions import TransactionIn
 from app.services.common.paging import PageRequest
 from app.services.ingest import facts, transaction_intake
+from app.services.ingest.fact_intake import Intake
 from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.transaction_intake import IncomingTransaction
@@ -22,13 +23,10 @@ from app.services.stages.derivation import NewFacts
 
 
 async def _settle(
-    session: WriteSession,
-    deployment: Deployment,
-    written: Written[IncomingTransaction],
-    now: datetime,
+    session: WriteSession, intake: Intake, written: Written[IncomingTransaction]
 ) -> None:
     """Make summary, stage and ledger of every touched customer exact."""
-    await derivation.settle(session, deployment, _new_facts(written), now)
+    await derivation.settle(session, intake.deployment, _new_facts(written), intake.now)
 
 
 def _new_facts(written: Written[IncomingTransaction]) -> dict[str, NewFacts]:

@@ -1,0 +1,85 @@
+"""What is accepted without full effect is told: each code of the registry is provoked here."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from app.schemas.common.warnings import CODES
+
+Told = list[dict[str, Any]]
+Provoke = Callable[[httpx.AsyncClient], Awaitable[Told]]
+BULK = "/v1/transactions/bulk"
+
+
+def purchase(**changes: object) -> dict[str, Any]:
+    return {
+        "customer_id": "c1",
+        "transaction_id": "t1",
+        "occurred_at": "2026-01-31T12:00:00Z",
+        "amount": {"amount": "12.50"},
+        **changes,
+    }
+
+
+AHEAD = purchase(occurred_at="2026-06-02T10:00:00Z")
+
+
+async def written(client: httpx.AsyncClient, item: Any, noun: str = "transaction") -> Told:
+    """Write one fact; return what it is warned of, which is the same alone and in a bulk."""
+    answer = await client.post(f"/v1/{noun}s", json=item)
+    assert answer.status_code in (200, 201), answer.text
+    bulk = await client.post(f"/v1/{noun}s/bulk", json={"items": [item], "mode": "atomic"})
+    alone: Told = answer.json()["warnings"]
+    for each in bulk.json()["items"][0]["warnings"]:
+        if each["pointer"] is not None:
+            assert each["pointer"].startswith("/items/0/")
+            each["pointer"] = each["pointer"].removeprefix("/items/0")
+        assert each in alone
+    return alone
+
+
+async def ahead(client: httpx.AsyncClient) -> Told:
+    return await written(client, AHEAD)
+
+
+async def superseded(client: httpx.AsyncClient) -> Told:
+    await client.post("/v1/transactions", json=purchase(revision=4))
+    return await written(client, purchase(revision=2))
+
+
+PROVOKED: dict[str, Provoke] = {"ahead_of_time": ahead, "superseded": superseded}
+
+
+def test_every_code_of_the_registry_is_provoked_here() -> None:
+    assert set(PROVOKED) == set(CODES)
+
+
+@pytest.mark.parametrize("code", PROVOKED)
+async def test_what_has_no_full_effect_is_told(client: httpx.AsyncClient, code: str) -> None:
+    told = await PROVOKED[code](client)
+    assert [each["code"] for each in told] == [code]
+    assert told[0]["detail"]
+
+
+async def test_what_has_its_full_effect_is_told_nothing(client: httpx.AsyncClient) -> None:
+    assert await written(client, purchase()) == []
+    answer = await client.put("/v1/customers/c1", json={"name": "Ada"})
+    assert answer.json()["warnings"] == []
+    assert "warnings" not in (await client.get("/v1/customers/c1")).json()
+
+
+async def test_a_bulk_tells_each_item_its_own_and_nothing_of_one_that_was_rejected(
+    client: httpx.AsyncClient,
+) -> None:
+    other = AHEAD | {"amount": {"amount": "1"}}
+    unfit = AHEAD | {"transaction_id": "t3", "exchange_rate": "2"}
+    items = [purchase(transaction_id="t2"), AHEAD, other, unfit]
+    answer = (await client.post(BULK, json={"items": items})).json()
+    assert [each["status"] for each in answer["items"]] == [
+        "created", "created", "rejected", "rejected",
+    ]  # fmt: skip
+    told = [[(w["code"], w["pointer"]) for w in each["warnings"]] for each in answer["items"]]
+    assert told == [[], [("ahead_of_time", "/items/1/occurred_at")], [], []]
+    assert answer["warnings"] == []
