@@ -33,13 +33,13 @@ from app.errors import (
 from app.jsonbody import malformed
 from app.logs import request_id_var
 from app.metrics import UNMATCHED
+from app.schemas.common.shapes import detail_of
 from app.sqlstates import from_database, sqlstate_of
 
 MAX_ERRORS = 100
 _MAX_INSTANCE = 1_000
 _MAX_DETAIL = 300
 _ABSENT = object()
-_NO_OBJECT = ("dict_type", "model_type", "model_attributes_type")
 
 logger = logging.getLogger("clm.errors")
 
@@ -103,13 +103,7 @@ def field_error(error: Mapping[str, Any], body: object) -> FieldError:
         pointer = json_pointer(rest, body)
     else:
         pointer = f"{place}:{'.'.join(printable(str(step)) for step in rest)}"
-    detail = str(error["msg"])
-    if error["type"] in _NO_OBJECT:  # its message names a class
-        detail = "must be an object"
-    if error["type"] == "union_tag_invalid":  # its message quotes the value
-        context = error.get("ctx", {})
-        detail = f"{context.get('discriminator')} must be one of {context.get('expected_tags')}"
-    return FieldError(pointer, str(error["type"]), printable(detail, _MAX_DETAIL))
+    return FieldError(pointer, str(error["type"]), printable(detail_of(error), _MAX_DETAIL))
 
 
 def _invalid(exc: RequestValidationError) -> AppError:

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 
 from app.errors import FieldError, MalformedRequest, UnsupportedMediaType, printable
+from app.schemas.common.decimals import JsonNumber
 
 MAX_DEPTH = 200
 MAX_KEYS = 1_000
@@ -43,7 +44,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 # `NaN`, `Infinity` and 1e400 become floats here, on purpose: the field they stand in then
 # refuses them with a pointer to it, and in a batch only that item is lost.
-_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=JsonNumber)
 
 
 def _check_depth(value: object) -> None:

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Float, Index, Integer, LargeBinary, Text, text
+from sqlalchemy import BigInteger, Float, Index, Integer, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -31,7 +31,7 @@ class Interaction(Base):
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
     source: Mapped[Identifier] = mapped_column(primary_key=True)
     interaction_id: Mapped[Identifier] = mapped_column(primary_key=True)
-    revision: Mapped[int] = mapped_column(Integer)
+    revision: Mapped[int] = mapped_column(BigInteger)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     occurred_at: Mapped[Instant]
     occurred_on: Mapped[date]
@@ -52,7 +52,7 @@ class InteractionRevision(Base):
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
     source: Mapped[Identifier] = mapped_column(primary_key=True)
     interaction_id: Mapped[Identifier] = mapped_column(primary_key=True)
-    revision: Mapped[int] = mapped_column(Integer, primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     content: Mapped[Json]
     received_at: Mapped[Instant]

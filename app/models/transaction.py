@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, Numeric, Text
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, Numeric, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -28,7 +28,7 @@ class Transaction(Base):
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
     source: Mapped[Identifier] = mapped_column(primary_key=True)
     transaction_id: Mapped[Identifier] = mapped_column(primary_key=True)
-    revision: Mapped[int] = mapped_column(Integer)
+    revision: Mapped[int] = mapped_column(BigInteger)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     kind: Mapped[str] = mapped_column(Text)
     occurred_at: Mapped[Instant]
@@ -42,6 +42,7 @@ class Transaction(Base):
     margin: Mapped[Decimal | None] = mapped_column(Numeric(18, 4))
     channel: Mapped[str | None] = mapped_column(Text)
     items: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
+    attributes: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     received_at: Mapped[Instant]
 
 
@@ -53,7 +54,7 @@ class TransactionRevision(Base):
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
     source: Mapped[Identifier] = mapped_column(primary_key=True)
     transaction_id: Mapped[Identifier] = mapped_column(primary_key=True)
-    revision: Mapped[int] = mapped_column(Integer, primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     content: Mapped[Json]
     received_at: Mapped[Instant]

@@ -49,10 +49,16 @@ BAD_ID: list[Any] = [
     NUL, SURROGATE, "", "x" * 129, "a/b", "a\\b", "a?b", "a#b", "a%b", ".", "..", " a", "a ",
     "a\nb", "a\u2028b", "\u00a0a", "e\u0301", 1, None, {},
 ]  # fmt: skip
-BAD_AMOUNT: list[Any] = [
-    "NaN", "Infinity", "1E+500", "1e2", "-1", "+1", "", " 1", "1,5", "1.23456", ".5", "1.",
-    "1" * 20, "9" * 5000, "１２", "١٢", 12.5, 12, float("nan"), True, None, ["1"],
+BAD_FACT_ID: list[Any] = [
+    NUL, SURROGATE, "", "x" * 129, " a", "a ", "a\nb", "a\u2028b", "\u00a0a", "e\u0301", 1, None,
+    {},
 ]  # fmt: skip
+BAD_SIGNED_AMOUNT: list[Any] = [
+    "NaN", "Infinity", "1E+500", "+1", "", " 1", "1,5", "1.23456", ".5", "1.", "--1", "1e", "0x1",
+    "1" * 20, "9" * 5000, "1e999999999", "1e-999999999", "１２", "١٢", 1e14, 1.23456, 10**14,
+    -(10**400), 0.1 + 0.2, 1e400, float("nan"), float("inf"), True, None, ["1"],
+]  # fmt: skip
+BAD_AMOUNT: list[Any] = [*BAD_SIGNED_AMOUNT, "-1", -1, -0.01, "-1e2", -1e-300]
 BAD_INSTANT: list[Any] = [
     "2026-01-31T12:00:00", "2026-01-31", "0001-01-01T00:00:00+14:00",
     "9999-12-31T23:59:59-12:00", "1899-12-31T23:59:59Z", "2200-01-01T00:00:00Z",
@@ -66,7 +72,7 @@ BAD_DAY: list[Any] = [
     "٢٠٢٦-٠١-٣١", "", NUL, 0, 1769860800, True, [],
 ]  # fmt: skip
 BAD_INT: list[Any] = [
-    0, -1, 2**31, 2**63, 10**20, 10**4000, 1.5, 1e400, float("nan"), "1", "", True, None, [],
+    0, -1, 2**63, 10**20, 10**4000, 1.5, 1e400, float("nan"), "1", "", True, None, [],
 ]  # fmt: skip
 BAD_NUMBER: list[Any] = [
     float("nan"), float("inf"), float("-inf"), 1e400, 0, -1, 1e10, 10**400, "1", "NaN", True, None,
@@ -92,18 +98,18 @@ PROFILE_PLACES = {
 }
 BAD_CURRENCY: list[Any] = ["XXX", "eur", "EURO", "", "EU\n", "ＥＵＲ", NUL, SURROGATE, 978]
 FACT_PLACES = {
-    "transaction_id": (FACT, BAD_ID),
-    "source": (FACT, BAD_ID),
+    "transaction_id": (FACT, BAD_FACT_ID),
+    "source": (FACT, BAD_FACT_ID),
     "occurred_at": (FACT, [*BAD_INSTANT, None]),
     "amount": (FACT, ["12.50", 12.5, None, [], True, NUL]),
     "amount/amount": (FACT, BAD_AMOUNT),
     "amount/currency": (FACT, BAD_CURRENCY),
     "amount/surprise": (FACT, [1, None, SURROGATE]),
-    "margin/amount": (FACT, BAD_AMOUNT),
+    "margin/amount": (FACT, BAD_SIGNED_AMOUNT),
     "margin/currency": (FACT, [*BAD_CURRENCY, "USD"]),
     "exchange_rate": (
         FACT | {"amount": {"amount": "12.50", "currency": "USD"}},
-        ["0", "0.0", "NaN", "-1", "1" * 20, "0.00000000001", 1.5, True],
+        ["0", "0.0", "NaN", "-1", "1" * 20, "0.00000000001", 0, -1.5, 1e-11, True],
     ),
     "revision": (FACT, BAD_INT),
     "channel": (FACT, BAD_TEXT),
@@ -111,12 +117,26 @@ FACT_PLACES = {
     "surprise": (FACT, [1, None, SURROGATE]),
 }
 INTERACTION_PLACES = {
-    "interaction_id": (INTERACTION, BAD_ID),
-    "source": (INTERACTION, BAD_ID),
+    "interaction_id": (INTERACTION, BAD_FACT_ID),
+    "source": (INTERACTION, BAD_FACT_ID),
     "occurred_at": (INTERACTION, [*BAD_INSTANT, None]),
     "kind": (
         INTERACTION,
-        ["", "Visit", "9x", "_x", "a-b", "a b", "客", "x" * 65, "visit\n", NUL, SURROGATE, 1, None],
+        [
+            "",
+            "9x",
+            "_",
+            "-",
+            "a+b",
+            "a\tb",
+            "x" * 65,
+            "客" * 65,
+            "visit\n",
+            NUL,
+            SURROGATE,
+            1,
+            None,
+        ],
     ),
     "channel": (INTERACTION, BAD_TEXT),
     "campaign": (INTERACTION, BAD_TEXT),
@@ -379,7 +399,7 @@ async def test_bad_parameters_are_pointed_to(client: httpx.AsyncClient) -> None:
         ("/v1/customers", "limit", ["NaN", "1e3", "1.5", "-1", "0", str(2**63), "9" * 5000, "%00"]),
         ("/v1/operations", "state", ["done", "%00"]),
         ("/v1/operations", "kind", ["%00"]),
-        ("/v1/customers/c1/interactions", "kind", ["", "%00", "No", "x" * 65]),
+        ("/v1/customers/c1/interactions", "kind", ["", "%00", "9", "x" * 65]),
         ("/v1/customers/c1/timeline", "type", ["", "%00", "purchase"]),
         ("/v1/churn-risks", "level", ["extreme", "%00"]),
         ("/v1/churn-risks", "at_risk", ["maybe", "2"]),

@@ -49,7 +49,16 @@ async def superseded(client: httpx.AsyncClient) -> Told:
     return await written(client, purchase(revision=2))
 
 
-PROVOKED: dict[str, Provoke] = {"ahead_of_time": ahead, "superseded": superseded}
+async def kind_normalised(client: httpx.AsyncClient) -> Told:
+    visit = {"customer_id": "c1", "interaction_id": "i1", "occurred_at": "2026-01-31T12:00:00Z"}
+    return await written(client, visit | {"kind": "Shop Visit"}, "interaction")
+
+
+PROVOKED: dict[str, Provoke] = {
+    "ahead_of_time": ahead,
+    "kind_normalised": kind_normalised,
+    "superseded": superseded,
+}
 
 
 def test_every_code_of_the_registry_is_provoked_here() -> None:

@@ -1,12 +1,13 @@
 """The parameters that variables take: what they look like, and how sentences say them."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 MAX_WINDOW_DAYS = 3_650
-MAX_TEXT, MAX_NAME = 500, 100
+MAX_TEXT, MAX_NAME, MAX_KIND = 500, 100, 64
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _UNITS: Final = {"days": ("day", "天"), "years": ("year", "岁")}
@@ -49,10 +50,20 @@ def text_fault(value: str) -> Fault | None:
 
 
 def _kind(value: Any) -> Fault | None:
-    if isinstance(value, str) and _KIND.fullmatch(value):
+    if isinstance(value, str) and (_KIND.fullmatch(value) or _is_kind(value)):
         return None
-    said = "must be a kind of interaction: small letters, digits and _, such as complaint"
+    said = "must be a kind of interaction: small letters, digits and _, such as complaint or 投诉"
     return "type_mismatch", said
+
+
+def _is_kind(value: str) -> bool:
+    """Whether a word of another script is spelt as kinds of interactions are kept."""
+    return (
+        0 < len(value) <= MAX_KIND
+        and value == unicodedata.normalize("NFC", value).lower()
+        and value[0].isalpha()
+        and all(char == "_" or unicodedata.category(char)[0] in "LMN" for char in value)
+    )
 
 
 def _days(value: Any) -> Fault | None:

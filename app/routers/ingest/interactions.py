@@ -11,10 +11,10 @@ from app.schemas.ingest.facts import FactBatchAnswer
 from app.schemas.ingest.interactions import (
     InteractionBatch,
     InteractionIn,
-    InteractionKind,
     InteractionPage,
     InteractionWritten,
 )
+from app.schemas.ingest.kinds import KindFilter
 from app.schemas.responses import problems
 from app.services.ingest import interactions
 
@@ -52,7 +52,9 @@ async def write_interactions(
     """Write up to 1,000 interactions. Stages of all touched customers are exact in the answer."""
     del idempotency_key
     atomic = batch.mode == "atomic"
-    ingested = await interactions.ingest(session, deployment, batch.items, atomic=atomic, now=now)
+    ingested = await interactions.ingest(
+        session, deployment, batch.items, atomic=atomic, now=now, time_zone=batch.time_zone
+    )
     return answer_batch("interaction", ingested)
 
 
@@ -67,7 +69,9 @@ async def list_interactions(
     session: Read,
     deployment: Here,
     page: Page,
-    kind: Annotated[InteractionKind | None, Query(description="only of this kind")] = None,
+    kind: Annotated[
+        KindFilter | None, Query(description="only of this kind", examples=["complaint"])
+    ] = None,
 ) -> Any:
     """List a customer's interactions, newest first (`-occurred_at`) or oldest first."""
     return await interactions.of_customer(session, deployment, customer_id, page, kind=kind)

@@ -51,7 +51,9 @@ async def write_transactions(
     """Write up to 1,000 transactions. Stages of all touched customers are exact in the answer."""
     del idempotency_key
     atomic = batch.mode == "atomic"
-    ingested = await transactions.ingest(session, deployment, batch.items, atomic=atomic, now=now)
+    ingested = await transactions.ingest(
+        session, deployment, batch.items, atomic=atomic, now=now, time_zone=batch.time_zone
+    )
     return answer_batch("transaction", ingested)
 
 

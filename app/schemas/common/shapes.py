@@ -1,5 +1,6 @@
 """Shapes that several resources share: problems, pages, and the answer to a bulk."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
@@ -17,6 +18,7 @@ from app.schemas.common.warnings import Warnings, WriteWarning
 
 Item = TypeVar("Item")
 BULK_LIMIT = 1000
+_NO_OBJECT = ("dict_type", "model_type", "model_attributes_type")
 
 
 class ProblemField(BaseModel):
@@ -82,10 +84,20 @@ def _keep_faults(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     except ValidationError as error:
         return Rejected(
             faults=[
-                FieldError(to_pointer(each["loc"]), each["type"], printable(each["msg"], 300))
+                FieldError(to_pointer(each["loc"]), each["type"], printable(detail_of(each), 300))
                 for each in error.errors(include_url=False, include_input=False)[:20]
             ]
         )
+
+
+def detail_of(error: Mapping[str, Any]) -> str:
+    """Return what one of pydantic's errors says, without names of ours and values of callers."""
+    if error["type"] in _NO_OBJECT:
+        return "must be an object"
+    if error["type"] == "union_tag_invalid":
+        context = error.get("ctx", {})
+        return f"{context.get('discriminator')} must be one of {context.get('expected_tags')}"
+    return str(error["msg"])
 
 
 Lenient = Annotated[Item, WrapValidator(_keep_faults)]

@@ -22,15 +22,18 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common.currencies import CURRENCIES
+from app.schemas.common.decimals import Negative, decimal_of
 
 MAX_INT = 2**31 - 1
+MAX_BIGINT = 2**63 - 1
 FIRST_YEAR, LAST_YEAR = 1901, 2199
 RANGE: LiteralString = "must lie after 1900 and before 2200"
 MAX_ATTRIBUTE_BYTES = 16_384
 MAX_ATTRIBUTE_DEPTH = 5
 _FORBIDDEN_IN_ID = re.compile(r"[/\\?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
+_FORBIDDEN_IN_FACT_ID = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-_RFC3339 = re.compile(
+RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 
@@ -52,6 +55,16 @@ class Answer(BaseModel):
 def _check_identifier(value: str) -> str:
     if _FORBIDDEN_IN_ID.search(value) or value in (".", ".."):
         raise PydanticCustomError("identifier", "must not hold / \\ ? # % or control characters")
+    return _check_outside(value)
+
+
+def _check_fact_identifier(value: str) -> str:
+    if _FORBIDDEN_IN_FACT_ID.search(value):
+        raise PydanticCustomError("identifier", "must not hold control characters")
+    return _check_outside(value)
+
+
+def _check_outside(value: str) -> str:
     if value != value.strip():
         raise PydanticCustomError("identifier", "must not begin or end with a blank")
     if not unicodedata.is_normalized("NFC", value):
@@ -70,6 +83,12 @@ Identifier = Annotated[
     StringConstraints(min_length=1, max_length=128, strict=True),
     AfterValidator(_check_identifier),
 ]
+FactIdentifier = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=128, strict=True),
+    AfterValidator(_check_fact_identifier),
+]
+"""Id of a fact or of its system, which stands in no path: orders are called #1001 or 7/31."""
 Text = Annotated[
     str,
     StringConstraints(min_length=1, max_length=200, strict=True),
@@ -88,14 +107,15 @@ Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$", stric
 def _check_timestamp(value: object) -> object:
     if isinstance(value, datetime):
         return value
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+    if not isinstance(value, str) or not RFC3339.fullmatch(value):
         raise PydanticCustomError(
             "timestamp", "must be an RFC 3339 time with an offset, such as 2026-01-31T12:00:00Z"
         )
     return value
 
 
-def _to_utc(value: datetime) -> datetime:
+def to_utc(value: datetime) -> datetime:
+    """Return an instant in UTC; refuse one outside of the years that are known."""
     # Before the conversion, too: shifting the ends of the calendar overflows.
     if FIRST_YEAR - 1 <= value.year <= LAST_YEAR + 1:
         value = value.astimezone(UTC)
@@ -113,7 +133,7 @@ def format_instant(value: datetime) -> str:
 Timestamp = Annotated[
     AwareDatetime,
     BeforeValidator(_check_timestamp),
-    AfterValidator(_to_utc),
+    AfterValidator(to_utc),
     PlainSerializer(format_instant, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
@@ -141,35 +161,24 @@ Day = Annotated[
 ]
 
 
-def _decimal(pattern: str, example: str) -> tuple[object, ...]:
-    compiled = re.compile(pattern, re.ASCII)
-
-    def parse(value: object) -> Decimal:
-        if isinstance(value, Decimal):
-            return value
-        if not isinstance(value, str) or not compiled.fullmatch(value):
-            raise PydanticCustomError(
-                "decimal",
-                "must be a decimal number in a string, such as {example}, matching {pattern}",
-                {"example": f'"{example}"', "pattern": pattern},
-            )
-        return Decimal(value)
-
-    schema = {"type": "string", "pattern": f"^{pattern}$", "examples": [example]}
-    return BeforeValidator(parse), WithJsonSchema(schema)
-
-
 def _positive(value: Decimal) -> Decimal:
     if value <= 0:
         raise PydanticCustomError("not_positive", "must be greater than 0")
     return value
 
 
-_AMOUNT = r"[0-9]{1,14}(\.[0-9]{1,4})?"
-AmountIn = Annotated[Decimal, *_decimal(_AMOUNT, "12.50")]
+_GIVEN_BACK: Negative = (
+    "negative",
+    (
+        "must not be negative: money given back is a transaction of `kind: refund` with what was "
+        "given back as its amount"
+    ),
+)
+AmountIn = Annotated[Decimal, *decimal_of(14, 4, "12.50")]
 """An amount of money as it arrives: at most 14 digits before the point and 4 behind it."""
-_RATE = r"[0-9]{1,10}(\.[0-9]{1,10})?"
-ExchangeRate = Annotated[Decimal, *_decimal(_RATE, "1.0825"), AfterValidator(_positive)]
+SignedAmountIn = Annotated[Decimal, *decimal_of(14, 4, "12.50", negative=None)]
+PaidAmountIn = Annotated[Decimal, *decimal_of(14, 4, "12.50", negative=_GIVEN_BACK)]
+ExchangeRate = Annotated[Decimal, *decimal_of(10, 10, "1.0825"), AfterValidator(_positive)]
 
 
 def format_amount(value: Decimal) -> str:
@@ -214,6 +223,22 @@ class MoneyIn(Shape):
     )
     currency: Currency | None = Field(
         None, description="code of ISO 4217; the deployment's if absent"
+    )
+
+
+class PaidMoneyIn(MoneyIn):
+    """An amount of money that was paid, or given back."""
+
+    amount: PaidAmountIn = Field(
+        description="decimal number of the main unit of the currency, not negative"
+    )
+
+
+class SignedMoneyIn(MoneyIn):
+    """An amount of money that may be negative."""
+
+    amount: SignedAmountIn = Field(
+        description="decimal number of the main unit of the currency; a loss is negative"
     )
 
 

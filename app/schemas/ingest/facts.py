@@ -1,12 +1,13 @@
 """What transactions and interactions have in common as they come in and go out."""
 
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from pydantic import Field
 
 from app.schemas.common.fields import CustomerKey, OccurredAt, ReceivedAt, Source
-from app.schemas.common.shapes import BulkAnswer
-from app.schemas.common.types import MAX_INT, Answer, Identifier, Shape, Timestamp
+from app.schemas.common.shapes import Batch, BulkAnswer
+from app.schemas.common.times import FactTime, TimeZone
+from app.schemas.common.types import MAX_BIGINT, Answer, FactIdentifier, Identifier, Shape
 from app.schemas.common.warnings import WriteWarning
 
 DEFAULT_SOURCE = "default"
@@ -18,19 +19,40 @@ class FactIn(Shape):
     customer_id: Identifier = Field(
         description="id of the customer, who is created where not known", examples=["c-1001"]
     )
-    source: Identifier = Field(
+    source: FactIdentifier = Field(
         DEFAULT_SOURCE, description="the system the fact came from", examples=["shop"]
     )
-    occurred_at: Timestamp = Field(
-        description="when it happened, at most 24 hours ahead", examples=["2026-01-31T12:00:00Z"]
+    occurred_at: FactTime = Field(
+        description="when it happened, at most 24 hours ahead: a time with an offset, or beside a "
+        "`time_zone` a time or a day of it. A day means its beginning; of a local time that comes "
+        "twice the earlier is meant, and one that clocks skip is moved forward by what they skip",
+        examples=["2026-01-31T12:00:00Z", "2026-01-31 12:00:00", "2026-01-31"],
+    )
+    time_zone: TimeZone | None = Field(
+        None,
+        description="the zone, by its name in the IANA database, of an `occurred_at` without "
+        "offset; that of the batch if absent",
     )
     revision: int = Field(
         1,
         strict=True,
         ge=1,
-        le=MAX_INT,
+        le=MAX_BIGINT,
         description="number of the revision: a higher one replaces the content, a lower one "
         "changes nothing",
+    )
+
+
+FactItem = TypeVar("FactItem", bound=FactIn)
+
+
+class FactBatch(Batch[FactItem], Generic[FactItem]):
+    """Facts that are applied as one write."""
+
+    time_zone: TimeZone | None = Field(
+        None,
+        description="the zone, by its name in the IANA database, of each `occurred_at` without "
+        "offset",
     )
 
 

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
-from app.schemas.common.shapes import Batch, Page
-from app.schemas.common.types import Attributes, Identifier, LongText, Text
-from app.schemas.ingest.facts import FactIn, FactOut, FactWritten
+from app.schemas.common.shapes import Page
+from app.schemas.common.types import Attributes, FactIdentifier, LongText, Text
+from app.schemas.ingest.facts import FactBatch, FactIn, FactOut, FactWritten
+from app.schemas.ingest.kinds import WrittenKind
 
 CORE_KINDS = (
     "visit", "call", "meeting", "demo", "trial", "quote", "decision", "consult", "email_open",
@@ -33,15 +34,6 @@ SURVEY_EXAMPLE: dict[str, Any] = {
     "score": 9,
 }
 
-InteractionKind = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$", strict=True),
-    Field(
-        description=f"what happened: {', '.join(CORE_KINDS)}, or a word of your own",
-        examples=["complaint"],
-    ),
-]
-
 
 class InteractionIn(FactIn):
     """A dated fact that is no transaction.
@@ -51,10 +43,15 @@ class InteractionIn(FactIn):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE, SURVEY_EXAMPLE]})
 
-    interaction_id: Identifier = Field(
+    interaction_id: FactIdentifier = Field(
         description="id of the interaction in its system", examples=["ticket-4711"]
     )
-    kind: InteractionKind
+    kind: WrittenKind = Field(
+        description=f"what happened: {', '.join(CORE_KINDS)}, or words of your own, in letters of "
+        "any script. Kept in small letters with `_` between words: `Order Completed` is "
+        "`order_completed`",
+        examples=["complaint"],
+    )
     channel: Text | None = Field(None, description="how it reached them", examples=["phone"])
     campaign: Text | None = Field(
         None, description="the campaign it belongs to", examples=["nps-spring"]
@@ -68,7 +65,7 @@ class InteractionIn(FactIn):
     )
 
 
-class InteractionBatch(Batch[InteractionIn]):
+class InteractionBatch(FactBatch[InteractionIn]):
     """Up to 1,000 interactions, applied as one write."""
 
     model_config = ConfigDict(

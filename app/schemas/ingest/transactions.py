@@ -6,9 +6,20 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common.fields import Source
-from app.schemas.common.shapes import Batch, Page
-from app.schemas.common.types import Answer, ExchangeRate, Identifier, Money, MoneyIn, Shape, Text
-from app.schemas.ingest.facts import FactIn, FactOut, FactWritten
+from app.schemas.common.shapes import Page
+from app.schemas.common.types import (
+    Answer,
+    Attributes,
+    ExchangeRate,
+    FactIdentifier,
+    Money,
+    MoneyIn,
+    PaidMoneyIn,
+    Shape,
+    SignedMoneyIn,
+    Text,
+)
+from app.schemas.ingest.facts import FactBatch, FactIn, FactOut, FactWritten
 
 EXAMPLE: dict[str, Any] = {
     "customer_id": "c-1001",
@@ -29,10 +40,10 @@ REFUND_EXAMPLE: dict[str, Any] = {
 class TransactionName(Shape):
     """The identity of a purchase of the same customer."""
 
-    source: Identifier | None = Field(
+    source: FactIdentifier | None = Field(
         None, description="system of the purchase; that of the refund if absent", examples=["shop"]
     )
-    transaction_id: Identifier = Field(
+    transaction_id: FactIdentifier = Field(
         description="id of the purchase in that system", examples=["order-7731"]
     )
 
@@ -53,13 +64,15 @@ class TransactionIn(FactIn):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE, REFUND_EXAMPLE]})
 
-    transaction_id: Identifier = Field(
+    transaction_id: FactIdentifier = Field(
         description="id of the transaction in its system", examples=["order-7731"]
     )
     kind: Literal["purchase", "refund"] = Field(
         "purchase", description="money taken, or money given back"
     )
-    amount: MoneyIn = Field(description="what was paid, or given back; never negative")
+    amount: PaidMoneyIn = Field(
+        description="what was paid, or given back; never negative: the kind says which"
+    )
     exchange_rate: ExchangeRate | None = Field(
         None,
         description="units of the deployment's currency for one of the amount's; needed where "
@@ -68,12 +81,19 @@ class TransactionIn(FactIn):
     refunds: TransactionName | None = Field(
         None, description="the purchase that a refund reduces, from the refund's own time on"
     )
-    margin: MoneyIn | None = Field(
-        None, description="what is left of the amount after costs, in the same currency"
+    margin: SignedMoneyIn | None = Field(
+        None,
+        description="what is left of the amount after costs, in the same currency; a loss is "
+        "negative",
     )
     channel: Text | None = Field(None, description="where it was sold", examples=["web"])
     items: Annotated[list[LineIn], Field(max_length=500)] | None = Field(
         None, description="its lines, at most 500"
+    )
+    attributes: Attributes | None = Field(
+        None,
+        description="free JSON: at most 16 KiB and 5 levels",
+        examples=[{"coupon": "SPRING"}],
     )
 
     @field_validator("refunds")
@@ -92,7 +112,7 @@ class TransactionIn(FactIn):
         return refunds
 
 
-class TransactionBatch(Batch[TransactionIn]):
+class TransactionBatch(FactBatch[TransactionIn]):
     """Up to 1,000 transactions, applied as one write."""
 
     model_config = ConfigDict(
@@ -135,10 +155,14 @@ class Transaction(FactOut):
         description="the purchase that a refund reduces; null if it names none"
     )
     margin: Money | None = Field(
-        description="what is left of the amount after costs, in the same currency"
+        description="what is left of the amount after costs, in the same currency; a loss is "
+        "negative"
     )
     channel: str | None = Field(description="where it was sold", examples=["web"])
     items: list[Line] | None = Field(description="its lines; null if none were given")
+    attributes: dict[str, Any] = Field(
+        description="free JSON of your own", examples=[{"coupon": "SPRING"}]
+    )
 
 
 class TransactionWritten(FactWritten):

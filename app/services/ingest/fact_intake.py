@@ -11,7 +11,8 @@ from typing import Any
 from app.days import from_day
 from app.deployment import Deployment
 from app.money import UNIT
-from app.schemas.common.types import format_amount, format_instant
+from app.schemas.common.times import in_zone
+from app.schemas.common.types import RANGE, format_amount, format_instant
 from app.schemas.common.warnings import Warnings
 from app.schemas.ingest.facts import FactIn
 
@@ -35,6 +36,7 @@ class Intake:
     deployment: Deployment
     now: datetime
     warnings: Warnings
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +59,28 @@ class IncomingFact:
         return self.customer_id, self.source, self.fact_id
 
 
+def instant(item: FactIn, intake: Intake) -> datetime:
+    """Return when a fact happened; raise Refused for a time of no zone."""
+    at: datetime | None = item.occurred_at
+    if item.occurred_at.tzinfo is None:
+        time_zone = item.time_zone or intake.time_zone
+        if time_zone is None:
+            detail = (
+                "has no offset: write one, such as 2026-01-31T12:00:00+08:00, or state the "
+                "`time_zone` of the item or of the batch, such as Asia/Shanghai"
+            )
+            raise Refused("/occurred_at", "no_offset", detail)
+        at = in_zone(item.occurred_at, time_zone)
+    if at is None:
+        raise Refused("/occurred_at", "timestamp", RANGE)
+    return at
+
+
 def common(index: int, item: FactIn, content: Mapping[str, Any], intake: Intake) -> dict[str, Any]:
     """Return what an IncomingFact has beside its id and its content; raise Refused if too early."""
-    if item.occurred_at > intake.now:
-        _look_ahead(index, item, intake)
+    at = content["occurred_at"]
+    if at > intake.now:
+        _look_ahead(index, at, intake)
     return {
         "index": index,
         "customer_id": item.customer_id,
@@ -68,14 +88,14 @@ def common(index: int, item: FactIn, content: Mapping[str, Any], intake: Intake)
         "revision": item.revision,
         "fingerprint": _fingerprint(content),
         "received_at": intake.now,
-        "occurred_on": from_day(intake.deployment.calendar.day_of(item.occurred_at)),
+        "occurred_on": from_day(intake.deployment.calendar.day_of(at)),
     }
 
 
-def _look_ahead(index: int, item: FactIn, intake: Intake) -> None:
-    if item.occurred_at > intake.now + FUTURE_LIMIT:
+def _look_ahead(index: int, at: datetime, intake: Intake) -> None:
+    if at > intake.now + FUTURE_LIMIT:
         raise Refused("/occurred_at", "future", "must not lie more than 24 hours ahead")
-    detail = f"It counts from {format_instant(item.occurred_at)} on."
+    detail = f"It counts from {format_instant(at)} on."
     intake.warnings.add(index, "ahead_of_time", detail, "/occurred_at")
 
 

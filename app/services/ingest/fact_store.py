@@ -38,20 +38,21 @@ class Store(Generic[Fact]):
         return tuple(self.id_column if name == "fact_id" else name for name in _IDENTITY)
 
     @classmethod
-    def of(cls, noun: str, fact: type[Fact], free_json: str) -> "Store[Fact]":
-        """Return the store of facts whose field `free_json` is written as JSON."""
-        plain = [each.name for each in fields(fact) if each.name not in ("index", free_json)]
-        inside = [name for name in (*plain, free_json) if name not in (*_IDENTITY, "received_at")]
-        get_plain, get_json = attrgetter(*plain), attrgetter(free_json)
+    def of(cls, noun: str, fact: type[Fact], free_json: tuple[str, ...]) -> "Store[Fact]":
+        """Return the store of facts whose fields `free_json` are written as JSON."""
+        plain = [each.name for each in fields(fact) if each.name not in ("index", *free_json)]
+        inside = [name for name in (*plain, *free_json) if name not in (*_IDENTITY, "received_at")]
+        get_plain = attrgetter(*plain)
 
         def values(each: Fact) -> tuple[Any, ...]:
-            free = get_json(each)
-            return (*get_plain(each), None if free is None else json.dumps(free))
+            free = [getattr(each, name) for name in free_json]
+            written = (None if value is None else json.dumps(value) for value in free)
+            return (*get_plain(each), *written)
 
         def content(each: Fact) -> dict[str, Any]:
             return {name: getattr(each, name) for name in inside}
 
-        columns = (f"{noun}_id" if name == "fact_id" else name for name in (*plain, free_json))
+        columns = (f"{noun}_id" if name == "fact_id" else name for name in (*plain, *free_json))
         return cls(noun, tuple(columns), values, content, *_statements(noun))
 
 

@@ -75,10 +75,11 @@ async def ingest(
     *,
     atomic: bool,
     now: datetime,
+    time_zone: str | None = None,
 ) -> Ingested:
     """Write a batch; what is kept of every touched customer is exact after it."""
     outcomes = batches.rejections(items)
-    intake = Intake(deployment, now, Warnings())
+    intake = Intake(deployment, now, Warnings(), time_zone)
     incoming = _normalised(intake, family, items, outcomes)
     if atomic and len(incoming) < len(items):
         raise BatchRejected(errors=batches.faults(outcomes))

@@ -12,6 +12,7 @@ from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import Interaction
 from app.schemas.common.shapes import Rejected
+from app.schemas.ingest import kinds
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.common.paging import PageRequest
 from app.services.ingest import fact_intake, facts
@@ -34,9 +35,12 @@ class IncomingInteraction(IncomingFact):
 
 def _normalise(index: int, item: InteractionIn, intake: Intake) -> IncomingInteraction:
     """Return an item as it will be stored; raise Refused where it does not fit."""
+    kind = kinds.canonical(item.kind) or item.kind
+    if kind != item.kind:
+        intake.warnings.add(index, "kind_normalised", f"Kept as `{kind}`.", "/kind")
     content: dict[str, Any] = {
-        "kind": item.kind,
-        "occurred_at": item.occurred_at,
+        "kind": kind,
+        "occurred_at": fact_intake.instant(item, intake),
         "channel": item.channel,
         "campaign": item.campaign,
         "score": None if item.score is None else item.score + 0.0,  # one zero, not two
@@ -100,7 +104,7 @@ def to_response(_: Deployment, row: AnyRow | Interaction) -> dict[str, Any]:
 
 
 FAMILY: Family[InteractionIn, IncomingInteraction] = Family(
-    Store.of("interaction", IncomingInteraction, free_json="attributes"),
+    Store.of("interaction", IncomingInteraction, free_json=("attributes",)),
     Interaction.metadata.tables["interactions"],
     _normalise,
     _settle,
@@ -115,9 +119,12 @@ async def ingest(
     *,
     atomic: bool,
     now: datetime,
+    time_zone: str | None = None,
 ) -> Ingested:
     """Write a batch; counts, stage and ledger of every touched customer are exact after it."""
-    return await facts.ingest(session, deployment, FAMILY, items, atomic=atomic, now=now)
+    return await facts.ingest(
+        session, deployment, FAMILY, items, atomic=atomic, now=now, time_zone=time_zone
+    )
 
 
 async def create(

@@ -27,6 +27,7 @@ class IncomingTransaction(IncomingFact):
     margin: Decimal | None
     channel: str | None
     items: list[dict[str, Any]] | None
+    attributes: dict[str, Any] | None = None
 
 
 def normalise(index: int, item: TransactionIn, intake: Intake) -> IncomingTransaction:
@@ -36,7 +37,7 @@ def normalise(index: int, item: TransactionIn, intake: Intake) -> IncomingTransa
     refunds = item.refunds
     content: dict[str, Any] = {
         "kind": item.kind,
-        "occurred_at": item.occurred_at,
+        "occurred_at": fact_intake.instant(item, intake),
         "amount": item.amount.amount,
         "currency": currency,
         "exchange_rate": item.exchange_rate,
@@ -46,6 +47,8 @@ def normalise(index: int, item: TransactionIn, intake: Intake) -> IncomingTransa
         "channel": item.channel,
         "items": _lines(item, currency),
     }
+    if item.attributes:  # else the fingerprint is that of transactions stored without any
+        content["attributes"] = item.attributes
     return IncomingTransaction(
         **fact_intake.common(index, item, content, intake),
         fact_id=item.transaction_id,

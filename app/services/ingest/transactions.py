@@ -65,12 +65,13 @@ def to_response(deployment: Deployment, row: AnyRow | Transaction) -> dict[str, 
         "value": deployment.money(row.value),
         "margin": None if margin is None else {"amount": margin, "currency": row.currency},
         "exchange_rate": None if rate is None else f"{rate.normalize():f}",
+        "attributes": row.attributes or {},
         "refunds": named and {"source": row.refunds_source, "transaction_id": named},
     }
 
 
 FAMILY: Family[TransactionIn, IncomingTransaction] = Family(
-    Store.of("transaction", IncomingTransaction, free_json="items"),
+    Store.of("transaction", IncomingTransaction, free_json=("items", "attributes")),
     Transaction.metadata.tables["transactions"],
     transaction_intake.normalise,
     _settle,
@@ -78,7 +79,7 @@ FAMILY: Family[TransactionIn, IncomingTransaction] = Family(
 )
 _TOLD_OTHERWISE = (
     "amount", "currency", "value", "margin", "exchange_rate", "refunds_source",
-    "refunds_transaction_id",
+    "refunds_transaction_id", "attributes",
 )  # fmt: skip
 _PLAIN = [column.key for column in FAMILY.columns if column.key not in _TOLD_OTHERWISE]
 
@@ -90,9 +91,12 @@ async def ingest(
     *,
     atomic: bool,
     now: datetime,
+    time_zone: str | None = None,
 ) -> Ingested:
     """Write a batch; summary, stage and ledger of every touched customer are exact after it."""
-    return await facts.ingest(session, deployment, FAMILY, items, atomic=atomic, now=now)
+    return await facts.ingest(
+        session, deployment, FAMILY, items, atomic=atomic, now=now, time_zone=time_zone
+    )
 
 
 async def create(
