@@ -186,7 +186,7 @@ class PayloadTooLarge(AppError):
 class UnsupportedMediaType(AppError):
     status = 415
     code = "unsupported_media_type"
-    title = "The body must be JSON in UTF-8, not encoded otherwise"
+    title = "The body must be JSON in UTF-8, as it is or packed with gzip"
 
 
 class ValidationFailed(AppError):

@@ -3,7 +3,7 @@
 A body is read whole before its request takes one of the few slots, so that a slow sender
 holds a socket and not a database connection. Bodies above `_SMALL` bytes, or of unknown
 length, are read a few at a time, which bounds the memory for bodies to
-admission_limit x `_SMALL` + 2 x slots x body_limit.
+admission_limit x `_SMALL` + 3 x slots x body_limit, of which a third are unpacked ones.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from app.handlers import problem_response, route_template
 from app.intake import (
     ClientLeftError,
     check_headers,
+    decoded,
     discard,
     has_left,
     read_body,
@@ -153,22 +154,31 @@ class Guard:
         try:
             if length > _SMALL:
                 async with self._large_bodies:
-                    await self._read_and_run(length, scope, receive, reply)
+                    await self._read_and_run(length, scope, headers, receive, reply)
             else:
-                await self._read_and_run(length, scope, receive, reply)
+                await self._read_and_run(length, scope, headers, receive, reply)
         finally:
             self._in_flight -= 1
 
     async def _read_and_run(
-        self, length: int, scope: Scope, receive: Receive, reply: _Reply
+        self,
+        length: int,
+        scope: Scope,
+        headers: Mapping[str, str],
+        receive: Receive,
+        reply: _Reply,
     ) -> None:
-        """Read the body, wait for a slot, first come first served, and run the request."""
+        """Read the body, wait for a slot, first come first served, and run the request.
+
+        Only who has a slot unpacks a body: packed it is within the bounds of memory.
+        """
         seconds = self._body_seconds if length else None
         body = await read_body(receive, self._body_limit, seconds)
         waited = self._slots.locked()
         async with self._slots:
             if waited and await has_left(receive):
                 raise ClientLeftError
+            body = await decoded(body, headers, self._body_limit)
             await self.app(scope, replay(body, receive), reply)
 
 

@@ -1,12 +1,26 @@
 """Reads the body of a request within its limits of size, time and encoding."""
 
 import asyncio
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 
 from starlette.types import Message, Receive
 
-from app.errors import PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from app.errors import (
+    FieldError,
+    MalformedRequest,
+    PayloadTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
+
+_GZIP = ("gzip", "x-gzip")
+_PLAIN = ("", "identity")
+_WITH_GZIP_HEADER = 16 + zlib.MAX_WBITS
+_SHORT = 4_096
+_PIECE = 65_536
+_MEMBERS = 1_000
 
 
 class ClientLeftError(Exception):
@@ -19,8 +33,11 @@ def _too_large(limit: int) -> PayloadTooLarge:
 
 def check_headers(headers: Mapping[str, str], limit: int) -> int:
     """Refuse a body that its headers already exclude; return the bytes to expect at most."""
-    if headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
-        raise UnsupportedMediaType("Send the body without Content-Encoding")
+    if _encoding(headers) not in (*_PLAIN, *_GZIP):
+        raise UnsupportedMediaType(
+            "Send the body as it is, or with Content-Encoding: gzip",
+            headers={"Accept-Encoding": "gzip"},
+        )
     if "transfer-encoding" in headers:
         return limit
     declared = headers.get("content-length", "0")
@@ -28,6 +45,48 @@ def check_headers(headers: Mapping[str, str], limit: int) -> int:
     if length > limit:
         raise _too_large(limit)
     return length
+
+
+def _encoding(headers: Mapping[str, str]) -> str:
+    return headers.get("content-encoding", "").strip().lower()
+
+
+async def decoded(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
+    """Return a body as it was before its Content-Encoding, of `limit` bytes at most."""
+    if not body or _encoding(headers) in _PLAIN:
+        return body
+    if len(body) <= _SHORT:
+        return _decompress(body, limit)
+    return await asyncio.to_thread(_decompress, body, limit)
+
+
+def _decompress(body: bytes, limit: int) -> bytes:
+    """Unpack the members of a gzip file, and stop where they become too large."""
+    parts: list[bytes] = []
+    member, members, place, left = zlib.decompressobj(_WITH_GZIP_HEADER), 1, 0, limit
+    while place < len(body):
+        if member.eof:
+            member, members = zlib.decompressobj(_WITH_GZIP_HEADER), members + 1
+        # Piece by piece: each member copies what follows it in what it was given.
+        piece = body[place : place + _PIECE]
+        try:
+            parts.append(member.decompress(piece, left + 1))
+        except zlib.error:
+            raise _corrupt() from None
+        left -= len(parts[-1])
+        if left < 0:
+            raise _too_large(limit)
+        place += len(piece) - len(member.unused_data)
+        if members > _MEMBERS:
+            raise _corrupt()
+    if not member.eof:
+        raise _corrupt()
+    return b"".join(parts)
+
+
+def _corrupt() -> MalformedRequest:
+    fault = FieldError("header:Content-Encoding", "gzip", "the body is not whole, valid gzip")
+    return MalformedRequest("The body is not gzip, as its Content-Encoding says", errors=[fault])
 
 
 async def _collect(receive: Receive, limit: int) -> bytes:

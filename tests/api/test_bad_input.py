@@ -1,6 +1,7 @@
 """Hostile and careless input in every kind of place: a problem that points to it, never a 500."""
 
 import copy
+import gzip
 import json
 from typing import Any
 
@@ -506,12 +507,23 @@ async def test_another_content_type_is_not_supported(
     assert answer.json()["code"] == "unsupported_media_type"
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "x-unknown"])
+@pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, br", "x-unknown"])
 async def test_an_encoded_body_is_not_supported(client: httpx.AsyncClient, encoding: str) -> None:
     answer = await send(
         client, "POST", "/v1/transactions", b"\x1f\x8b\x08", **{"Content-Encoding": encoding}
     )
     check(answer, 415)
+    assert answer.headers["accept-encoding"] == "gzip"
+
+
+async def test_what_is_called_gzip_and_is_none_is_malformed(client: httpx.AsyncClient) -> None:
+    for body in (FACT_BYTES, b"\x1f\x8b\x08", gzip.compress(FACT_BYTES)[:-1]):
+        answer = await send(
+            client, "POST", "/v1/transactions", body, **{"Content-Encoding": "gzip"}
+        )
+        check(answer, 400, "header:Content-Encoding")
+    bomb = gzip.compress(b'{"name": "' + b"x" * 10_000_000)
+    check(await send(client, "PUT", "/v1/customers/c1", bomb, **{"Content-Encoding": "gzip"}), 413)
 
 
 async def test_an_absent_body_and_type_are_judged_by_the_content(

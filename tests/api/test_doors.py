@@ -1,5 +1,6 @@
 """What real exports hold is taken as it is meant: numbers, local times, ids, kinds, free JSON."""
 
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -125,6 +126,17 @@ async def test_a_revision_may_have_64_bits(client: httpx.AsyncClient) -> None:
         assert answer[noun]["revision"] == 2**63 - 1
 
 
+async def test_a_body_may_be_packed_and_is_the_same_request(client: httpx.AsyncClient) -> None:
+    body = json.dumps({"items": [purchase(transaction_id=f"t{n}") for n in range(1000)]}).encode()
+    headers = {**JSON, "Idempotency-Key": "once"}
+    packed = {**headers, "Content-Encoding": "gzip"}
+    path = "/v1/transactions/bulk"
+    first = await client.post(path, content=gzip.compress(body), headers=packed)
+    again = await client.post(path, content=body, headers=headers)
+    assert first.json()["counts"]["created"] == 1000
+    assert again.headers["idempotent-replayed"] == "true"
+
+
 # --- times ---------------------------------------------------------------------------------------
 
 
@@ -194,8 +206,10 @@ async def test_an_unknown_zone_is_pointed_to(client: httpx.AsyncClient, zone: An
     assert "/time_zone" in [fault["pointer"] for fault in bulk.json()["errors"]]
 
 
-@pytest.mark.parametrize(("written", "zone"), [("1901-01-01", "Asia/Shanghai"),
-                                               ("2199-12-31 23:00", "America/New_York")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("written", "zone"),
+    [("1901-01-01", "Asia/Shanghai"), ("2199-12-31 23:00", "America/New_York")],
+)
 async def test_a_local_time_at_the_edge_of_the_calendar_is_refused(
     client: httpx.AsyncClient, written: str, zone: str
 ) -> None:
@@ -273,7 +287,8 @@ async def test_ids_of_facts_and_sources_may_hold_what_paths_may_not(
         ("OrderCompleted", "order_completed"), ("order.completed", "order_completed"),
         ("ORDER_COMPLETED", "order_completed"), ("HTMLPage viewed", "html_page_viewed"),
         ("Complaint", "complaint"), ("_visit_", "visit"), ("投诉", "投诉"),
-        ("Ärger", "ärger"), ("A\u0308rger", "ärger"), ("शिकायत", "शिकायत"), ("客户 投诉", "客户_投诉"),
+        ("Ärger", "ärger"), ("A\u0308rger", "ärger"), ("शिकायत", "शिकायत"),
+        ("客户 投诉", "客户_投诉"),
         ("Order2Ship", "order2_ship"), ("NPS", "nps"), ("a__b", "a__b"),
     ],
 )  # fmt: skip

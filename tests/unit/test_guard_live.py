@@ -185,7 +185,7 @@ def test_stalled_body_is_timed_out_and_closed(address: int, framing: str) -> Non
 
 def test_refused_expectation_closes(address: int) -> None:
     head = "POST /v1/echo HTTP/1.1\nHost: x\nContent-Length: 5\nExpect: 100-continue\n"
-    with send_raw(address, head + "Content-Encoding: gzip\n") as opened:
+    with send_raw(address, head + "Content-Encoding: br\n") as opened:
         received = read_to_end(opened)
     assert received.startswith(b"HTTP/1.1 415 ")
     assert b"connection: close" in received.lower()

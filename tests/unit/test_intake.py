@@ -1,12 +1,22 @@
 """Bodies at, above and beyond their limits of size, time and encoding."""
 
 import asyncio
+import gzip
+import zlib
 
 import pytest
 from starlette.types import Message, Receive
 
-from app.errors import PayloadTooLarge, RequestTimeout, UnsupportedMediaType
-from app.intake import ClientLeftError, check_headers, discard, has_left, read_body, replay
+from app.errors import MalformedRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from app.intake import (
+    ClientLeftError,
+    check_headers,
+    decoded,
+    discard,
+    has_left,
+    read_body,
+    replay,
+)
 
 LIMIT = 100
 
@@ -38,6 +48,7 @@ GONE: Message = {"type": "http.disconnect"}
         ({"content-length": "abc"}, 0),
         ({"transfer-encoding": "chunked"}, LIMIT),
         ({"content-encoding": "Identity", "content-length": "5"}, 5),
+        ({"content-encoding": " GZip ", "content-length": "5"}, 5),
     ],
 )
 def test_headers_accepted(headers: dict[str, str], length: int) -> None:
@@ -47,9 +58,50 @@ def test_headers_accepted(headers: dict[str, str], length: int) -> None:
 def test_headers_refused() -> None:
     with pytest.raises(PayloadTooLarge):
         check_headers({"content-length": "101"}, LIMIT)
-    for encoding in ("gzip", "br", "identity, gzip"):
-        with pytest.raises(UnsupportedMediaType):
+    for encoding in ("deflate", "br", "identity, gzip", "gzip, gzip"):
+        with pytest.raises(UnsupportedMediaType) as refused:
             check_headers({"content-encoding": encoding}, LIMIT)
+        assert refused.value.headers == {"Accept-Encoding": "gzip"}
+
+
+def unpacked(body: bytes, limit: int = LIMIT) -> bytes:
+    return asyncio.run(decoded(body, {"content-encoding": "gzip"}, limit))
+
+
+@pytest.mark.parametrize("size", [0, 1, LIMIT, 300_000])
+def test_a_packed_body_is_unpacked_within_the_limit(size: int) -> None:
+    body = bytes(range(256)) * (size // 256 + 1)
+    packed = gzip.compress(body[:size])
+    assert unpacked(packed, size) == body[:size]
+    if size:
+        with pytest.raises(PayloadTooLarge):
+            unpacked(packed, size - 1)
+        halves = gzip.compress(body[: size // 2]) + gzip.compress(body[size // 2 : size])
+        assert unpacked(halves, size) == body[:size]
+        with pytest.raises(PayloadTooLarge):
+            unpacked(halves, size - 1)
+
+
+def test_an_absent_or_plain_body_is_left_alone() -> None:
+    assert unpacked(b"") == b""
+    assert asyncio.run(decoded(b"x", {}, LIMIT)) == b"x"
+
+
+def test_a_bomb_is_too_large_long_before_it_is_unpacked() -> None:
+    bomb = gzip.compress(bytes(200_000_000), 9)
+    with pytest.raises(PayloadTooLarge):
+        unpacked(bomb, 1_000_000)
+
+
+def test_what_is_no_whole_gzip_is_malformed() -> None:
+    packed = gzip.compress(b"x" * 50)
+    flipped = packed[:-6] + bytes([packed[-6] ^ 1]) + packed[-5:]  # its checksum
+    members = gzip.compress(b"") * 2_000
+    for body in (b"{}", packed[:-1], packed[:12], packed + b"{}", flipped, packed + b"\x00" * 8,
+                 zlib.compress(b"x"), packed[1:], members):  # fmt: skip
+        with pytest.raises(MalformedRequest) as refused:
+            unpacked(body)
+        assert [each.pointer for each in refused.value.errors] == ["header:Content-Encoding"]
 
 
 def test_body_up_to_the_limit() -> None:
