@@ -72,7 +72,9 @@ TAGS = [
 
 ABOUT: dict[str, Any] = {
     "title": "CLM",
-    "description": "Customer lifecycle management: facts in; stage, value and churn risk out.",
+    "description": "Customer lifecycle management: facts in; stage, value and churn risk out.\n\n"
+    "Bodies are JSON in UTF-8, as they are or packed with `Content-Encoding: gzip`. What a write "
+    "accepts without full effect it tells in `warnings`.",
     "contact": {"name": "The team that runs CLM"},
     "license_info": {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"},
     "servers": [{"url": "/", "description": "The deployment that serves this document"}],

@@ -14,6 +14,7 @@ from app.schemas.common.types import Answer
 CODES: Final[Mapping[str, str]] = {
     "ahead_of_time": "it lies ahead, and counts for nothing until its time",
     "kind_normalised": "the kind of an interaction is kept in another spelling",
+    "lines_of_one_order": "transactions of the batch look like lines of one order",
     "superseded": "a higher revision was there before: this one is kept, and changes nothing",
 }
 """All codes, each with what it means. Whatever has no full effect gets a line here."""

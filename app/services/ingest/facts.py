@@ -1,7 +1,7 @@
 """What transactions and interactions have in common: how they are written, one by one or many."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
@@ -38,6 +38,8 @@ class Family(Generic[Item, Fact]):
     normalise: Callable[[int, Item, Intake], Fact]
     settle: Callable[[WriteSession, Intake, Written[Fact]], Awaitable[None]]
     to_response: Callable[[Deployment, Any], dict[str, Any]]
+    review: Callable[[Intake, Sequence[Fact], Collection[int]], None] | None = None
+    """Tells what is odd about a batch as a whole, of which some items were in conflict."""
 
     @cached_property
     def columns(self) -> list[Column[Any]]:
@@ -98,6 +100,8 @@ async def ingest(
     for index, revision in written.superseded.items():
         detail = f"Revision {revision} was there before, and is in force."
         intake.warnings.add(index, "superseded", detail, "/revision")
+    if family.review is not None:
+        family.review(intake, incoming, written.conflicts)
     await family.settle(session, intake, written)
     return Ingested(outcomes, sum(created.values()), intake.warnings)
 

@@ -13,7 +13,7 @@ from app.money import to_units
 from app.schemas.common.shapes import Rejected
 from app.schemas.ingest.transactions import TransactionIn
 from app.services.common.paging import PageRequest
-from app.services.ingest import facts, transaction_intake
+from app.services.ingest import facts, order_lines, transaction_intake
 from app.services.ingest.fact_intake import Intake
 from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
@@ -76,6 +76,7 @@ FAMILY: Family[TransactionIn, IncomingTransaction] = Family(
     transaction_intake.normalise,
     _settle,
     to_response,
+    order_lines.warn,
 )
 _TOLD_OTHERWISE = (
     "amount", "currency", "value", "margin", "exchange_rate", "refunds_source",
