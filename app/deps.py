@@ -19,7 +19,7 @@ from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import FieldError, MissingScope, Unauthorized, ValidationFailed, printable
 from app.jsonbody import ClmRequest
-from app.schemas.common.types import Identifier
+from app.schemas.common.types import MAX_BIGINT, FactIdentifier, Identifier, Text
 from app.services.access import idempotency, keys
 from app.services.access.idempotency import Claim, Replay
 from app.services.common import as_of as as_ofs
@@ -258,6 +258,25 @@ Page = Annotated[PageRequest, Depends(_page)]
 """A page of a list that can be sorted."""
 AsOfQuery = Annotated[AsOf, Depends(_as_of)]
 CustomerId = Annotated[Identifier, Path(description="id of the customer", examples=["c-1001"])]
+CustomerIdQuery = Annotated[
+    Identifier, Query(description="id of the customer", examples=["c-1001"])
+]
+SourceQuery = Annotated[
+    FactIdentifier, Query(description="the system the fact came from", examples=["shop"])
+]
+Since = Annotated[
+    str | None,
+    Query(max_length=40, description="an instant, or a day that means its beginning"),
+]
+Until = Annotated[
+    str | None, Query(max_length=40, description="an instant, or a day that means its end")
+]
+IncludeVoided = Annotated[bool, Query(description="also facts that were voided")]
+VoidReason = Annotated[Text, Query(description="why it is voided", examples=["entered twice"])]
+VoidRevision = Annotated[
+    int | None,
+    Query(ge=1, le=MAX_BIGINT, description="the revision to void; the one in force if absent"),
+]
 IfMatch = Annotated[
     str | None,
     Header(alias="If-Match", max_length=200, description='the ETag last seen, such as "3"'),

@@ -9,6 +9,7 @@ AppError
 ├── MethodNotAllowed 405 method_not_allowed
 ├── RequestTimeout 408 request_timeout
 ├── Conflict 409 conflict
+│   ├── AlreadyVoided 409 already_voided
 │   ├── IdempotencyInProgress 409 idempotency_in_progress
 │   ├── InvalidTransition 409 invalid_transition
 │   ├── NoModel 409 no_model
@@ -135,6 +136,11 @@ class Conflict(AppError):
     status = 409
     code = "conflict"
     title = "The request contradicts what is stored"
+
+
+class AlreadyVoided(Conflict):
+    code = "already_voided"
+    title = "The fact was voided before"
 
 
 class IdempotencyInProgress(Conflict):

@@ -112,6 +112,7 @@ async def record(database: Database, settings: Settings) -> dict[str, Any]:
                 backtest_id = found.json()["result"]["backtest_id"]
         await _read(recorder, clock.now, operation["id"], backtest_id)
         await _override(recorder)
+        await _void(recorder)
         await _change_policy(recorder, client, work)
     assert not recorder.missing, recorder.missing
     return recorder.answers
@@ -142,8 +143,8 @@ async def _write(recorder: Recorder, now: datetime) -> None:
 
 async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_id: str) -> None:
     ask, known, page = recorder.ask, {"customer_id": "c-1001"}, {"limit": SHOWN}
-    for name in ("customers", "all_transitions", "policies", "models", "backtests", "churn_risks",
-                 "scores", "operations"):  # fmt: skip
+    for name in ("customers", "all_transactions", "all_transitions", "policies", "models",
+                 "backtests", "churn_risks", "scores", "operations"):  # fmt: skip
         await ask(f"list_{name}", query=page)
     for name in ("transactions", "interactions", "timeline", "transitions"):
         await ask(f"list_{name}", query=page, **known)
@@ -172,6 +173,15 @@ async def _override(recorder: Recorder) -> None:
     body = {**stages.OVERRIDE_EXAMPLE, "until": until.isoformat()}
     await recorder.ask("override_stage", body, customer_id="c-1001")
     await recorder.ask("remove_override", customer_id="c-1001")
+
+
+async def _void(recorder: Recorder) -> None:
+    for noun, example in (
+        ("transaction", transactions.EXAMPLE), ("interaction", interactions.EXAMPLE),
+    ):  # fmt: skip
+        named = ("customer_id", "source", f"{noun}_id")
+        query = {name: example[name] for name in named if name in example}
+        await recorder.ask(f"void_{noun}", query={**query, "reason": "entered twice"})
 
 
 async def _change_policy(recorder: Recorder, client: httpx.AsyncClient, work: Any) -> None:

@@ -45,9 +45,18 @@ class Interaction(Base):
 
 
 class InteractionRevision(Base):
-    """A revision of an interaction that is not in force: replaced by a higher one, or late."""
+    """A revision of an interaction not in force: replaced by a higher one, late, or voided."""
 
     __tablename__ = "interaction_revisions"
+    __table_args__ = (
+        Index(
+            "ix_interaction_revisions_voided",
+            "customer_id",
+            "source",
+            "interaction_id",
+            postgresql_where=text("voided_at IS NOT NULL"),
+        ),
+    )
 
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
     source: Mapped[Identifier] = mapped_column(primary_key=True)
@@ -56,6 +65,9 @@ class InteractionRevision(Base):
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     content: Mapped[Json]
     received_at: Mapped[Instant]
+    voided_at: Mapped[Instant | None]
+    voided_by: Mapped[str | None] = mapped_column(Text)
+    void_reason: Mapped[str | None] = mapped_column(Text)
 
 
 class InteractionDay(Base):

@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, Numeric, Text
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, Numeric, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,6 +23,8 @@ class Transaction(Base):
         CheckConstraint("kind IN ('purchase', 'refund')", name="kind"),
         CheckConstraint("amount >= 0 AND value >= 0", name="not_negative"),
         Index("ix_transactions_occurred_at", "customer_id", "occurred_at"),
+        Index("ix_transactions_at", "occurred_at"),
+        Index("ix_transactions_received_at", "received_at"),
     )
 
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
@@ -47,9 +49,18 @@ class Transaction(Base):
 
 
 class TransactionRevision(Base):
-    """A revision of a transaction that is not in force: replaced by a higher one, or late."""
+    """A revision of a transaction not in force: replaced by a higher one, late, or voided."""
 
     __tablename__ = "transaction_revisions"
+    __table_args__ = (
+        Index(
+            "ix_transaction_revisions_voided",
+            "customer_id",
+            "source",
+            "transaction_id",
+            postgresql_where=text("voided_at IS NOT NULL"),
+        ),
+    )
 
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
     source: Mapped[Identifier] = mapped_column(primary_key=True)
@@ -58,6 +69,9 @@ class TransactionRevision(Base):
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     content: Mapped[Json]
     received_at: Mapped[Instant]
+    voided_at: Mapped[Instant | None]
+    voided_by: Mapped[str | None] = mapped_column(Text)
+    void_reason: Mapped[str | None] = mapped_column(Text)
 
 
 class RefundAllocation(Base):

@@ -16,6 +16,8 @@ from app.deps import (
     PageInOrder,
     Principal,
     Read,
+    Since,
+    Until,
     Write,
 )
 from app.errors import InvalidTransition, NotFound, StaleVersion
@@ -199,13 +201,8 @@ async def list_all_transitions(
     cause: Annotated[
         Cause | None, Query(description="what brought them about", examples=["fact"])
     ] = None,
-    since: Annotated[
-        str | None,
-        Query(max_length=40, description="an instant, or a day that means its beginning"),
-    ] = None,
-    until: Annotated[
-        str | None, Query(max_length=40, description="an instant, or a day that means its end")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
 ) -> Any:
     """List the transitions of all customers that count: who churned, who came back.
 

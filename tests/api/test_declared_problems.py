@@ -35,6 +35,7 @@ NOBODY = {
 OVERRIDE = {"stage": "active", "reason": "a talk on the phone"}
 ROW = {"x": 0, "t_x": 0, "T": 9}
 FROM = {"from": "2026-01-31"}
+VOIDED = {"customer_id": "c1", "reason": "entered twice"}
 STALE = {"If-Match": '"99"'}
 
 Provoke = Callable[[httpx.AsyncClient, WriteSession, str], Awaitable[httpx.Response]]
@@ -101,6 +102,20 @@ async def atomically(client: httpx.AsyncClient, _: WriteSession, name: str) -> h
     return await ask(client, name, {"items": [{"surprise": 1}], "mode": "atomic"})
 
 
+def voiding_twice(noun: str) -> Provoke:
+    """Void a fact that was voided."""
+
+    async def provoke(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
+        visit = {"interaction_id": "i1", "occurred_at": EXAMPLE["occurred_at"], "kind": "visit"}
+        await client.post("/v1/interactions", json={**KNOWN, **visit})
+        ids = {"transaction": EXAMPLE["transaction_id"], "interaction": "i1"}
+        query = VOIDED | {f"{noun}_id": ids[noun]}
+        assert (await ask(client, name, query=query)).status_code == 200
+        return await ask(client, name, query=query)
+
+    return provoke
+
+
 PROVOKED: dict[tuple[str, str], Provoke] = {
     **{
         (name, "not_found"): once(body, query=query)
@@ -120,6 +135,10 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("get_score_diff", None, FROM), ("get_operation", None, None),
         )
     },
+    ("void_transaction", "not_found"): once(query=VOIDED | {"transaction_id": "none"}),
+    ("void_interaction", "not_found"): once(query=VOIDED | {"interaction_id": "none"}),
+    ("void_transaction", "already_voided"): voiding_twice("transaction"),
+    ("void_interaction", "already_voided"): voiding_twice("interaction"),
     ("score_histories", "no_model"): once({"items": [ROW]}),
     ("get_score_diff", "no_model"): once(path=KNOWN, query=FROM),
     ("fit_model", "operation_running"): twice({}, {"kind": "nbd"}),

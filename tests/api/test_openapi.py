@@ -13,14 +13,14 @@ COMMITTED = Path(__file__).parents[2] / "openapi.json"
 DOCUMENT = openapi.document()
 VERBS = (
     "get", "list", "put", "patch", "create", "write", "fit", "start", "report", "score", "explain",
-    "override", "remove", "preview", "activate",
+    "override", "remove", "preview", "activate", "void",
 )  # fmt: skip
 OTHER_TYPES = {
     "/metrics": "text/plain",
     "/v1/backtests/{backtest_id}/calibration.svg": "image/svg+xml",
 }
 SORTED = {
-    "/v1/customers", "/v1/customers/{customer_id}/transactions",
+    "/v1/customers", "/v1/customers/{customer_id}/transactions", "/v1/transactions",
     "/v1/customers/{customer_id}/interactions", "/v1/transitions", "/v1/churn-risks", "/v1/scores",
 }  # fmt: skip
 STREAMED = {"list_scores": ["application/x-ndjson", "text/csv"]}

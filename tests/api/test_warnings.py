@@ -60,11 +60,19 @@ async def lines_of_one_order(client: httpx.AsyncClient) -> Told:
     return told
 
 
+async def voided(client: httpx.AsyncClient) -> Told:
+    await client.post("/v1/transactions", json=purchase())
+    query = {"customer_id": "c1", "transaction_id": "t1", "reason": "entered twice"}
+    await client.delete("/v1/transactions", params=query)
+    return await written(client, purchase())
+
+
 PROVOKED: dict[str, Provoke] = {
     "ahead_of_time": ahead,
     "kind_normalised": kind_normalised,
     "lines_of_one_order": lines_of_one_order,
     "superseded": superseded,
+    "voided": voided,
 }
 
 

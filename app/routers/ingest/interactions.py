@@ -4,19 +4,36 @@ from typing import Annotated, Any
 
 from fastapi import Query, Response
 
-from app.deps import CustomerId, Here, IdempotencyKey, Now, Page, Read, Write
-from app.errors import BatchRejected, NotFound
+from app.deps import (
+    CustomerId,
+    CustomerIdQuery,
+    Here,
+    IdempotencyKey,
+    IncludeVoided,
+    Now,
+    Page,
+    Principal,
+    Read,
+    SourceQuery,
+    VoidReason,
+    VoidRevision,
+    Write,
+)
+from app.errors import AlreadyVoided, BatchRejected, NotFound
 from app.routers.api import answer_batch, answer_fact, of_fact, router, scope
-from app.schemas.ingest.facts import FactBatchAnswer
+from app.schemas.common.types import FactIdentifier
+from app.schemas.ingest.facts import DEFAULT_SOURCE, FactBatchAnswer
 from app.schemas.ingest.interactions import (
     InteractionBatch,
     InteractionIn,
     InteractionPage,
+    InteractionVoided,
     InteractionWritten,
 )
 from app.schemas.ingest.kinds import KindFilter
 from app.schemas.responses import problems
 from app.services.ingest import interactions
+from app.services.ingest.voids import Voiding
 
 routes = router("interactions")
 
@@ -58,6 +75,36 @@ async def write_interactions(
     return answer_batch("interaction", ingested)
 
 
+@routes.delete(
+    "/interactions",
+    response_model=InteractionVoided,
+    responses=problems(NotFound, AlreadyVoided),
+    **scope("interactions:write"),
+)
+async def void_interaction(
+    session: Write,
+    deployment: Here,
+    now: Now,
+    principal: Principal,
+    customer_id: CustomerIdQuery,
+    interaction_id: Annotated[
+        FactIdentifier,
+        Query(description="id of the interaction in its system", examples=["ticket-4711"]),
+    ],
+    reason: VoidReason,
+    source: SourceQuery = DEFAULT_SOURCE,
+    revision: VoidRevision = None,
+) -> Any:
+    """Void an interaction: recorded, with a reason; from now on it counts for nothing.
+
+    The revision that is named, by default the one in force, and all lower ones are out of force;
+    a higher one brings the interaction back. All that followed from it is corrected.
+    """
+    name = (customer_id, source, interaction_id)
+    asked = Voiding(name, revision, reason, principal.key_id)
+    return await interactions.void(session, deployment, asked, now=now)
+
+
 @routes.get(
     "/customers/{customer_id}/interactions",
     response_model=InteractionPage,
@@ -72,6 +119,9 @@ async def list_interactions(
     kind: Annotated[
         KindFilter | None, Query(description="only of this kind", examples=["complaint"])
     ] = None,
+    include_voided: IncludeVoided = False,
 ) -> Any:
     """List a customer's interactions, newest first (`-occurred_at`) or oldest first."""
-    return await interactions.of_customer(session, deployment, customer_id, page, kind=kind)
+    return await interactions.of_customer(
+        session, deployment, customer_id, page, include_voided=include_voided, kind=kind
+    )

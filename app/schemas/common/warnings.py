@@ -16,6 +16,7 @@ CODES: Final[Mapping[str, str]] = {
     "kind_normalised": "the kind of an interaction is kept in another spelling",
     "lines_of_one_order": "transactions of the batch look like lines of one order",
     "superseded": "a higher revision was there before: this one is kept, and changes nothing",
+    "voided": "it was voided before, and counts for nothing until a higher revision comes",
 }
 """All codes, each with what it means. Whatever has no full effect gets a line here."""
 

@@ -4,10 +4,17 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import Field
 
-from app.schemas.common.fields import CustomerKey, OccurredAt, ReceivedAt, Source
+from app.schemas.common.fields import Actor, CustomerKey, OccurredAt, ReceivedAt, Source
 from app.schemas.common.shapes import Batch, BulkAnswer
 from app.schemas.common.times import FactTime, TimeZone
-from app.schemas.common.types import MAX_BIGINT, Answer, FactIdentifier, Identifier, Shape
+from app.schemas.common.types import (
+    MAX_BIGINT,
+    Answer,
+    FactIdentifier,
+    Identifier,
+    Shape,
+    Timestamp,
+)
 from app.schemas.common.warnings import WriteWarning
 
 DEFAULT_SOURCE = "default"
@@ -56,14 +63,23 @@ class FactBatch(Batch[FactItem], Generic[FactItem]):
     )
 
 
+class Voided(Answer):
+    """How a fact was taken out of force. A higher revision brings it back."""
+
+    voided_at: Timestamp = Field(description="when it was voided")
+    reason: str = Field(description="why", examples=["entered twice"])
+    actor: Actor
+
+
 class FactOut(Answer):
-    """The revision in force of a fact."""
+    """The revision in force of a fact, or the one that was voided."""
 
     customer_id: CustomerKey
     source: Source
-    revision: int = Field(description="number of the revision in force", examples=[1])
+    revision: int = Field(description="number of the revision", examples=[1])
     occurred_at: OccurredAt
     received_at: ReceivedAt
+    voided: Voided | None = Field(description="null for one in force, which is one that counts")
 
 
 class FactWritten(Answer):

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from app.schemas.common.shapes import Page
-from app.schemas.common.types import Attributes, FactIdentifier, LongText, Text
+from app.schemas.common.types import Answer, Attributes, FactIdentifier, LongText, Text
+from app.schemas.common.warnings import WriteWarning
 from app.schemas.ingest.facts import FactBatch, FactIn, FactOut, FactWritten
 from app.schemas.ingest.kinds import WrittenKind
 
@@ -97,6 +98,15 @@ class InteractionWritten(FactWritten):
     """What became of one interaction."""
 
     interaction: Interaction = Field(description="the revision in force")
+
+
+class InteractionVoided(Answer):
+    """What became of an interaction that was to be voided."""
+
+    interaction: Interaction = Field(
+        description="as it is now: voided, or a higher revision in force"
+    )
+    warnings: list[WriteWarning] = Field(description="what was accepted without full effect")
 
 
 class InteractionPage(Page[Interaction]):

@@ -19,6 +19,7 @@ from app.schemas.common.types import (
     SignedMoneyIn,
     Text,
 )
+from app.schemas.common.warnings import WriteWarning
 from app.schemas.ingest.facts import FactBatch, FactIn, FactOut, FactWritten
 
 EXAMPLE: dict[str, Any] = {
@@ -35,6 +36,9 @@ REFUND_EXAMPLE: dict[str, Any] = {
     "amount": {"amount": "12.50", "currency": "EUR"},
     "refunds": {"transaction_id": "order-7731"},
 }
+
+
+TransactionKind = Literal["purchase", "refund"]
 
 
 class TransactionName(Shape):
@@ -67,9 +71,7 @@ class TransactionIn(FactIn):
     transaction_id: FactIdentifier = Field(
         description="id of the transaction in its system", examples=["order-7731"]
     )
-    kind: Literal["purchase", "refund"] = Field(
-        "purchase", description="money taken, or money given back"
-    )
+    kind: TransactionKind = Field("purchase", description="money taken, or money given back")
     amount: PaidMoneyIn = Field(
         description="what was paid, or given back; never negative: the kind says which"
     )
@@ -141,7 +143,7 @@ class Line(Answer):
 class Transaction(FactOut):
     """The revision in force of a transaction."""
 
-    kind: Literal["purchase", "refund"] = Field(description="money taken, or money given back")
+    kind: TransactionKind = Field(description="money taken, or money given back")
     transaction_id: str = Field(
         description="id of the transaction in its system", examples=["order-7731"]
     )
@@ -169,6 +171,15 @@ class TransactionWritten(FactWritten):
     """What became of one transaction."""
 
     transaction: Transaction = Field(description="the revision in force")
+
+
+class TransactionVoided(Answer):
+    """What became of a transaction that was to be voided."""
+
+    transaction: Transaction = Field(
+        description="as it is now: voided, or a higher revision in force"
+    )
+    warnings: list[WriteWarning] = Field(description="what was accepted without full effect")
 
 
 class TransactionPage(Page[Transaction]):

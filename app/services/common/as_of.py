@@ -29,9 +29,14 @@ def span(
     since: str | None, until: str | None, deployment: Deployment
 ) -> tuple[AsOf | None, AsOf | None]:
     """Return the bounds of a list in time; a day is meant from its beginning to its end."""
-    first = None if since is None else _read(since, deployment, "query:since", begins=True)
+    first = beginning(since, deployment, "query:since")
     last = None if until is None else _read(until, deployment, "query:until")
     return first, last
+
+
+def beginning(text: str | None, deployment: Deployment, pointer: str) -> AsOf | None:
+    """Return a bound from below; a day means its beginning."""
+    return None if text is None else _read(text, deployment, pointer, begins=True)
 
 
 def _read(text: str, deployment: Deployment, pointer: str, *, begins: bool = False) -> AsOf:

@@ -28,6 +28,7 @@ class Store(Generic[Fact]):
     revisions: TextClause
     keep_replaced: TextClause
     delete: TextClause
+    mark_voided: TextClause
 
     @property
     def id_column(self) -> str:
@@ -56,8 +57,11 @@ class Store(Generic[Fact]):
         return cls(noun, tuple(columns), values, content, *_statements(noun))
 
 
-def _statements(noun: str) -> tuple[TextClause, TextClause, TextClause, TextClause]:
-    """Return how to read what is in force and what is not, to keep a revision and to delete it."""
+def _statements(noun: str) -> tuple[TextClause, TextClause, TextClause, TextClause, TextClause]:
+    """Return how to read versions and revisions, to keep a revision, to delete it and to void it.
+
+    The versions are those in force and those voided; an index has the few of the latter.
+    """
     named = f"customer_id, source, {noun}_id"
     arrays = ", ".join(f"CAST(:{name} AS text[])" for name in _ARRAYS)
     asked = f"unnest({arrays}) AS asked ({named})"
@@ -65,7 +69,11 @@ def _statements(noun: str) -> tuple[TextClause, TextClause, TextClause, TextClau
     found = ", ".join(f"t.{name}" for name in (*named.split(", "), "revision", "fingerprint"))
     outside = f"'customer_id', 'source', '{noun}_id', 'revision', 'fingerprint', 'received_at'"
     return (
-        text(f"SELECT {found} FROM {noun}s{joined}"),  # noqa: S608  # nouns are ours
+        text(
+            f"SELECT {found}, false FROM {noun}s{joined}"  # noqa: S608  # nouns are ours
+            f" UNION ALL SELECT {found}, true FROM {noun}_revisions{joined}"
+            " WHERE t.voided_at IS NOT NULL"
+        ),
         text(f"SELECT {found} FROM {noun}_revisions{joined}"),  # noqa: S608
         text(
             f"INSERT INTO {noun}_revisions ({named}, revision, fingerprint, content, received_at)"  # noqa: S608
@@ -75,6 +83,11 @@ def _statements(noun: str) -> tuple[TextClause, TextClause, TextClause, TextClau
             f"DELETE FROM {noun}s t USING {asked} WHERE t.customer_id = asked.customer_id"  # noqa: S608
             f" AND t.source = asked.source AND t.{noun}_id = asked.{noun}_id"
             " RETURNING t.customer_id, t.kind, t.occurred_on"
+        ),
+        text(
+            f"UPDATE {noun}_revisions SET voided_at = :now, voided_by = :actor,"  # noqa: S608
+            " void_reason = :reason WHERE customer_id = :customer_id AND source = :source"
+            f" AND {noun}_id = :fact_id AND revision = :revision"
         ),
     )
 
@@ -91,11 +104,13 @@ class Written(Generic[Fact]):
     """What a write did: a status or a conflict for each item, and what is in force now.
 
     `removed` has customer, kind and day of each fact that a stored one replaced; `superseded`
-    the revision in force for each item that came with a lower one.
+    the revision in force for each item that came with a lower one, `voided` the one that was
+    voided for each item that is not higher.
     """
 
     statuses: dict[int, str] = field(default_factory=dict)
     superseded: dict[int, int] = field(default_factory=dict)
+    voided: dict[int, int] = field(default_factory=dict)
     conflicts: list[int] = field(default_factory=list)
     stored: list[Fact] = field(default_factory=list)
     removed: list[tuple[str, str, date]] = field(default_factory=list)
@@ -103,12 +118,13 @@ class Written(Generic[Fact]):
 
 @dataclass(slots=True)
 class _Version(Generic[Fact]):
-    """The revision in force of one identity, and the fingerprints of all revisions known."""
+    """The revision of one identity that is in force or was voided, and what is known of all."""
 
     revision: int
     known: dict[int, bytes]
     on_file: bool
     current: Fact | None = None
+    voided: bool = False
 
 
 async def write(
@@ -126,14 +142,37 @@ async def write(
     replacing = [each for each, on_file in winners if each is not None and on_file]
     written.stored = first + replacing
     if replacing:
-        arrays = _arrays(fact.name for fact in replacing)
-        await session.execute(store.keep_replaced, arrays)
-        removed = await session.execute(store.delete, arrays)
-        written.removed = [(row[0], row[1], row[2]) for row in removed]
+        written.removed = await replace(session, store, [fact.name for fact in replacing])
     rows = [store.values(fact) for fact in written.stored]
     await copy_rows(session, f"{store.noun}s", store.columns, rows)
     await _keep(session, store, superseded, now)
     return written
+
+
+async def replace(
+    session: WriteSession, store: Store[Fact], names: Sequence[Name]
+) -> list[tuple[str, str, date]]:
+    """Take facts out of force, and keep them as revisions; return customer, kind and day."""
+    arrays = _arrays(names)
+    await session.execute(store.keep_replaced, arrays)
+    removed = await session.execute(store.delete, arrays)
+    return [(row[0], row[1], row[2]) for row in removed]
+
+
+async def mark_voided(
+    session: WriteSession,
+    store: Store[Fact],
+    name: Name,
+    revision: int,
+    *,
+    reason: str,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Record that a revision, which is not in force, was voided."""
+    values = dict(zip(("customer_id", "source", "fact_id"), name, strict=True))
+    about = {"revision": revision, "reason": reason, "actor": actor, "now": now}
+    await session.execute(store.mark_voided, values | about)
 
 
 async def _on_file(
@@ -147,10 +186,13 @@ async def _on_file(
     if not names:
         return {}
     rows = await session.execute(store.versions, _arrays(names))
-    versions: dict[Name, _Version[Fact]] = {
-        (customer_id, source, fact_id): _Version(revision, {revision: mark}, on_file=True)
-        for customer_id, source, fact_id, revision, mark in rows
-    }
+    versions: dict[Name, _Version[Fact]] = {}
+    for customer_id, source, fact_id, revision, mark, voided in rows:
+        version = versions.get((customer_id, source, fact_id))
+        if version is None or version.revision < revision:
+            versions[customer_id, source, fact_id] = _Version(
+                revision, {revision: mark}, on_file=not voided, voided=voided
+            )
     late = {
         fact.name
         for fact in incoming
@@ -184,9 +226,11 @@ def _resolve_revisions(
             written.statuses[fact.index] = "updated"
             if version.current is not None:
                 superseded.append(version.current)
-            version.revision, version.current = fact.revision, fact
+            version.revision, version.current, version.voided = fact.revision, fact, False
             continue
-        if fact.revision < version.revision:
+        if version.voided:
+            written.voided[fact.index] = version.revision
+        elif fact.revision < version.revision:
             written.superseded[fact.index] = version.revision
         if is_new:
             superseded.append(fact)

@@ -1,15 +1,16 @@
 """What transactions and interactions have in common: how they are written, one by one or many."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, Table, select
+from sqlalchemy import Column, ColumnElement, Table, select, union_all
 
-from app.db import ReadSession, WriteSession
+from app.days import AsOf
+from app.db import AnyRow, AnySelect, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import BatchRejected, Conflict, FieldError, ValidationFailed
 from app.schemas.common.shapes import Rejected
@@ -19,8 +20,8 @@ from app.services.common import batches
 from app.services.common.batches import Outcome
 from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
 from app.services.customers import customers
-from app.services.ingest import fact_store
-from app.services.ingest.fact_intake import Intake, Refused
+from app.services.ingest import fact_store, voided_facts
+from app.services.ingest.fact_intake import Intake, Name, Refused
 from app.services.ingest.fact_store import Fact, Store, Written
 
 Item = TypeVar("Item", bound=FactIn)
@@ -48,13 +49,9 @@ class Family(Generic[Item, Fact]):
         return [column for column in self.table.columns if column.key not in hidden]
 
     @cached_property
-    def sorts(self) -> dict[str, Sort]:
-        names = ("occurred_at", "source", self.store.id_column)
-        columns = [self.table.c[name] for name in names]
-        return {
-            "-occurred_at": Sort(columns, descending=True),
-            "occurred_at": Sort(columns),
-        }
+    def voided(self) -> AnySelect:
+        """Return the select of the same columns of facts that are voided now."""
+        return voided_facts.voided(self.table, self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +94,21 @@ async def ingest(
         intake.warnings.drop(index)
     if atomic and written.conflicts:
         raise BatchRejected(errors=batches.faults(outcomes))
-    for index, revision in written.superseded.items():
-        detail = f"Revision {revision} was there before, and is in force."
-        intake.warnings.add(index, "superseded", detail, "/revision")
+    _tell(intake, written)
     if family.review is not None:
         family.review(intake, incoming, written.conflicts)
     await family.settle(session, intake, written)
     return Ingested(outcomes, sum(created.values()), intake.warnings)
+
+
+def _tell(intake: Intake, written: Written[Fact]) -> None:
+    """Tell of items that change nothing, because of what was there before."""
+    for index, revision in written.superseded.items():
+        detail = f"Revision {revision} was there before, and is in force."
+        intake.warnings.add(index, "superseded", detail, "/revision")
+    for index, revision in written.voided.items():
+        detail = f"Revision {revision} was voided; a higher one brings the fact back."
+        intake.warnings.add(index, "voided", detail, "/revision")
 
 
 def _normalised(
@@ -145,18 +150,30 @@ async def create(
             for fault in rejected.errors
         ]
         raise ValidationFailed(errors=faults) from None
-    column, id_column = family.table.c, family.store.id_column
-    statement = select(*family.columns).where(
-        column.customer_id == item.customer_id,
-        column.source == item.source,
-        column[id_column] == getattr(item, id_column),
-    )
+    name = (item.customer_id, item.source, getattr(item, family.store.id_column))
     return {
         "status": ingested.outcomes[0][0],
         "customer_created": bool(ingested.customers_created),
         "warnings": ingested.warnings.of(0),
-        family.store.noun: family.to_response(deployment, (await session.execute(statement)).one()),
+        family.store.noun: await shown(session, deployment, family, name),
     }
+
+
+async def shown(
+    session: ReadSession, deployment: Deployment, family: Family[Item, Fact], name: Name
+) -> dict[str, Any]:
+    """Return a fact as the API shows it: the revision in force, or the one that was voided."""
+    row: AnyRow | None = None
+    for statement in (select(*family.columns), family.voided):
+        row = row or (await session.execute(_named(statement, name))).one_or_none()
+    assert row is not None
+    return family.to_response(deployment, row)
+
+
+def _named(statement: AnySelect, name: Name) -> AnySelect:
+    """Return a select of facts of one identity alone."""
+    identity = list(statement.selected_columns)[:3]
+    return statement.where(*(key == value for key, value in zip(identity, name, strict=True)))
 
 
 async def of_customer(
@@ -165,20 +182,80 @@ async def of_customer(
     family: Family[Item, Fact],
     customer_id: str,
     page: PageRequest,
+    *,
+    include_voided: bool,
     **equal: str | None,
 ) -> dict[str, Any]:
     """Return a page of a customer's facts, of which columns equal what is given."""
-    name, sort = choose_sort(page, family.sorts, "-occurred_at")
-    statement = select(*family.columns, *sort.columns).where(
-        family.table.c.customer_id == customer_id
-    )
-    for column, value in equal.items():
-        if value is not None:
-            statement = statement.where(family.table.c[column] == value)
-    bound_to = {"list": family.table.name, "sort": name, "customer_id": customer_id, **equal}
-    found = await fetch_responses(
-        session, statement, page, sort, bound_to, partial(family.to_response, deployment)
-    )
+    rows: Any = family.table
+    if include_voided:
+        rows = union_all(voided_facts.in_force(family.columns), family.voided).subquery()
+    asked = {"customer_id": customer_id, **equal}
+    found = await _page(session, deployment, family, rows, page, asked, voided=include_voided)
     if not found["items"]:
         await customers.require(session, customer_id)
     return found
+
+
+async def search(
+    session: ReadSession,
+    deployment: Deployment,
+    family: Family[Item, Fact],
+    page: PageRequest,
+    *,
+    since: AsOf | None,
+    until: AsOf | None,
+    received_since: AsOf | None,
+    **equal: str | None,
+) -> dict[str, Any]:
+    """Return a page of the facts in force of all customers, of which columns equal what is given.
+
+    Indexes have the times alone: of one instant, the rows are sorted as they are read.
+    """
+    at, received = family.table.c.occurred_at, family.table.c.received_at
+    bounds = [
+        column >= bound.at if lower else column <= bound.at
+        for column, bound, lower in (
+            (at, since, True),
+            (at, until, False),
+            (received, received_since, True),
+        )
+        if bound is not None
+    ]
+    times = [bound and bound.at.isoformat() for bound in (since, until, received_since)]
+    return await _page(
+        session, deployment, family, family.table, page, equal, *bounds, all_times=times
+    )
+
+
+async def _page(
+    session: ReadSession,
+    deployment: Deployment,
+    family: Family[Item, Fact],
+    rows: Any,
+    page: PageRequest,
+    equal: Mapping[str, str | None],
+    *bounds: ColumnElement[bool],
+    **bound_to: object,
+) -> dict[str, Any]:
+    """Return a page of some rows, of which columns equal what is given."""
+    sorts = _sorts(family, rows, everybody="all_times" in bound_to)
+    name, sort = choose_sort(page, sorts, "-occurred_at")
+    shown = rows.c if rows is not family.table else family.columns
+    statement = select(*shown, *sort.columns).where(
+        *bounds, *(rows.c[column] == value for column, value in equal.items() if value is not None)
+    )
+    bound_to |= {"list": family.table.name, "sort": name, **equal}
+    return await fetch_responses(
+        session, statement, page, sort, bound_to, partial(family.to_response, deployment)
+    )
+
+
+def _sorts(family: Family[Item, Fact], rows: Any, *, everybody: bool) -> dict[str, Sort]:
+    """Return the orders of a list; that of all customers can also be by time of arrival."""
+    whose = ("customer_id",) if everybody else ()
+    sorts: dict[str, Sort] = {}
+    for time in ("occurred_at", "received_at") if everybody else ("occurred_at",):
+        columns = [rows.c[name] for name in (time, *whose, "source", family.store.id_column)]
+        sorts |= {time: Sort(columns), f"-{time}": Sort(columns, descending=True)}
+    return sorts

@@ -15,10 +15,11 @@ from app.schemas.common.shapes import Rejected
 from app.schemas.ingest import kinds
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.common.paging import PageRequest
-from app.services.ingest import fact_intake, facts
+from app.services.ingest import fact_intake, facts, voided_facts, voids
 from app.services.ingest.fact_intake import IncomingFact, Intake
 from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
+from app.services.ingest.voids import Voiding
 from app.services.stages import derivation
 
 
@@ -100,7 +101,8 @@ async def _count(session: WriteSession, changes: dict[tuple[str, str, date], int
 def to_response(_: Deployment, row: AnyRow | Interaction) -> dict[str, Any]:
     """Return an interaction as the API shows it."""
     columns = {column.key: getattr(row, column.key) for column in FAMILY.columns}
-    return {**columns, "attributes": row.attributes or {}}
+    voided = voided_facts.to_response(row)
+    return {**columns, "attributes": row.attributes or {}, "voided": voided}
 
 
 FAMILY: Family[InteractionIn, IncomingInteraction] = Family(
@@ -134,13 +136,23 @@ async def create(
     return await facts.create(session, deployment, FAMILY, item, now=now)
 
 
+async def void(
+    session: WriteSession, deployment: Deployment, asked: Voiding, *, now: datetime
+) -> dict[str, Any]:
+    """Take an interaction out of force; return it, and what is to be told of it."""
+    return await voids.void(session, deployment, FAMILY, asked, now=now)
+
+
 async def of_customer(
     session: ReadSession,
     deployment: Deployment,
     customer_id: str,
     page: PageRequest,
     *,
+    include_voided: bool,
     kind: str | None,
 ) -> dict[str, Any]:
     """Return a page of a customer's interactions."""
-    return await facts.of_customer(session, deployment, FAMILY, customer_id, page, kind=kind)
+    return await facts.of_customer(
+        session, deployment, FAMILY, customer_id, page, include_voided=include_voided, kind=kind
+    )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from app.days import to_day, to_micros
+from app.days import AsOf, to_day, to_micros
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.purchases import FREE, Fact
@@ -13,11 +13,12 @@ from app.money import to_units
 from app.schemas.common.shapes import Rejected
 from app.schemas.ingest.transactions import TransactionIn
 from app.services.common.paging import PageRequest
-from app.services.ingest import facts, order_lines, transaction_intake
+from app.services.ingest import facts, order_lines, transaction_intake, voided_facts, voids
 from app.services.ingest.fact_intake import Intake
 from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.transaction_intake import IncomingTransaction
+from app.services.ingest.voids import Voiding
 from app.services.stages import derivation
 from app.services.stages.derivation import NewFacts
 
@@ -32,7 +33,7 @@ async def _settle(
 def _new_facts(written: Written[IncomingTransaction]) -> dict[str, NewFacts]:
     """Group what was stored by customer."""
     replaced = {customer_id for customer_id, _, _ in written.removed}
-    found: dict[str, list[Fact]] = {}
+    found: dict[str, list[Fact]] = {customer_id: [] for customer_id in replaced}
     for fact in written.stored:
         found.setdefault(fact.customer_id, []).append(to_fact(fact))
     return {each: NewFacts(own, replaced=each in replaced) for each, own in found.items()}
@@ -66,6 +67,7 @@ def to_response(deployment: Deployment, row: AnyRow | Transaction) -> dict[str, 
         "margin": None if margin is None else {"amount": margin, "currency": row.currency},
         "exchange_rate": None if rate is None else f"{rate.normalize():f}",
         "attributes": row.attributes or {},
+        "voided": voided_facts.to_response(row),
         "refunds": named and {"source": row.refunds_source, "transaction_id": named},
     }
 
@@ -107,8 +109,45 @@ async def create(
     return await facts.create(session, deployment, FAMILY, item, now=now)
 
 
+async def void(
+    session: WriteSession, deployment: Deployment, asked: Voiding, *, now: datetime
+) -> dict[str, Any]:
+    """Take a transaction out of force; return it, and what is to be told of it."""
+    return await voids.void(session, deployment, FAMILY, asked, now=now)
+
+
 async def of_customer(
-    session: ReadSession, deployment: Deployment, customer_id: str, page: PageRequest
+    session: ReadSession,
+    deployment: Deployment,
+    customer_id: str,
+    page: PageRequest,
+    *,
+    include_voided: bool,
 ) -> dict[str, Any]:
     """Return a page of a customer's transactions."""
-    return await facts.of_customer(session, deployment, FAMILY, customer_id, page)
+    return await facts.of_customer(
+        session, deployment, FAMILY, customer_id, page, include_voided=include_voided
+    )
+
+
+async def search(
+    session: ReadSession,
+    deployment: Deployment,
+    page: PageRequest,
+    *,
+    since: AsOf | None,
+    until: AsOf | None,
+    received_since: AsOf | None,
+    **equal: str | None,
+) -> dict[str, Any]:
+    """Return a page of the transactions of all customers that fit all filters."""
+    return await facts.search(
+        session,
+        deployment,
+        FAMILY,
+        page,
+        since=since,
+        until=until,
+        received_since=received_since,
+        **equal,
+    )
