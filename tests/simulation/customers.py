@@ -80,6 +80,9 @@ class Told:
     interactions: dict[Name, tuple[int, Interaction]] = field(default_factory=dict)
     profile: dict[str, Any] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
+    voided: dict[Name, int] = field(default_factory=dict)
+    """The highest revision that was voided: it and all lower ones count for nothing."""
+    voided_interactions: dict[Name, int] = field(default_factory=dict)
 
     def person(self, zone: ZoneInfo) -> Person:
         first_contact = self.profile.get("first_contact_at")
@@ -87,10 +90,14 @@ class Told:
         return Person(
             zone,
             min(self.created_at, first_contact or self.created_at),
-            tuple(in_force(self.facts)),
+            tuple(in_force(self.counted)),
             tuple(event for _, (_, event) in named),
             {"attributes": {}, **self.profile},
         )
+
+    @property
+    def counted(self) -> list[Fact]:
+        return [fact for fact in self.facts if fact.revision > self.voided.get(fact.name, 0)]
 
     @property
     def names(self) -> list[Name]:

@@ -27,7 +27,8 @@ from tests.kept import store_model
 from tests.simulation import checks, expected, scoring
 from tests.simulation.draws import gaps, places
 from tests.simulation.policies import Choice, choices, described
-from tests.simulation.telling import Telling, has
+from tests.simulation.telling import has
+from tests.simulation.voiding import Voiding
 from tests.simulation.world import World
 from tests.slow_policy import Decision
 from tests.twin import MICROSECOND
@@ -37,7 +38,7 @@ SEEN_AGAIN = 0.25
 _names = count()
 
 
-class Lives(Telling):
+class Lives(Voiding):
     """Some customers of one deployment, for some hundred days."""
 
     def __init__(self, world: World) -> None:

@@ -102,7 +102,9 @@ async def ingest(
 
 
 def _tell(intake: Intake, written: Written[Fact]) -> None:
-    """Tell of items that change nothing, because of what was there before."""
+    """Tell of items that change nothing, because of what was there before, that and no more."""
+    for index in (*written.superseded, *written.voided):
+        intake.warnings.drop(index)
     for index, revision in written.superseded.items():
         detail = f"Revision {revision} was there before, and is in force."
         intake.warnings.add(index, "superseded", detail, "/revision")
