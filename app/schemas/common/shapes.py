@@ -18,6 +18,7 @@ from app.schemas.common.warnings import Warnings, WriteWarning
 
 Item = TypeVar("Item")
 BULK_LIMIT = 1000
+_NOTHING: list[WriteWarning] = []
 _NO_OBJECT = ("dict_type", "model_type", "model_attributes_type")
 
 
@@ -168,10 +169,10 @@ def bulk_answer(
 ) -> dict[str, Any]:
     """Count and number the outcomes of a bulk."""
     counts = BulkCounts()
-    items = []
+    items, silent = [], warnings.is_empty()
     for index, (status, error) in enumerate(outcomes):
         setattr(counts, status, getattr(counts, status) + 1)
-        told = warnings.of(index, f"/items/{index}")
+        told = _NOTHING if silent else warnings.of(index, f"/items/{index}")
         items.append(
             BulkItem.model_construct(index=index, status=status, error=error, warnings=told)
         )

@@ -59,6 +59,10 @@ class Warnings:
         """Forget what was told of an item that was rejected after all."""
         self._items.pop(index, None)
 
+    def is_empty(self) -> bool:
+        """Whether nothing is told of any item."""
+        return not self._items
+
     def of(self, index: int, prefix: str = "") -> list[WriteWarning]:
         """Return the warnings of an item that stands at `prefix` in the body."""
         return [

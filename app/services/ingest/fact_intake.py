@@ -61,16 +61,16 @@ class IncomingFact:
 
 def instant(item: FactIn, intake: Intake) -> datetime:
     """Return when a fact happened; raise Refused for a time of no zone."""
-    at: datetime | None = item.occurred_at
-    if item.occurred_at.tzinfo is None:
-        time_zone = item.time_zone or intake.time_zone
-        if time_zone is None:
-            detail = (
-                "has no offset: write one, such as 2026-01-31T12:00:00+08:00, or state the "
-                "`time_zone` of the item or of the batch, such as Asia/Shanghai"
-            )
-            raise Refused("/occurred_at", "no_offset", detail)
-        at = in_zone(item.occurred_at, time_zone)
+    if item.occurred_at.tzinfo is not None:
+        return item.occurred_at
+    time_zone = item.time_zone or intake.time_zone
+    if time_zone is None:
+        detail = (
+            "has no offset: write one, such as 2026-01-31T12:00:00+08:00, or state the "
+            "`time_zone` of the item or of the batch, such as Asia/Shanghai"
+        )
+        raise Refused("/occurred_at", "no_offset", detail)
+    at = in_zone(item.occurred_at, time_zone)
     if at is None:
         raise Refused("/occurred_at", "timestamp", RANGE)
     return at

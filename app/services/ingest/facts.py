@@ -40,7 +40,7 @@ class Family(Generic[Item, Fact]):
     settle: Callable[[WriteSession, Intake, Written[Fact]], Awaitable[None]]
     to_response: Callable[[Deployment, Any], dict[str, Any]]
     review: Callable[[Intake, Sequence[Fact], Collection[int]], None] | None = None
-    """Tells what is odd about a batch as a whole, of which some items were in conflict."""
+    """Tells what is odd about a batch with several facts of a customer; some are in conflict."""
 
     @cached_property
     def columns(self) -> list[Column[Any]]:
@@ -95,7 +95,7 @@ async def ingest(
     if atomic and written.conflicts:
         raise BatchRejected(errors=batches.faults(outcomes))
     _tell(intake, written)
-    if family.review is not None:
+    if family.review is not None and len(created) < len(incoming):
         family.review(intake, incoming, written.conflicts)
     await family.settle(session, intake, written)
     return Ingested(outcomes, sum(created.values()), intake.warnings)

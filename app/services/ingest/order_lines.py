@@ -27,17 +27,14 @@ _HINT = (
 
 def warn(intake: Intake, incoming: Sequence[IncomingFact], conflicts: Collection[int]) -> None:
     """Tell the batch of facts that share customer, source, kind and instant, or even the id."""
-    if len(incoming) < 2:
-        return
     groups: dict[tuple[object, ...], dict[str, IncomingFact]] = {}
     for fact in incoming:
         key = (fact.customer_id, fact.occurred_at, fact.source, fact.kind)
         groups.setdefault(key, {}).setdefault(fact.fact_id, fact)
-    if len(groups) < len(incoming):
-        shared = [group for group in groups.values() if len(group) > 1]
-        _tell_of_instants(intake, shared, len(incoming))
-        if conflicts:
-            _tell_of_ids(intake, incoming, conflicts)
+    shared = [group for group in groups.values() if len(group) > 1]
+    _tell_of_instants(intake, shared, len(incoming))
+    if conflicts:
+        _tell_of_ids(intake, incoming, conflicts)
 
 
 def _tell_of_instants(intake: Intake, shared: Sequence[dict[str, IncomingFact]], size: int) -> None:
