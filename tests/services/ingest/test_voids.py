@@ -1,5 +1,6 @@
 """Voided facts count for nothing anywhere, in any order of facts, revisions and voidings."""
 
+import asyncio
 import itertools
 import random
 from datetime import timedelta
@@ -298,3 +299,26 @@ async def voided_now(
         return told[fact.name]
     revision: int = answer["transaction"]["revision"]
     return revision
+
+
+async def test_voidings_and_revisions_at_the_same_time_end_as_one_after_the_other(
+    own_client: httpx.AsyncClient,
+) -> None:
+    """Four void revision 1 while others post 1 and 2: one is told it voided, and 2 counts."""
+    for number in range(6):
+        named = {"customer_id": f"c{number}", "transaction_id": ODD}
+        await own_client.post(PATH, json=purchase(**named))
+        query = {**named, "revision": 1, "reason": "entered twice"}
+        answers = await asyncio.gather(
+            *(own_client.delete(PATH, params=query) for _ in range(4)),
+            *(own_client.post(PATH, json=purchase(**named, revision=n)) for n in (1, 2, 1, 2)),
+        )
+        statuses = [answer.status_code for answer in answers]
+        assert sorted(statuses[:4]) == [200, 409, 409, 409]
+        assert statuses[4:] == [200] * 4
+        told = [answer.json()["status"] for answer in answers[4:]]
+        assert sorted(told) == ["duplicate", "duplicate", "duplicate", "updated"]
+        found = (await own_client.get(f"/v1/customers/c{number}/transactions")).json()["items"]
+        assert [each["revision"] for each in found] == [2]
+        scores = (await own_client.get(f"/v1/customers/c{number}/scores")).json()
+        assert scores["purchase_days"] == 1
