@@ -1,14 +1,14 @@
-"""doors
+"""wide revisions and voids
 
-Revision: doors, after 0003. Created 2026-11-26 05:05:00.
+Revision: 0005, after 0004. Created 2026-11-26 04:55:00.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "doors"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
