@@ -54,6 +54,28 @@ async def kind_normalised(client: httpx.AsyncClient) -> Told:
     return await written(client, visit | {"kind": "Shop Visit"}, "interaction")
 
 
+def refund(**changes: object) -> dict[str, Any]:
+    return purchase(**{"transaction_id": "r1", "kind": "refund", **changes})
+
+
+async def refund_waits(client: httpx.AsyncClient) -> Told:
+    return await written(client, refund(refunds={"transaction_id": "t1"}))
+
+
+async def refund_of_another_source(client: httpx.AsyncClient) -> Told:
+    await client.post("/v1/transactions", json=purchase(source="shop"))
+    return await written(client, refund(source="till", refunds={"transaction_id": "t1"}))
+
+
+async def refund_exceeds_purchases(client: httpx.AsyncClient) -> Told:
+    await client.post("/v1/transactions", json=purchase(amount={"amount": 10}))
+    return await written(client, refund())
+
+
+async def refund_of_nothing(client: httpx.AsyncClient) -> Told:
+    return await written(client, refund(amount={"amount": "0"}))
+
+
 async def lines_of_one_order(client: httpx.AsyncClient) -> Told:
     items = [purchase(transaction_id=f"536365-{line}") for line in (1, 2)]
     told: Told = (await client.post(BULK, json={"items": items})).json()["warnings"]
@@ -71,6 +93,10 @@ PROVOKED: dict[str, Provoke] = {
     "ahead_of_time": ahead,
     "kind_normalised": kind_normalised,
     "lines_of_one_order": lines_of_one_order,
+    "refund_exceeds_purchases": refund_exceeds_purchases,
+    "refund_of_another_source": refund_of_another_source,
+    "refund_of_nothing": refund_of_nothing,
+    "refund_waits": refund_waits,
     "superseded": superseded,
     "voided": voided,
 }

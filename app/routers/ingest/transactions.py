@@ -32,6 +32,7 @@ from app.schemas.ingest.transactions import (
     TransactionPage,
     TransactionVoided,
     TransactionWritten,
+    Unallocated,
 )
 from app.schemas.responses import problems
 from app.services.common import as_of as as_ofs
@@ -152,6 +153,13 @@ async def list_all_transactions(
             "means its beginning",
         ),
     ] = None,
+    unallocated: Annotated[
+        Unallocated | None,
+        Query(
+            description="only refunds that take back less than they say: those that wait for the "
+            "purchase that they name, those that exceed what is left of purchases, or both"
+        ),
+    ] = None,
 ) -> Any:
     """List the transactions of all customers that count.
 
@@ -170,4 +178,5 @@ async def list_all_transactions(
         source=source,
         kind=kind,
         channel=channel,
+        unallocated=unallocated,
     )

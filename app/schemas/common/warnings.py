@@ -15,6 +15,10 @@ CODES: Final[Mapping[str, str]] = {
     "ahead_of_time": "it lies ahead, and counts for nothing until its time",
     "kind_normalised": "the kind of an interaction is kept in another spelling",
     "lines_of_one_order": "transactions of the batch look like lines of one order",
+    "refund_exceeds_purchases": "a refund gives back more than is left of purchases",
+    "refund_of_another_source": "a refund names a purchase that only another source has",
+    "refund_of_nothing": "a refund gives nothing back",
+    "refund_waits": "a refund names a purchase not known yet, and takes nothing back until then",
     "superseded": "a higher revision was there before: this one is kept, and changes nothing",
     "voided": "it was voided before, and counts for nothing until a higher revision comes",
 }

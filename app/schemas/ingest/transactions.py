@@ -18,6 +18,7 @@ from app.schemas.common.types import (
     Shape,
     SignedMoneyIn,
     Text,
+    Timestamp,
 )
 from app.schemas.common.warnings import WriteWarning
 from app.schemas.ingest.facts import FactBatch, FactIn, FactOut, FactWritten
@@ -39,6 +40,9 @@ REFUND_EXAMPLE: dict[str, Any] = {
 
 
 TransactionKind = Literal["purchase", "refund"]
+
+
+Unallocated = Literal["waiting", "excess", "any"]
 
 
 class TransactionName(Shape):
@@ -140,6 +144,28 @@ class Line(Answer):
     unit_price: Money = Field(description="price of one, in the currency of the transaction")
 
 
+class Allocation(Answer):
+    """What a refund takes back from a purchase."""
+
+    source: Source
+    transaction_id: str = Field(
+        description="id of the other one in that system: of the purchase, if this is a refund",
+        examples=["order-7731"],
+    )
+    amount: Money = Field(description="what is taken back, in the currency of the purchase")
+    effective_at: Timestamp = Field(description="since when it is")
+
+
+class UnallocatedAmount(Answer):
+    """What a refund takes back from no purchase."""
+
+    amount: Money = Field(description="how much, in the currency of the refund")
+    waits: bool = Field(
+        description="whether it waits for the purchase that it names; else it exceeds what is left "
+        "of purchases"
+    )
+
+
 class Transaction(FactOut):
     """The revision in force of a transaction."""
 
@@ -155,6 +181,13 @@ class Transaction(FactOut):
     value: Money = Field(description="the amount in the deployment's currency")
     refunds: NamedTransaction | None = Field(
         description="the purchase that a refund reduces; null if it names none"
+    )
+    allocations: list[Allocation] = Field(
+        description="of a refund, the purchases that it is set off against; of a purchase, the "
+        "refunds that are set off against it"
+    )
+    unallocated: UnallocatedAmount | None = Field(
+        description="what a refund takes back from no purchase; null if nothing"
     )
     margin: Money | None = Field(
         description="what is left of the amount after costs, in the same currency; a loss is "

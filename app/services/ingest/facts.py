@@ -41,6 +41,8 @@ class Family(Generic[Item, Fact]):
     to_response: Callable[[Deployment, Any], dict[str, Any]]
     review: Callable[[Intake, Sequence[Fact], Collection[int]], None] | None = None
     """Tells what is odd about a batch with several facts of a customer; some are in conflict."""
+    complete: Callable[[ReadSession, Sequence[dict[str, Any]]], Awaitable[None]] | None = None
+    """Adds to facts as they are shown what other tables know of them."""
 
     @cached_property
     def columns(self) -> list[Column[Any]]:
@@ -169,7 +171,10 @@ async def shown(
     for statement in (select(*family.columns), family.voided):
         row = row or (await session.execute(_named(statement, name))).one_or_none()
     assert row is not None
-    return family.to_response(deployment, row)
+    found = family.to_response(deployment, row)
+    if family.complete is not None:
+        await family.complete(session, [found])
+    return found
 
 
 def _named(statement: AnySelect, name: Name) -> AnySelect:
@@ -208,9 +213,12 @@ async def search(
     since: AsOf | None,
     until: AsOf | None,
     received_since: AsOf | None,
+    also: Mapping[str, ColumnElement[bool]] | None = None,
     **equal: str | None,
 ) -> dict[str, Any]:
     """Return a page of the facts in force of all customers, of which columns equal what is given.
+
+    `also` has further conditions, each by what it is called.
 
     Indexes have the times alone: of one instant, the rows are sorted as they are read.
     """
@@ -225,9 +233,11 @@ async def search(
         if bound is not None
     ]
     times = [bound and bound.at.isoformat() for bound in (since, until, received_since)]
+    more = dict(also or {})
     return await _page(
-        session, deployment, family, family.table, page, equal, *bounds, all_times=times
-    )
+        session, deployment, family, family.table, page, equal, *bounds, *more.values(),
+        all_times=times, also=sorted(more),
+    )  # fmt: skip
 
 
 async def _page(
@@ -248,9 +258,12 @@ async def _page(
         *bounds, *(rows.c[column] == value for column, value in equal.items() if value is not None)
     )
     bound_to |= {"list": family.table.name, "sort": name, **equal}
-    return await fetch_responses(
+    found = await fetch_responses(
         session, statement, page, sort, bound_to, partial(family.to_response, deployment)
     )
+    if family.complete is not None:
+        await family.complete(session, found["items"])
+    return found
 
 
 def _sorts(family: Family[Item, Fact], rows: Any, *, everybody: bool) -> dict[str, Sort]:

@@ -14,7 +14,7 @@ from app.models import Interaction, StageTransition, Transaction
 from app.services.common import paging
 from app.services.common.paging import PageRequest, Sort
 from app.services.customers import customers
-from app.services.ingest import interactions, transactions
+from app.services.ingest import interactions, refunds, transactions
 from app.services.stages import ledger
 
 _NO_NAME = literal("", Text()).collate("C")
@@ -78,6 +78,8 @@ async def of_customer(
     )
     if not found["items"]:
         await customers.require(session, customer_id)
+    told = [entry["transaction"] for entry in found["items"] if entry["type"] == "transaction"]
+    await refunds.complete(session, told)
     return found
 
 

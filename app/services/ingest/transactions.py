@@ -11,9 +11,16 @@ from app.lifecycle.purchases import FREE, Fact
 from app.models import Transaction
 from app.money import to_units
 from app.schemas.common.shapes import Rejected
-from app.schemas.ingest.transactions import TransactionIn
+from app.schemas.ingest.transactions import TransactionIn, Unallocated
 from app.services.common.paging import PageRequest
-from app.services.ingest import facts, order_lines, transaction_intake, voided_facts, voids
+from app.services.ingest import (
+    facts,
+    order_lines,
+    refunds,
+    transaction_intake,
+    voided_facts,
+    voids,
+)
 from app.services.ingest.fact_intake import Intake
 from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
@@ -28,6 +35,7 @@ async def _settle(
 ) -> None:
     """Make summary, stage and ledger of every touched customer exact."""
     await derivation.settle(session, intake.deployment, _new_facts(written), intake.now)
+    await refunds.warn(session, intake, written.stored)
 
 
 def _new_facts(written: Written[IncomingTransaction]) -> dict[str, NewFacts]:
@@ -41,16 +49,16 @@ def _new_facts(written: Written[IncomingTransaction]) -> dict[str, NewFacts]:
 
 def to_fact(each: IncomingTransaction) -> Fact:
     """Return a stored transaction as the lifecycle sees it."""
-    refunds = None
+    taken_back = None
     if each.kind == "refund":
         named = each.refunds_transaction_id
-        refunds = FREE if named is None else (each.refunds_source or "", named)
+        taken_back = FREE if named is None else (each.refunds_source or "", named)
     return Fact(
         to_micros(each.occurred_at),
         to_day(each.occurred_on),
         to_units(each.value),
         (each.source, each.fact_id),
-        refunds,
+        taken_back,
         to_units(each.amount),
         each.currency,
     )
@@ -79,6 +87,7 @@ FAMILY: Family[TransactionIn, IncomingTransaction] = Family(
     _settle,
     to_response,
     order_lines.warn,
+    refunds.complete,
 )
 _TOLD_OTHERWISE = (
     "amount", "currency", "value", "margin", "exchange_rate", "refunds_source",
@@ -138,9 +147,14 @@ async def search(
     since: AsOf | None,
     until: AsOf | None,
     received_since: AsOf | None,
+    unallocated: Unallocated | None,
     **equal: str | None,
 ) -> dict[str, Any]:
     """Return a page of the transactions of all customers that fit all filters."""
+    also = {}
+    if unallocated is not None:
+        waits = None if unallocated == "any" else unallocated == "waiting"
+        also[f"unallocated_{unallocated}"] = refunds.unallocated(waits=waits)
     return await facts.search(
         session,
         deployment,
@@ -149,5 +163,6 @@ async def search(
         since=since,
         until=until,
         received_since=received_since,
+        also=also,
         **equal,
     )

@@ -1,0 +1,141 @@
+"""What callers are told of refunds: what they take back, from which purchases, or from none yet."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, exists, text
+
+from app.db import ReadSession
+from app.models import Transaction, UnallocatedRefund
+from app.services.ingest.fact_intake import Intake, Name
+from app.services.ingest.transaction_intake import IncomingTransaction
+
+_ARRAYS = ("customer_ids", "sources", "fact_ids")
+_ASKED = "unnest({}) AS asked (customer_id, source, fact_id)".format(
+    ", ".join(f"CAST(:{name} AS text[])" for name in _ARRAYS)
+)
+_OF_REFUNDS = (
+    "a.customer_id = ANY(CAST(:customer_ids AS text[])) AND a.customer_id = asked.customer_id"
+    " AND a.refund_source = asked.source AND a.refund_id = asked.fact_id"
+)
+_OF_PURCHASES = _OF_REFUNDS.replace("a.refund_", "a.purchase_")
+# What a refund takes back is told in the currency of the purchase, on both.
+_ALLOCATED = text(
+    "SELECT asked.customer_id, asked.source, asked.fact_id, a.purchase_source AS other_source,"  # noqa: S608  # names of ours
+    " a.purchase_id AS other_id, a.amount, p.currency, a.effective_at"
+    f" FROM {_ASKED} JOIN refund_allocations a ON {_OF_REFUNDS}"
+    " JOIN transactions p ON p.customer_id = a.customer_id"
+    " AND p.source = a.purchase_source AND p.transaction_id = a.purchase_id"
+    " UNION ALL SELECT asked.customer_id, asked.source, asked.fact_id, a.refund_source,"
+    " a.refund_id, a.amount, p.currency, a.effective_at"
+    f" FROM {_ASKED} JOIN refund_allocations a ON {_OF_PURCHASES}"
+    " JOIN transactions p ON p.customer_id = a.customer_id"
+    " AND p.source = a.purchase_source AND p.transaction_id = a.purchase_id"
+    " ORDER BY effective_at, other_source, other_id"
+)
+_UNALLOCATED = text(
+    "SELECT u.customer_id, u.source, u.transaction_id, u.amount, u.waits"  # noqa: S608
+    f" FROM {_ASKED} JOIN unallocated_refunds u"
+    " ON u.customer_id = ANY(CAST(:customer_ids AS text[]))"
+    " AND u.customer_id = asked.customer_id AND u.source = asked.source"
+    " AND u.transaction_id = asked.fact_id"
+)
+_ELSEWHERE = text(
+    "SELECT asked.customer_id, asked.fact_id, min(p.source) AS source"  # noqa: S608
+    f" FROM {_ASKED} JOIN transactions p ON p.customer_id = ANY(CAST(:customer_ids AS text[]))"
+    " AND p.customer_id = asked.customer_id AND p.transaction_id = asked.fact_id"
+    " AND p.source <> asked.source AND p.kind = 'purchase' GROUP BY 1, 2"
+)
+
+
+def _arrays(names: Iterable[Name]) -> dict[str, list[str]]:
+    return dict(zip(_ARRAYS, map(list, zip(*names, strict=True)), strict=True))
+
+
+async def complete(session: ReadSession, shown: Sequence[dict[str, Any]]) -> None:
+    """Add to transactions as the API shows them what was set off, and what of it was not."""
+    by_name = {(one["customer_id"], one["source"], one["transaction_id"]): one for one in shown}
+    for one in shown:
+        one |= {"allocations": [], "unallocated": None}
+    if not by_name:
+        return
+    asked = _arrays(by_name)
+    for row in await session.execute(_ALLOCATED, asked):
+        by_name[row.customer_id, row.source, row.fact_id]["allocations"].append(
+            {
+                "source": row.other_source,
+                "transaction_id": row.other_id,
+                "amount": {"amount": row.amount, "currency": row.currency},
+                "effective_at": row.effective_at,
+            }
+        )
+    for row in await session.execute(_UNALLOCATED, asked):
+        one = by_name[row.customer_id, row.source, row.transaction_id]
+        currency = one["amount"]["currency"]
+        rest = {"amount": {"amount": row.amount, "currency": currency}, "waits": row.waits}
+        one["unallocated"] = rest
+
+
+async def warn(session: ReadSession, intake: Intake, stored: Sequence[IncomingTransaction]) -> None:
+    """Tell of refunds just stored that take nothing back, or less than they say."""
+    refunds = {fact.name: fact for fact in stored if fact.kind == "refund"}
+    if not refunds:
+        return
+    rows = (await session.execute(_UNALLOCATED, _arrays(refunds))).all()
+    waiting = [refunds[tuple(row[:3])] for row in rows if row.waits]
+    elsewhere = await _elsewhere(session, waiting)
+    for row in rows:
+        _tell(intake, refunds[tuple(row[:3])], row, elsewhere)
+    for fact in refunds.values():
+        if fact.amount == 0 and fact.refunds_transaction_id is None:
+            detail = "It gives nothing back and names no purchase: it changes nothing."
+            intake.warnings.add(fact.index, "refund_of_nothing", detail, "/amount")
+
+
+def _tell(
+    intake: Intake, fact: IncomingTransaction, row: Any, elsewhere: Mapping[tuple[str, str], str]
+) -> None:
+    source = elsewhere.get((fact.customer_id, fact.refunds_transaction_id or ""))
+    named = f"{fact.refunds_transaction_id!r} of source {fact.refunds_source!r}"
+    if row.waits and source is not None:
+        detail = (
+            f"There is no purchase {named}, but one of source {source!r}: name that in"
+            " `refunds.source`. Until then it takes nothing back."
+        )
+        intake.warnings.add(fact.index, "refund_of_another_source", detail, "/refunds")
+    elif row.waits:
+        detail = f"There is no purchase {named} yet: it takes nothing back until that comes."
+        intake.warnings.add(fact.index, "refund_waits", detail, "/refunds")
+    else:
+        detail = (
+            f"{row.amount.normalize():f} {fact.currency} of it exceed what is left of "
+            + ("the purchase that it names." if fact.refunds_source else "earlier purchases.")
+            + " That takes nothing back."
+        )
+        intake.warnings.add(fact.index, "refund_exceeds_purchases", detail, "/amount")
+
+
+async def _elsewhere(
+    session: ReadSession, waiting: Sequence[IncomingTransaction]
+) -> dict[tuple[str, str], str]:
+    """Return the source of a purchase that a waiting refund may mean, by customer and id."""
+    if not waiting:
+        return {}
+    named = [
+        (fact.customer_id, fact.refunds_source or "", fact.refunds_transaction_id or "")
+        for fact in waiting
+    ]
+    rows = await session.execute(_ELSEWHERE, _arrays(named))
+    return {(row.customer_id, row.fact_id): row.source for row in rows}
+
+
+def unallocated(*, waits: bool | None) -> ColumnElement[bool]:
+    """Say which transactions are refunds that take back less than they say: waiting, or not."""
+    of_it = [
+        UnallocatedRefund.customer_id == Transaction.customer_id,
+        UnallocatedRefund.source == Transaction.source,
+        UnallocatedRefund.transaction_id == Transaction.transaction_id,
+    ]
+    if waits is not None:
+        of_it.append(UnallocatedRefund.waits == waits)
+    return exists().where(*of_it)
