@@ -20,12 +20,9 @@ from app.schemas.common.warnings import WriteWarning
 DEFAULT_SOURCE = "default"
 
 
-class FactIn(Shape):
-    """A dated fact of a customer, known for ever by customer, source and its own id."""
+class FactContent(Shape):
+    """What is said of any dated fact, whosever it is."""
 
-    customer_id: Identifier = Field(
-        description="id of the customer, who is created where not known", examples=["c-1001"]
-    )
     source: FactIdentifier = Field(
         DEFAULT_SOURCE, description="the system the fact came from", examples=["shop"]
     )
@@ -47,6 +44,14 @@ class FactIn(Shape):
         le=MAX_BIGINT,
         description="number of the revision: a higher one replaces the content, a lower one "
         "changes nothing",
+    )
+
+
+class FactIn(FactContent):
+    """A dated fact of a customer, known for ever by customer, source and its own id."""
+
+    customer_id: Identifier = Field(
+        description="id of the customer, who is created where not known", examples=["c-1001"]
     )
 
 

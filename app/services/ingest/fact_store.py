@@ -39,25 +39,39 @@ class Store(Generic[Fact]):
         return tuple(self.id_column if name == "fact_id" else name for name in _IDENTITY)
 
     @classmethod
-    def of(cls, noun: str, fact: type[Fact], free_json: tuple[str, ...]) -> "Store[Fact]":
-        """Return the store of facts whose fields `free_json` are written as JSON."""
+    def of(
+        cls,
+        noun: str,
+        fact: type[Fact],
+        free_json: tuple[str, ...] = (),
+        kind: str = "kind",
+    ) -> "Store[Fact]":
+        """Return the store of facts whose fields `free_json` are written as JSON.
+
+        `kind` is the column of their kind.
+        """
         plain = [each.name for each in fields(fact) if each.name not in ("index", *free_json)]
-        inside = [name for name in (*plain, *free_json) if name not in (*_IDENTITY, "received_at")]
+        columns = {name: name for name in (*plain, *free_json)}
+        columns |= {"fact_id": f"{noun}_id", "kind": kind}
+        inside = {column: name for name, column in columns.items()
+                  if name not in (*_IDENTITY, "received_at")}  # fmt: skip
         get_plain = attrgetter(*plain)
 
-        def values(each: Fact) -> tuple[Any, ...]:
+        def with_json(each: Fact) -> tuple[Any, ...]:
             free = [getattr(each, name) for name in free_json]
             written = (None if value is None else json.dumps(value) for value in free)
             return (*get_plain(each), *written)
 
         def content(each: Fact) -> dict[str, Any]:
-            return {name: getattr(each, name) for name in inside}
+            return {column: getattr(each, name) for column, name in inside.items()}
 
-        columns = (f"{noun}_id" if name == "fact_id" else name for name in (*plain, *free_json))
-        return cls(noun, tuple(columns), values, content, *_statements(noun))
+        values = with_json if free_json else get_plain
+        return cls(noun, tuple(columns.values()), values, content, *_statements(noun, kind))
 
 
-def _statements(noun: str) -> tuple[TextClause, TextClause, TextClause, TextClause, TextClause]:
+def _statements(
+    noun: str, kind: str
+) -> tuple[TextClause, TextClause, TextClause, TextClause, TextClause]:
     """Return how to read versions and revisions, to keep a revision, to delete it and to void it.
 
     The versions are those in force and those voided; an index has the few of the latter.
@@ -82,7 +96,7 @@ def _statements(noun: str) -> tuple[TextClause, TextClause, TextClause, TextClau
         text(
             f"DELETE FROM {noun}s t USING {asked} WHERE t.customer_id = asked.customer_id"  # noqa: S608
             f" AND t.source = asked.source AND t.{noun}_id = asked.{noun}_id"
-            " RETURNING t.customer_id, t.kind, t.occurred_on"
+            f" RETURNING t.customer_id, t.{kind}, t.occurred_on"
         ),
         text(
             f"UPDATE {noun}_revisions SET voided_at = :now, voided_by = :actor,"  # noqa: S608
