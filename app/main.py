@@ -17,8 +17,16 @@ from app.db import Database
 from app.deps import State
 from app.guard import Guard
 from app.openapi import ABOUT, describe
-from app.routers import customers, operations, policies, rebuilds, stages, system
-from app.routers.ingest import interactions, timeline, transactions
+from app.routers import (
+    customers,
+    interaction_kinds,
+    operations,
+    policies,
+    rebuilds,
+    stages,
+    system,
+)
+from app.routers.ingest import churn_records, interactions, timeline, transactions
 from app.routers.models import backtests, models
 from app.routers.runs import reports, runs
 from app.routers.scores import diffs, scores
@@ -50,6 +58,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         customers,
         transactions,
         interactions,
+        interaction_kinds,
+        churn_records,
         timeline,
         stages,
         policies,

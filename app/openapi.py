@@ -31,11 +31,13 @@ TAGS = [
     {
         "name": "interactions",
         "description": "What happens to them: visits, calls, campaigns, tickets, complaints, "
-        "survey answers, payments overdue and any other dated fact.",
+        "survey answers, payments overdue and any other dated fact; and what is declared of their "
+        "kinds.",
     },
     {
         "name": "timeline",
-        "description": "All of it in one list: transactions, interactions and transitions.",
+        "description": "All of it in one list: transactions, interactions, churn records and "
+        "transitions.",
     },
     {
         "name": "stages",

@@ -20,8 +20,8 @@ from app.db import Database, create_engine
 from app.demo import data
 from app.embedded import EmbeddedPostgres
 from app.migrate import migrate
-from app.schemas import customers
-from app.schemas.ingest import interactions, transactions
+from app.schemas import customers, interaction_kinds
+from app.schemas.ingest import churn_records, interactions, transactions
 from app.schemas.policies import policies
 from app.schemas.stages import stages
 from app.worker import Worker
@@ -124,6 +124,8 @@ async def _write(recorder: Recorder, now: datetime) -> None:
         await ask("put_customer", _PROFILE, **known)
         await ask("create_transaction", transactions.EXAMPLE)
         await ask("create_interaction", interactions.EXAMPLE)
+        await ask("create_churn_record", churn_records.EXAMPLE, **known)
+        await ask("put_interaction_kind", interaction_kinds.EXAMPLE, kind="delivery_survey")
     await ask("patch_customer", {"owner": "team-west"}, **known)
     await ask("write_customers", {"items": [{"customer_id": "c-1001", **_PROFILE}]})
     calendar = data.Calendar.ending_yesterday(now.date())
@@ -143,16 +145,17 @@ async def _write(recorder: Recorder, now: datetime) -> None:
 
 async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_id: str) -> None:
     ask, known, page = recorder.ask, {"customer_id": "c-1001"}, {"limit": SHOWN}
-    for name in ("customers", "all_transactions", "all_transitions", "policies", "models",
-                 "backtests", "churn_risks", "scores", "operations"):  # fmt: skip
+    for name in ("customers", "all_transactions", "all_transitions", "interaction_kinds",
+                 "policies", "models", "backtests", "churn_risks", "scores", "operations"):  # fmt: skip
         await ask(f"list_{name}", query=page)
-    for name in ("transactions", "interactions", "timeline", "transitions"):
+    for name in ("transactions", "interactions", "churn_records", "timeline", "transitions"):
         await ask(f"list_{name}", query=page, **known)
     for name in ("get_customer", "get_stage", "explain_stage", "get_stage_history", "get_scores"):
         await ask(name, **known)
     for name in ("list_churn_reasons", "list_variables", "report_stages", "report_rfm", "get_info",
                  "get_liveness", "get_readiness", "get_metrics"):  # fmt: skip
         await ask(name)
+    await ask("get_interaction_kind", kind="delivery_survey")
     for form in _STREAMS:
         await ask("list_scores", accept=form)
     since = (now - timedelta(days=30)).date().isoformat()

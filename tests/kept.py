@@ -70,7 +70,7 @@ async def store_model(session: WriteSession, model_id: str, status: str = "ok") 
                     "horizon_days": 90,
                     "horizon_rule": churn_learning.ASKED_FOR,
                     "bands": bands([], []).as_dict(),
-                    "satisfaction_scale": 1.0,
+                    "interaction_kinds": {},
                 }
             ).dump(),
         )

@@ -35,6 +35,17 @@ LEVELS = ("low", "medium", "high")
 ORDERED = ("<", "<=", ">", ">=")
 AGREED = 3
 """Purchase days that a trend looks at."""
+KINDS: Mapping[str, Any] = {
+    "survey": {"phase": "aftersale", "scale": {"min": 0, "max": 10, "good_from": 5}},
+    "nps": {"phase": "aftersale", "scale": {"min": 0, "max": 10, "good_from": 7}},
+    "csat": {"phase": "aftersale", "scale": {"min": 1, "max": 5, "good_from": 4}},
+    "ces": {"phase": "aftersale", "scale": {"min": 1, "max": 7, "good_from": 5}},
+    "complaint": {"phase": "aftersale", "scale": None},
+    "call": {"phase": "none", "scale": None},
+    "demo": {"phase": "presale", "scale": None},
+    "cancelled": {"phase": "sale", "scale": None},
+}
+"""What every deployment begins with, of the kinds that tests post."""
 
 
 class Interaction(NamedTuple):
@@ -43,11 +54,18 @@ class Interaction(NamedTuple):
     score: float | None = None
 
 
+class Left(NamedTuple):
+    """Why somebody left: told before, while or after it was so."""
+
+    at: datetime
+    reason: str
+
+
 @dataclass(frozen=True)
 class Person:
     """One customer: all that happened, what is known now, and since when it is known.
 
-    Interactions of one instant are in the order of their ids.
+    Interactions and churn records of one instant are in the order of their ids.
     """
 
     zone: ZoneInfo
@@ -55,6 +73,7 @@ class Person:
     facts: tuple[Fact, ...] = ()
     interactions: tuple[Interaction, ...] = ()
     profile: Mapping[str, Any] = field(default_factory=dict)
+    records: tuple[Left, ...] = ()
 
     def day(self, t: datetime) -> date:
         return t.astimezone(self.zone).date()
@@ -268,17 +287,30 @@ class Slow:
 
     def _of_interactions(self, name: str, term: Document, t: datetime) -> Any:
         so_far = [each for each in self.person.interactions if each.at <= t]
-        if name == "last_satisfaction":
-            answers = [e for e in so_far if e.kind == "survey" and e.score is not None]
-            return max(answers[::-1], key=lambda each: each.at).score if answers else None
         kind, days = term.get("kind"), term.get("days")
+        if name in ("last_satisfaction", "satisfied"):
+            answers = [e for e in so_far if e.score is not None and scale_of(self.document, e.kind)]
+            return self._of_answers(name, [e for e in answers if kind in (None, e.kind)])
         if name not in ("interactions", "days_since_interaction"):
             return NotImplemented
         ago = [(self.person.day(t) - self.person.day(each.at)).days
-               for each in so_far if kind is None or each.kind == kind]  # fmt: skip
+               for each in so_far if kind in (None, each.kind)
+               and term.get("phase") in (None, phase_of(self.document, each.kind))]  # fmt: skip
         if name == "days_since_interaction":
             return min(ago, default=None)
         return len([each for each in ago if days is None or each < days])
+
+    def _of_answers(self, name: str, answers: Sequence[Interaction]) -> Value:
+        if not answers:
+            return None
+        last = max(answers[::-1], key=lambda each: each.at)
+        scale = scale_of(self.document, last.kind)
+        assert scale is not None
+        assert last.score is not None
+        if name == "satisfied":
+            return bool(last.score >= scale["good_from"])
+        worst, best = scale["min"], scale["max"]
+        return float(min(max((last.score - worst) / (best - worst), 0), 1))
 
     def _of_profile(self, name: str, term: Document, t: datetime) -> Value:
         profile = self.person.profile
@@ -294,6 +326,21 @@ class Slow:
                 return [each for each in value if isinstance(each, str)]
             return value if isinstance(value, (str, int, float, bool)) else None
         return profile.get(name)
+
+
+def scale_of(document: Document, kind: str) -> Mapping[str, float] | None:
+    """Return the scale of a kind of surveys, as it was declared when the policy was stored."""
+    found: Mapping[str, float] | None = _declared(document, kind).get("scale")
+    return found
+
+
+def phase_of(document: Document, kind: str) -> str | None:
+    return _declared(document, kind).get("phase")
+
+
+def _declared(document: Document, kind: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = document.get("interaction_kinds", KINDS).get(kind, {})
+    return found
 
 
 def fitted(model: Fitted) -> Model:
@@ -357,10 +404,15 @@ def looked_at(person: Person, document: Document, t: datetime) -> bool:
     """Say whether at t a fact came that rules of a policy look at."""
     used = variables(document)
     for term in used:
-        kinds = {"last_satisfaction": "survey", "complaints_90_days": "complaint"}
-        kind = kinds.get(term["variable"], term.get("kind"))
-        if term["variable"] in (*kinds, "interactions", "days_since_interaction") and any(
-            each.at == t and kind in (None, each.kind) for each in person.interactions
+        name, kind, phase = term["variable"], term.get("kind"), term.get("phase")
+        now = [each for each in person.interactions if each.at == t]
+        if name == "complaints_90_days":
+            kind, name = "complaint", "interactions"
+        if name in ("last_satisfaction", "satisfied"):
+            now, name = [each for each in now if scale_of(document, each.kind)], "interactions"
+        if name in ("interactions", "days_since_interaction") and any(
+            kind in (None, each.kind) and phase in (None, phase_of(document, each.kind))
+            for each in now
         ):
             return True
     money = {"revenue", "mean_purchase_value", "amount_trend", "frequency_trend", *MODEL_VARIABLES}
@@ -384,7 +436,7 @@ def history(
     """
     documents = [document for document, _ in timeline]
     happened = {fact.at for fact in person.facts} | {each.at for each in person.interactions}
-    first = min([person.begun_at, *happened])
+    first = min([person.begun_at, *happened, *(each.at for each in person.records)])
     hands = {each.at for each in decisions}
     for n, each in enumerate(decisions):
         # Where another decision took its place before, nothing ended with a pin.

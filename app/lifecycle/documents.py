@@ -7,7 +7,9 @@ from typing import Any
 from app.lifecycle import ranges
 from app.lifecycle.expressions import Expression, terms
 from app.lifecycle.inactivity import InactivityLimit
+from app.lifecycle.kinds import Kinds
 from app.lifecycle.policy import Option, Policy, Role, Rule, Stage
+from app.lifecycle.presets.kinds import CORE
 from app.lifecycle.reachability import deciding
 from app.lifecycle.reading import ExpressionReader, Fault, escaped
 
@@ -20,9 +22,12 @@ class InvalidPolicy(ValueError):
         self.faults = tuple(faults)
 
 
-def parse(version: int, document: Mapping[str, Any]) -> Policy:
-    """Read a document of the shape that the API accepts; raise InvalidPolicy with all faults."""
-    reader = _Reader()
+def parse(version: int, document: Mapping[str, Any], kinds: Kinds = CORE) -> Policy:
+    """Read a document of the shape that the API accepts; raise InvalidPolicy with all faults.
+
+    Rules look at interactions by what is declared of their kinds.
+    """
+    reader = _Reader(kinds)
     policy = reader.policy(version, document)
     if all(fault.code in ranges.CODES for fault in reader.faults):
         reader.check_whole(policy)
@@ -31,9 +36,13 @@ def parse(version: int, document: Mapping[str, Any]) -> Policy:
     return policy
 
 
-def restore(version: int, document: Mapping[str, Any]) -> Policy:
-    """Read a stored document. It was checked when it was written: later checks do not refuse it."""
-    reader = _Reader()
+def restore(version: int, document: Mapping[str, Any], kinds: Kinds | None) -> Policy:
+    """Read a stored document. It was checked when it was written: later checks do not refuse it.
+
+    `kinds` is the copy that the version holds; older versions have none, and read the scores of
+    `survey` as they are.
+    """
+    reader = _Reader(kinds)
     policy = reader.policy(version, document)
     if not reader.is_read:
         raise InvalidPolicy(reader.faults)

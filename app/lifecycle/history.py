@@ -89,13 +89,14 @@ class History:
         (rows,) = np.nonzero(self.rows.owner == owner)
         return self.by_hand.get(int(rows[-1])) if len(rows) else None
 
-    def returns(self) -> list[int]:
-        """Return the instants at which somebody who had left became a customer again.
+    def returns(self, of: int = 0) -> list[int]:
+        """Return the instants at which one who had left became a customer again.
 
         A change of policy brings nobody back.
         """
         found = []
-        for row in np.flatnonzero(self.changed & (self.rows.cause != POLICY)).tolist():
+        own = self.changed & (self.rows.cause != POLICY) & (self.rows.owner == of)
+        for row in np.flatnonzero(own).tolist():
             period, owner = self.rows.period, self.rows.owner
             follows = row > 0 and owner[row - 1] == owner[row]
             former = self.periods[period[row - 1 if follows else row]].policy

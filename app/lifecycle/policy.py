@@ -88,6 +88,14 @@ class Policy:
         return tuple(dict.fromkeys(term for rule in self.rules for term in terms(rule.when)))
 
     @cached_property
+    def kinds_read(self) -> frozenset[str]:
+        """The kinds of which it counts what was declared, also for actions and sub-stages."""
+        judged = [rule.when for rule in self.rules]
+        judged += [option.when for stage in self.described for option in stage.options]
+        found = (term.declared or () for when in judged for term in terms(when))
+        return frozenset(word for declared in found for word, _ in declared)
+
+    @cached_property
     def time_dependent(self) -> tuple[Compare, ...]:
         """The comparisons that may turn as time passes."""
         found = (comparison for rule in self.rules for comparison in comparisons(rule.when))
@@ -121,6 +129,6 @@ class Policy:
 
 def _nothing(term: Term) -> NDArray[Any]:
     """Return, as a column of one, the value for somebody of whom nothing is known."""
-    if term.variable.type in ("text", "any"):
+    if term.variable.type in ("text", "boolean", "any"):
         return np.array([None], dtype=object)
     return np.array([0.0 if term.variable.always_known else np.nan])

@@ -16,6 +16,7 @@ from app.lifecycle.expressions import (
     Expression,
     Not,
 )
+from app.lifecycle.kinds import Kinds, surveys
 from app.lifecycle.variables.definition import Term, Turning, Variable
 from app.lifecycle.variables.parameters import MAX_NAME, PARAMETERS, text_fault
 from app.lifecycle.variables.registry import VARIABLES
@@ -49,7 +50,9 @@ class ExpressionReader:
     not_allowed: str
     """What is said of others."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Kinds | None) -> None:
+        self.kinds = kinds
+        """What was declared of kinds when the document was written; None: nothing yet."""
         self.faults: list[Fault] = []
         self.is_read = True
         self._nodes = 0
@@ -127,7 +130,17 @@ class ExpressionReader:
             faulty = parameter.fault(given[key]) if key in given else None
             if faulty is not None:
                 raise self._stop(f"{at}/{key}", *faulty)
-        return Term.of(variable, {key: given[key] for key in PARAMETERS if key in given})
+        term = Term.of(variable, {key: given[key] for key in PARAMETERS if key in given})
+        if variable.of_surveys and "kind" in given and self.kinds is not None:
+            self._require_scale(given["kind"], at)
+        return term.under(self.kinds)
+
+    def _require_scale(self, kind: str, at: str) -> None:
+        assert self.kinds is not None
+        known = surveys(self.kinds)
+        if kind not in known:
+            said = f"no scale is declared of {kind!r}; those with one: {', '.join(sorted(known))}"
+            raise self._stop(f"{at}/kind", "no_scale", said)
 
     def _other(self, term: Term, op: str, value: Mapping[str, Any], at: str) -> Term:
         """Read the variable that another one is compared with."""
@@ -195,8 +208,8 @@ class ExpressionReader:
 
     def _listed(self, variable: Variable, value: Any, at: str) -> tuple[str, ...]:
         place = f"{at}/value"
-        if variable.type == "number":
-            detail = "in compares texts; ask for one of several numbers by any, with a == each"
+        if variable.type in ("number", "boolean"):
+            detail = "in compares texts; ask for one of several others by any, with a == each"
             raise self._stop(f"{at}/op", "type_mismatch", detail)
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_NODES:
             detail = f"must be a list of 1 to {MAX_NODES} texts"
@@ -231,6 +244,7 @@ def _expected(variable: Variable, value: Any) -> str:
         "number": "a number of at most 15 digits",
         "text": "a text",
         "level": f"one of {', '.join(variable.choices or ())}",
+        "boolean": "true or false",
         "any": "a number of at most 15 digits, a text, true or false",
     }
     said = f"{variable.name} is compared with {kinds[variable.type]}"

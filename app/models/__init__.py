@@ -2,8 +2,14 @@
 
 from app.models.access import ApiKey, IdempotencyKey, Setting
 from app.models.base import Base
+from app.models.churn_record import ChurnRecord, ChurnRecordRevision
 from app.models.customer import Customer
-from app.models.interaction import Interaction, InteractionDay, InteractionRevision
+from app.models.interaction import (
+    Interaction,
+    InteractionDay,
+    InteractionKind,
+    InteractionRevision,
+)
 from app.models.operation import Operation, OperationPart
 from app.models.rebuild import RebuildDifference
 from app.models.scoring import Backtest, Model, Run, Score
@@ -20,10 +26,13 @@ __all__ = [
     "ApiKey",
     "Backtest",
     "Base",
+    "ChurnRecord",
+    "ChurnRecordRevision",
     "Customer",
     "IdempotencyKey",
     "Interaction",
     "InteractionDay",
+    "InteractionKind",
     "InteractionRevision",
     "Model",
     "Operation",

@@ -1,9 +1,19 @@
-"""Interactions, the revisions they replaced, and how many of each kind fell on each day."""
+"""Interactions, their revisions, how many fell on each day, and what their kinds are."""
 
 from datetime import date
 from typing import Any
 
-from sqlalchemy import BigInteger, Float, Index, Integer, LargeBinary, Text, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -38,6 +48,7 @@ class Interaction(Base):
     kind: Mapped[str] = mapped_column(Text(collation="C"))
     channel: Mapped[str | None] = mapped_column(Text)
     campaign: Mapped[str | None] = mapped_column(Text)
+    outcome: Mapped[str | None] = mapped_column(Text)
     score: Mapped[float | None] = mapped_column(Float(53))
     text: Mapped[str | None] = mapped_column(Text)
     attributes: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
@@ -79,3 +90,24 @@ class InteractionDay(Base):
     kind: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
     occurred_on: Mapped[date] = mapped_column(primary_key=True)
     count: Mapped[int] = mapped_column(Integer)
+
+
+class InteractionKind(Base):
+    """What a kind of interactions is: declared, shared by all customers.
+
+    `scale` has `min`, `max` and `good_from`; a kind without one takes no answers of surveys.
+    """
+
+    __tablename__ = "interaction_kinds"
+    __table_args__ = (
+        CheckConstraint("phase IN ('presale', 'sale', 'aftersale', 'none')", name="phase"),
+    )
+
+    kind: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
+    name: Mapped[dict[str, str] | None] = mapped_column(JSONB(none_as_null=True))
+    phase: Mapped[str] = mapped_column(Text)
+    contact: Mapped[bool]
+    scale: Mapped[dict[str, float] | None] = mapped_column(JSONB(none_as_null=True))
+    outcomes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    version: Mapped[int] = mapped_column(Integer)
+    updated_at: Mapped[Instant]

@@ -1,6 +1,9 @@
 """The ledger of transitions between stages, and the policies that decide them."""
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Identity, Index, Integer, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Identifier, Instant, Json
@@ -63,13 +66,18 @@ class StageOverride(Base):
 
 
 class Policy(Base):
-    """A version of the stages and their entry rules; never changed after it was written."""
+    """A version of the stages and their entry rules; never changed after it was written.
+
+    `interaction_kinds` is what was then declared of the kinds that it looks at; versions from
+    before there was anything to declare have none. A release may put a preset in other words.
+    """
 
     __tablename__ = "policies"
 
     version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     preset: Mapped[str | None] = mapped_column(Text, unique=True)
     document: Mapped[Json]
+    interaction_kinds: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[Instant]
     created_by: Mapped[str | None] = mapped_column(Text)
 

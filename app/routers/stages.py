@@ -34,7 +34,15 @@ from app.schemas.stages.stages import (
 )
 from app.services.common import as_of as as_ofs
 from app.services.common import etags
-from app.services.stages import explanations, ledger, manual_transitions, stage_history, stages
+from app.services.ingest import churn_records
+from app.services.stages import (
+    explanations,
+    ledger,
+    manual_transitions,
+    stage_history,
+    stages,
+    why_churned,
+)
 
 routes = router("stages")
 PolicyVersion = Annotated[
@@ -146,10 +154,12 @@ async def override_stage(
 
     Without `until` the override stands until a fact that rules look at, or until the rules change
     their answer. To hold the stage where the customer is makes no transition: `override` tells of
-    it, and the ledger does not. `If-Match` takes the ETag of the stage.
+    it, and the ledger does not. A churned stage writes a churn record, of source `manual`, also for
+    one who has churned already, whose stage and override it leaves as they are. `If-Match` takes
+    the ETag of the stage.
     """
     del idempotency_key
-    at = await manual_transitions.override(
+    at = await churn_records.override_stage(
         session, deployment, customer_id, request, if_match=if_match, now=now, by=principal.key_id
     )
     response.headers["Location"] = f"/v1/customers/{quote(customer_id, safe='')}/stage"
@@ -217,4 +227,4 @@ async def list_all_transitions(
 @routes.get("/churn-reasons", response_model=ChurnReasons, **scope("customers:read"))
 async def list_churn_reasons() -> Any:
     """List the reasons for which customers churn: internal ones and external ones."""
-    return manual_transitions.reasons()
+    return why_churned.reasons()

@@ -30,7 +30,7 @@ OF_THE_FORM = {
 KNOWN = {"customer_id": "c1"}
 NOBODY = {
     "customer_id": "nobody", "version": "999", "model_id": "none", "backtest_id": "none",
-    "operation_id": "none",
+    "operation_id": "none", "kind": "complant",
 }  # fmt: skip
 OVERRIDE = {"stage": "active", "reason": "a talk on the phone"}
 ROW = {"x": 0, "t_x": 0, "T": 9}
@@ -122,6 +122,7 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
         for name, body, query in (
             ("get_customer", None, None), ("patch_customer", {}, None),
             ("list_transactions", None, None), ("list_interactions", None, None),
+            ("list_churn_records", None, None), ("get_interaction_kind", None, None),
             ("list_timeline", None, None), ("get_stage", None, None),
             ("explain_stage", None, None), ("get_stage_history", None, None),
             ("list_transitions", None, None), ("override_stage", OVERRIDE, None),
@@ -154,6 +155,7 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
     ),
     ("put_customer", "stale_version"): once({}, path=KNOWN, headers=STALE),
     ("patch_customer", "stale_version"): once({}, path=KNOWN, headers=STALE),
+    ("put_interaction_kind", "stale_version"): once({}, path={"kind": "call"}, headers=STALE),
     ("override_stage", "stale_version"): once(OVERRIDE, path=KNOWN, headers=STALE),
     ("remove_override", "stale_version"): once(path=KNOWN, headers=STALE),
     ("override_stage", "invalid_transition"): once({**OVERRIDE, "stage": "loyal"}, path=KNOWN),

@@ -63,6 +63,7 @@ REPEATABLE: dict[str, Any] = {
 }
 PATHS_OF_ONE = {
     "/v1/models/{model_id}/activate",
+    "/v1/customers/{customer_id}/churn-records",
     "/v1/customers/{customer_id}/stage/override",
     "/v1/policies/{version}/activate",
     "/v1/policies/{version}/preview",

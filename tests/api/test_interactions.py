@@ -1,5 +1,6 @@
 """Interactions over HTTP."""
 
+import hashlib
 from typing import Any
 from urllib.parse import quote
 
@@ -8,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from app.db import Database
-from app.models import InteractionRevision
+from app.models import Interaction, InteractionRevision
 from app.schemas.ingest.interactions import CORE_KINDS
 
 BULK = "/v1/interactions/bulk"
@@ -28,6 +29,7 @@ FULL = interaction(
     source="helpdesk",
     channel="phone",
     campaign="spring",
+    outcome=None,
     score=4,
     text="很好 😀\nthanks",
     attributes={"a": {"b": [1, 2.5, None, True]}, "n": 1},
@@ -58,7 +60,7 @@ async def test_an_interaction_comes_back_as_it_was_sent_and_makes_its_customer(
     own = {"revision": 1, "received_at": "2026-06-01T12:00:00Z", "voided": None}
     assert body["interaction"] == FULL | own
     assert not again.json()["customer_created"]
-    bare = dict.fromkeys(("channel", "campaign", "score", "text")) | {"attributes": {}}
+    bare = dict.fromkeys(("channel", "campaign", "outcome", "score", "text")) | {"attributes": {}}
     assert again.json()["interaction"].items() >= bare.items()
     customer = (await client.get("/v1/customers/c1")).json()
     assert (customer["stage"], customer["profile_version"]) == ("potential", 1)
@@ -80,6 +82,20 @@ async def test_the_same_fact_again_is_a_duplicate_however_it_is_written(
     assert await post(client, attributes={}, score=None) == (200, "duplicate")
 
 
+async def test_without_an_outcome_it_is_known_by_what_it_was_before_there_were_any(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    """What a former release has stored is told again by the fields that it knew, in their order."""
+    content = {"kind": "call", "channel": "phone", "campaign": None, "text": "hello"}
+    assert await post(client, **content) == (201, "created")
+    said = ["call", "2026-01-31T12:00:00Z", "phone", None, None, "hello", None]
+    digest = hashlib.blake2b(repr(said).encode(), digest_size=16).digest()
+    async with database.reads() as session:
+        assert await session.scalar(select(Interaction.fingerprint)) == digest
+    assert (await client.post("/v1/interactions", json=interaction(
+        **content, outcome="reached"))).status_code == 409  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -87,6 +103,7 @@ async def test_the_same_fact_again_is_a_duplicate_however_it_is_written(
         {"occurred_at": "2026-01-31T12:00:00.000001Z"},
         {"channel": None},
         {"campaign": "summer"},
+        {"outcome": "answered"},
         {"score": 4.5},
         {"score": None},
         {"text": "很好"},
@@ -169,7 +186,8 @@ async def test_a_batch_folds_items_of_one_identity_and_tells_of_each(
     [
         ({"kind": "9"}, "/items/1/kind"),
         ({"occurred_at": "2026-06-02T12:00:01Z"}, "/items/1/occurred_at"),
-        ({"interaction_id": "i1", "score": 99}, "/items/1"),
+        ({"interaction_id": "i1", "score": 9}, "/items/1"),
+        ({"score": 99}, "/items/1/score"),
     ],
 )
 async def test_an_atomic_batch_is_written_whole_or_not_at_all(
@@ -200,7 +218,9 @@ async def test_a_batch_of_a_thousand_is_accepted_and_of_one_more_refused(
         ({"occurred_at": "2026-06-02T12:00:01Z"}, "/occurred_at"),
         ({"kind": "a" * 65}, "/kind"),
         ({"kind": "visit\n"}, "/kind"),
-        ({"score": 100.1}, "/score"),
+        ({"score": 10.1}, "/score"),
+        ({"score": 100.1, "kind": "visit"}, "/score"),
+        ({"outcome": "No"}, "/outcome"),
         ({"score": True}, "/score"),
         ({"text": "x" * 4001}, "/text"),
         ({"attributes": {"a": [[[[[[]]]]]]}}, "/attributes"),
@@ -229,7 +249,8 @@ async def test_the_bounds_themselves_are_accepted(client: httpx.AsyncClient) -> 
             {"kind": "x_9"},
             {"score": 0},
             {"score": -0.0},
-            {"score": 100},
+            {"score": 10},
+            {"score": 100, "kind": "visit"},
             {"score": 1e-300},
             {"text": "客" * 4000},
             {"attributes": {"a": "x" * 16_300}},

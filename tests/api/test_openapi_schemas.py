@@ -36,7 +36,8 @@ CLOSED = {
     ("pending", "running", "succeeded", "failed", "cancelled"),
     ("candidate", "active", "retired"), ("ok", "insufficient_history"),
     ("ok", "never_purchased", "insufficient_history", "no_model"),
-    ("holdout", "bic", "thin_data"), ("transaction", "interaction", "transition"),
+    ("holdout", "bic", "thin_data"), ("transaction", "interaction", "churn_record", "transition"),
+    ("presale", "sale", "aftersale", "none"),
     ("auto", "mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "nbd"),
     ("true", "false"), ("true",),
 }  # fmt: skip

@@ -96,6 +96,9 @@ async def test_a_move_by_hand_is_made_or_refused_as_the_policy_says(
             reason(after),
         )
         assert last["evidence"]["purchase_days"] == len(DAYS_AGO[before])
+    elif before == after == "churned":  # there is a reason to be told, and nothing to change
+        assert (answer.status_code, answer.json()["override"]) == (201, None)
+        assert {row["cause"] for row in (await ledger(client))[rows:]} <= {"inactivity"}
     else:
         problem = answer.json()
         assert (answer.status_code, problem["code"]) == (409, "invalid_transition")

@@ -73,7 +73,11 @@ async def test_of_two_answers_at_one_instant_the_one_of_the_last_id_counts(
     scores = {"a": 9, "b": 2} if first == "a" else {"b": 2, "a": 9}
     for name, score in scores.items():
         await interact(client, name, at, "survey", score=score)
-    content = {"code": "content", "stage": "active", "when": compare("last_satisfaction", ">=", 5)}
+    content = {
+        "code": "content",
+        "stage": "active",
+        "when": compare("last_satisfaction", ">=", 0.5),
+    }
     version = await add(client, content)
     before = await get(client, policy_version=version)
     assert (before["stage"], before["rule"]) == ("potential", "never_purchased")

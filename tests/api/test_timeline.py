@@ -1,4 +1,4 @@
-"""The timeline of a customer: one order over three tables."""
+"""The timeline of a customer: one order over four tables."""
 
 import random
 from typing import Any
@@ -11,7 +11,7 @@ from app.db import Database
 from app.models import Interaction, StageTransition, Transaction
 from tests.database import NOW, writing
 
-RANKS = ("transaction", "interaction", "transition")
+RANKS = ("transaction", "interaction", "churn_record", "transition")
 PATH = "/v1/customers/c1/timeline"
 SLOTS = [f"2026-0{month}-10T12:00:00Z" for month in range(1, 5)]
 
@@ -34,6 +34,11 @@ async def ingest(client: httpx.AsyncClient, rng: random.Random, count: int) -> N
         ]
         answer = await client.post(f"/v1/{noun}s/bulk", json={"items": items})
         assert answer.json()["counts"]["created"] == count
+    for number in range(count):
+        record = {"source": rng.choice(("a", "b")), "churn_record_id": f"{number}",
+                  "occurred_at": rng.choice(SLOTS), "reason": "price"}  # fmt: skip
+        answer = await client.post("/v1/customers/c1/churn-records", json=record)
+        assert answer.status_code == 201
 
 
 async def pages(client: httpx.AsyncClient, path: str, **params: Any) -> list[dict[str, Any]]:
@@ -61,14 +66,15 @@ def place(entry: dict[str, Any]) -> tuple[Any, ...]:
 async def merged(client: httpx.AsyncClient) -> list[dict[str, Any]]:
     """Return the entries there should be, from the lists of their own, by brute force."""
     found = []
-    for noun, at in zip(RANKS, ("occurred_at", "occurred_at", "effective_at"), strict=True):
-        own = await pages(client, f"/v1/customers/c1/{noun}s", limit=500)
+    for noun in RANKS:
+        at = "effective_at" if noun == "transition" else "occurred_at"
+        own = await pages(client, f"/v1/customers/c1/{noun.replace('_', '-')}s", limit=500)
         found += [{"type": noun, "at": each[at], noun: each} for each in own]
     return sorted(found, key=place, reverse=True)
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_every_page_size_gives_the_merge_of_the_three_lists(
+async def test_every_page_size_gives_the_merge_of_the_lists(
     client: httpx.AsyncClient, seed: int
 ) -> None:
     rng = random.Random(seed)

@@ -89,6 +89,22 @@ async def voided(client: httpx.AsyncClient) -> Told:
     return await written(client, purchase())
 
 
+def of_interaction(**changes: object) -> Provoke:
+    async def provoke(client: httpx.AsyncClient) -> Told:
+        item = {"customer_id": "c1", "interaction_id": "i1", "kind": "call",
+                "occurred_at": "2026-01-31T12:00:00Z", **changes}  # fmt: skip
+        return await written(client, item, "interaction")
+
+    return provoke
+
+
+async def not_churned(client: httpx.AsyncClient) -> Told:
+    record = {"churn_record_id": "r1", "occurred_at": "2026-01-31T12:00:00Z", "reason": "price"}
+    answer = await client.post("/v1/customers/c1/churn-records", json=record)
+    told: Told = answer.json()["warnings"]
+    return told
+
+
 PROVOKED: dict[str, Provoke] = {
     "ahead_of_time": ahead,
     "kind_normalised": kind_normalised,
@@ -99,6 +115,10 @@ PROVOKED: dict[str, Provoke] = {
     "refund_waits": refund_waits,
     "superseded": superseded,
     "voided": voided,
+    "not_churned": not_churned,
+    "score_without_scale": of_interaction(score=3),
+    "undeclared_kind": of_interaction(kind="complant"),
+    "unknown_outcome": of_interaction(outcome="won"),
 }
 
 

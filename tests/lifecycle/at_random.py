@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from app.lifecycle import ranges
 from app.lifecycle.documents import InvalidPolicy, parse
 from app.lifecycle.policy import Policy
+from app.lifecycle.presets.kinds import CORE
 from app.lifecycle.variables.definition import Term, Turning, Variable
 from app.lifecycle.variables.parameters import PARAMETERS
 from app.lifecycle.variables.registry import VARIABLES
@@ -22,7 +23,8 @@ BASES = (date(2018, 10, 20), date(2021, 3, 10), date(2023, 12, 20))
 """Summer time begins in Brazil, and in Europe, soon after the first two."""
 GAPS = (0, 1, 2, 5, 10, 11, 30, 31, 60, 89, 90, 91, 120)
 AMOUNTS = tuple(map(Decimal, ("0", "0.0001", "5", "5", "10", "12.34")))
-KINDS = ("complaint", "survey", "call", "cancelled")
+KINDS = ("complaint", "survey", "csat", "call", "cancelled")
+SURVEYS, PHASES = ("survey", "csat"), ("aftersale", "sale", "presale")
 CATEGORIES, PRODUCTS, CHANNELS = ("tea", "cups"), ("p1", "p2"), ("web", "shop")
 WINDOWS = (1, 2, 7, 30, 90)
 WORDS = ("gold", "beta")
@@ -99,7 +101,7 @@ def _interaction(rng: random.Random, zone: ZoneInfo, first: date, facts: list[Fa
     if facts and rng.random() < 0.2:
         at = rng.choice(facts).at
     kind = rng.choice((*KINDS, "survey", "survey"))  # one answer has none to be later than
-    score = float(rng.randint(1, 5)) if kind == "survey" and rng.random() < 0.8 else None
+    score = float(rng.randint(1, 5)) if kind in SURVEYS and rng.random() < 0.8 else None
     return Interaction(at, kind, score)
 
 
@@ -133,7 +135,9 @@ def texts_of(name: str) -> tuple[str, ...]:
 def asked(rng: random.Random, row: Variable) -> dict[str, Any]:
     """Return a variable with some of its parameters."""
     pools = {"kind": KINDS, "days": WINDOWS, "category": CATEGORIES, "product": PRODUCTS,
-             "channel": CHANNELS, "name": ("vip", "grade")}  # fmt: skip
+             "channel": CHANNELS, "name": ("vip", "grade"), "phase": PHASES}  # fmt: skip
+    if row.unit == "share of scale" or row.name == "satisfied":
+        pools["kind"] = SURVEYS
     likely = 0.35 if "category" in row.accepts else 0.65
     return {"variable": row.name} | {
         name: rng.choice(pools[name])
@@ -143,14 +147,15 @@ def asked(rng: random.Random, row: Variable) -> dict[str, Any]:
 
 
 def read(term: dict[str, Any]) -> Term:
-    return Term.of(VARIABLES[term["variable"]], {k: v for k, v in term.items() if k != "variable"})
+    given = {name: value for name, value in term.items() if name != "variable"}
+    return Term.of(VARIABLES[term["variable"]], given).under(CORE)
 
 
 CONSTANTS: dict[str | None, tuple[float, ...]] = {
     "count": (0, 1, 1, 2, 3, 4, 1.5),
     "ratio": (0, 0.5, 0.8, 1, 1.2, 2, 3),
     "currency": (-1, 0, 5, 7.5, 10, 12.34, 20),
-    "score": (1, 2, 3, 4.5),
+    "share of scale": (0.1, 0.2, 0.25, 0.3, 0.5, 0.75),
     "score 1-5": (1, 2, 3, 4, 5),
     "probability": (0, 0.2, 0.5, 0.8, 0.95),
     "years": (17, 18, 18.5, 20, 21, 31, 32),
@@ -178,6 +183,8 @@ def comparison(rng: random.Random, row: Variable) -> dict[str, Any]:
         texts = texts_of(row.name)
         op = rng.choice(("==", "!=", "in"))
         return {**term, "op": op, "value": list(texts) if op == "in" else rng.choice(texts)}
+    if row.type == "boolean":
+        return {**term, "op": rng.choice(("==", "!=")), "value": rng.random() < 0.5}
     if row.type == "any":
         op, value = rng.choice(
             (("==", True), ("!=", False), ("==", "yes"), ("!=", "no"), ("in", ["yes", "no"]),

@@ -223,7 +223,7 @@ def test_a_stage_that_no_rule_leads_to_is_pointed_at() -> None:
         (compare("churn_probability", "<", 80), "out_of_range"),
         (compare("days_since_last_purchase", "!=", -1), "out_of_range"),
         (compare("mean_gap_days", "<", -1), "out_of_range"),
-        (compare("last_satisfaction", ">=", 101), "out_of_range"),
+        (compare("last_satisfaction", ">=", 1.01), "out_of_range"),
         (compare("r", ">", 5), "never_holds"),
         (compare("days_since_last_purchase", "<", 0), "never_holds"),
         (compare("value_tier", "<", "low"), "never_holds"),

@@ -40,10 +40,10 @@ async def tables(engine: AsyncEngine) -> set[str]:
     return {name for (name,) in found}
 
 
-def _downgrade(connection: Connection) -> None:
+def _downgrade(connection: Connection, revision: str = "base") -> None:
     configuration = schema.config()
     configuration.attributes["connection"] = connection
-    command.downgrade(configuration, "base")
+    command.downgrade(configuration, revision)
 
 
 def test_there_is_one_head_and_one_line_of_migrations() -> None:

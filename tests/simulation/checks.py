@@ -19,7 +19,7 @@ from app.services.stages import stages
 from tests.kept import kept_summary
 from tests.simulation.customers import Customers, Life
 from tests.simulation.scoring import Scorer
-from tests.slow_policy import Slow
+from tests.slow_policy import Left, Slow
 
 ROW = StageTransition.__table__.c
 
@@ -146,6 +146,13 @@ async def stage(
     if not any(each.at <= at for each in life.decisions):
         expected["rule"] = slow.decide(at)[1]
     assert {name: answer[name] for name in expected} == expected
+    assert told_why(answer) == life.why_left(at)
+
+
+def told_why(answer: dict[str, Any]) -> Left | None:
+    """Return the churn record of an answer."""
+    shown = answer["churn_record"]
+    return None if shown is None else Left(shown["occurred_at"], shown["reason"])
 
 
 async def cards(
@@ -170,6 +177,7 @@ def card_of(
     summary = life.twin.summary(at)
     assert card["stage"] == life.stage(at)
     assert card["policy_version"] == customers.timeline.at(at).version
+    assert told_why(card) == life.why_left(at)
     assert card["revenue"]["amount"] == summary["revenue"]
     assert (card["refund_excess"] or {"amount": 0})["amount"] == summary["refund_excess"]
     assert card["purchase_days"] == summary["purchase_days"]

@@ -13,6 +13,7 @@ from tests.slow_policy import (
     Decision,
     Document,
     Interaction,
+    Left,
     Person,
     Slow,
     beginning,
@@ -83,17 +84,22 @@ class Told:
     voided: dict[Name, int] = field(default_factory=dict)
     """The highest revision that was voided: it and all lower ones count for nothing."""
     voided_interactions: dict[Name, int] = field(default_factory=dict)
+    records: dict[Name, tuple[int, Left]] = field(default_factory=dict)
 
     def person(self, zone: ZoneInfo) -> Person:
         first_contact = self.profile.get("first_contact_at")
-        named = sorted(self.interactions.items(), key=lambda item: (item[1][1].at, item[0]))
         return Person(
             zone,
             min(self.created_at, first_contact or self.created_at),
             tuple(in_force(self.counted)),
-            tuple(event for _, (_, event) in named),
+            tuple(event for _, (_, event) in self._in_order(self.interactions)),
             {"attributes": {}, **self.profile},
+            tuple(left for _, (_, left) in self._in_order(self.records)),
         )
+
+    @staticmethod
+    def _in_order(told: Mapping[Name, tuple[int, Any]]) -> list[tuple[Name, tuple[int, Any]]]:
+        return sorted(told.items(), key=lambda item: (item[1][1].at, item[0]))
 
     @property
     def counted(self) -> list[Fact]:
@@ -121,8 +127,9 @@ class Life:
 
     @property
     def first(self) -> datetime:
-        happened = [each.at for each in (*self.person.facts, *self.person.interactions)]
-        return min([self.person.begun_at, *happened])
+        person = self.person
+        happened = [*person.facts, *person.interactions, *person.records]
+        return min([person.begun_at, *(each.at for each in happened)])
 
     def changes(self, until: datetime) -> list[Change]:
         """Return every change of stage up to an instant."""
@@ -164,6 +171,15 @@ class Life:
         slow = self.under(t)
         return {_key(term): slow.value(term, t) for term in variables(slow.document)}
 
+    def why_left(self, t: datetime) -> Left | None:
+        """Return the record that applies to one who has left: the last since the last win-back."""
+        if not self.has_left(t):
+            return None
+        back = self.win_backs(t)
+        told = [each for each in self.person.records
+                if each.at <= t and (not back or each.at >= back[-1])]  # fmt: skip
+        return told[-1] if told else None
+
     def win_backs(self, t: datetime) -> list[datetime]:
         """Return when somebody who had left became a customer again, not counting policies."""
         found = []
@@ -180,7 +196,8 @@ class Life:
 
 
 SHOWN = {
-    "kind": "{}", "category": "category {}", "product": "product {}", "channel": "channel {}",
+    "kind": "{}", "phase": "phase {}", "category": "category {}", "product": "product {}",
+    "channel": "channel {}",
     "days": "{} days", "name": "{}",
 }  # fmt: skip
 """How evidence shows the parameters of a variable, in order."""
@@ -213,7 +230,8 @@ class Customers:
         told = self.told[customer_id]
         person = told.person(self.zone)
         same_while = (
-            person.begun_at, person.facts, person.interactions, tuple(told.decisions),
+            person.begun_at, person.facts, person.interactions, person.records,
+            tuple(told.decisions),
             json.dumps(person.profile, default=str, sort_keys=True),
             tuple((each.version, each.start) for each in self.timeline.policies),
         )  # fmt: skip

@@ -19,12 +19,15 @@ from app.schemas.models.models import ModelRequest, RunRequest
 from app.schemas.policies.policies import ActivationRequest, PolicyDocument
 from app.schemas.stages.stages import OverrideRequest
 from app.services.common import deployment_settings as stored_settings
+from app.services.ingest import churn_records
 from app.services.models import model_store
 from app.services.policy_changes import activations, previews, versions
 from app.services.runs import runs
 from app.services.stages import manual_transitions
 from tests.kept import store_model
 from tests.simulation import checks, expected, scoring
+from tests.simulation.customers import role
+from tests.simulation.declaring import Declaring
 from tests.simulation.draws import gaps, places
 from tests.simulation.policies import Choice, choices, described
 from tests.simulation.telling import has
@@ -38,7 +41,7 @@ SEEN_AGAIN = 0.25
 _names = count()
 
 
-class Lives(Voiding):
+class Lives(Voiding, Declaring):
     """Some customers of one deployment, for some hundred days."""
 
     def __init__(self, world: World) -> None:
@@ -46,6 +49,8 @@ class Lives(Voiding):
         self.stored: dict[int, Any] = {
             n: described(each) for n, each in enumerate(PRESETS.values(), start=1)
         }
+        self.copied = dict.fromkeys(self.stored, self.kinds)
+        """What was declared of kinds when a version was stored."""
         self.published: expected.Run | None = None
         self.is_new = False
         self.rng = random.Random(0)
@@ -68,16 +73,25 @@ class Lives(Voiding):
         asked = OverrideRequest(stage=to, reason="competitor", until=until)
         where = {"if_match": None, "now": self.now, "by": "sim"}
         before = self.customers.life(each).stage(self.latest(each))
-        allowed = self.customers.timeline.current.document.get("transitions")
+        document = self.customers.timeline.current.document
+        allowed = document.get("transitions")
+        if to == before and pin is None and role(document, to) == "churned":
+            at = self.world.do(churn_records.override_stage, self.world.here, each, asked, **where)
+            told.recorded_until = at
+            self.by_hand(each, told)
+            self.touched.add(each)
+            return
         if (to == before and pin is None) or (
             to != before and allowed is not None and to not in allowed.get(before, ())
         ):
             with pytest.raises(InvalidTransition):
-                self.world.do(manual_transitions.override, self.world.here, each, asked, **where)
+                self.world.do(churn_records.override_stage, self.world.here, each, asked, **where)
             return
-        at = self.world.do(manual_transitions.override, self.world.here, each, asked, **where)
+        at = self.world.do(churn_records.override_stage, self.world.here, each, asked, **where)
         told.decisions.append(Decision(at, to, until))
         told.recorded_until = at
+        if role(document, to) == "churned":
+            self.by_hand(each, told)
         self.touched.add(each)
 
     def latest(self, each: str) -> datetime:
@@ -135,10 +149,11 @@ class Lives(Voiding):
                 now=self.now, by="sim",
             )  # fmt: skip
             version = int(made["version"])
-            self.stored[version] = document
+            self.stored[version], self.copied[version] = document, self.kinds
         timeline = self.customers.timeline
         if version == timeline.current.version:
             return
+        document = document | {"interaction_kinds": self.copied[version]}
         seen = self.world.operate(previews.submit, version)
         matrix = expected.matrix(self.customers, version, document, self.now)
         assert expected.told(seen["matrix"]) == matrix

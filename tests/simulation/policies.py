@@ -13,7 +13,8 @@ ROLES = {"potential": "prospect", "churned": "churned"}
 SILENT = next(each for each in PRESETS["five_stages"]["rules"] if each["stage"] == "churned")
 AGES = ("tenure_days", "life_tenure_days", SILENT["when"]["variable"])
 WINDOWS = (1, 7, 30, 90, 180)
-KINDS = ("complaint", "survey", "call", "cancelled")
+KINDS = ("complaint", "survey", "csat", "call", "cancelled")
+SATISFACTION = ("last_satisfaction", "satisfied")
 
 
 def described(document: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +45,9 @@ def _windowed(rng: random.Random) -> dict[str, Any]:
 
 
 def _window(rng: random.Random) -> dict[str, Any]:
-    choice = rng.randrange(5)
+    choice = rng.randrange(6)
+    if choice == 5:
+        return _asks_satisfaction(rng)
     if choice == 0:
         return {"variable": "complaints_90_days", "op": rng.choice((">=", "==", ">")),
                 "value": rng.choice((1, 2))}  # fmt: skip
@@ -59,7 +62,19 @@ def _window(rng: random.Random) -> dict[str, Any]:
     term = {"variable": "interactions", "days": rng.choice(WINDOWS)}
     if rng.random() < 0.7:
         term["kind"] = rng.choice(KINDS)
+    elif rng.random() < 0.5:
+        term["phase"] = rng.choice(("presale", "sale", "aftersale"))
     return {**term, "op": rng.choice(("==", ">=", "<=")), "value": rng.choice((1, 1, 2))}
+
+
+def _asks_satisfaction(rng: random.Random) -> dict[str, Any]:
+    """Return what is asked of the last answer, of the kind that always has a scale or of any."""
+    term = {"variable": rng.choice(SATISFACTION)}
+    if rng.random() < 0.5:
+        term["kind"] = "survey"
+    if term["variable"] == "satisfied":
+        return {**term, "op": "==", "value": rng.random() < 0.5}
+    return {**term, "op": rng.choice(("<", ">=")), "value": rng.choice((0.25, 0.3, 0.5, 0.75))}
 
 
 def _valid(rng: random.Random) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tests.simulation.draws import amounts, edges, ids, lateness, places
 from tests.simulation.policies import KINDS, described
 from tests.simulation.profiles import as_json, merged
 from tests.simulation.world import World
+from tests.slow_policy import KINDS as DECLARED
 from tests.slow_policy import Interaction
 from tests.twin import MICROSECOND, Fact, Name, start_of
 
@@ -47,6 +48,7 @@ class Telling(RuleBasedStateMachine):
         self.number = count()
         self.awaited: dict[str, list[Name]] = {}
         self.touched: set[str] = set()
+        self.kinds: dict[str, Any] = dict(DECLARED)
 
     def teardown(self) -> None:
         self.world.end()
@@ -179,10 +181,15 @@ class Telling(RuleBasedStateMachine):
         self.tell(
             [
                 (each, ("default", f"i{next(self.number)}"), 1,
-                 Interaction(self.instant(each, late, edge), kind, score))
+                 Interaction(self.instant(each, late, edge), kind, self.on_scale(kind, score)))
                 for each, kind, late, edge, score in happened
             ]
         )  # fmt: skip
+
+    def on_scale(self, kind: str, score: float | None) -> float | None:
+        """Return a score if the scale of its kind has it: others are refused."""
+        scale = self.kinds[kind]["scale"]
+        return score if scale is None or (score or 0) <= scale["max"] else None
 
     @precondition(has("interactions"))
     @rule(place=places, kind=st.sampled_from(KINDS), late=lateness, edge=edges)

@@ -74,7 +74,7 @@ def shape_of(document: type[StoredDocument]) -> str:
 
 SHAPES = {
     BacktestDocument: (1, "f52e2907c452"),
-    ModelDocument: (1, "5f1edab3108c"),
+    ModelDocument: (2, "645a1d512099"),
     RunMonitor: (1, "f036e0a17c2d"),
     RunSummary: (1, "708394b736f6"),
 }

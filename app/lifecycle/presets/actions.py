@@ -1,6 +1,6 @@
 """What to do for the customers of each stage.
 
-Satisfaction is read on a scale of 1 to 5; where surveys have another one, change the bound.
+Who is satisfied is said by the scale that is declared of the kind of the survey.
 """
 
 from typing import Final
@@ -8,7 +8,7 @@ from typing import Final
 from app.lifecycle.presets.parts import Document, compare, had, option
 
 _COMPLAINED = compare("complaints_90_days", ">", 0)
-_DISSATISFIED = compare("last_satisfaction", "<", 3)
+_DISSATISFIED = compare("satisfied", "==", value=False)
 
 _CONSULT = option(
     "consult_and_demonstrate",

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, Literal
 
 from app.lifecycle.dated import Column
+from app.lifecycle.kinds import Kinds, Scale
 from app.lifecycle.records import Inputs
 from app.lifecycle.variables.parameters import PARAMETERS
 
@@ -63,7 +64,9 @@ class Variable:
     columns: tuple[str, ...] = ()
     """The fields of the profile that it is computed from."""
     kinds: tuple[str, ...] | None = None
-    """The kinds of interactions that it is computed from, if it has no parameter for that."""
+    """The kinds of interactions that it is computed from, where none are declared to be."""
+    of_surveys: bool = False
+    """Whether it is computed from the kinds that are declared with a scale."""
     alias_of: "Term | None" = None
     """What it is another name of: evidence and sentences say that one."""
     narrowed: "Variable | None" = None
@@ -91,6 +94,8 @@ class Term:
 
     variable: Variable
     given: tuple[tuple[str, Any], ...] = ()
+    declared: tuple[tuple[str, Scale | None], ...] | None = None
+    """The kinds that count by what is declared of them, with their scales; None: as it says."""
 
     @classmethod
     def of(cls, variable: Variable, given: Mapping[str, Any] | None = None) -> "Term":
@@ -101,6 +106,19 @@ class Term:
             return cls(variable)
         variable = variable.narrowed or variable
         return cls(variable, tuple((n, given[n]) for n in variable.parameters if n in given))
+
+    def under(self, kinds: Kinds | None) -> "Term":
+        """Return the term as it is by what is declared of kinds; None: nothing yet was."""
+        asked, phase = self.parameter("kind"), self.parameter("phase")
+        if kinds is None or not (self.variable.of_surveys or phase):
+            return self
+        declared = [
+            (word, kind.scale)
+            for word, kind in sorted(kinds.items())
+            if asked in (None, word) and phase in (None, kind.phase)
+            if not self.variable.of_surveys or kind.scale is not None
+        ]
+        return replace(self, declared=tuple(declared))
 
     @property
     def name(self) -> str:
@@ -119,6 +137,8 @@ class Term:
     @property
     def kinds(self) -> frozenset[str] | None:
         """The kinds of interactions that the value depends on; None for all of them."""
+        if self.declared is not None:
+            return frozenset(word for word, _ in self.declared)
         kind = self.parameter("kind")
         kinds = self.variable.kinds if kind is None else (kind,)
         return None if kinds is None else frozenset(kinds)

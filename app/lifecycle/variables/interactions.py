@@ -2,18 +2,40 @@
 
 import numpy as np
 
-from app.lifecycle.dated import Floats, last_place
+from app.lifecycle.dated import Column, Floats, last_place
 from app.lifecycle.records import Inputs
 from app.lifecycle.variables.definition import Term, Turning, Variable
 
 _COMPLAINT_DAYS = 90
 
 
-def _last_score(inputs: Inputs, term: Term) -> Floats:
+def _last_satisfaction(inputs: Inputs, term: Term) -> Floats:
+    kind, score = _last_answer(inputs, term)
+    found = score if term.declared is None else np.full(len(score), np.nan)
+    for word, scale in term.declared or ():
+        if scale is not None:
+            own = kind == word
+            found[own] = scale.share(score[own])
+    return found
+
+
+def _satisfied(inputs: Inputs, term: Term) -> Column:
+    kind, score = _last_answer(inputs, term)
+    found = np.full(len(score), None, dtype=object)
+    for word, scale in term.declared or ():
+        if scale is not None:
+            own = kind == word
+            found[own] = scale.is_good(score[own]).tolist()
+    return found
+
+
+def _last_answer(inputs: Inputs, term: Term) -> tuple[Column, Floats]:
+    """Return kind and score of the last answer of each; None and NaN without any."""
     events = inputs.interactions.of_kinds(term.kinds)
     known = ~np.isnan(events.score)
     place = last_place(events.owner[known], events.at[known], inputs.owner, inputs.at)
-    return np.asarray(np.r_[events.score[known], np.nan][place], dtype=np.float64)
+    kind = np.append(events.kind[known], np.array([None], dtype=object))[place]
+    return kind, np.asarray(np.r_[events.score[known], np.nan][place], dtype=np.float64)
 
 
 def _number(inputs: Inputs, term: Term) -> Floats:
@@ -31,19 +53,28 @@ def _days_since(inputs: Inputs, term: Term) -> Floats:
 
 _INTERACTIONS = Variable(
     "interactions", "number", "count", "interactions",
-    ("interactions, of one kind or all, in a number of days or ever", "互动次数，可限定类型和天数"),
-    ("the number of interactions{kind}{days}", "{days}{kind}互动次数"),
+    ("interactions, of one kind, of one phase or all, in a number of days or ever",
+     "互动次数，可限定类型、阶段和天数"),
+    ("the number of interactions{kind}{phase}{days}", "{days}{phase}{kind}互动次数"),
     _number, Turning.FALLS,
-    minimum=0, whole=True, always_known=True, parameters=("kind", "days"),
+    minimum=0, whole=True, always_known=True, parameters=("kind", "phase", "days"),
 )  # fmt: skip
 
 ROWS = (
     Variable(
-        "last_satisfaction", "number", "score", "interactions",
-        ("score of the last survey; of several at one instant, the last by source and id",
-         "最近一次调查的评分；同一时刻有多次时，取来源与编号最后者"),
-        ("the score of the last survey", "最近一次调查的评分"),
-        _last_score, minimum=0, maximum=100, needs=("answers",), kinds=("survey",),
+        "last_satisfaction", "number", "share of scale", "interactions",
+        ("last answer to a survey, on the scale of its kind; of several, the last by source and id",
+         "最近一次调查在其类型量表上的评分，0为最差，1为最好；同一时刻有多次时，取来源与编号最后者"),
+        ("the satisfaction of the last survey{kind}", "最近一次{kind}调查的满意度"),
+        _last_satisfaction, minimum=0, maximum=1, needs=("answers",), kinds=("survey",),
+        of_surveys=True, parameters=("kind",),
+    ),
+    Variable(
+        "satisfied", "boolean", None, "interactions",
+        ("whether the last answer to a survey is good, by the scale of its kind",
+         "最近一次调查的评分按其类型量表是否满意"),
+        ("the answer to the last survey{kind} being good", "最近一次{kind}调查为满意"),
+        _satisfied, needs=("answers",), kinds=("survey",), of_surveys=True, parameters=("kind",),
     ),
     Variable(
         "complaints_90_days", "number", "count", "interactions",
@@ -56,9 +87,9 @@ ROWS = (
     _INTERACTIONS,
     Variable(
         "days_since_interaction", "number", "days", "interactions",
-        ("days since the last interaction, of one kind or all",
-         "最近一次互动至今的天数，可限定类型"),
-        ("the time since the last interaction{kind}", "最近一次{kind}互动至今的时间"),
-        _days_since, Turning.AGES, minimum=0, parameters=("kind",),
+        ("days since the last interaction, of one kind, of one phase or all",
+         "最近一次互动至今的天数，可限定类型和阶段"),
+        ("the time since the last interaction{kind}{phase}", "最近一次{phase}{kind}互动至今的时间"),
+        _days_since, Turning.AGES, minimum=0, parameters=("kind", "phase"),
     ),
 )  # fmt: skip

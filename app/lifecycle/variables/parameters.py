@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from app.lifecycle.kinds import PHASES
+
 MAX_WINDOW_DAYS = 3_650
 MAX_TEXT, MAX_NAME, MAX_KIND = 500, 100, 64
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -82,9 +84,16 @@ def _text_up_to(most: int) -> Callable[[Any], Fault | None]:
     return check
 
 
+def _phase(value: Any) -> Fault | None:
+    if value in PHASES:
+        return None
+    return "type_mismatch", f"must be a phase: one of {', '.join(PHASES)}"
+
+
 _TEXT = _text_up_to(200)
 PARAMETERS: Final = {
     "kind": Parameter(_kind, "{}", " of kind {}", "「{}」类"),
+    "phase": Parameter(_phase, "phase {}", " of phase {}", "「{}」阶段"),
     "category": Parameter(_TEXT, "category {}", " in category {!r}", "类目「{}」"),
     "product": Parameter(_TEXT, "product {}", " of product {!r}", "产品「{}」"),
     "channel": Parameter(_TEXT, "channel {}", " through channel {!r}", "渠道「{}」"),

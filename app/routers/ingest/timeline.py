@@ -29,7 +29,7 @@ async def list_timeline(
         TimelineType | None, Query(alias="type", description="only entries of this type")
     ] = None,
 ) -> Any:
-    """List transactions, interactions and transitions of a customer, newest first.
+    """List transactions, interactions, churn records and transitions of a customer, newest first.
 
     Of one instant, transitions come before the facts that they follow from.
     """

@@ -15,11 +15,15 @@ CODES: Final[Mapping[str, str]] = {
     "ahead_of_time": "it lies ahead, and counts for nothing until its time",
     "kind_normalised": "the kind of an interaction is kept in another spelling",
     "lines_of_one_order": "transactions of the batch look like lines of one order",
+    "not_churned": "the customer has not churned: the record counts once that is so",
     "refund_exceeds_purchases": "a refund gives back more than is left of purchases",
     "refund_of_another_source": "a refund names a purchase that only another source has",
     "refund_of_nothing": "a refund gives nothing back",
     "refund_waits": "a refund names a purchase not known yet, and takes nothing back until then",
+    "score_without_scale": "its kind has no scale, so that the score is no answer of a survey",
     "superseded": "a higher revision was there before: this one is kept, and changes nothing",
+    "undeclared_kind": "its kind is not declared, so that nothing may be looking at it",
+    "unknown_outcome": "its kind has no such outcome",
     "voided": "it was voided before, and counts for nothing until a higher revision comes",
 }
 """All codes, each with what it means. Whatever has no full effect gets a line here."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from app.schemas.common.shapes import Page
-from app.schemas.common.types import Answer, Attributes, FactIdentifier, LongText, Text
+from app.schemas.common.types import Answer, Attributes, Code, FactIdentifier, LongText, Text
 from app.schemas.common.warnings import WriteWarning
 from app.schemas.ingest.facts import FactBatch, FactIn, FactOut, FactWritten
 from app.schemas.ingest.kinds import WrittenKind
@@ -13,8 +13,8 @@ from app.schemas.ingest.kinds import WrittenKind
 CORE_KINDS = (
     "visit", "call", "meeting", "demo", "trial", "quote", "decision", "consult", "email_open",
     "email_click", "campaign", "event", "training", "inspection", "ticket_opened",
-    "ticket_closed", "complaint", "survey", "care", "mention", "payment_overdue",
-    "contract_renewed", "cancelled",
+    "ticket_closed", "complaint", "survey", "nps", "csat", "ces", "care", "mention",
+    "payment_overdue", "contract_renewed", "cancelled",
 )  # fmt: skip
 EXAMPLE: dict[str, Any] = {
     "customer_id": "c-1001",
@@ -30,7 +30,7 @@ SURVEY_EXAMPLE: dict[str, Any] = {
     "customer_id": "c-1001",
     "interaction_id": "nps-2026-02",
     "occurred_at": "2026-02-03T09:30:00+08:00",
-    "kind": "survey",
+    "kind": "nps",
     "campaign": "nps-spring",
     "score": 9,
 }
@@ -57,8 +57,13 @@ class InteractionIn(FactIn):
     campaign: Text | None = Field(
         None, description="the campaign it belongs to", examples=["nps-spring"]
     )
+    outcome: Code | None = Field(
+        None, description="how it ended: an outcome of its kind", examples=["solved"]
+    )
     score: Annotated[float, Field(strict=True, ge=0, le=100)] | None = Field(
-        None, description="number that a survey was answered with, on its own scale within 0 to 100"
+        None,
+        description="number that a survey was answered with, on the scale of its kind; within 0 "
+        "to 100 where it has none",
     )
     text: LongText | None = Field(None, description="what was said, in up to 4,000 characters")
     attributes: Attributes | None = Field(
@@ -83,8 +88,9 @@ class Interaction(FactOut):
     )
     channel: str | None = Field(description="how it reached them", examples=["phone"])
     campaign: str | None = Field(description="the campaign it belongs to", examples=["nps-spring"])
+    outcome: str | None = Field(description="how it ended", examples=["solved"])
     score: float | None = Field(
-        description="number that a survey was answered with, on its own scale within 0 to 100"
+        description="number that a survey was answered with, on the scale of its kind"
     )
     text: str | None = Field(
         description="what was said", examples=["The second delivery this month came late."]

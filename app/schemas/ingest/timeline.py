@@ -6,11 +6,12 @@ from pydantic import Field
 
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Timestamp
+from app.schemas.ingest.churn_records import ChurnRecord
 from app.schemas.ingest.interactions import Interaction
 from app.schemas.ingest.transactions import Transaction
 from app.schemas.stages.stages import Transition
 
-TimelineType = Literal["transaction", "interaction", "transition"]
+TimelineType = Literal["transaction", "interaction", "churn_record", "transition"]
 
 
 class TransactionEntry(Answer):
@@ -29,6 +30,14 @@ class InteractionEntry(Answer):
     interaction: Interaction = Field(description="the interaction")
 
 
+class ChurnRecordEntry(Answer):
+    """What the timeline has of a churn record."""
+
+    type: Literal["churn_record"] = Field(description="what the entry is")
+    at: Timestamp = Field(description="its `occurred_at`")
+    churn_record: ChurnRecord = Field(description="why the customer left")
+
+
 class TransitionEntry(Answer):
     """What the timeline has of a transition between stages."""
 
@@ -38,7 +47,8 @@ class TransitionEntry(Answer):
 
 
 TimelineEntry = Annotated[
-    TransactionEntry | InteractionEntry | TransitionEntry, Field(discriminator="type")
+    TransactionEntry | InteractionEntry | ChurnRecordEntry | TransitionEntry,
+    Field(discriminator="type"),
 ]
 
 

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 from app.schemas.common.fields import Actor, CreatedAt, PolicyVersion, RuleCode, StageCode
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Code, LongText, Money, Shape, Text, Timestamp
+from app.schemas.interaction_kinds import KindCopy
 from app.schemas.stages.stages import Named
 
 MAX_STAGES, MAX_RULES, MAX_OPTIONS = 30, 100, 50
@@ -192,6 +193,10 @@ class Policy(PolicyHead):
     """A version of the policy with its document, which `POST /v1/policies` would take again."""
 
     document: PolicyDocument = Field(description="the stages and rules as they were given")
+    interaction_kinds: dict[str, KindCopy] | None = Field(
+        description="what was declared of the kinds that it looks at when it was stored, which "
+        "holds for this version; null: it reads the scores of `survey` as they are"
+    )
     rules: list[RuleWords] = Field(description="its rules in words, in order")
 
 

@@ -10,7 +10,9 @@ class Variable(Answer):
     """What rules may name."""
 
     name: str = Field(description="what rules call it", examples=["purchase_days"])
-    type: str = Field(examples=["number"], description="number, text, level, or any for attributes")
+    type: str = Field(
+        examples=["number"], description="number, text, boolean, level, or any for attributes"
+    )
     unit: str | None = Field(
         description="unit of a number, `currency` being the main unit of the deployment's; else "
         "null",

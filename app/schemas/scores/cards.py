@@ -27,6 +27,7 @@ from app.schemas.common.fields import (
     UsualGapDays,
 )
 from app.schemas.common.types import Answer, Money, Timestamp
+from app.schemas.ingest.churn_records import ChurnRecord
 from app.schemas.stages.stages import NextAction
 
 Status = Annotated[
@@ -176,6 +177,10 @@ class Scores(Answer):
     )
     next_actions: list[NextAction] = Field(
         description="what the policy suggests for customers of this stage and condition"
+    )
+    churn_record: ChurnRecord | None = Field(
+        description="why the customer left, while the stage is a churned one: the latest record "
+        "since the last win-back; null if there is none"
     )
     lookahead: bool = Field(description="the model was fitted on facts later than as_of")
     model_id: ModelKey | None

@@ -14,6 +14,7 @@ from app.schemas.common.fields import (
     StageCode,
 )
 from app.schemas.common.types import Answer, Timestamp
+from app.schemas.ingest.churn_records import ChurnRecord
 from app.schemas.stages.stages import RULE_OR_OVERRIDE, Cause, Named, StageOverride, WinBacks
 
 
@@ -92,6 +93,10 @@ class StageExplanation(Answer):
     customer_id: CustomerKey
     stage: StageCode
     rules: list[ExplainedRule] = Field(description="the rules of the policy, in order")
+    churn_record: ChurnRecord | None = Field(
+        description="why the customer left, while the stage is a churned one; null if there is no "
+        "record"
+    )
     override: StageOverride | None = Field(description="the override that stands; else null")
     policy_version: PolicyVersion
     as_of: AsOfInstant

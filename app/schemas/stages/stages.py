@@ -20,6 +20,7 @@ from app.schemas.common.fields import (
 )
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Code, Shape, Text, Timestamp
+from app.schemas.ingest.churn_records import ChurnRecord
 
 Cause = Literal["fact", "inactivity", "manual", "policy"]
 OVERRIDE_EXAMPLE: dict[str, Any] = {
@@ -83,6 +84,10 @@ class StageAnswer(Answer):
     )
     override: StageOverride | None = Field(
         description="the override that stands, whether or not it changed the stage"
+    )
+    churn_record: ChurnRecord | None = Field(
+        description="why the customer left, while the stage is a churned one: the latest record "
+        "since the last win-back; null if there is none"
     )
     at_risk: AtRisk | None = Field(
         description="has not churned, and is silent for more than twice the usual gap; null "

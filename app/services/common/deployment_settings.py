@@ -10,9 +10,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.config import Settings
 from app.db import ReadSession, WriteSession
-from app.lifecycle.presets import PRESETS
 from app.lifecycle.version import DERIVATION_VERSION
-from app.models import Policy, PolicyActivation, Setting
+from app.models import PolicyActivation, Setting
+from app.services.common import ready_made
 
 ACTIVE_POLICY = "active_policy_version"
 ACTIVE_MODEL = "active_model_id"
@@ -27,6 +27,8 @@ RECORDED_UNTIL = "recorded_until"
 """Up to when the transitions of time have been recorded for everybody."""
 DERIVATION = "derivation_version"
 """The version of the rules by which everything stored was derived."""
+INTERACTION_KINDS = "interaction_kinds"
+"""A name for what is declared of kinds, another one with each change: it is kept by it."""
 CURSOR_SECRET = "cursor_secret"  # noqa: S105  # the name of one
 
 
@@ -61,26 +63,14 @@ async def initialise(session: WriteSession, settings: Settings, now: datetime) -
         BEGINNING: "potential",
         RECORDED_UNTIL: now.isoformat(),
         DERIVATION: DERIVATION_VERSION,
+        INTERACTION_KINDS: new_name(),
         CURSOR_SECRET: secrets.token_hex(32),
     }
     rows = [{"key": key, "value": value} for key, value in values.items()]
     await session.execute(insert(Setting).values(rows).on_conflict_do_nothing())
-    await _add_presets(session, now)
+    await ready_made.add(session, now)
     first = {"activation_id": 1, "version": 1, "activated_at": now}
     await session.execute(insert(PolicyActivation).values(first).on_conflict_do_nothing())
-
-
-async def _add_presets(session: WriteSession, now: datetime) -> None:
-    """Store the ready policies that are not there yet, each as a version of its own."""
-    rows = await session.execute(select(Policy.version, Policy.preset))
-    known = {row.version: row.preset for row in rows}
-    # Version 1 is the default, by whichever notation it was written first.
-    version = max(known, default=0) if 1 in known else 0
-    for preset, document in PRESETS.items():
-        if preset not in known.values():
-            version += 1
-            values = {"version": version, "preset": preset, "document": document, "created_at": now}
-            await session.execute(insert(Policy).values(values).on_conflict_do_nothing())
 
 
 async def verify(session: ReadSession, settings: Settings) -> None:

@@ -23,7 +23,8 @@ _DATES = frozenset(
 _EARLIEST = (
     "least(created_at, first_contact_at,"
     " (SELECT min(occurred_at) FROM transactions t WHERE t.customer_id = c.customer_id),"
-    " (SELECT min(occurred_at) FROM interactions i WHERE i.customer_id = c.customer_id))"
+    " (SELECT min(occurred_at) FROM interactions i WHERE i.customer_id = c.customer_id),"
+    " (SELECT min(occurred_at) FROM churn_records r WHERE r.customer_id = c.customer_id))"
 )
 _BEGUN = (
     f"SELECT customer_id, {sql_numbers.micros(_EARLIEST)}"  # noqa: S608  # no value of a caller
@@ -47,11 +48,12 @@ _COUNTED = (
 )
 # A survey's answer counts nothing here: it has been counted above.
 _ANSWERS = (
-    f"SELECT DISTINCT ON (customer_id) customer_id, kind, {_AT}, {_ON}, 0, score"  # noqa: S608  # no value of a caller
-    " FROM interactions"
+    f"SELECT customer_id, kind, {_AT}, {_ON}, 0, score FROM ("  # noqa: S608  # no value of a caller
+    "SELECT DISTINCT ON (customer_id, kind) * FROM interactions"
     " WHERE customer_id = ANY($1::text[]) AND kind = ANY($3::text[]) AND score IS NOT NULL"
     " AND occurred_at <= $2"
-    " ORDER BY customer_id, occurred_at DESC, source DESC, interaction_id DESC"
+    " ORDER BY customer_id, kind, occurred_at DESC, source DESC, interaction_id DESC"
+    ") last ORDER BY occurred_at, source, interaction_id"
 )
 # What was posted before its time takes nobody to another stage until a run looks.
 _WAITED = (
@@ -85,7 +87,7 @@ async def counted(
     as_of: AsOf,
     since: int,
 ) -> list[Event]:
-    """Return what interactions from a day up to an instant amount to by day, and the last answer.
+    """Return what interactions from a day up to an instant amount to by day, and the last answers.
 
     The days are those that `looks_back_to` says.
     """

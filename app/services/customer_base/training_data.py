@@ -14,6 +14,7 @@ from sqlalchemy import text
 from app.days import AsOf
 from app.db import ReadSession, fetch_rows
 from app.lifecycle.dated import Floats, Ints
+from app.lifecycle.kinds import Kinds, Scale, surveys
 from app.money import UNITS
 from app.scoring.churn import landmark
 from app.scoring.histories.features import COMPLAINT, COMPLAINT_DAYS, CONTACT, Facts
@@ -58,27 +59,30 @@ _ON_DAYS_OVER = (
 _ALL_CONTACTS = (
     f"SELECT c.code, {sql_numbers.day('d.occurred_on')}, CAST(d.kind = 'complaint' AS int),"
     f" CASE d.kind WHEN 'complaint' THEN d.count ELSE 1 END{_ON_DAYS_OVER}"
+    " AND d.kind <> ALL($4::text[])"
 )
 # No more than what the columns of today are made of.
 _LAST_CONTACTS = (
-    f"SELECT c.code, {sql_numbers.day('max(d.occurred_on)')}, 0, 1{_ON_DAYS_OVER} GROUP BY 1"
+    f"SELECT c.code, {sql_numbers.day('max(d.occurred_on)')}, 0, 1{_ON_DAYS_OVER}"
+    " AND d.kind <> ALL($4::text[]) GROUP BY 1"
     f" UNION ALL SELECT c.code, {sql_numbers.day('d.occurred_on')}, 1, d.count{_ON_DAYS_OVER}"
     f" AND d.kind = 'complaint' AND d.occurred_on > {_TODAY} - {COMPLAINT_DAYS}"
 )
 _OF_THE_DAY = (
     f" UNION ALL SELECT c.code, {sql_numbers.day('i.occurred_on')},"
     f" CAST(i.kind = 'complaint' AS int), 1{_CUSTOMERS} JOIN interactions i USING (customer_id)"
-    f" WHERE i.occurred_at <= $2 AND i.occurred_on >= {_TODAY}"
+    f" WHERE i.occurred_at <= $2 AND i.occurred_on >= {_TODAY} AND i.kind <> ALL($4::text[])"
 )
 _ANSWERS = (
     f"SELECT c.code, {sql_numbers.day('i.occurred_on')} AS day, i.score,"
+    " array_position($3::text[], i.kind) AS survey,"
     f" {sql_numbers.day('max(i.occurred_on) OVER (PARTITION BY c.code)')} AS last{_CUSTOMERS}"
     " JOIN interactions i USING (customer_id)"
-    " WHERE i.kind = 'survey' AND i.score IS NOT NULL AND i.occurred_at <= $2"
+    " WHERE i.kind = ANY($3::text[]) AND i.score IS NOT NULL AND i.occurred_at <= $2"
 )
-_SORTED = " ORDER BY 1, 2, 3"  # in one order, so that sums of the same answers agree to the bit
-_ALL_ANSWERS = f"SELECT code, day, score FROM ({_ANSWERS}) a{_SORTED}"  # noqa: S608  # constants
-_LAST_ANSWERS = f"SELECT code, day, score FROM ({_ANSWERS}) a WHERE day = last{_SORTED}"  # noqa: S608  # constants
+_SORTED = " ORDER BY 1, 2, 3, 4"  # in one order, so that sums of the same answers agree to the bit
+_ALL_ANSWERS = f"SELECT code, day, score, survey FROM ({_ANSWERS}) a{_SORTED}"  # noqa: S608  # constants
+_LAST_ANSWERS = f"SELECT code, day, score, survey FROM ({_ANSWERS}) a WHERE day = last{_SORTED}"  # noqa: S608  # constants
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,20 +104,16 @@ class TransactionLog:
 
 @dataclass(frozen=True, eq=False)
 class InteractionLog:
-    """Interactions, and answers to surveys on the survey's own scale, NaN in other rows."""
+    """Interactions, and answers to surveys on [0, 1] of the scale of each; NaN in other rows."""
 
     code: Ints
     day: Ints
     kind: Ints
     score: Floats
 
-    def scaled(self, scale: float) -> Floats:
-        """Return the answers in [0, 1]; none exceeds the best."""
-        return np.minimum(self.score / scale, 1.0)
 
-
-def as_facts(trades: TransactionLog, contacts: InteractionLog, scale: float) -> Facts:
-    """Return the log that churn risk is learnt from; `scale` is the best answer to a survey."""
+def as_facts(trades: TransactionLog, contacts: InteractionLog) -> Facts:
+    """Return the log that churn risk is learnt from."""
     return Facts(
         customer=trades.code,
         day=trades.day,
@@ -125,7 +125,7 @@ def as_facts(trades: TransactionLog, contacts: InteractionLog, scale: float) -> 
         contact_customer=contacts.code,
         contact_day=contacts.day,
         contact_kind=contacts.kind,
-        contact_score=contacts.scaled(scale),
+        contact_score=contacts.score,
     )
 
 
@@ -190,27 +190,45 @@ async def count_refunds(session: ReadSession, customer_ids: Sequence[str], as_of
 
 
 async def read_contacts(
-    session: ReadSession, customer_ids: Sequence[str], as_of: AsOf, *, last_only: bool = False
+    session: ReadSession,
+    customer_ids: Sequence[str],
+    as_of: AsOf,
+    declared: Kinds,
+    *,
+    last_only: bool = False,
 ) -> InteractionLog:
-    """Return the interactions of customers up to an instant.
+    """Return the interactions of customers up to an instant that are contacts, and their answers.
 
     With `last_only` those that decide what is known at it, without those before.
     """
     counted = (_LAST_CONTACTS if last_only else _ALL_CONTACTS) + _OF_THE_DAY
     answered = _LAST_ANSWERS if last_only else _ALL_ANSWERS
+    scales = surveys(declared)
+    # A complaint is always one: it is counted by itself.
+    none = [word for word, kind in declared.items() if not (kind.contact or word == "complaint")]
     blocks = [np.zeros((0, 4))]
     for start in range(0, len(customer_ids), CUSTOMERS_AT_A_TIME):
         some = list(customer_ids[start : start + CUSTOMERS_AT_A_TIME])
-        rows = _coded(await fetch_rows(session, counted, some, as_of.at, as_of.day), start)
+        rows = _coded(await fetch_rows(session, counted, some, as_of.at, as_of.day, none), start)
         happened = np.repeat(rows[:, :3], rows[:, 3].astype(np.int64), axis=0)
-        answers = _coded(await fetch_rows(session, answered, some, as_of.at), start)
+        answers = _coded(await fetch_rows(session, answered, some, as_of.at, list(scales)), start)
         blocks.append(_kind_and_score(happened[:, :2], happened[:, 2], np.nan))
-        blocks.append(_kind_and_score(answers[:, :2], np.zeros(len(answers)), answers[:, 2:3]))
+        score = _on_scales(answers, list(scales.values()))
+        blocks.append(_kind_and_score(answers[:, :2], np.zeros(len(answers)), score[:, None]))
     code, day, kind, score = np.concatenate(blocks).T
     whole = code.astype(np.int64), day.astype(np.int64)
     return InteractionLog(
         *whole, np.where(kind > 0, COMPLAINT, CONTACT), np.ascontiguousarray(score)
     )
+
+
+def _on_scales(answers: Floats, scales: Sequence[Scale]) -> Floats:
+    """Return scores on [0, 1] of their scales, which count from 1."""
+    found = np.empty(len(answers))
+    for place, scale in enumerate(scales, start=1):
+        own = answers[:, 3] == place
+        found[own] = scale.share(answers[own, 2])
+    return found
 
 
 def _coded(
@@ -234,35 +252,27 @@ def _kind_and_score(when: Floats, complaint: Floats, score: Any) -> Floats:
 class TrainingData:
     """What churn risk is learnt from, of all customers or of a draw of them.
 
-    `scale` is the best answer to a survey, `first_day` that of the first purchase.
+    `kinds` is what was declared of interactions, `first_day` that of the first purchase.
     """
 
     facts: Facts
-    scale: float
+    kinds: Kinds
     first_day: int | None
+    customer_ids: Sequence[str]
 
 
 async def read_past(
-    session: ReadSession,
-    customer_ids: Sequence[str],
-    as_of: AsOf,
-    *,
-    scale: float | None = None,
+    session: ReadSession, customer_ids: Sequence[str], as_of: AsOf, declared: Kinds
 ) -> TrainingData:
-    """Return the past of customers, in the order of their ids; of many, of a random draw.
-
-    Without a scale of the answers to surveys, the best one makes it.
-    """
+    """Return the past of customers, in the order of their ids; of many, of a random draw."""
     ids = sorted(customer_ids)
     if len(ids) > landmark.CUSTOMERS:
         drawn = np.random.default_rng(0).choice(len(ids), landmark.CUSTOMERS, replace=False)
         ids = [ids[place] for place in np.sort(drawn)]
     trades = await read_trades(session, ids, as_of)
-    contacts = await read_contacts(session, ids, as_of)
-    best = float(np.nanmax(contacts.score, initial=0.0)) if len(contacts.score) else 0.0
-    scale = scale or best or 1.0
+    contacts = await read_contacts(session, ids, as_of, declared)
     first = int(trades.day.min()) if len(trades.day) else None
-    return TrainingData(as_facts(trades, contacts, scale), scale, first)
+    return TrainingData(as_facts(trades, contacts), declared, first, ids)
 
 
 # What has arrived so far, whenever it happened: a model is as old as what it has not seen.

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import text
@@ -14,9 +15,11 @@ from app.models import Interaction
 from app.schemas.common.shapes import Rejected
 from app.schemas.ingest import kinds
 from app.schemas.ingest.interactions import InteractionIn
+from app.services.common import interaction_kinds
+from app.services.common.interaction_kinds import Declared
 from app.services.common.paging import PageRequest
 from app.services.ingest import fact_intake, facts, voided_facts, voids
-from app.services.ingest.fact_intake import IncomingFact, Intake
+from app.services.ingest.fact_intake import IncomingFact, Intake, Refused
 from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.voids import Voiding
@@ -29,16 +32,20 @@ class IncomingInteraction(IncomingFact):
 
     channel: str | None
     campaign: str | None
+    outcome: str | None
     score: float | None
     text: str | None
     attributes: dict[str, Any] | None
 
 
-def _normalise(index: int, item: InteractionIn, intake: Intake) -> IncomingInteraction:
+def _normalise(
+    declared: Declared, index: int, item: InteractionIn, intake: Intake
+) -> IncomingInteraction:
     """Return an item as it will be stored; raise Refused where it does not fit."""
     kind = kinds.canonical(item.kind) or item.kind
     if kind != item.kind:
         intake.warnings.add(index, "kind_normalised", f"Kept as `{kind}`.", "/kind")
+    _check_kind(declared, index, kind, item, intake)
     content: dict[str, Any] = {
         "kind": kind,
         "occurred_at": fact_intake.instant(item, intake),
@@ -48,11 +55,39 @@ def _normalise(index: int, item: InteractionIn, intake: Intake) -> IncomingInter
         "text": item.text,
         "attributes": item.attributes or None,
     }
+    outcome = {} if item.outcome is None else {"outcome": item.outcome}
     return IncomingInteraction(
-        **fact_intake.common(index, item, content, intake),
+        # Without an outcome an interaction is known by what it was before there were any.
+        **fact_intake.common(index, item, content | outcome, intake),
         fact_id=item.interaction_id,
+        outcome=item.outcome,
         **content,
     )
+
+
+def _check_kind(
+    declared: Declared, index: int, word: str, item: InteractionIn, intake: Intake
+) -> None:
+    """Hold an item to what is declared of its kind: what does not fit is told, or refused."""
+    kind = declared.kinds.get(word)
+    if kind is None:
+        near = interaction_kinds.nearest(word, declared.words)
+        meant = f" Is {near} meant?" if near else ""
+        detail = f"{word} is no kind of GET /v1/interaction-kinds.{meant}"
+        intake.warnings.add(index, "undeclared_kind", detail, "/kind")
+        return
+    if item.outcome is not None and item.outcome not in declared.outcomes[word]:
+        listed = ", ".join(sorted(declared.outcomes[word])) or "none"
+        detail = f"{item.outcome} is no outcome of the kind {word}; it has {listed}."
+        intake.warnings.add(index, "unknown_outcome", detail, "/outcome")
+    if item.score is None:
+        return
+    if kind.scale is None:
+        detail = f"The kind {word} has no scale."
+        intake.warnings.add(index, "score_without_scale", detail, "/score")
+    elif not kind.scale.minimum <= item.score <= kind.scale.maximum:
+        ends = f"{kind.scale.minimum:g} to {kind.scale.maximum:g}"
+        raise Refused("/score", "out_of_scale", f"the kind {word} has a scale of {ends}")
 
 
 async def _settle(
@@ -108,10 +143,16 @@ def to_response(_: Deployment, row: AnyRow | Interaction) -> dict[str, Any]:
 FAMILY: Family[InteractionIn, IncomingInteraction] = Family(
     Store.of("interaction", IncomingInteraction, free_json=("attributes",)),
     Interaction.metadata.tables["interactions"],
-    _normalise,
+    partial(_normalise, Declared({}, {})),
     _settle,
     to_response,
 )
+
+
+async def _family(session: ReadSession) -> Family[InteractionIn, IncomingInteraction]:
+    """Return how interactions are taken in by what is now declared of their kinds."""
+    declared = await interaction_kinds.declared(session)
+    return replace(FAMILY, normalise=partial(_normalise, declared))
 
 
 async def ingest(
@@ -124,8 +165,9 @@ async def ingest(
     time_zone: str | None = None,
 ) -> Ingested:
     """Write a batch; counts, stage and ledger of every touched customer are exact after it."""
+    family = await _family(session)
     return await facts.ingest(
-        session, deployment, FAMILY, items, atomic=atomic, now=now, time_zone=time_zone
+        session, deployment, family, items, atomic=atomic, now=now, time_zone=time_zone
     )
 
 
@@ -133,7 +175,8 @@ async def create(
     session: WriteSession, deployment: Deployment, item: InteractionIn, *, now: datetime
 ) -> dict[str, Any]:
     """Write one interaction; return what became of it, and what is in force now."""
-    return await facts.create(session, deployment, FAMILY, item, now=now)
+    family = await _family(session)
+    return await facts.create(session, deployment, family, item, now=now)
 
 
 async def void(

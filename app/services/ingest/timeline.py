@@ -1,4 +1,4 @@
-"""Everything that happened to a customer, merged from three tables in one order."""
+"""Everything that happened to a customer, merged from four tables in one order."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from sqlalchemy.sql.selectable import Subquery
 
 from app.db import AnyRow, AnySelect, ReadSession
 from app.deployment import Deployment
-from app.models import Interaction, StageTransition, Transaction
+from app.models import ChurnRecord, Interaction, StageTransition, Transaction
 from app.services.common import paging
 from app.services.common.paging import PageRequest, Sort
 from app.services.customers import customers
 from app.services.ingest import interactions, refunds, transactions
-from app.services.stages import ledger
+from app.services.stages import ledger, why_churned
 
 _NO_NAME = literal("", Text()).collate("C")
 
@@ -44,6 +44,12 @@ _SOURCES = (
         Interaction,
         (Interaction.occurred_at, Interaction.source, Interaction.interaction_id),
         interactions.to_response,
+    ),
+    _Source(
+        "churn_record",
+        ChurnRecord,
+        (ChurnRecord.occurred_at, ChurnRecord.source, ChurnRecord.churn_record_id),
+        lambda _, row: why_churned.to_response(row),
     ),
     _Source(
         "transition",

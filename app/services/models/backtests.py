@@ -14,7 +14,7 @@ from app.models import Backtest
 from app.schemas.models.backtests import BacktestRequest
 from app.scoring.churn import backtest, churn_selection
 from app.services.common import as_of as as_ofs
-from app.services.common import deployment_settings
+from app.services.common import deployment_settings, interaction_kinds
 from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.common.stored_documents import StoredDocument
 from app.services.customer_base import training_data
@@ -55,7 +55,9 @@ async def test_part(
     """Do the one part of the operation `backtest`."""
     request = part.asked(BacktestRequest)
     as_of = as_ofs.parse(request.as_of, deployment, now)
-    past = await training_data.read_past(session, list(await session.scalars(_BUYERS)), as_of)
+    declared = (await interaction_kinds.declared(session)).kinds
+    buyers = list(await session.scalars(_BUYERS))
+    past = await training_data.read_past(session, buyers, as_of, declared)
     document = await asyncio.to_thread(
         _tested, past, as_of, request.horizon_days, request.folds, await _purchases(session)
     )

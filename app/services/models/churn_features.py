@@ -9,6 +9,7 @@ import numpy as np
 from app.days import AsOf
 from app.db import ReadSession
 from app.lifecycle.dated import Floats, Ints
+from app.lifecycle.kinds import Kinds
 from app.scoring.histories.features import Facts, Features, features_at
 from app.services.common import threads
 from app.services.customer_base import training_data
@@ -33,20 +34,20 @@ async def read(
     if model.risk is None:
         return None
     return await read_columns(
-        session, buyers, as_of, model.satisfaction_scale, contacts=model.looks_at_contacts
+        session, buyers, as_of, model.interaction_kinds, contacts=model.looks_at_contacts
     )
 
 
 async def read_columns(
-    session: ReadSession, buyers: Population, as_of: AsOf, scale: float, *, contacts: bool = True
+    session: ReadSession, buyers: Population, as_of: AsOf, declared: Kinds, *, contacts: bool = True
 ) -> Features:
     """Return all columns of buyers; without contacts those are unknown."""
     refunds = await _refunds(session, buyers, as_of)
     seen = _NO_CONTACTS
     if contacts:
         everyone = buyers.customer_ids
-        seen = await training_data.read_contacts(session, everyone, as_of, last_only=True)
-    return await threads.compute(len(buyers), _columns, buyers, as_of, refunds, seen, scale)
+        seen = await training_data.read_contacts(session, everyone, as_of, declared, last_only=True)
+    return await threads.compute(len(buyers), _columns, buyers, as_of, refunds, seen)
 
 
 async def _refunds(session: ReadSession, buyers: Population, as_of: AsOf) -> Ints:
@@ -59,10 +60,8 @@ async def _refunds(session: ReadSession, buyers: Population, as_of: AsOf) -> Int
     return refunds
 
 
-def _columns(
-    buyers: Population, as_of: AsOf, refunds: Ints, seen: InteractionLog, scale: float
-) -> Features:
-    columns = _kept(buyers, as_of) | _contacts(seen, len(buyers), as_of, scale)
+def _columns(buyers: Population, as_of: AsOf, refunds: Ints, seen: InteractionLog) -> Features:
+    columns = _kept(buyers, as_of) | _contacts(seen, len(buyers), as_of)
     return Features(**columns, refunds=refunds.astype(np.float64))
 
 
@@ -82,7 +81,7 @@ def _kept(buyers: Population, as_of: AsOf) -> dict[str, Floats]:
     return {name: column.astype(np.float64) for name, column in columns.items()}
 
 
-def _contacts(seen: InteractionLog, size: int, as_of: AsOf, scale: float) -> dict[str, Floats]:
+def _contacts(seen: InteractionLog, size: int, as_of: AsOf) -> dict[str, Floats]:
     """Return the columns that interactions make, by the function that a fit takes."""
     everyone = np.arange(size)
     facts = Facts(
@@ -92,7 +91,7 @@ def _contacts(seen: InteractionLog, size: int, as_of: AsOf, scale: float) -> dic
         contact_customer=seen.code,
         contact_day=seen.day,
         contact_kind=seen.kind,
-        contact_score=seen.scaled(scale),
+        contact_score=seen.score,
     )
     _, known = features_at(facts, as_of=as_of.day)
     return {name: getattr(known, name) for name in OF_CONTACTS}

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from app.deployment import DEFAULT_HORIZON_DAYS
+from app.lifecycle import kinds
 from app.scoring.churn import churn_horizon, churn_selection, landmark
 from app.scoring.churn.churn_bands import Bands, bands
 from app.scoring.churn.churn_risk import ChurnRisk
@@ -47,7 +48,7 @@ def learn(
         "horizon_days": horizon,
         "horizon_rule": HORIZON_RULE if horizon_days is None else ASKED_FOR,
         "bands": _bands(kind, past, day, horizon).as_dict(),
-        "satisfaction_scale": past.scale,
+        "interaction_kinds": kinds.copy_of(past.kinds, past.kinds),
     }
 
 

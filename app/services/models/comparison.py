@@ -1,7 +1,6 @@
 """Whether a new model may take the place of the one in force: not if it foretells worse."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,9 @@ from app.db import ReadSession
 from app.lifecycle.dated import Floats
 from app.scoring.churn import churn_selection, landmark
 from app.scoring.evaluation import metrics
-from app.scoring.histories.features import Features, features_at
+from app.scoring.histories.features import features_at
 from app.services.common import deployment_settings
+from app.services.customer_base import training_data
 from app.services.customer_base.training_data import TrainingData
 from app.services.models import churn_learning, model_store
 from app.services.models.fitted_models import FittedModel
@@ -33,11 +33,21 @@ async def compare(
     if active is None or not active.can_score:
         return {"activated": True, "reason": "no_active_model"}
     candidate = await model_store.load(session, fitted.model_id)
-    return await asyncio.to_thread(judge, candidate, active, fitted.past, kind, day)
+    past = of_active = fitted.past
+    if active.interaction_kinds != past.kinds:  # each sees interactions as it has learnt to
+        of_active = await training_data.read_past(
+            session, past.customer_ids, fitted.as_of, active.interaction_kinds
+        )
+    return await asyncio.to_thread(judge, candidate, active, past, of_active, kind, day)
 
 
 def judge(
-    candidate: FittedModel, active: FittedModel, past: TrainingData, kind: str | None, day: int
+    candidate: FittedModel,
+    active: FittedModel,
+    past: TrainingData,
+    of_active: TrainingData,
+    kind: str | None,
+    day: int,
 ) -> dict[str, Any]:
     """Return figures of both, and whether the candidate may be activated."""
     first = day if past.first_day is None else past.first_day
@@ -50,7 +60,10 @@ def judge(
         usable = candidate.status != "fallback" or active.status == "fallback"
         return {"activated": usable, "reason": "too_little_to_compare", **figures}
     then = churn_learning.at_cut(kind, past, day - window, window)
-    old = _loss(active.log_odds(_rescaled(known, past, active), window), left)
+    seen_before = known
+    if of_active is not past:
+        _, seen_before = features_at(of_active.facts, as_of=day - window)
+    old = _loss(active.log_odds(seen_before, window), left)
     news = [_loss(odds, left) for odds in (
         then.log_odds(known, horizon=window), candidate.log_odds(known, window))]  # fmt: skip
     gaps = [metrics.difference(new, old) for new in news]
@@ -69,9 +82,3 @@ def judge(
 def _loss(odds: Floats, left: Floats) -> Floats:
     bounded = np.clip(odds, -_FARTHEST, _FARTHEST)
     return metrics.log_loss_each(churn_selection.cross_fitted(bounded, left), left)
-
-
-def _rescaled(known: Features, past: TrainingData, model: FittedModel) -> Features:
-    """Return histories whose answers to surveys are on the scale of another model."""
-    answers = np.minimum(known.satisfaction * past.scale / model.satisfaction_scale, 1.0)
-    return replace(known, satisfaction=answers)

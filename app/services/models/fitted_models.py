@@ -1,6 +1,6 @@
 """What is learnt from a population at one instant, as a document to be stored and read back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -8,8 +8,10 @@ import numpy as np
 
 from app.days import AsOf
 from app.deployment import DEFAULT_HORIZON_DAYS
+from app.lifecycle import kinds
 from app.lifecycle.dated import Floats, Ints
 from app.lifecycle.inactivity import InactivityLimit
+from app.lifecycle.kinds import Kinds
 from app.lifecycle.presets import PRESETS
 from app.scoring.churn.churn_bands import Bands
 from app.scoring.churn.churn_risk import ChurnRisk
@@ -65,7 +67,7 @@ class FittedModel:
     risk: ChurnRisk | None = None
     horizon_days: int = DEFAULT_HORIZON_DAYS
     bands: Bands | None = None
-    satisfaction_scale: float = 1.0
+    interaction_kinds: Kinds = field(default_factory=dict)
 
     def log_odds(self, known: Features, horizon_days: float) -> Floats:
         """Return the log-odds of no purchase, of customers whose columns are in days."""
@@ -159,7 +161,7 @@ def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument
         risk=None if risk is None else ChurnRisk.from_dict(risk),
         horizon_days=document.horizon_days,
         bands=Bands.from_dict(document.bands),
-        satisfaction_scale=document.satisfaction_scale,
+        interaction_kinds=kinds.read(document.interaction_kinds),
     )
 
 

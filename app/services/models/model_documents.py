@@ -1,7 +1,7 @@
 """What is stored of a fitted model."""
 
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -65,9 +65,12 @@ class RiskChoice(Section):
 class ModelDocument(StoredDocument):
     """Everything learnt at one `as_of`.
 
-    Cuts, churn risk, bands and hold-out are documents of `app.scoring`, which reads them itself.
+    Cuts, churn risk, bands and hold-out are documents of `app.scoring`, which reads them itself;
+    `interaction_kinds` is what was declared when it was learnt.
     Without anybody who has purchased there are no cuts, and nobody to compare with.
     """
+
+    version: ClassVar[int] = 2
 
     requested: str
     purchases: FittedProcess
@@ -85,5 +88,5 @@ class ModelDocument(StoredDocument):
     horizon_days: int
     horizon_rule: str
     bands: dict[str, Any]
-    satisfaction_scale: float
+    interaction_kinds: dict[str, Any]
     facts: int | None = Field(None, description="stored when it was fitted")

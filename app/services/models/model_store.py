@@ -18,7 +18,7 @@ from app.errors import Conflict, InternalError, NotFound
 from app.models import Model, Run
 from app.schemas.models.models import ModelRequest
 from app.services.common import as_of as as_ofs
-from app.services.common import deployment_settings
+from app.services.common import deployment_settings, interaction_kinds
 from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.customer_base import populations, purchase_log, training_data
 from app.services.customer_base.training_data import TrainingData
@@ -56,6 +56,7 @@ class Fitted:
 
     model_id: str
     past: TrainingData
+    as_of: AsOf
 
 
 async def fit(
@@ -86,7 +87,8 @@ async def fit_keeping(
     log = await purchase_log.read(session, as_of)
     known = [each for each, of in zip(population.customer_ids, population.summaries, strict=True)
              if of.facts]  # fmt: skip
-    past = await training_data.read_past(session, known, as_of)
+    declared = (await interaction_kinds.declared(session)).kinds
+    past = await training_data.read_past(session, known, as_of, declared)
     learn = partial(fitting.learn, kind, time_unit, population, log, past, as_of,
                     horizon_days=horizon_days)  # fmt: skip
     chosen, status, document = await asyncio.to_thread(_completed, learn)
@@ -104,7 +106,7 @@ async def fit_keeping(
             state="candidate",
         )
     )
-    return Fitted(model_id, past)
+    return Fitted(model_id, past, as_of)
 
 
 Found = tuple[str, str, dict[str, Any]]

@@ -37,7 +37,7 @@ async def monitor(session: ReadSession, deployment: Deployment, run: AnyRow) -> 
     model = await model_store.load(session, run.model_id)
     now = deployment.as_of(run.as_of)
     ids = list(await session.scalars(_SOME, {"n": RESCORED}))
-    past = await training_data.read_past(session, ids, now, scale=model.satisfaction_scale)
+    past = await training_data.read_past(session, ids, now, model.interaction_kinds)
     cut = now.day - model.horizon_days
     return RunMonitor(
         told_at=deployment.calendar.end_of(cut),

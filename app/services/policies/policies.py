@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.days import to_micros
 from app.db import AnyRow, ReadSession
 from app.errors import NotFound
-from app.lifecycle import documents
+from app.lifecycle import documents, kinds
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.policy import Policy, Role
 from app.models import Policy as Stored
@@ -85,14 +85,19 @@ async def timeline(session: ReadSession, key: str | None = None) -> PolicyTimeli
 async def _read(session: ReadSession) -> PolicyTimeline:
     rows = (
         await session.execute(
-            select(PolicyActivation.activated_at, Stored.version, Stored.document)
+            select(
+                PolicyActivation.activated_at,
+                Stored.version,
+                Stored.document,
+                Stored.interaction_kinds,
+            )
             .join(Stored, Stored.version == PolicyActivation.version)
             .order_by(PolicyActivation.activation_id)
         )
     ).all()
     read: dict[int, Policy] = {}
     for row in rows:
-        read.setdefault(row.version, documents.restore(row.version, row.document))
+        read.setdefault(row.version, restore(row))
     starts = (ALWAYS, *(to_micros(row.activated_at) for row in rows[1:]))
     return PolicyTimeline(tuple(read[row.version] for row in rows), starts)
 
@@ -108,7 +113,15 @@ async def get(session: ReadSession, version: int) -> Policy:
     for policy in known:
         if policy.version == version:
             return policy
-    return documents.restore(version, (await stored(session, version)).document)
+    return restore(await stored(session, version))
+
+
+def restore(row: AnyRow) -> Policy:
+    """Read a stored version, with the copy of what it looks at."""
+    copied = row.interaction_kinds
+    return documents.restore(
+        row.version, row.document, None if copied is None else kinds.read(copied)
+    )
 
 
 async def stored(session: ReadSession, version: int) -> AnyRow:

@@ -8,13 +8,13 @@ from sqlalchemy import func, insert, select
 
 from app.db import AnyRow, ReadSession, WriteSession
 from app.errors import FieldError, NotFound, ValidationFailed, printable
-from app.lifecycle import documents
+from app.lifecycle import documents, kinds
 from app.lifecycle.expressions import OPERATORS, words
 from app.lifecycle.variables.definition import Term, Turning, Variable
 from app.lifecycle.variables.registry import VARIABLES
 from app.models import Policy, PolicyActivation
 from app.schemas.policies.policies import PolicyDocument
-from app.services.common import deployment_settings, locks
+from app.services.common import deployment_settings, interaction_kinds, locks
 from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.models import model_store
 from app.services.policies import policies
@@ -34,8 +34,9 @@ async def create(
 ) -> dict[str, Any]:
     """Store a new version; nothing changes by it before it is activated."""
     document = asked.model_dump(exclude_unset=True)
+    declared = (await interaction_kinds.declared(session)).kinds
     try:
-        documents.parse(0, document)
+        policy = documents.parse(0, document, declared)
     except documents.InvalidPolicy as invalid:
         raise ValidationFailed(errors=[_fault(*fault) for fault in invalid.faults[:20]]) from None
     if asked.model_id is not None:
@@ -43,7 +44,13 @@ async def create(
     await locks.hold(session, locks.POLICY_VERSIONS)
     version = 1 + (await session.scalar(select(func.max(Policy.version))) or 0)
     await session.execute(
-        insert(Policy).values(version=version, document=document, created_at=now, created_by=by)
+        insert(Policy).values(
+            version=version,
+            document=document,
+            interaction_kinds=kinds.copy_of(declared, policy.kinds_read),
+            created_at=now,
+            created_by=by,
+        )
     )
     return (await describe(session, version))[0]
 
@@ -77,7 +84,7 @@ async def describe(session: ReadSession, version: int) -> tuple[dict[str, Any], 
     if row is None:
         raise policies.unknown(version)
     active = (await deployment_settings.pointers(session)).policy_version
-    policy = documents.restore(version, row.document)
+    policy = policies.restore(row)
     told = [
         {
             "code": rule.code,
@@ -86,9 +93,13 @@ async def describe(session: ReadSession, version: int) -> tuple[dict[str, Any], 
         }
         for rule in policy.rules
     ]
-    return {**_head(row, active), "document": row.document, "rules": told}, await generation(
-        session
-    )
+    answer = {
+        **_head(row, active),
+        "document": row.document,
+        "interaction_kinds": row.interaction_kinds,
+        "rules": told,
+    }
+    return answer, await generation(session)
 
 
 async def generation(session: ReadSession) -> int:

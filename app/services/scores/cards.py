@@ -18,7 +18,7 @@ from app.services.models import churn_learning, fitted_models
 from app.services.models.fitted_models import FittedModel
 from app.services.scores import model_scores, reason_texts, run_columns
 from app.services.scores.model_scores import Scores
-from app.services.stages import customer_snapshots, next_actions
+from app.services.stages import customer_snapshots, next_actions, why_churned
 from app.services.stages.placement import Placement
 
 CENT = Decimal("0.01")
@@ -40,7 +40,9 @@ async def get(
     (actions,) = await next_actions.of_placement(session, deployment, placed)
     scored = await model_scores.score(session, snapshot.model, placed, horizon_days)
     (card,) = cards(deployment, placed, scored)
-    return card | common(snapshot.model, placed, now) | {"next_actions": actions}
+    why = await why_churned.of_placement(session, deployment, snapshot.timeline, placed)
+    of_policy = {"next_actions": actions, "churn_record": why.get(customer_id)}
+    return card | common(snapshot.model, placed, now) | of_policy
 
 
 def common(model: FittedModel | None, placement: Placement, now: datetime) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from app.services.common import deployment_settings, threads
 from app.services.models import model_store
 from app.services.policies import policies
 from app.services.scores import cards, model_scores
-from app.services.stages import next_actions, placement
+from app.services.stages import next_actions, placement, why_churned
 
 
 async def find(
@@ -35,8 +35,11 @@ async def find(
     scored = await model_scores.score(session, model, placed, request.horizon_days)
     made = await threads.compute(len(placed), cards.cards, deployment, placed, scored)
     common = cards.common(model, placed, now)
+    why = await why_churned.of_placement(session, deployment, timeline, placed)
     found = {
-        card["customer_id"]: card | common | {"next_actions": own}
+        card["customer_id"]: card
+        | common
+        | {"next_actions": own, "churn_record": why.get(card["customer_id"])}
         for card, own in zip(made, actions, strict=True)
     }
     return {

@@ -143,14 +143,13 @@ def _complaints(seen: ReasonInputs) -> ReasonText:
 
 def _satisfaction(seen: ReasonInputs) -> ReasonText:
     assert seen.model.risk is not None
-    scale = seen.model.satisfaction_scale
-    own, usual = seen.satisfaction * scale, seen.model.risk.scales.satisfaction * scale
-    text = f"satisfaction {own:.4g} in the last survey; {usual:.4g} on average"
+    own, usual = seen.satisfaction, seen.model.risk.scales.satisfaction
+    text = f"satisfaction {own:.0%} of its scale in the last survey; {usual:.0%} on average"
     return own, usual, text, {"last_satisfaction": own}
 
 
 def _surveyed(seen: ReasonInputs) -> ReasonText:
-    own = seen.satisfaction * seen.model.satisfaction_scale
+    own = seen.satisfaction
     text = "has answered a survey; compared with a customer of whom no answer is known"
     return None, None, text, {"last_satisfaction": own}
 

@@ -13,7 +13,7 @@ from app.lifecycle import history
 from app.lifecycle.expressions import Values, comparisons, words
 from app.lifecycle.policy import Rule
 from app.lifecycle.variables.definition import Term
-from app.services.stages import rule_records, stages
+from app.services.stages import rule_records, stages, why_churned
 
 
 async def explain(
@@ -34,6 +34,8 @@ async def explain(
     one, day = np.zeros(1, dtype=np.int64), np.array([as_of.day])
     values = known.values(policy.terms, one, day)
     end = stages.end_of(await view.history(session, deployment, as_of), view.placement)
+    left = [customer_id] if policy.has_left(end.stage) else []
+    why = await why_churned.of_churned(session, deployment, view.timeline, left, as_of)
     return {
         "customer_id": customer_id,
         "stage": end.stage,
@@ -42,6 +44,7 @@ async def explain(
             for number, rule in enumerate(policy.rules)
         ],
         "override": stages.override_of(end.override),
+        "churn_record": why.get(customer_id),
         "policy_version": policy.version,
         "as_of": as_of.at,
         "computed_at": now,

@@ -1,7 +1,6 @@
 """Overrides: what the policy allows, recorded for the ledger to follow."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import func, select
 
@@ -10,19 +9,17 @@ from app.deployment import Deployment
 from app.errors import FieldError, InvalidTransition, NotFound, ValidationFailed
 from app.lifecycle.facts import EMPTY
 from app.lifecycle.policy import Policy
-from app.lifecycle.presets import CHURN_REASONS
 from app.models import Customer, StageOverride, StageTransition
 from app.schemas.stages.stages import OverrideRequest
 from app.services.common import etags
 from app.services.customer_base import purchase_summaries
 from app.services.customers import customers
 from app.services.policies import policies
-from app.services.stages import derivation, overrides
+from app.services.stages import derivation, overrides, why_churned
 
 LONGEST_PIN = timedelta(days=3_653)
 OVERRIDE_REMOVED = "override_removed"
 """The reason of a transition back to what rules say when somebody removed an override."""
-_REASONS = frozenset(reason["code"] for reason in CHURN_REASONS)
 
 
 async def override(
@@ -35,12 +32,17 @@ async def override(
     now: datetime,
     by: str,
 ) -> datetime:
-    """Set the stage of a customer, if the policy allows it; return when."""
+    """Set the stage of a customer, if the policy allows it; return when.
+
+    Who has left already is told nothing new by being set to have left.
+    """
     set_at, stage = await _take(session, deployment, customer_id, if_match, now)
     policy = await policies.active(session)
     _check(policy, asked, now)
     allowed = policy.transitions.get(stage, ())
     stays = asked.stage == stage
+    if stays and asked.until is None and policy.has_left(stage):
+        return set_at  # there is nothing to change: only why is news, and that is a churn record
     if asked.stage not in allowed and not (stays and asked.until is not None):
         raise InvalidTransition(
             f"The customer is {stage!r} already; give `until` to hold the stage."
@@ -134,16 +136,10 @@ def _check(policy: Policy, asked: OverrideRequest, now: datetime) -> None:
     if asked.stage not in policy.stages:
         detail = f"must be one of {', '.join(policy.stages)}"
         faults.append(FieldError("/stage", "unknown_stage", detail))
-    elif policy.has_left(asked.stage) and asked.reason not in _REASONS:
-        detail = "must be a code of GET /v1/churn-reasons for who has left"
-        faults.append(FieldError("/reason", "unknown_reason", detail))
+    elif policy.has_left(asked.stage) and asked.reason not in why_churned.REASONS:
+        faults.append(FieldError("/reason", "unknown_reason", why_churned.NO_REASON))
     if asked.until is not None and not now < asked.until <= now + LONGEST_PIN:
         detail = "must lie in the future, at most ten years ahead"
         faults.append(FieldError("/until", "out_of_range", detail))
     if faults:
         raise ValidationFailed(errors=faults)
-
-
-def reasons() -> dict[str, Any]:
-    """Return the taxonomy of reasons for which customers leave."""
-    return {"items": CHURN_REASONS}

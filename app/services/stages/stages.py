@@ -16,7 +16,7 @@ from app.lifecycle.policy import Policy
 from app.models import StageTransition
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages import customer_snapshots, derivation, next_actions
+from app.services.stages import customer_snapshots, derivation, next_actions, why_churned
 from app.services.stages.customer_snapshots import CustomerSnapshot
 from app.services.stages.placement import Placement
 
@@ -87,6 +87,8 @@ async def get(
     end = end_of(found, placed)
     stage, by_hand = end.stage, override_of(end.override)
     since, win_backs = await _moves_of(session, view.timeline, customer_id, found)
+    left = [customer_id] if policy.has_left(stage) else []
+    why = await why_churned.of_churned(session, deployment, view.timeline, left, as_of)
     state = summary.state
     bought = state.purchase_days > 0
     answer = {
@@ -103,6 +105,7 @@ async def get(
         "purchase_days": state.purchase_days,
         "days_since_last_purchase": int(placed.days_since_last_purchase[0]) if bought else None,
         "last_purchase_on": from_day(state.last_day) if bought else None,
+        "churn_record": why.get(customer_id),
         "churns_on": None if policy.has_left(stage) else _churns_on(deployment, found, as_of),
         "lives": state.lives,
         "life_started_on": from_day(state.life_start_day) if bought else None,

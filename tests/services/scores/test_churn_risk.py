@@ -17,7 +17,9 @@ from app.config import Settings
 from app.days import AsOf
 from app.db import Database, WriteSession
 from app.deployment import Deployment
+from app.lifecycle import kinds
 from app.lifecycle.facts import EMPTY
+from app.lifecycle.presets.kinds import CORE
 from app.models import Model, Run, Score
 from app.schemas.ingest.interactions import InteractionIn
 from app.schemas.scores.cards import Scores
@@ -40,12 +42,15 @@ COLUMNS = [field.name for field in dataclasses.fields(Features)]
 END = NOW.date()
 
 
+SCORES = {"survey": (None, 1, 7.3, 9.1, 10), "csat": (None, 1, 2, 4.5, 5), "visit": (None, 3)}
+
+
 def contacts(rng: random.Random, customer_id: str) -> list[dict[str, Any]]:
     """Return interactions of a customer, crowded around now and around what is 90 days old."""
     found = []
     for number in range(rng.choice((0, 0, 1, 4, 12))):
         days = rng.choice((0, 0, 1, 30, 88, 89, 90, 91, 400))
-        kind = rng.choice(("complaint", "survey", "visit", "visit"))
+        kind = rng.choice(("complaint", "survey", "csat", "mention", "visit", "visit"))
         found.append(
             {
                 "customer_id": customer_id,
@@ -54,7 +59,7 @@ def contacts(rng: random.Random, customer_id: str) -> list[dict[str, Any]]:
                 "occurred_at": (
                     NOW - timedelta(days=days, hours=rng.randrange(-5, 10))
                 ).isoformat(),
-                "score": rng.choice((None, 1, 7.3, 9.1, 10)) if kind == "survey" else None,
+                "score": rng.choice(SCORES.get(kind, (None,))),
             }
         )
     return [item for item in found if datetime.fromisoformat(item["occurred_at"]) <= NOW]
@@ -94,8 +99,8 @@ async def test_a_fit_sees_what_is_served_column_by_column(
     await derivation.advance(session, deployment, list(facts), NOW)
     people = (await population(session, list(facts))).buyers()
     as_of = deployment.as_of(NOW)
-    past = await training_data.read_past(session, list(facts), as_of)
-    served = await churn_features.read_columns(session, people, as_of, past.scale)
+    past = await training_data.read_past(session, list(facts), as_of, CORE)
+    served = await churn_features.read_columns(session, people, as_of, CORE)
     who, model = features_at(past.facts, as_of=as_of.day)
     names = sorted(facts)
     assert {names[code] for code in who.tolist()} == set(people.customer_ids)
@@ -127,7 +132,7 @@ async def test_a_past_day_is_seen_as_it_was(
         await ingest(session, deployment, [as_item(customer_id, fact) for fact in own], NOW)
         await tell(session, deployment, contacts(rng, customer_id))
     now = deployment.as_of(NOW)
-    past = await training_data.read_past(session, list(facts), now)
+    past = await training_data.read_past(session, list(facts), now, CORE)
     timeline, silence = await policies.timeline(session), fitted_models.INACTIVITY
     seen = 0
     for days in (31, 33, 60, 120, 400):
@@ -136,7 +141,7 @@ async def test_a_past_day_is_seen_as_it_was(
         kept = await purchase_summaries.stored(session, list(facts))
         at = await purchase_summaries.at(session, timeline, silence, kept, then.at)
         people = Population.of(list(at), ["initial"] * len(at), list(at.values())).buyers()
-        served = await churn_features.read_columns(session, people, then, past.scale)
+        served = await churn_features.read_columns(session, people, then, CORE)
         who, model = features_at(past.facts, as_of=day)
         names = sorted(facts)
         assert {names[code] for code in who.tolist()} == set(people.customer_ids)
@@ -206,7 +211,7 @@ async def store_risk(session: WriteSession, model_id: str, **more: Any) -> None:
     await store_model(session, model_id)
     row = await model_store.get(session, model_id)
     document = {**row.document, "risk": RISK | more, "horizon_days": 60, "bands": BANDS,
-                "satisfaction_scale": 10.0}  # fmt: skip
+                "interaction_kinds": kinds.copy_of(CORE, CORE)}  # fmt: skip
     await session.execute(update(Model).where(Model.model_id == model_id).values(document=document))
 
 
@@ -464,7 +469,9 @@ async def test_who_was_refunded_in_full_has_no_churn_risk_anywhere(
     listed = (await own_client.get("/v1/churn-risks?include_churned=true")).json()["items"]
     assert [each["customer_id"] for each in listed] == ["here"]
     async with own_database.reads() as session_:
-        past = await training_data.read_past(session_, ["gone", "here"], deployment.as_of(NOW))
+        past = await training_data.read_past(
+            session_, ["gone", "here"], deployment.as_of(NOW), CORE
+        )
     day = deployment.as_of(NOW).day
     assert features_at(past.facts, as_of=day)[0].tolist() == [1]
     assert features_at(past.facts, as_of=day - 5)[0].tolist() == [1]

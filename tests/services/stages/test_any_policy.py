@@ -10,7 +10,9 @@ from sqlalchemy import select, update
 
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
+from app.lifecycle import kinds
 from app.lifecycle.documents import parse
+from app.lifecycle.presets.kinds import CORE
 from app.models import Customer, Policy, PolicyActivation, StageTransition
 from app.schemas.common.types import format_instant
 from app.schemas.customers import Profile
@@ -32,7 +34,10 @@ EVERYBODY = {"after": "", "up_to": "~"}
 
 async def put_in_force(session: WriteSession, version: int, document: dict[str, Any]) -> None:
     """Make a policy the one that has always been in force."""
-    session.add(Policy(version=version, document=document, created_at=NOW))
+    copied = kinds.copy_of(CORE, CORE)
+    session.add(
+        Policy(version=version, document=document, interaction_kinds=copied, created_at=NOW)
+    )
     await session.flush()
     await session.execute(update(PolicyActivation).values(version=version))
     await deployment_settings.put(session, deployment_settings.ACTIVE_POLICY, version)

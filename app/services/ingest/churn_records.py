@@ -1,0 +1,147 @@
+"""Churn records in: why customers left. They move nobody's stage, and none refuses them."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import select, text
+
+from app.db import ReadSession, WriteSession
+from app.deployment import Deployment
+from app.models import ChurnRecord, Customer
+from app.schemas.ingest.churn_records import ChurnRecordContent, ChurnRecordIn
+from app.schemas.stages.stages import OverrideRequest
+from app.services.common.paging import PageRequest
+from app.services.ingest import fact_intake, facts, voided_facts, voids
+from app.services.ingest.fact_intake import IncomingFact, Intake, Refused
+from app.services.ingest.fact_store import Store, Written
+from app.services.ingest.facts import Family
+from app.services.ingest.voids import Voiding
+from app.services.policies import policies
+from app.services.stages import derivation, manual_transitions, why_churned
+
+MANUAL = "manual"
+"""The source of records that an override to a churned stage writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingChurnRecord(IncomingFact):
+    """A churn record as it will be stored; its kind is the reason."""
+
+    competitor: str | None
+    note: str | None
+
+
+def _normalise(index: int, item: ChurnRecordIn, intake: Intake) -> IncomingChurnRecord:
+    """Return an item as it will be stored; raise Refused where it does not fit."""
+    if item.reason not in why_churned.REASONS:
+        raise Refused("/reason", "unknown_reason", why_churned.NO_REASON)
+    content: dict[str, Any] = {
+        "kind": item.reason,
+        "occurred_at": fact_intake.instant(item, intake),
+        "competitor": item.competitor,
+        "note": item.note,
+    }
+    return IncomingChurnRecord(
+        **fact_intake.common(index, item, content, intake),
+        fact_id=item.churn_record_id,
+        **content,
+    )
+
+
+async def _settle(
+    session: WriteSession, intake: Intake, written: Written[IncomingChurnRecord]
+) -> None:
+    """Bring stage and ledger up to now; tell of whom nothing is explained yet.
+
+    That somebody left tells that there was somebody: a history may begin with it.
+    """
+    days = [(fact.customer_id, fact.occurred_on) for fact in written.stored]
+    days += [(customer_id, day) for customer_id, _, day in written.removed]
+    since: dict[str, date | None] = {}
+    for customer_id, day in sorted(days):
+        since.setdefault(customer_id, day)
+    if not since:
+        return
+    await derivation.revise(session, intake.deployment, since, intake.now)
+    await derivation.advance(session, intake.deployment, list(since), intake.now)
+    policy = await policies.active(session)
+    statement = select(Customer.customer_id, Customer.stage).where(
+        Customer.customer_id == text("ANY(CAST(:customer_ids AS text[]))")
+    )
+    rows = await session.execute(statement, {"customer_ids": list(since)})
+    stages = {row.customer_id: row.stage for row in rows}
+    for fact in written.stored:
+        stage = stages[fact.customer_id]
+        if not policy.has_left(stage):
+            detail = f"The customer is {stage}; the record counts once that is a churned stage."
+            intake.warnings.add(fact.index, "not_churned", detail)
+
+
+FAMILY: Family[ChurnRecordIn, IncomingChurnRecord] = Family(
+    Store.of("churn_record", IncomingChurnRecord, kind="reason"),
+    ChurnRecord.metadata.tables["churn_records"],
+    _normalise,
+    _settle,
+    lambda _, row: {**why_churned.to_response(row), "voided": voided_facts.to_response(row)},
+)
+
+
+async def create(
+    session: WriteSession,
+    deployment: Deployment,
+    customer_id: str,
+    content: ChurnRecordContent,
+    *,
+    now: datetime,
+) -> dict[str, Any]:
+    """Write why a customer left; return what became of it, and what is in force now."""
+    item = ChurnRecordIn(customer_id=customer_id, **content.model_dump())
+    return await facts.create(session, deployment, FAMILY, item, now=now)
+
+
+async def void(
+    session: WriteSession, deployment: Deployment, asked: Voiding, *, now: datetime
+) -> dict[str, Any]:
+    """Take a churn record out of force; return it, and what is to be told of it."""
+    return await voids.void(session, deployment, FAMILY, asked, now=now)
+
+
+async def of_customer(
+    session: ReadSession,
+    deployment: Deployment,
+    customer_id: str,
+    page: PageRequest,
+    *,
+    include_voided: bool,
+) -> dict[str, Any]:
+    """Return a page of a customer's churn records."""
+    return await facts.of_customer(
+        session, deployment, FAMILY, customer_id, page, include_voided=include_voided
+    )
+
+
+async def override_stage(
+    session: WriteSession,
+    deployment: Deployment,
+    customer_id: str,
+    asked: OverrideRequest,
+    *,
+    if_match: str | None,
+    now: datetime,
+    by: str,
+) -> datetime:
+    """Set the stage of a customer; if it is a churned one, record why. Return when."""
+    at = await manual_transitions.override(
+        session, deployment, customer_id, asked, if_match=if_match, now=now, by=by
+    )
+    if (await policies.active(session)).has_left(asked.stage):
+        record = ChurnRecordContent(
+            source=MANUAL,
+            churn_record_id=f"override-{secrets.token_hex(8)}",
+            reason=asked.reason,
+            occurred_at=at,
+        )
+        await create(session, deployment, customer_id, record, now=now)
+    return at

@@ -1,0 +1,86 @@
+"""Why customers who have churned left: the churn record that applies, if there is one.
+
+A record counts for the churned stage that holds at its time, or else for the next one: after the
+last win-back, the latest one up to the asked instant applies.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import select, text
+
+from app.days import AsOf, from_micros
+from app.db import AnyRow, ReadSession
+from app.deployment import Deployment
+from app.lifecycle.presets import CHURN_REASONS
+from app.models import ChurnRecord
+from app.services.policies.policies import PolicyTimeline
+from app.services.stages import derivation, overrides
+from app.services.stages.placement import Placement
+
+REASONS: Final = tuple(reason["code"] for reason in CHURN_REASONS)
+NO_REASON: Final = f"must be a code of GET /v1/churn-reasons: one of {', '.join(REASONS)}"
+_ORDER = ChurnRecord.occurred_at, ChurnRecord.source, ChurnRecord.churn_record_id
+_SHOWN = [
+    column
+    for column in ChurnRecord.__table__.columns
+    if column.key not in ("fingerprint", "occurred_on")
+]
+
+
+async def of_churned(
+    session: ReadSession,
+    deployment: Deployment,
+    timeline: PolicyTimeline,
+    customer_ids: Sequence[str],
+    as_of: AsOf,
+) -> dict[str, dict[str, Any]]:
+    """Return the record that applies to each of some customers who have churned; many have none."""
+    if not customer_ids:
+        return {}
+    statement = (
+        select(*_SHOWN)
+        .where(
+            ChurnRecord.customer_id == text("ANY(CAST(:customer_ids AS text[]))"),
+            ChurnRecord.occurred_at <= as_of.at,
+        )
+        .order_by(*_ORDER)
+    )
+    recorded: dict[str, list[AnyRow]] = {}
+    for row in await session.execute(statement, {"customer_ids": list(customer_ids)}):
+        recorded.setdefault(row.customer_id, []).append(row)
+    if not recorded:
+        return {}
+    overridden = await overrides.of(session, deployment, list(recorded))
+    history = await derivation.follow_overridden(
+        session,
+        deployment,
+        timeline,
+        {customer_id: overridden.get(customer_id, ()) for customer_id in recorded},
+        as_of,
+    )
+    found = {}
+    for number, (customer_id, rows) in enumerate(recorded.items()):
+        returns = history.returns(number)
+        if not returns or rows[-1].occurred_at >= from_micros(returns[-1]):
+            found[customer_id] = to_response(rows[-1])
+    return found
+
+
+async def of_placement(
+    session: ReadSession, deployment: Deployment, timeline: PolicyTimeline, placement: Placement
+) -> dict[str, dict[str, Any]]:
+    """Return the record that applies to each who has churned of those placed."""
+    ids = zip(placement.population.customer_ids, placement.churned.tolist(), strict=True)
+    churned = [customer_id for customer_id, has_left in ids if has_left]
+    return await of_churned(session, deployment, timeline, churned, placement.as_of)
+
+
+def to_response(row: AnyRow | ChurnRecord) -> dict[str, Any]:
+    """Return a churn record as the API shows it."""
+    return {**{column.key: getattr(row, column.key) for column in _SHOWN}, "voided": None}
+
+
+def reasons() -> dict[str, Any]:
+    """Return the taxonomy of reasons for which customers leave."""
+    return {"items": CHURN_REASONS}
