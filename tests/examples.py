@@ -146,7 +146,8 @@ async def _write(recorder: Recorder, now: datetime) -> None:
 async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_id: str) -> None:
     ask, known, page = recorder.ask, {"customer_id": "c-1001"}, {"limit": SHOWN}
     for name in ("customers", "all_transactions", "all_transitions", "interaction_kinds",
-                 "policies", "models", "backtests", "churn_risks", "scores", "operations"):  # fmt: skip
+                 "policies", "models", "backtests", "churn_risks", "scores",
+                 "operations"):  # fmt: skip
         await ask(f"list_{name}", query=page)
     for name in ("transactions", "interactions", "churn_records", "timeline", "transitions"):
         await ask(f"list_{name}", query=page, **known)

@@ -51,7 +51,7 @@ async def superseded(client: httpx.AsyncClient) -> Told:
 
 async def kind_normalised(client: httpx.AsyncClient) -> Told:
     visit = {"customer_id": "c1", "interaction_id": "i1", "occurred_at": "2026-01-31T12:00:00Z"}
-    return await written(client, visit | {"kind": "Shop Visit"}, "interaction")
+    return await written(client, visit | {"kind": "Payment Overdue"}, "interaction")
 
 
 def refund(**changes: object) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from app.services.ingest.fact_intake import IncomingFact, Intake, Refused
 from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family
 from app.services.ingest.voids import Voiding
-from app.services.policies import policies
 from app.services.stages import derivation, manual_transitions, why_churned
 
 MANUAL = "manual"
@@ -66,7 +65,7 @@ async def _settle(
         return
     await derivation.revise(session, intake.deployment, since, intake.now)
     await derivation.advance(session, intake.deployment, list(since), intake.now)
-    policy = await policies.active(session)
+    churned = await why_churned.churned_stages(session)
     statement = select(Customer.customer_id, Customer.stage).where(
         Customer.customer_id == text("ANY(CAST(:customer_ids AS text[]))")
     )
@@ -74,7 +73,7 @@ async def _settle(
     stages = {row.customer_id: row.stage for row in rows}
     for fact in written.stored:
         stage = stages[fact.customer_id]
-        if not policy.has_left(stage):
+        if stage not in churned:
             detail = f"The customer is {stage}; the record counts once that is a churned stage."
             intake.warnings.add(fact.index, "not_churned", detail)
 
@@ -136,7 +135,7 @@ async def override_stage(
     at = await manual_transitions.override(
         session, deployment, customer_id, asked, if_match=if_match, now=now, by=by
     )
-    if (await policies.active(session)).has_left(asked.stage):
+    if asked.stage in await why_churned.churned_stages(session):
         record = ChurnRecordContent(
             source=MANUAL,
             churn_record_id=f"override-{secrets.token_hex(8)}",

@@ -14,6 +14,7 @@ from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
 from app.lifecycle.presets import CHURN_REASONS
 from app.models import ChurnRecord
+from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import derivation, overrides
 from app.services.stages.placement import Placement
@@ -79,6 +80,12 @@ async def of_placement(
 def to_response(row: AnyRow | ChurnRecord) -> dict[str, Any]:
     """Return a churn record as the API shows it."""
     return {**{column.key: getattr(row, column.key) for column in _SHOWN}, "voided": None}
+
+
+async def churned_stages(session: ReadSession) -> frozenset[str]:
+    """Return the stages of customers who have left, by the policy in force."""
+    policy = await policies.active(session)
+    return frozenset(stage for stage in policy.stages if policy.has_left(stage))
 
 
 def reasons() -> dict[str, Any]:
