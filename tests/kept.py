@@ -63,6 +63,8 @@ async def store_model(session: WriteSession, model_id: str, status: str = "ok") 
                     "population_gap_days": MODEL.gap,
                     "reference_customer": {"x": x, "t_x": t_x, "T": T},
                     "rfm_cuts": MODEL.cuts,
+                    "rfm_given": {},
+                    "rfm_classes": None,
                     "rfm_means": {"r": -90.0, "f": 3.0, "m": 40.0},
                     "tier_cuts": {"high": MODEL.tier_cuts[0], "medium": MODEL.tier_cuts[1]},
                     "risk": None,

@@ -360,16 +360,17 @@ class Model:
 
 GROUPS = {
     "champions": ("5", "45"),
-    "loyal": ("34", "45"),
-    "potential_loyalists": ("45", "23"),
-    "new": ("5", "1"),
+    "regulars": ("34", "45"),
+    "rising": ("45", "23"),
+    "recent": ("5", "1"),
     "promising": ("4", "1"),
     "need_attention": ("3", "3"),
     "about_to_sleep": ("3", "12"),
     "cant_lose_them": ("12", "5"),
-    "at_risk": ("12", "34"),
+    "slipping": ("12", "34"),
     "hibernating": ("12", "12"),
 }
+"""By R, and by the mean of F and M, of which a half does not count."""
 
 
 def scores(
@@ -414,7 +415,10 @@ def scores(
         "r": r,
         "f": f,
         "m": m,
-        "rfm_group": next(g for g, (rs, fs) in GROUPS.items() if str(r) in rs and str(f) in fs),
+        "rfm_group": next(
+            g for g, (rs, means) in GROUPS.items()
+            if str(r) in rs and str(math.floor((f + m) / 2)) in means
+        ),
         "x": x,
         "t_x": t_x,
         "T": T,

@@ -46,18 +46,19 @@ def stages(console: Console, report: Mapping[str, Any]) -> None:
 
 def rfm(console: Console, report: Mapping[str, Any]) -> None:
     """Print the RFM grid and groups, one beside the other."""
-    grid = table("RFM grid: customers", "R \\ F", *(f"F {f}" for f in range(1, 6)))
+    grid = table("RFM grid: customers", "R \\ FM", *(f"FM {fm}" for fm in range(1, 6)))
     for r in range(5, 0, -1):
         grid.add_row(f"R {r}", *(f"{count:,}" for count in report["grid"][r - 1]))
     currency = report["groups"][0]["revenue"]["currency"]
     groups = table("RFM groups", "Group", "Customers", f"Revenue {currency}")
     for group in report["groups"]:
-        groups.add_row(group["name"], f"{group['customers']:,}", _amount(group["revenue"]))
+        groups.add_row(group["name"]["en"], f"{group['customers']:,}", _amount(group["revenue"]))
     both = Table.grid(padding=(0, 8))
     both.add_row(grid, groups)
     console.print(both)
     console.print(
-        "R: recency, F: purchase days; 5 is best. Equal values score alike: a score can be empty.",
+        "R: recency, FM: mean of purchase days' and revenue's scores; 5 is best. Equal values score"
+        " alike: a score can be empty.",
         style="dim",
     )
     console.print()

@@ -12,7 +12,7 @@ from app.schemas.common.fields import (
     StageCode,
 )
 from app.schemas.common.types import Answer, Money
-from app.schemas.models.fitted import RfmCuts
+from app.schemas.models.rfm import FewClasses, RfmCuts
 from app.schemas.stages.stages import Named
 
 
@@ -47,17 +47,19 @@ class RfmGroup(Answer):
     """The customers of an RFM group."""
 
     group: RfmGroupCode
-    name: str = Field(description="the group in words", examples=["Champions"])
+    name: Named = Field(description="the group in words")
     customers: Customers
     revenue: Money = Field(description="their revenue together")
 
 
 class RfmReport(ReportAnswer):
-    """`grid[r-1][f-1]` is the number of customers with those scores."""
+    """`grid[r-1][fm-1]` is the number of customers with R and FM, which make the groups."""
 
     grid: list[list[int]] = Field(
-        description="customers by recency score, then by frequency score",
+        description="customers by recency score, then by FM: the mean of frequency and monetary "
+        "score, rounded down",
         examples=[[[1, 0, 0, 0, 0]] * 5],
     )
     groups: list[RfmGroup] = Field(description="the groups, in order")
     cuts: RfmCuts | None = Field(description="the cuts of the model of the run")
+    rfm_few_classes: FewClasses

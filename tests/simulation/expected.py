@@ -177,8 +177,8 @@ async def _check_reports(session: ReadSession, here: Deployment, run: Run) -> No
     grid = await reports.rfm_grid(session, here)
     _assert_head(run, grid, "policy_version")
     scored = [row for row in rows if "r" in row]
-    cells = Counter((row["r"], row["f"]) for row in scored)
-    assert grid["grid"] == [[cells[r, f] for f in range(1, 6)] for r in range(1, 6)]
+    cells = Counter((row["r"], (row["f"] + row["m"]) // 2) for row in scored)
+    assert grid["grid"] == [[cells[r, fm] for fm in range(1, 6)] for r in range(1, 6)]
     for each in grid["groups"]:
         own = [row for row in scored if row["rfm_group"] == each["group"]]
         assert each["customers"] == len(own)

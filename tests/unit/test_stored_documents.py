@@ -23,23 +23,23 @@ from app.services.scores.run_summaries import RunSummary
 SUMMARY = RunSummary.model_validate(
     {
         "stages": {"active": {"customers": 2, "revenue": "12.5000", "value_at_risk": None}},
-        "cells": [{"r": 5, "f": 1, "customers": 2}],
-        "groups": {"new": {"customers": 2, "revenue": "99999999999999.9999"}},
+        "cells": [{"r": 5, "fm": 1, "customers": 2}],
+        "groups": {"recent": {"customers": 2, "revenue": "99999999999999.9999"}},
     }
 )
 
 
 def test_a_document_comes_back_as_it_was_written() -> None:
     stored = json.loads(json.dumps(SUMMARY.dump()))
-    assert stored[VERSION] == 1
+    assert stored[VERSION] == 2
     assert RunSummary.load(stored) == SUMMARY
-    assert RunSummary.load(stored).groups["new"].revenue == Decimal("99999999999999.9999")
+    assert RunSummary.load(stored).groups["recent"].revenue == Decimal("99999999999999.9999")
 
 
-@pytest.mark.parametrize("version", [None, 0, 2, "1"])
+@pytest.mark.parametrize("version", [None, 0, 1, "2"])
 def test_a_document_of_another_version_is_not_read(version: Any) -> None:
     stored = {**SUMMARY.dump(), VERSION: version}
-    with pytest.raises(UnknownVersion, match=rf"RunSummary of version {version!r}.*version 1 can"):
+    with pytest.raises(UnknownVersion, match=rf"RunSummary of version {version!r}.*version 2 can"):
         RunSummary.load(stored)
 
 
@@ -48,7 +48,7 @@ def test_a_document_without_a_version_is_not_read() -> None:
         RunSummary.load(SUMMARY.content())
 
 
-@pytest.mark.parametrize("more", [{"regions": {}}, {"cells": [{"r": 5, "f": 1}]}])
+@pytest.mark.parametrize("more", [{"regions": {}}, {"cells": [{"r": 5, "fm": 1}]}])
 def test_a_document_of_another_shape_is_not_read(more: dict[str, Any]) -> None:
     with pytest.raises(pydantic.ValidationError):
         RunSummary.load({**SUMMARY.dump(), **more})
@@ -74,9 +74,9 @@ def shape_of(document: type[StoredDocument]) -> str:
 
 SHAPES = {
     BacktestDocument: (1, "f52e2907c452"),
-    ModelDocument: (2, "645a1d512099"),
+    ModelDocument: (3, "49e129d74237"),
     RunMonitor: (1, "f036e0a17c2d"),
-    RunSummary: (1, "708394b736f6"),
+    RunSummary: (2, "7771419bef86"),
 }
 """By document: the version, and its shape."""
 

@@ -79,7 +79,10 @@ PAlive = Annotated[
 ]
 RfmScore = Annotated[int, Field(description="1 to 5, of which 5 is best", examples=[4])]
 RfmGroupCode = Annotated[
-    str, Field(description="group of the R and F scores", examples=["champions"])
+    str,
+    Field(
+        description="group by R and FM, the mean of F and M rounded down", examples=["champions"]
+    ),
 ]
 ReasonCode = Annotated[
     str, Field(description="code of what raises the risk most", examples=["inactivity"])

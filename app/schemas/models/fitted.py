@@ -7,22 +7,10 @@ from pydantic import Field
 
 from app.schemas.common.fields import Auc, Brier, Customers, Ece, LogLoss
 from app.schemas.common.types import Answer, Money
+from app.schemas.models.rfm import FewClasses, RfmCuts
 
 PARAMETERS = {"r": 0.24, "alpha": 4.41, "a": 0.79, "b": 2.43}
 _STATUS = "how far to trust it: ok, weakly_identified, no_dropout_identified or fallback"
-
-
-class RfmCuts(Answer):
-    """The cuts between scores: a score is 1 and the number of cuts strictly below the value."""
-
-    r: list[float] = Field(
-        description="cuts of recency, in days since the last purchase, below zero",
-        examples=[[-400.0, -180.0, -30.0, -1.0]],
-    )
-    f: list[float] = Field(
-        description="cuts of frequency, in purchase days", examples=[[1.0, 2.0, 4.0, 7.0]]
-    )
-    m: list[Money] = Field(description="cuts of monetary value")
 
 
 class RfmMeans(Answer):
@@ -44,6 +32,10 @@ class ModelCuts(Answer):
     """The cuts of RFM scores and of value tiers; null for a model fitted to nobody."""
 
     rfm: RfmCuts | None = Field(description="the cuts of R, F and M scores")
+    rfm_given: list[Literal["r", "f", "m"]] = Field(
+        description="dimensions of which the cuts were given, not found in the data"
+    )
+    rfm_few_classes: FewClasses
     rfm_means: RfmMeans | None = Field(description="the means that the eight classes compare with")
     value_tier: TierCuts | None = Field(description="the cuts of value tiers")
 

@@ -33,6 +33,7 @@ from app.schemas.models.fitted import (
     RiskProcess,
     SpendModel,
 )
+from app.schemas.models.rfm import RfmCutsIn
 
 Kind = Literal["auto", "mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "nbd"]
 AsOfText = Field(
@@ -67,6 +68,11 @@ class ModelRequest(Shape):
         examples=[90],
     )
     activate: bool = Field(True, strict=True, description="score with this model from then on")
+    rfm_cuts: RfmCutsIn | None = Field(
+        None,
+        description="cuts of RFM scores; those that are absent are the quintiles of everybody who "
+        "has purchased. They stay when the model is fitted anew of its own accord",
+    )
 
 
 class RunRequest(Shape):

@@ -6,9 +6,18 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.deployment import DEFAULT_HORIZON_DAYS
-from app.schemas.common.fields import ChurnProbability, ComputedAt, HorizonDays, ModelKey, PAlive
+from app.schemas.common.fields import (
+    ChurnProbability,
+    ComputedAt,
+    HorizonDays,
+    ModelKey,
+    PAlive,
+    RfmGroupCode,
+    RfmScore,
+)
 from app.schemas.common.types import Answer, Money, MoneyIn, Shape, Text, Timestamp
 from app.schemas.models.models import HorizonDays as HorizonDaysIn
+from app.schemas.models.rfm import GIVEN_CUTS, FewClasses, RfmCuts, RfmCutsIn
 
 MAX_ROWS = 10_000
 Time = Annotated[float, Field(ge=0, le=100_000, strict=True)]
@@ -28,6 +37,12 @@ class HistoryRow(Shape):
         "if not known",
     )
 
+    revenue: MoneyIn | None = Field(
+        None,
+        description="value of all purchase days together, in the deployment's currency; the "
+        "monetary score and the RFM group need it",
+    )
+
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
         if self.t_x > self.T:
@@ -44,7 +59,15 @@ class ScoreRequest(Shape):
         json_schema_extra={
             "examples": [
                 {
-                    "items": [{"x": 2, "t_x": 213, "T": 272, "mean_value": {"amount": "22.35"}}],
+                    "items": [
+                        {
+                            "x": 2,
+                            "t_x": 213,
+                            "T": 272,
+                            "mean_value": {"amount": "22.35"},
+                            "revenue": {"amount": "63.10"},
+                        }
+                    ],
                     "time_unit": "day",
                     "horizon_days": 90,
                 }
@@ -64,11 +87,16 @@ class ScoreRequest(Shape):
         description="id of the model; the active one if absent",
         examples=["model_5f0c2a9d1b7e4c63"],
     )
+    rfm_cuts: RfmCutsIn | None = Field(None, description=GIVEN_CUTS)
 
 
 class ScoredRow(Answer):
     """What the model says of one history; what it cannot say is null."""
 
+    r: RfmScore = Field(description="recency score, 1 to 5, of which 5 is best")
+    f: RfmScore = Field(description="frequency score, 1 to 5, of which 5 is best")
+    m: RfmScore | None = Field(description="monetary score, 1 to 5, of which 5 is best")
+    rfm_group: RfmGroupCode | None
     p_alive: PAlive | None
     expected_purchases: float = Field(
         description="expected purchase days in the next `horizon_days`", examples=[1.2]
@@ -85,6 +113,8 @@ class ScoreAnswer(Answer):
 
     items: list[ScoredRow] = Field(description="what the model says of each")
     horizon_days: HorizonDays
+    rfm_cuts: RfmCuts = Field(description="the cuts that scores are by")
+    rfm_few_classes: FewClasses
     clv_horizon_days: int = Field(description="days ahead that `clv` is of", examples=[365])
     model_id: ModelKey
     model_as_of: Timestamp = Field(description="the instant up to which the model has learnt")

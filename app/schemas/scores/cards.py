@@ -28,6 +28,7 @@ from app.schemas.common.fields import (
 )
 from app.schemas.common.types import Answer, Money, Timestamp
 from app.schemas.ingest.churn_records import ChurnRecord
+from app.schemas.models.rfm import FewClasses
 from app.schemas.stages.stages import NextAction
 
 Status = Annotated[
@@ -130,10 +131,11 @@ class Scores(Answer):
     `stage` is the one that stands, overrides included; `at_risk`, `next_actions` and
     `value_at_risk` follow it, and no other figure does.
 
-    R, F and M: 1 + the number of stored cuts strictly below the value (for recency, below minus
-    the days), so equal values score alike. The cuts are those of everybody with a purchase day
-    at the model's `as_of`. `value_at_risk` is the CLV the customer would have had, had the last
-    purchase been at `as_of`, minus the CLV now; zero for churned customers.
+    R, F and M: 1 + the number of cuts strictly below the value (for recency, above the days), so
+    equal values score alike. The cuts are those of everybody with a purchase day at the model's
+    `as_of`, or as somebody gave them. Groups look at R and at the mean of F and M, rounded down.
+    `value_at_risk` is the CLV the customer would have had, had the last purchase been at `as_of`,
+    minus the CLV now; zero for churned customers.
     """
 
     customer_id: CustomerKey
@@ -160,6 +162,7 @@ class Scores(Answer):
         "general_value 一般价值, general_develop 一般发展, general_keep 一般保持, "
         "general_retain 一般挽留",
     )
+    rfm_few_classes: FewClasses
     model_inputs: ModelInputs | None = Field(
         description="what the model of purchases sees of the customer"
     )

@@ -34,6 +34,7 @@ from app.schemas.common.fields import (
 from app.schemas.common.shapes import Item, Page
 from app.schemas.common.types import MAX_INT, Answer, Identifier, Money, Shape, Timestamp
 from app.schemas.models.models import HorizonDays as HorizonDaysIn
+from app.schemas.models.rfm import GIVEN_CUTS, RfmCuts, RfmCutsIn
 from app.schemas.scores.cards import CLV, REVENUE, VALUE_AT_RISK, Reason, Scores, Status
 from app.schemas.stages.stages import NextAction
 
@@ -187,6 +188,7 @@ class LookupRequest(Shape):
         "absent",
         examples=[90],
     )
+    rfm_cuts: RfmCutsIn | None = Field(None, description=GIVEN_CUTS)
 
 
 class LookupAnswer(Answer):
@@ -194,5 +196,6 @@ class LookupAnswer(Answer):
 
     items: list[Scores] = Field(description="the score cards of those who are known")
     unknown: list[str] = Field(description="ids that no customer has", examples=[["c-9999"]])
+    rfm_cuts: RfmCuts | None = Field(description="the cuts that scores are by; null without any")
     as_of: AsOfInstant
     computed_at: ComputedAt

@@ -4,6 +4,10 @@ A score is 1 + the number of stored cuts strictly below the value, recency count
 days since the last purchase. So equal values score alike, the scale is 1..5 whatever the data,
 a score may be empty, and a customer's score depends on the cuts alone, not on who else is scored.
 
+Groups look at R and at FM, the mean of F and M, of which a half does not count: two small orders
+that the cuts of F score highly make no champion. Their names are the field's, save those that are
+words of stages or flags here (loyal, new, potential, at risk).
+
 Beside them stand the eight classes of `app.scoring.rfm.eight_classes`, which compare with means.
 """
 
@@ -23,31 +27,35 @@ from app.scoring.rfm.eight_classes import CLASSES8, CLASSES8_ZH, Means, class8, 
 __all__ = [
     "CLASSES8",
     "CLASSES8_ZH",
+    "FEW_CLASSES",
     "GROUPS",
     "Cuts",
     "Means",
-    "cells",
     "class8",
+    "classes",
     "fit_cuts",
     "fit_means",
+    "fm",
     "groups",
     "score",
 ]
 
 GROUPS: Final = (
     "champions",
-    "loyal",
-    "potential_loyalists",
-    "new",
+    "regulars",
+    "rising",
+    "recent",
     "promising",
     "need_attention",
     "about_to_sleep",
     "cant_lose_them",
-    "at_risk",
+    "slipping",
     "hibernating",
 )
+FEW_CLASSES: Final = 3
+"""Fewer classes than this tell customers apart too little to speak of scores."""
 
-# The group of each cell: a row for each R from 1 to 5, in it each F from 1 to 5.
+# The group of each cell: a row for each R from 1 to 5, in it each FM from 1 to 5.
 _GROUP_OF: Final = np.array(
     [
         [9, 9, 8, 8, 7],
@@ -98,6 +106,20 @@ class Cuts:
                 message = f"cuts of {name} must be four ascending finite numbers"
                 raise ValueError(message)
         return cls(**arrays)
+
+    def most_classes(self) -> dict[str, int]:
+        """Return into how many classes the cuts can part anybody, by the names r, f and m."""
+        return {name: 1 + len(np.unique(getattr(self, name))) for name in ("r", "f", "m")}
+
+    def replaced(self, given: Mapping[str, Sequence[float]]) -> Cuts:
+        """Return the cuts with those of some dimensions in the place of their own.
+
+        Raises
+        ------
+        ValueError
+            If a name is none of r, f and m, or there are not four ascending finite values each.
+        """
+        return Cuts.from_dict({**self.as_dict(), **given})
 
 
 def fit_cuts(days_since_last: ArrayLike, purchase_days: ArrayLike, revenue: ArrayLike) -> Cuts:
@@ -154,28 +176,44 @@ def score(
     return r, f, m
 
 
-def groups(r: ArrayLike, f: ArrayLike) -> IntArray:
-    """Return the group of each pair of scores, as an index into `GROUPS`.
+def fm(f: ArrayLike, m: ArrayLike) -> IntArray:
+    """Return the mean of F and M of each customer, rounded down: 1 (worst) to 5.
 
     Raises
     ------
     ValueError
         If a score is not one of 1..5, or shapes do not fit.
     """
-    r_, f_ = _scores(r, f)
-    return _GROUP_OF[r_ - 1, f_ - 1]
+    scored = _scores(f=f, m=m)
+    return np.asarray((scored["f"] + scored["m"]) // 2)
 
 
-def cells(r: ArrayLike, f: ArrayLike) -> IntArray:
-    """Return how many customers have each pair of scores: ``[R - 1, F - 1]``, shape (5, 5).
+def groups(r: ArrayLike, f: ArrayLike, m: ArrayLike) -> IntArray:
+    """Return the group of each triple of scores, as an index into `GROUPS`.
 
     Raises
     ------
     ValueError
         If a score is not one of 1..5, or shapes do not fit.
     """
-    r_, f_ = _scores(r, f)
-    return np.bincount((5 * (r_ - 1) + f_ - 1).ravel(), minlength=25).reshape(5, 5)
+    scored = _scores(r=r, f=f, m=m)
+    return _GROUP_OF[scored["r"] - 1, fm(scored["f"], scored["m"]) - 1]
+
+
+def classes(
+    cuts: Cuts, days_since_last: ArrayLike, purchase_days: ArrayLike, revenue: ArrayLike
+) -> dict[str, int]:
+    """Return into how many classes cuts part a population, by the names r, f and m.
+
+    Many ties leave fewer than five: of customers who all purchased once, F makes one class.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a value is not finite.
+    """
+    scored = score(cuts, days_since_last, purchase_days, revenue)
+    return {name: len(np.unique(each)) for name, each in zip(("r", "f", "m"), scored, strict=True)}
 
 
 def _columns(
@@ -186,9 +224,10 @@ def _columns(
     return -silence, times, money
 
 
-def _scores(r: ArrayLike, f: ArrayLike) -> tuple[IntArray, IntArray]:
-    r_, f_ = validation.broadcast(r=validation.counts("r", r), f=validation.counts("f", f))
-    if np.any((r_ < 1) | (r_ > 5) | (f_ < 1) | (f_ > 5)):
+def _scores(**scores: ArrayLike) -> dict[str, IntArray]:
+    named = {name: validation.counts(name, each) for name, each in scores.items()}
+    shaped = validation.broadcast(**named)
+    if any(np.any((each < 1) | (each > 5)) for each in shaped):
         message = "scores are 1 to 5"
         raise ValueError(message)
-    return r_.astype(np.int64), f_.astype(np.int64)
+    return {name: each.astype(np.int64) for name, each in zip(named, shaped, strict=True)}

@@ -1,6 +1,7 @@
 """What is learnt from a population at one instant, as a document to be stored and read back."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -68,6 +69,8 @@ class FittedModel:
     horizon_days: int = DEFAULT_HORIZON_DAYS
     bands: Bands | None = None
     interaction_kinds: Kinds = field(default_factory=dict)
+    rfm_classes: Mapping[str, int] = field(default_factory=dict)
+    """Into how many classes the cuts part customers, by the names r, f and m."""
 
     def log_odds(self, known: Features, horizon_days: float) -> Floats:
         """Return the log-odds of no purchase, of customers whose columns are in days."""
@@ -88,6 +91,18 @@ class FittedModel:
     def can_score(self) -> bool:
         """Whether it has seen anybody purchase; else nothing can be said of anybody."""
         return self.rfm_cuts is not None
+
+    def with_cuts(self, given: Mapping[str, list[float]]) -> "FittedModel":
+        """Return the model with cuts of RFM that a caller gives in place of its own."""
+        if self.rfm_cuts is None or not given:
+            return self
+        cuts = self.rfm_cuts.replaced(given)
+        most = cuts.most_classes()
+        return replace(
+            self,
+            rfm_cuts=cuts,
+            rfm_classes={**self.rfm_classes, **{name: most[name] for name in given}},
+        )
 
     @property
     def typical_days(self) -> tuple[float, float, float]:
@@ -137,6 +152,13 @@ class FittedModel:
         return now, clv.value_at_risk(self.purchases, self.spend, *history, **terms)
 
 
+def rfm_classes(document: ModelDocument) -> Mapping[str, int]:
+    """Return into how many classes the cuts of RFM part customers: at most, if none counted."""
+    if document.rfm_cuts is None:
+        return {}
+    return document.rfm_classes or rfm.Cuts.from_dict(document.rfm_cuts).most_classes()
+
+
 def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument) -> FittedModel:
     """Make a stored document ready to score with."""
     cuts, means, tiers = document.rfm_cuts, document.rfm_means, document.tier_cuts
@@ -154,6 +176,7 @@ def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument
         churn_status=document.churn.status,
         spend=gamma_gamma.Model.from_params(**document.spend.parameters),
         rfm_cuts=None if cuts is None else rfm.Cuts.from_dict(cuts),
+        rfm_classes=rfm_classes(document),
         rfm_means=None if means is None else rfm.Means.from_dict(means),
         tier_cuts=None if tiers is None else (tiers.high, tiers.medium),
         gap_days=document.population_gap_days,

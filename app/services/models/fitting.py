@@ -1,5 +1,6 @@
 """Fitting everything that a model is to the customers of a deployment; heavy, and without I/O."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def learn(
     as_of: AsOf,
     *,
     horizon_days: int | None = None,
+    rfm_given: Mapping[str, list[float]] | None = None,
 ) -> tuple[str, str, dict[str, Any]]:
     """Fit everything to the buyers of a population; return kind, status and the document.
 
@@ -67,6 +69,8 @@ def learn(
         "reference_customer": reference,
         "rfm_cuts": None,
         "rfm_means": None,
+        "rfm_given": dict(rfm_given or {}),
+        "rfm_classes": None,
         "tier_cuts": None,
         **risk,
     }
@@ -108,8 +112,10 @@ def _cuts(
     """Return the cuts of RFM scores and, by what the document says of value, those of tiers."""
     inactivity = as_of.day - buyers.columns.last_day
     population = inactivity, buyers.columns.purchase_days, buyers.revenue
+    by = rfm.fit_cuts(*population).replaced(document["rfm_given"])
     cuts: dict[str, Any] = {
-        "rfm_cuts": rfm.fit_cuts(*population).as_dict(),
+        "rfm_cuts": by.as_dict(),
+        "rfm_classes": rfm.classes(by, *population),
         "rfm_means": rfm.fit_means(*population).as_dict(),
     }
     model = read("", as_of.at, time_unit, ModelDocument(**document | cuts))

@@ -66,11 +66,13 @@ class ModelDocument(StoredDocument):
     """Everything learnt at one `as_of`.
 
     Cuts, churn risk, bands and hold-out are documents of `app.scoring`, which reads them itself;
-    `interaction_kinds` is what was declared when it was learnt.
-    Without anybody who has purchased there are no cuts, and nobody to compare with.
+    `interaction_kinds` is what was declared when it was learnt. Without anybody who has purchased
+    there are no cuts, and nobody to compare with. Of the cuts of RFM those in `rfm_given` came
+    from the caller. `rfm_classes` says into how many classes they parted everybody; models of
+    before it was counted have none.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     requested: str
     purchases: FittedProcess
@@ -82,6 +84,8 @@ class ModelDocument(StoredDocument):
     reference_customer: ReferenceCustomer | None
     rfm_cuts: dict[str, Any] | None
     rfm_means: dict[str, Any] | None
+    rfm_given: dict[str, list[float]]
+    rfm_classes: dict[str, int] | None
     tier_cuts: TierCuts | None
     risk: dict[str, Any] | None
     risk_choice: RiskChoice

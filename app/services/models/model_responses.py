@@ -1,10 +1,13 @@
 """A stored model as the API shows it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from app.db import AnyRow
 from app.deployment import Deployment
-from app.services.models import churn_learning
+from app.scoring.rfm import rfm
+from app.services.models import churn_learning, fitted_models
+from app.services.models.fitted_models import FittedModel
 from app.services.models.model_documents import ModelDocument
 
 
@@ -28,7 +31,7 @@ def to_response(deployment: Deployment, row: AnyRow, active_id: str | None) -> d
         "parameters": document.purchases.parameters,
         "standard_errors": document.purchases.standard_errors,
         "log_likelihood": document.purchases.log_likelihood,
-        "cuts": _cuts(deployment, content),
+        "cuts": _cuts(deployment, document, content),
         "risk": _risk(document),
         "monitor": None,
     }
@@ -40,21 +43,44 @@ _AS_STORED = (
 )  # fmt: skip
 
 
-def _cuts(deployment: Deployment, content: dict[str, Any]) -> dict[str, Any]:
+def _cuts(
+    deployment: Deployment, document: ModelDocument, content: dict[str, Any]
+) -> dict[str, Any]:
     """Return the cuts, with those of money as money; none were found where nobody has bought."""
     if content["rfm_cuts"] is None:
-        return dict.fromkeys(("rfm", "rfm_means", "value_tier"))
+        nothing: dict[str, Any] = dict.fromkeys(("rfm", "rfm_means", "value_tier"))
+        return {**nothing, "rfm_given": sorted(document.rfm_given), "rfm_few_classes": []}
     means, tiers = content["rfm_means"], content["tier_cuts"]
     return {
         "rfm": rfm_cuts(deployment, content["rfm_cuts"]),
+        "rfm_given": sorted(document.rfm_given),
+        "rfm_few_classes": few_classes(fitted_models.rfm_classes(document)),
         "rfm_means": {**means, "m": deployment.computed_money(means["m"])},
         "value_tier": {name: deployment.computed_money(cut) for name, cut in tiers.items()},
     }
 
 
 def rfm_cuts(deployment: Deployment, cuts: dict[str, Any]) -> dict[str, Any]:
-    """Return the cuts of RFM scores as the API shows them."""
-    return {**cuts, "m": [deployment.computed_money(cut) for cut in cuts["m"]]}
+    """Return the cuts of RFM scores as the API shows them: those of recency as days."""
+    return {
+        "r": [abs(cut) for cut in reversed(cuts["r"])],
+        "f": cuts["f"],
+        "m": [deployment.computed_money(cut) for cut in cuts["m"]],
+    }
+
+
+def cuts_of(deployment: Deployment, model: FittedModel) -> dict[str, Any] | None:
+    """Return the cuts that a model scores by; None for one fitted to nobody."""
+    return None if model.rfm_cuts is None else rfm_cuts(deployment, model.rfm_cuts.as_dict())
+
+
+def few_classes(classes: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return the dimensions of RFM that have too few classes, as the API shows them."""
+    return [
+        {"dimension": name, "classes": count}
+        for name, count in classes.items()
+        if count < rfm.FEW_CLASSES
+    ]
 
 
 def _risk(document: ModelDocument) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -22,7 +22,7 @@ from app.services.common import deployment_settings, interaction_kinds
 from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.customer_base import populations, purchase_log, training_data
 from app.services.customer_base.training_data import TrainingData
-from app.services.models import fitted_models, fitting, model_responses
+from app.services.models import fitted_models, fitting, given_cuts, model_responses
 from app.services.models.fitted_models import FittedModel
 from app.services.models.model_documents import ModelDocument
 from app.services.models.run_monitor import RunMonitor
@@ -41,6 +41,7 @@ async def submit(
 ) -> dict[str, Any]:
     """Start to fit a model."""
     as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
+    given_cuts.read(deployment, asked.rfm_cuts)
     row = await operations.submit(session, FIT, asked, now=now, requested_by=by)
     return operations.to_response(row)
 
@@ -81,6 +82,7 @@ async def fit_keeping(
     *,
     name: str,
     horizon_days: int | None = None,
+    rfm_given: Mapping[str, list[float]] | None = None,
 ) -> Fitted:
     """Fit a model to everybody as they stood at `as_of`, and store it as a candidate."""
     population = await populations.read(session, fitted_models.INACTIVITY, as_of)
@@ -90,7 +92,7 @@ async def fit_keeping(
     declared = (await interaction_kinds.declared(session)).kinds
     past = await training_data.read_past(session, known, as_of, declared)
     learn = partial(fitting.learn, kind, time_unit, population, log, past, as_of,
-                    horizon_days=horizon_days)  # fmt: skip
+                    horizon_days=horizon_days, rfm_given=rfm_given)  # fmt: skip
     chosen, status, document = await asyncio.to_thread(_completed, learn)
     model_id = name_of(name)
     await session.execute(

@@ -14,7 +14,7 @@ from app.schemas.models.models import ModelRequest, RunRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings
 from app.services.customer_base import training_data
-from app.services.models import churn_learning, comparison, fitted_models, model_store
+from app.services.models import churn_learning, comparison, fitted_models, given_cuts, model_store
 from app.services.models.model_documents import ModelDocument
 from app.services.models.monitoring import monitor
 from app.services.operations import operations, parts
@@ -87,6 +87,7 @@ def _like(row: AnyRow, reason: str) -> FitRequest:
             "kind": None if document.requested == fitted_models.DEFAULT else document.requested,
             "time_unit": row.time_unit,
             "horizon_days": document.horizon_days if chosen else None,
+            "rfm_cuts": given_cuts.asked_for(document.rfm_given),
             "automatic": True,
             "reason": reason,
         }
@@ -110,6 +111,7 @@ async def fit_part(
         now,
         name=part.operation_id,
         horizon_days=asked.horizon_days,
+        rfm_given=given_cuts.read(deployment, asked.rfm_cuts),
     )
     activated = asked.activate
     if asked.automatic:

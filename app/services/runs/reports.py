@@ -10,22 +10,22 @@ from app.deployment import Deployment
 from app.models import Model, Run, Score
 from app.scoring.rfm import rfm
 from app.services.common import deployment_settings
-from app.services.models import model_responses
+from app.services.models import fitted_models, model_responses
 from app.services.models.model_documents import ModelDocument
 from app.services.policies import policies
 from app.services.scores.run_summaries import GroupTotals, RfmCell, RunSummary, StageTotals
 
 GROUP_NAMES = {
-    "champions": "Champions",
-    "loyal": "Loyal",
-    "potential_loyalists": "Potential loyalists",
-    "new": "New",
-    "promising": "Promising",
-    "need_attention": "Need attention",
-    "about_to_sleep": "About to sleep",
-    "cant_lose_them": "Can't lose them",
-    "at_risk": "At risk",
-    "hibernating": "Hibernating",
+    "champions": {"en": "Champions", "zh": "冠军客户"},
+    "regulars": {"en": "Regulars", "zh": "常客"},
+    "rising": {"en": "Rising", "zh": "上升客户"},
+    "recent": {"en": "Recent", "zh": "近期首购"},
+    "promising": {"en": "Promising", "zh": "有望客户"},
+    "need_attention": {"en": "Need attention", "zh": "需要关注"},
+    "about_to_sleep": {"en": "About to sleep", "zh": "即将沉睡"},
+    "cant_lose_them": {"en": "Can't lose them", "zh": "不可失去"},
+    "slipping": {"en": "Slipping", "zh": "渐行渐远"},
+    "hibernating": {"en": "Hibernating", "zh": "休眠客户"},
 }
 
 
@@ -37,10 +37,9 @@ async def summarise(session: ReadSession, run_id: int) -> RunSummary:
     of_run = Score.run_id == run_id
     sums = func.count(), func.sum(Score.revenue), func.sum(Score.value_at_risk)
     stages = await session.execute(select(Score.stage, *sums).where(of_run).group_by(Score.stage))
+    fm = ((Score.f + Score.m) // 2).label("fm")  # of whole numbers: rounded down, as `rfm.fm` does
     cells = await session.execute(
-        select(Score.r, Score.f, func.count())
-        .where(of_run, Score.r.is_not(None))
-        .group_by(Score.r, Score.f)
+        select(Score.r, fm, func.count()).where(of_run, Score.r.is_not(None)).group_by(Score.r, fm)
     )
     groups = await session.execute(
         select(Score.rfm_group, *sums[:2])
@@ -52,7 +51,7 @@ async def summarise(session: ReadSession, run_id: int) -> RunSummary:
             stage: StageTotals(customers=count, revenue=revenue, value_at_risk=at_risk)
             for stage, count, revenue, at_risk in stages
         },
-        cells=[RfmCell(r=r, f=f, customers=count) for r, f, count in cells],
+        cells=[RfmCell(r=r, fm=fm, customers=count) for r, fm, count in cells],
         groups={
             group: GroupTotals(customers=count, revenue=revenue) for group, count, revenue in groups
         },
@@ -81,13 +80,16 @@ async def stages(session: ReadSession, deployment: Deployment) -> dict[str, Any]
 
 
 async def rfm_grid(session: ReadSession, deployment: Deployment) -> dict[str, Any]:
-    """Return the RFM grid and groups; empty scores are shown."""
-    head, summary, cuts = await _published(session)
+    """Return customers by R and FM, and the groups; empty scores are shown."""
+    head, summary, document = await _published(session)
     grid = [[0] * 5 for _ in range(5)]
     for cell in summary.cells:
-        grid[cell.r - 1][cell.f - 1] = cell.customers
+        grid[cell.r - 1][cell.fm - 1] = cell.customers
     head["grid"] = grid
+    cuts = document and document.rfm_cuts
     head["cuts"] = cuts and model_responses.rfm_cuts(deployment, cuts)
+    classes = fitted_models.rfm_classes(document) if document else {}
+    head["rfm_few_classes"] = model_responses.few_classes(classes)
     head["groups"] = [
         {
             "group": code,
@@ -103,8 +105,8 @@ async def rfm_grid(session: ReadSession, deployment: Deployment) -> dict[str, An
 
 async def _published(
     session: ReadSession,
-) -> tuple[dict[str, Any], RunSummary, dict[str, Any] | None]:
-    """Return what every report says of its run, the counts, and the RFM cuts."""
+) -> tuple[dict[str, Any], RunSummary, ModelDocument | None]:
+    """Return what every report says of its run, the counts, and the model."""
     active = await deployment_settings.pointers(session)
     head: dict[str, Any] = {
         "run_id": None,
@@ -126,4 +128,4 @@ async def _published(
         "policy_version": run.policy_version,
         "as_of": run.as_of,
     }
-    return head, RunSummary.load(run.summary), ModelDocument.load(run.document).rfm_cuts
+    return head, RunSummary.load(run.summary), ModelDocument.load(run.document)

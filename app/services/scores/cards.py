@@ -14,7 +14,7 @@ from app.money import to_amount
 from app.scoring.churn import contributions
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
-from app.services.models import churn_learning, fitted_models
+from app.services.models import churn_learning, fitted_models, model_responses
 from app.services.models.fitted_models import FittedModel
 from app.services.scores import model_scores, reason_texts, run_columns
 from app.services.scores.model_scores import Scores
@@ -91,6 +91,7 @@ def _facts(deployment: Deployment, placement: Placement, row: int) -> dict[str, 
         "usual_gap_days": _usual_gap(placement, row) if bought else None,
         "at_risk": None if overdue is None else bool(overdue[row]),
         "value_at_risk": None if bought else deployment.money(Decimal(0)),
+        "rfm_few_classes": [],
         "withheld": {},
     }
     if summary.paid_days:
@@ -167,6 +168,7 @@ def _scores(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
         "rfm_score": r + f + m,
         "rfm_group": rfm.GROUPS[scores.group[row]],
         "rfm_class8": rfm.CLASSES8[scores.class8[row]],
+        "rfm_few_classes": model_responses.few_classes(model.rfm_classes),
         "model_inputs": {
             "x": int(x[row]),
             "t_x": float(t_x[row]),

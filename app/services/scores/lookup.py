@@ -8,7 +8,7 @@ from app.deployment import Deployment
 from app.schemas.scores.lists import LookupRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings, threads
-from app.services.models import model_store
+from app.services.models import given_cuts, model_responses, model_store
 from app.services.policies import policies
 from app.services.scores import cards, model_scores
 from app.services.stages import next_actions, placement, why_churned
@@ -22,7 +22,9 @@ async def find(
     ids = list(dict.fromkeys(request.customer_ids))
     active = await deployment_settings.pointers(session)
     timeline = await policies.timeline(session, active.timeline)
+    given = given_cuts.read(deployment, request.rfm_cuts)
     model = None if active.model_id is None else await model_store.load(session, active.model_id)
+    model = model and model.with_cuts(given)
     placed = await placement.of_customers(
         session,
         deployment,
@@ -45,6 +47,7 @@ async def find(
     return {
         "items": [found[customer_id] for customer_id in ids if customer_id in found],
         "unknown": [customer_id for customer_id in ids if customer_id not in found],
+        "rfm_cuts": model and model_responses.cuts_of(deployment, model),
         "as_of": as_of.at,
         "computed_at": now,
     }

@@ -162,7 +162,7 @@ def compute(inputs: ModelInputs, buyers: Placement, horizon_days: int) -> Scores
         r=r,
         f=f,
         m=m,
-        group=rfm.groups(r, f),
+        group=rfm.groups(r, f, m),
         class8=rfm.class8(*bought, model.rfm_means),
         p_alive=model.purchases.p_alive(*history),
         expected_purchases=model.purchases.expected_purchases(*history, horizon=horizon),

@@ -1,6 +1,7 @@
 """What a run amounts to, counted once when it is published."""
 
 from decimal import Decimal
+from typing import ClassVar
 
 from app.services.common.stored_documents import Section, StoredDocument
 
@@ -16,12 +17,14 @@ class StageTotals(GroupTotals):
 
 class RfmCell(Section):
     r: int
-    f: int
+    fm: int
     customers: int
 
 
 class RunSummary(StoredDocument):
-    """A run by stage, by RFM cell and by RFM group; sums are exact."""
+    """A run by stage, by cell of R and FM, and by RFM group; sums are exact."""
+
+    version: ClassVar[int] = 2
 
     stages: dict[str, StageTotals]
     cells: list[RfmCell]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 
 import numpy as np
 import pytest
@@ -13,24 +15,61 @@ from app.scoring.rfm import rfm
 
 RULES = {
     "champions": ({5}, {4, 5}),
-    "loyal": ({3, 4}, {4, 5}),
-    "potential_loyalists": ({4, 5}, {2, 3}),
-    "new": ({5}, {1}),
+    "regulars": ({3, 4}, {4, 5}),
+    "rising": ({4, 5}, {2, 3}),
+    "recent": ({5}, {1}),
     "promising": ({4}, {1}),
     "need_attention": ({3}, {3}),
     "about_to_sleep": ({3}, {1, 2}),
     "cant_lose_them": ({1, 2}, {5}),
-    "at_risk": ({1, 2}, {3, 4}),
+    "slipping": ({1, 2}, {3, 4}),
     "hibernating": ({1, 2}, {1, 2}),
 }
 
 
 def test_the_groups_cover_every_cell_exactly_once():
     assert set(RULES) == set(rfm.GROUPS)
-    for r in range(1, 6):
-        for f in range(1, 6):
-            fits = [name for name, (rs, fs) in RULES.items() if r in rs and f in fs]
-            assert fits == [rfm.GROUPS[rfm.groups(r, f)]]
+    for r, f, m in itertools.product(range(1, 6), repeat=3):
+        mean = math.floor((f + m) / 2)
+        fits = [name for name, (rs, fms) in RULES.items() if r in rs and mean in fms]
+        assert fits == [rfm.GROUPS[rfm.groups(r, f, m)]]
+
+
+def test_two_small_orders_make_no_champion():
+    # Most bought once, so that two purchase days are among the most there are.
+    times, revenue = [1] * 8 + [2, 5], [60, 50, 45, 40, 35, 30, 28, 27, 26, 400]
+    cuts = rfm.fit_cuts(range(10), times, revenue)
+    r, f, m = rfm.score(cuts, 0, 2, 26)
+    assert (int(r), int(f), int(m)) == (5, 5, 1)
+    assert rfm.GROUPS[rfm.groups(r, f, m)] == "rising"
+    # A half more than 3 does not reach 4, either.
+    assert rfm.GROUPS[rfm.groups(5, 5, 2)] == "rising"
+    assert rfm.GROUPS[rfm.groups(5, 5, 3)] == "champions"
+
+
+def test_ties_leave_fewer_classes():
+    times, revenue = [1] * 6 + [2] * 4, [10.0] * 10
+    cuts = rfm.fit_cuts(range(10), times, revenue)
+    assert rfm.classes(cuts, range(10), times, revenue) == {"r": 5, "f": 2, "m": 1}
+    # Of others than those it was learnt from the cuts may tell more apart.
+    assert cuts.most_classes() == {"r": 5, "f": 3, "m": 2}
+
+
+def test_given_cuts_take_the_place_of_those_found():
+    cuts = rfm.fit_cuts(range(10), [1] * 10, range(10))
+    given = cuts.replaced({"f": [1, 2, 4, 8]})
+    assert (given.f.tolist(), given.r.tolist()) == ([1, 2, 4, 8], cuts.r.tolist())
+    with pytest.raises(ValueError, match="cuts of f"):
+        cuts.replaced({"f": [2, 1, 3, 4]})
+
+
+def test_nothing_paid_and_money_given_back_score_lowest():
+    cuts = rfm.fit_cuts(range(5), [1, 2, 3, 4, 5], [0, 10, 20, 30, 40])
+    _, _, m = rfm.score(cuts, 0, 1, [-5.0, 0.0, 0.01])
+    assert m.tolist() == [1, 1, 2]
+    means = rfm.fit_means([1, 1], [1, 1], [-10.0, 0.0])
+    found = rfm.class8([1, 1], [1, 1], [-10.0, 0.0], means)
+    assert [rfm.CLASSES8[code] for code in found] == ["general_value", "important_value"]
 
 
 def test_five_customers_take_five_scores():
@@ -74,20 +113,13 @@ def test_broken_cuts_are_refused(cuts):
         rfm.Cuts.from_dict(cuts)
 
 
-def test_cells_count_everybody():
-    counts = rfm.cells([1, 5, 5, 3], [2, 5, 5, 1])
-    assert counts.sum() == 4
-    assert counts[4, 4] == 2
-    assert counts[0, 1] == counts[2, 0] == 1
-
-
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         rfm.fit_cuts([], [], [])
     with pytest.raises(ValueError, match="finite"):
         rfm.fit_cuts([np.nan], [1], [1])
     with pytest.raises(ValueError, match="1 to 5"):
-        rfm.groups(0, 1)
+        rfm.groups(0, 1, 1)
 
 
 EIGHT = {

@@ -1,0 +1,73 @@
+"""policies
+
+Revision: policies, after 0003. Created 2026-11-26 05:00:00.
+"""
+
+from alembic import op
+
+revision = "policies"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+# A statement that waits for a lock makes every later request wait behind it: give up soon, and
+# run again. Add columns without a volatile default; build indexes CONCURRENTLY in an autocommit
+# block; add constraints NOT VALID, then VALIDATE; drop a column one release after its last use.
+LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
+
+# A row for each R from 1 to 5, in it each FM, the mean of F and M rounded down.
+GROUPS = (
+    "{{hibernating,hibernating,slipping,slipping,cant_lose_them},"
+    "{hibernating,hibernating,slipping,slipping,cant_lose_them},"
+    "{about_to_sleep,about_to_sleep,need_attention,regulars,regulars},"
+    "{promising,rising,rising,regulars,regulars},"
+    "{recent,rising,rising,champions,champions}}"
+)
+# And before, of F.
+FORMER_GROUPS = (
+    "{{hibernating,hibernating,at_risk,at_risk,cant_lose_them},"
+    "{hibernating,hibernating,at_risk,at_risk,cant_lose_them},"
+    "{about_to_sleep,about_to_sleep,need_attention,loyal,loyal},"
+    "{promising,potential_loyalists,potential_loyalists,loyal,loyal},"
+    "{new,potential_loyalists,potential_loyalists,champions,champions}}"
+)
+
+
+def upgrade() -> None:
+    op.execute(LOCK_TIMEOUT)
+    op.execute(
+        "UPDATE models SET document = document"
+        """ || '{"schema_version": 2, "rfm_given": {}, "rfm_classes": null}'::jsonb"""
+    )
+    _regroup(GROUPS, "(f + m) / 2", "fm", version=2)
+
+
+def downgrade() -> None:
+    op.execute(LOCK_TIMEOUT)
+    _regroup(FORMER_GROUPS, "f::int", "f", version=1)
+    op.execute(
+        "UPDATE models SET document = (document - 'rfm_given' - 'rfm_classes')"
+        """ || '{"schema_version": 1}'::jsonb"""
+    )
+
+
+def _regroup(groups: str, column: str, name: str, *, version: int) -> None:
+    """Name the groups of scores that are kept anew, and count the runs by them."""
+    op.execute(
+        f"UPDATE scores SET rfm_group = ('{groups}'::text[])[r][{column}]"  # noqa: S608  # ours
+        " WHERE r IS NOT NULL"
+    )
+    op.execute(
+        f"""
+        UPDATE runs SET summary = summary || jsonb_build_object(
+            'schema_version', {version},
+            'cells', (SELECT coalesce(jsonb_agg(to_jsonb(cell)), '[]')
+                FROM (SELECT r, {column} AS {name}, count(*) AS customers FROM scores
+                    WHERE run_id = runs.run_id AND r IS NOT NULL GROUP BY 1, 2) AS cell),
+            'groups', (SELECT coalesce(jsonb_object_agg(rfm_group, jsonb_build_object(
+                    'customers', customers, 'revenue', revenue::text)), '{{}}')
+                FROM (SELECT rfm_group, count(*) AS customers, sum(revenue) AS revenue FROM scores
+                    WHERE run_id = runs.run_id AND rfm_group IS NOT NULL GROUP BY 1) AS one))
+        WHERE summary IS NOT NULL
+        """  # noqa: S608  # ours
+    )
