@@ -62,6 +62,7 @@ class _Reader(ExpressionReader):
             inactivity_limit=InactivityLimit(**document["inactivity_limit"]),
             rules=self.rules(document["rules"], set(codes)),
             transitions=self.transitions(document.get("transitions"), codes),
+            maps=self.maps(document.get("maps") or {}, codes),
             model_id=document.get("model_id"),
         )
 
@@ -128,6 +129,16 @@ class _Reader(ExpressionReader):
                 elif after in allowed[:n]:
                     self.fault(at, "duplicate_code", f"{after!r} comes twice")
         return {before: tuple(allowed) for before, allowed in given.items()}
+
+    def maps(self, given: Mapping[str, str], stages: Sequence[str]) -> dict[str, str]:
+        for before, after in given.items():
+            at = f"/maps/{escaped(before)}"
+            if before in stages:
+                detail = f"{before!r} is a stage of this version, too: its code stays its own"
+                self.fault(at, "stage_kept", detail)
+            if after not in stages:
+                self.fault(at, "unknown_stage", f"there is no stage {after!r} in this version")
+        return dict(given)
 
     def check_whole(self, policy: Policy) -> None:
         """Check what only the whole document shows."""

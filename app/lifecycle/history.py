@@ -5,7 +5,7 @@ an override still stands.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from app.lifecycle.instants import (
     Rows,
     instants,
 )
+from app.lifecycle.overruling import Overruled, overrule
 from app.lifecycle.variables.definition import Term
 
 CAUSES = ("inactivity", "fact", "policy", "manual")
@@ -47,6 +48,16 @@ class Transition(NamedTuple):
     evidence: str
 
 
+class Rename(NamedTuple):
+    """A stage that a change of policy calls otherwise; no transition."""
+
+    owner: int
+    from_stage: str
+    to_stage: str
+    at: int
+    policy_version: int
+
+
 @dataclass(frozen=True)
 class History:
     """Every instant at which a stage might have changed, and what it then was."""
@@ -58,12 +69,11 @@ class History:
     stage: Ints
     """By row, the place in `names`."""
     rule: Ints
-    by_hand: Mapping[int, Override]
-    """By row, the override that stood."""
-    made: Mapping[int, Override]
-    """By row, the override that was set at it."""
+    overruled: Overruled
     before: Ints
     changed: Bools
+    renamed: Bools
+    """By row, whether a change of policy calls the stage otherwise, in which the customer stays."""
 
     def last(self, customers: int) -> list[tuple[str, int | None]]:
         """Return for each customer the stage at the end, and the instant of the last transition."""
@@ -80,14 +90,30 @@ class History:
         period = self.rows.period[rows[0]] if len(rows) else len(self.periods) - 1
         return self.periods[period].policy.beginning
 
-    def last_step(self) -> tuple[str, str]:
-        """Return the stages before and after the last instant."""
-        return self.names[self.before[-1]], self.names[self.stage[-1]]
+    def last_rows(self) -> dict[int, int]:
+        """Return the row of the last instant of each customer who has any."""
+        return {owner: row for row, owner in enumerate(self.rows.owner.tolist())}
+
+    def step(self, row: int) -> tuple[str, str]:
+        """Return the stages before and after an instant."""
+        return self.names[self.before[row]], self.names[self.stage[row]]
+
+    def renames(self) -> list["Rename"]:
+        """Return what changes of policy called otherwise while the customer stayed in it."""
+        return [
+            Rename(
+                int(self.rows.owner[row]),
+                *self.step(row),
+                int(self.rows.at[row]),
+                self.periods[self.rows.period[row]].policy.version,
+            )
+            for row in np.flatnonzero(self.renamed).tolist()
+        ]
 
     def standing_override(self, owner: int) -> Override | None:
         """Return the override that stands at the end, if one does."""
         (rows,) = np.nonzero(self.rows.owner == owner)
-        return self.by_hand.get(int(rows[-1])) if len(rows) else None
+        return self.overruled.stood.get(int(rows[-1])) if len(rows) else None
 
     def returns(self, of: int = 0) -> list[int]:
         """Return the instants at which one who had left became a customer again.
@@ -114,11 +140,16 @@ class History:
             owner: [override for override in decided if override.at <= end[owner]]
             for owner, decided in self.customers.overrides.items()
         }
+        purchases = {
+            owner: {at: day for at, day in bought.items() if at <= end[owner]}
+            for owner, bought in self.customers.purchases.items()
+        }
         customers = replace(
             self.customers,
             until=np.full(n, until),
             until_day=np.full(n, until_day),
-            overrides=overrides,
+            overrides={owner: decided for owner, decided in overrides.items() if decided},
+            purchases=purchases,
         )
         in_force = [period for period in self.periods if period.start <= end.max()]
         return trace(in_force, customers, day_start)
@@ -139,8 +170,8 @@ class History:
         for place, row in enumerate(rows.tolist()):
             policy = self.periods[self.rows.period[row]].policy
             manual = self.rows.cause[row] == MANUAL
-            by_hand = manual and row in self.by_hand
-            made = self.made.get(row)
+            by_hand = row in self.overruled.stood
+            made = self.overruled.made.get(row)
             transitions.append(
                 Transition(
                     int(self.rows.owner[row]),
@@ -203,48 +234,27 @@ def trace(periods: Sequence[PolicyPeriod], customers: Customers, day_start: DayS
             period.policy, period.records, rows.record[own], rows.day[own]
         )
         stage[own] = np.array([names.index(name) for name in period.policy.stages])[decided]
-    by_hand, made = _overrule(periods, customers, names, rows, stage)
+    overruled = overrule(periods, customers, names, rows, stage)
     begins = np.r_[True, rows.owner[1:] != rows.owner[:-1]][: len(rows.owner)]
     first = np.array([names.index(period.policy.beginning) for period in periods])
     before = np.where(begins, first[rows.period], np.r_[0, stage][: len(stage)])
-    changed = (stage != before) & ~(begins & customers.known[rows.owner])
+    called = _renamed(periods, names, rows, begins, before)
+    changed = (stage != called) & ~(begins & customers.known[rows.owner])
+    renamed = (called != before) & ~changed
     return History(
-        tuple(periods), customers, names, rows, stage, rule, by_hand, made, before, changed
+        tuple(periods), customers, names, rows, stage, rule, overruled, before, changed, renamed
     )
 
 
-def _overrule(
-    periods: Sequence[PolicyPeriod],
-    customers: Customers,
-    names: Sequence[str],
-    rows: Rows,
-    stage: Ints,
-) -> tuple[dict[int, Override], dict[int, Override]]:
-    """Put overrides in the place of what rules say.
-
-    Return by row which one stood, and which one was made.
-    """
-    stood: dict[int, Override] = {}
-    made: dict[int, Override] = {}
-    for owner, decided in customers.overrides.items():
-        start, end = np.searchsorted(rows.owner, [owner, owner + 1])
-        standing: Override | None = None
-        ruled = -1
-        for row in range(int(start), int(end)):
-            policy = periods[rows.period[row]].policy
-            at, says = int(rows.at[row]), int(stage[row])
-            news = periods[rows.period[row]].records.at[rows.record[row]] == at
-            own = [override for override in decided if override.at == at]
-            if own:
-                standing = made[row] = own[-1]
-            elif standing is not None and standing.until is None and (news or says != ruled):
-                standing = None
-            ruled = says
-            if standing is not None and standing.until is not None and at >= standing.until:
-                standing = None
-            if standing is not None and standing.stage not in policy.stages:
-                standing = None
-            if standing is not None:
-                stood[row] = standing
-                stage[row] = names.index(standing.stage)
-    return stood, made
+def _renamed(
+    periods: Sequence[PolicyPeriod], names: Sequence[str], rows: Rows, begins: Bools, before: Ints
+) -> Ints:
+    """Return what the stage before each row is called by the policy in force at the row."""
+    called = before
+    former = np.where(begins, rows.period, np.r_[0, rows.period][: len(rows.period)])
+    for number, period in enumerate(periods):
+        code = {name: place for place, name in enumerate(names)}
+        table = np.array([code[period.policy.maps.get(name, name)] for name in names])
+        came_into_force = (former < number) & (number <= rows.period)
+        called = np.where(came_into_force, table[called], called)
+    return called

@@ -13,6 +13,7 @@ from app.lifecycle.records import Records
 DayStart = Callable[[Ints], Ints]
 """From days to the instants at which they begin in the deployment's zone."""
 
+_NEVER = np.iinfo(np.int64).max
 INACTIVITY, FACT, POLICY, MANUAL = range(4)
 """Why a stage may change, in the order in which changes of one instant take effect."""
 
@@ -31,8 +32,9 @@ class PolicyPeriod:
 class Override:
     """A stage that somebody set. With `until`, no rule replaces it before then.
 
-    Without, it stands until a fact that rules look at, or until the rules change their answer.
-    One that ends as it is made lets rules decide again.
+    Without, it stands until the next purchase or another fact that rules look at, or until time
+    makes the rules change their answer. One that ends as it is made lets rules decide again. A
+    change of policy carries it over, see `Policy.carried`.
     """
 
     at: int
@@ -49,13 +51,16 @@ class Customers:
     """Whose history is asked for: by owner number, up to when, and from where.
 
     `known` says whose first record is where the ledger stands already, so that it is no transition;
-    everybody else begins where the policy then in force puts somebody not known.
+    everybody else begins where the policy then in force puts somebody not known. `purchases` has
+    the instant and day of each purchase of those with overrides, whatever became of it: also one on
+    a day that had others, which is no news to rules, or one refunded since.
     """
 
     until: Ints
     until_day: Ints
     known: Bools
     overrides: Mapping[int, Sequence[Override]] = field(default_factory=dict)
+    purchases: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def _rows(periods: Sequence[PolicyPeriod], customers: Customers) -> Rows:
     """Return the instants of facts, of activations and of overrides, in order."""
     parts = []
     owners = np.arange(len(customers.until))
-    ends = [period.start for period in periods[1:]] + [np.iinfo(np.int64).max]
+    ends = [period.start for period in periods[1:]] + [_NEVER]
     for number, (period, end) in enumerate(zip(periods, ends, strict=True)):
         records = period.records
         counted = (records.at < end) & (records.at <= customers.until[records.owner])
@@ -110,20 +115,29 @@ def _rows(periods: Sequence[PolicyPeriod], customers: Customers) -> Rows:
                 _at(reached[begun], period.start, period.start_day, POLICY, number, record[begun])
             )
     for owner, decided in customers.overrides.items():
-        times = [(override.at, override.day) for override in decided]
-        times += [
-            (override.until, override.until_day)
-            for n, override in enumerate(decided)
-            # Where another override took its place before, nothing ends with this one.
-            if override.until is not None
-            and not any(later.at <= override.until for later in decided[n + 1 :])
-        ]
-        for at, day in times:
+        for at, day, cause in _of_overrides(decided, customers.purchases.get(owner, {})):
             if at <= customers.until[owner]:
                 number = max(n for n, period in enumerate(periods) if period.start <= at)
                 record = _in_force(periods[number].records, np.array([owner]), at)
-                parts.append(_at(np.array([owner]), at, day, MANUAL, number, record))
+                parts.append(_at(np.array([owner]), at, day, cause, number, record))
     return Rows.join(parts).in_order()
+
+
+def _of_overrides(
+    decided: Sequence[Override], purchases: Mapping[int, int]
+) -> list[tuple[int, int, int]]:
+    """Return when overrides begin and end, and each purchase that may end one, with its cause."""
+    times = [(override.at, override.day, MANUAL) for override in decided]
+    times += [
+        (override.until, override.until_day, MANUAL)
+        for n, override in enumerate(decided)
+        # Where another override took its place before, nothing ends with this one.
+        if override.until is not None
+        and not any(later.at <= override.until for later in decided[n + 1 :])
+    ]
+    first = min((override.at for override in decided), default=_NEVER)
+    # One that ends no override is no cause of anything.
+    return times + [(at, day, INACTIVITY) for at, day in purchases.items() if at > first]
 
 
 def _at(

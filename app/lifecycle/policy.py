@@ -65,6 +65,8 @@ class Policy:
     rules: tuple[Rule, ...]
     transitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The transitions that an override may make."""
+    maps: Mapping[str, str] = field(default_factory=dict)
+    """What stages of earlier versions are called in this one: renamed, not left for another."""
     model_id: str | None = None
     """The model whose cuts and parameters the rules use, if they use any."""
 
@@ -116,6 +118,21 @@ class Policy:
 
     def stage(self, code: str) -> Stage:
         return self.described[self.stage_code(code)]
+
+    def carried(self, stage: str, former: "Policy | None") -> str | None:
+        """Return the stage in which an override stands on when this policy follows a former one.
+
+        The one that `maps` names, else that of the same code, else the only one of the same role;
+        None where there is none, so that the override is lost.
+        """
+        mapped = self.maps.get(stage, stage)
+        if mapped in self.stages:
+            return mapped
+        if former is None or stage not in former.stages:
+            return None
+        role = former.stage(stage).role
+        alike = [each.code for each in self.described if each.role == role]
+        return alike[0] if len(alike) == 1 else None
 
     def is_churned(self, stage: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Say which of the stages, given by number, are those of customers who have left."""

@@ -8,11 +8,13 @@ from app.schemas.common.fields import (
     AsOfInstant,
     BacktestKey,
     CreatedAt,
+    CustomerKey,
     Customers,
     LogLoss,
     ModelKey,
     PolicyVersion,
     RunKey,
+    StageCode,
 )
 from app.schemas.common.shapes import Page, Problem
 from app.schemas.common.types import Answer, Timestamp
@@ -31,6 +33,20 @@ class Progress(Answer):
     total: int = Field(description="parts that there are, as far as is known")
 
 
+class LostOverride(Answer):
+    """An override that a change of policy ends: `maps` of the version could carry it over."""
+
+    customer_id: CustomerKey
+    stage: StageCode = Field(description="the stage that somebody set")
+
+
+class LostOverrides(Answer):
+    """Overrides for which a version has no stage, neither by `maps`, nor by code or role."""
+
+    customers: int = Field(description="how many customers", examples=[1])
+    items: list[LostOverride] = Field(description="the first 1,000 of them, by id")
+
+
 class PreviewResult(Answer):
     """Whose stage would change under the version, and what is at stake."""
 
@@ -41,8 +57,16 @@ class PreviewResult(Answer):
     as_of: AsOfInstant
     customers: int = Field(description="all customers that were counted")
     transitions: int = Field(description="customers among them whose stage would change")
+    renamed: int = Field(
+        0, description="customers who would stay in a stage that the version calls otherwise"
+    )
+    lost_overrides: LostOverrides = Field(
+        LostOverrides(customers=0, items=[]),
+        description="overrides that would end, since the version has no stage for them",
+    )
     matrix: list[PreviewCell] = Field(
-        description="customers by stage now and then: changes first, the largest first"
+        description="customers by stage now and then: changes first, then renamed, the largest "
+        "first"
     )
     token: str = Field(
         description="what `POST /v1/policies/{version}/activate` takes",

@@ -321,6 +321,14 @@ def followed(
             owner: [override(each, zone) for each in made]
             for owner, made in (decisions or {}).items()
         },
+        purchases={
+            owner: {
+                micros(fact.at): day_of(fact.at, zone)
+                for fact in people[owner].facts
+                if fact.kind == "purchase"
+            }
+            for owner in decisions or {}
+        },
     )
     return trace(periods, customers, starts_in(zone))
 

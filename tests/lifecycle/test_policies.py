@@ -37,7 +37,17 @@ from tests.lifecycle.assembled import (
     through_time,
     worth_of,
 )
-from tests.slow_policy import Change, Decision, Person, Slow, beginning, history
+from tests.simulation.policies import described, renamed
+from tests.slow_policy import (
+    Change,
+    Decision,
+    Person,
+    Slow,
+    beginning,
+    history,
+    role_of,
+    walk,
+)
 from tests.twin import Fact, start_of
 
 seeds = st.integers(0, 2**32)
@@ -107,6 +117,31 @@ def test_decisions_by_hand_stand_as_long_as_they_may(seed: int) -> None:
     regime = list(zip(policies, starts, strict=False))
     slow = history(person, list(zip(documents, starts, strict=False)), now, made, slow_stand_in)
     assert changes(followed([person], regime, now, {0: made})) == slow
+
+
+@given(seed=seeds)
+@many(100)
+def test_stages_are_renamed_and_decisions_carried_over(seed: int) -> None:
+    rng = random.Random(seed)
+    person = at_random.person(rng, at_random.zone_of(rng))
+    first, _ = at_random.policy(rng, 1)
+    documents = [described(first)]
+    for n in range(rng.randint(1, 3)):
+        documents.append(renamed(documents[-1], n))
+    now = max(at_random.moment(rng, person, latest=200), person.begun_at)
+    starts = sorted({at_random.moment(rng, person) for _ in documents[1:]})
+    documents = documents[: len(starts) + 1]
+    policies = [parse(n, document) for n, document in enumerate(documents, 1)]
+    made = at_random.decisions(rng, person, list(policies[0].stages), now)[: rng.randint(0, 3)]
+    made = [each for each in made if each.at < starts[0]]
+    slow = walk(
+        person, list(zip(documents, [None, *starts], strict=True)), now, made, slow_stand_in
+    )
+    found = followed([person], list(zip(policies, [None, *starts], strict=True)), now, {0: made})
+    assert changes(found) == [step.change for step in slow if step.change]
+    stands, standing = slow[-1].stands, found.standing_override(0)
+    assert (stands and stands.stage) == (standing and standing.stage)
+    assert found.last(1)[0][0] == slow[-1].stage
 
 
 @given(seed=seeds)
@@ -278,6 +313,81 @@ def test_a_decision_without_a_pin_stands_until_the_next_fact_or_answer() -> None
         ("loyal", "manual", "override"),
         ("churned", "inactivity", "silent_too_long"),
     ]
+
+
+def test_a_purchase_ends_a_decision_without_a_pin_also_on_a_day_that_had_one() -> None:
+    loose = Decision(day(0.1), "churned")
+    same_day = told(buyer(0, 0.2, 0.3), day(5), loose)
+    assert stages(same_day)[1:] == [
+        ("churned", "manual", "override"), ("initial", "fact", "first_purchase"),
+    ]  # fmt: skip
+    assert same_day[-1].at == day(0.2)
+    # Whatever became of the purchase later, it was known then.
+    refund = Fact(("default", "r"), day(1), Decimal(5), "refund", ("default", "p1"))
+    one = buyer(0, 0.2)
+    refunded = replace(one, facts=(*one.facts, refund))
+    assert told(refunded, day(5), loose) == told(one, day(5), loose)
+    # One before the decision, or at its very instant, ends nothing.
+    assert stages(told(buyer(0, 0.1), day(5), loose))[-1] == ("churned", "manual", "override")
+
+
+def test_a_renamed_stage_goes_on_without_a_transition() -> None:
+    new = renamed_of(FIVE, initial="newcomer", active="regular")
+    regime = [(FIVE, None), (new, day(10))]
+    policies = [(parse(n, document), at) for n, (document, at) in enumerate(regime, 1)]
+    found = followed([buyer(0, 20)], policies, day(30))
+    assert changes(found) == history(buyer(0, 20), regime, day(30))
+    assert [(each.from_stage, each.to_stage) for each in changes(found)] == [
+        ("potential", "initial"), ("newcomer", "regular"),
+    ]  # fmt: skip
+    (rename,) = found.renames()
+    assert rename[1:] == ("initial", "newcomer", micros(day(10)), 2)
+    # Who by the rules is elsewhere then makes a transition, from the stage as it was called.
+    aged = {"code": "aged", "stage": "regular",
+            "when": {"variable": "tenure_days", "op": ">=", "value": 5}}  # fmt: skip
+    other = {**new, "rules": [*new["rules"][:-1], aged, new["rules"][-1]]}
+    moved = followed([buyer(0)], [policies[0], (parse(2, other), day(10))], day(30))
+    assert changes(moved)[-1][:2] == ("initial", "regular")
+    assert moved.renames() == []
+
+
+def test_overrides_go_on_in_the_stage_that_is_mapped_or_alike_or_the_only_one_of_the_role() -> None:
+    new = renamed_of(FIVE, initial="newcomer", churned="gone")
+    policies = [(parse(1, FIVE), None), (parse(2, new), day(10))]
+    for stage, after in (("initial", "newcomer"), ("loyal", "loyal"), ("churned", "gone")):
+        found = followed([buyer(0, 1)], policies, day(30), {0: [Decision(day(2), stage)]})
+        standing = found.standing_override(0)
+        assert standing is not None
+        assert (standing.stage, found.last(1)[0][0]) == (after, after)
+    # Without maps by role: of those who left there is one stage, of customers there are two.
+    phases = PRESETS["four_phases"]
+    policies = [policies[0], (parse(2, phases), day(10))]
+    regime = [(FIVE, None), (phases, day(10))]
+    for stage, after in (("churned", "departure"), ("loyal", None)):
+        made = [Decision(day(2), stage, day(60))]
+        found = followed([buyer(0, 1)], policies, day(30), {0: made})
+        assert changes(found) == history(buyer(0, 1), regime, day(30), made)
+        standing = found.standing_override(0)
+        assert (standing and standing.stage) == after
+        assert [each.stage for each in found.overruled.lost.values()] == (
+            [] if after else ["loyal"]
+        )
+        assert changes(found)[-1].rule == ("override" if after else "purchased")
+
+
+def renamed_of(document: dict[str, Any], **maps: str) -> dict[str, Any]:
+    """Return a policy that calls some stages otherwise."""
+    moves = {maps.get(code, code): [maps.get(to, to) for to in allowed]
+             for code, allowed in document["transitions"].items()}  # fmt: skip
+    return {
+        **document,
+        "stages": [{**each, "role": role_of(document, each["code"]),
+                    "code": maps.get(each["code"], each["code"])} for each in document["stages"]],
+        "rules": [{**each, "stage": maps.get(each["stage"], each["stage"])}
+                  for each in document["rules"]],
+        "transitions": moves,
+        "maps": maps,
+    }  # fmt: skip
 
 
 def test_a_later_decision_takes_the_place_of_a_pin() -> None:

@@ -55,7 +55,7 @@ async def ledger(
         )
     ).one()
     last = (rows[-1].to_stage, rows[-1].effective_at) if rows else (life.beginning(), None)
-    assert tuple(customer) == last
+    assert tuple(customer) == (life.called(last[0], last[1] or life.first, now), last[1])
 
 
 def approximate(values: dict[str, Any]) -> dict[str, Any]:

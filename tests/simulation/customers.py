@@ -17,8 +17,10 @@ from tests.slow_policy import (
     Person,
     Slow,
     beginning,
+    called,
     history,
     variables,
+    walk,
 )
 from tests.twin import MICROSECOND, Fact, Name, Twin, in_force
 
@@ -147,18 +149,28 @@ class Life:
         if t < self.first:  # Not heard of yet: what is known of the profile holds from ever.
             return self.under(t).decide(t)[0]
         changes = self.changes(t)
-        return changes[-1].to_stage if changes else self.beginning()
+        if not changes:
+            return self.called(self.beginning(), self.first, t)
+        return self.called(changes[-1].to_stage, changes[-1].at, t)
+
+    def standing(self, t: datetime) -> Decision | None:
+        """Return the decision that stands at an instant, in the words of the policy in force."""
+        if not self.decisions:
+            return None
+        regime = [(each.document, each.start) for each in self.timeline.policies]
+        return walk(self.person, regime, t, self.decisions)[-1].stands
 
     def pinned(self, t: datetime) -> Decision | None:
         """Return the pin that holds at an instant."""
-        made = [each for each in self.decisions if each.at <= t]
-        if not made or made[-1].until is None or made[-1].until <= t:
-            return None
-        # A policy without the stage ends the pin, and no later one brings it back.
-        since = [each for each in self.timeline.policies
-                 if each.start and made[-1].at < each.start <= t]  # fmt: skip
-        known = all(role(each.document, made[-1].stage) for each in since)
-        return made[-1] if known else None
+        stands = self.standing(t)
+        return None if stands is None or stands.until is None else stands
+
+    def called(self, stage: str, since: datetime, t: datetime) -> str:
+        """Return what the stage of an instant is called at a later one."""
+        for each in self.timeline.policies:
+            if each.start and since < each.start <= t:
+                stage = called(each.document, stage)
+        return stage
 
     def under(self, t: datetime) -> Slow:
         return self._slow[self.timeline.at(t).version]

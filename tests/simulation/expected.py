@@ -19,7 +19,7 @@ from app.services.scores.lists import Asked
 from tests.simulation.customers import Customers, Life, role
 from tests.simulation.scoring import Scorer
 from tests.simulation.world import World
-from tests.slow_policy import Document
+from tests.slow_policy import Document, called, carried
 
 Matrix = dict[tuple[str, str], tuple[int, Decimal]]
 """By stages from and to: how many customers, and what they have brought."""
@@ -43,6 +43,29 @@ def matrix(customers: Customers, version: int, document: Document, now: datetime
         cell = life.stage(now), after.life(each).stage(now)
         count, revenue = found.get(cell, (0, Decimal()))
         found[cell] = count + 1, revenue + life.twin.summary(now)["revenue"]
+    return found
+
+
+def totals(matrix: Matrix, document: Document) -> dict[str, int]:
+    """Return how many customers there are, how many change stage, and how many are renamed."""
+    moved = [n for (before, after), (n, _) in matrix.items() if called(document, before) != after]
+    other = [n for (before, after), (n, _) in matrix.items() if before != after]
+    everybody = [n for n, _ in matrix.values()]
+    return {
+        "customers": sum(everybody),
+        "transitions": sum(moved),
+        "renamed": sum(other) - sum(moved),
+    }
+
+
+def lost(customers: Customers, version: int, document: Document, now: datetime) -> dict[str, str]:
+    """Return whose override ends if another policy comes into force now, and what it had set."""
+    before = customers.timeline.current.document
+    found = {}
+    for each in customers:
+        snapshot = customers.life(each).standing(now)
+        if snapshot is not None and carried(before, document, snapshot) is None:
+            found[each] = snapshot.stage
     return found
 
 

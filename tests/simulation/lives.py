@@ -29,7 +29,7 @@ from tests.simulation import checks, expected, scoring
 from tests.simulation.customers import role
 from tests.simulation.declaring import Declaring
 from tests.simulation.draws import gaps, places
-from tests.simulation.policies import Choice, choices, described
+from tests.simulation.policies import Choice, choices, described, renamed
 from tests.simulation.telling import has
 from tests.simulation.voiding import Voiding
 from tests.simulation.world import World
@@ -141,7 +141,14 @@ class Lives(Voiding, Declaring):
 
     @rule(choice=choices)
     def activate(self, choice: Choice) -> None:
-        document = choice.document()
+        self.put_in_force(choice.document())
+
+    @rule(seed=st.integers(0, 2**16))
+    def rename(self, seed: int) -> None:
+        """Put a policy in force that calls stages of the one in force otherwise."""
+        self.put_in_force(renamed(self.customers.timeline.current.document, seed))
+
+    def put_in_force(self, document: dict[str, Any]) -> None:
         version = next((n for n, each in self.stored.items() if each == document), None)
         if version is None:
             made = self.world.do(
@@ -157,6 +164,12 @@ class Lives(Voiding, Declaring):
         seen = self.world.operate(previews.submit, version)
         matrix = expected.matrix(self.customers, version, document, self.now)
         assert expected.told(seen["matrix"]) == matrix
+        assert {name: seen[name] for name in ("customers", "transitions", "renamed")} == (
+            expected.totals(matrix, document)
+        )
+        assert expected.lost(self.customers, version, document, self.now) == {
+            each["customer_id"]: each["stage"] for each in seen["lost_overrides"]["items"]
+        }
         asked = ActivationRequest(token=seen["token"])
         done = self.world.operate(activations.submit, version, asked, if_match=None)
         assert expected.told(done["matrix"]) == matrix

@@ -88,6 +88,35 @@ def _valid(rng: random.Random) -> dict[str, Any]:
             return document
 
 
+def renamed(document: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Return a policy that calls some stages otherwise, maybe with other rules too."""
+    rng = random.Random(seed)
+    codes = [each["code"] for each in document["stages"]]
+    some = rng.sample(codes, rng.randint(1, len(codes)))
+    new = {code: f"{code.split('_v')[0]}_v{seed}" if code in some else code for code in codes}
+    # Some are left without a word of what they were.
+    maps = {code: new[code] for code in some if rng.random() < 0.8 and new[code] not in codes}
+    moves = document.get("transitions")
+    rules = [{**each, "stage": new[each["stage"]]} for each in document["rules"]]
+    if rng.random() < 0.5:
+        other = {"variable": "purchase_days", "op": ">=", "value": rng.choice((1, 2, 3))}
+        entered = rng.choice(list(new.values()))
+        rules.insert(0, {"code": f"more_{seed}", "stage": entered, "when": other})
+    found = {
+        **document,
+        "stages": [{**each, "code": new[each["code"]]} for each in document["stages"]],
+        "rules": rules,
+        "transitions": moves
+        and {new[code]: [new[to] for to in allowed] for code, allowed in moves.items()},
+        "maps": maps,
+    }
+    try:
+        parse(1, found)
+    except InvalidPolicy:  # Who is in the first stage may be in no other.
+        found["rules"] = [each for each in rules if each["code"] != f"more_{seed}"]
+    return found
+
+
 class Choice(NamedTuple):
     """A policy by its preset, or by how it is made at random."""
 

@@ -158,6 +158,15 @@ class PolicyDocument(Shape):
         max_length=MAX_STAGES,
         examples=[{"active": ["churned"], "churned": ["active"]}],
     )
+    maps: dict[Code, Code] | None = Field(
+        None,
+        description="what stages of earlier versions are called in this one. Who is in such a "
+        "stage as the version comes into force, and by its rules in the one it maps to, makes no "
+        "transition: the stage has another name from then on. Overrides go on in the mapped stage; "
+        "without one in that of the same code, else in the only one of the same role",
+        max_length=MAX_STAGES,
+        examples=[{"initial": "newcomer"}],
+    )
     model_id: Text | None = Field(
         None,
         description="id of the model whose cuts and parameters count, if a rule uses any",
@@ -207,6 +216,7 @@ class PolicyPage(Page[PolicyHead]):
 PREVIEW_CELL_EXAMPLE: dict[str, Any] = {
     "from": "active",
     "to": "churned",
+    "renamed": False,
     "customers": 12,
     "revenue": {"amount": "4210.00", "currency": "EUR"},
     "clv": {"amount": "961.50", "currency": "EUR"},
@@ -221,6 +231,10 @@ class PreviewCell(Answer):
 
     from_: str = Field(alias="from", description="code of the stage now", examples=["active"])
     to: str = Field(description="code of the stage then", examples=["churned"])
+    renamed: bool = Field(
+        False,
+        description="the version calls the stage otherwise, and nobody of these changes stage",
+    )
     customers: int = Field(description="how many customers", examples=[12])
     revenue: Money = Field(description="their revenue up to now, refunds set off")
     clv: Money | None = Field(

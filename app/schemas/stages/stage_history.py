@@ -18,6 +18,15 @@ from app.schemas.ingest.churn_records import ChurnRecord
 from app.schemas.stages.stages import RULE_OR_OVERRIDE, Cause, Named, StageOverride, WinBacks
 
 
+class Rename(Answer):
+    """A change of policy that calls a stage otherwise; nobody changes stage by it."""
+
+    from_stage: str = Field(description="code of the stage before", examples=["initial"])
+    to_stage: str = Field(description="code of the stage from then on", examples=["newcomer"])
+    at: Timestamp = Field(description="when the policy came into force")
+    policy_version: PolicyVersion
+
+
 class Period(Answer):
     """A time spent in a stage.
 
@@ -25,7 +34,7 @@ class Period(Answer):
     `first_contact_at` and of `created_at`. Up to an instant before that there is none.
     """
 
-    stage: StageCode
+    stage: StageCode = Field(description="code of the stage, as it was called last")
     from_: Timestamp = Field(alias="from", description="when it began")
     until: Timestamp | None = Field(description="when it ended; null for the present one")
     days: float = Field(description="days in the stage, up to `as_of`", examples=[41.5])
@@ -34,6 +43,9 @@ class Period(Answer):
     policy_version: PolicyVersion | None
     reason: str | None = Field(description="of an override", examples=["competitor"])
     actor: Actor | None
+    renames: list[Rename] = Field(
+        description="changes of policy in it that called the stage otherwise, in order"
+    )
 
 
 class Life(Answer):

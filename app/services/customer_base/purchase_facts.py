@@ -16,6 +16,24 @@ _FACTS = (
 )
 
 
+# Whatever became of it: who set an override could know of no later refund.
+_BOUGHT = (
+    "SELECT customer_id,"  # noqa: S608  # names of columns
+    f" {sql_numbers.micros('occurred_at')}, {sql_numbers.day('occurred_on')}"
+    " FROM transactions WHERE customer_id = ANY($1::text[]) AND kind = 'purchase'"
+)
+
+
+async def purchase_instants(
+    session: ReadSession, customer_ids: Sequence[str]
+) -> dict[str, dict[int, int]]:
+    """Return the instants of all purchases of customers, each with its day."""
+    found: dict[str, dict[int, int]] = {customer_id: {} for customer_id in customer_ids}
+    for customer_id, at, day in await fetch_rows(session, _BOUGHT, list(customer_ids)):
+        found[customer_id][at] = day
+    return found
+
+
 async def of_customers(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, list[Fact]]:
     """Return all facts of customers as the fold takes them."""
     facts: dict[str, list[Fact]] = {customer_id: [] for customer_id in customer_ids}

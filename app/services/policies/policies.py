@@ -42,6 +42,13 @@ class PolicyTimeline:
         """Whether purchases alone decide, under every policy there was."""
         return all(policy.sources == {"purchases"} for policy in self.policies)
 
+    def called(self, stage: str, since: int, until: int) -> str:
+        """Return what the stage of an instant is called at a later one, after renames between."""
+        for policy, start in zip(self.policies, self.starts, strict=True):
+            if since < start <= until:
+                stage = policy.maps.get(stage, stage)
+        return stage
+
     def stages_of(self, role: Role) -> list[str]:
         """Return the stages of a role under any policy there was."""
         found = (stage for policy in self.policies for stage in policy.described)

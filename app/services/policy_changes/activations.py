@@ -20,7 +20,7 @@ from app.services.customers import customers
 from app.services.operations import operations, parts
 from app.services.operations.parts import Part
 from app.services.policies import policies
-from app.services.policy_changes import previews, versions
+from app.services.policy_changes import matrices, previews, versions
 from app.services.stages import derivation, due_transitions
 
 ACTIVATION = "policy_activation"
@@ -79,10 +79,11 @@ async def apply_next_parts(
             "transitions": moved,
             "matrix": part.context["matrix"],
         }
-    cells = previews.add_up(
+    cells = matrices.add_up(
         outcome for outcome in await parts.noted(session, part) if "cells" in outcome
     )
-    matrix = previews.matrix(deployment, cells)
+    policy = await policies.get(session, part.asked(ActivationOrder).version)
+    matrix = matrices.matrix(deployment, policy, cells)
     await _check_drift(session, part, matrix)
     at = await _put_in_force(session, part.asked(ActivationOrder), now)
     ranges = [
@@ -157,6 +158,7 @@ async def apply_part(
         **part.arguments,
     )
     population = found.population
+    # Whose stage is called otherwise is due, too: the recorded stage is to say so.
     due = np.array(found.before, dtype=object) != np.array(found.after, dtype=object)
     due |= np.array(found.after, dtype=object) != np.array(population.recorded_stages, dtype=object)
     # Lives are counted anew where another silence ends them, and what came later is looked at.
@@ -177,8 +179,7 @@ async def apply_part(
     if moved:
         await customers.lock_or_create(session, moved, now)
         await derivation.advance(session, deployment, moved, max(now, at), invalid_from=at)
-    pairs = zip(found.before, found.after, strict=True)
-    await parts.note(session, part, {"moved": sum(before != after for before, after in pairs)})
+    await parts.note(session, part, {"moved": found.transitions})
 
 
 async def _left_and_came_back(

@@ -1,19 +1,16 @@
 """Who would change stage if another policy came into force: counted before anyone does."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
-from heapq import nlargest
 from typing import Any
 
 from app.days import AsOf
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import FieldError, PreviewExpired, ValidationFailed
+from app.lifecycle.instants import Override
 from app.lifecycle.policy import Policy
-from app.money import to_amount
-from app.schemas.common.types import format_amount, format_instant
+from app.schemas.common.types import format_instant
 from app.services.common import deployment_settings, signing
 from app.services.common.stored_documents import Section
 from app.services.customer_base import populations
@@ -23,19 +20,15 @@ from app.services.operations import operations, parts
 from app.services.operations.parts import Part
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
+from app.services.policy_changes import matrices
 from app.services.scores import model_scores
-from app.services.scores.cards import cents
 from app.services.stages import derivation, overrides, placement
+from app.services.stages.overridden_stages import FOLLOWED_AT_ONCE
 
 PREVIEW = "policy_preview"
 COMPARE = "compare_policies"
 COMPARE_PART = 20_000
 GOOD_FOR = timedelta(hours=24)
-_SAMPLES = 5
-
-Cell = tuple[str, str]
-Cells = dict[Cell, list[Any]]
-"""By stages from and to: customers, revenue in smallest units, CLV or None, samples."""
 
 
 class PreviewRequest(Section):
@@ -46,11 +39,23 @@ class PreviewRequest(Section):
 
 @dataclass(frozen=True)
 class Compared:
-    """Customers, and their stages before and after."""
+    """Customers, and their stages before and after a policy.
 
+    `lost` are the overrides that it has no stage for, by customer, each as it stood.
+    """
+
+    policy: Policy
     population: Population
     before: list[str]
     after: list[str]
+    lost: dict[str, Override]
+
+    @property
+    def transitions(self) -> int:
+        """Return how many change stage; who is in one that is called otherwise does not."""
+        called = self.policy.maps
+        pairs = zip(self.before, self.after, strict=True)
+        return sum(called.get(before, before) != after for before, after in pairs)
 
 
 async def submit(session: WriteSession, version: int, *, now: datetime, by: str) -> dict[str, Any]:
@@ -89,7 +94,9 @@ async def compare_part(
     as_of = deployment.as_of(datetime.fromisoformat(part.context["as_of"]))
     found = await compare(session, deployment, timeline, candidate, as_of, **part.arguments)
     values = await _values(session, found.population, as_of)
-    await parts.note(session, part, {"cells": _listed(_count(found, values))})
+    cells = matrices.count(found.population, zip(found.before, found.after, strict=True), values)
+    lost = {customer_id: override.stage for customer_id, override in found.lost.items()}
+    await parts.note(session, part, {"cells": matrices.listed(cells), "lost": matrices.noted(lost)})
 
 
 async def compare(
@@ -114,17 +121,21 @@ async def compare(
                    strict=True))  # fmt: skip
     found = dict(zip(population.customer_ids, before, strict=True))
     follows = timeline.followed_by(candidate, as_of.micros)
-    place = {customer_id: row for row, customer_id in enumerate(population.customer_ids)}
-    for customer_id in await overrides.overridden(session, after, up_to):
-        if customer_id in place:
-            summary = population.summaries[place[customer_id]]
-            history = await derivation.history(
-                session, deployment, follows, customer_id, summary, as_of, whole=True
-            )
-            found[customer_id], new[customer_id] = history.last_step()
-    return Compared(
-        population, list(found.values()), [new.get(each, found[each]) for each in found]
-    )
+    overridden = [each for each in await overrides.overridden(session, after, up_to)
+                  if each in found]  # fmt: skip
+    lost: dict[str, Override] = {}
+    for start in range(0, len(overridden), FOLLOWED_AT_ONCE):
+        decided = await overrides.of(
+            session, deployment, overridden[start : start + FOLLOWED_AT_ONCE]
+        )
+        history = await derivation.follow_overridden(session, deployment, follows, decided, as_of)
+        owners = list(decided)
+        for owner, row in history.last_rows().items():
+            found[owners[owner]], new[owners[owner]] = history.step(row)
+            if row in history.overruled.lost:
+                lost[owners[owner]] = history.overruled.lost[row]
+    ends_after = [new.get(each, found[each]) for each in found]
+    return Compared(candidate, population, list(found.values()), ends_after, lost)
 
 
 async def _stages(
@@ -151,78 +162,24 @@ async def _values(session: ReadSession, population: Population, as_of: AsOf) -> 
     return values
 
 
-def _count(found: Compared, values: Sequence[float] | None) -> Cells:
-    cells: Cells = {}
-    population = found.population
-    revenues = population.summaries.column("revenue").tolist()
-    for row, cell in enumerate(zip(found.before, found.after, strict=True)):
-        revenue = revenues[row]
-        counted = cells.setdefault(cell, [0, 0, None if values is None else 0.0, []])
-        counted[0] += 1
-        counted[1] += revenue
-        counted[3].append((revenue, population.customer_ids[row]))
-        if values is not None:
-            counted[2] += values[row]
-    for counted in cells.values():
-        counted[3] = nlargest(_SAMPLES, counted[3])
-    return cells
-
-
-def _listed(cells: Cells) -> list[list[Any]]:
-    return [[*cell, *counted] for cell, counted in sorted(cells.items())]
-
-
-def add_up(outcomes: Iterable[Mapping[str, Any]]) -> Cells:
-    """Add up the counts of parts."""
-    cells: Cells = {}
-    for outcome in outcomes:
-        for before, after, customers, revenue, clv, samples in outcome["cells"]:
-            counted = cells.setdefault((before, after), [0, 0, clv and 0.0, []])
-            counted[0] += customers
-            counted[1] += revenue
-            counted[2] = None if clv is None else (counted[2] or 0.0) + clv
-            counted[3] = nlargest(_SAMPLES, [*counted[3], *map(tuple, samples)])
-    return cells
-
-
-def matrix(deployment: Deployment, cells: Cells) -> list[dict[str, Any]]:
-    """Return cells as the API shows them, transitions first, the largest first."""
-    order = sorted(cells.items(), key=lambda item: (item[0][0] == item[0][1], -item[1][0], item[0]))
-    return [
-        {
-            "from": before,
-            "to": after,
-            "customers": customers,
-            "revenue": _money(deployment, to_amount(revenue)),
-            "clv": None if clv is None else _money(deployment, cents(clv)),
-            "samples": [customer_id for _, customer_id in samples],
-        }
-        for (before, after), (customers, revenue, clv, samples) in order
-    ]
-
-
-def _money(deployment: Deployment, amount: Decimal) -> dict[str, Any]:
-    """Return an amount as it is kept in the result of an operation, which is JSON."""
-    return {**deployment.money(amount), "amount": format_amount(amount)}
-
-
 async def result(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> dict[str, Any]:
     """Return the matrix of a finished preview, and the token that activation takes."""
-    cells = add_up(await parts.noted(session, part))
+    outcomes = await parts.noted(session, part)
+    cells = matrices.add_up(outcomes)
+    policy = await policies.get(session, part.context["version"])
     expires_at = now + GOOD_FOR
     content = {"operation_id": part.operation_id, "expires_at": expires_at.isoformat()}
     secret = bytes.fromhex(
         await deployment_settings.get(session, deployment_settings.CURSOR_SECRET)
     )
     return {
-        "policy_version": part.context["version"],
+        "policy_version": policy.version,
         "active_policy_version": (await deployment_settings.pointers(session)).policy_version,
         "as_of": format_instant(datetime.fromisoformat(part.context["as_of"])),
-        "customers": sum(counted[0] for counted in cells.values()),
-        "transitions": sum(counted[0] for (a, b), counted in cells.items() if a != b),
-        "matrix": matrix(deployment, cells),
+        **matrices.totals(policy, cells, outcomes),
+        "matrix": matrices.matrix(deployment, policy, cells),
         "token": signing.sign(content, secret),
         "token_expires_at": format_instant(expires_at),
     }

@@ -1,10 +1,11 @@
 """Versions of the policy: writing, listing and showing them."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from app.db import AnyRow, ReadSession, WriteSession
 from app.errors import FieldError, NotFound, ValidationFailed, printable
@@ -29,16 +30,25 @@ _LAST = (
 )
 
 
+_CODES = text(
+    "SELECT DISTINCT stage ->> 'code'"
+    " FROM policies, jsonb_array_elements(document -> 'stages') AS stage"
+)
+
+
 async def create(
     session: WriteSession, asked: PolicyDocument, *, now: datetime, by: str
 ) -> dict[str, Any]:
     """Store a new version; nothing changes by it before it is activated."""
     document = asked.model_dump(exclude_unset=True)
     declared = (await interaction_kinds.declared(session)).kinds
+    faults = await _unknown(session, asked.maps or {})
     try:
         policy = documents.parse(0, document, declared)
     except documents.InvalidPolicy as invalid:
-        raise ValidationFailed(errors=[_fault(*fault) for fault in invalid.faults[:20]]) from None
+        faults = [*(_fault(*fault) for fault in invalid.faults), *faults]
+    if faults:
+        raise ValidationFailed(errors=faults[:20])
     if asked.model_id is not None:
         await _require_model(session, asked.model_id)
     await locks.hold(session, locks.POLICY_VERSIONS)
@@ -53,6 +63,18 @@ async def create(
         )
     )
     return (await describe(session, version))[0]
+
+
+async def _unknown(session: ReadSession, maps: Mapping[str, str]) -> list[FieldError]:
+    """Return what is wrong with renaming stages that no version has."""
+    if not maps:
+        return []
+    codes = set(await session.scalars(_CODES))
+    return [
+        _fault(f"/maps/{code}", "unknown_stage", f"no earlier version has a stage {code!r}")
+        for code in maps
+        if code not in codes
+    ]
 
 
 def _fault(pointer: str, code: str, detail: str) -> FieldError:

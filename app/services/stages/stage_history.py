@@ -1,5 +1,6 @@
 """The periods that a customer spent in stages, and the lives."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -66,11 +67,25 @@ def _periods(found: History, first_seen: datetime, as_of: AsOf) -> list[dict[str
             began.clear()
         began.append(told)
     ends: list[datetime | None] = [each["from"] for each in began[1:]]
+    renames = [{**rename._asdict(), "at": from_micros(rename.at)} for rename in found.renames()]
     return [
         {
             **each,
+            **_called(each, until, renames),
             "until": until,
             "days": round(((until or as_of.at) - each["from"]).total_seconds() / 86_400, 3),
         }
         for each, until in zip(began, [*ends, None], strict=True)
     ]
+
+
+def _called(
+    period: dict[str, Any], until: datetime | None, renames: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return what changes of policy called the stage of a period, and what it is called last."""
+    own = [
+        {name: rename[name] for name in ("from_stage", "to_stage", "at", "policy_version")}
+        for rename in renames
+        if period["from"] < rename["at"] and (until is None or rename["at"] < until)
+    ]
+    return {"stage": own[-1]["to_stage"] if own else period["stage"], "renames": own}

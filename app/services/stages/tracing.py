@@ -14,7 +14,7 @@ from app.lifecycle.history import History
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.instants import Customers, Override, PolicyPeriod
 from app.lifecycle.purchases import SetOff
-from app.services.customer_base import purchase_summaries, rule_facts
+from app.services.customer_base import purchase_facts, purchase_summaries, rule_facts
 from app.services.customer_base.purchase_summaries import Folded
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import rule_records
@@ -69,6 +69,9 @@ async def trace(
         ]
         for limit, found in folded.items()
     }
+    numbers = {customer_id: number for number, customer_id in enumerate(customer_ids)}
+    decided = [customer_id for customer_id in customer_ids if customer_id in overridden]
+    bought = await purchase_facts.purchase_instants(session, decided) if decided else {}
     latest = deployment.as_of(from_micros(max(until.values())))
     found = await rule_records.through_time(
         session, deployment, timeline.policies, followed, latest
@@ -96,11 +99,8 @@ async def trace(
                 for customer_id in customer_ids
             ]
         ),
-        overrides={
-            number: overridden[customer_id]
-            for number, customer_id in enumerate(customer_ids)
-            if customer_id in overridden
-        },
+        overrides={numbers[customer_id]: overridden[customer_id] for customer_id in decided},
+        purchases={numbers[customer_id]: own for customer_id, own in bought.items()},
     )
     return history.trace(periods, customers, deployment.calendar.starts)
 

@@ -95,6 +95,7 @@ async def record(
         _ADDED,
         [_row(owners, transition, now) for transition in added],
     )
+    await _rename(session, owners, history)
     changed = {each for each, _ in unclaimed} | {owners[transition.owner] for transition in added}
     if rewrite:
         changed |= set(owners)
@@ -112,6 +113,30 @@ async def record(
             {customer_id: ends[customer_id] for customer_id in changed if customer_id not in known},
         )
     return len(added) + len(unclaimed)
+
+
+async def _rename(session: WriteSession, owners: Sequence[str], history: History) -> None:
+    """Call the recorded stages of customers as the policy in force does, who stay where they were.
+
+    Where no policy has renamed any, nobody is called otherwise.
+    """
+    codes = {code for period in history.periods for code in period.policy.maps}
+    if codes:
+        ends = history.last(len(owners))
+        await session.execute(
+            text(
+                "UPDATE customers c SET stage = called.stage, stage_version = c.stage_version + 1"
+                " FROM unnest(CAST(:customer_ids AS text[]), CAST(:stages AS text[]))"
+                " AS called (customer_id, stage) WHERE c.customer_id = called.customer_id"
+                " AND c.customer_id = ANY(CAST(:customer_ids AS text[]))"
+                " AND c.stage = ANY(CAST(:codes AS text[])) AND c.stage <> called.stage"
+            ),
+            {
+                "customer_ids": list(owners),
+                "stages": [stage for stage, _ in ends],
+                "codes": sorted(codes),
+            },
+        )
 
 
 async def _void(session: WriteSession, rows: Mapping[tuple[str, Any], int], now: datetime) -> None:
