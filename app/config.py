@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     refit_share: float = Field(
         0.2, gt=0, le=10, description="new facts, as a share of those seen, that call for a fit"
     )
+    voided_kept: Annotated[timedelta | None, BeforeValidator(_parse_period)] = Field(
+        None,
+        description="how long transitions are kept that later facts disproved, such as 400d, or off"
+        " for ever",
+    )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     pool_size: int = Field(10, ge=3, le=200, description="database connections of one process")

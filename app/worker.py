@@ -154,7 +154,7 @@ class Worker:
             await rebuilds.start_due(session, now)
         async with self._write() as session:
             await parts.fail_exhausted(session, now)
-            return await housekeeping.sweep(session, now)
+            return await housekeeping.sweep(session, now, voided_kept=self._settings.voided_kept)
 
     @contextlib.asynccontextmanager
     async def _write(self) -> AsyncIterator[WriteSession]:

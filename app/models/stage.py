@@ -1,5 +1,6 @@
 """The ledger of transitions between stages, and the policies that decide them."""
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Identity, Index, Integer, Text, text
@@ -8,9 +9,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Identifier, Instant, Json
 
+SUPERSEDED_WITHIN = timedelta(hours=1)
+"""What stood no longer was superseded within one load of facts, and told nobody anything."""
+
 
 class StageTransition(Base):
-    """One recorded transition; one that later facts disproved gets `voided_at`, and stays."""
+    """One recorded transition; one that later facts disproved gets `voided_at`, never edited."""
 
     __tablename__ = "stage_transitions"
     __table_args__ = (
@@ -27,6 +31,17 @@ class StageTransition(Base):
             "customer_id",
             "transition_id",
             postgresql_where=text("voided_at IS NULL"),
+        ),
+        Index(
+            "ix_stage_transitions_voided_at",
+            "voided_at",
+            postgresql_where=text("voided_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_stage_transitions_superseded",
+            "customer_id",
+            "transition_id",
+            postgresql_where=text("voided_at - recorded_at < '01:00:00'::interval"),
         ),
     )
 

@@ -3,6 +3,7 @@
 Revision: policies, after 0003. Created 2026-11-26 05:00:00.
 """
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "policies"
@@ -15,6 +16,14 @@ depends_on = None
 # block; add constraints NOT VALID, then VALIDATE; drop a column one release after its last use.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
 
+INDEXES = (
+    ("ix_stage_transitions_voided_at", ["voided_at"], "voided_at IS NOT NULL"),
+    (
+        "ix_stage_transitions_superseded",
+        ["customer_id", "transition_id"],
+        "voided_at - recorded_at < '01:00:00'::interval",
+    ),
+)
 # A row for each R from 1 to 5, in it each FM, the mean of F and M rounded down.
 GROUPS = (
     "{{hibernating,hibernating,slipping,slipping,cant_lose_them},"
@@ -40,10 +49,24 @@ def upgrade() -> None:
         """ || '{"schema_version": 2, "rfm_given": {}, "rfm_classes": null}'::jsonb"""
     )
     _regroup(GROUPS, "(f + m) / 2", "fm", version=2)
+    for name, columns, where in INDEXES:
+        with op.get_context().autocommit_block():
+            # One that broke off may have left a piece.
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            op.create_index(
+                name,
+                "stage_transitions",
+                columns,
+                unique=False,
+                postgresql_where=sa.text(where),
+                postgresql_concurrently=True,
+            )
 
 
 def downgrade() -> None:
     op.execute(LOCK_TIMEOUT)
+    for name, *_ in INDEXES:
+        op.drop_index(name, table_name="stage_transitions")
     _regroup(FORMER_GROUPS, "f::int", "f", version=1)
     op.execute(
         "UPDATE models SET document = (document - 'rfm_given' - 'rfm_classes')"

@@ -123,6 +123,41 @@ async def test_a_move_by_hand_stands_until_the_next_purchase(
     assert await replayed(client) == "active"
 
 
+@pytest.mark.parametrize("late", ["in order", "the first one late", "refunded since"])
+async def test_a_purchase_ends_it_on_a_day_that_had_one_already(
+    client: httpx.AsyncClient, clock: Clock, late: str
+) -> None:
+    now = NOW.replace(hour=12)
+    clock.now, morning, then = now, now - timedelta(hours=4), now + timedelta(hours=2)
+    await client.put("/v1/customers/c1", json={})
+    await purchase(client, now - timedelta(days=9))
+    if late != "the first one late":
+        await purchase(client, morning)
+    await override(client, "churned")
+    clock.now = then + timedelta(minutes=1)
+    bought = await purchase(client, then)
+    if late == "the first one late":
+        await purchase(client, morning)
+    if late == "refunded since":
+        clock.now += timedelta(minutes=1)
+        await purchase(client, clock.now, refund=bought)
+    found = await stage_of(client)
+    assert (found["stage"], found["recorded_stage"], found["override"]) == (
+        "active",
+        "active",
+        None,
+    )
+    assert datetime.fromisoformat(found["since"]) == then
+    last = (await ledger(client))[-1]
+    assert (last["from_stage"], last["cause"], last["rule"]) == (
+        "churned", "fact", "repeat_purchase",
+    )  # fmt: skip
+    before = await stage_of(client, as_of=(then - timedelta(microseconds=1)).isoformat())
+    assert (before["stage"], before["override"]["stage"]) == ("churned", "churned")
+    card = (await client.get("/v1/customers/c1/scores")).json()
+    assert card["stage"] == "active"
+
+
 async def test_a_pinned_stage_is_overruled_by_nothing_until_the_pin_ends(
     client: httpx.AsyncClient, clock: Clock
 ) -> None:

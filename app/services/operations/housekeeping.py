@@ -2,10 +2,18 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import ColumnElement, TextClause, delete, select, text
 
 from app.db import WriteSession
-from app.models import IdempotencyKey, Operation, OperationPart, RebuildDifference, Run, Score
+from app.models import (
+    IdempotencyKey,
+    Operation,
+    OperationPart,
+    RebuildDifference,
+    Run,
+    Score,
+    StageTransition,
+)
 from app.services.operations.operations import OPEN
 
 KEPT_RUNS = 8
@@ -16,8 +24,13 @@ CHUNK = 10_000
 _LOCK = 4_252_018
 
 
-async def sweep(session: WriteSession, now: datetime) -> bool:
-    """Remove one chunk of each kind; True if there may be more. One worker does it at a time."""
+async def sweep(
+    session: WriteSession, now: datetime, *, voided_kept: timedelta | None = None
+) -> bool:
+    """Remove one chunk of each kind; True if there may be more. One worker does it at a time.
+
+    Voided transitions are kept for ever, unless it is said for how long.
+    """
     if not await session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):
         return False
     await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEY_LIFE))
@@ -27,7 +40,36 @@ async def sweep(session: WriteSession, now: datetime) -> bool:
     for table in (OperationPart, RebuildDifference):
         await session.execute(delete(table).where(table.operation_id.in_(ended)))
     await session.execute(delete(Operation).where(Operation.operation_id.in_(ended)))
-    return await _drop_scores(session, now)
+    more = await _prune_transitions(session, now, voided_kept)
+    return await _drop_scores(session, now) or more
+
+
+# In words of the index: what stood for less than `SUPERSEDED_WITHIN`.
+_SUPERSEDED = text("voided_at - recorded_at < '01:00:00'::interval")
+
+
+async def _prune_transitions(
+    session: WriteSession, now: datetime, voided_kept: timedelta | None
+) -> bool:
+    """Remove transitions that one load of facts recorded and voided, and those voided long ago."""
+    found = await _prune(session, _SUPERSEDED)
+    if voided_kept is not None:
+        found += await _prune(session, StageTransition.voided_at < now - voided_kept)
+    return found >= CHUNK
+
+
+async def _prune(session: WriteSession, gone: ColumnElement[bool] | TextClause) -> int:
+    key = StageTransition.customer_id, StageTransition.transition_id
+    rows = (await session.execute(select(*key).where(gone).limit(CHUNK))).all()
+    if rows:
+        await session.execute(
+            delete(StageTransition).where(
+                StageTransition.customer_id.in_({row.customer_id for row in rows}),
+                StageTransition.transition_id.in_([row.transition_id for row in rows]),
+                StageTransition.voided_at.is_not(None),
+            )
+        )
+    return len(rows)
 
 
 async def _drop_scores(session: WriteSession, now: datetime) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.db import Database, WriteSession
-from app.models import IdempotencyKey, Operation, OperationPart, Run, Score
+from app.models import IdempotencyKey, Operation, OperationPart, Run, Score, StageTransition
 from app.services.operations import housekeeping
 from tests.database import NOW, writing
 
@@ -123,6 +123,46 @@ async def test_operations_that_ended_go_after_a_month_with_their_parts(
     assert list(left) == ["open", "waiting", "young"]
     parts = await session.scalars(select(OperationPart.operation_id).order_by("operation_id"))
     assert list(parts) == ["open", "young"]
+
+
+def transition(number: int, recorded: datetime, voided: datetime | None) -> StageTransition:
+    return StageTransition(
+        customer_id=f"c{number}", from_stage="a", to_stage="b", effective_at=NOW,
+        recorded_at=recorded, voided_at=voided, cause="fact", rule="r", policy_version=1,
+        evidence={},
+    )  # fmt: skip
+
+
+async def test_transitions_that_one_load_voided_go_at_once_others_when_it_is_said(
+    session: WriteSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "CHUNK", 2)
+    old = NOW - 300 * DAY
+    session.add_all(
+        [
+            *(transition(n, old, old + HOUR - timedelta(seconds=1)) for n in (0, 1, 2)),
+            transition(3, old, old + HOUR),
+            transition(4, old, NOW - 9 * DAY),
+            transition(5, old, None),
+            transition(6, NOW, None),
+        ]
+    )
+    await session.flush()
+
+    async def left() -> list[str]:
+        ids = await session.scalars(
+            select(StageTransition.customer_id).order_by(StageTransition.customer_id)
+        )
+        return list(ids)
+
+    assert await housekeeping.sweep(session, NOW)
+    assert len(await left()) == 5  # a chunk at a time
+    assert not await housekeeping.sweep(session, NOW)
+    assert await left() == ["c3", "c4", "c5", "c6"]
+    await housekeeping.sweep(session, NOW, voided_kept=10 * DAY)
+    assert await left() == ["c4", "c5", "c6"]
+    await housekeeping.sweep(session, NOW, voided_kept=8 * DAY)
+    assert await left() == ["c5", "c6"]
 
 
 async def test_one_worker_sweeps_at_a_time(own_database: Database) -> None:
