@@ -82,8 +82,8 @@ async def preview_policy(
     """Count whose stage this version would change if it came into force, and what is at stake.
 
     The result of the operation, a PreviewResult, has the matrix of stages from and to, with
-    customers, revenue, 12-month value and samples, and the token that activation takes. Nobody's
-    stage changes.
+    customers, revenue, 12-month value and samples, whose overrides would be lost, and the token
+    that activation takes. Nobody's stage changes.
     """
     del idempotency_key
     operation = await previews.submit(session, version, now=now, by=principal.key_id)

@@ -64,7 +64,8 @@ class StageOverride(Answer):
     actor: Actor
     set_at: Timestamp = Field(description="when it was set")
     until: Timestamp | None = Field(
-        description="until when no rule replaces it; null if a fact or a rule's new answer does"
+        description="until when no rule replaces it; null if the next purchase, another fact that "
+        "rules look at, or their new answer in time does"
     )
 
 

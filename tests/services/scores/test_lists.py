@@ -146,7 +146,7 @@ async def test_a_filter_by_a_code_that_is_none_is_refused(
 ) -> None:
     for name, code, known in (
         ("reason", "bad_weather", "inactivity"),
-        ("rfm_group", "kings", "new"),
+        ("rfm_group", "kings", "rising"),
     ):
         refused = await client.get("/v1/scores", params={name: code}, headers={"Accept": accept})
         assert refused.status_code == 422
