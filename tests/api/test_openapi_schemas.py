@@ -29,7 +29,8 @@ UNITS = re.compile(
 )
 # Words that no release will add to or take from: callers may switch over them exhaustively.
 CLOSED = {
-    ("person", "company"), ("purchase", "refund"), ("r", "f", "m"), ("partial", "atomic"), ("day", "week"),
+    ("person", "company"), ("purchase", "refund"), ("partial", "atomic"), ("day", "week"),
+    ("r", "f", "m"),
     ("prospect", "customer", "churned"), ("created", "updated", "duplicate"),
     ("created", "updated", "duplicate", "rejected"), ("low", "medium", "high"),
     ("high", "medium", "low"), ("fact", "inactivity", "manual", "policy"),
