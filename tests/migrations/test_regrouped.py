@@ -29,7 +29,8 @@ async def test_groups_that_are_kept_are_named_anew(engine: AsyncEngine) -> None:
         await connection.execute(
             text(
                 "INSERT INTO runs (operation_id, model_id, policy_version, as_of, created_at,"
-                " summary) VALUES ('o', 'm', 1, '2026-01-31Z', '2026-01-31Z', CAST(:summary AS jsonb))"
+                " summary) VALUES ('o', 'm', 1, '2026-01-31Z', '2026-01-31Z',"
+                " CAST(:summary AS jsonb))"
             ),
             {"summary": '{"schema_version": 1, "stages": {}, "cells": [], "groups": {}}'},
         )
