@@ -26,7 +26,7 @@ def _amounts_ascending(cuts: list[MoneyIn]) -> list[MoneyIn]:
     return cuts
 
 
-Cut = Annotated[float, Field(ge=0, le=1_000_000)]
+Cut = Annotated[float, Field(strict=True, ge=0, le=1_000_000)]
 FourNumbers = Annotated[list[Cut], Field(min_length=4, max_length=4), AfterValidator(_ascending)]
 FourAmounts = Annotated[
     list[MoneyIn], Field(min_length=4, max_length=4), AfterValidator(_amounts_ascending)
