@@ -158,7 +158,7 @@ async def _restate(
         await session.execute(
             text(
                 "UPDATE stage_transitions t SET recorded_at = :now,"
-                " evidence = CAST(told.evidence AS jsonb)"
+                " evidence = CAST(told.evidence AS jsonb), derivation_version = :version"
                 " FROM unnest(CAST(:customer_ids AS text[]), CAST(:transition_ids AS bigint[]),"
                 " CAST(:evidence AS text[])) AS told (customer_id, transition_id, evidence)"
                 " WHERE t.customer_id = told.customer_id AND t.transition_id = told.transition_id"
@@ -166,6 +166,7 @@ async def _restate(
             ),
             {
                 "now": now,
+                "version": DERIVATION_VERSION,
                 "customer_ids": list(customer_ids),
                 "transition_ids": list(transition_ids),
                 "evidence": list(evidence),

@@ -1,13 +1,13 @@
-"""policies
+"""groups of RFM and voided rows
 
-Revision: policies, after 0003. Created 2026-11-26 05:00:00.
+Revision: 0007, after 0006. Created 2026-11-26 05:00:00.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "policies"
-down_revision = "0003"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -46,7 +46,7 @@ def upgrade() -> None:
     op.execute(LOCK_TIMEOUT)
     op.execute(
         "UPDATE models SET document = document"
-        """ || '{"schema_version": 2, "rfm_given": {}, "rfm_classes": null}'::jsonb"""
+        """ || '{"schema_version": 3, "rfm_given": {}, "rfm_classes": null}'::jsonb"""
     )
     _regroup(GROUPS, "(f + m) / 2", "fm", version=2)
     for name, columns, where in INDEXES:
@@ -70,7 +70,7 @@ def downgrade() -> None:
     _regroup(FORMER_GROUPS, "f::int", "f", version=1)
     op.execute(
         "UPDATE models SET document = (document - 'rfm_given' - 'rfm_classes')"
-        """ || '{"schema_version": 1}'::jsonb"""
+        """ || '{"schema_version": 2}'::jsonb"""
     )
 
 
