@@ -254,9 +254,28 @@ async def _as_of(
     return as_ofs.parse(as_of, deployment, now)
 
 
+async def _recorded_at(
+    deployment: Here,
+    now: Now,
+    recorded_at: Annotated[
+        str | None,
+        Query(
+            max_length=40,
+            description="by what was known at this instant, or at the end of this day; default: by "
+            "all that is known now",
+            examples=["2026-01-31"],
+        ),
+    ] = None,
+) -> AsOf | None:
+    if recorded_at is None:
+        return None
+    return as_ofs.parse(recorded_at, deployment, now, pointer="query:recorded_at")
+
+
 Page = Annotated[PageRequest, Depends(_page)]
 """A page of a list that can be sorted."""
 AsOfQuery = Annotated[AsOf, Depends(_as_of)]
+RecordedAtQuery = Annotated[AsOf | None, Depends(_recorded_at)]
 CustomerId = Annotated[Identifier, Path(description="id of the customer", examples=["c-1001"])]
 CustomerIdQuery = Annotated[
     Identifier, Query(description="id of the customer", examples=["c-1001"])

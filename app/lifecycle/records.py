@@ -11,9 +11,18 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from app.lifecycle.dated import NO_END, Amounts, Column, Floats, Interactions, Ints
+from app.lifecycle.dated import (
+    NO_END,
+    Amounts,
+    Column,
+    Floats,
+    Interactions,
+    Ints,
+    last_place,
+)
 from app.lifecycle.facts import State
 from app.lifecycle.inactivity import InactivityLimit
+from app.lifecycle.profiles import BEGINNING
 
 UNITS = 10_000
 """Smallest stored units of money in one of the currency."""
@@ -102,6 +111,31 @@ class Stages:
 
 
 @dataclass(frozen=True)
+class Profiles:
+    """Profiles by field, each of an owner and since an instant, in this order.
+
+    Every owner has at least one. Attributes are dictionaries, dates are days or NaN.
+    """
+
+    owner: Ints
+    at: Ints
+    columns: Mapping[str, Column]
+
+    @classmethod
+    def constant(cls, columns: Mapping[str, Column], owners: int) -> "Profiles":
+        """Return the profiles of owners that hold at all instants asked for."""
+        return cls(np.arange(owners), np.full(owners, BEGINNING), columns)
+
+    @cached_property
+    def is_constant(self) -> bool:
+        return not (self.owner[1:] == self.owner[:-1]).any()
+
+    def places(self, owner: Ints, at: Ints) -> Ints:
+        """Return which profile of each asked owner holds at an instant."""
+        return owner if self.is_constant else last_place(self.owner, self.at, owner, at)
+
+
+@dataclass(frozen=True)
 class Span:
     """For each record, the first and the last day of which it is true: no value of another day."""
 
@@ -153,8 +187,7 @@ class Records:
     money: Money | None = None
     interactions: Interactions | None = None
     purchases: Mapping[PurchaseFilter, Purchases] = field(default_factory=dict)
-    profiles: Mapping[str, Column] = field(default_factory=dict)
-    """By name, a value for each owner; attributes are dictionaries, dates are days or NaN."""
+    profiles: Profiles | None = None
     stages: Stages | None = None
     computed: Computed | None = None
 
@@ -195,8 +228,15 @@ class Inputs:
         assert self.records.interactions is not None, "no interactions were read"
         return self.records.interactions
 
+    @cached_property
+    def _profile(self) -> Ints:
+        assert self.records.profiles is not None, "no profiles were read"
+        return self.records.profiles.places(self.owner, self.at)
+
     def profile(self, column: str) -> Column:
-        return self.records.profiles[column][self.owner]
+        """Return a field of the profile that holds where the record does."""
+        assert self.records.profiles is not None, "no profiles were read"
+        return self.records.profiles.columns[column][self._profile]
 
     def of_model(self, name: str) -> Floats:
         assert self.records.computed is not None, "the policy names no model"

@@ -14,6 +14,11 @@ class Customer(Base):
     `version` grows with every write that touches the customer, and is the lock all writers
     take first; `profile_version` grows with the profile alone and is its ETag; `stage_version`
     grows with each recorded transition and each override, and is the ETag of the stage.
+
+    The fields of the profile are what holds now by all that is known now. They hold from
+    `profile_holds_from` on; before that, `profile_changes` say what did. A profile that was written
+    once, without saying since when, holds from the beginning: it has no rows there, and
+    `profile_holds_from` is null. `source` told of it first, `profile_actor` wrote it last.
     """
 
     __tablename__ = "customers"
@@ -50,8 +55,29 @@ class Customer(Base):
     contract_ends_on: Mapped[date | None]
     source: Mapped[str | None] = mapped_column(Text)
     attributes: Mapped[Json]
+    profile_holds_from: Mapped[Instant | None]
+    profile_actor: Mapped[str | None] = mapped_column(Text)
     stage: Mapped[str] = mapped_column(Text)
     stage_since: Mapped[Instant | None]
     stage_version: Mapped[Counter]
     created_at: Mapped[Instant]
     updated_at: Mapped[Instant]
+
+
+class ProfileChange(Base):
+    """What one write said of a profile that was written more than once: values by field.
+
+    It is true since `valid_from`; null if the write did not say since when: then a first value of a
+    field holds from the beginning, and another one since `recorded_at`. `version` is the
+    `profile_version` that it made. Keys of the attributes are fields of their own.
+    """
+
+    __tablename__ = "profile_changes"
+
+    customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    version: Mapped[Counter] = mapped_column(primary_key=True, autoincrement=False)
+    valid_from: Mapped[Instant | None]
+    recorded_at: Mapped[Instant]
+    source: Mapped[Identifier]
+    actor: Mapped[str | None] = mapped_column(Text)
+    changes: Mapped[Json]

@@ -5,23 +5,37 @@ from urllib.parse import quote
 
 from fastapi import Query, Response
 
-from app.deps import CustomerId, Here, IdempotencyKey, IfMatch, Now, Page, Read, Write
+from app.deps import (
+    AsOfQuery,
+    CustomerId,
+    Here,
+    IdempotencyKey,
+    IfMatch,
+    Now,
+    Page,
+    PageInOrder,
+    Principal,
+    Read,
+    RecordedAtQuery,
+    Write,
+)
 from app.errors import BatchRejected, NotFound, StaleVersion
 from app.routers.api import router, scope
 from app.schemas.common.shapes import BulkAnswer, bulk_answer
 from app.schemas.common.types import Text
 from app.schemas.customers import (
-    Customer,
+    CustomerAt,
     CustomerBatch,
     CustomerPage,
     CustomerWritten,
-    Profile,
     ProfilePatch,
+    ProfileWrite,
 )
+from app.schemas.ingest.profile_history import ProfileHistoryPage
 from app.schemas.responses import headers, problems
 from app.services.common import etags
 from app.services.customers import customers
-from app.services.ingest import bulk_profiles, profiles
+from app.services.ingest import bulk_profiles, profile_history, profiles
 
 routes = router("customers")
 
@@ -42,16 +56,23 @@ routes = router("customers")
 )
 async def put_customer(
     customer_id: CustomerId,
-    profile: Profile,
+    profile: ProfileWrite,
     session: Write,
     deployment: Here,
     now: Now,
+    principal: Principal,
     response: Response,
     if_match: IfMatch = None,
 ) -> Any:
     """Make the profile exactly this. 201 if the customer is new."""
     written = await profiles.put(
-        session, deployment, customer_id, profile, if_match=if_match, now=now
+        session,
+        deployment,
+        customer_id,
+        profile,
+        if_match=if_match,
+        now=now,
+        by=principal.key_id,
     )
     response.status_code = 201 if written.created else 200
     response.headers["ETag"] = etags.etag(written.row.profile_version)
@@ -71,12 +92,19 @@ async def patch_customer(
     session: Write,
     deployment: Here,
     now: Now,
+    principal: Principal,
     response: Response,
     if_match: IfMatch = None,
 ) -> Any:
     """Merge a change into the profile: absent fields stay, null clears (RFC 7396)."""
     written = await profiles.patch(
-        session, deployment, customer_id, change, if_match=if_match, now=now
+        session,
+        deployment,
+        customer_id,
+        change,
+        if_match=if_match,
+        now=now,
+        by=principal.key_id,
     )
     response.headers["ETag"] = etags.etag(written.row.profile_version)
     return written.to_response()
@@ -84,15 +112,49 @@ async def patch_customer(
 
 @routes.get(
     "/customers/{customer_id}",
-    response_model=Customer,
+    response_model=CustomerAt,
     responses={200: headers("ETag"), **problems(NotFound)},
     **scope("customers:read"),
 )
-async def get_customer(customer_id: CustomerId, session: Read, response: Response) -> Any:
-    """Return the profile and the recorded stage."""
-    row = await customers.get(session, customer_id)
-    response.headers["ETag"] = etags.etag(row.profile_version)
-    return customers.to_response(row)
+async def get_customer(
+    customer_id: CustomerId,
+    session: Read,
+    as_of: AsOfQuery,
+    recorded_at: RecordedAtQuery,
+    response: Response,
+) -> Any:
+    """Return the profile that was valid at an instant, and the recorded stage of then.
+
+    By all that is known now, or with `recorded_at` by what was known at that time. The ETag is of
+    what is stored now, whichever instant is asked for.
+    """
+    found = await profile_history.get(session, customer_id, as_of=as_of, recorded_at=recorded_at)
+    response.headers["ETag"] = etags.etag(found["profile_version"])
+    return found
+
+
+@routes.get(
+    "/customers/{customer_id}/profile-history",
+    response_model=ProfileHistoryPage,
+    responses=problems(NotFound),
+    **scope("customers:read"),
+)
+async def list_profile_history(
+    customer_id: CustomerId,
+    session: Read,
+    now: Now,
+    page: PageInOrder,
+    field: Annotated[
+        Text | None,
+        Query(
+            description="only this field: one of the profile, `attributes.` and a key, or "
+            "`attributes` for all keys",
+            examples=["country"],
+        ),
+    ] = None,
+) -> Any:
+    """List what was said of the profile, by whom and since when, what became known last first."""
+    return await profile_history.page(session, customer_id, page, field=field, now=now)
 
 
 @routes.get("/customers", response_model=CustomerPage, **scope("customers:read"))
@@ -118,11 +180,17 @@ async def write_customers(
     session: Write,
     deployment: Here,
     now: Now,
+    principal: Principal,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Merge up to 1,000 profiles like PATCH; customers not known are made."""
     del idempotency_key
     outcomes, warnings = await bulk_profiles.merge(
-        session, deployment, batch.items, atomic=batch.mode == "atomic", now=now
+        session,
+        deployment,
+        batch.items,
+        atomic=batch.mode == "atomic",
+        now=now,
+        by=principal.key_id,
     )
     return bulk_answer(outcomes, warnings)

@@ -5,10 +5,11 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.schemas.common.fields import CreatedAt, CustomerKey, StageCode
+from app.schemas.common.fields import AsOfInstant, CreatedAt, CustomerKey, StageCode
 from app.schemas.common.shapes import Batch, Page
 from app.schemas.common.types import Answer, Attributes, Day, Identifier, Shape, Text, Timestamp
 from app.schemas.common.warnings import WriteWarning
+from app.schemas.ingest.facts import DEFAULT_SOURCE
 
 PROFILE_EXAMPLE: dict[str, Any] = {
     "kind": "person",
@@ -59,17 +60,30 @@ class Profile(Shape):
     )
     first_contact_at: Timestamp | None = Field(None, description="when contact was first made")
     contract_ends_on: Day | None = Field(None, description="the last day of the contract in force")
-    source: Text | None = Field(
-        None, description="the system the profile came from", examples=["crm"]
-    )
     attributes: Attributes = Field(
         default_factory=dict,
-        description="free JSON: at most 16 KiB and 5 levels; PATCH merges it key by key",
+        description="free JSON: at most 16 KiB and 5 levels; PATCH merges it key by key. Each key "
+        "has a history of its own; one that is null is not kept",
         examples=[{"newsletter": True}],
     )
 
 
-class ProfilePatch(Profile):
+class ProfileWrite(Profile):
+    """A profile, who says so, and since when it is true."""
+
+    source: Identifier = Field(
+        DEFAULT_SOURCE, description="the system that says so", examples=["crm"]
+    )
+    valid_from: Timestamp | None = Field(
+        None,
+        description="since when it is true, not ahead; without it a first value of a field holds "
+        "from the beginning, and another one from now on. What holds now by what was said before "
+        "stays, where that is true since a later time",
+        examples=["2026-01-31T12:00:00Z"],
+    )
+
+
+class ProfilePatch(ProfileWrite):
     """A JSON merge patch (RFC 7396): absent fields stay, null clears."""
 
     attributes: Attributes | None = Field(  # type: ignore[assignment]  # null clears all of them
@@ -127,12 +141,16 @@ class Customer(Answer):
     )
     first_contact_at: Timestamp | None = Field(description="when contact was first made")
     contract_ends_on: date | None = Field(description="the last day of the contract in force")
-    source: str | None = Field(description="the system the profile came from", examples=["crm"])
+    source: str | None = Field(
+        description="the system that told of the profile first; null if none has, or if that was "
+        "not kept",
+        examples=["crm"],
+    )
     attributes: dict[str, Any] = Field(
         description="free JSON of your own", examples=[{"newsletter": True}]
     )
     profile_version: int = Field(
-        description="version of the profile, which facts do not change; the ETag"
+        description="version of the profile and its history, which facts do not change; the ETag"
     )
     stage: StageCode
     stage_since: Timestamp | None = Field(
@@ -142,7 +160,19 @@ class Customer(Answer):
     updated_at: Timestamp = Field(description="when the profile was last written")
 
 
-class CustomerWritten(Customer):
+class CustomerAt(Customer):
+    """A customer with the profile that was valid at an instant, and the stage of then.
+
+    Version and times of creation and writing are those of what is stored now.
+    """
+
+    as_of: AsOfInstant
+    recorded_at: Timestamp | None = Field(
+        description="by what was known at this instant; null: by all that is known now"
+    )
+
+
+class CustomerWritten(CustomerAt):
     """A customer whose profile was written."""
 
     warnings: list[WriteWarning] = Field(description="what was accepted without full effect")

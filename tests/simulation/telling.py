@@ -238,7 +238,7 @@ class Telling(RuleBasedStateMachine):
             "first_contact_at": None if began is None else self.now + timedelta(days=began),
         }
         told = self.customers.told.get(each)
-        where = {"if_match": None, "now": self.now}
+        where = {"if_match": None, "now": self.now, "by": "sim"}
         if told is None or not merge:
             body = Profile.model_validate_json(as_json(profile))
             self.world.do(profiles.put, self.world.here, each, body, **where)

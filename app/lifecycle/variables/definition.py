@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from app.lifecycle.dated import Column
 from app.lifecycle.kinds import Kinds, Scale
+from app.lifecycle.profiles import ATTRIBUTES, attribute
 from app.lifecycle.records import Inputs
 from app.lifecycle.variables.parameters import PARAMETERS
 
@@ -142,6 +143,14 @@ class Term:
         kind = self.parameter("kind")
         kinds = self.variable.kinds if kind is None else (kind,)
         return None if kinds is None else frozenset(kinds)
+
+    @property
+    def cells(self) -> frozenset[str]:
+        """The cells of the profile that the value depends on."""
+        return frozenset(
+            attribute(self.parameter("name")) if column == ATTRIBUTES else column
+            for column in self.variable.columns
+        )
 
     @property
     def needs(self) -> frozenset[Source]:

@@ -1,4 +1,4 @@
-"""Variables of the profile, as it is known now."""
+"""Variables of the profile, as it was valid at the instant, by all that is known now."""
 
 import re
 
@@ -89,7 +89,7 @@ ROWS = (
     _text("owner", ("who looks after the customer", "负责该客户的人"), ("the owner", "负责人")),
     _text("acquisition_channel", ("acquisition channel", "获客渠道"),
           ("the acquisition channel", "获客渠道")),
-    _text("source", ("system the profile came from", "客户资料的来源系统"),
+    _text("source", ("system that told of the profile first", "最先提供客户资料的来源系统"),
           ("the source of the profile", "资料来源")),
     Variable(
         "attribute", "any", None, "profile",

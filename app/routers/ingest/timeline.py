@@ -29,7 +29,9 @@ async def list_timeline(
         TimelineType | None, Query(alias="type", description="only entries of this type")
     ] = None,
 ) -> Any:
-    """List transactions, interactions, churn records and transitions of a customer, newest first.
+    """List everything that happened to a customer, newest first.
+
+    Transactions, interactions, churn records, transitions, and changes of the profile.
 
     Of one instant, transitions come before the facts that they follow from.
     """

@@ -16,6 +16,7 @@ CODES: Final[Mapping[str, str]] = {
     "kind_normalised": "the kind of an interaction is kept in another spelling",
     "lines_of_one_order": "transactions of the batch look like lines of one order",
     "not_churned": "the customer has not churned: the record counts once that is so",
+    "not_current": "it is true before what holds now: the past follows it, the present does not",
     "refund_exceeds_purchases": "a refund gives back more than is left of purchases",
     "refund_of_another_source": "a refund names a purchase that only another source has",
     "refund_of_nothing": "a refund gives nothing back",

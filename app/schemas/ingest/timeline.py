@@ -8,10 +8,13 @@ from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Timestamp
 from app.schemas.ingest.churn_records import ChurnRecord
 from app.schemas.ingest.interactions import Interaction
+from app.schemas.ingest.profile_history import ProfileChange
 from app.schemas.ingest.transactions import Transaction
 from app.schemas.stages.stages import Transition
 
-TimelineType = Literal["transaction", "interaction", "churn_record", "transition"]
+TimelineType = Literal[
+    "transaction", "interaction", "churn_record", "transition", "profile_change"
+]
 
 
 class TransactionEntry(Answer):
@@ -46,8 +49,20 @@ class TransitionEntry(Answer):
     transition: Transition = Field(description="the transition")
 
 
+class ProfileChangeEntry(Answer):
+    """What the timeline has of a change of the profile."""
+
+    type: Literal["profile_change"] = Field(description="what the entry is")
+    at: Timestamp = Field(description="its `valid_from`; `recorded_at` where that was not said")
+    profile_change: ProfileChange = Field(description="what was said of the profile")
+
+
 TimelineEntry = Annotated[
-    TransactionEntry | InteractionEntry | ChurnRecordEntry | TransitionEntry,
+    TransactionEntry
+    | InteractionEntry
+    | ChurnRecordEntry
+    | TransitionEntry
+    | ProfileChangeEntry,
     Field(discriminator="type"),
 ]
 

@@ -1,24 +1,18 @@
-"""What rules look at besides purchases, read for many customers: interactions and profiles."""
+"""What rules look at besides purchases, read for many customers: interactions."""
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import Date
 
-from app.days import AsOf, to_day
+from app.days import AsOf
 from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
-from app.lifecycle.dated import NEVER, Column, Interactions, objects
+from app.lifecycle.dated import NEVER, Interactions, objects
 from app.lifecycle.variables.definition import Term
-from app.models import Customer
 from app.services.common import sql_numbers
 
-_DATES = frozenset(
-    name for name, column in Customer.__table__.c.items() if isinstance(column.type, Date)
-)
 # Any fact tells that there is somebody, whether or not the rules of some policy look at it.
 _EARLIEST = (
     "least(created_at, first_contact_at,"
@@ -134,32 +128,6 @@ async def first_seen(session: ReadSession, customer_ids: Sequence[str]) -> dict[
     """Return when customers were first heard of: where their histories begin."""
     rows = await fetch_rows(session, _BEGUN, list(customer_ids))
     return {row[0]: row[1] for row in rows}
-
-
-async def profiles(
-    session: ReadSession, terms: Iterable[Term], customer_ids: Sequence[str]
-) -> dict[str, Column]:
-    """Return what terms need of the profiles of customers as columns, in their order."""
-    names = sorted({name for term in terms for name in term.variable.columns})
-    if not names:
-        return {}
-    shown = ", ".join(
-        "CAST(attributes AS text) AS attributes" if name == "attributes" else name for name in names
-    )
-    query = f"SELECT customer_id, {shown} FROM customers WHERE customer_id = ANY($1::text[])"  # noqa: S608  # names of columns
-    found = {
-        row["customer_id"]: row for row in await fetch_rows(session, query, list(customer_ids))
-    }
-    return {
-        name: _column(name, [found[customer_id][name] for customer_id in customer_ids])
-        for name in names
-    }
-
-
-def _column(name: str, values: Sequence[Any]) -> Column:
-    if name in _DATES:
-        return np.array([np.nan if on is None else to_day(on) for on in values], dtype=np.float64)
-    return objects([json.loads(each) for each in values] if name == "attributes" else values)
 
 
 def interaction_columns(

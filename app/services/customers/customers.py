@@ -17,6 +17,7 @@ PROFILE_FIELDS = tuple(Profile.model_fields)
 COLUMNS = [
     Customer.customer_id,
     *(getattr(Customer, field) for field in PROFILE_FIELDS),
+    Customer.source,
     Customer.profile_version,
     Customer.stage,
     Customer.stage_since,

@@ -1,24 +1,27 @@
 """Profiles in: made exactly so, or merged; and the stage that may follow from what they say."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from pydantic_core import PydanticCustomError
-from sqlalchemy import Integer, bindparam, select, update
+from sqlalchemy import bindparam, select, text, update
 
-from app.days import from_day
-from app.db import AnyRow, WriteSession
+from app.days import from_day, from_micros
+from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
+from app.lifecycle import profiles
 from app.models import Customer
-from app.schemas.common.types import check_attributes
 from app.schemas.common.warnings import Warnings
-from app.schemas.customers import Profile, ProfilePatch
+from app.schemas.customers import ProfilePatch, ProfileWrite
 from app.services.common import etags, locks
-from app.services.customers import customers
-from app.services.customers.customers import COLUMNS, PROFILE_FIELDS
+from app.services.customers import customers, profile_changes
+from app.services.customers.customers import PROFILE_FIELDS
+from app.services.ingest import profile_drafts
+from app.services.ingest.profile_drafts import Draft
 from app.services.stages import derivation
 
 
@@ -29,29 +32,35 @@ class Written:
     row: AnyRow
     warnings: Warnings
     created: bool
+    as_of: datetime
 
     def to_response(self) -> dict[str, Any]:
-        return {**customers.to_response(self.row), "warnings": self.warnings.of(0)}
+        shown = {**customers.to_response(self.row), "as_of": self.as_of, "recorded_at": None}
+        return {**shown, "warnings": self.warnings.of(0)}
 
 
 async def put(
     session: WriteSession,
     deployment: Deployment,
     customer_id: str,
-    profile: Profile,
+    profile: ProfileWrite,
     *,
     if_match: str | None,
     now: datetime,
+    by: str,
 ) -> Written:
     """Make the profile exactly this."""
+    _refuse(profile, now)
     if if_match is not None:
         _check(if_match, await _locked(session, customer_id))
     created = await customers.lock_or_create(session, [customer_id], now)
-    before = profile_of(await customers.get(session, customer_id))
-    after = {customer_id: profile.model_dump()}
-    await write(session, deployment, {customer_id: before}, after, created, now)
+    draft = (await drafts(session, created, stated([(customer_id, profile)]), now))[customer_id]
+    warnings = Warnings()
+    with _refused_attributes():
+        say(warnings, 0, profile, draft, is_news=draft.put(profile, by))
+    await write(session, deployment, [draft], now)
     row = await customers.get(session, customer_id)
-    return Written(row, Warnings(), created=created[customer_id])
+    return Written(row, warnings, created=created[customer_id], as_of=now)
 
 
 async def patch(
@@ -62,64 +71,75 @@ async def patch(
     *,
     if_match: str | None,
     now: datetime,
+    by: str,
 ) -> Written:
     """Merge a change into the profile of a known customer."""
+    _refuse(change, now)
     row = await _locked(session, customer_id)
     if row is None:
         raise customers.unknown(customer_id)
     _check(if_match, row)
     created = await customers.lock_or_create(session, [customer_id], now)
-    before = profile_of(row)
+    draft = (await drafts(session, created, stated([(customer_id, change)]), now))[customer_id]
+    warnings = Warnings()
+    with _refused_attributes():
+        say(warnings, 0, change, draft, is_news=draft.merge(change, by))
+    await write(session, deployment, [draft], now)
+    return Written(await customers.get(session, customer_id), warnings, created=False, as_of=now)
+
+
+def _refuse(profile: ProfileWrite, now: datetime) -> None:
+    fault = profile_drafts.fault_of(profile, now)
+    if fault is not None:
+        raise ValidationFailed(errors=[fault])
+
+
+@contextmanager
+def _refused_attributes() -> Iterator[None]:
     try:
-        after = {customer_id: merged(before, change)}
+        yield
     except PydanticCustomError as error:
         fault = FieldError("/attributes", error.type, error.message())
         raise ValidationFailed(errors=[fault]) from None
-    await write(session, deployment, {customer_id: before}, after, created, now)
-    return Written(await customers.get(session, customer_id), Warnings(), created=False)
 
 
-def profile_of(row: AnyRow) -> dict[str, Any]:
-    return {field: getattr(row, field) for field in PROFILE_FIELDS}
+def say(
+    warnings: Warnings, index: int, profile: ProfileWrite, draft: Draft, *, is_news: bool
+) -> None:
+    """Warn of what was said of the past and is not what holds now."""
+    if profile.valid_from is None or not is_news:
+        return
+    said = draft.new[-1].values
+    if not any(profiles.same(draft.cells.get(cell), value) for cell, value in said.items()):
+        detail = "What was said to be true since a later time holds now."
+        warnings.add(index, "not_current", detail, "/valid_from")
 
 
-def merged(profile: Mapping[str, Any], change: ProfilePatch) -> dict[str, Any]:
-    """Return a profile after a JSON merge patch; what results must be storable, too."""
-    given = change.model_dump(exclude_unset=True, include=set(PROFILE_FIELDS))
-    result = {field: given.get(field, profile[field]) for field in PROFILE_FIELDS}
-    if "attributes" in given:
-        patch_of = given["attributes"]
-        attributes = {} if patch_of is None else _merge_patch(profile["attributes"], patch_of)
-        result["attributes"] = check_attributes(attributes)
-    return result
+def stated(written: Sequence[tuple[str, ProfileWrite]]) -> set[str]:
+    """Return the customers of whom something is said to be true since an instant."""
+    return {customer_id for customer_id, each in written if each.valid_from is not None}
 
 
-def _merge_patch(target: Any, change: Any) -> Any:
-    """Apply RFC 7396 to free JSON."""
-    if not isinstance(change, dict):
-        return change
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in change.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = _merge_patch(result.get(key), value)
-    return result
-
-
-def same(profile: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Say whether two profiles are equal as JSON, where `true` is not 1 as it is in Python."""
-    return all(_same_json(profile[field], other[field]) for field in PROFILE_FIELDS)
-
-
-def _same_json(one: Any, other: Any) -> bool:
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same_json(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same_json, one, other))
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    return bool(one == other)
+async def drafts(
+    session: ReadSession, created: Mapping[str, bool], stated: Collection[str], now: datetime
+) -> dict[str, Draft]:
+    """Return customers taken, to be written; histories are read of whom the past is spoken."""
+    statement = select(*profile_changes.STORED).where(
+        Customer.customer_id == text("ANY(CAST(:customer_ids AS text[]))")
+    )
+    rows = (await session.execute(statement, {"customer_ids": list(created)})).all()
+    asked = [
+        row.customer_id
+        for row in rows
+        if row.profile_holds_from is not None and row.customer_id in stated
+    ]
+    said = await profile_changes.stored(session, asked) if asked else {}
+    return {
+        row.customer_id: Draft.of(
+            row, said.get(row.customer_id, ()), now, created=created[row.customer_id]
+        )
+        for row in rows
+    }
 
 
 def _check(if_match: str | None, row: AnyRow | None) -> None:
@@ -129,51 +149,49 @@ def _check(if_match: str | None, row: AnyRow | None) -> None:
 async def _locked(session: WriteSession, customer_id: str) -> AnyRow | None:
     # In the order in which `customers.lock_or_create` locks, lest two writers wait for each other.
     await locks.share(session, locks.POLICY_IN_FORCE)
-    statement = select(*COLUMNS).where(Customer.customer_id == customer_id).with_for_update()
+    columns = (Customer.customer_id, Customer.profile_version)
+    statement = select(*columns).where(Customer.customer_id == customer_id).with_for_update()
     return (await session.execute(statement)).one_or_none()
 
 
 async def write(
-    session: WriteSession,
-    deployment: Deployment,
-    before: Mapping[str, Mapping[str, Any]],
-    after: Mapping[str, Mapping[str, Any]],
-    created: Mapping[str, bool],
-    now: datetime,
+    session: WriteSession, deployment: Deployment, drafted: Sequence[Draft], now: datetime
 ) -> None:
-    """Write the profiles that differ, of customers taken, and what follows for their stages.
-
-    The version moves only then; one made in this transaction keeps its first version.
-    """
-    changed = {
-        customer_id: new for customer_id, new in after.items() if not same(new, before[customer_id])
+    """Write the profiles of which anything new was said, and what follows for the stages."""
+    changed = {draft.row.customer_id: draft for draft in drafted if draft.new}
+    if not changed:
+        return
+    after = {key: profile_changes.to_columns(draft.cells) for key, draft in changed.items()}
+    connection = await session.connection()
+    await connection.execute(
+        _UPDATE, [_columns(draft, after[key]) for key, draft in changed.items()]
+    )
+    unstored = {key: draft.unstored for key, draft in changed.items()}
+    await profile_changes.store(session, {key: said for key, said in unstored.items() if said})
+    heard_of = {
+        key: _is_first_seen(deployment, changed[key].row, after[key]) for key in sorted(changed)
     }
-    if changed:
-        connection = await session.connection()
-        await connection.execute(
-            _UPDATE,
-            [
-                {
-                    "taken_id": customer_id,
-                    "step": 0 if created[customer_id] else 1,
-                    "now": now,
-                    **{f"new_{field}": value for field, value in profile.items()},
-                }
-                for customer_id, profile in changed.items()
-            ],
-        )
-        heard_of = {
-            customer_id: _is_first_seen(deployment, before[customer_id], changed[customer_id])
-            for customer_id in sorted(changed)
-        }
-        await derivation.revise(session, deployment, heard_of, now)
+    # A change that is true since it is known has come to pass, also by a clock a little behind.
+    until = from_micros(max(draft.recorded_at for draft in changed.values()))
+    await derivation.revise(session, deployment, heard_of, max(now, until))
 
 
-def _is_first_seen(
-    deployment: Deployment, before: Mapping[str, Any], after: Mapping[str, Any]
-) -> date | None:
+def _columns(draft: Draft, profile: Mapping[str, Any]) -> dict[str, Any]:
+    first, holds_from = (*draft.before, *draft.new)[0], draft.holds_from
+    return {
+        "taken_id": draft.row.customer_id,
+        "new_version": draft.version,
+        "new_source": draft.row.source or first.source,
+        "new_holds_from": None if holds_from is None else from_micros(holds_from),
+        "new_actor": draft.new[-1].actor,
+        "recorded_at": from_micros(draft.recorded_at),
+        **{f"new_{field}": value for field, value in profile.items()},
+    }
+
+
+def _is_first_seen(deployment: Deployment, before: AnyRow, after: Mapping[str, Any]) -> date | None:
     """Return the first day whose being the first contact has changed."""
-    told = {before["first_contact_at"], after["first_contact_at"]}
+    told = {before.first_contact_at, after["first_contact_at"]}
     days = [from_day(deployment.calendar.day_of(at)) for at in told if at is not None]
     return min(days) if len(told) > 1 else None
 
@@ -183,7 +201,10 @@ _UPDATE = (
     .where(Customer.customer_id == bindparam("taken_id"))
     .values(
         **{field: bindparam(f"new_{field}") for field in PROFILE_FIELDS},
-        profile_version=Customer.profile_version + bindparam("step", type_=Integer),
-        updated_at=bindparam("now"),
+        source=bindparam("new_source"),
+        profile_version=bindparam("new_version"),
+        profile_holds_from=bindparam("new_holds_from"),
+        profile_actor=bindparam("new_actor"),
+        updated_at=bindparam("recorded_at"),
     )
 )

@@ -1,20 +1,27 @@
-"""Everything that happened to a customer, merged from four tables in one order."""
+"""Everything that happened to a customer, merged from several tables in one order."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Text, and_, literal, select, union_all
+from sqlalchemy import ColumnElement, Integer, Text, and_, cast, func, literal, select, union_all
 from sqlalchemy.sql.selectable import Subquery
 
 from app.db import AnyRow, AnySelect, ReadSession
 from app.deployment import Deployment
-from app.models import ChurnRecord, Interaction, StageTransition, Transaction
+from app.models import (
+    ChurnRecord,
+    Customer,
+    Interaction,
+    ProfileChange,
+    StageTransition,
+    Transaction,
+)
 from app.services.common import paging
 from app.services.common.paging import PageRequest, Sort
-from app.services.customers import customers
-from app.services.ingest import interactions, refunds, transactions
+from app.services.customers import customers, profile_changes
+from app.services.ingest import interactions, profile_history, refunds, transactions
 from app.services.stages import ledger, why_churned
 
 _NO_NAME = literal("", Text()).collate("C")
@@ -31,8 +38,30 @@ class _Source:
     counts: ColumnElement[bool] | None = None
 
 
+def _padded(number: Any) -> ColumnElement[str]:
+    """Return numbers as texts of the same order."""
+    return func.lpad(cast(number, Text), 19, "0").collate("C")
+
+
 # In order of rank: a transition is newer than the fact of the same instant, which it follows from.
 _SOURCES = (
+    _Source(
+        "profile_change",
+        Customer,
+        (Customer.updated_at, _NO_NAME, _padded(Customer.profile_version)),
+        lambda _, row: profile_history.written_once(row),
+        Customer.profile_holds_from.is_(None) & profile_changes.HAS_PROFILE,
+    ),
+    _Source(
+        "profile_change",
+        ProfileChange,
+        (
+            func.coalesce(ProfileChange.valid_from, ProfileChange.recorded_at),
+            _NO_NAME,
+            _padded(ProfileChange.version),
+        ),
+        lambda _, row: profile_history.change(row),
+    ),
     _Source(
         "transaction",
         Transaction,

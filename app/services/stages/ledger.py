@@ -1,8 +1,9 @@
 """Reading the ledger of transitions: one customer's, or everybody's."""
 
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from app.days import AsOf
 from app.db import AnyRow, ReadSession
@@ -39,6 +40,29 @@ async def of_customer(
     if not found["items"]:
         await customers.require(session, customer_id)
     return found
+
+
+async def stage_at(
+    session: ReadSession, customer_id: str, at: datetime, recorded_at: datetime | None
+) -> tuple[str | None, datetime | None]:
+    """Return the stage that the ledger has at an instant, and since when it holds.
+
+    With `recorded_at`, as the ledger was then. Before the first transition that is where the
+    customer began; the stage is None if there never was one.
+    """
+    row, order = StageTransition, _NEWEST.columns
+    known: ColumnElement[bool] = row.voided_at.is_(None)
+    if recorded_at is not None:
+        known = (row.recorded_at <= recorded_at) & (known | (row.voided_at > recorded_at))
+    own = select(row.from_stage, row.to_stage, row.effective_at)
+    own = own.where(row.customer_id == customer_id).limit(1)
+    newest = own.where(known, row.effective_at <= at).order_by(*(each.desc() for each in order))
+    last = (await session.execute(newest)).one_or_none()
+    if last is not None:
+        return last.to_stage, last.effective_at
+    oldest = own.order_by(known.desc(), *order)
+    first = (await session.execute(oldest)).one_or_none()
+    return (None if first is None else first.from_stage), None
 
 
 async def search(

@@ -10,7 +10,7 @@ import numpy as np
 from app.days import AsOf, from_micros
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.lifecycle.dated import NEVER, Interactions
+from app.lifecycle.dated import NEVER, Interactions, Ints
 from app.lifecycle.facts import NO_PURCHASES, RECENT, Point
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.money import NOTHING, MonetaryState
@@ -18,7 +18,7 @@ from app.lifecycle.policy import Policy
 from app.lifecycle.records import Columns, Computed, Money, Records, Span, Stages
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import sources
-from app.services.customer_base import rule_facts, rule_purchases
+from app.services.customer_base import rule_facts, rule_profiles, rule_purchases
 from app.services.customer_base.populations import Population
 from app.services.customer_base.rule_facts import Event, interaction_columns
 from app.services.models import model_variables
@@ -50,17 +50,20 @@ async def at_instant(
         events = await rule_facts.counted(session, asked, ids, as_of, since)
         interactions = interaction_columns(deployment, events, ids, since)
     stages = await rule_stages.read(session, deployment, ids, as_of) if "stage" in needed else None
+    profiles, profile_since = await rule_profiles.at_instant(session, asked, ids, as_of)
     return Records(
         inactivity_limit=policy.inactivity_limit,
         owner=np.arange(n),
         at=np.full(n, as_of.micros),
         day=np.full(n, as_of.day),
-        span=_since_last_fact(deployment, population, interactions, stages, first_day, as_of),
+        span=_since_last_fact(
+            deployment, population, interactions, stages, profile_since, first_day, as_of
+        ),
         columns=population.columns,
         money=population.money() if "money" in needed else None,
         interactions=interactions,
         purchases=await rule_purchases.at_instant(session, deployment, asked, ids, as_of, since),
-        profiles=await rule_facts.profiles(session, asked, ids),
+        profiles=profiles,
         stages=stages,
         computed=await _computed(session, policy, asked),
     )
@@ -71,12 +74,15 @@ def _since_last_fact(
     population: Population,
     interactions: Interactions | None,
     stages: Stages | None,
+    profile_since: Ints | None,
     first_day: int,
     as_of: AsOf,
 ) -> Span:
     """Return the days up to `as_of` on which what was read of each customer was all there was."""
     starts = deployment.calendar.starts(np.arange(first_day, as_of.day + 1))
     facts_until = population.summaries.column("facts_until")
+    if profile_since is not None:
+        facts_until = np.maximum(facts_until, profile_since)
     first = first_day - 1 + np.searchsorted(starts, facts_until, side="right")
     first = np.maximum(first, first_day)
     if interactions is not None:
@@ -139,16 +145,21 @@ async def through_time(
     happened: dict[str, list[Event]] = {}
     for event in events:
         happened.setdefault(event.customer_id, []).append(event)
-    profiles = await rule_facts.profiles(session, terms, ids)
+    profiles = await rule_profiles.through_time(session, terms, ids)
     purchases = await rule_purchases.through_time(session, terms, ids, until)
     made: dict[_RuleInputs, Records] = {}
     found = []
     for policy in policies:
         look = _RuleInputs.of(policy)
         if look not in made:
-            records = _history(deployment, look, followed[policy.inactivity_limit], happened)
+            records = _history(
+                deployment, look, followed[policy.inactivity_limit], happened, profiles.turns
+            )
             made[look] = replace(
-                records, interactions=interactions, purchases=purchases, profiles=profiles
+                records,
+                interactions=interactions,
+                purchases=purchases,
+                profiles=profiles.profiles,
             )
         computed = await _computed(session, policy, policy.terms)
         found.append(replace(made[look], computed=computed))
@@ -161,12 +172,16 @@ class _RuleInputs(NamedTuple):
     inactivity_limit: InactivityLimit
     worth: bool
     kinds: frozenset[str] | None
+    cells: frozenset[str]
 
     @classmethod
     def of(cls, policy: Policy) -> "_RuleInputs":
         kinds = rule_facts.kinds_of(policy.terms)
         worth = policy.follows_transactions
-        return cls(policy.inactivity_limit, worth, None if kinds is None else frozenset(kinds))
+        cells = frozenset(cell for term in policy.terms for cell in term.cells)
+        return cls(
+            policy.inactivity_limit, worth, None if kinds is None else frozenset(kinds), cells
+        )
 
 
 def _history(
@@ -174,6 +189,7 @@ def _history(
     look: _RuleInputs,
     customers: Sequence[CustomerTimeline],
     happened: Mapping[str, Sequence[Event]],
+    turns: Mapping[str, Sequence[tuple[int, str]]],
 ) -> Records:
     """Return a record for each instant of a customer at which something is new."""
     owner: list[int] = []
@@ -186,9 +202,10 @@ def _history(
             for event in happened.get(each.customer_id, ())
             if look.kinds is None or event.kind in look.kinds
         ]
+        told = [at for at, cell in turns.get(each.customer_id, ()) if cell in look.cells]
         own = list(each.points)
         if each.begun_at is not None or worth or events:
-            own = _merged(deployment, each, events, worth)
+            own = _merged(deployment, each, events, worth, told)
         owner += [number] * len(own)
         points += own
         if look.worth:
@@ -211,12 +228,17 @@ def _merged(
     each: CustomerTimeline,
     events: Sequence[Event],
     worth: Sequence[MonetaryState],
+    told: Sequence[int],
 ) -> list[Point]:
-    """Return the states of a customer at all instants at which anything is new."""
+    """Return the states of a customer at all instants at which anything is new.
+
+    What is true of somebody before anybody heard of him begins no history.
+    """
     new = {point.at for point in each.points} | {one.at for one in worth}
     new |= {event.at for event in events if event.at is not None}
     if each.begun_at is not None:
         new.add(each.begun_at)
+        new |= {at for at in told if at > each.begun_at}
     states = [NO_PURCHASES, *(point.state for point in each.points)]
     starts = [point.at for point in each.points]
     days = {point.at: point.day for point in each.points}

@@ -164,7 +164,9 @@ async def test_the_ledger_is_the_same_whenever_runs_come(
     end = max(at for at, *_ in arrivals) + timedelta(days=rng.choice((1, 40, 130)))
     await deployment_settings.put(session, deployment_settings.RECORDED_UNTIL, start.isoformat())
     for each, one in people.items():
-        await profiles.put(session, deployment, each, profile_of(one), if_match=None, now=start)
+        await profiles.put(
+            session, deployment, each, profile_of(one), if_match=None, now=start, by="test"
+        )
     gaps = rng.choice(((3, 5), (3, 9, 30), (20, 60, 100), (10_000,)))
     next_run = start + timedelta(days=rng.choice(gaps), minutes=rng.randint(0, 1440))
     for at, what, _ in arrivals:

@@ -92,7 +92,13 @@ async def post_all(
     for kind, what in posts:
         if kind == "profile":
             await profiles.put(
-                session, deployment, what, profile_of(people[what]), if_match=None, now=now
+                session,
+                deployment,
+                what,
+                profile_of(people[what]),
+                if_match=None,
+                now=now,
+                by="test",
             )
         elif kind == "purchase":
             await ingest(session, deployment, [what], now)
