@@ -12,6 +12,8 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from tests import slow_profile
+from tests.slow_profile import Said
 from tests.twin import MICROSECOND, Fact, Line, Twin, scores, start_of
 from tests.twin import Model as Fitted
 
@@ -73,7 +75,21 @@ class Person:
     facts: tuple[Fact, ...] = ()
     interactions: tuple[Interaction, ...] = ()
     profile: Mapping[str, Any] = field(default_factory=dict)
+<<<<<<< HEAD
     records: tuple[Left, ...] = ()
+=======
+    """What was said first, which holds from the beginning."""
+    said: tuple[Said, ...] = ()
+    """What was said of the profile after that."""
+
+    @property
+    def told(self) -> tuple[Said, ...]:
+        return Said(slow_profile.cells_of(self.profile)), *self.said
+
+    def profile_at(self, t: datetime) -> Mapping[str, Any]:
+        """Return the profile that is valid at t."""
+        return slow_profile.profile(slow_profile.held(self.told, t)) if self.said else self.profile
+>>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
 
     def day(self, t: datetime) -> date:
         return t.astimezone(self.zone).date()
@@ -313,7 +329,7 @@ class Slow:
         return float(min(max((last.score - worst) / (best - worst), 0), 1))
 
     def _of_profile(self, name: str, term: Document, t: datetime) -> Value:
-        profile = self.person.profile
+        profile = self.person.profile_at(t)
         if name == "days_until_contract_end":
             ends = profile.get("contract_ends_on")
             return None if ends is None else (ends - self.person.day(t)).days
@@ -400,6 +416,7 @@ def beginning(document: Document, zone: ZoneInfo, t: datetime) -> str:
     return Slow(Person(zone, t), document, lambda *_: None).decide(t)[0]
 
 
+<<<<<<< HEAD
 def role_of(document: Document, stage: str) -> str:
     """Return what a stage means: what is said of it, or what its code says."""
     said = {each["code"]: each.get("role") for each in document["stages"]}[stage]
@@ -428,6 +445,20 @@ def carried(former: Document, document: Document, decision: Decision) -> Decisio
         alike = [code for code in codes if role_of(document, code) == meant]
         found = replace(decision, stage=alike[0]) if len(alike) == 1 else None
     return found
+=======
+def cells_of(term: Document) -> set[str]:
+    """Return the cells of the profile that a variable may look at."""
+    if term["variable"] == "attribute":
+        return {f"attributes.{term['name']}"}
+    named = {"days_until_contract_end": "contract_ends_on", "age_years": "birth_date"}
+    return {named.get(term["variable"], term["variable"])}
+
+
+def differs(person: Person, cell: str, t: datetime) -> bool:
+    """Say whether a cell of the profile has another value at t than just before."""
+    before, after = (slow_profile.value(person.told, cell, at) for at in (t - MICROSECOND, t))
+    return repr(before) != repr(after)
+>>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
 
 
 def looked_at(person: Person, document: Document, t: datetime) -> bool:
@@ -445,6 +476,8 @@ def looked_at(person: Person, document: Document, t: datetime) -> bool:
             for each in now
         ):
             return True
+    if any(differs(person, cell, t) for term in used for cell in cells_of(term)):
+        return True
     money = {"revenue", "mean_purchase_value", "amount_trend", "frequency_trend", *MODEL_VARIABLES}
     narrowed = any(term["variable"] == "purchase_days" and NARROWED & term.keys() for term in used)
     if narrowed or money & {term["variable"] for term in used}:
@@ -495,6 +528,17 @@ def walk(
     `timeline` is the policies in order, each with the instant from which it is in force.
     """
     documents = [document for document, _ in timeline]
+<<<<<<< HEAD
+=======
+    happened = {fact.at for fact in person.facts} | {each.at for each in person.interactions}
+    first = min([person.begun_at, *happened])
+    happened |= slow_profile.instants(person.told)
+    hands = {each.at for each in decisions}
+    for n, each in enumerate(decisions):
+        # Where another decision took its place before, nothing ended with a pin.
+        if each.until and not any(later.at <= each.until for later in decisions[n + 1 :]):
+            hands.add(each.until)
+>>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
     starts = {start for _, start in timeline if start is not None}
     happened = {fact.at for fact in person.facts} | {each.at for each in person.interactions}
     first = min([person.begun_at, *happened, *(each.at for each in person.records)])

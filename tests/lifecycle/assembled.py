@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -14,19 +14,28 @@ from numpy.typing import NDArray
 from app.lifecycle.dated import Interactions, objects
 from app.lifecycle.facts import NO_PURCHASES, RECENT, Point, Summary, fold
 from app.lifecycle.history import History, trace
-from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.instants import Customers, DayStart, Override, PolicyPeriod
 from app.lifecycle.money import NOTHING, MonetaryState, replay
 from app.lifecycle.policy import Policy
 from app.lifecycle.purchase_steps import purchases_of
 from app.lifecycle.purchases import FREE
 from app.lifecycle.purchases import Fact as LifecycleFact
-from app.lifecycle.records import Columns, Computed, Money, PurchaseFilter, Purchases, Records, Span
+from app.lifecycle.records import (
+    Columns,
+    Computed,
+    Money,
+    Profiles,
+    PurchaseFilter,
+    Purchases,
+    Records,
+    Span,
+)
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.model import TIERS
 from app.lifecycle.variables.registry import VARIABLES
 from app.lifecycle.variables.transactions import filter_of
-from tests.slow_policy import Change, Decision, Person, Slow, Value, share_of
+from tests.slow_policy import Change, Decision, Person, Slow, Value, differs, share_of
+from tests.slow_profile import EVER, instants
 from tests.twin import Fact, start_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -101,17 +110,30 @@ def interactions(rows: Sequence[tuple[int, int, int, str, int, float | None]]) -
     return Interactions(owner, at, day, kind, count, score)
 
 
-def profiles(people: Sequence[Person]) -> dict[str, Any]:
+def profiles(held: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return profiles as columns."""
     found: dict[str, Any] = {}
     for name in FIELDS - DATES - {"attributes"}:
-        found[name] = objects([each.profile.get(name) for each in people])
-    found["attributes"] = objects([each.profile.get("attributes") or {} for each in people])
+        found[name] = objects([each.get(name) for each in held])
+    found["attributes"] = objects([each.get("attributes") or {} for each in held])
     for name in DATES:
-        days = [each.profile.get(name) for each in people]
+        days = [each.get(name) for each in held]
         found[name] = np.array(
             [np.nan if on is None else day_number(on) for on in days], dtype=np.float64
         )
     return found
+
+
+def profiles_through_time(people: Sequence[Person]) -> Profiles:
+    """Return profiles from the beginning, and from each instant since which anything is true."""
+    periods = [
+        (owner, at, each.profile_at(at))
+        for owner, each in enumerate(people)
+        for at in sorted({EVER, *instants(each.told)})
+    ]
+    owners = np.array([owner for owner, _, _ in periods], dtype=np.int64)
+    starts = np.array([micros(at) for _, at, _ in periods], dtype=np.int64)
+    return Profiles(owners, starts, profiles([held for _, _, held in periods]))
 
 
 def purchases(
@@ -216,7 +238,7 @@ def at_instant(
         money=money([worth_of(0, each) for each in summaries]),
         interactions=interactions(events),
         purchases=purchases(people, policy.terms, now),
-        profiles=profiles(people),
+        profiles=Profiles.constant(profiles([each.profile_at(now) for each in people]), n),
         computed=computed,
     )
 
@@ -243,10 +265,10 @@ def _through_time(
     ]
     worth = policy.follows_transactions
     return replace(
-        _followed(people, policy.inactivity_limit, events, now, worth=worth),
+        _followed(people, policy, events, now, worth=worth),
         interactions=interactions(events),
         purchases=purchases(people, policy.terms, now),
-        profiles=profiles(people),
+        profiles=profiles_through_time(people),
         computed=computed,
     )
 
@@ -258,12 +280,14 @@ def _wanted(kind: str, terms: Sequence[Term]) -> bool:
 
 def _followed(
     people: Sequence[Person],
-    limit: InactivityLimit,
+    policy: Policy,
     events: Sequence[tuple[Any, ...]],
     now: datetime,
     *,
     worth: bool,
 ) -> Records:
+    limit = policy.inactivity_limit
+    cells = {cell for term in policy.terms for cell in term.cells}
     owners: list[int] = []
     merged: list[Point] = []
     sums: list[MonetaryState] = []
@@ -274,7 +298,13 @@ def _followed(
         new = {point.at for point in points} | {each.at for each in worths}
         new |= {event[1] for event in events if event[0] == owner}
         happened = [each.at for each in (*person.facts, *person.interactions)]
-        new.add(micros(min([person.begun_at, *happened])))
+        first = min([person.begun_at, *happened])
+        new.add(micros(first))
+        new |= {
+            micros(at)
+            for at in instants(person.told)
+            if first < at <= now and any(differs(person, cell, at) for cell in cells)
+        }
         states = [NO_PURCHASES, *(point.state for point in points)]
         starts = [point.at for point in points]
         steps, step_starts = [NOTHING, *worths], [each.at for each in worths]

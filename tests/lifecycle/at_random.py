@@ -14,8 +14,10 @@ from app.lifecycle.presets.kinds import CORE
 from app.lifecycle.variables.definition import Term, Turning, Variable
 from app.lifecycle.variables.parameters import PARAMETERS
 from app.lifecycle.variables.registry import VARIABLES
+from tests import slow_profile
 from tests.histories import instant_of
 from tests.slow_policy import Decision, Interaction, Person
+from tests.slow_profile import Said
 from tests.twin import MICROSECOND, Fact, Line, start_of
 
 ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Berlin", "Asia/Shanghai", "America/Sao_Paulo")]
@@ -63,7 +65,9 @@ def person(rng: random.Random, zone: ZoneInfo, base: date | None = None) -> Pers
         # Several at one instant, too: of them the last answer counts.
         events.append(event._replace(at=events[-1].at) if events and rng.random() < 0.2 else event)
     begun = instant_of(rng, zone, first + timedelta(days=rng.choice((-20, -3, 0, 0, 5))))
-    return Person(zone, begun, tuple(facts), tuple(events), _profile(rng, first))
+    profile = _profile(rng, first)
+    said = _said(rng, zone, first, facts)
+    return Person(zone, begun, tuple(facts), tuple(events), profile, said)
 
 
 def _narrowed(rng: random.Random, fact: Fact) -> Fact:
@@ -117,6 +121,7 @@ def _profile(rng: random.Random, first: date) -> dict[str, Any]:
         for row in VARIABLES.values()
         if row.source == "profile" and row.type == "text"
     }
+    texts["source"] = rng.choice(texts_of("source"))
     birthday = first + timedelta(days=rng.randint(-10, 250))
     years = rng.choice((18, 20, 31))
     born = date(birthday.year - years, birthday.month, min(birthday.day, 28))
@@ -126,6 +131,23 @@ def _profile(rng: random.Random, first: date) -> dict[str, Any]:
         "birth_date": rng.choice((None, born, date(2000, 2, 29))),
         "attributes": attributes,
     }
+
+
+def _said(rng: random.Random, zone: ZoneInfo, first: date, facts: list[Fact]) -> tuple[Said, ...]:
+    """Return what was said of the profile later, in any order of what it is true since."""
+    found: list[Said] = []
+    for _ in range(rng.choice((0, 0, 1, 2, 4))):
+        at = instant_of(rng, zone, first + timedelta(days=rng.randint(-10, 250)))
+        if facts and rng.random() < 0.2:
+            at = rng.choice(facts).at
+        if found and rng.random() < 0.2:
+            at = found[-1].since or at
+        later = slow_profile.cells_of(_profile(rng, first))
+        del later["source"]
+        told = {cell: rng.choice((value, value, None)) for cell, value in later.items()}
+        few = rng.sample(sorted(told), min(len(told), rng.choice((1, 2, 5))))
+        found.append(Said({cell: told[cell] for cell in few}, at))
+    return tuple(found)
 
 
 def texts_of(name: str) -> tuple[str, ...]:
@@ -277,6 +299,7 @@ def _without(found: dict[str, Any], pointers: set[str]) -> dict[str, Any]:
 def moment(rng: random.Random, one: Person, *, latest: int = 120) -> datetime:
     """Return an instant worth asking for: at what happened, next to it, or days after it."""
     happened = [one.begun_at, *(e.at for e in one.facts), *(e.at for e in one.interactions)]
+    happened += sorted(slow_profile.instants(one.said))
     at = rng.choice(happened)
     day = at.astimezone(one.zone).date() + timedelta(
         days=rng.choice((0, 1, 10, 11, 30, 90, latest))

@@ -13,7 +13,7 @@ from app.lifecycle.expressions import Expression, terms
 from app.lifecycle.facts import NO_PURCHASES, State
 from app.lifecycle.policy import Option, Policy
 from app.lifecycle.presets import CHURN_REASONS, PRESETS
-from app.lifecycle.records import Columns, Records, Span
+from app.lifecycle.records import Columns, Profiles, Records, Span
 
 NAMES = list(PRESETS)
 TODAY = 20_000
@@ -56,7 +56,7 @@ def records(
         span=Span.on(np.array([TODAY])),
         columns=Columns.of([state]),
         interactions=interactions(list(facts)),
-        profiles={"contract_ends_on": np.array([TODAY + contract_ends_in])},
+        profiles=Profiles.constant({"contract_ends_on": np.array([TODAY + contract_ends_in])}, 1),
     )
 
 

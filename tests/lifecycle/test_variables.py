@@ -25,7 +25,12 @@ from app.models import Customer
 from app.schemas.customers import Profile
 from tests.lifecycle import at_random
 from tests.lifecycle.assembled import at_instant, changes, followed, slow_stand_in, through_time
+<<<<<<< HEAD
 from tests.slow_policy import KINDS, Interaction, Person, Slow, history, looked_at
+=======
+from tests.slow_policy import Interaction, Person, Slow, history, looked_at
+from tests.slow_profile import Said
+>>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
 from tests.twin import MICROSECOND, Fact, start_of
 
 INACTIVITY = {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5}
@@ -181,15 +186,23 @@ def test_the_slow_evaluator_knows_which_facts_are_news_to_it(row: Variable) -> N
     Random lives tell the two apart in one of a hundred, and only by the cause of a transition.
     """
     bought, called = NOON + timedelta(hours=1), NOON + timedelta(hours=2)
+    changed = NOON + timedelta(hours=3)
     facts = [Fact(("default", str(n)), at, Decimal(5)) for n, at in enumerate((NOON, bought))]
     for term in asked_of(row):
         policy, read = looking_at(term), at_random.read(term)
+<<<<<<< HEAD
         call = Interaction(called, min((read.kinds or {"survey"}) & KINDS.keys()), 3.0)
         person = Person(BERLIN, NOON, tuple(facts), (call,))
+=======
+        call = Interaction(called, min(read.kinds or {"survey"}), 3.0)
+        said = Said(dict.fromkeys(read.cells, "another") | {"name": "Ann"}, changed)
+        person = Person(BERLIN, NOON, tuple(facts), (call,), said=(said,))
+>>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
         document = {"rules": [{"when": {**term, "op": "known", "value": True}}]}
         assert looked_at(person, document, bought) == policy.follows_transactions, term
         of_calls = bool(read.needs & {"interactions", "answers"}) and read.kinds != frozenset()
         assert looked_at(person, document, called) == of_calls, term
+        assert looked_at(person, document, changed) == bool(read.cells), term
 
 
 def check_turning(term: Term, values: Any) -> None:
@@ -228,7 +241,7 @@ def test_a_birthday_is_the_day_on_which_age_grows() -> None:
 def test_each_field_of_the_profile_is_a_variable_or_is_said_not_to_be() -> None:
     read = {column for row in VARIABLES.values() for column in row.columns}
     assert read.isdisjoint(NO_VARIABLES)
-    assert read | NO_VARIABLES.keys() == set(Profile.model_fields)
+    assert read | NO_VARIABLES.keys() == {*Profile.model_fields, "source"}
     assert read <= set(Customer.__table__.c.keys())
 
 

@@ -13,9 +13,12 @@ from app.db import ReadSession
 from app.deployment import Deployment
 from app.models import Customer, InteractionDay, StageTransition
 from app.schemas.scores.lists import LookupRequest
+from app.services.customers.customers import PROFILE_FIELDS
+from app.services.ingest import profile_history
 from app.services.scores import cards as score_cards
 from app.services.scores import lookup
 from app.services.stages import stages
+from tests import slow_profile
 from tests.kept import kept_summary
 from tests.simulation.customers import Customers, Life
 from tests.simulation.scoring import Scorer
@@ -82,6 +85,25 @@ async def everything(
     await contacts(session, customers, customer_id)
     for at in moments:
         await stage(session, here, customers, customer_id, at, now)
+        await profile(session, here, customers, customer_id, at)
+
+
+async def profile(
+    session: ReadSession, here: Deployment, customers: Customers, customer_id: str, at: datetime
+) -> None:
+    """Check the profile that was valid at an instant, by what is known now and was known then."""
+    told, life = customers.told[customer_id], customers.life(customer_id)
+    as_of = here.as_of(at)
+    for known in (None, at) if at >= told.created_at else (None,):
+        answer = await profile_history.get(
+            session, customer_id, as_of=as_of, recorded_at=None if known is None else as_of
+        )
+        held = slow_profile.profile(slow_profile.held(told.said, at, known))
+        assert {name: answer[name] for name in PROFILE_FIELDS} == {
+            name: held.get(name) for name in PROFILE_FIELDS
+        }
+        if known is None and life.first <= at <= told.recorded_until:
+            assert answer["stage"] == life.stage(at)
 
 
 async def contacts(session: ReadSession, customers: Customers, customer_id: str) -> None:

@@ -1,6 +1,5 @@
 """What the service has been told of customers, and what follows from it by the slow policy."""
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests import slow_profile
 from tests.slow_policy import (
     Change,
     Decision,
@@ -22,8 +22,10 @@ from tests.slow_policy import (
     variables,
     walk,
 )
+from tests.slow_profile import Said
 from tests.twin import MICROSECOND, Fact, Name, Twin, in_force
 
+LAST = datetime(9999, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=90)
 """How much further than asked a history is followed at once."""
 
@@ -81,7 +83,7 @@ class Told:
     recorded_until: datetime
     facts: list[Fact] = field(default_factory=list)
     interactions: dict[Name, tuple[int, Interaction]] = field(default_factory=dict)
-    profile: dict[str, Any] = field(default_factory=dict)
+    said: list[Said] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     voided: dict[Name, int] = field(default_factory=dict)
     """The highest revision that was voided: it and all lower ones count for nothing."""
@@ -89,6 +91,7 @@ class Told:
     records: dict[Name, tuple[int, Left]] = field(default_factory=dict)
 
     def person(self, zone: ZoneInfo) -> Person:
+<<<<<<< HEAD
         first_contact = self.profile.get("first_contact_at")
         return Person(
             zone,
@@ -97,6 +100,17 @@ class Told:
             tuple(event for _, (_, event) in self._in_order(self.interactions)),
             {"attributes": {}, **self.profile},
             tuple(left for _, (_, left) in self._in_order(self.records)),
+=======
+        first_contact = slow_profile.value(self.said, "first_contact_at", LAST)
+        named = sorted(self.interactions.items(), key=lambda item: (item[1][1].at, item[0]))
+        return Person(
+            zone,
+            min(self.created_at, first_contact or self.created_at),
+            tuple(in_force(self.facts)),
+            tuple(event for _, (_, event) in named),
+            {"attributes": {}, "source": self.said[0].source if self.said else None},
+            tuple(self.said),
+>>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
         )
 
     @staticmethod
@@ -146,7 +160,7 @@ class Life:
         return beginning(document, self.person.zone, self.first)
 
     def stage(self, t: datetime) -> str:
-        if t < self.first:  # Not heard of yet: what is known of the profile holds from ever.
+        if t < self.first:  # Not heard of yet: what was true of the profile then.
             return self.under(t).decide(t)[0]
         changes = self.changes(t)
         if not changes:
@@ -242,9 +256,14 @@ class Customers:
         told = self.told[customer_id]
         person = told.person(self.zone)
         same_while = (
+<<<<<<< HEAD
             person.begun_at, person.facts, person.interactions, person.records,
             tuple(told.decisions),
             json.dumps(person.profile, default=str, sort_keys=True),
+=======
+            person.begun_at, person.facts, person.interactions, tuple(told.decisions),
+            len(person.said),
+>>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
             tuple((each.version, each.start) for each in self.timeline.policies),
         )  # fmt: skip
         known = self._lives.get(customer_id)

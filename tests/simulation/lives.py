@@ -24,6 +24,7 @@ from app.services.models import model_store
 from app.services.policy_changes import activations, previews, versions
 from app.services.runs import runs
 from app.services.stages import manual_transitions
+from tests import slow_profile
 from tests.kept import store_model
 from tests.simulation import checks, expected, scoring
 from tests.simulation.customers import role
@@ -207,6 +208,7 @@ class Lives(Voiding, Declaring):
         """Return instants worth asking for: now, and one in the past."""
         life = self.customers.life(each)
         happened = [one.at for one in (*life.person.facts, *life.person.interactions)]
+        happened += sorted(slow_profile.instants(life.person.said))
         at = self.rng.choice([life.first, *happened, *(c.at for c in life.changes(self.now))])
         at += self.rng.choice((timedelta(0), MICROSECOND, -MICROSECOND, timedelta(days=7),
                                timedelta(days=90), timedelta(days=180)))  # fmt: skip

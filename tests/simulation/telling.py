@@ -12,15 +12,16 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from app.lifecycle.presets import PRESETS
 from app.schemas.common.types import format_instant
-from app.schemas.customers import Profile, ProfilePatch
+from app.schemas.customers import ProfilePatch, ProfileWrite
 from app.schemas.ingest.interactions import InteractionIn
 from app.schemas.ingest.transactions import TransactionIn
 from app.services.ingest import interactions, profiles, transactions
+from tests import slow_profile
 from tests.kept import as_item, ingest
 from tests.simulation.customers import Customers, InForce, Timeline, Told
 from tests.simulation.draws import amounts, edges, ids, lateness, places
 from tests.simulation.policies import KINDS, described
-from tests.simulation.profiles import as_json, merged
+from tests.simulation.profiles import as_json, news
 from tests.simulation.world import World
 from tests.slow_policy import KINDS as DECLARED
 from tests.slow_policy import Interaction
@@ -223,34 +224,54 @@ class Telling(RuleBasedStateMachine):
 
     @rule(each=ids, merge=st.booleans(), ends=st.sampled_from((None, -3, 0, 1, 30, 90, 200)),
           began=st.sampled_from((None, None, -400, -30, 0, 5)),
+          ago=st.sampled_from((None, None, None, 0, 1, 7, 30, 90, 200)), edge=edges,
+          source=st.sampled_from(("default", "crm", "web")),
           country=st.sampled_from((None, "CN", "DE")), kind=st.sampled_from((None, "company")),
-          owner=st.sampled_from((None, "ann", "bob")),
+          owner=st.sampled_from((None, "ann", "bob")), clear=st.booleans(),
           attributes=st.fixed_dictionaries({}, optional={
               "vip": st.sampled_from((True, False, "yes", None)),
               "grade": st.sampled_from((3, 3.5, 0, "no", ["x"], {"y": 1}, {"z": 2}))}))  # fmt: skip
     def tell_profile(
-        self, each: str, merge: bool, ends: int | None, began: int | None, **fields: Any
-    ) -> None:
+        self, each: str, merge: bool, ends: int | None, began: int | None, ago: int | None,
+        edge: str, source: str, clear: bool, **fields: Any,
+    ) -> None:  # fmt: skip
         today = self.now.astimezone(self.zone).date()
-        profile = {
+        given = {
             **fields,
             "contract_ends_on": None if ends is None else today + timedelta(days=ends),
             "first_contact_at": None if began is None else self.now + timedelta(days=began),
         }
         told = self.customers.told.get(each)
+        whole = told is None or not merge
+        if not whole:
+            cleared = ("country", "contract_ends_on") if clear else ()
+            given = {name: value for name, value in given.items()
+                     if value is not None or name in cleared}  # fmt: skip
+        since = None if ago is None else min(self.instant(each, ago, edge), self.now)
+        self.say(each, given, since, source, whole=whole)
+
+    @precondition(has("said"))
+    @rule(place=places, country=st.sampled_from(("CN", "DE", "FR")), again=st.booleans())
+    def correct_profile(self, place: int, country: str, again: bool) -> None:
+        """Say another value since the same instant, or the same again."""
+        each, told = self.one_with("said", place)
+        known = told.said[place % len(told.said)]
+        values = slow_profile.profile(known.values) if again else {"country": country}
+        self.say(each, values, known.since, known.source, whole=False)
+
+    def say(
+        self, each: str, given: dict[str, Any], since: datetime | None, source: str, *, whole: bool
+    ) -> None:
         where = {"if_match": None, "now": self.now, "by": "sim"}
-        if told is None or not merge:
-            body = Profile.model_validate_json(as_json(profile))
-            self.world.do(profiles.put, self.world.here, each, body, **where)
+        body = as_json({**given, "source": source, "valid_from": since})
+        if whole:
+            profile = ProfileWrite.model_validate_json(body)
+            self.world.do(profiles.put, self.world.here, each, profile, **where)
         else:
-            given = {name: value for name, value in profile.items() if value is not None}
-            given["attributes"] = {
-                name: value for name, value in given["attributes"].items() if value is not None
-            }
-            patch = ProfilePatch.model_validate_json(as_json(given))
+            patch = ProfilePatch.model_validate_json(body)
             self.world.do(profiles.patch, self.world.here, each, patch, **where)
-            profile = merged(told.profile, given)
         told = self.customers.of(each, self.now)
-        if profile != told.profile:
-            told.profile = profile
+        said = news(told.said, given, since, self.now, source, whole=whole)
+        if said is not None:
+            told.said.append(said)
             self.looked_at(each, told)

@@ -25,8 +25,15 @@ from app.services.stages import derivation, due_transitions, rule_records
 from tests.database import NOW
 from tests.kept import as_item, ingest, store_model
 from tests.lifecycle import at_random
-from tests.services.stages.test_any_policy import MODELLED, ledger, profile_of, put_in_force
+from tests.services.stages.test_any_policy import (
+    MODELLED,
+    ledger,
+    patch_of,
+    profile_of,
+    put_in_force,
+)
 from tests.slow_policy import Change, Person, history
+from tests.slow_profile import Said
 
 EVERYBODY = {"after": "", "up_to": "~"}
 CALLED_ONCE_IN_A_WEEK = {
@@ -154,13 +161,23 @@ async def test_the_ledger_is_the_same_whenever_runs_come(
     base = rng.choice(at_random.BASES)
     people = {f"c{number}": at_random.person(rng, zone, base) for number in range(3)}
     arrivals = sorted(
-        ((_arrives(rng, at), what, each) for each, one in people.items()
+        ((_arrives(rng, at, what), what, each) for each, one in people.items()
          for at, what in _happenings(each, one)), key=lambda each: each[0]
     )  # fmt: skip
     await store_model(session, at_random.MODEL_ID)
     await put_in_force(session, 100 + seed, document)
     start = min([*(one.begun_at for one in people.values()), *(at for at, *_ in arrivals)])
-    people = {each: replace(one, begun_at=start) for each, one in people.items()}
+    # Of what was said since one instant, what arrives last counts.
+    people = {
+        each: replace(
+            one,
+            begun_at=start,
+            said=tuple(
+                what for _, what, whose in arrivals if isinstance(what, Said) and whose == each
+            ),
+        )
+        for each, one in people.items()
+    }
     end = max(at for at, *_ in arrivals) + timedelta(days=rng.choice((1, 40, 130)))
     await deployment_settings.put(session, deployment_settings.RECORDED_UNTIL, start.isoformat())
     for each, one in people.items():
@@ -169,11 +186,11 @@ async def test_the_ledger_is_the_same_whenever_runs_come(
         )
     gaps = rng.choice(((3, 5), (3, 9, 30), (20, 60, 100), (10_000,)))
     next_run = start + timedelta(days=rng.choice(gaps), minutes=rng.randint(0, 1440))
-    for at, what, _ in arrivals:
+    for at, what, each in arrivals:
         while next_run < at:
             await run(session, deployment, next_run)
             next_run += timedelta(days=rng.choice(gaps), minutes=rng.randint(0, 1440))
-        await _post(session, deployment, what, at)
+        await _post(session, deployment, each, what, at)
     await run(session, deployment, end)
     for each, one in people.items():
         assert await ledger(session, each) == history(one, [(document, None)], end, model=MODELLED)
@@ -187,16 +204,22 @@ def _happenings(customer_id: str, one: Person) -> list[tuple[datetime, Any]]:
         item = {"customer_id": customer_id, "interaction_id": f"i{number}", "kind": event.kind,
                 "occurred_at": format_instant(event.at), "score": event.score}  # fmt: skip
         found.append((event.at, InteractionIn.model_validate(item)))
-    return found
+    return found + [(said.since, said) for said in one.said if said.since is not None]
 
 
-def _arrives(rng: random.Random, at: datetime) -> datetime:
-    hours = rng.choice((0, 0, 0, -20, -3, 2, 30, 24 * 15))
+def _arrives(rng: random.Random, at: datetime, what: Any) -> datetime:
+    late = (0, 0, 0, 2, 30, 24 * 15)
+    hours = rng.choice(late if isinstance(what, Said) else (*late, -20, -3))
     return at + timedelta(hours=hours)
 
 
-async def _post(session: WriteSession, deployment: Deployment, what: Any, now: datetime) -> None:
-    if isinstance(what, InteractionIn):
+async def _post(
+    session: WriteSession, deployment: Deployment, each: str, what: Any, now: datetime
+) -> None:
+    if isinstance(what, Said):
+        where: dict[str, Any] = {"if_match": None, "now": now, "by": "test"}
+        await profiles.patch(session, deployment, each, patch_of(what), **where)
+    elif isinstance(what, InteractionIn):
         await interactions.ingest(session, deployment, [what], atomic=True, now=now)
     else:
         await ingest(session, deployment, [what], now)

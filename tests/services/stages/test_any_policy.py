@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from app.lifecycle.documents import parse
 from app.lifecycle.presets.kinds import CORE
 from app.models import Customer, Policy, PolicyActivation, StageTransition
 from app.schemas.common.types import format_instant
-from app.schemas.customers import Profile
+from app.schemas.customers import ProfilePatch, ProfileWrite
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.common import deployment_settings
 from app.services.ingest import interactions, profiles
@@ -26,6 +26,7 @@ from tests.database import NOW
 from tests.kept import MODEL, as_item, ingest, store_model
 from tests.lifecycle import at_random
 from tests.slow_policy import Change, Person, Slow, beginning, fitted, history
+from tests.slow_profile import Said
 
 PEOPLE = 4
 MODELLED = fitted(MODEL)
@@ -49,8 +50,8 @@ async def put_in_force(session: WriteSession, version: int, document: dict[str, 
     )
 
 
-def profile_of(one: Person) -> Profile:
-    return Profile.model_validate(
+def profile_of(one: Person) -> ProfileWrite:
+    return ProfileWrite.model_validate(
         {
             **one.profile,
             **{
@@ -60,6 +61,30 @@ def profile_of(one: Person) -> Profile:
             "first_contact_at": format_instant(one.begun_at),
         }
     )
+
+
+def patch_of(said: Said) -> ProfilePatch:
+    """Return what was said since an instant as a merge patch."""
+    assert said.since is not None
+    body: dict[str, Any] = {"source": said.source, "valid_from": format_instant(said.since)}
+    for cell, value in said.values.items():
+        plain = value.isoformat() if isinstance(value, date) else value
+        if "." in cell:
+            body.setdefault("attributes", {})[cell.split(".", 1)[1]] = plain
+        else:
+            body[cell] = plain
+    return ProfilePatch.model_validate(body)
+
+
+async def post_profile(
+    session: WriteSession, deployment: Deployment, each: str, one: Person, now: datetime
+) -> None:
+    """Say of somebody the profile, and what was said after that up to now."""
+    where: dict[str, Any] = {"if_match": None, "now": now, "by": "test"}
+    await profiles.put(session, deployment, each, profile_of(one), **where)
+    for said in one.said:
+        if said.since is not None and said.since <= now:
+            await profiles.patch(session, deployment, each, patch_of(said), **where)
 
 
 async def post_all(
@@ -91,15 +116,7 @@ async def post_all(
     rng.shuffle(posts)
     for kind, what in posts:
         if kind == "profile":
-            await profiles.put(
-                session,
-                deployment,
-                what,
-                profile_of(people[what]),
-                if_match=None,
-                now=now,
-                by="test",
-            )
+            await post_profile(session, deployment, what, people[what], now)
         elif kind == "purchase":
             await ingest(session, deployment, [what], now)
         else:

@@ -23,7 +23,13 @@ from tests.database import NOW, Clock
 from tests.kept import as_item, store_model
 from tests.lifecycle import at_random
 from tests.lifecycle.test_variables import INACTIVITY, asked_of, check_turning
-from tests.services.stages.test_any_policy import MODELLED, post_all, profile_of, put_in_force
+from tests.services.stages.test_any_policy import (
+    MODELLED,
+    patch_of,
+    post_all,
+    profile_of,
+    put_in_force,
+)
 from tests.slow_policy import Person, Slow, beginning, history
 
 CUSTOMERS = 3
@@ -32,6 +38,9 @@ CUSTOMERS = 3
 async def post(client: httpx.AsyncClient, each: str, one: Person) -> None:
     profile = profile_of(one).model_dump(mode="json")
     assert (await client.put(f"/v1/customers/{each}", json=profile)).status_code == 201
+    for said in one.said:
+        change = patch_of(said).model_dump(mode="json", exclude_unset=True)
+        assert (await client.patch(f"/v1/customers/{each}", json=change)).status_code == 200
     bodies: list[tuple[str, dict[str, Any]]] = [
         ("transactions", as_item(each, fact)) for fact in one.facts
     ]
