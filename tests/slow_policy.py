@@ -75,10 +75,8 @@ class Person:
     facts: tuple[Fact, ...] = ()
     interactions: tuple[Interaction, ...] = ()
     profile: Mapping[str, Any] = field(default_factory=dict)
-<<<<<<< HEAD
-    records: tuple[Left, ...] = ()
-=======
     """What was said first, which holds from the beginning."""
+    records: tuple[Left, ...] = ()
     said: tuple[Said, ...] = ()
     """What was said of the profile after that."""
 
@@ -89,7 +87,6 @@ class Person:
     def profile_at(self, t: datetime) -> Mapping[str, Any]:
         """Return the profile that is valid at t."""
         return slow_profile.profile(slow_profile.held(self.told, t)) if self.said else self.profile
->>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
 
     def day(self, t: datetime) -> date:
         return t.astimezone(self.zone).date()
@@ -416,7 +413,6 @@ def beginning(document: Document, zone: ZoneInfo, t: datetime) -> str:
     return Slow(Person(zone, t), document, lambda *_: None).decide(t)[0]
 
 
-<<<<<<< HEAD
 def role_of(document: Document, stage: str) -> str:
     """Return what a stage means: what is said of it, or what its code says."""
     said = {each["code"]: each.get("role") for each in document["stages"]}[stage]
@@ -445,7 +441,8 @@ def carried(former: Document, document: Document, decision: Decision) -> Decisio
         alike = [code for code in codes if role_of(document, code) == meant]
         found = replace(decision, stage=alike[0]) if len(alike) == 1 else None
     return found
-=======
+
+
 def cells_of(term: Document) -> set[str]:
     """Return the cells of the profile that a variable may look at."""
     if term["variable"] == "attribute":
@@ -458,7 +455,6 @@ def differs(person: Person, cell: str, t: datetime) -> bool:
     """Say whether a cell of the profile has another value at t than just before."""
     before, after = (slow_profile.value(person.told, cell, at) for at in (t - MICROSECOND, t))
     return repr(before) != repr(after)
->>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
 
 
 def looked_at(person: Person, document: Document, t: datetime) -> bool:
@@ -528,20 +524,10 @@ def walk(
     `timeline` is the policies in order, each with the instant from which it is in force.
     """
     documents = [document for document, _ in timeline]
-<<<<<<< HEAD
-=======
-    happened = {fact.at for fact in person.facts} | {each.at for each in person.interactions}
-    first = min([person.begun_at, *happened])
-    happened |= slow_profile.instants(person.told)
-    hands = {each.at for each in decisions}
-    for n, each in enumerate(decisions):
-        # Where another decision took its place before, nothing ended with a pin.
-        if each.until and not any(later.at <= each.until for later in decisions[n + 1 :]):
-            hands.add(each.until)
->>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
     starts = {start for _, start in timeline if start is not None}
     happened = {fact.at for fact in person.facts} | {each.at for each in person.interactions}
     first = min([person.begun_at, *happened, *(each.at for each in person.records)])
+    happened |= slow_profile.instants(person.told)
     hands = by_hand_at(decisions)
     days = range((person.day(now) - person.day(first)).days + 1)
     midnights = {start_of(person.zone, person.day(first) + timedelta(days=n)) for n in days}

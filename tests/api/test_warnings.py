@@ -105,8 +105,25 @@ async def not_churned(client: httpx.AsyncClient) -> Told:
     return told
 
 
+async def not_current(client: httpx.AsyncClient) -> Told:
+    """Say of the past what does not hold now, alone and in a bulk."""
+    await client.put("/v1/customers/c1", json={"country": "CN"})
+    await client.patch("/v1/customers/c1", json={"country": "DE"})
+    found = []
+    for country in ("FR", "IT"):
+        said = {"country": country, "valid_from": "2026-01-31T12:00:00Z"}
+        found.append((await client.patch("/v1/customers/c1", json=said)).json()["warnings"])
+        items = [{"customer_id": "c1", **said, "source": "crm"}]
+        (item,) = (await client.post("/v1/customers/bulk", json={"items": items})).json()["items"]
+        assert [each["pointer"] for each in item["warnings"]] == ["/items/0/valid_from"]
+    assert found[0] == found[1]
+    told: Told = found[0]
+    return told
+
+
 PROVOKED: dict[str, Provoke] = {
     "ahead_of_time": ahead,
+    "not_current": not_current,
     "kind_normalised": kind_normalised,
     "lines_of_one_order": lines_of_one_order,
     "refund_exceeds_purchases": refund_exceeds_purchases,

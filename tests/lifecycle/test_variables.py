@@ -25,12 +25,8 @@ from app.models import Customer
 from app.schemas.customers import Profile
 from tests.lifecycle import at_random
 from tests.lifecycle.assembled import at_instant, changes, followed, slow_stand_in, through_time
-<<<<<<< HEAD
 from tests.slow_policy import KINDS, Interaction, Person, Slow, history, looked_at
-=======
-from tests.slow_policy import Interaction, Person, Slow, history, looked_at
 from tests.slow_profile import Said
->>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
 from tests.twin import MICROSECOND, Fact, start_of
 
 INACTIVITY = {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5}
@@ -190,14 +186,9 @@ def test_the_slow_evaluator_knows_which_facts_are_news_to_it(row: Variable) -> N
     facts = [Fact(("default", str(n)), at, Decimal(5)) for n, at in enumerate((NOON, bought))]
     for term in asked_of(row):
         policy, read = looking_at(term), at_random.read(term)
-<<<<<<< HEAD
         call = Interaction(called, min((read.kinds or {"survey"}) & KINDS.keys()), 3.0)
-        person = Person(BERLIN, NOON, tuple(facts), (call,))
-=======
-        call = Interaction(called, min(read.kinds or {"survey"}), 3.0)
         said = Said(dict.fromkeys(read.cells, "another") | {"name": "Ann"}, changed)
         person = Person(BERLIN, NOON, tuple(facts), (call,), said=(said,))
->>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
         document = {"rules": [{"when": {**term, "op": "known", "value": True}}]}
         assert looked_at(person, document, bought) == policy.follows_transactions, term
         of_calls = bool(read.needs & {"interactions", "answers"}) and read.kinds != frozenset()

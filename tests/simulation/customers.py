@@ -91,26 +91,15 @@ class Told:
     records: dict[Name, tuple[int, Left]] = field(default_factory=dict)
 
     def person(self, zone: ZoneInfo) -> Person:
-<<<<<<< HEAD
-        first_contact = self.profile.get("first_contact_at")
+        first_contact = slow_profile.value(self.said, "first_contact_at", LAST)
         return Person(
             zone,
             min(self.created_at, first_contact or self.created_at),
             tuple(in_force(self.counted)),
             tuple(event for _, (_, event) in self._in_order(self.interactions)),
-            {"attributes": {}, **self.profile},
-            tuple(left for _, (_, left) in self._in_order(self.records)),
-=======
-        first_contact = slow_profile.value(self.said, "first_contact_at", LAST)
-        named = sorted(self.interactions.items(), key=lambda item: (item[1][1].at, item[0]))
-        return Person(
-            zone,
-            min(self.created_at, first_contact or self.created_at),
-            tuple(in_force(self.facts)),
-            tuple(event for _, (_, event) in named),
             {"attributes": {}, "source": self.said[0].source if self.said else None},
+            tuple(left for _, (_, left) in self._in_order(self.records)),
             tuple(self.said),
->>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
         )
 
     @staticmethod
@@ -256,14 +245,8 @@ class Customers:
         told = self.told[customer_id]
         person = told.person(self.zone)
         same_while = (
-<<<<<<< HEAD
             person.begun_at, person.facts, person.interactions, person.records,
-            tuple(told.decisions),
-            json.dumps(person.profile, default=str, sort_keys=True),
-=======
-            person.begun_at, person.facts, person.interactions, tuple(told.decisions),
-            len(person.said),
->>>>>>> b2fddea (Hold profiles through time against slow readings: random people, late runs, the simulation)
+            tuple(told.decisions), len(person.said),
             tuple((each.version, each.start) for each in self.timeline.policies),
         )  # fmt: skip
         known = self._lives.get(customer_id)
