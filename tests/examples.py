@@ -149,7 +149,8 @@ async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_i
                  "policies", "models", "backtests", "churn_risks", "scores",
                  "operations"):  # fmt: skip
         await ask(f"list_{name}", query=page)
-    for name in ("transactions", "interactions", "churn_records", "timeline", "transitions"):
+    for name in ("transactions", "interactions", "churn_records", "timeline", "transitions",
+                 "profile_history"):  # fmt: skip
         await ask(f"list_{name}", query=page, **known)
     for name in ("get_customer", "get_stage", "explain_stage", "get_stage_history", "get_scores"):
         await ask(name, **known)

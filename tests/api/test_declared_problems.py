@@ -124,6 +124,7 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("list_transactions", None, None), ("list_interactions", None, None),
             ("list_churn_records", None, None), ("get_interaction_kind", None, None),
             ("list_timeline", None, None), ("get_stage", None, None),
+            ("list_profile_history", None, None),
             ("explain_stage", None, None), ("get_stage_history", None, None),
             ("list_transitions", None, None), ("override_stage", OVERRIDE, None),
             ("remove_override", None, None), ("get_policy", None, None),

@@ -1,4 +1,4 @@
-"""The timeline of a customer: one order over four tables."""
+"""The timeline of a customer: one order over several tables."""
 
 import random
 from typing import Any
@@ -11,7 +11,7 @@ from app.db import Database
 from app.models import Interaction, StageTransition, Transaction
 from tests.database import NOW, writing
 
-RANKS = ("transaction", "interaction", "churn_record", "transition")
+RANKS = ("profile_change", "transaction", "interaction", "churn_record", "transition")
 PATH = "/v1/customers/c1/timeline"
 SLOTS = [f"2026-0{month}-10T12:00:00Z" for month in range(1, 5)]
 
@@ -41,6 +41,28 @@ async def ingest(client: httpx.AsyncClient, rng: random.Random, count: int) -> N
         assert answer.status_code == 201
 
 
+async def tell(client: httpx.AsyncClient, rng: random.Random, count: int) -> None:
+    """Change the profile, most often since an instant at which something else happened."""
+    for number in range(count):
+        said = {"name": f"name {number}", "valid_from": rng.choice((None, *SLOTS))}
+        answer = await client.patch("/v1/customers/c1", json=said)
+        assert answer.json()["profile_version"] == number + 2
+
+
+async def changes(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    """Return the changes of the profile that was said, put together from its history."""
+    found: dict[int, dict[str, Any]] = {}
+    for each in await pages(client, "/v1/customers/c1/profile-history", limit=500):
+        one = found.setdefault(each["profile_version"], {**each, "changes": {}})
+        one["changes"][each["field"]] = each["value"]
+        for name in ("field", "value", "holds"):
+            one.pop(name, None)
+        # The first one holds from the beginning, as it was not said since when.
+        stated = each["valid_from"] not in (None, each["recorded_at"])
+        one["valid_from"] = each["valid_from"] if stated else None
+    return list(found.values())
+
+
 async def pages(client: httpx.AsyncClient, path: str, **params: Any) -> list[dict[str, Any]]:
     """Return the items of all pages."""
     found, cursor = [], None
@@ -59,14 +81,17 @@ async def pages(client: httpx.AsyncClient, path: str, **params: Any) -> list[dic
 def place(entry: dict[str, Any]) -> tuple[Any, ...]:
     """Return what orders an entry; times of whole seconds compare as texts."""
     noun = entry["type"]
+    if noun == "profile_change":
+        return entry["at"], RANKS.index(noun), entry[noun]["profile_version"], ""
     name = (entry[noun].get("source", ""), entry[noun].get(f"{noun}_id"))
     return entry["at"], RANKS.index(noun), *name
 
 
 async def merged(client: httpx.AsyncClient) -> list[dict[str, Any]]:
     """Return the entries there should be, from the lists of their own, by brute force."""
-    found = []
-    for noun in RANKS:
+    found = [{"type": RANKS[0], "at": each["valid_from"] or each["recorded_at"], RANKS[0]: each}
+              for each in await changes(client)]  # fmt: skip
+    for noun in RANKS[1:]:
         at = "effective_at" if noun == "transition" else "occurred_at"
         own = await pages(client, f"/v1/customers/c1/{noun.replace('_', '-')}s", limit=500)
         found += [{"type": noun, "at": each[at], noun: each} for each in own]
@@ -79,6 +104,7 @@ async def test_every_page_size_gives_the_merge_of_the_lists(
 ) -> None:
     rng = random.Random(seed)
     await ingest(client, rng, rng.choice((1, 7, 12)))
+    await tell(client, rng, seed * 4 + 1)
     expected = await merged(client)
     assert {entry["type"] for entry in expected} == set(RANKS)
     for limit in (1, 2, 3, 5, len(expected) - 1, len(expected), 500):
