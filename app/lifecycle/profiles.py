@@ -108,12 +108,8 @@ def steps(cell: str) -> tuple[str, ...]:
 
 def cells_of(profile: Mapping[str, Any]) -> Cells:
     """Return the cells of a profile that have a value."""
-    cells = {
-        field: value
-        for field, value in profile.items()
-        if value is not None and field != ATTRIBUTES
-    }
-    for key, value in profile[ATTRIBUTES].items():
+    cells = {field: value for field, value in profile.items() if value is not None}
+    for key, value in cells.pop(ATTRIBUTES).items():
         if value is not None:
             cells[attribute(key)] = value
     return cells
@@ -121,15 +117,20 @@ def cells_of(profile: Mapping[str, Any]) -> Cells:
 
 def profile_of(cells: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
     """Return the profile that cells make; its fields are there whether or not they have a value."""
-    profile: dict[str, Any] = {field: cells.get(field) for field in fields}
-    profile[ATTRIBUTES] = {
-        cell.removeprefix(_KEY): value for cell, value in cells.items() if is_attribute(cell)
-    }
+    profile: dict[str, Any] = dict.fromkeys(fields)
+    profile[ATTRIBUTES] = attributes = {}
+    for cell, value in cells.items():
+        if is_attribute(cell):
+            attributes[cell.removeprefix(_KEY)] = value
+        elif cell in profile:
+            profile[cell] = value
     return profile
 
 
 def same(one: Any, other: Any) -> bool:
     """Say whether two values are equal as JSON, where `true` is not 1 as it is in Python."""
+    if type(one) is type(other) is str:
+        return bool(one == other)
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):

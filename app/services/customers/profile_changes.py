@@ -70,31 +70,31 @@ async def of(session: ReadSession, row: AnyRow) -> list[Said]:
     return (await stored(session, [row.customer_id]))[row.customer_id]
 
 
-def written_once(row: AnyRow | Customer) -> list[Said]:
+def written_once(row: AnyRow | Customer, cells: Cells | None = None) -> list[Said]:
     """Return what was said of a customer whose profile holds from the beginning."""
-    cells = current(row)
+    cells = current(row) if cells is None else cells
+    if not cells:
+        return []
     source = DEFAULT_SOURCE if row.source is None else row.source
     known_at = to_micros(row.updated_at)
-    said = Said(row.profile_version, None, known_at, source, row.profile_actor, cells)
-    return [said] if cells else []
+    return [Said(row.profile_version, None, known_at, source, row.profile_actor, cells)]
 
 
 def current(row: AnyRow | Customer) -> Cells:
     """Return the cells that hold now, with values as JSON has them."""
-    return profiles.cells_of({field: _as_json(getattr(row, field)) for field in PROFILE_FIELDS})
+    cells = profiles.cells_of({field: getattr(row, field) for field in PROFILE_FIELDS})
+    for field in _DAYS & cells.keys():
+        cells[field] = cells[field].isoformat()
+    for field in _INSTANTS & cells.keys():
+        cells[field] = format_instant(cells[field])
+    return cells
 
 
 def to_columns(cells: Mapping[str, Any]) -> dict[str, Any]:
     """Return the profile that cells make, with values as the database has them."""
     found = profiles.profile_of(cells, PROFILE_FIELDS)
-    for read, names in ((date.fromisoformat, _DAYS), (datetime.fromisoformat, _INSTANTS)):
-        for name in names:
-            if found[name] is not None:
-                found[name] = read(found[name])
+    for field in _DAYS & cells.keys():
+        found[field] = date.fromisoformat(found[field])
+    for field in _INSTANTS & cells.keys():
+        found[field] = datetime.fromisoformat(found[field])
     return found
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return format_instant(value)
-    return value.isoformat() if isinstance(value, date) else value

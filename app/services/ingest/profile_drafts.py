@@ -33,10 +33,12 @@ class Draft:
 
     @classmethod
     def of(cls, row: AnyRow, stored: Sequence[Said], now: datetime, *, created: bool) -> "Draft":
-        before = profile_changes.written_once(row) if row.profile_holds_from is None else stored
+        cells = {} if created else profile_changes.current(row)
+        if row.profile_holds_from is None:
+            stored = profile_changes.written_once(row, cells)
         # What was written before is known before, also by a clock that is a little ahead.
         recorded_at = to_micros(max(now, row.updated_at))
-        return cls(row, created, before, recorded_at, profile_changes.current(row))
+        return cls(row, created, stored, recorded_at, cells)
 
     @property
     def version(self) -> int:

@@ -1,5 +1,6 @@
 """Profiles in: made exactly so, or merged; and the stage that may follow from what they say."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from pydantic_core import PydanticCustomError
-from sqlalchemy import bindparam, select, text, update
+from sqlalchemy import select, text
 
 from app.days import from_day, from_micros
 from app.db import AnyRow, ReadSession, WriteSession
@@ -15,6 +16,7 @@ from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
 from app.lifecycle import profiles
 from app.models import Customer
+from app.schemas.common.types import format_instant
 from app.schemas.common.warnings import Warnings
 from app.schemas.customers import ProfilePatch, ProfileWrite
 from app.services.common import etags, locks
@@ -161,50 +163,52 @@ async def write(
     changed = {draft.row.customer_id: draft for draft in drafted if draft.new}
     if not changed:
         return
-    after = {key: profile_changes.to_columns(draft.cells) for key, draft in changed.items()}
-    connection = await session.connection()
-    await connection.execute(
-        _UPDATE, [_columns(draft, after[key]) for key, draft in changed.items()]
-    )
+    written = json.dumps([_row(draft) for draft in changed.values()], ensure_ascii=False)
+    await session.execute(_UPDATE, {"customer_ids": list(changed), "written": written})
     unstored = {key: draft.unstored for key, draft in changed.items()}
     await profile_changes.store(session, {key: said for key, said in unstored.items() if said})
-    heard_of = {
-        key: _is_first_seen(deployment, changed[key].row, after[key]) for key in sorted(changed)
-    }
+    heard_of = {key: _is_first_seen(deployment, changed[key]) for key in sorted(changed)}
     # A change that is true since it is known has come to pass, also by a clock a little behind.
     until = from_micros(max(draft.recorded_at for draft in changed.values()))
     await derivation.revise(session, deployment, heard_of, max(now, until))
 
 
-def _columns(draft: Draft, profile: Mapping[str, Any]) -> dict[str, Any]:
+def _row(draft: Draft) -> dict[str, Any]:
+    """Return what is written of a customer, as JSON."""
     first, holds_from = (*draft.before, *draft.new)[0], draft.holds_from
     return {
-        "taken_id": draft.row.customer_id,
-        "new_version": draft.version,
-        "new_source": draft.row.source or first.source,
-        "new_holds_from": None if holds_from is None else from_micros(holds_from),
-        "new_actor": draft.new[-1].actor,
-        "recorded_at": from_micros(draft.recorded_at),
-        **{f"new_{field}": value for field, value in profile.items()},
+        **profiles.profile_of(draft.cells, ()),
+        **{cell: value for cell, value in draft.cells.items() if cell in _FIELDS},
+        "customer_id": draft.row.customer_id,
+        "source": draft.row.source or first.source,
+        "profile_version": draft.version,
+        "profile_holds_from": None if holds_from is None else _instant(holds_from),
+        "profile_actor": draft.new[-1].actor,
+        "updated_at": _instant(draft.recorded_at),
     }
 
 
-def _is_first_seen(deployment: Deployment, before: AnyRow, after: Mapping[str, Any]) -> date | None:
+def _instant(at: int) -> str:
+    return format_instant(from_micros(at))
+
+
+def _is_first_seen(deployment: Deployment, draft: Draft) -> date | None:
     """Return the first day whose being the first contact has changed."""
-    told = {before.first_contact_at, after["first_contact_at"]}
+    after = draft.cells.get("first_contact_at")
+    told = {draft.row.first_contact_at, after and datetime.fromisoformat(after)}
     days = [from_day(deployment.calendar.day_of(at)) for at in told if at is not None]
     return min(days) if len(told) > 1 else None
 
 
-_UPDATE = (
-    update(Customer.metadata.tables["customers"])
-    .where(Customer.customer_id == bindparam("taken_id"))
-    .values(
-        **{field: bindparam(f"new_{field}") for field in PROFILE_FIELDS},
-        source=bindparam("new_source"),
-        profile_version=bindparam("new_version"),
-        profile_holds_from=bindparam("new_holds_from"),
-        profile_actor=bindparam("new_actor"),
-        updated_at=bindparam("recorded_at"),
-    )
+_FIELDS = frozenset(PROFILE_FIELDS)
+_WRITTEN = (
+    *PROFILE_FIELDS, "source", "profile_version", "profile_holds_from", "profile_actor",
+    "updated_at",
+)  # fmt: skip
+# One statement for all: the database reads the values as the columns have them.
+_UPDATE = text(
+    f"UPDATE customers SET {', '.join(f'{name} = written.{name}' for name in _WRITTEN)}"  # noqa: S608  # names of columns
+    " FROM jsonb_populate_recordset(CAST(NULL AS customers), CAST(:written AS jsonb)) AS written"
+    " WHERE customers.customer_id = written.customer_id"
+    " AND customers.customer_id = ANY(CAST(:customer_ids AS text[]))"
 )
