@@ -239,19 +239,22 @@ async def _page(
     return replace(page, sort=sort)
 
 
-async def _as_of(
-    deployment: Here,
-    now: Now,
-    as_of: Annotated[
-        str | None,
-        Query(
-            max_length=40,
-            description="an instant, or a day that means its end; default now",
-            examples=["2026-01-31"],
-        ),
-    ] = None,
-) -> AsOf:
+_InstantOrDay = Annotated[
+    str | None,
+    Query(
+        max_length=40,
+        description="an instant, or a day that means its end; default now",
+        examples=["2026-01-31"],
+    ),
+]
+
+
+async def _as_of(deployment: Here, now: Now, as_of: _InstantOrDay = None) -> AsOf:
     return as_ofs.parse(as_of, deployment, now)
+
+
+async def _past_as_of(deployment: Here, now: Now, as_of: _InstantOrDay = None) -> AsOf | None:
+    return None if as_of is None else as_ofs.parse(as_of, deployment, now)
 
 
 async def _recorded_at(
@@ -275,6 +278,8 @@ async def _recorded_at(
 Page = Annotated[PageRequest, Depends(_page)]
 """A page of a list that can be sorted."""
 AsOfQuery = Annotated[AsOf, Depends(_as_of)]
+PastAsOfQuery = Annotated[AsOf | None, Depends(_past_as_of)]
+"""None for the present: what is stored is shown, whatever the clock says."""
 RecordedAtQuery = Annotated[AsOf | None, Depends(_recorded_at)]
 CustomerId = Annotated[Identifier, Path(description="id of the customer", examples=["c-1001"])]
 CustomerIdQuery = Annotated[

@@ -6,7 +6,6 @@ from urllib.parse import quote
 from fastapi import Query, Response
 
 from app.deps import (
-    AsOfQuery,
     CustomerId,
     Here,
     IdempotencyKey,
@@ -14,6 +13,7 @@ from app.deps import (
     Now,
     Page,
     PageInOrder,
+    PastAsOfQuery,
     Principal,
     Read,
     RecordedAtQuery,
@@ -119,7 +119,9 @@ async def patch_customer(
 async def get_customer(
     customer_id: CustomerId,
     session: Read,
-    as_of: AsOfQuery,
+    deployment: Here,
+    now: Now,
+    as_of: PastAsOfQuery,
     recorded_at: RecordedAtQuery,
     response: Response,
 ) -> Any:
@@ -128,7 +130,9 @@ async def get_customer(
     By all that is known now, or with `recorded_at` by what was known at that time. The ETag is of
     what is stored now, whichever instant is asked for.
     """
-    found = await profile_history.get(session, customer_id, as_of=as_of, recorded_at=recorded_at)
+    found = await profile_history.get(
+        session, deployment, customer_id, as_of=as_of, recorded_at=recorded_at, now=now
+    )
     response.headers["ETag"] = etags.etag(found["profile_version"])
     return found
 

@@ -126,6 +126,13 @@ async def test_patch_leaves_absent_fields_and_clears_those_with_null(
     assert patched.headers["etag"] == nothing.headers["etag"] == '"2"'
 
 
+async def test_an_attribute_of_null_is_none(client: httpx.AsyncClient) -> None:
+    made = await put(client, "c1", attributes={"a": None, "b": {"c": None}})
+    assert made.json()["attributes"] == {"b": {"c": None}}
+    again = await put(client, "c1", attributes={"b": {"c": None}})
+    assert again.headers["etag"] == '"1"'
+
+
 async def test_a_merge_patch_may_call_itself_one(client: httpx.AsyncClient) -> None:
     await put(client, "c1", name="Ann", city="Bonn")
     patched = await client.patch(

@@ -94,9 +94,10 @@ async def profile(
     """Check the profile that was valid at an instant, by what is known now and was known then."""
     told, life = customers.told[customer_id], customers.life(customer_id)
     as_of = here.as_of(at)
+    where = {"as_of": as_of, "now": at}
     for known in (None, at) if at >= told.created_at else (None,):
         answer = await profile_history.get(
-            session, customer_id, as_of=as_of, recorded_at=None if known is None else as_of
+            session, here, customer_id, recorded_at=None if known is None else as_of, **where
         )
         held = slow_profile.profile(slow_profile.held(told.said, at, known))
         assert {name: answer[name] for name in PROFILE_FIELDS} == {

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Text, literal, select
 
 from app.days import AsOf, from_micros, to_micros
 from app.db import AnyRow, ReadSession
+from app.deployment import Deployment
 from app.errors import FieldError, NotFound, ValidationFailed
 from app.lifecycle import profiles
 from app.lifecycle.profiles import ATTRIBUTES, BEGINNING, Said, Statement
@@ -23,16 +24,29 @@ _ORDER = Sort((literal(0, BigInteger()), literal("", Text())), descending=True)
 
 
 async def get(
-    session: ReadSession, customer_id: str, *, as_of: AsOf, recorded_at: AsOf | None
+    session: ReadSession,
+    deployment: Deployment,
+    customer_id: str,
+    *,
+    as_of: AsOf | None,
+    recorded_at: AsOf | None,
+    now: datetime,
 ) -> dict[str, Any]:
-    """Return a customer with the profile and the stage of an instant, as known at another."""
+    """Return a customer with the profile and the stage of an instant, as known at another.
+
+    Without instants that is what is stored.
+    """
     row = await _stored(session, customer_id)
-    found = {**customers.to_response(row), "as_of": as_of.at, "recorded_at": None}
-    since = row.profile_holds_from
+    found = {**customers.to_response(row), "as_of": now, "recorded_at": None}
+    if as_of is None and recorded_at is None:
+        return found
+    as_of = as_of or deployment.as_of(now)
+    found["as_of"] = as_of.at
     if recorded_at is not None:
         found["recorded_at"] = recorded_at.at
         if recorded_at.at < row.created_at:
             raise NotFound(f"Nobody knew of a customer {customer_id!r} at that time.")
+    since = row.profile_holds_from
     if recorded_at is not None or (since is not None and since > as_of.at):
         said = await profile_changes.of(session, row)
         if recorded_at is not None:
