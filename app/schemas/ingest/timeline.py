@@ -12,9 +12,7 @@ from app.schemas.ingest.profile_history import ProfileChange
 from app.schemas.ingest.transactions import Transaction
 from app.schemas.stages.stages import Transition
 
-TimelineType = Literal[
-    "transaction", "interaction", "churn_record", "transition", "profile_change"
-]
+TimelineType = Literal["transaction", "interaction", "churn_record", "transition", "profile_change"]
 
 
 class TransactionEntry(Answer):
@@ -58,11 +56,7 @@ class ProfileChangeEntry(Answer):
 
 
 TimelineEntry = Annotated[
-    TransactionEntry
-    | InteractionEntry
-    | ChurnRecordEntry
-    | TransitionEntry
-    | ProfileChangeEntry,
+    TransactionEntry | InteractionEntry | ChurnRecordEntry | TransitionEntry | ProfileChangeEntry,
     Field(discriminator="type"),
 ]
 

@@ -1,6 +1,6 @@
 """profiles with two times
 
-Revision: profiles, after 0003.
+Revision: 0008, after 0007.
 
 A profile that is there already holds from the beginning, as one that was written once: it needs no
 row. Whoever wrote it was not kept.
@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "profiles"
-down_revision = "0003"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
