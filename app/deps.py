@@ -19,7 +19,7 @@ from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import FieldError, MissingScope, Unauthorized, ValidationFailed, printable
 from app.jsonbody import ClmRequest
-from app.schemas.common.types import MAX_BIGINT, FactIdentifier, Identifier, Text
+from app.schemas.common.types import Identifier
 from app.services.access import idempotency, keys
 from app.services.access.idempotency import Claim, Replay
 from app.services.common import as_of as as_ofs
@@ -239,7 +239,7 @@ async def _page(
     return replace(page, sort=sort)
 
 
-_InstantOrDay = Annotated[
+InstantOrDay = Annotated[
     str | None,
     Query(
         max_length=40,
@@ -249,57 +249,19 @@ _InstantOrDay = Annotated[
 ]
 
 
-async def _as_of(deployment: Here, now: Now, as_of: _InstantOrDay = None) -> AsOf:
+async def _as_of(deployment: Here, now: Now, as_of: InstantOrDay = None) -> AsOf:
     return as_ofs.parse(as_of, deployment, now)
-
-
-async def _past_as_of(deployment: Here, now: Now, as_of: _InstantOrDay = None) -> AsOf | None:
-    return None if as_of is None else as_ofs.parse(as_of, deployment, now)
-
-
-async def _recorded_at(
-    deployment: Here,
-    now: Now,
-    recorded_at: Annotated[
-        str | None,
-        Query(
-            max_length=40,
-            description="by what was known at this instant, or at the end of this day; default: by "
-            "all that is known now",
-            examples=["2026-01-31"],
-        ),
-    ] = None,
-) -> AsOf | None:
-    if recorded_at is None:
-        return None
-    return as_ofs.parse(recorded_at, deployment, now, pointer="query:recorded_at")
 
 
 Page = Annotated[PageRequest, Depends(_page)]
 """A page of a list that can be sorted."""
 AsOfQuery = Annotated[AsOf, Depends(_as_of)]
-PastAsOfQuery = Annotated[AsOf | None, Depends(_past_as_of)]
-"""None for the present: what is stored is shown, whatever the clock says."""
-RecordedAtQuery = Annotated[AsOf | None, Depends(_recorded_at)]
 CustomerId = Annotated[Identifier, Path(description="id of the customer", examples=["c-1001"])]
-CustomerIdQuery = Annotated[
-    Identifier, Query(description="id of the customer", examples=["c-1001"])
-]
-SourceQuery = Annotated[
-    FactIdentifier, Query(description="the system the fact came from", examples=["shop"])
-]
 Since = Annotated[
-    str | None,
-    Query(max_length=40, description="an instant, or a day that means its beginning"),
+    str | None, Query(max_length=40, description="an instant, or a day that means its beginning")
 ]
 Until = Annotated[
     str | None, Query(max_length=40, description="an instant, or a day that means its end")
-]
-IncludeVoided = Annotated[bool, Query(description="also facts that were voided")]
-VoidReason = Annotated[Text, Query(description="why it is voided", examples=["entered twice"])]
-VoidRevision = Annotated[
-    int | None,
-    Query(ge=1, le=MAX_BIGINT, description="the revision to void; the one in force if absent"),
 ]
 IfMatch = Annotated[
     str | None,

@@ -3,20 +3,20 @@
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import Query, Response
+from fastapi import Depends, Query, Response
 
+from app.days import AsOf
 from app.deps import (
     CustomerId,
     Here,
     IdempotencyKey,
     IfMatch,
+    InstantOrDay,
     Now,
     Page,
     PageInOrder,
-    PastAsOfQuery,
     Principal,
     Read,
-    RecordedAtQuery,
     Write,
 )
 from app.errors import BatchRejected, NotFound, StaleVersion
@@ -33,11 +33,39 @@ from app.schemas.customers import (
 )
 from app.schemas.ingest.profile_history import ProfileHistoryPage
 from app.schemas.responses import headers, problems
+from app.services.common import as_of as as_ofs
 from app.services.common import etags
 from app.services.customers import customers
 from app.services.ingest import bulk_profiles, profile_history, profiles
 
 routes = router("customers")
+
+
+async def _past_as_of(deployment: Here, now: Now, as_of: InstantOrDay = None) -> AsOf | None:
+    return None if as_of is None else as_ofs.parse(as_of, deployment, now)
+
+
+async def _recorded_at(
+    deployment: Here,
+    now: Now,
+    recorded_at: Annotated[
+        str | None,
+        Query(
+            max_length=40,
+            description="by what was known at this instant, or at the end of this day; default: by "
+            "all that is known now",
+            examples=["2026-01-31"],
+        ),
+    ] = None,
+) -> AsOf | None:
+    if recorded_at is None:
+        return None
+    return as_ofs.parse(recorded_at, deployment, now, pointer="query:recorded_at")
+
+
+PastAsOfQuery = Annotated[AsOf | None, Depends(_past_as_of)]
+"""None for the present: what is stored is shown, whatever the clock says."""
+RecordedAtQuery = Annotated[AsOf | None, Depends(_recorded_at)]
 
 
 @routes.put(

@@ -67,7 +67,7 @@ def person(rng: random.Random, zone: ZoneInfo, base: date | None = None) -> Pers
     begun = instant_of(rng, zone, first + timedelta(days=rng.choice((-20, -3, 0, 0, 5))))
     profile = _profile(rng, first)
     said = _said(rng, zone, first, facts)
-    return Person(zone, begun, tuple(facts), tuple(events), profile, said)
+    return Person(zone, begun, tuple(facts), tuple(events), profile, said=said)
 
 
 def _narrowed(rng: random.Random, fact: Fact) -> Fact:

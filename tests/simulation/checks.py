@@ -17,7 +17,7 @@ from app.services.customers.customers import PROFILE_FIELDS
 from app.services.ingest import profile_history
 from app.services.scores import cards as score_cards
 from app.services.scores import lookup
-from app.services.stages import stages
+from app.services.stages import derived_state, stages
 from tests import slow_profile
 from tests.kept import kept_summary
 from tests.simulation.customers import Customers, Life
@@ -72,6 +72,13 @@ async def recorded(
     """Check that the recorded stage is the true one."""
     statement = select(Customer.stage).where(Customer.customer_id == customer_id)
     assert await session.scalar(statement) == customers.life(customer_id).stage(now)
+
+
+async def rebuilt(session: ReadSession, here: Deployment, customer_ids: Sequence[str]) -> None:
+    """Check that a rebuild from the facts would find nothing else than what is kept."""
+    compared = await derived_state.compare(session, here, customer_ids)
+    assert {each: one.differences for each, one in compared.items() if one.differences} == {}
+    assert compared.keys() == set(customer_ids)
 
 
 async def everything(

@@ -66,7 +66,8 @@ class Declaring(Telling):
     def by_hand(self, each: str, told: Told) -> None:
         """Note the record that an override to a churned stage has written."""
         page = PageRequest(500, None, None, b"")
-        rows = self.world.ask(churn_records.of_customer, self.world.here, each, page)["items"]
+        asked = self.world.here, each, page
+        rows = self.world.ask(churn_records.of_customer, *asked, include_voided=False)["items"]
         known = set(told.records)
         (new,) = [row for row in rows if (row["source"], row["churn_record_id"]) not in known]
         assert (new["source"], new["revision"]) == (churn_records.MANUAL, 1)

@@ -147,7 +147,9 @@ class Lives(Voiding, Declaring):
     @rule(seed=st.integers(0, 2**16))
     def rename(self, seed: int) -> None:
         """Put a policy in force that calls stages of the one in force otherwise."""
-        self.put_in_force(renamed(self.customers.timeline.current.document, seed))
+        document = self.customers.timeline.current.document
+        written = {name: part for name, part in document.items() if name != "interaction_kinds"}
+        self.put_in_force(renamed(written, seed))
 
     def put_in_force(self, document: dict[str, Any]) -> None:
         version = next((n for n, each in self.stored.items() if each == document), None)
@@ -198,6 +200,7 @@ class Lives(Voiding, Declaring):
             self.world.ask(checks.everything, self.world.here, self.customers, each, self.now,
                            self.moments(each))  # fmt: skip
         if touched:
+            self.world.ask(checks.rebuilt, self.world.here, sorted(self.customers.told))
             model_id = self.world.ask(stored_settings.pointers).model_id
             scorer = None if model_id is None else self.world.ask(scoring.read, model_id)
             at = self.rng.choice(self.moments(self.rng.choice(touched)))

@@ -4,22 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import Query, Response
 
-from app.deps import (
-    CustomerId,
-    Here,
-    IdempotencyKey,
-    IncludeVoided,
-    Now,
-    Page,
-    Principal,
-    Read,
-    SourceQuery,
-    VoidReason,
-    VoidRevision,
-    Write,
-)
+from app.deps import CustomerId, Here, IdempotencyKey, Now, Page, Principal, Read, Write
 from app.errors import AlreadyVoided, NotFound
 from app.routers.api import answer_fact, of_fact, router, scope
+from app.routers.ingest.parameters import IncludeVoided, SourceQuery, VoidReason, VoidRevision
 from app.schemas.common.types import FactIdentifier
 from app.schemas.ingest.churn_records import (
     ChurnRecordContent,

@@ -4,23 +4,16 @@ from typing import Annotated, Any
 
 from fastapi import Query, Response
 
-from app.deps import (
-    CustomerId,
+from app.deps import CustomerId, Here, IdempotencyKey, Now, Page, Principal, Read, Write
+from app.errors import AlreadyVoided, BatchRejected, NotFound
+from app.routers.api import answer_batch, answer_fact, of_fact, router, scope
+from app.routers.ingest.parameters import (
     CustomerIdQuery,
-    Here,
-    IdempotencyKey,
     IncludeVoided,
-    Now,
-    Page,
-    Principal,
-    Read,
     SourceQuery,
     VoidReason,
     VoidRevision,
-    Write,
 )
-from app.errors import AlreadyVoided, BatchRejected, NotFound
-from app.routers.api import answer_batch, answer_fact, of_fact, router, scope
 from app.schemas.common.types import FactIdentifier
 from app.schemas.ingest.facts import DEFAULT_SOURCE, FactBatchAnswer
 from app.schemas.ingest.interactions import (

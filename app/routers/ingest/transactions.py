@@ -6,23 +6,25 @@ from fastapi import Query, Response
 
 from app.deps import (
     CustomerId,
-    CustomerIdQuery,
     Here,
     IdempotencyKey,
-    IncludeVoided,
     Now,
     Page,
     Principal,
     Read,
     Since,
-    SourceQuery,
     Until,
-    VoidReason,
-    VoidRevision,
     Write,
 )
 from app.errors import AlreadyVoided, BatchRejected, NotFound
 from app.routers.api import answer_batch, answer_fact, of_fact, router, scope
+from app.routers.ingest.parameters import (
+    CustomerIdQuery,
+    IncludeVoided,
+    SourceQuery,
+    VoidReason,
+    VoidRevision,
+)
 from app.schemas.common.types import FactIdentifier, Identifier, Text
 from app.schemas.ingest.facts import DEFAULT_SOURCE, FactBatchAnswer
 from app.schemas.ingest.transactions import (

@@ -53,11 +53,9 @@ async def get(
             said = profiles.known(said, recorded_at.micros)
             found["source"] = said[0].source if said else None
         found |= profile_changes.to_columns(profiles.cells_at(said, as_of.micros))
-    if recorded_at is not None or (row.stage_since is not None and row.stage_since > as_of.at):
-        known_at = None if recorded_at is None else recorded_at.at
-        stage, stage_since = await ledger.stage_at(session, customer_id, as_of.at, known_at)
-        found |= {"stage": stage or row.stage, "stage_since": stage_since}
-    return found
+    known_at = None if recorded_at is None else recorded_at.at
+    stage, stage_since = await ledger.stage_at(session, customer_id, as_of.at, known_at)
+    return {**found, "stage": stage, "stage_since": stage_since}
 
 
 async def page(

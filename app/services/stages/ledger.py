@@ -5,11 +5,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, select
 
-from app.days import AsOf
+from app.days import AsOf, to_micros
 from app.db import AnyRow, ReadSession
 from app.models import StageTransition
 from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
+from app.services.customer_base import rule_facts
 from app.services.customers import customers
+from app.services.policies import policies
 
 _COLUMNS = [
     column for column in StageTransition.__table__.columns if column.key != "derivation_version"
@@ -44,25 +46,26 @@ async def of_customer(
 
 async def stage_at(
     session: ReadSession, customer_id: str, at: datetime, recorded_at: datetime | None
-) -> tuple[str | None, datetime | None]:
+) -> tuple[str, datetime | None]:
     """Return the stage that the ledger has at an instant, and since when it holds.
 
     With `recorded_at`, as the ledger was then. Before the first transition that is where the
-    customer began; the stage is None if there never was one.
+    customer began. It has the name that it had at the instant.
     """
+    timeline, until = await policies.timeline(session), to_micros(at)
     row, order = StageTransition, _NEWEST.columns
     known: ColumnElement[bool] = row.voided_at.is_(None)
     if recorded_at is not None:
         known = (row.recorded_at <= recorded_at) & (known | (row.voided_at > recorded_at))
-    own = select(row.from_stage, row.to_stage, row.effective_at)
+    own = select(row.to_stage, row.effective_at)
     own = own.where(row.customer_id == customer_id).limit(1)
     newest = own.where(known, row.effective_at <= at).order_by(*(each.desc() for each in order))
     last = (await session.execute(newest)).one_or_none()
     if last is not None:
-        return last.to_stage, last.effective_at
-    oldest = own.order_by(known.desc(), *order)
-    first = (await session.execute(oldest)).one_or_none()
-    return (None if first is None else first.from_stage), None
+        since = to_micros(last.effective_at)
+        return timeline.called(last.to_stage, since, until), last.effective_at
+    begun = (await rule_facts.first_seen(session, [customer_id]))[customer_id]
+    return timeline.called(timeline.at(begun).beginning, begun, until), None
 
 
 async def search(

@@ -18,11 +18,11 @@ from app.lifecycle.policy import Policy
 from app.lifecycle.records import Columns, Computed, Money, Records, Span, Stages
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import sources
-from app.services.customer_base import rule_facts, rule_profiles, rule_purchases
+from app.services.customer_base import rule_facts, rule_purchases
 from app.services.customer_base.populations import Population
 from app.services.customer_base.rule_facts import Event, interaction_columns
 from app.services.models import model_variables
-from app.services.stages import rule_stages
+from app.services.stages import rule_profiles, rule_stages
 
 
 async def at_instant(
