@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".data"), description="folder of the embedded database")
     time_zone: str = Field("UTC", description="the business zone that decides what a day is")
     currency: str = Field("EUR", pattern=r"^[A-Z]{3}$", description="the currency of all sums")
+    country: str | None = Field(
+        None,
+        pattern=r"^[A-Z]{2}$",
+        description="of phone numbers without one, where that of the customer is not known",
+    )
     scoring_every: Annotated[timedelta | None, BeforeValidator(_parse_period)] = Field(
         timedelta(hours=24), description="how often a worker starts a scoring run, or off"
     )

@@ -18,15 +18,19 @@ class Deployment:
     """The zone that decides what a day is, the currency of all sums, and when models are old.
 
     A model is fitted anew once the facts since are more than `refit_share` of those it saw.
+    `country` is that of phone numbers of which no other is known.
     """
 
     calendar: Calendar
     currency: str
     refit_share: float = 0.2
+    country: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Deployment":
-        return cls(Calendar(settings.zone), settings.currency, settings.refit_share)
+        return cls(
+            Calendar(settings.zone), settings.currency, settings.refit_share, settings.country
+        )
 
     def money(self, amount: Decimal) -> dict[str, Any]:
         """Return an amount of the deployment's currency as answers tell it."""

@@ -16,6 +16,7 @@ from app.config import Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.errors import AppError, InternalError
+from app.services.customers import search_rows
 from app.services.models import backtests, model_store, refitting
 from app.services.operations import housekeeping, operations, parts
 from app.services.operations.parts import LEASE, LeaseLost, Part
@@ -154,7 +155,9 @@ class Worker:
             await rebuilds.start_due(session, now)
         async with self._write() as session:
             await parts.fail_exhausted(session, now)
-            return await housekeeping.sweep(session, now, voided_kept=self._settings.voided_kept)
+            more = await housekeeping.sweep(session, now, voided_kept=self._settings.voided_kept)
+        async with self._write() as session:
+            return await search_rows.fill(session, self._deployment, now) or more
 
     @contextlib.asynccontextmanager
     async def _write(self) -> AsyncIterator[WriteSession]:

@@ -3,7 +3,7 @@
 from app.models.access import ApiKey, IdempotencyKey, Setting
 from app.models.base import Base
 from app.models.churn_record import ChurnRecord, ChurnRecordRevision
-from app.models.customer import Customer, ProfileChange
+from app.models.customer import Customer, CustomerSearch, ProfileChange
 from app.models.interaction import (
     Interaction,
     InteractionDay,
@@ -29,6 +29,7 @@ __all__ = [
     "ChurnRecord",
     "ChurnRecordRevision",
     "Customer",
+    "CustomerSearch",
     "IdempotencyKey",
     "Interaction",
     "InteractionDay",

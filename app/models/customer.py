@@ -2,7 +2,8 @@
 
 from datetime import date
 
-from sqlalchemy import CheckConstraint, Index, Text, func, text
+from sqlalchemy import CheckConstraint, Index, Text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Counter, Identifier, Instant, Json
@@ -19,6 +20,8 @@ class Customer(Base):
     `profile_holds_from` on; before that, `profile_changes` say what did. A profile that was written
     once, without saying since when, holds from the beginning: it has no rows there, and
     `profile_holds_from` is null. `source` told of it first, `profile_actor` wrote it last.
+    `country` is a code of ISO 3166-1, or a text that could not be read as one. `phone_e164` is
+    derived from `phone`.
     """
 
     __tablename__ = "customers"
@@ -27,9 +30,6 @@ class Customer(Base):
         Index("ix_customers_stage", "stage", "customer_id"),
         Index("ix_customers_owner", "owner", "customer_id"),
         Index("ix_customers_created_at", "created_at", "customer_id"),
-        Index("ix_customers_name_prefix", func.lower(text("name")).collate("C")),
-        Index("ix_customers_email_prefix", func.lower(text("email")).collate("C")),
-        Index("ix_customers_phone_prefix", text('phone COLLATE "C"')),
     )
 
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
@@ -39,9 +39,12 @@ class Customer(Base):
     name: Mapped[str | None] = mapped_column(Text)
     email: Mapped[str | None] = mapped_column(Text)
     phone: Mapped[str | None] = mapped_column(Text)
+    phone_e164: Mapped[str | None] = mapped_column(Text)
     country: Mapped[str | None] = mapped_column(Text)
     region: Mapped[str | None] = mapped_column(Text)
     city: Mapped[str | None] = mapped_column(Text)
+    preferred_language: Mapped[str | None] = mapped_column(Text)
+    time_zone: Mapped[str | None] = mapped_column(Text)
     gender: Mapped[str | None] = mapped_column(Text)
     birth_date: Mapped[date | None]
     occupation: Mapped[str | None] = mapped_column(Text)
@@ -62,6 +65,27 @@ class Customer(Base):
     stage_version: Mapped[Counter]
     created_at: Mapped[Instant]
     updated_at: Mapped[Instant]
+
+
+class CustomerSearch(Base):
+    """What a customer is found by, derived from the profile of now; no row if by the id alone.
+
+    It is apart from `customers`, of which every fact writes a new version: not of its index.
+    `terms` are beginnings of the words of the name, characters and pairs of Chinese, and `#` with
+    pieces of phone numbers. In `words` and `numbers` what is longer is looked at again.
+    """
+
+    __tablename__ = "customer_search"
+    __table_args__ = (
+        Index("ix_customer_search_email", "email"),
+        Index("ix_customer_search_terms", "terms", postgresql_using="gin"),
+    )
+
+    customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    email: Mapped[Identifier | None]
+    words: Mapped[str] = mapped_column(Text)
+    numbers: Mapped[str] = mapped_column(Text)
+    terms: Mapped[list[str]] = mapped_column(ARRAY(Text))
 
 
 class ProfileChange(Base):

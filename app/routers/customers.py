@@ -22,7 +22,7 @@ from app.deps import (
 from app.errors import BatchRejected, NotFound, StaleVersion
 from app.routers.api import router, scope
 from app.schemas.common.shapes import BulkAnswer, bulk_answer
-from app.schemas.common.types import Text
+from app.schemas.common.types import Line, Text
 from app.schemas.customers import (
     CustomerAt,
     CustomerBatch,
@@ -35,7 +35,7 @@ from app.schemas.ingest.profile_history import ProfileHistoryPage
 from app.schemas.responses import headers, problems
 from app.services.common import as_of as as_ofs
 from app.services.common import etags
-from app.services.customers import customers
+from app.services.customers import search
 from app.services.ingest import bulk_profiles, profile_history, profiles
 
 routes = router("customers")
@@ -194,11 +194,19 @@ async def list_customers(
     session: Read,
     page: Page,
     stage: Annotated[Text | None, Query(description="the recorded stage")] = None,
-    owner: Annotated[Text | None, Query(description="who looks after them")] = None,
-    q: Annotated[Text | None, Query(description="a prefix of id, name, e-mail or phone")] = None,
+    owner: Annotated[Line | None, Query(description="who looks after them")] = None,
+    q: Annotated[
+        Text | None,
+        Query(
+            description="what they are found by: a prefix of the id or e-mail; words of the name "
+            "or their beginnings, in any order and without accents, of Chinese any part; or three "
+            "or more digits of a phone number, in any spelling",
+            examples=["anna mul", "小明", "0170 12"],
+        ),
+    ] = None,
 ) -> Any:
     """List customers, by `customer_id` (default) or `created_at`, `-` in front for descending."""
-    return await customers.search(session, page, stage=stage, owner=owner, q=q)
+    return await search.search(session, page, stage=stage, owner=owner, q=q)
 
 
 @routes.post(

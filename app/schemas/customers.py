@@ -6,8 +6,9 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from app.schemas.common.fields import AsOfInstant, CreatedAt, CustomerKey, StageCode
+from app.schemas.common.locales import LanguageTag, TimeZone
 from app.schemas.common.shapes import Batch, Page
-from app.schemas.common.types import Answer, Attributes, Day, Identifier, Shape, Text, Timestamp
+from app.schemas.common.types import Answer, Attributes, Day, Identifier, Line, Shape, Timestamp
 from app.schemas.common.warnings import WriteWarning
 from app.schemas.ingest.facts import DEFAULT_SOURCE
 
@@ -29,30 +30,50 @@ class Profile(Shape):
     model_config = ConfigDict(json_schema_extra={"examples": [PROFILE_EXAMPLE]})
 
     kind: Literal["person", "company"] | None = Field(None, description="a person or a company")
-    name: Text | None = Field(None, description="the name to call them by", examples=["王小明"])
-    email: Text | None = Field(
-        None, description="e-mail address", examples=["xiaoming@example.com"]
+    name: Line | None = Field(None, description="the name to call them by", examples=["王小明"])
+    email: Line | None = Field(
+        None,
+        description="e-mail address; what is none is kept with a warning",
+        examples=["xiaoming@example.com"],
     )
-    phone: Text | None = Field(None, description="phone number", examples=["+86 21 5555 0101"])
-    country: str | None = Field(
-        None, pattern=r"^[A-Z]{2}$", description="country, by ISO 3166-1 alpha-2", examples=["CN"]
+    phone: Line | None = Field(
+        None,
+        description="phone number, or several parted by `;`; one written without its country is of "
+        "the customer's country, else the deployment's. What is no number is kept with a warning",
+        examples=["+86 21 5555 0101"],
     )
-    region: Text | None = Field(None, description="part of the country", examples=["华东"])
-    city: Text | None = Field(None, description="city", examples=["上海"])
-    gender: Text | None = Field(None, description="gender, in your words", examples=["female"])
+    country: Line | None = Field(
+        None,
+        description="country: a code of ISO 3166-1, or its name in English, Chinese or a language "
+        "of its own. What is none is kept as `country_text`, with a warning",
+        examples=["CN", "United States", "中国"],
+    )
+    region: Line | None = Field(None, description="part of the country", examples=["华东"])
+    city: Line | None = Field(None, description="city", examples=["上海"])
+    preferred_language: LanguageTag | None = Field(
+        None,
+        description="language to speak with them, as a tag of BCP 47",
+        examples=["zh-Hans", "en"],
+    )
+    time_zone: TimeZone | None = Field(
+        None,
+        description="their time zone, of the IANA database",
+        examples=["Asia/Shanghai"],
+    )
+    gender: Line | None = Field(None, description="gender, in your words", examples=["female"])
     birth_date: Day | None = Field(None, description="day of birth")
-    occupation: Text | None = Field(None, description="occupation", examples=["teacher"])
-    industry: Text | None = Field(None, description="industry of a company", examples=["retail"])
-    income_band: Text | None = Field(
+    occupation: Line | None = Field(None, description="occupation", examples=["teacher"])
+    industry: Line | None = Field(None, description="industry of a company", examples=["retail"])
+    income_band: Line | None = Field(
         None, description="band of income, in your words", examples=["middle"]
     )
     parent_customer_id: Identifier | None = Field(
         None, description="id of the customer this one belongs to", examples=["c-1000"]
     )
-    owner: Text | None = Field(
+    owner: Line | None = Field(
         None, description="who looks after the customer", examples=["team-east"]
     )
-    acquisition_channel: Text | None = Field(
+    acquisition_channel: Line | None = Field(
         None, description="the channel the customer came by", examples=["trade_fair"]
     )
     referred_by: Identifier | None = Field(
@@ -117,11 +138,32 @@ class Customer(Answer):
     customer_id: CustomerKey
     kind: Literal["person", "company"] | None = Field(description="a person or a company")
     name: str | None = Field(description="the name to call them by", examples=["王小明"])
-    email: str | None = Field(description="e-mail address", examples=["xiaoming@example.com"])
-    phone: str | None = Field(description="phone number", examples=["+86 21 5555 0101"])
-    country: str | None = Field(description="country, by ISO 3166-1 alpha-2", examples=["CN"])
+    email: str | None = Field(
+        description="e-mail address, as it was written", examples=["xiaoming@example.com"]
+    )
+    phone: str | None = Field(
+        description="phone number, as it was written", examples=["+86 21 5555 0101"]
+    )
+    phone_e164: str | None = Field(
+        description="the phone number in E.164, the first if there are several; null if it could "
+        "not be read",
+        examples=["+862155550101"],
+    )
+    country: str | None = Field(
+        description="country, by ISO 3166-1 alpha-2; null if it is not known", examples=["CN"]
+    )
+    country_text: str | None = Field(
+        description="the country as it was written, where that could not be read",
+        examples=["Atlantis"],
+    )
     region: str | None = Field(description="part of the country", examples=["华东"])
     city: str | None = Field(description="city", examples=["上海"])
+    preferred_language: str | None = Field(
+        description="language to speak with them, as a tag of BCP 47", examples=["zh-Hans"]
+    )
+    time_zone: str | None = Field(
+        description="their time zone, of the IANA database", examples=["Asia/Shanghai"]
+    )
     gender: str | None = Field(description="gender, in your words", examples=["female"])
     birth_date: date | None = Field(description="day of birth")
     occupation: str | None = Field(description="occupation", examples=["teacher"])

@@ -128,7 +128,7 @@ def add_index(customers: Table) -> None:
 
 
 def drop_index(customers: Table) -> None:
-    customers.indexes.remove(index_of(customers, "ix_customers_email_prefix"))
+    customers.indexes.remove(index_of(customers, "ix_customers_owner"))
 
 
 def add_check(customers: Table) -> None:
@@ -145,7 +145,7 @@ def index_of(table: Table, name: str) -> Index:
 
 def change_collation(customers: Table) -> None:
     drop_index(customers)
-    Index("ix_customers_email_prefix", func.lower(customers.c.email).collate("POSIX"))
+    Index("ix_customers_owner", customers.c.owner.collate("POSIX"), customers.c.customer_id)
 
 
 def change_check(customers: Table) -> None:

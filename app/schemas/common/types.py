@@ -94,6 +94,21 @@ Text = Annotated[
     StringConstraints(min_length=1, max_length=200, strict=True),
     AfterValidator(_check_text),
 ]
+
+
+def _compose(value: str) -> str:
+    return unicodedata.normalize("NFC", value)
+
+
+Line = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=200, strict=True, strip_whitespace=True, pattern=r"\S"
+    ),
+    AfterValidator(_check_text),
+    AfterValidator(_compose),
+]
+"""A text that is compared with others: without outer blanks, in Unicode normal form C."""
 LongText = Annotated[
     str,
     StringConstraints(min_length=1, max_length=4000, strict=True),

@@ -13,10 +13,13 @@ from app.schemas.common.types import Answer
 
 CODES: Final[Mapping[str, str]] = {
     "ahead_of_time": "it lies ahead, and counts for nothing until its time",
+    "country_unread": "it is no country that we know: it is kept as text, and rules see none",
+    "email_unread": "it is no e-mail address: it is kept as it is",
     "kind_normalised": "the kind of an interaction is kept in another spelling",
     "lines_of_one_order": "transactions of the batch look like lines of one order",
     "not_churned": "the customer has not churned: the record counts once that is so",
     "not_current": "it is true before what holds now: the past follows it, the present does not",
+    "phone_unread": "it is no phone number: it is kept as it is, and found by its digits",
     "refund_exceeds_purchases": "a refund gives back more than is left of purchases",
     "refund_of_another_source": "a refund names a purchase that only another source has",
     "refund_of_nothing": "a refund gives nothing back",

@@ -29,11 +29,15 @@ DERIVATION = "derivation_version"
 """The version of the rules by which everything stored was derived."""
 INTERACTION_KINDS = "interaction_kinds"
 """A name for what is declared of kinds, another one with each change: it is kept by it."""
+COUNTRY = "country"
+"""Whose phone numbers are those without one; another one at each `clm migrate`."""
+SEARCH_FILLED = "customer_search_filled"
+"""By which derivation what customers are found by is stored, and up to whom."""
 CURSOR_SECRET = "cursor_secret"  # noqa: S105  # the name of one
 
 
 class SettingsMismatch(RuntimeError):
-    """The environment names another zone or currency than the one the facts were stored under."""
+    """The environment names another zone, currency or country than what is stored goes by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,12 @@ async def initialise(session: WriteSession, settings: Settings, now: datetime) -
         RECORDED_UNTIL: now.isoformat(),
         DERIVATION: DERIVATION_VERSION,
         INTERACTION_KINDS: new_name(),
+        SEARCH_FILLED: {},
         CURSOR_SECRET: secrets.token_hex(32),
     }
     rows = [{"key": key, "value": value} for key, value in values.items()]
     await session.execute(insert(Setting).values(rows).on_conflict_do_nothing())
+    await put(session, COUNTRY, settings.country)
     await ready_made.add(session, now)
     first = {"activation_id": 1, "version": 1, "activated_at": now}
     await session.execute(insert(PolicyActivation).values(first).on_conflict_do_nothing())
@@ -83,6 +89,12 @@ async def verify(session: ReadSession, settings: Settings) -> None:
                 f"this database was made with CLM_{key.upper()}={stored}, "
                 f"but the environment says {asked}"
             )
+    stored = await get(session, COUNTRY)
+    if stored != settings.country:
+        raise SettingsMismatch(
+            f"phone numbers are read with CLM_COUNTRY={stored or ''}, but the environment says "
+            f"{settings.country or 'nothing'}: `clm migrate` has them read anew"
+        )
 
 
 async def get(session: ReadSession, key: str) -> Any:

@@ -1,22 +1,23 @@
-"""Customers: taking them for a write, finding and showing them."""
+"""Customers: taking them for a write, and showing them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, text
+from sqlalchemy import select, text
 
 from app.db import AnyRow, ReadSession, WriteSession
 from app.errors import NotFound
 from app.models import Customer
 from app.schemas.customers import Profile
-from app.services.common import deployment_settings, locks
-from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
+from app.services.common import locks
+from app.services.customers import countries
 
 PROFILE_FIELDS = tuple(Profile.model_fields)
 COLUMNS = [
     Customer.customer_id,
     *(getattr(Customer, field) for field in PROFILE_FIELDS),
+    Customer.phone_e164,
     Customer.source,
     Customer.profile_version,
     Customer.stage,
@@ -24,15 +25,6 @@ COLUMNS = [
     Customer.created_at,
     Customer.updated_at,
 ]
-SORTS = {
-    name: Sort(columns, descending=name.startswith("-"))
-    for names, columns in {
-        ("customer_id", "-customer_id"): (Customer.customer_id,),
-        ("created_at", "-created_at"): (Customer.created_at, Customer.customer_id),
-    }.items()
-    for name in names
-}
-
 _TAKE = text(
     "INSERT INTO customers (customer_id, version, profile_version, attributes, stage,"
     " stage_version, created_at, updated_at)"
@@ -81,41 +73,12 @@ def unknown(customer_id: str) -> NotFound:
 
 def to_response(row: AnyRow) -> dict[str, Any]:
     """Return a customer as the API shows it."""
-    return {column.key: getattr(row, column.key) for column in COLUMNS}
+    found = {column.key: getattr(row, column.key) for column in COLUMNS}
+    return {**found, **country_of(found)}
 
 
-async def search(
-    session: ReadSession,
-    page: PageRequest,
-    *,
-    stage: str | None,
-    owner: str | None,
-    q: str | None,
-) -> dict[str, Any]:
-    """Return a page of the customers that fit all filters."""
-    name, sort = choose_sort(page, SORTS, "customer_id")
-    statement = select(*COLUMNS, *sort.columns)
-    if stage is not None:
-        statement = statement.where(Customer.stage == stage)
-    if owner is not None:
-        statement = statement.where(Customer.owner == owner)
-    if q is not None:
-        statement = statement.where(_begins_with(q))
-    bound_to = {"list": "customers", "sort": name, "stage": stage, "owner": owner, "q": q}
-    found = await fetch_responses(session, statement, page, sort, bound_to, to_response)
-    settled = (await deployment_settings.pointers(session)).settled_policy_version
-    return {**found, "stage_policy_version": settled}
-
-
-def _begins_with(prefix: str) -> ColumnElement[bool]:
-    """Compare ranges, not LIKE: a range finds its index under any plan, and needs no escaping."""
-    last = "\U0010ffff"
-    lowered = func.lower(prefix), func.lower(prefix + last)
-    plain = prefix, prefix + last
-    columns = [
-        (Customer.customer_id, plain),
-        (func.lower(Customer.name).collate("C"), lowered),
-        (func.lower(Customer.email).collate("C"), lowered),
-        (Customer.phone.collate("C"), plain),
-    ]
-    return or_(*((column >= low) & (column <= high) for column, (low, high) in columns))
+def country_of(profile: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the code of a profile's country, or else the text that is no country."""
+    text = profile["country"]
+    code = None if text is None else countries.code_of(text)
+    return {"country": code, "country_text": text if code is None else None}

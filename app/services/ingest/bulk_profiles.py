@@ -14,8 +14,9 @@ from app.schemas.customers import BulkProfile
 from app.services.common import batches
 from app.services.common.batches import Outcome
 from app.services.customers.customers import lock_or_create
-from app.services.ingest import profile_drafts, profiles
+from app.services.ingest import profile_drafts, profile_warnings, profiles
 from app.services.ingest.profile_drafts import Claims
+from app.services.ingest.profile_warnings import Contact
 
 
 async def merge(
@@ -28,7 +29,7 @@ async def merge(
     by: str,
 ) -> tuple[list[Outcome], Warnings]:
     """Merge each item into its customer, in order; a customer not known is made."""
-    outcomes, warnings = batches.rejections(items), Warnings()
+    outcomes, warnings, written = batches.rejections(items), Warnings(), list[Contact]()
     good = _possible(items, outcomes, now)
     created = (
         await lock_or_create(session, [item.customer_id for _, item in good], now) if good else {}
@@ -47,9 +48,11 @@ async def merge(
         status = "updated" if is_news else "duplicate"
         outcomes[index] = ("created" if each in unseen else status, None)
         unseen.discard(each)
-        profiles.say(warnings, index, item, drafts[each], is_news=is_news)
+        profile_warnings.say_not_current(warnings, index, item, drafts[each], is_news=is_news)
+        written.append((index, item, drafts[each]))
     if atomic and any(status == "rejected" for status, _ in outcomes):
         raise BatchRejected(errors=batches.faults(outcomes))
+    await profile_warnings.say_unread(warnings, written, deployment)
     await profiles.write(session, deployment, list(drafts.values()), now)
     return outcomes, warnings
 

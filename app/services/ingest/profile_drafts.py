@@ -13,7 +13,7 @@ from app.lifecycle.profiles import ATTRIBUTES, Cells, Said
 from app.schemas.common.shapes import to_pointer
 from app.schemas.common.types import check_attributes
 from app.schemas.customers import ProfilePatch, ProfileWrite
-from app.services.customers import profile_changes
+from app.services.customers import countries, profile_changes
 from app.services.customers.customers import PROFILE_FIELDS
 
 
@@ -78,7 +78,8 @@ class Draft:
         """
         at = _since(profile)
         base = self._base(at)
-        given = profiles.cells_of(profile.model_dump(mode="json", include=set(PROFILE_FIELDS)))
+        dumped = profile.model_dump(mode="json", include=set(PROFILE_FIELDS))
+        given = profiles.cells_of(_read(dumped))
         gone = dict.fromkeys(base.keys() - given.keys())
         return self._say({**given, **gone}, base, at, profile.source, by)
 
@@ -141,13 +142,21 @@ class Draft:
         }
 
 
+def _read(given: dict[str, Any]) -> dict[str, Any]:
+    """Say a country by its code: what systems call it is no news. One that is none stays a text."""
+    country = given.get("country")
+    if country is not None:
+        given["country"] = countries.code_of(country) or country
+    return given
+
+
 def _since(profile: ProfileWrite) -> int | None:
     return None if profile.valid_from is None else to_micros(profile.valid_from)
 
 
 def patches_of(change: ProfilePatch) -> dict[str, Any]:
     """Return what a merge patch says of each cell; null for all attributes if it clears them."""
-    given = change.model_dump(mode="json", exclude_unset=True, include=set(PROFILE_FIELDS))
+    given = _read(change.model_dump(mode="json", exclude_unset=True, include=set(PROFILE_FIELDS)))
     attributes = given.get(ATTRIBUTES)
     if attributes is not None:
         del given[ATTRIBUTES]

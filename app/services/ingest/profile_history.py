@@ -11,11 +11,11 @@ from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
 from app.errors import FieldError, NotFound, ValidationFailed
 from app.lifecycle import profiles
-from app.lifecycle.profiles import ATTRIBUTES, BEGINNING, Said, Statement
+from app.lifecycle.profiles import ATTRIBUTES, BEGINNING, Cells, Said, Statement
 from app.models import Customer, ProfileChange
 from app.services.common import paging, threads
 from app.services.common.paging import PageRequest, Sort
-from app.services.customers import customers, profile_changes
+from app.services.customers import customers, found_by, profile_changes
 from app.services.customers.customers import PROFILE_FIELDS
 from app.services.stages import ledger
 
@@ -52,10 +52,17 @@ async def get(
         if recorded_at is not None:
             said = profiles.known(said, recorded_at.micros)
             found["source"] = said[0].source if said else None
-        found |= profile_changes.to_columns(profiles.cells_at(said, as_of.micros))
+        found |= _held(profiles.cells_at(said, as_of.micros), deployment.country)
     known_at = None if recorded_at is None else recorded_at.at
     stage, stage_since = await ledger.stage_at(session, customer_id, as_of.at, known_at)
     return {**found, "stage": stage, "stage_since": stage_since}
+
+
+def _held(cells: Cells, country: str | None) -> dict[str, Any]:
+    profile = profile_changes.to_columns(cells)
+    phones = found_by.phones_of(profile, country)
+    number = None if phones is None else phones.e164
+    return {**profile, **customers.country_of(profile), "phone_e164": number}
 
 
 async def page(

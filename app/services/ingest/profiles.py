@@ -20,9 +20,10 @@ from app.schemas.common.types import format_instant
 from app.schemas.common.warnings import Warnings
 from app.schemas.customers import ProfilePatch, ProfileWrite
 from app.services.common import etags, locks
-from app.services.customers import customers, profile_changes
+from app.services.customers import customers, profile_changes, search_rows
 from app.services.customers.customers import PROFILE_FIELDS
-from app.services.ingest import profile_drafts
+from app.services.customers.found_by import LOOKED_AT, Derived
+from app.services.ingest import profile_drafts, profile_warnings
 from app.services.ingest.profile_drafts import Draft
 from app.services.stages import derivation
 
@@ -57,10 +58,9 @@ async def put(
         _check(if_match, await _locked(session, customer_id))
     created = await customers.lock_or_create(session, [customer_id], now)
     draft = (await drafts(session, created, stated([(customer_id, profile)]), now))[customer_id]
-    warnings = Warnings()
     with _refused_attributes():
-        say(warnings, 0, profile, draft, is_news=draft.put(profile, by))
-    await write(session, deployment, [draft], now)
+        is_news = draft.put(profile, by)
+    warnings = await _write(session, deployment, profile, draft, now, is_news=is_news)
     row = await customers.get(session, customer_id)
     return Written(row, warnings, created=created[customer_id], as_of=now)
 
@@ -83,11 +83,27 @@ async def patch(
     _check(if_match, row)
     created = await customers.lock_or_create(session, [customer_id], now)
     draft = (await drafts(session, created, stated([(customer_id, change)]), now))[customer_id]
-    warnings = Warnings()
     with _refused_attributes():
-        say(warnings, 0, change, draft, is_news=draft.merge(change, by))
-    await write(session, deployment, [draft], now)
+        is_news = draft.merge(change, by)
+    warnings = await _write(session, deployment, change, draft, now, is_news=is_news)
     return Written(await customers.get(session, customer_id), warnings, created=False, as_of=now)
+
+
+async def _write(
+    session: WriteSession,
+    deployment: Deployment,
+    profile: ProfileWrite,
+    draft: Draft,
+    now: datetime,
+    *,
+    is_news: bool,
+) -> Warnings:
+    """Write one profile, and return what is to be told of it."""
+    warnings = Warnings()
+    profile_warnings.say_not_current(warnings, 0, profile, draft, is_news=is_news)
+    await profile_warnings.say_unread(warnings, [(0, profile, draft)], deployment)
+    await write(session, deployment, [draft], now)
+    return warnings
 
 
 def _refuse(profile: ProfileWrite, now: datetime) -> None:
@@ -103,18 +119,6 @@ def _refused_attributes() -> Iterator[None]:
     except PydanticCustomError as error:
         fault = FieldError("/attributes", error.type, error.message())
         raise ValidationFailed(errors=[fault]) from None
-
-
-def say(
-    warnings: Warnings, index: int, profile: ProfileWrite, draft: Draft, *, is_news: bool
-) -> None:
-    """Warn of what was said of the past and is not what holds now."""
-    if profile.valid_from is None or not is_news:
-        return
-    said = draft.new[-1].values
-    if not any(profiles.same(draft.cells.get(cell), value) for cell, value in said.items()):
-        detail = "What was said to be true since a later time holds now."
-        warnings.add(index, "not_current", detail, "/valid_from")
 
 
 def stated(written: Sequence[tuple[str, ProfileWrite]]) -> set[str]:
@@ -163,8 +167,11 @@ async def write(
     changed = {draft.row.customer_id: draft for draft in drafted if draft.new}
     if not changed:
         return
-    written = json.dumps([_row(draft) for draft in changed.values()], ensure_ascii=False)
+    derived = await search_rows.derive(_looked_at(changed), deployment)
+    rows = [_row(draft, derived.get(key)) for key, draft in changed.items()]
+    written = json.dumps(rows, ensure_ascii=False)
     await session.execute(_UPDATE, {"customer_ids": list(changed), "written": written})
+    await search_rows.replace(session, derived)
     unstored = {key: draft.unstored for key, draft in changed.items()}
     await profile_changes.store(session, {key: said for key, said in unstored.items() if said})
     heard_of = {key: _is_first_seen(deployment, changed[key]) for key in sorted(changed)}
@@ -173,7 +180,16 @@ async def write(
     await derivation.revise(session, deployment, heard_of, max(now, until))
 
 
-def _row(draft: Draft) -> dict[str, Any]:
+def _looked_at(changed: Mapping[str, Draft]) -> dict[str, dict[str, Any]]:
+    """Return what those are found by of whom anything of that was said."""
+    return {
+        key: {name: draft.cells.get(name) for name in LOOKED_AT}
+        for key, draft in changed.items()
+        if any(cell in each.values for each in draft.new for cell in LOOKED_AT)
+    }
+
+
+def _row(draft: Draft, derived: Derived | None) -> dict[str, Any]:
     """Return what is written of a customer, as JSON."""
     first, holds_from = (*draft.before, *draft.new)[0], draft.holds_from
     return {
@@ -184,6 +200,7 @@ def _row(draft: Draft) -> dict[str, Any]:
         "profile_version": draft.version,
         "profile_holds_from": None if holds_from is None else _instant(holds_from),
         "profile_actor": draft.new[-1].actor,
+        "phone_e164": draft.row.phone_e164 if derived is None else derived.phone_e164,
         "updated_at": _instant(draft.recorded_at),
     }
 
@@ -203,7 +220,7 @@ def _is_first_seen(deployment: Deployment, draft: Draft) -> date | None:
 _FIELDS = frozenset(PROFILE_FIELDS)
 _WRITTEN = (
     *PROFILE_FIELDS, "source", "profile_version", "profile_holds_from", "profile_actor",
-    "updated_at",
+    "phone_e164", "updated_at",
 )  # fmt: skip
 # One statement for all: the database reads the values as the columns have them.
 _UPDATE = text(

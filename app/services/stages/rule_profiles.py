@@ -21,7 +21,7 @@ from app.lifecycle.records import Profiles
 from app.lifecycle.variables.definition import Term
 from app.models import Customer
 from app.services.common import sql_numbers
-from app.services.customers import profile_changes
+from app.services.customers import countries, profile_changes
 from app.services.customers.customers import PROFILE_FIELDS
 
 _DATES = frozenset(
@@ -160,6 +160,8 @@ def _columns(names: Sequence[str], values: Sequence[Mapping[str, Any]]) -> dict[
 def _column(name: str, values: Sequence[Any]) -> Column:
     if name in _DATES:
         return np.array([_day(value) for value in values], dtype=np.float64)
+    if name == "country":  # what is none is a text, and rules know of none
+        return objects([None if value is None else countries.code_of(value) for value in values])
     return objects(values)
 
 
