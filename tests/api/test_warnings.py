@@ -121,8 +121,32 @@ async def not_current(client: httpx.AsyncClient) -> Told:
     return told
 
 
+def unread(field: str, value: str) -> Provoke:
+    """Say what is none of its kind, alone and in a bulk; it is told also where it is no news."""
+
+    async def provoke(client: httpx.AsyncClient) -> Told:
+        (alone, again) = [
+            (await client.put("/v1/customers/c1", json={field: value})).json() for _ in range(2)
+        ]
+        assert alone["warnings"] == again["warnings"]
+        patched = await client.patch("/v1/customers/c1", json={field: value, "name": "Ada"})
+        assert patched.json()["warnings"] == alone["warnings"]
+        items = [{"customer_id": "c2"}, {"customer_id": "c1", field: value}]
+        answer = await client.post("/v1/customers/bulk", json={"items": items})
+        bare, item = answer.json()["items"]
+        assert bare["warnings"] == []
+        assert [each["pointer"] for each in item["warnings"]] == [f"/items/1/{field}"]
+        told: Told = alone["warnings"]
+        assert all(value not in each["detail"] for each in told)
+        return told
+
+    return provoke
+
+
 PROVOKED: dict[str, Provoke] = {
     "ahead_of_time": ahead,
+    "country_unread": unread("country", "Atlantis"),
+    "email_unread": unread("email", "anna at example"),
     "not_current": not_current,
     "kind_normalised": kind_normalised,
     "lines_of_one_order": lines_of_one_order,
@@ -130,6 +154,7 @@ PROVOKED: dict[str, Provoke] = {
     "refund_of_another_source": refund_of_another_source,
     "refund_of_nothing": refund_of_nothing,
     "refund_waits": refund_waits,
+    "phone_unread": unread("phone", "ask the desk"),
     "superseded": superseded,
     "voided": voided,
     "not_churned": not_churned,

@@ -1,6 +1,6 @@
 """Phones and e-mail addresses as they are compared, read from what was typed.
 
-The libraries are loaded with the first one that is read: they are large, and few processes need
+The libraries are loaded with the first one that is read: that takes long, and few processes need
 them.
 """
 
