@@ -10,10 +10,10 @@ CLIENTS := tests/clients
 CLIENTS_VENV := .venv-clients
 CLIENTS_STAMP := $(CLIENTS_VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults run check bench bench-scoring migrate migration lock openapi tables examples fmt
+.PHONY: help setup demo test faults run check bench bench-scoring migrate migration lock openapi tables territories examples fmt
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## Create .venv and install everything from the hashed lock
 
@@ -83,6 +83,10 @@ openapi: setup  ## Write openapi.json anew
 tables: setup  ## Draw docs/tables.md anew from the models
 	@$(BIN)/python -m tests.tables > docs/tables.new
 	@mv docs/tables.new docs/tables.md
+
+territories: setup  ## Draw countries, languages and scripts anew from CLDR
+	@$(BIN)/python -m tests.territories > app/schemas/common/territories.new
+	@mv app/schemas/common/territories.new app/schemas/common/territories.json
 
 examples: setup  ## Ask a service for the answers that openapi.json shows, then write it anew
 	@$(BIN)/python -m tests.examples > app/schemas/examples.new
