@@ -30,7 +30,10 @@ SURVEYS, PHASES = ("survey", "csat"), ("aftersale", "sale", "presale")
 CATEGORIES, PRODUCTS, CHANNELS = ("tea", "cups"), ("p1", "p2"), ("web", "shop")
 WINDOWS = (1, 2, 7, 30, 90)
 WORDS = ("gold", "beta")
-TEXTS = {"country": ("CN", "DE"), "kind": ("person", "company")}
+TEXTS = {
+    "country": ("CN", "DE"), "kind": ("person", "company"),
+    "preferred_language": ("en", "zh-Hans"), "time_zone": ("Asia/Shanghai", "Europe/Berlin"),
+}  # fmt: skip
 NAMES = ("ann", "bob")
 STAGES = ("potential", "first", "second", "third", "churned")
 

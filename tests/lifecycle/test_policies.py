@@ -161,6 +161,7 @@ def test_the_day_of_leaving_is_the_one_that_waiting_finds(seed: int) -> None:
         person,
         facts=tuple(each for each in person.facts if each.at <= now),
         interactions=tuple(each for each in person.interactions if each.at <= now),
+        said=tuple(each for each in person.said if each.since is None or each.since <= now),
     )
     end = start_of(person.zone, person.day(now) + timedelta(days=60))
     waited = [

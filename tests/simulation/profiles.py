@@ -9,6 +9,9 @@ from app.schemas.common.types import format_instant
 from tests import slow_profile
 from tests.slow_profile import Said
 
+READ = {"Germany": "DE", "中国": "CN"}
+"""Names of countries, and the codes that are kept."""
+
 
 def as_json(profile: dict[str, Any]) -> str:
     return json.dumps(
@@ -23,6 +26,8 @@ def news(
     source: str, *, whole: bool,
 ) -> Said | None:  # fmt: skip
     """Return what is kept of a profile that was given, or None: what holds already is no news."""
+    if given.get("country") in READ:
+        given = {**given, "country": READ[given["country"]]}
     before = slow_profile.held(said, known if since is None else since)
     inside = given.get("attributes", {})
     cells = {name: each for name, each in given.items() if name != "attributes"}

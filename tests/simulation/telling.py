@@ -226,7 +226,8 @@ class Telling(RuleBasedStateMachine):
           began=st.sampled_from((None, None, -400, -30, 0, 5)),
           ago=st.sampled_from((None, None, None, 0, 1, 7, 30, 90, 200)), edge=edges,
           source=st.sampled_from(("default", "crm", "web")),
-          country=st.sampled_from((None, "CN", "DE")), kind=st.sampled_from((None, "company")),
+          country=st.sampled_from((None, "CN", "DE", "Germany")),
+          kind=st.sampled_from((None, "company")),
           owner=st.sampled_from((None, "ann", "bob")), clear=st.booleans(),
           attributes=st.fixed_dictionaries({}, optional={
               "vip": st.sampled_from((True, False, "yes", None)),
@@ -251,7 +252,7 @@ class Telling(RuleBasedStateMachine):
         self.say(each, given, since, source, whole=whole)
 
     @precondition(has("said"))
-    @rule(place=places, country=st.sampled_from(("CN", "DE", "FR")), again=st.booleans())
+    @rule(place=places, country=st.sampled_from(("中国", "DE", "FR")), again=st.booleans())
     def correct_profile(self, place: int, country: str, again: bool) -> None:
         """Say another value since the same instant, or the same again."""
         each, told = self.one_with("said", place)
