@@ -138,6 +138,7 @@ def test_an_unknown_scope_is_refused_with_those_that_exist(
         ({"CLM_TIMEZONE": "UTC"}, ["unknown settings", "CLM_TIMEZONE"]),
         ({"CLM_TIME_ZONE": "Mars/Base"}, ["CLM_TIME_ZONE", "Mars/Base", "IANA"]),
         ({"CLM_CURRENCY": "euro"}, ["CLM_CURRENCY"]),
+        ({"CLM_COUNTRY": "Germany"}, ["CLM_COUNTRY"]),
         ({"CLM_PORT": "eighty"}, ["CLM_PORT"]),
         ({"CLM_DATABASE_URL": "mysql://x/y"}, ["CLM_DATABASE_URL", "postgresql://"]),
         ({"CLM_EMBEDDED": "false"}, ["CLM_DATABASE_URL is not set"]),

@@ -16,6 +16,7 @@ from app.migrate import migrate, verify
 from app.models import Customer, CustomerSearch
 from app.services.common.deployment_settings import SettingsMismatch
 from app.services.customers import found_by, search_rows
+from app.worker import Worker
 from tests.database import NOW, Clock, make_client, writing
 
 Rows = dict[str, tuple[Any, ...]]
@@ -117,6 +118,17 @@ async def test_a_database_of_before_is_filled_in_pieces(
     async with own_database.reads() as session:
         assert await stored(ReadSession(session)) == old
     assert await fill(own_database, deployment) == 1
+
+
+async def test_a_worker_fills_it_while_it_keeps_house(
+    old: Rows, own_database: Database, settings: Settings
+) -> None:
+    await migrate(own_database.engine, settings)
+    worker = Worker(own_database, settings, clock=lambda: NOW)
+    while await worker._housekeep():
+        pass
+    async with own_database.reads() as session:
+        assert await stored(ReadSession(session)) == old
 
 
 async def test_workers_at_once_and_writes_meanwhile_leave_it_true(
