@@ -1,6 +1,6 @@
 """what customers are found by, languages and time zones
 
-Revision: fields, after profiles.
+Revision: 0009, after 0008.
 
 What customers are found by is derived from their profiles: a worker fills it in the background,
 some at a time. Until it has been there, those not written since are found by their ids alone.
@@ -9,8 +9,8 @@ some at a time. Until it has been there, those not written since are found by th
 import sqlalchemy as sa
 from alembic import op
 
-revision = "fields"
-down_revision = "profiles"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
