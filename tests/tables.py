@@ -89,7 +89,7 @@ def targets() -> list[Table]:
         table
         for table in tables()
         if len(table.primary_key.columns) == 1
-        and table.name not in ("settings", "policies", "purchase_summaries")
+        and table.name not in ("settings", "policies", "purchase_summaries", "customer_search")
     ]
 
 
