@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import text
 
 from app.config import Settings
 from app.db import Database, create_engine
@@ -113,6 +114,7 @@ async def record(database: Database, settings: Settings) -> dict[str, Any]:
         await _read(recorder, clock.now, operation["id"], backtest_id)
         await _override(recorder)
         await _void(recorder)
+        await _rebuild(recorder, database, work)
         await _change_policy(recorder, client, work)
     assert not recorder.missing, recorder.missing
     return recorder.answers
@@ -187,6 +189,20 @@ async def _void(recorder: Recorder) -> None:
         named = ("customer_id", "source", f"{noun}_id")
         query = {name: example[name] for name in named if name in example}
         await recorder.ask(f"void_{noun}", query={**query, "reason": "entered twice"})
+    query = {name: churn_records.EXAMPLE[name] for name in ("source", "churn_record_id")}
+    query["reason"] = "of another customer"
+    await recorder.ask("void_churn_record", query=query, customer_id="c-1001")
+
+
+async def _rebuild(recorder: Recorder, database: Database, work: Any) -> None:
+    """Find what a hand in the database has left untrue."""
+    wrong = "UPDATE purchase_summaries SET revenue = revenue + 1 WHERE customer_id = 'c-1001'"
+    async with database.writes() as session, session.begin():
+        await session.execute(text(wrong))
+    asked = {"customers": ["c-1001"], "repair": True}
+    operation = await recorder.ask("start_rebuild", asked)
+    await work()
+    await recorder.ask("list_rebuild_differences", operation_id=operation["id"])
 
 
 async def _change_policy(recorder: Recorder, client: httpx.AsyncClient, work: Any) -> None:

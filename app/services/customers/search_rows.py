@@ -56,6 +56,12 @@ async def replace(session: WriteSession, derived: Mapping[str, Derived]) -> None
     await copy_rows(session, "customer_search", _NAMES, rows)
 
 
+async def set_numbers(session: WriteSession, numbers: Mapping[str, str | None]) -> None:
+    """Store the phone numbers of customers taken, as they are dialled from anywhere."""
+    changed = {"customer_ids": list(numbers), "numbers": list(numbers.values())}
+    await session.execute(_SET_NUMBERS, changed)
+
+
 async def fill(session: WriteSession, deployment: Deployment, now: datetime) -> bool:
     """Derive what the next customers are found by, where that is not known; True if it may be more.
 
@@ -100,6 +106,5 @@ async def _fill(
         for row in rows
         if derived[row.customer_id].phone_e164 != row.phone_e164
     }
-    changed = {"customer_ids": list(numbers), "numbers": list(numbers.values())}
-    await session.execute(_SET_NUMBERS, changed)
+    await set_numbers(session, numbers)
     await replace(session, derived)

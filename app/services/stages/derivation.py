@@ -23,6 +23,7 @@ from app.services.customer_base import (
     rule_facts,
 )
 from app.services.customer_base.purchase_summaries import Folded
+from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import overrides, tracing, transitions
@@ -122,6 +123,7 @@ async def rebuild(
 ) -> None:
     """Make what is kept of customers say what all their facts say, whatever it says now."""
     await interaction_counts.keep(session, customer_ids)
+    await derived_profiles.rewrite(session, deployment, customer_ids)
     timeline = await policies.timeline(session)
     stored = await purchase_summaries.stored(session, customer_ids)
     await _record(session, deployment, timeline, customer_ids, {}, stored, now, rewrite=True)

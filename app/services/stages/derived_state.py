@@ -24,6 +24,7 @@ from app.money import to_amount
 from app.schemas.common.types import format_amount, format_instant
 from app.services.common import deployment_settings
 from app.services.customer_base import interaction_counts, purchase_summaries, refund_allocations
+from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import overrides, tracing, transitions
@@ -86,6 +87,7 @@ async def kept(
     allocated = await refund_allocations.stored(session, ids)
     counted = await interaction_counts.stored(session, ids)
     overridden = await overrides.of(session, deployment, ids)
+    of_profiles = await derived_profiles.kept(session, ids)
     floor = to_micros(await deployment_settings.recorded_until(session))
     found = {}
     for customer_id in sorted(recorded):
@@ -100,6 +102,7 @@ async def kept(
             "transitions": {_at(row.effective_at): _live(row) for row in rows},
             **allocated[customer_id],
             "interaction_days": counted[customer_id],
+            **of_profiles[customer_id],
         }
         instants = [row.effective_at for row in rows]
         instants += [override.at for override in overridden.get(customer_id, ())]
@@ -124,6 +127,7 @@ async def derived(
     ends = found.history.last(len(ids))
     allocated = refund_allocations.documents(found.set_off)
     counted = await interaction_counts.count(session, ids)
+    of_profiles = await derived_profiles.derived(session, deployment, ids)
     limit = timeline.current.inactivity_limit
     return {
         customer_id: {
@@ -132,6 +136,7 @@ async def derived(
             "transitions": told[customer_id],
             **allocated[customer_id],
             "interaction_days": counted[customer_id],
+            **of_profiles[customer_id],
         }
         for customer_id, (stage, since) in zip(ids, ends, strict=True)
     }

@@ -13,9 +13,10 @@ from app.config import Settings
 from app.db import Database
 from app.deployment import Deployment
 from app.lifecycle.version import DERIVATION_VERSION
+from app.schemas.customers import BulkProfile
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.common import deployment_settings
-from app.services.ingest import interactions
+from app.services.ingest import bulk_profiles, interactions
 from app.services.policies import policies
 from app.services.rebuilds import rebuilds
 from app.services.stages import derived_state
@@ -64,6 +65,16 @@ async def post(
         for number in range(len(people[each]) % 5)
     ]  # fmt: skip
     rng.shuffle(calls)
+    profiles = [
+        BulkProfile.model_validate(
+            {"customer_id": each, "name": f"王小明 {each}", "phone": "+49 30 901820", "city": city,
+             "valid_from": (now - timedelta(days=days)).isoformat()}
+        )
+        for each in people
+        for city, days in (("Berlin", 30), ("上海", 20))
+    ]  # fmt: skip
+    async with made.write(database) as session:
+        await bulk_profiles.merge(session, deployment, profiles, atomic=True, now=now, by="tests")
     async with made.write(database) as session:
         await interactions.ingest(session, deployment, calls, atomic=True, now=now)
 
@@ -90,6 +101,9 @@ async def break_something(database: Database) -> None:
             "UPDATE stage_transitions SET evidence = '{}' WHERE customer_id = 'c04'",
             "DELETE FROM refund_allocations",
             "UPDATE unallocated_refunds SET waits = NOT waits",
+            "UPDATE customers SET city = 'Nowhere' WHERE customer_id = 'c07'",
+            "UPDATE customer_search SET words = 'nobody' WHERE customer_id = 'c08'",
+            "UPDATE customers SET phone_e164 = NULL WHERE customer_id = 'c09'",
             "UPDATE interaction_days SET count = count + 1 WHERE customer_id IN ('c05', 'c06')",
         ):
             await session.execute(text(statement))
@@ -107,7 +121,8 @@ async def test_a_rebuild_finds_nothing_and_the_order_of_arrival_leaves_no_trace(
     async with made.write(own_database) as session:
         tables = ("customers", "transactions", "transaction_revisions", "interactions",
                   "interaction_days", "purchase_summaries", "refund_allocations",
-                  "unallocated_refunds", "stage_transitions")  # fmt: skip
+                  "unallocated_refunds", "stage_transitions", "profile_changes",
+                  "customer_search")  # fmt: skip
         await session.execute(text(f"TRUNCATE {', '.join(tables)}"))
     await post(own_database, deployment, people, 2, now)
     assert await everything(own_database, deployment, list(people)) == kept
@@ -135,7 +150,7 @@ async def test_what_differs_is_listed_and_mended_on_request(
     broken = await everything(own_database, deployment, list(people))
     differing = {each for each in people if broken[each] != before[each]}
     told = await rebuilt(own_client, worker)
-    assert told["differing"] == len(differing) > 7
+    assert told["differing"] == len(differing) > 10
     assert {one["customer_id"] for one in told["listed"]} == differing
     assert told["differences"] == len(told["listed"])
     assert told["repaired"] == 0
