@@ -1,6 +1,7 @@
 """Kinds of interactions over HTTP."""
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Path, Response
 
@@ -48,7 +49,7 @@ async def put_interaction_kind(
     )
     response.status_code = 201 if created else 200
     response.headers["ETag"] = etags.etag(row.version)
-    response.headers["Location"] = f"/v1/interaction-kinds/{kind}"
+    response.headers["Location"] = f"/v1/interaction-kinds/{quote(kind, safe='')}"
     return interaction_kinds.to_response(row)
 
 

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common.shapes import Page
-from app.schemas.common.types import Answer, Code, Shape, Text, Timestamp
+from app.schemas.common.types import Answer, Shape, Text, Timestamp
 from app.schemas.stages.stages import Named
 
 Phase = Literal["presale", "sale", "aftersale", "none"]
@@ -64,7 +64,7 @@ class KindIn(Shape):
     phase: Phase = Field("none", description=PHASE)
     contact: bool = Field(True, strict=True, description=CONTACT)
     scale: ScaleIn | None = Field(None, description=SCALE)
-    outcomes: list[Code] = Field(
+    outcomes: list[Text] = Field(
         default_factory=list, max_length=50, description=OUTCOMES, examples=[["answered"]]
     )
 

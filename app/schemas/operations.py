@@ -146,7 +146,7 @@ class RebuildResult(Answer):
 
     customers: int = Field(description="customers who were derived anew")
     differing: int = Field(description="customers of whom something differed")
-    differences: int = Field(description="values that differed")
+    differences: int = Field(description="number of values that differed")
     repaired: int = Field(description="customers of whom everything was written anew")
     outdated: int = Field(description="customers who had been derived by an older version")
     derivation_version: int = Field(

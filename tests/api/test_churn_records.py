@@ -63,7 +63,8 @@ async def test_who_left_by_silence_is_given_a_reason(client: httpx.AsyncClient) 
     answer = await client.post(PATH, json=EXAMPLE)
     assert (answer.status_code, answer.json()["warnings"]) == (201, [])
     body = answer.json()
-    shown = {**EXAMPLE, "customer_id": "c1", "revision": 1, "received_at": "2026-06-01T12:00:00Z"}
+    shown = {**EXAMPLE, "customer_id": "c1", "revision": 1, "received_at": "2026-06-01T12:00:00Z",
+             "voided": None}  # fmt: skip
     assert (body["status"], body["customer_created"], body["churn_record"]) == (
         "created", False, shown,
     )  # fmt: skip
@@ -263,3 +264,17 @@ async def test_a_record_of_nobody_known_begins_a_history(client: httpx.AsyncClie
     await post(client, occurred_at="2026-01-02T12:00:00Z")
     history = (await client.get("/v1/customers/c1/stage-history")).json()
     assert [each["from"] for each in history["periods"]] == ["2026-01-02T12:00:00Z"]
+
+
+async def test_one_that_is_voided_explains_nothing(client: httpx.AsyncClient) -> None:
+    await buy(client, LOST)
+    await client.post(PATH, json=EXAMPLE)
+    query = {"source": EXAMPLE["source"], "churn_record_id": EXAMPLE["churn_record_id"]}
+    voided = await client.delete(PATH, params={**query, "reason": "of another customer"})
+    assert voided.status_code == 200, voided.text
+    assert voided.json()["churn_record"]["voided"]["reason"] == "of another customer"
+    assert await why(client) is None
+    assert await listed(client) == []
+    again = (await client.post(PATH, json={**EXAMPLE, "revision": 2})).json()
+    assert (again["status"], again["churn_record"]["voided"]) == ("updated", None)
+    assert await why(client) == EXAMPLE["churn_record_id"]

@@ -108,10 +108,14 @@ def voiding_twice(noun: str) -> Provoke:
     async def provoke(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
         visit = {"interaction_id": "i1", "occurred_at": EXAMPLE["occurred_at"], "kind": "visit"}
         await client.post("/v1/interactions", json={**KNOWN, **visit})
-        ids = {"transaction": EXAMPLE["transaction_id"], "interaction": "i1"}
+        record = {"churn_record_id": "x1", "occurred_at": EXAMPLE["occurred_at"], "reason": "price"}
+        await client.post("/v1/customers/c1/churn-records", json=record)
+        ids = {"transaction": EXAMPLE["transaction_id"], "interaction": "i1", "churn_record": "x1"}
         query = VOIDED | {f"{noun}_id": ids[noun]}
-        assert (await ask(client, name, query=query)).status_code == 200
-        return await ask(client, name, query=query)
+        if noun == "churn_record":
+            del query["customer_id"]
+        assert (await ask(client, name, path=KNOWN, query=query)).status_code == 200
+        return await ask(client, name, path=KNOWN, query=query)
 
     return provoke
 
@@ -135,16 +139,22 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("list_churn_risks", None, {"run_id": "9"}), ("list_scores", None, {"run_id": "9"}),
             ("score_histories", {"items": [ROW], "model_id": "none"}, None),
             ("get_score_diff", None, FROM), ("get_operation", None, None),
+            ("list_rebuild_differences", None, None),
         )
     },
     ("void_transaction", "not_found"): once(query=VOIDED | {"transaction_id": "none"}),
     ("void_interaction", "not_found"): once(query=VOIDED | {"interaction_id": "none"}),
+    ("void_churn_record", "not_found"): once(
+        path=KNOWN, query={"churn_record_id": "none", "reason": "entered twice"}
+    ),
+    ("void_churn_record", "already_voided"): voiding_twice("churn_record"),
     ("void_transaction", "already_voided"): voiding_twice("transaction"),
     ("void_interaction", "already_voided"): voiding_twice("interaction"),
     ("score_histories", "no_model"): once({"items": [ROW]}),
     ("get_score_diff", "no_model"): once(path=KNOWN, query=FROM),
     ("fit_model", "operation_running"): twice({}, {"kind": "nbd"}),
     ("start_backtest", "operation_running"): twice({}, {"folds": 2}),
+    ("start_rebuild", "operation_running"): twice({}, {"repair": True}),
     ("start_scoring_run", "operation_running"): twice({}, {"as_of": "2026-01-31"}),
     ("preview_policy", "operation_running"): twice(
         None, None, {"version": "2"}, {"version": "3"}

@@ -19,6 +19,7 @@ from app.jsonbody import loads
 from app.models import Transaction
 from app.schemas.common.times import in_zone
 from app.schemas.common.types import MoneyIn, SignedMoneyIn
+from app.schemas.ingest.interactions import CORE_KINDS
 from app.schemas.ingest.kinds import canonical
 from app.schemas.ingest.transactions import TransactionIn
 from app.services.ingest import transactions
@@ -304,7 +305,9 @@ async def test_a_kind_has_one_spelling_and_the_list_knows_all(
     answer = (await post(client, item, "interaction")).json()
     assert answer["interaction"]["kind"] == kept
     told = [(each["code"], each["pointer"]) for each in answer["warnings"]]
-    assert told == ([] if written == kept else [("kind_normalised", "/kind")])
+    normalised = [] if written == kept else [("kind_normalised", "/kind")]
+    undeclared = [] if kept in CORE_KINDS else [("undeclared_kind", "/kind")]
+    assert told == [*normalised, *undeclared]
     assert (await post(client, item | {"kind": kept}, "interaction")).json()[
         "status"
     ] == "duplicate"

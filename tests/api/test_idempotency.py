@@ -59,6 +59,7 @@ REPEATABLE: dict[str, Any] = {
     "/v1/models": {},
     "/v1/backtests": {},
     "/v1/scoring-runs": {},
+    "/v1/rebuilds": {},
     "/v1/policies": POLICY_EXAMPLE,
 }
 PATHS_OF_ONE = {

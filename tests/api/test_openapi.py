@@ -155,6 +155,7 @@ def test_headers_that_callers_need_are_named() -> None:
         ("fit_model", "202"): {"Location", "Retry-After"},
         ("start_backtest", "202"): {"Location", "Retry-After"},
         ("start_scoring_run", "202"): {"Location", "Retry-After"},
+        ("start_rebuild", "202"): {"Location", "Retry-After"},
         ("list_scores", "200"): set(OF_STREAMS),
     }
     for name, method, _, operation in OPERATIONS:

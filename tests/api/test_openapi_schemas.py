@@ -38,6 +38,7 @@ CLOSED = {
     ("candidate", "active", "retired"), ("ok", "insufficient_history"),
     ("ok", "never_purchased", "insufficient_history", "no_model"),
     ("holdout", "bic", "thin_data"), ("presale", "sale", "aftersale", "none"),
+    ("waiting", "excess", "any"),
     ("transaction", "interaction", "churn_record", "transition", "profile_change"),
     ("auto", "mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "nbd"),
     ("true", "false"), ("true",),

@@ -206,7 +206,7 @@ async def test_the_cost_of_a_page_follows_the_page_and_not_the_facts(
             )
         move = {
             "from_stage": "initial", "to_stage": "active", "recorded_at": NOW, "cause": "fact",
-            "rule": "r", "policy_version": 1, "evidence": {},
+            "rule": "r", "policy_version": 1, "evidence": {}, "derivation_version": 1,
         }  # fmt: skip
         await session.execute(
             insert(StageTransition).values(customer_id="c1", effective_at=NOW, **move)

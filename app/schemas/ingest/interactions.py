@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from app.schemas.common.shapes import Page
-from app.schemas.common.types import Answer, Attributes, Code, FactIdentifier, LongText, Text
+from app.schemas.common.types import Answer, Attributes, FactIdentifier, LongText, Text
 from app.schemas.common.warnings import WriteWarning
 from app.schemas.ingest.facts import FactBatch, FactIn, FactOut, FactWritten
 from app.schemas.ingest.kinds import WrittenKind
@@ -57,7 +57,7 @@ class InteractionIn(FactIn):
     campaign: Text | None = Field(
         None, description="the campaign it belongs to", examples=["nps-spring"]
     )
-    outcome: Code | None = Field(
+    outcome: Text | None = Field(
         None, description="how it ended: an outcome of its kind", examples=["solved"]
     )
     score: Annotated[float, Field(strict=True, ge=0, le=100)] | None = Field(

@@ -165,7 +165,7 @@ def test_without_a_hold_out_bic_decides_and_it_is_said(log):
 
 def test_refunds_are_no_purchases(log):
     refund = tuple(
-        np.append(column, extra) for column, extra in zip(log, (7, 295, -5.0), strict=True)
+        np.append(column, extra) for column, extra in zip(log, (7, 295, -0.5), strict=True)
     )
     one, two = (
         selection.choose(*rows, as_of=299, horizon=60, fits={"mbg_nbd": FITS["mbg_nbd"]})

@@ -129,7 +129,7 @@ def transition(number: int, recorded: datetime, voided: datetime | None) -> Stag
     return StageTransition(
         customer_id=f"c{number}", from_stage="a", to_stage="b", effective_at=NOW,
         recorded_at=recorded, voided_at=voided, cause="fact", rule="r", policy_version=1,
-        evidence={},
+        evidence={}, derivation_version=1,
     )  # fmt: skip
 
 
