@@ -14,7 +14,7 @@ from clm_client.api.scores import start_scoring_run
 from clm_client.api.transactions import create_transaction
 from clm_client.models import (
     CustomerPage,
-    MoneyIn,
+    PaidMoneyIn,
     Problem,
     RunRequest,
     ScoringRunOperation,
@@ -29,7 +29,7 @@ written = create_transaction.sync(
         customer_id="py-1",
         transaction_id="order-1",
         occurred_at=datetime.fromisoformat("2026-01-31T12:00:00+00:00"),
-        amount=MoneyIn(amount="12.50", currency="EUR"),
+        amount=PaidMoneyIn(amount="12.50", currency="EUR"),
     ),
 )
 assert isinstance(written, TransactionWritten), written

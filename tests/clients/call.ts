@@ -22,6 +22,8 @@ function outcome(operation: Operation): string {
       return operation.result ? operation.result.model_id : operation.state;
     case "backtest":
       return operation.result ? operation.result.backtest_id : operation.state;
+    case "rebuild":
+      return operation.result ? operation.result.digest : operation.state;
   }
 }
 
