@@ -186,7 +186,7 @@ async def fold_by(
         for customer_id, own in facts.items():
             more = (
                 replay(own, until=until[customer_id]) if worth else [],
-                set_off(own) if netted else None,
+                set_off(own) if netted and any(each.refunds for each in own) else None,
             )
             for limit, found in folded.items():
                 found[customer_id] = Folded(*fold(own, limit, until=until[customer_id]), *more)

@@ -123,7 +123,7 @@ class Derived:
 
     summaries: dict[str, Summary]
     set_off: dict[str, SetOff]
-    """What refunds take back; nothing is said of those who are gone on with: they have none."""
+    """What refunds take back; those who are gone on with have none, and are not in it."""
     history: History
 
 
@@ -147,6 +147,6 @@ async def derive(
     kept = {customer_id: one.folded.summary for customer_id, one in resumed.items()}
     return Derived(
         kept | {customer_id: one.summary for customer_id, one in anew.items()},
-        {customer_id: one.netted for customer_id, one in anew.items() if one.netted is not None},
+        {customer_id: one.netted or SetOff([]) for customer_id, one in anew.items()},
         found,
     )
