@@ -71,11 +71,6 @@ async def _open(session: ReadSession, kind: str) -> AnyRow | None:
     return (await session.execute(statement)).one_or_none()
 
 
-async def is_open(session: ReadSession, kind: str) -> bool:
-    """Say whether an operation of a kind has not ended yet."""
-    return await _open(session, kind) is not None
-
-
 async def add_parts(
     session: WriteSession, operation_id: str, task: str, arguments: Sequence[Mapping[str, Any]]
 ) -> None:

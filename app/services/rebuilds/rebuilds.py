@@ -4,6 +4,7 @@ Customers are compared without being locked; only of those who differ then is it
 the lock, since a writer may have come between two statements.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,7 +14,7 @@ from sqlalchemy import select, text
 
 from app.db import AnyRow, ReadSession, WriteSession, copy_rows
 from app.deployment import Deployment
-from app.errors import Conflict, FieldError, NotFound, ValidationFailed
+from app.errors import Conflict, FieldError, NotFound, OperationRunning, ValidationFailed
 from app.lifecycle.version import DERIVATION_VERSION
 from app.models import Customer, RebuildDifference
 from app.schemas.rebuilds import RebuildRequest
@@ -63,9 +64,11 @@ async def submit(
 async def start_due(session: WriteSession, now: datetime) -> None:
     """Mend what another release derived by other rules, unless that is being done."""
     version = await deployment_settings.get(session, deployment_settings.DERIVATION)
-    if version != DERIVATION_VERSION and not await operations.is_open(session, REBUILD):
-        order = RebuildOrder(customers=None, repair=True)
-        await operations.submit(session, REBUILD, order, now=now)
+    if version != DERIVATION_VERSION:
+        # Another rebuild may be open: it is looked at again after that.
+        with contextlib.suppress(OperationRunning):
+            order = RebuildOrder(customers=None, repair=True)
+            await operations.submit(session, REBUILD, order, now=now)
 
 
 async def _refuse_unknown(session: ReadSession, customer_ids: Sequence[str]) -> None:
