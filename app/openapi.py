@@ -36,8 +36,8 @@ TAGS = [
     },
     {
         "name": "timeline",
-        "description": "All of it in one list: transactions, interactions, churn records and "
-        "transitions.",
+        "description": "All of it in one list: transactions, interactions, churn records, "
+        "transitions, and changes of the profile.",
     },
     {
         "name": "stages",

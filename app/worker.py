@@ -150,9 +150,9 @@ class Worker:
     async def _housekeep(self) -> bool:
         now = self._clock()
         async with self._write() as session:
-            await schedule.start_due(session, self._settings.scoring_every, now)
-        async with self._write() as session:
             await rebuilds.start_due(session, now)
+        async with self._write() as session:
+            await schedule.start_due(session, self._settings.scoring_every, now)
         async with self._write() as session:
             await parts.fail_exhausted(session, now)
             more = await housekeeping.sweep(session, now, voided_kept=self._settings.voided_kept)

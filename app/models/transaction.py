@@ -81,6 +81,9 @@ class RefundAllocation(Base):
     """
 
     __tablename__ = "refund_allocations"
+    __table_args__ = (
+        Index("ix_refund_allocations_purchase", "customer_id", "purchase_source", "purchase_id"),
+    )
 
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
     refund_source: Mapped[Identifier] = mapped_column(primary_key=True)
@@ -97,15 +100,6 @@ class UnallocatedRefund(Base):
     """What a refund takes back from no purchase; it `waits` if the one it names is not known."""
 
     __tablename__ = "unallocated_refunds"
-    __table_args__ = (
-        Index(
-            "ix_unallocated_refunds_occurred_at",
-            "occurred_at",
-            "customer_id",
-            "source",
-            "transaction_id",
-        ),
-    )
 
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
     source: Mapped[Identifier] = mapped_column(primary_key=True)

@@ -51,5 +51,5 @@ async def start_rebuild(
 async def list_rebuild_differences(
     operation_id: OperationId, session: Read, page: PageInOrder
 ) -> Any:
-    """List what a rebuild found to differ, by customer and field; up to 1,000 values a part."""
+    """List what a rebuild found to differ, by customer and field; up to 200 of 200 customers."""
     return await rebuilds.list_differences(session, operation_id, page)

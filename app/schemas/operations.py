@@ -148,6 +148,7 @@ class RebuildResult(Answer):
     differing: int = Field(description="customers of whom something differed")
     differences: int = Field(description="number of values that differed")
     repaired: int = Field(description="customers of whom everything was written anew")
+    remaining: int = Field(description="customers of whom something differs still")
     outdated: int = Field(description="customers who had been derived by an older version")
     derivation_version: int = Field(
         description="version of the rules by which they were derived", examples=[2]

@@ -132,6 +132,7 @@ def downgrade() -> None:
     op.drop_column("policies", "interaction_kinds")
     op.drop_column("interactions", "outcome")
     op.drop_table("interaction_kinds")
+    op.execute("DELETE FROM settings WHERE key = 'interaction_kinds'")
     op.drop_index("ix_churn_records_occurred_at", table_name="churn_records")
     op.drop_table("churn_records")
     op.drop_table("churn_record_revisions")

@@ -54,9 +54,9 @@ def upgrade() -> None:
         ),
     )
     op.create_index(
-        "ix_unallocated_refunds_occurred_at",
-        "unallocated_refunds",
-        ["occurred_at", "customer_id", "source", "transaction_id"],
+        "ix_refund_allocations_purchase",
+        "refund_allocations",
+        ["customer_id", "purchase_source", "purchase_id"],
         unique=False,
     )
     op.create_table(
@@ -100,6 +100,6 @@ def downgrade() -> None:
     )
     op.alter_column("purchase_summaries", "purchase_value", server_default=None)
     op.execute("UPDATE purchase_summaries SET policy_version = 0")
-    op.drop_index("ix_unallocated_refunds_occurred_at", table_name="unallocated_refunds")
+    op.drop_index("ix_refund_allocations_purchase", table_name="refund_allocations")
     op.drop_table("unallocated_refunds")
     op.drop_table("refund_allocations")

@@ -52,5 +52,6 @@ def downgrade() -> None:
     for name, expression in PREFIXES.items():
         op.create_index(f"ix_customers_{name}_prefix", "customers", [expression])
     op.drop_table("customer_search")
+    op.execute("DELETE FROM settings WHERE key IN ('customer_search_filled', 'country')")
     for column in reversed(COLUMNS):
         op.drop_column("customers", column)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.config import Settings
 from app.db import ReadSession, WriteSession
+from app.errors import Conflict
 from app.lifecycle.version import DERIVATION_VERSION
 from app.models import PolicyActivation, Setting
 from app.services.common import ready_made
@@ -115,6 +116,15 @@ async def put(session: WriteSession, key: str, value: object) -> None:
             index_elements=[Setting.key], set_={"value": statement.excluded.value}
         )
     )
+
+
+async def require_derived(session: ReadSession) -> None:
+    """Refuse what reads everybody while an older release's derivations are derived anew."""
+    if await get(session, DERIVATION) != DERIVATION_VERSION:
+        raise Conflict(
+            "What is stored is being derived anew after an upgrade. Try again when the operation of"
+            " the kind rebuild has succeeded."
+        )
 
 
 _POINTERS = text(

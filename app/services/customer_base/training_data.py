@@ -31,7 +31,7 @@ _TRADES = (
     " WHERE a.customer_id = t.customer_id AND a.purchase_source = t.source"
     f" AND a.purchase_id = t.transaction_id AND a.effective_at <= $2) THEN {_REDUCED}"
     f" ELSE {_WHOLE} END{_CUSTOMERS} JOIN transactions t USING (customer_id)"
-    " WHERE t.occurred_at <= $2"
+    " WHERE t.occurred_at <= $2 AND t.customer_id = ANY($1::text[])"
 )
 # For each day on which refunds took something back from a purchase: how many such days there were
 # before, the day and value of the purchase, the day, the value left on it, whether that is the end.
@@ -44,6 +44,7 @@ _REDUCTIONS = (
     f" sum(a.amount) AS part{_CUSTOMERS} JOIN refund_allocations a USING (customer_id)"
     " JOIN transactions t ON t.customer_id = a.customer_id AND t.source = a.purchase_source"
     " AND t.transaction_id = a.purchase_id WHERE a.effective_at <= $2"
+    " AND a.customer_id = ANY($1::text[])"
     " GROUP BY c.code, t.customer_id, t.source, t.transaction_id, a.effective_on) AS reduced"
     " WINDOW by_day AS (PARTITION BY code, source, transaction_id ORDER BY since)"
 )

@@ -69,7 +69,8 @@ async def complete(session: ReadSession, shown: Sequence[dict[str, Any]]) -> Non
                 "effective_at": row.effective_at,
             }
         )
-    for row in await session.execute(_UNALLOCATED, asked):
+    refunds = [name for name, one in by_name.items() if one["kind"] == "refund"]
+    for row in await session.execute(_UNALLOCATED, _arrays(refunds)) if refunds else ():
         one = by_name[row.customer_id, row.source, row.transaction_id]
         currency = one["amount"]["currency"]
         rest = {"amount": {"amount": row.amount, "currency": currency}, "waits": row.waits}

@@ -45,6 +45,7 @@ async def submit(
 ) -> dict[str, Any]:
     """Start a back-test."""
     as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
+    await deployment_settings.require_derived(session)
     row = await operations.submit(session, BACKTEST, asked, now=now, requested_by=by)
     return operations.to_response(row)
 

@@ -42,6 +42,7 @@ async def submit(
     """Start to fit a model."""
     as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
     given_cuts.read(deployment, asked.rfm_cuts)
+    await deployment_settings.require_derived(session)
     row = await operations.submit(session, FIT, asked, now=now, requested_by=by)
     return operations.to_response(row)
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, TextClause, delete, select, text
+from sqlalchemy import ColumnElement, Select, TextClause, delete, select, text, tuple_
 
 from app.db import WriteSession
 from app.models import (
@@ -37,11 +37,24 @@ async def sweep(
     ended = select(Operation.operation_id).where(
         Operation.created_at < now - OPERATION_LIFE, Operation.state.not_in(OPEN)
     )
-    for table in (OperationPart, RebuildDifference):
-        await session.execute(delete(table).where(table.operation_id.in_(ended)))
-    await session.execute(delete(Operation).where(Operation.operation_id.in_(ended)))
-    more = await _prune_transitions(session, now, voided_kept)
+    more = await _drop_differences(session, ended)
+    if not more:
+        await session.execute(delete(OperationPart).where(OperationPart.operation_id.in_(ended)))
+        await session.execute(delete(Operation).where(Operation.operation_id.in_(ended)))
+    more = await _prune_transitions(session, now, voided_kept) or more
     return await _drop_scores(session, now) or more
+
+
+async def _drop_differences(session: WriteSession, ended: Select[str]) -> bool:
+    """Remove what rebuilds that ended long ago have listed; True if there may be more."""
+    key = (
+        RebuildDifference.customer_id,
+        RebuildDifference.operation_id,
+        RebuildDifference.field,
+    )
+    chunk = select(*key).where(RebuildDifference.operation_id.in_(ended)).limit(CHUNK)
+    gone = await session.execute(delete(RebuildDifference).where(tuple_(*key).in_(chunk)))
+    return bool(gone.rowcount == CHUNK)  # type: ignore[attr-defined]  # a DELETE has it
 
 
 # In words of the index: what stood for less than `SUPERSEDED_WITHIN`.

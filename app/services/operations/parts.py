@@ -7,6 +7,8 @@ worker died is done again from nothing, and whoever finishes the last one comple
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -53,8 +55,9 @@ async def plan(
     context: Mapping[str, Any],
 ) -> None:
     """Let a part split what is left of its operation into further parts."""
-    for task, arguments in parts:
-        await operations.add_parts(session, part.operation_id, task, [arguments])
+    for task, alike in groupby(parts, key=itemgetter(0)):
+        arguments = [argument for _, argument in alike]
+        await operations.add_parts(session, part.operation_id, task, arguments)
     await session.execute(
         update(Operation)
         .where(Operation.operation_id == part.operation_id)

@@ -29,7 +29,7 @@ from app.services.stages import derivation, derived_state
 
 REBUILD = "rebuild"
 DERIVE = "derive_anew"
-DERIVE_PART = 1_000
+DERIVE_PART = 200
 _DIGESTS = 2**128
 _SHOWN = [
     RebuildDifference.customer_id,
@@ -38,7 +38,7 @@ _SHOWN = [
     RebuildDifference.derived,
 ]
 _BY_CUSTOMER = Sort((RebuildDifference.customer_id, RebuildDifference.field))
-LISTED = 1_000
+LISTED = 200
 """Differences that are kept of a part: enough to see what is wrong."""
 
 
@@ -64,7 +64,9 @@ async def submit(
 async def start_due(session: WriteSession, now: datetime) -> None:
     """Mend what another release derived by other rules, unless that is being done."""
     version = await deployment_settings.get(session, deployment_settings.DERIVATION)
-    if version != DERIVATION_VERSION:
+    pointers = await deployment_settings.pointers(session)
+    settled = pointers.settled_policy_version == pointers.policy_version
+    if version != DERIVATION_VERSION and settled:
         # Another rebuild may be open: it is looked at again after that.
         with contextlib.suppress(OperationRunning):
             order = RebuildOrder(customers=None, repair=True)
@@ -110,23 +112,25 @@ async def derive_part(
         raise Conflict("A policy is being put in force. Rebuild again when that is done.")
     repair = part.asked(RebuildOrder).repair
     found = await derived_state.compare(session, deployment, await _customers_of(session, part))
-    doubtful = [each for each, one in found.items() if one.differences or one.outdated]
-    if doubtful:
-        await customers.lock_or_create(session, doubtful, now)
-        found |= await derived_state.compare(session, deployment, doubtful)
+    outdated = [each for each, one in found.items() if one.outdated]
+    doubtful = [each for each, one in found.items() if one.differences]
+    await customers.lock_or_create(session, [*doubtful, *(outdated if repair else ())], now)
+    found |= await derived_state.compare(session, deployment, doubtful)
     differing = [each for each, one in found.items() if one.differences]
     await _list(session, part, found)
     outcome = {
         "customers": len(found),
         "differing": len(differing),
         "differences": sum(len(one.differences) for one in found.values()),
-        "outdated": sum(one.outdated for one in found.values()),
+        "outdated": len(outdated),
         "repaired": len(differing) if repair else 0,
     }
-    if repair and doubtful:
+    if repair:
         await derivation.rebuild(session, deployment, differing, now)
-        await derivation.confirm(session, sorted(set(doubtful) - set(differing)))
+        # A writer since then has derived by the present rules: nothing else can have changed.
+        await derivation.confirm(session, sorted(set(outdated) - set(differing)))
         found |= await derived_state.compare(session, deployment, differing)
+    outcome["remaining"] = sum(bool(one.differences) for one in found.values())
     digest = sum(one.digest for one in found.values()) % _DIGESTS
     await parts.note(session, part, {**outcome, "digest": f"{digest:032x}"})
 
@@ -155,12 +159,16 @@ async def result(
     del deployment, now
     noted = await parts.noted(session, part)
     order = part.asked(RebuildOrder)
-    if order.repair and order.customers is None:
+    names = ("customers", "differing", "differences", "outdated", "repaired", "remaining")
+    counts = {name: sum(outcome[name] for outcome in noted) for name in names}
+    if (
+        order.customers is None
+        and not counts["remaining"]
+        and (order.repair or not counts["outdated"])
+    ):
         version = deployment_settings.DERIVATION
         await deployment_settings.put(session, version, DERIVATION_VERSION)
     digest = sum(int(outcome["digest"], 16) for outcome in noted) % _DIGESTS
-    names = ("customers", "differing", "differences", "outdated", "repaired")
-    counts = {name: sum(outcome[name] for outcome in noted) for name in names}
     return {**counts, "digest": f"{digest:032x}", "derivation_version": DERIVATION_VERSION}
 
 

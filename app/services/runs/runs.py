@@ -37,12 +37,14 @@ async def submit(
     as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
     if asked.model_id is not None:
         await model_store.get(session, asked.model_id)
+    await deployment_settings.require_derived(session)
     row = await operations.submit(session, RUN, asked, now=now, requested_by=by)
     return operations.to_response(row)
 
 
 async def submit_scheduled(session: WriteSession, slot: str, now: datetime) -> None:
     """Start the run of a slot of time, unless any worker has done so."""
+    await deployment_settings.require_derived(session)
     await operations.submit(session, RUN, RunRequest(), now=now, slot=slot)
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from app.days import EPOCH
 from app.db import WriteSession
-from app.errors import OperationRunning
+from app.errors import Conflict, OperationRunning
 from app.services.common import deployment_settings
 from app.services.runs import runs
 
@@ -31,6 +31,6 @@ async def start_due(session: WriteSession, every: timedelta | None, now: datetim
     if last is not None:
         try:
             await runs.submit_scheduled(session, name, now)
-        except OperationRunning:
+        except (OperationRunning, Conflict):
             return
     await deployment_settings.put(session, _LAST_SLOT, name)

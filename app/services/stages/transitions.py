@@ -11,7 +11,6 @@ from app.days import from_micros, to_micros
 from app.db import ReadSession, WriteSession, copy_rows
 from app.lifecycle.history import History, Transition
 from app.lifecycle.version import DERIVATION_VERSION
-from app.models.stage import SUPERSEDED_WITHIN
 
 _EVER = datetime(1, 1, 2, tzinfo=UTC)
 
@@ -29,20 +28,19 @@ class LiveRow(NamedTuple):
     reason: str | None
     actor: str | None
     evidence: str
-    recorded_at: datetime
 
     @property
     def content(self) -> tuple[object, ...]:
-        return self[1:-2]
+        return self[1:-1]
 
 
 _LIVE = text(
     "SELECT t.customer_id, t.transition_id, t.from_stage, t.to_stage, t.effective_at, t.cause,"
-    " t.rule, t.policy_version, t.reason, t.actor, CAST(t.evidence AS text),"
-    " t.recorded_at"
+    " t.rule, t.policy_version, t.reason, t.actor, CAST(t.evidence AS text)"
     " FROM unnest(CAST(:customer_ids AS text[]), CAST(:since AS timestamptz[]))"
     " AS asked (customer_id, since)"
     " JOIN stage_transitions t ON t.customer_id = asked.customer_id"
+    " AND t.customer_id = ANY(CAST(:customer_ids AS text[]))"
     " AND t.effective_at > asked.since AND t.voided_at IS NULL"
     " ORDER BY t.customer_id, t.effective_at"
 )
@@ -78,26 +76,20 @@ async def record(
 
     A row that no longer follows from the facts is voided, never edited; what is missing is added.
     The recorded stage is written where the ledger has changed, or of everybody with `rewrite`.
-    Where a transition still follows from other evidence, that is another row, too; but not for one
-    that was just recorded: a load of facts from before it would void it with each of its batches.
+    Where a transition still follows, but from other evidence, that is another row, too.
     """
     unclaimed = {
         (customer_id, row.content): row for customer_id, rows in live.items() for row in rows
     }
     added: list[Transition] = []
-    restated: list[tuple[str, int, str]] = []
     for transition in history.transitions():
         key = owners[transition.owner], transition[1:-1]
         row = unclaimed.get(key)
         # A fact from before a transition may leave it as it is, and yet change its evidence.
         if row is not None and json.loads(row.evidence) == json.loads(transition.evidence):
             del unclaimed[key]
-        elif row is not None and now - row.recorded_at < SUPERSEDED_WITHIN:
-            del unclaimed[key]
-            restated.append((key[0], row.transition_id, transition.evidence))
         else:
             added.append(transition)
-    await _restate(session, restated, now)
     await _void(session, {key: row.transition_id for key, row in unclaimed.items()}, now)
     await copy_rows(
         session,
@@ -122,7 +114,7 @@ async def record(
             known,
             {customer_id: ends[customer_id] for customer_id in changed if customer_id not in known},
         )
-    return len(added) + len(unclaimed) + len(restated)
+    return len(added) + len(unclaimed)
 
 
 async def _rename(session: WriteSession, owners: Sequence[str], history: History) -> None:
@@ -149,31 +141,6 @@ async def _rename(session: WriteSession, owners: Sequence[str], history: History
         )
 
 
-async def _restate(
-    session: WriteSession, rows: Sequence[tuple[str, int, str]], now: datetime
-) -> None:
-    """Record the evidence of transitions anew."""
-    if rows:
-        customer_ids, transition_ids, evidence = zip(*rows, strict=True)
-        await session.execute(
-            text(
-                "UPDATE stage_transitions t SET recorded_at = :now,"
-                " evidence = CAST(told.evidence AS jsonb), derivation_version = :version"
-                " FROM unnest(CAST(:customer_ids AS text[]), CAST(:transition_ids AS bigint[]),"
-                " CAST(:evidence AS text[])) AS told (customer_id, transition_id, evidence)"
-                " WHERE t.customer_id = told.customer_id AND t.transition_id = told.transition_id"
-                " AND t.customer_id = ANY(CAST(:customer_ids AS text[]))"
-            ),
-            {
-                "now": now,
-                "version": DERIVATION_VERSION,
-                "customer_ids": list(customer_ids),
-                "transition_ids": list(transition_ids),
-                "evidence": list(evidence),
-            },
-        )
-
-
 async def _void(session: WriteSession, rows: Mapping[tuple[str, Any], int], now: datetime) -> None:
     if rows:
         await session.execute(
@@ -182,6 +149,7 @@ async def _void(session: WriteSession, rows: Mapping[tuple[str, Any], int], now:
                 " FROM unnest(CAST(:customer_ids AS text[]), CAST(:transition_ids AS bigint[]))"
                 " AS gone (customer_id, transition_id)"
                 " WHERE t.customer_id = gone.customer_id AND t.transition_id = gone.transition_id"
+                " AND t.customer_id = ANY(CAST(:customer_ids AS text[]))"
             ),
             {
                 "now": now,

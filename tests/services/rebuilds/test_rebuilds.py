@@ -19,6 +19,7 @@ from app.services.common import deployment_settings
 from app.services.ingest import bulk_profiles, interactions
 from app.services.policies import policies
 from app.services.rebuilds import rebuilds
+from app.services.runs import schedule
 from app.services.stages import derived_state
 from app.worker import Worker
 from tests import histories
@@ -166,6 +167,7 @@ async def test_what_differs_is_listed_and_mended_on_request(
     one = await rebuilt(own_client, worker, customers=["c00"], repair=True)
     assert (one["customers"], one["differing"], one["repaired"]) == (1, 1, 1)
     mended = await rebuilt(own_client, worker, repair=True)
+    assert (one["remaining"], mended["remaining"], told["remaining"]) == (0, 0, len(differing))
     assert (mended["differing"], mended["repaired"]) == (len(differing) - 1,) * 2
     assert await everything(own_database, deployment, list(people)) == before
     assert (await rebuilt(own_client, worker))["differing"] == 0
@@ -187,7 +189,13 @@ async def test_what_older_rules_derived_is_derived_anew_by_itself(
         await session.execute(text("UPDATE purchase_summaries SET derivation_version = 1"))
         await session.execute(text("UPDATE purchase_summaries SET revenue = 0, purchase_days = 1"))
         await deployment_settings.put(session, deployment_settings.DERIVATION, 1)
+    # What reads everybody waits until that is done.
+    for path in ("/v1/scoring-runs", "/v1/models", "/v1/backtests"):
+        refused = await own_client.post(path, json={})
+        assert (refused.status_code, refused.json()["code"]) == (409, "conflict"), path
     async with made.write(own_database) as session:
+        await schedule.start_due(session, timedelta(hours=1), now)
+        await schedule.start_due(session, timedelta(hours=1), now + timedelta(hours=1))
         await rebuilds.start_due(session, now)
         await rebuilds.start_due(session, now)
     await made.work_off(worker)
@@ -198,8 +206,8 @@ async def test_what_older_rules_derived_is_derived_anew_by_itself(
         )
     assert (version, old) == (DERIVATION_VERSION, 0)
     assert await everything(own_database, deployment, list(people)) == before
-    started = (await own_client.get("/v1/operations", params={"kind": "rebuild"})).json()["items"]
-    assert [operation["state"] for operation in started] == ["succeeded"]
+    started = (await own_client.get("/v1/operations")).json()["items"]
+    assert [(one["kind"], one["state"]) for one in started] == [("rebuild", "succeeded")]
     assert started[0]["result"]["outdated"] == sum(bool(own["summary"]) for own in before.values())
 
 
