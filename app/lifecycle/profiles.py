@@ -5,7 +5,7 @@ different keys stays apart. A write says values of cells, true since `valid_from
 `recorded_at`. Values are as JSON has them, and None says that there is none any more.
 """
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -54,13 +54,18 @@ def statements(said: Iterable[Said]) -> dict[str, list[Statement]]:
     for each in sorted(said, key=attrgetter("version")):
         for cell, value in each.values.items():
             own = found.setdefault(cell, [])
-            at = each.valid_from
-            if at is None:
-                at = each.recorded_at if own else BEGINNING
-            own.append(Statement(at, value, each))
+            own.append(_statement(each, value, own))
     for own in found.values():
         own.sort(key=_AT)
     return found
+
+
+def _statement(said: Said, value: Any, own: Sequence[Statement]) -> Statement:
+    """Return what a write says of a cell, after all that was said of it before."""
+    at = said.valid_from
+    if at is None:
+        at = said.recorded_at if own else BEGINNING
+    return Statement(at, value, said)
 
 
 def holding(own: Sequence[Statement], at: int) -> Statement | None:
@@ -71,8 +76,58 @@ def holding(own: Sequence[Statement], at: int) -> Statement | None:
 
 def cells_at(said: Iterable[Said], at: int) -> Cells:
     """Return the values that hold at an instant."""
-    held = {cell: holding(own, at) for cell, own in statements(said).items()}
+    return _values({cell: holding(own, at) for cell, own in statements(said).items()})
+
+
+def _values(held: Mapping[str, Statement | None]) -> Cells:
     return {cell: one.value for cell, one in held.items() if one and one.value is not None}
+
+
+class History:
+    """What has been said of one profile, kept in order while more is said."""
+
+    def __init__(self, said: Sequence[Said]) -> None:
+        self._own = statements(said)
+        # Many cells may be said to have no value: what holds is looked for among the others.
+        self._valued = {
+            cell: own
+            for cell, own in self._own.items()
+            if any(each.value is not None for each in own)
+        }
+        self._told: dict[tuple[int, str], Cells] = {}
+        for each in sorted(said, key=attrgetter("version")):
+            self._note(each)
+
+    def add(self, said: Said) -> None:
+        """Take in what is said last."""
+        for cell, value in said.values.items():
+            own = self._own.setdefault(cell, [])
+            insort(own, _statement(said, value, own), key=_AT)
+            if value is not None:
+                self._valued[cell] = own
+        self._note(said)
+
+    def told(self, at: int, source: str) -> Mapping[str, Any]:
+        """Return what a source has stated to be true since an instant; None where it took away."""
+        return self._told.get((at, source), {})
+
+    def at(self, at: int) -> Cells:
+        """Return the values that hold at an instant."""
+        return _values({cell: holding(own, at) for cell, own in self._valued.items()})
+
+    def after(self, said: Said, at: int) -> Cells:
+        """Return the values that would hold at an instant if something more were said."""
+        found = self.at(at)
+        for cell, value in said.values.items():
+            own = self._own.get(cell, ())
+            new, old = _statement(said, value, own), holding(own, at)
+            if new.at <= at and (old is None or old.at <= new.at):
+                found[cell] = value
+        return {cell: value for cell, value in found.items() if value is not None}
+
+    def _note(self, said: Said) -> None:
+        if said.valid_from is not None:
+            self._told.setdefault((said.valid_from, said.source), {}).update(said.values)
 
 
 def known(said: Iterable[Said], recorded_at: int) -> list[Said]:
@@ -145,3 +200,13 @@ def contradict(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return any(contradict(one[key], other[key]) for key in one.keys() & other.keys())
     return not same(one, other)
+
+
+def unite(one: dict[str, Any], other: Mapping[str, Any]) -> None:
+    """Add to a merge patch one that does not contradict it: what contradicts either, now does."""
+    for key, value in other.items():
+        known = one.get(key)
+        if isinstance(known, dict) and isinstance(value, dict):
+            unite(known, value)
+        else:
+            one[key] = value

@@ -9,7 +9,7 @@ from app.days import to_micros
 from app.db import AnyRow
 from app.errors import FieldError
 from app.lifecycle import profiles
-from app.lifecycle.profiles import ATTRIBUTES, Cells, Said
+from app.lifecycle.profiles import ATTRIBUTES, Cells, History, Said
 from app.schemas.common.shapes import to_pointer
 from app.schemas.common.types import check_attributes
 from app.schemas.customers import ProfilePatch, ProfileWrite
@@ -30,6 +30,7 @@ class Draft:
     recorded_at: int
     cells: Cells
     new: list[Said] = field(default_factory=list)
+    _history: History | None = field(default=None, init=False)
 
     @classmethod
     def of(cls, row: AnyRow, stored: Sequence[Said], now: datetime, *, created: bool) -> "Draft":
@@ -95,7 +96,13 @@ class Draft:
         return self._say(values, base, at, change.source, by)
 
     def _base(self, at: int | None) -> Cells:
-        return self.cells if at is None else profiles.cells_at([*self.before, *self.new], at)
+        return self.cells if at is None else self._past().at(at)
+
+    def _past(self) -> History:
+        """Return all that was said, put in order when the past is first spoken of."""
+        if self._history is None:
+            self._history = History([*self.before, *self.new])
+        return self._history
 
     def _say(
         self, values: Mapping[str, Any], base: Cells, at: int | None, source: str, by: str
@@ -112,12 +119,14 @@ class Draft:
                 _check({**base, **values})
         self.cells = after
         self.new.append(said)
+        if self._history is not None:
+            self._history.add(said)
         return True
 
     def _after(self, said: Said) -> Cells:
         """Return what holds now with something more; what is said of now takes its place."""
         if said.valid_from is not None:
-            return profiles.cells_at([*self.before, *self.new, said], self.recorded_at)
+            return self._past().after(said, self.recorded_at)
         cells = {**self.cells, **said.values}
         return {cell: value for cell, value in cells.items() if value is not None}
 
@@ -129,12 +138,7 @@ class Draft:
                 for cell, value in values.items()
                 if not profiles.same(value, self.cells.get(cell))
             }
-        told = {
-            cell: each.values[cell]
-            for each in [*self.before, *self.new]
-            if each.valid_from == at and each.source == source
-            for cell in each.values
-        }
+        told = self._past().told(at, source)
         return {
             cell: value
             for cell, value in values.items()
@@ -189,30 +193,44 @@ def fault_of(profile: ProfileWrite, now: datetime) -> FieldError | None:
     return None
 
 
+@dataclass
+class _Claim:
+    """What a source says of a customer since one instant: all its merge patches as one."""
+
+    patches: dict[str, Any] = field(default_factory=dict)
+    has_attribute: bool = False
+
+    def contradicts(self, cell: str, patch: Any) -> bool:
+        if cell in self.patches and profiles.contradict(patch, self.patches[cell]):
+            return True
+        # To clear all attributes says of each that it has no value.
+        if cell == ATTRIBUTES:
+            return self.has_attribute
+        is_cleared = ATTRIBUTES in self.patches
+        return is_cleared and patch is not None and profiles.is_attribute(cell)
+
+    def add(self, patches: Mapping[str, Any]) -> None:
+        profiles.unite(self.patches, patches)
+        self.has_attribute |= any(
+            patch is not None and profiles.is_attribute(cell) for cell, patch in patches.items()
+        )
+
+
 class Claims:
     """What the items of one request say of instants that they state: no source says two things."""
 
     def __init__(self) -> None:
-        self._said: dict[tuple[str, str, datetime], list[tuple[str, Any]]] = {}
+        self._said: dict[tuple[str, str, datetime], _Claim] = {}
 
     def fault_of(self, customer_id: str, change: ProfilePatch) -> FieldError | None:
         """Return where a later item says another value than an earlier one, and note it if not."""
         if change.valid_from is None:
             return None
-        said = self._said.setdefault((customer_id, change.source, change.valid_from), [])
+        said = self._said.setdefault((customer_id, change.source, change.valid_from), _Claim())
         patches = patches_of(change)
         for cell, patch in patches.items():
-            if any(_contradict(cell, patch, *other) for other in said):
+            if said.contradicts(cell, patch):
                 detail = "an earlier item says another value since the same instant, of this source"
                 return FieldError(to_pointer(profiles.steps(cell)), "contradiction", detail)
-        said += patches.items()
+        said.add(patches)
         return None
-
-
-def _contradict(cell: str, patch: Any, other: str, earlier: Any) -> bool:
-    if cell == other:
-        return profiles.contradict(patch, earlier)
-    # To clear all attributes says of each that it has no value.
-    return (other == ATTRIBUTES and profiles.is_attribute(cell) and patch is not None) or (
-        cell == ATTRIBUTES and profiles.is_attribute(other) and earlier is not None
-    )
