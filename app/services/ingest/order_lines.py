@@ -15,8 +15,10 @@ CODE: Final = "lines_of_one_order"
 _EXAMPLES = 3
 _QUARTER_HOUR = 900
 _USUAL_SHARE = 0.05
-# 536365-1, order#2, INV/77.c: what an order is called, then which of its lines.
-_LINE = re.compile(r"(?P<order>.*\d.*?)[-_#/:. |](?P<line>0*[1-9]\d?|0|[a-z])", re.IGNORECASE)
+# 536365-1, order#2, INV/77.c: what an order is called, with a digit, then which of its lines.
+_SEPARATORS = "-_#/:. |"
+_DIGIT = re.compile(r"\d")
+_LINE = re.compile(r"0*[1-9]\d?|0|[a-z]", re.IGNORECASE)
 _FIRST_LINES = ("0", "1", "a")
 
 _HINT = (
@@ -42,8 +44,13 @@ def _tell_of_instants(intake: Intake, shared: Sequence[dict[str, IncomingFact]],
 
     Two orders of a customer within a minute do happen: 14 of 1,000 in a log of a wholesaler.
     """
-    found = [ids for group in shared for ids in _numbered(group)]
-    moments = [sorted(group) for group in shared if _is_a_moment(group) and not _numbered(group)]
+    numbered = [_numbered(group) for group in shared]
+    found = [ids for orders in numbered for ids in orders]
+    moments = [
+        sorted(group)
+        for group, orders in zip(shared, numbered, strict=True)
+        if not orders and _is_a_moment(group)
+    ]
     if max(map(len, moments), default=0) > 2 or sum(map(len, moments)) > size * _USUAL_SHARE:
         found += moments
     if found:
@@ -65,15 +72,22 @@ def _numbered(group: dict[str, IncomingFact]) -> list[list[str]]:
     """Return the ids of each order whose lines are numbered from their beginning."""
     orders: dict[str, list[tuple[str, str]]] = {}
     for fact_id in sorted(group):
-        parts = _LINE.fullmatch(fact_id)
+        parts = _split(fact_id)
         if parts is not None:
-            line = parts["line"].lower().lstrip("0") or "0"
-            orders.setdefault(parts["order"], []).append((line, fact_id))
+            orders.setdefault(parts[0], []).append((parts[1], fact_id))
     return [
         [fact_id for _, fact_id in lines]
         for lines in orders.values()
         if len(lines) > 1 and any(line in _FIRST_LINES for line, _ in lines)
     ]
+
+
+def _split(fact_id: str) -> tuple[str, str] | None:
+    """Return what an order is called and which of its lines this is; None for another id."""
+    end = max(map(fact_id.rfind, _SEPARATORS))
+    if end < 0 or not _LINE.fullmatch(fact_id, end + 1) or not _DIGIT.search(fact_id, 0, end):
+        return None
+    return fact_id[:end], fact_id[end + 1 :].lower().lstrip("0") or "0"
 
 
 def _tell_of_ids(

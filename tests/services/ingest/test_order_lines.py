@@ -1,12 +1,18 @@
 """A batch tells what looks like lines of one order, and is silent about orders."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.services.ingest import order_lines
 
 BULK = "/v1/transactions/bulk"
+LINE = re.compile(r"(.*\d.*?)[-_#/:. |](0*[1-9]\d?|0|[a-z])", re.IGNORECASE)
 MOMENT, DAY = "2026-01-31T08:26:00Z", "2026-01-31T00:00:00Z"
 
 
@@ -92,3 +98,14 @@ async def test_lines_with_the_id_of_their_order_are_told_why_they_conflict(
     # Sent again later, with another content than what is stored, it is a conflict and no more.
     later = [line("536365", amount={"amount": "9"}), line("o2", DAY)]
     assert (await client.post(BULK, json={"items": later})).json()["warnings"] == []
+
+
+@given(st.text("019aZſ٣é-_#/:. |+", max_size=9))
+@example("o-1-007")
+@example("1-000")
+@example("1--1")
+@example("o-1")
+def test_an_id_is_split_at_its_last_separator(fact_id: str) -> None:
+    found = LINE.fullmatch(fact_id)
+    line = found and (found[1], found[2].lower().lstrip("0") or "0")
+    assert order_lines._split(fact_id) == line
