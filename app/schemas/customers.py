@@ -55,11 +55,7 @@ class Profile(Shape):
         description="language to speak with them, as a tag of BCP 47",
         examples=["zh-Hans", "en"],
     )
-    time_zone: TimeZone | None = Field(
-        None,
-        description="their time zone, of the IANA database",
-        examples=["Asia/Shanghai"],
-    )
+    time_zone: TimeZone | None = Field(None, description="their time zone, of the IANA database")
     gender: Line | None = Field(None, description="gender, in your words", examples=["female"])
     birth_date: Day | None = Field(None, description="day of birth")
     occupation: Line | None = Field(None, description="occupation", examples=["teacher"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 _FILE = Path(__file__).with_name("territories.json")
@@ -68,5 +68,8 @@ LanguageTag = Annotated[
     AfterValidator(_read_language),
 ]
 TimeZone = Annotated[
-    str, StringConstraints(min_length=1, max_length=64, strict=True), AfterValidator(_read_zone)
+    str,
+    StringConstraints(min_length=1, max_length=64, strict=True),
+    AfterValidator(_read_zone),
+    Field(examples=["Asia/Shanghai"]),
 ]

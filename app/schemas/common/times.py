@@ -6,18 +6,16 @@ earlier; one that clocks skip is moved forward by what they skip.
 
 import re
 from datetime import UTC, datetime
-from functools import cache
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common.types import FIRST_YEAR, LAST_YEAR, RANGE, RFC3339, to_utc
 
 _LOCAL = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?)?"
 _LOCAL_TIME = re.compile(_LOCAL)
-_NO_ZONES = frozenset({"localtime", "Factory"})
 
 
 def _check_form(value: object) -> object:
@@ -53,27 +51,6 @@ FactTime = Annotated[
     WithJsonSchema(_SCHEMA),
 ]
 """An instant in UTC, or a datetime without zone that `in_zone` makes one of."""
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones()) - _NO_ZONES
-
-
-def _check_zone(value: str) -> str:
-    if value not in _zones():
-        raise PydanticCustomError(
-            "time_zone", "must be a name of the IANA database, such as Asia/Shanghai"
-        )
-    return value
-
-
-TimeZone = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=64, strict=True),
-    AfterValidator(_check_zone),
-    Field(examples=["Asia/Shanghai"]),
-]
 
 
 def in_zone(local: datetime, time_zone: str) -> datetime | None:

@@ -5,8 +5,9 @@ from typing import Generic, Literal, TypeVar
 from pydantic import Field
 
 from app.schemas.common.fields import Actor, CustomerKey, OccurredAt, ReceivedAt, Source
+from app.schemas.common.locales import TimeZone
 from app.schemas.common.shapes import Batch, BulkAnswer
-from app.schemas.common.times import FactTime, TimeZone
+from app.schemas.common.times import FactTime
 from app.schemas.common.types import (
     MAX_BIGINT,
     Answer,
