@@ -8,7 +8,16 @@ from pydantic import ConfigDict, Field
 from app.schemas.common.fields import AsOfInstant, CreatedAt, CustomerKey, StageCode
 from app.schemas.common.locales import LanguageTag, TimeZone
 from app.schemas.common.shapes import Batch, Page
-from app.schemas.common.types import Answer, Attributes, Day, Identifier, Line, Shape, Timestamp
+from app.schemas.common.types import (
+    Answer,
+    Attributes,
+    Day,
+    FactIdentifier,
+    Identifier,
+    Line,
+    Shape,
+    Timestamp,
+)
 from app.schemas.common.warnings import WriteWarning
 from app.schemas.ingest.facts import DEFAULT_SOURCE
 
@@ -88,7 +97,7 @@ class Profile(Shape):
 class ProfileWrite(Profile):
     """A profile, who says so, and since when it is true."""
 
-    source: Identifier = Field(
+    source: FactIdentifier = Field(
         DEFAULT_SOURCE, description="the system that says so", examples=["crm"]
     )
     valid_from: Timestamp | None = Field(

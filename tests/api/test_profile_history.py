@@ -188,7 +188,7 @@ async def test_what_lies_ahead_is_refused_and_writes_nothing(
         ({"attributes": None}, {"attributes": {"a": 1}}, "attributes/a"),
         ({"country": "CN"}, {"country": "CN", "city": "Bonn"}, None),
         ({"attributes": {"a": {"x": 1}}}, {"attributes": {"a": {"y": 2}}}, None),
-        ({"country": "CN"}, {"country": "DE", "source": "shop"}, None),
+        ({"country": "CN"}, {"country": "DE", "source": "shop/eu"}, None),
         ({"country": "CN"}, {"country": "DE", "valid_from": MAY}, None),
         ({"country": "CN"}, {"country": "DE", "valid_from": None}, None),
         ({"country": "CN"}, {"country": "DE", "customer_id": "c2"}, None),
