@@ -551,8 +551,8 @@ def walk(
         made = [each for each in decisions if each.at == t]
         if snapshot is not None and snapshot.until is None:
             by_fact = by_fact or t in bought
-            # What another policy makes of the same facts ends nothing.
-            if by_fact or (says != ruled and not policies):
+            # Another fact ends nothing of which rules say what they said, nor does another policy.
+            if t in bought or (says != ruled and not policies):
                 snapshot = None
         if made:
             snapshot = in_words_of(documents[number], made[-1])

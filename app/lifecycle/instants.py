@@ -32,9 +32,9 @@ class PolicyPeriod:
 class Override:
     """A stage that somebody set. With `until`, no rule replaces it before then.
 
-    Without, it stands until the next purchase or another fact that rules look at, or until time
-    makes the rules change their answer. One that ends as it is made lets rules decide again. A
-    change of policy carries it over, see `Policy.carried`.
+    Without, it stands until the next purchase, or until time or another fact makes the rules name
+    another stage. One that ends as it is made lets rules decide again. A change of policy carries
+    it over, see `Policy.carried`.
     """
 
     at: int

@@ -31,9 +31,9 @@ def overrule(
     """
     found = Overruled()
     for owner, decided in customers.overrides.items():
-        start, end = np.searchsorted(rows.owner, [owner, owner + 1])
+        start, end = np.searchsorted(rows.owner, [owner, owner + 1]).tolist()
         bought = customers.purchases.get(owner, {})
-        _overrule_one(periods, decided, bought, rows, range(int(start), int(end)), stage, found)
+        _overrule_one(periods, decided, bought, rows, slice(start, end), stage, found)
     for row, override in found.stood.items():
         stage[row] = names.index(override.stage)
     return found
@@ -44,27 +44,34 @@ def _overrule_one(
     decided: Sequence[Override],
     bought: Mapping[int, int],
     rows: Rows,
-    own: range,
+    own: slice,
     stage: Ints,
     found: Overruled,
 ) -> None:
+    """Put the overrides of one customer in the place of what rules say.
+
+    One without an end is ended by a purchase, or by a new answer of the rules; what another policy
+    makes them answer is not new of the customer.
+    """
+    made_at = {override.at: override for override in decided}
+    columns = (rows.period[own], rows.at[own], stage[own])
     standing: Override | None = None
     former, ruled = -1, -1
-    for row in own:
-        number, at, says = int(rows.period[row]), int(rows.at[row]), int(stage[row])
-        made = [override for override in decided if override.at == at]
-        if made:
-            standing = found.made[row] = made[-1]
-            standing = _carried(standing, periods[number : number + 1], None)
-        elif (
-            standing is not None
-            and standing.until is None
-            and _ends(periods, rows, row, bought, answered=says != ruled and number == former)
-        ):
-            standing = None
+    for row, (number, at, says) in enumerate(
+        zip(*(column.tolist() for column in columns), strict=True), own.start
+    ):
+        made = made_at.get(at)
+        if made is not None:
+            found.made[row] = made
+            standing = _carried(made, periods[number : number + 1], None)
+        elif standing is not None and standing.until is None:
+            if at in bought and rows.cause[row] == INACTIVITY:
+                rows.cause[row] = FACT
+            if at in bought or (says != ruled and number == former):
+                standing = None
         if standing is not None and standing.until is not None and at >= standing.until:
             standing = None
-        if standing is not None and not made and number != former:
+        if standing is not None and made is None and number != former:
             carried = _carried(standing, periods[former + 1 : number + 1], periods[former])
             if carried is None:
                 found.lost[row] = standing
@@ -72,26 +79,6 @@ def _overrule_one(
         former, ruled = number, says
         if standing is not None:
             found.stood[row] = standing
-
-
-def _ends(
-    periods: Sequence[PolicyPeriod],
-    rows: Rows,
-    row: int,
-    bought: Mapping[int, int],
-    *,
-    answered: bool,
-) -> bool:
-    """Whether an override without an end ends: by a purchase, other news, or rules' new answer.
-
-    What another policy makes rules answer is not new of the customer.
-    """
-    at = int(rows.at[row])
-    if at in bought:
-        if rows.cause[row] == INACTIVITY:
-            rows.cause[row] = FACT
-        return True
-    return bool(periods[rows.period[row]].records.at[rows.record[row]] == at) or answered
 
 
 def _carried(

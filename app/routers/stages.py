@@ -152,11 +152,12 @@ async def override_stage(
 ) -> Any:
     """Set the stage of a customer, where the policy allows it, and hold it if asked.
 
-    Without `until` the override stands until the next purchase or another fact that rules look at,
-    or until the rules change their answer. To hold the stage where the customer is makes no
-    transition: `override` tells of it, and the ledger does not. A churned stage writes a churn
-    record, of source `manual`, also for one who has churned already, whose stage and override it
-    leaves as they are. `If-Match` takes the ETag of the stage.
+    Without `until` the override stands until the next purchase, or until time or another fact makes
+    the rules name another stage than before; what leaves their answer as it is, ends nothing. To
+    hold the stage where the customer is makes no transition: `override` tells of it, and the ledger
+    does not. A churned stage writes a churn record, of source `manual`, also for one who has
+    churned already, whose stage and override it leaves as they are. `If-Match` takes the ETag of
+    the stage.
     """
     del idempotency_key
     at = await churn_records.override_stage(

@@ -64,8 +64,8 @@ class StageOverride(Answer):
     actor: Actor
     set_at: Timestamp = Field(description="when it was set")
     until: Timestamp | None = Field(
-        description="until when no rule replaces it; null if the next purchase, another fact that "
-        "rules look at, or their new answer in time does"
+        description="until when no rule replaces it; null if the next purchase does, or rules when "
+        "they name another stage than before"
     )
 
 

@@ -94,16 +94,24 @@ async def test_what_was_true_before_somebody_was_known_begins_no_history(
     assert await moves(session) == [("gold", datetime(2026, 2, 1, 12, tzinfo=UTC), "fact")]
 
 
-async def test_what_no_rule_looks_at_is_no_news(
+async def test_an_override_stands_until_rules_answer_anew(
     c1: httpx.AsyncClient, session: WriteSession, clock: Clock
 ) -> None:
-    """An override without an end stands until there is any."""
-    asked = {"stage": "gold", "reason": "a promise"}
+    """What no rule looks at is no news, nor is what leaves their answer as it is."""
+    asked = {"stage": "ended", "reason": "a promise"}
     made = await c1.post(f"{PATH}/stage/override", json=asked)
     assert made.status_code == 201, made.text
-    clock.now = NOW + timedelta(days=1)
-    await say(c1, None, name="Ann", attributes={"other": "gold", "level": "none"})
-    assert (await c1.get(f"{PATH}/stage")).json()["stage"] == "gold"
+    for days, change in enumerate(({"other": "gold", "level": "none"}, {"level": "silver"}), 1):
+        clock.now = NOW + timedelta(days=days)
+        await say(c1, None, name="Ann", attributes=change)
+        told = (await c1.get(f"{PATH}/stage")).json()
+        assert (told["stage"], told["recorded_stage"]) == ("ended", "ended")
+        assert told["override"]["stage"] == "ended"
+    clock.now += timedelta(days=1)
+    await say(c1, None, attributes={"level": "gold"})
+    told = (await c1.get(f"{PATH}/stage")).json()
+    assert (told["stage"], told["recorded_stage"], told["override"]) == ("gold", "gold", None)
+    assert [each[0::2] for each in await moves(session)] == [("ended", "manual"), ("gold", "fact")]
 
 
 async def test_at_the_present_and_of_who_never_changed_no_history_is_read(
