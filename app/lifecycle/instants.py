@@ -1,11 +1,12 @@
 """The instants at which stages may change: facts, the passing of time, activations, overrides."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from app.lifecycle.dated import Bools, Ints
+from app.lifecycle.dated import Bools, Ints, last_place
 from app.lifecycle.evaluator import threshold_crossings
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Records
@@ -52,8 +53,9 @@ class Customers:
 
     `known` says whose first record is where the ledger stands already, so that it is no transition;
     everybody else begins where the policy then in force puts somebody not known. `purchases` has
-    the instant and day of each purchase of those with overrides, whatever became of it: also one on
-    a day that had others, which is no news to rules, or one refunded since.
+    the instant and day of each purchase of those with overrides that is later than the first of
+    them, whatever became of it: also one on a day that had others, which is no news to rules, or
+    one refunded since.
     """
 
     until: Ints
@@ -114,19 +116,33 @@ def _rows(periods: Sequence[PolicyPeriod], customers: Customers) -> Rows:
             parts.append(
                 _at(reached[begun], period.start, period.start_day, POLICY, number, record[begun])
             )
-    for owner, decided in customers.overrides.items():
-        for at, day, cause in _of_overrides(decided, customers.purchases.get(owner, {})):
-            if at <= customers.until[owner]:
-                number = max(n for n, period in enumerate(periods) if period.start <= at)
-                record = _in_force(periods[number].records, np.array([owner]), at)
-                parts.append(_at(np.array([owner]), at, day, cause, number, record))
-    return Rows.join(parts).in_order()
+    return Rows.join([*parts, *_overrides(periods, customers)]).in_order()
+
+
+def _overrides(periods: Sequence[PolicyPeriod], customers: Customers) -> list[Rows]:
+    """Return the instants at which overrides begin and end, or may end, by period."""
+    times = [
+        (owner, *time)
+        for owner, decided in customers.overrides.items()
+        for time in _of_overrides(decided, customers.purchases.get(owner, {}))
+    ]
+    owner, at, day, cause = np.array(times, dtype=np.int64).reshape(-1, 4).T
+    reached = at <= customers.until[owner]
+    in_force = np.searchsorted([period.start for period in periods[1:]], at, side="right")
+    parts = []
+    for number, period in enumerate(periods):
+        own = np.flatnonzero(reached & (in_force == number))
+        if len(own):
+            records, asked = period.records, (owner[own], at[own])
+            record = last_place(records.owner, records.at, *asked)
+            parts.append(Rows(*asked, day[own], cause[own], np.full(len(own), number), record))
+    return parts
 
 
 def _of_overrides(
     decided: Sequence[Override], purchases: Mapping[int, int]
 ) -> list[tuple[int, int, int]]:
-    """Return when overrides begin and end, and each purchase that may end one, with its cause."""
+    """Return when overrides begin and end, and the purchases that may end one, with the cause."""
     times = [(override.at, override.day, MANUAL) for override in decided]
     times += [
         (override.until, override.until_day, MANUAL)
@@ -135,9 +151,11 @@ def _of_overrides(
         if override.until is not None
         and not any(later.at <= override.until for later in decided[n + 1 :])
     ]
-    first = min((override.at for override in decided), default=_NEVER)
-    # One that ends no override is no cause of anything.
-    return times + [(at, day, INACTIVITY) for at, day in purchases.items() if at > first]
+    # Those that follow the first one after an override end none, and are no cause of anything.
+    bought = sorted(purchases)
+    open_since = [override.at for override in decided if override.until is None]
+    ending = {bisect_right(bought, at) for at in open_since} - {len(bought)}
+    return times + [(bought[n], purchases[bought[n]], INACTIVITY) for n in sorted(ending)]
 
 
 def _at(

@@ -106,3 +106,24 @@ def test_a_purchase_or_a_new_answer_ends_it(
     assert found.standing_override(0) is None
     (end,) = [each for each in found.transitions() if each.from_stage == "big"]
     assert (instant(end.at), end.to_stage, end.cause) == (ends, after, cause)
+
+
+def test_of_many_purchases_only_those_that_may_end_an_override_are_looked_at() -> None:
+    """Forty a day, of which the rules see one: each override is ended by the next one after it."""
+    often = bought(*(number + minute / 1440 for number in range(30) for minute in range(40)))
+    person = replace(PERSON, facts=often)
+    made = [
+        Decision(day(10.005), "big"),
+        Decision(day(10.5), "angry"),
+        Decision(day(12.001), "gold", day(14.0001)),
+        Decision(day(20.01), "big"),
+        Decision(day(20.0101), "gold"),
+        Decision(day(29.9), "angry"),
+    ]
+    plain = traced(person, day(40), [])
+    found = traced(person, day(40), made)
+    standing = found.standing_override(0)
+    assert standing is not None
+    assert standing.stage == "angry"
+    # Each begins, one ends with its time, and four purchases may end one.
+    assert len(found.rows.owner) <= len(plain.rows.owner) + len(made) + 1 + 4

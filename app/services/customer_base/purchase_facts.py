@@ -1,7 +1,8 @@
 """The purchases and refunds of customers, read as the fold takes them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from app.days import from_micros
 from app.db import ReadSession, fetch_rows
 from app.lifecycle.purchases import FREE, Fact
 from app.services.common import sql_numbers
@@ -18,18 +19,21 @@ _FACTS = (
 
 # Whatever became of it: who set an override could know of no later refund.
 _BOUGHT = (
-    "SELECT customer_id,"  # noqa: S608  # names of columns
-    f" {sql_numbers.micros('occurred_at')}, {sql_numbers.day('occurred_on')}"
-    " FROM transactions WHERE customer_id = ANY($1::text[]) AND kind = 'purchase'"
+    "SELECT t.customer_id,"  # noqa: S608  # names of columns
+    f" {sql_numbers.micros('t.occurred_at')}, {sql_numbers.day('t.occurred_on')}"
+    " FROM unnest($1::text[], $2::timestamptz[]) AS asked (customer_id, since)"
+    " JOIN transactions t ON t.customer_id = asked.customer_id AND t.occurred_at > asked.since"
+    " WHERE t.customer_id = ANY($1::text[]) AND t.kind = 'purchase'"
 )
 
 
 async def purchase_instants(
-    session: ReadSession, customer_ids: Sequence[str]
+    session: ReadSession, since: Mapping[str, int]
 ) -> dict[str, dict[int, int]]:
-    """Return the instants of all purchases of customers, each with its day."""
-    found: dict[str, dict[int, int]] = {customer_id: {} for customer_id in customer_ids}
-    for customer_id, at, day in await fetch_rows(session, _BOUGHT, list(customer_ids)):
+    """Return the instants of the purchases of customers after an instant each, with their days."""
+    found: dict[str, dict[int, int]] = {customer_id: {} for customer_id in since}
+    after = [from_micros(at) for at in since.values()]
+    for customer_id, at, day in await fetch_rows(session, _BOUGHT, list(since), after):
         found[customer_id][at] = day
     return found
 

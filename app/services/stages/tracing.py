@@ -70,7 +70,11 @@ async def trace(
         for limit, found in folded.items()
     }
     numbers = {customer_id: number for number, customer_id in enumerate(customer_ids)}
-    decided = [customer_id for customer_id in customer_ids if customer_id in overridden]
+    decided = {
+        customer_id: min(override.at for override in overridden[customer_id])
+        for customer_id in customer_ids
+        if overridden.get(customer_id)
+    }
     bought = await purchase_facts.purchase_instants(session, decided) if decided else {}
     latest = deployment.as_of(from_micros(max(until.values())))
     found = await rule_records.through_time(
