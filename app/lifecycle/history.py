@@ -110,6 +110,17 @@ class History:
             for row in np.flatnonzero(self.renamed).tolist()
         ]
 
+    def called_anew(self) -> dict[int, str]:
+        """Return how those are called now whose stage has another name since they came into it."""
+        found: dict[int, str] = {}
+        for row in np.flatnonzero(self.changed | self.renamed).tolist():
+            owner = int(self.rows.owner[row])
+            if self.renamed[row]:
+                found[owner] = self.names[self.stage[row]]
+            else:
+                found.pop(owner, None)
+        return found
+
     def standing_override(self, owner: int) -> Override | None:
         """Return the override that stands at the end, if one does."""
         (rows,) = np.nonzero(self.rows.owner == owner)

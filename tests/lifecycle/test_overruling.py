@@ -127,3 +127,21 @@ def test_of_many_purchases_only_those_that_may_end_an_override_are_looked_at() -
     assert standing.stage == "angry"
     # Each begins, one ends with its time, and four purchases may end one.
     assert len(found.rows.owner) <= len(plain.rows.owner) + len(made) + 1 + 4
+
+
+def test_who_moves_on_after_a_rename_is_called_anew_no_longer() -> None:
+    """Only the name of who stayed in a renamed stage has to be written."""
+    later = {
+        **RULED,
+        "stages": [{**each, "code": each["code"].replace("plain", "usual")}
+                   for each in RULED["stages"]],
+        "rules": [{**each, "stage": each["stage"].replace("plain", "usual")}
+                  for each in RULED["rules"]],
+        "maps": {"plain": "usual"},
+    }  # fmt: skip
+    people = [PERSON, replace(PERSON, said=(level(20, "gold"),)), replace(PERSON, begun_at=day(12))]
+    people[2] = replace(people[2], facts=bought(13))
+    regime = [(parse(1, RULED), None), (parse(2, later), day(11))]
+    found = followed(people, regime, day(60))
+    assert [stage for stage, _ in found.last(3)] == ["usual", "gold", "usual"]
+    assert found.called_anew() == {0: "usual"}

@@ -97,7 +97,8 @@ async def record(
         _ADDED,
         [_row(owners, transition, now) for transition in added],
     )
-    await _rename(session, owners, history)
+    called = history.called_anew()
+    await _rename(session, {owners[owner]: stage for owner, stage in called.items()}, history)
     changed = {each for each, _ in unclaimed} | {owners[transition.owner] for transition in added}
     if rewrite:
         changed |= set(owners)
@@ -117,14 +118,10 @@ async def record(
     return len(added) + len(unclaimed)
 
 
-async def _rename(session: WriteSession, owners: Sequence[str], history: History) -> None:
-    """Call the recorded stages of customers as the policy in force does, who stay where they were.
-
-    Where no policy has renamed any, nobody is called otherwise.
-    """
+async def _rename(session: WriteSession, stages: Mapping[str, str], history: History) -> None:
+    """Call the recorded stages of customers as given, where they have a name of before still."""
     codes = {code for period in history.periods for code in period.policy.maps}
-    if codes:
-        ends = history.last(len(owners))
+    if stages:
         await session.execute(
             text(
                 "UPDATE customers c SET stage = called.stage, stage_version = c.stage_version + 1"
@@ -134,8 +131,8 @@ async def _rename(session: WriteSession, owners: Sequence[str], history: History
                 " AND c.stage = ANY(CAST(:codes AS text[])) AND c.stage <> called.stage"
             ),
             {
-                "customer_ids": list(owners),
-                "stages": [stage for stage, _ in ends],
+                "customer_ids": list(stages),
+                "stages": list(stages.values()),
                 "codes": sorted(codes),
             },
         )
