@@ -50,9 +50,10 @@ async def stage_at(
     """Return the stage that the ledger has at an instant, and since when it holds.
 
     With `recorded_at`, as the ledger was then. Before the first transition that is where the
-    customer began. It has the name that it had at the instant.
+    customer began. It has the name that it had at the instant, as far as it had one then.
     """
-    timeline, until = await policies.timeline(session), to_micros(at)
+    timeline = await policies.timeline(session)
+    until = to_micros(at if recorded_at is None else min(at, recorded_at))
     row, order = StageTransition, _NEWEST.columns
     known: ColumnElement[bool] = row.voided_at.is_(None)
     if recorded_at is not None:

@@ -144,6 +144,9 @@ async def test_a_renamed_stage_is_no_transition_and_everything_reads_on(
     ):  # fmt: skip
         past = await get(client, "first/stage", as_of=instant.isoformat())
         assert (past["stage"], past["since"]) == (stage, found["since"])
+        # What was known then knew of no later name.
+        known = await get(client, "first", recorded_at=instant.isoformat())
+        assert (known["stage"], known["stage_since"]) == (stage, found["since"])
     periods = (await get(client, "first/stage-history"))["periods"]
     last = periods[-1]
     assert (last["stage"], last["from"], last["until"]) == ("fresh", found["since"], None)
