@@ -170,6 +170,8 @@ class Twin:
             rest[refund.name] = refund.amount
             for purchase in self._candidates(refund, purchases, left):
                 offered = self._offered(refund, rest[refund.name], purchase)
+                if offered == 0 and rest[refund.name] and purchase.amount:
+                    break  # too little to be anything in the currency of the latest
                 taken = min(offered, left[purchase.name])
                 if purchase.amount == 0 and any(one.purchase is purchase for one in made):
                     continue

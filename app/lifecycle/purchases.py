@@ -188,6 +188,8 @@ def _converted(refund: Fact, rest: int, bought: Fact, left: int) -> tuple[int, i
     if not bought.value:
         return left, rest
     offered = share(rest * refund.value, bought.amount, refund.amount * bought.value)
+    if not offered:  # less than the smallest unit of the purchase's currency
+        return 0, rest
     if offered <= left:
         return offered, 0
     spent = share(left * bought.value, refund.amount, bought.amount * refund.value)

@@ -300,3 +300,17 @@ async def test_a_rule_that_asks_for_what_is_not_declared_is_refused(
     answer = await client.post("/v1/policies", json=policy(when))
     assert answer.status_code == 422
     assert (pointer, code) in [(e["pointer"], e["code"]) for e in answer.json()["errors"]]
+
+
+async def test_what_was_taken_by_another_scale_may_be_sent_again(
+    client: httpx.AsyncClient,
+) -> None:
+    await put(client, "panel", scale={"min": 0, "max": 10, "good_from": 7})
+    assert (await tell(client, 1, "panel", score=9)).status_code == 201
+    await put(client, "panel", scale={"min": 0, "max": 5, "good_from": 4})
+    again = await tell(client, 1, "panel", score=9)
+    assert (again.status_code, again.json()["status"]) == (200, "duplicate")
+    assert (await tell(client, 1, "panel", score=8)).status_code == 409
+    for other in (await tell(client, 2, "panel", score=9),
+                  await tell(client, 1, "panel", score=9, revision=2)):  # fmt: skip
+        assert other.json()["errors"][0]["code"] == "out_of_scale"

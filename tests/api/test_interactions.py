@@ -220,7 +220,7 @@ async def test_a_batch_of_a_thousand_is_accepted_and_of_one_more_refused(
         ({"kind": "visit\n"}, "/kind"),
         ({"score": 10.1}, "/score"),
         ({"score": 100.1, "kind": "visit"}, "/score"),
-        ({"outcome": "No"}, "/outcome"),
+        ({"outcome": ""}, "/outcome"),
         ({"score": True}, "/score"),
         ({"text": "x" * 4001}, "/text"),
         ({"attributes": {"a": [[[[[[]]]]]]}}, "/attributes"),

@@ -100,3 +100,24 @@ async def test_a_refund_is_compared_in_the_currency_of_its_purchase(
     found = await card(client)
     assert (found["purchase_days"], found["revenue"]["amount"]) == (0, "0.00")
     assert found["refund_excess"] is None
+
+
+async def test_a_refund_that_names_a_refund_is_told_so(client: httpx.AsyncClient) -> None:
+    await post(client, item("p", "2026-01-10T09:00:00Z", "50"))
+    await post(client, item("r0", "2026-01-11T09:00:00Z", "5", kind="refund"))
+    named = {"kind": "refund", "refunds": {"transaction_id": "r0"}}
+    ((told,),) = await post(client, item("r1", "2026-01-12T09:00:00Z", "5", **named))
+    assert (told["code"], told["detail"]) == (
+        "refund_waits", "'r0' is a refund: it cannot be taken back.",
+    )  # fmt: skip
+
+
+async def test_a_refund_too_small_for_the_currency_of_its_purchase_is_listed(
+    client: httpx.AsyncClient,
+) -> None:
+    dear = {"amount": {"amount": "10", "currency": "KWD"}, "exchange_rate": "2.99"}
+    await post(client, {**item("p", "2026-01-10T09:00:00Z", "0"), **dear})
+    ((told,),) = await post(client, item("r", "2026-01-11T09:00:00Z", "0.0001", kind="refund"))
+    assert told["code"] == "refund_exceeds_purchases"
+    listed = (await client.get("/v1/transactions", params={"unallocated": "any"})).json()["items"]
+    assert [one["transaction_id"] for one in listed] == ["r"]

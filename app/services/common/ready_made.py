@@ -22,8 +22,9 @@ async def _add_kinds(session: WriteSession, now: datetime) -> Kinds:
     """Declare the core kinds; return all that are declared."""
     known = set(await session.scalars(select(InteractionKind.kind)))
     new = {word: each for word, each in CORE_KINDS.items() if word not in known}
-    if "survey" in new:
-        new["survey"] = {**new["survey"], "scale": await _scale_so_far(session)}
+    for word, each in new.items():
+        if each["scale"] is not None:
+            new[word] = {**each, "scale": await _scale_so_far(session, word)}
     rows = [{"kind": word, **each, "version": 1, "updated_at": now} for word, each in new.items()]
     if rows:
         await session.execute(insert(InteractionKind).values(rows).on_conflict_do_nothing())
@@ -32,14 +33,18 @@ async def _add_kinds(session: WriteSession, now: datetime) -> Kinds:
     return kinds.read({row["kind"]: dict(row) for row in declared})
 
 
-async def _scale_so_far(session: WriteSession) -> dict[str, float]:
-    """Return the scale of the answers that were given before scales were declared."""
+async def _scale_so_far(session: WriteSession, word: str) -> dict[str, float]:
+    """Return the scale of the answers that were given before scales were declared.
+
+    A kind that is known for its own scale keeps that, if all answers so far fit on it.
+    """
     ends = select(func.min(Interaction.score), func.max(Interaction.score))
-    least, best = (await session.execute(ends.where(Interaction.kind == "survey"))).one()
+    least, best = (await session.execute(ends.where(Interaction.kind == word))).one()
+    usual: dict[str, float] = CORE_KINDS[word]["scale"]
     if least is None or best is None:
-        usual: dict[str, float] = CORE_KINDS["survey"]["scale"]
         return usual
-    return scale_of_answers(least, best)
+    fits = usual["min"] <= least and best <= usual["max"]
+    return usual if fits and word != "survey" else scale_of_answers(least, best)
 
 
 async def _add_presets(session: WriteSession, declared: Kinds, now: datetime) -> None:

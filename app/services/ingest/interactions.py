@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
@@ -11,6 +12,7 @@ from sqlalchemy import text
 
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
+from app.lifecycle.kinds import Kind
 from app.models import Interaction
 from app.schemas.common.shapes import Rejected
 from app.schemas.ingest import kinds
@@ -38,14 +40,22 @@ class IncomingInteraction(IncomingFact):
     attributes: dict[str, Any] | None
 
 
+Revision = tuple[str, str, str, int]
+"""Customer, source, id and number of a revision."""
+
+
 def _normalise(
-    declared: Declared, index: int, item: InteractionIn, intake: Intake
+    declared: Declared,
+    known: AbstractSet[Revision],
+    index: int,
+    item: InteractionIn,
+    intake: Intake,
 ) -> IncomingInteraction:
     """Return an item as it will be stored; raise Refused where it does not fit."""
     kind = kinds.canonical(item.kind) or item.kind
     if kind != item.kind:
         intake.warnings.add(index, "kind_normalised", f"Kept as `{kind}`.", "/kind")
-    _check_kind(declared, index, kind, item, intake)
+    _check_kind(declared, known, index, kind, item, intake)
     content: dict[str, Any] = {
         "kind": kind,
         "occurred_at": fact_intake.instant(item, intake),
@@ -66,9 +76,17 @@ def _normalise(
 
 
 def _check_kind(
-    declared: Declared, index: int, word: str, item: InteractionIn, intake: Intake
+    declared: Declared,
+    known: AbstractSet[Revision],
+    index: int,
+    word: str,
+    item: InteractionIn,
+    intake: Intake,
 ) -> None:
-    """Hold an item to what is declared of its kind: what does not fit is told, or refused."""
+    """Hold an item to what is declared of its kind: what does not fit is told, or refused.
+
+    What is known as it is was taken by another scale: to send it again changes nothing.
+    """
     kind = declared.kinds.get(word)
     if kind is None:
         near = interaction_kinds.nearest(word, declared.words)
@@ -85,7 +103,7 @@ def _check_kind(
     if kind.scale is None:
         detail = f"The kind {word} has no scale."
         intake.warnings.add(index, "score_without_scale", detail, "/score")
-    elif not kind.scale.minimum <= item.score <= kind.scale.maximum:
+    elif _is_off(kind, item.score) and _revision_of(item) not in known:
         ends = f"{kind.scale.minimum:g} to {kind.scale.maximum:g}"
         raise Refused("/score", "out_of_scale", f"the kind {word} has a scale of {ends}")
 
@@ -143,16 +161,52 @@ def to_response(_: Deployment, row: AnyRow | Interaction) -> dict[str, Any]:
 FAMILY: Family[InteractionIn, IncomingInteraction] = Family(
     Store.of("interaction", IncomingInteraction, free_json=("attributes",)),
     Interaction.metadata.tables["interactions"],
-    partial(_normalise, Declared({}, {})),
+    partial(_normalise, Declared({}, {}), frozenset()),
     _settle,
     to_response,
 )
 
 
-async def _family(session: ReadSession) -> Family[InteractionIn, IncomingInteraction]:
+def _is_off(kind: Kind | None, score: float | None) -> bool:
+    """Say whether a score lies outside the scale of its kind."""
+    if kind is None or kind.scale is None or score is None:
+        return False
+    return not kind.scale.minimum <= score <= kind.scale.maximum
+
+
+def _revision_of(item: InteractionIn) -> Revision:
+    return item.customer_id, item.source, item.interaction_id, item.revision
+
+
+_KNOWN = text(
+    " UNION ALL ".join(
+        f"SELECT customer_id, source, interaction_id, revision FROM {table}"  # noqa: S608  # ours
+        " WHERE customer_id = ANY(CAST(:customer_ids AS text[]))"
+        " AND interaction_id = ANY(CAST(:ids AS text[]))"
+        for table in ("interactions", "interaction_revisions")
+    )
+)
+
+
+async def _family(
+    session: ReadSession, items: Sequence[InteractionIn | Rejected]
+) -> Family[InteractionIn, IncomingInteraction]:
     """Return how interactions are taken in by what is now declared of their kinds."""
     declared = await interaction_kinds.declared(session)
-    return replace(FAMILY, normalise=partial(_normalise, declared))
+    off = [
+        item
+        for item in items
+        if isinstance(item, InteractionIn)
+        and _is_off(declared.kinds.get(kinds.canonical(item.kind) or item.kind), item.score)
+    ]
+    known: AbstractSet[Revision] = frozenset()
+    if off:
+        asked = {
+            "customer_ids": [item.customer_id for item in off],
+            "ids": [item.interaction_id for item in off],
+        }
+        known = {(*row,) for row in await session.execute(_KNOWN, asked)}
+    return replace(FAMILY, normalise=partial(_normalise, declared, known))
 
 
 async def ingest(
@@ -165,7 +219,7 @@ async def ingest(
     time_zone: str | None = None,
 ) -> Ingested:
     """Write a batch; counts, stage and ledger of every touched customer are exact after it."""
-    family = await _family(session)
+    family = await _family(session, items)
     return await facts.ingest(
         session, deployment, family, items, atomic=atomic, now=now, time_zone=time_zone
     )
@@ -175,7 +229,7 @@ async def create(
     session: WriteSession, deployment: Deployment, item: InteractionIn, *, now: datetime
 ) -> dict[str, Any]:
     """Write one interaction; return what became of it, and what is in force now."""
-    family = await _family(session)
+    family = await _family(session, [item])
     return await facts.create(session, deployment, family, item, now=now)
 
 

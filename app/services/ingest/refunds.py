@@ -46,6 +46,12 @@ _ELSEWHERE = text(
     " AND p.customer_id = asked.customer_id AND p.transaction_id = asked.fact_id"
     " AND p.source <> asked.source AND p.kind = 'purchase' GROUP BY 1, 2"
 )
+_NO_PURCHASES = text(
+    "SELECT asked.customer_id, asked.source, asked.fact_id"  # noqa: S608
+    f" FROM {_ASKED} JOIN transactions t ON t.customer_id = ANY(CAST(:customer_ids AS text[]))"
+    " AND t.customer_id = asked.customer_id AND t.source = asked.source"
+    " AND t.transaction_id = asked.fact_id AND t.kind = 'refund'"
+)
 
 
 def _arrays(names: Iterable[Name]) -> dict[str, list[str]]:
@@ -85,12 +91,25 @@ async def warn(session: ReadSession, intake: Intake, stored: Sequence[IncomingTr
     rows = (await session.execute(_UNALLOCATED, _arrays(refunds))).all()
     waiting = [refunds[tuple(row[:3])] for row in rows if row.waits]
     elsewhere = await _elsewhere(session, waiting)
+    named = [_named(fact) for fact in waiting]
+    no_purchases = await session.execute(_NO_PURCHASES, _arrays(named)) if named else ()
+    of_refunds = {tuple(row) for row in no_purchases}
     for row in rows:
-        _tell(intake, refunds[tuple(row[:3])], row, elsewhere)
+        fact = refunds[tuple(row[:3])]
+        if row.waits and _named(fact) in of_refunds:
+            detail = f"{fact.refunds_transaction_id!r} is a refund: it cannot be taken back."
+            intake.warnings.add(fact.index, "refund_waits", detail, "/refunds")
+        else:
+            _tell(intake, fact, row, elsewhere)
     for fact in refunds.values():
         if fact.amount == 0 and fact.refunds_transaction_id is None:
             detail = "It gives nothing back and names no purchase: it changes nothing."
             intake.warnings.add(fact.index, "refund_of_nothing", detail, "/amount")
+
+
+def _named(fact: IncomingTransaction) -> Name:
+    """Return the identity of the purchase that a refund names."""
+    return fact.customer_id, fact.refunds_source or "", fact.refunds_transaction_id or ""
 
 
 def _tell(
@@ -122,11 +141,7 @@ async def _elsewhere(
     """Return the source of a purchase that a waiting refund may mean, by customer and id."""
     if not waiting:
         return {}
-    named = [
-        (fact.customer_id, fact.refunds_source or "", fact.refunds_transaction_id or "")
-        for fact in waiting
-    ]
-    rows = await session.execute(_ELSEWHERE, _arrays(named))
+    rows = await session.execute(_ELSEWHERE, _arrays(_named(fact) for fact in waiting))
     return {(row.customer_id, row.fact_id): row.source for row in rows}
 
 
