@@ -1,6 +1,7 @@
 """The API: wiring only."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -118,4 +119,7 @@ def serve(settings: Settings, url: str) -> None:
     """Serve the API until a signal ends it."""
     logs.configure(settings.log_level)
     app = create_app(settings, Database.connect(settings, url))
+    # What lives as long as the process need not be looked at by each collection amid a request.
+    gc.collect()
+    gc.freeze()
     Server(app, settings).run()

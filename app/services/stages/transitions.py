@@ -40,7 +40,6 @@ _LIVE = text(
     " FROM unnest(CAST(:customer_ids AS text[]), CAST(:since AS timestamptz[]))"
     " AS asked (customer_id, since)"
     " JOIN stage_transitions t ON t.customer_id = asked.customer_id"
-    " AND t.customer_id = ANY(CAST(:customer_ids AS text[]))"
     " AND t.effective_at > asked.since AND t.voided_at IS NULL"
     " ORDER BY t.customer_id, t.effective_at"
 )
@@ -146,7 +145,6 @@ async def _void(session: WriteSession, rows: Mapping[tuple[str, Any], int], now:
                 " FROM unnest(CAST(:customer_ids AS text[]), CAST(:transition_ids AS bigint[]))"
                 " AS gone (customer_id, transition_id)"
                 " WHERE t.customer_id = gone.customer_id AND t.transition_id = gone.transition_id"
-                " AND t.customer_id = ANY(CAST(:customer_ids AS text[]))"
             ),
             {
                 "now": now,
