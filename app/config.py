@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 VERSION = version("clm-service")
 PREFIX = "CLM_"
+DEFAULT_HORIZON_DAYS = 90
+"""Days ahead that matter to a business that names no others."""
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -49,6 +51,12 @@ class Settings(BaseSettings):
     )
     scoring_every: Annotated[timedelta | None, BeforeValidator(_parse_period)] = Field(
         timedelta(hours=24), description="how often a worker starts a scoring run, or off"
+    )
+    horizon_days: int = Field(
+        DEFAULT_HORIZON_DAYS,
+        ge=1,
+        le=3650,
+        description="days ahead that churn risk is learnt for, and told of",
     )
     refit_share: float = Field(
         0.2, gt=0, le=10, description="new facts, as a share of those seen, that call for a fit"

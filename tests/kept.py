@@ -70,7 +70,8 @@ async def store_model(session: WriteSession, model_id: str, status: str = "ok") 
                     "risk": None,
                     "risk_choice": choice,
                     "horizon_days": 90,
-                    "horizon_rule": churn_learning.ASKED_FOR,
+                    "horizon_rule": "asked_for",
+                    "suggested_horizon_days": None,
                     "bands": bands([], []).as_dict(),
                     "interaction_kinds": {},
                 }

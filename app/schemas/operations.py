@@ -92,6 +92,12 @@ class RunResult(Answer):
     run_id: RunKey
     model_id: ModelKey
     customers: Customers
+    refit: str | None = Field(
+        None,
+        description="why a fit of another model was started beside this run: new_facts, drifted or "
+        "horizon_changed; null if none was",
+        examples=["new_facts"],
+    )
 
 
 class FitComparison(Answer):
@@ -125,7 +131,10 @@ class FitResult(Answer):
 
     model_id: ModelKey
     refit: str | None = Field(
-        None, description="why it was fitted of its own accord; else null", examples=["drifted"]
+        None,
+        description="why it was fitted of its own accord: new_facts, drifted or horizon_changed; "
+        "else null",
+        examples=["drifted"],
     )
     comparison: FitComparison | None = Field(
         None, description="of a model that was fitted of its own accord; else null"

@@ -5,6 +5,7 @@ from pydantic import Field
 from app.schemas.common.fields import (
     AsOfInstant,
     Customers,
+    HorizonDays,
     ModelKey,
     PolicyVersion,
     RfmGroupCode,
@@ -35,6 +36,7 @@ class ReportAnswer(Answer):
     model_id: ModelKey | None
     policy_version: PolicyVersion | None
     as_of: AsOfInstant | None = Field(description="the instant of the run")
+    horizon_days: HorizonDays | None
 
 
 class StageReport(ReportAnswer):

@@ -50,8 +50,11 @@ async def fill(client: httpx.AsyncClient, customers: int) -> None:
 async def fitted(
     client: httpx.AsyncClient, database: Database, settings: Settings, **request: object
 ) -> dict[str, Any]:
-    """Fit a model through the API and a worker; return it as the API shows it."""
-    accepted = await client.post("/v1/models", json=request)
+    """Fit a model through the API and a worker, put it in force, and return it as the API shows it.
+
+    Not in force with `activate=False`.
+    """
+    accepted = await client.post("/v1/models", json={"activate": True, **request})
     assert accepted.status_code == 202
     worker = Worker(database, settings)
     while await worker.work_once():

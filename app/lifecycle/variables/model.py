@@ -38,8 +38,10 @@ ROWS = (
     _score("m", "monetary", "额度"),
     Variable(
         "churn_probability", "number", "probability", "model",
-        ("probability of no purchase in the next 90 days", "未来90天内不再购买的概率"),
-        ("the probability of no purchase in the next 90 days", "未来90天内不再购买的概率"),
+        ("probability of no purchase within the horizon of the model",
+         "模型预测期内不再购买的概率"),
+        ("the probability of no purchase within the horizon of the model",
+         "模型预测期内不再购买的概率"),
         _computed, Turning.GROWS, minimum=0, maximum=1, needs=("model", "money"),
     ),
     Variable(

@@ -21,7 +21,8 @@ class BacktestRequest(Shape):
     as_of: str | None = AsOfText
     horizon_days: HorizonDays | None = Field(
         None,
-        description="days ahead that churn risk is of; what the data suggest if absent",
+        description="days ahead that churn risk is of; if absent those of the model in force, or "
+        "of the deployment's setting while there is none",
         examples=[90],
     )
     folds: int = Field(

@@ -63,11 +63,16 @@ class ModelRequest(Shape):
     )
     horizon_days: HorizonDays | None = Field(
         None,
-        description="days ahead that churn risk is of where a question names none; if absent, the "
-        "round number of days closest to the 80th percentile of the gaps between purchase days",
+        description="days ahead that churn risk is of where a question names none; if absent, "
+        "those of the deployment's setting CLM_HORIZON_DAYS",
         examples=[90],
     )
-    activate: bool = Field(True, strict=True, description="score with this model from then on")
+    activate: bool = Field(
+        False,
+        strict=True,
+        description="score with this model from then on; if not, it is a candidate until "
+        "`POST /v1/models/{model_id}/activate`",
+    )
     rfm_cuts: RfmCutsIn | None = Field(
         None,
         description="cuts of RFM scores; those that are absent are the quintiles of everybody who "
@@ -132,7 +137,19 @@ class Risk(Answer):
         description="what there is too little of, or which rule of silence foresaw better; or empty"
     )
     horizon_days: DefaultHorizonDays
-    horizon_rule: str = Field(description="how that was found", examples=["as asked for"])
+    horizon_rule: Literal["setting", "asked_for"] = Field(
+        description="setting: the deployment's, CLM_HORIZON_DAYS, when it was fitted; asked_for: "
+        "named when this model was asked for"
+    )
+    suggested_horizon_days: int | None = Field(
+        description="days that the gaps between purchases suggest: a proposal, which changes "
+        "nothing; null where too few gaps have been seen",
+        examples=[60],
+    )
+    suggestion_rule: str = Field(
+        description="how the proposal was found",
+        examples=["the round number of days closest to the 80th percentile of the gaps"],
+    )
     holdout_days: int = Field(description="days held out to choose; 0: none")
     label_window_days: int = Field(description="days in which outcomes were watched; 0: none")
     extrapolated: bool = Field(
@@ -220,6 +237,11 @@ class Model(Answer):
         description="the customer that reasons compare with: x, t_x and T in days"
     )
     facts: int | None = Field(description="facts stored when it was fitted")
+    refit: str | None = Field(
+        description="why it was fitted of its own accord: new_facts, drifted or horizon_changed; "
+        "null where somebody asked for it, or where there was none to score with",
+        examples=["new_facts"],
+    )
     risk: Risk | None = Field(
         description="null for models of before: then `churn` serves churn risk"
     )

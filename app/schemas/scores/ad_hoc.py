@@ -5,7 +5,6 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.deployment import DEFAULT_HORIZON_DAYS
 from app.schemas.common.fields import (
     ChurnProbability,
     ComputedAt,
@@ -79,8 +78,10 @@ class ScoreRequest(Shape):
         min_length=1, max_length=MAX_ROWS, description="the histories, at most 10,000"
     )
     time_unit: Literal["day", "week"] = Field("day", description="unit of `t_x` and `T`")
-    horizon_days: HorizonDaysIn = Field(
-        DEFAULT_HORIZON_DAYS, description="days ahead that churn risk and expected purchases are of"
+    horizon_days: HorizonDaysIn | None = Field(
+        None,
+        description="days ahead that churn risk and expected purchases are of; the model's own if "
+        "absent",
     )
     model_id: Text | None = Field(
         None,

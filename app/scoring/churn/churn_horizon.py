@@ -1,9 +1,10 @@
-"""The horizon of churn risk where nobody has chosen one: how long a silence is still usual.
+"""The horizon of churn risk that the data suggest: how long a silence is still usual.
 
 Of the gaps between purchase days, four in five are no longer than the 80th percentile: whoever
 stays silent for longer is out of the ordinary. The round number of days closest to it, by their
 ratio, is the horizon, so that a few more facts do not move it. It is never more than half of the
-history, or the shortest of the round numbers: what is foretold must have been seen twice.
+history, or the shortest of the round numbers: what is foretold must have been seen twice. Fewer
+than `MIN_GAPS` gaps suggest nothing.
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ from app.scoring.numerics import validation
 
 HORIZONS: Final = (30, 60, 90, 180, 365)
 SHARE: Final = 0.8
-USUAL: Final = 90
 MIN_GAPS: Final = 30
 
 
-def default_horizon(gaps: ArrayLike, *, history: float, usual: float = USUAL) -> int:
-    """Return one of `HORIZONS` by the rule of the module.
+def suggested_horizon(gaps: ArrayLike, *, history: float) -> int | None:
+    """Return one of `HORIZONS`, in days, by the rule of the module; None without enough gaps.
 
     Parameters
     ----------
@@ -32,8 +32,6 @@ def default_horizon(gaps: ArrayLike, *, history: float, usual: float = USUAL) ->
         Days between purchase days, of all customers together, positive, shape (n,).
     history : float
         Days from the first fact to the last, at least 0.
-    usual : float
-        A usual silence where there are fewer than `MIN_GAPS`, positive.
 
     Raises
     ------
@@ -45,8 +43,9 @@ def default_horizon(gaps: ArrayLike, *, history: float, usual: float = USUAL) ->
         message = "gaps must be one-dimensional and positive"
         raise ValueError(message)
     most = validation.non_negative_number("history", history) / 2
-    if length.size >= MIN_GAPS:
-        usual = float(np.quantile(length, SHARE))
+    if length.size < MIN_GAPS:
+        return None
+    usual = float(np.quantile(length, SHARE))
     allowed = [days for days in HORIZONS if days <= most] or [HORIZONS[0]]
     nearest = min(HORIZONS, key=lambda days: abs(math.log(days / usual)))
     return min(nearest, allowed[-1])

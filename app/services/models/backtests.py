@@ -1,6 +1,7 @@
 """Back-tests: what churn risk would have told at earlier days, beside what happened."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -59,8 +60,14 @@ async def test_part(
     declared = (await interaction_kinds.declared(session)).kinds
     buyers = list(await session.scalars(_BUYERS))
     past = await training_data.read_past(session, buyers, as_of, declared)
+    in_force = await _in_force(session, deployment)
     document = await asyncio.to_thread(
-        _tested, past, as_of, request.horizon_days, request.folds, await _purchases(session)
+        _tested,
+        past,
+        as_of,
+        request.horizon_days or in_force.horizon_days,
+        request.folds,
+        in_force.purchases,
     )
     await session.execute(
         insert(Backtest).values(
@@ -88,16 +95,26 @@ def name_of(operation_id: str) -> str:
     return "backtest_" + operation_id.removeprefix("op_")
 
 
-async def _purchases(session: ReadSession) -> str:
-    """Return the kind of model that expects purchases now."""
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """What a back-test takes over where none is asked for: as cards and lists have it now."""
+
+    horizon_days: int
+    purchases: str
+
+
+async def _in_force(session: ReadSession, deployment: Deployment) -> _InForce:
+    """Return the horizon and the kind of model of purchases of the model in force."""
     active_id = (await deployment_settings.pointers(session)).model_id
-    return DEFAULT_KIND if active_id is None else (await model_store.load(session, active_id)).kind
+    if active_id is None:
+        return _InForce(deployment.horizon_days, DEFAULT_KIND)
+    model = await model_store.load(session, active_id)
+    return _InForce(model.horizon_days, model.kind)
 
 
 def _tested(
-    past: TrainingData, as_of: AsOf, horizon_days: int | None, folds: int, purchases: str
+    past: TrainingData, as_of: AsOf, horizon: int, folds: int, purchases: str
 ) -> BacktestDocument:
-    horizon = horizon_days or churn_learning.usual_horizon(past, as_of.day)
     facts = training_data.in_currency(past.facts)
     found = backtest.run(facts, as_of=as_of.day, horizon=horizon, folds=folds, purchases=purchases)
     found["folds"] = [{**fold, "cut": from_day(fold["cut"]).isoformat()} for fold in found["folds"]]

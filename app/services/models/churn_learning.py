@@ -1,12 +1,11 @@
-"""Learning churn risk from the past of a deployment: horizon, kind, bands."""
+"""Learning churn risk from the past of a deployment: kind, bands."""
 
 from typing import Any
 
 import numpy as np
 
-from app.deployment import DEFAULT_HORIZON_DAYS
 from app.lifecycle import kinds
-from app.scoring.churn import churn_horizon, churn_selection, landmark
+from app.scoring.churn import churn_selection, landmark
 from app.scoring.churn.churn_bands import Bands, bands
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.histories.features import features_at
@@ -14,18 +13,13 @@ from app.services.customer_base.training_data import TrainingData
 
 ASKED_FOR = "asked_for"
 
-HORIZON_RULE = (
-    "the round number of days closest to the 80th percentile of the gaps between purchase days, "
-    "and no more than half of the history"
-)
-
 
 def learn(
     kind: str | None,
     past: TrainingData,
     day: int,
     *,
-    horizon_days: int | None,
+    horizon: int,
     reference: tuple[float, float, float] | None,
     fallback: bool = False,
 ) -> dict[str, Any]:
@@ -34,7 +28,6 @@ def learn(
     Without a kind it is chosen by what foresaw the past best; a kind asked for serves by itself,
     as it is. `fallback` says that this is a prior, for want of customers to fit it to.
     """
-    horizon = horizon_days or usual_horizon(past, day)
     if kind is None and reference is not None:
         choice = churn_selection.choose(past.facts, as_of=day, horizon=horizon)
         chosen = choice.as_dict()
@@ -45,22 +38,9 @@ def learn(
     return {
         "risk": risk,
         "risk_choice": chosen,
-        "horizon_days": horizon,
-        "horizon_rule": HORIZON_RULE if horizon_days is None else ASKED_FOR,
         "bands": _bands(kind, past, day, horizon).as_dict(),
         "interaction_kinds": kinds.copy_of(past.kinds, past.kinds),
     }
-
-
-def usual_horizon(past: TrainingData, day: int) -> int:
-    """Return the horizon that the data suggest."""
-    facts = past.facts
-    if past.first_day is None:
-        return DEFAULT_HORIZON_DAYS
-    gaps = churn_horizon.gaps_of(*facts.log(day), as_of=day)
-    last = int(np.max(facts.day, initial=past.first_day))
-    history = max(last - past.first_day, 0)
-    return churn_horizon.default_horizon(gaps, history=history, usual=DEFAULT_HORIZON_DAYS)
 
 
 def _asked_for(kind: str | None, horizon: int, *, fallback: bool) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from app.days import AsOf
-from app.deployment import DEFAULT_HORIZON_DAYS
 from app.lifecycle import kinds
 from app.lifecycle.dated import Floats, Ints
 from app.lifecycle.inactivity import InactivityLimit
@@ -63,10 +62,10 @@ class FittedModel:
     tier_cuts: tuple[float, float] | None
     gap_days: float | None
     reference_days: tuple[float, float, float] | None
+    horizon_days: int
     churn_kind: str = DEFAULT_KIND
     churn_status: str = "ok"
     risk: ChurnRisk | None = None
-    horizon_days: int = DEFAULT_HORIZON_DAYS
     bands: Bands | None = None
     interaction_kinds: Kinds = field(default_factory=dict)
     rfm_classes: Mapping[str, int] = field(default_factory=dict)

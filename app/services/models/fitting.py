@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from app.days import AsOf, from_day
-from app.deployment import DEFAULT_HORIZON_DAYS
 from app.lifecycle.records import inactivity_limit
 from app.scoring.churn import contributions
 from app.scoring.evaluation import selection
@@ -17,7 +16,7 @@ from app.scoring.spend import clv, gamma_gamma
 from app.services.customer_base.populations import Population
 from app.services.customer_base.purchase_log import Log
 from app.services.customer_base.training_data import TrainingData
-from app.services.models import churn_learning
+from app.services.models import churn_learning, horizons
 from app.services.models.fitted_models import (
     AUTO,
     DAYS_PER_UNIT,
@@ -26,6 +25,7 @@ from app.services.models.fitted_models import (
     INACTIVITY,
     read,
 )
+from app.services.models.horizons import Horizon
 from app.services.models.model_documents import ModelDocument, ReferenceCustomer
 
 
@@ -37,25 +37,25 @@ def learn(
     past: TrainingData,
     as_of: AsOf,
     *,
-    horizon_days: int | None = None,
+    horizon: Horizon,
     rfm_given: Mapping[str, list[float]] | None = None,
 ) -> tuple[str, str, dict[str, Any]]:
     """Fit everything to the buyers of a population; return kind, status and the document.
 
     Every fit is judged on a hold-out beside the default kind and plain rules; `auto` lets that
     choose the model of purchases. A kind that is asked for serves churn risk too; otherwise that
-    is chosen among all kinds and a regression, by what foresaw the past best over its own horizon.
+    is chosen among all kinds and a regression, by what foresaw the past best over the horizon.
     """
     buyers = population.buyers()
     kind = asked or DEFAULT_KIND
-    holdout = _judge(kind, log, as_of) if len(buyers) else None
+    holdout = _judge(kind, log, as_of, horizon.days) if len(buyers) else None
     chosen = churning = DEFAULT_KIND if kind == AUTO else kind
     if kind == AUTO and holdout is not None:
         chosen, churning = holdout.purchases.kind, holdout.churn.kind
     process = _fit(chosen, time_unit, buyers, as_of)
     reference = _reference(buyers, as_of)
     fallback = process["status"] == "fallback"
-    risk = _risk(asked, past, as_of, horizon_days, reference, fallback=fallback)
+    risk = _risk(asked, past, as_of, horizon.days, reference, fallback=fallback)
     if risk["risk"] is not None:
         churning = risk["risk"]["process"]["kind"]
     document: dict[str, Any] = {
@@ -72,6 +72,9 @@ def learn(
         "rfm_given": dict(rfm_given or {}),
         "rfm_classes": None,
         "tier_cuts": None,
+        "horizon_days": horizon.days,
+        "horizon_rule": horizon.rule,
+        "suggested_horizon_days": horizons.suggested(past, as_of.day),
         **risk,
     }
     if len(buyers):
@@ -83,7 +86,7 @@ def _risk(
     asked: str | None,
     past: TrainingData,
     as_of: AsOf,
-    horizon_days: int | None,
+    horizon: int,
     reference: dict[str, float] | None,
     *,
     fallback: bool,
@@ -93,7 +96,7 @@ def _risk(
         None if asked == AUTO else asked,
         past,
         as_of.day,
-        horizon_days=horizon_days,
+        horizon=horizon,
         reference=None if reference is None else ReferenceCustomer(**reference).triple,
         fallback=fallback,
     )
@@ -123,7 +126,7 @@ def _cuts(
     return {**cuts, "tier_cuts": {"high": high, "medium": medium}}
 
 
-def _judge(kind: str, log: Log, as_of: AsOf) -> selection.Selection:
+def _judge(kind: str, log: Log, as_of: AsOf, horizon: int) -> selection.Selection:
     """Hold out the end of the history, and see who foresaw it."""
     kinds = list(MODELS) if kind == AUTO else {DEFAULT_KIND: None, kind: None}
 
@@ -140,7 +143,7 @@ def _judge(kind: str, log: Log, as_of: AsOf) -> selection.Selection:
         day,
         amount,
         as_of=as_of.day,
-        horizon=DEFAULT_HORIZON_DAYS,
+        horizon=horizon,
         fits={name: fit_of(name) for name in kinds},
     )
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from app.services.common.stored_documents import Section, StoredDocument
+from app.services.models import horizons
 
 
 class FittedProcess(Section):
@@ -72,7 +73,7 @@ class ModelDocument(StoredDocument):
     before it was counted have none.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     requested: str
     purchases: FittedProcess
@@ -90,7 +91,9 @@ class ModelDocument(StoredDocument):
     risk: dict[str, Any] | None
     risk_choice: RiskChoice
     horizon_days: int
-    horizon_rule: str
+    horizon_rule: horizons.Rule
+    suggested_horizon_days: int | None
     bands: dict[str, Any]
     interaction_kinds: dict[str, Any]
     facts: int | None = Field(None, description="stored when it was fitted")
+    refit: str | None = Field(None, description="why it was fitted of its own accord")

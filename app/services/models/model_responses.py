@@ -6,7 +6,7 @@ from typing import Any
 from app.db import AnyRow
 from app.deployment import Deployment
 from app.scoring.rfm import rfm
-from app.services.models import churn_learning, fitted_models
+from app.services.models import churn_learning, fitted_models, horizons
 from app.services.models.fitted_models import FittedModel
 from app.services.models.model_documents import ModelDocument
 
@@ -39,7 +39,7 @@ def to_response(deployment: Deployment, row: AnyRow, active_id: str | None) -> d
 
 _AS_STORED = (
     "window", "requested", "churn", "holdout", "spend", "population_gap_days",
-    "reference_customer", "facts",
+    "reference_customer", "facts", "refit",
 )  # fmt: skip
 
 
@@ -95,6 +95,8 @@ def _risk(document: ModelDocument) -> dict[str, Any]:
         "note": choice.note,
         "horizon_days": horizon,
         "horizon_rule": document.horizon_rule,
+        "suggested_horizon_days": document.suggested_horizon_days,
+        "suggestion_rule": horizons.SUGGESTION_RULE,
         "holdout_days": choice.holdout,
         "label_window_days": choice.label_window,
         "extrapolated": choice.extrapolated,

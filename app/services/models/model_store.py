@@ -24,6 +24,7 @@ from app.services.customer_base import populations, purchase_log, training_data
 from app.services.customer_base.training_data import TrainingData
 from app.services.models import fitted_models, fitting, given_cuts, model_responses
 from app.services.models.fitted_models import FittedModel
+from app.services.models.horizons import Horizon
 from app.services.models.model_documents import ModelDocument
 from app.services.models.run_monitor import RunMonitor
 from app.services.operations import operations
@@ -69,9 +70,11 @@ async def fit(
     now: datetime,
     *,
     name: str,
+    horizon: Horizon,
 ) -> str:
     """Fit a model and store it as a candidate; return its id."""
-    return (await fit_keeping(session, kind, time_unit, as_of, now, name=name)).model_id
+    fitted = await fit_keeping(session, kind, time_unit, as_of, now, name=name, horizon=horizon)
+    return fitted.model_id
 
 
 async def fit_keeping(
@@ -82,10 +85,14 @@ async def fit_keeping(
     now: datetime,
     *,
     name: str,
-    horizon_days: int | None = None,
+    horizon: Horizon,
     rfm_given: Mapping[str, list[float]] | None = None,
+    refit: str | None = None,
 ) -> Fitted:
-    """Fit a model to everybody as they stood at `as_of`, and store it as a candidate."""
+    """Fit a model to everybody as they stood at `as_of`, and store it as a candidate.
+
+    `refit` says why, where nobody asked for it.
+    """
     population = await populations.read(session, fitted_models.INACTIVITY, as_of)
     log = await purchase_log.read(session, as_of)
     known = [each for each, of in zip(population.customer_ids, population.summaries, strict=True)
@@ -93,7 +100,7 @@ async def fit_keeping(
     declared = (await interaction_kinds.declared(session)).kinds
     past = await training_data.read_past(session, known, as_of, declared)
     learn = partial(fitting.learn, kind, time_unit, population, log, past, as_of,
-                    horizon_days=horizon_days, rfm_given=rfm_given)  # fmt: skip
+                    horizon=horizon, rfm_given=rfm_given)  # fmt: skip
     chosen, status, document = await asyncio.to_thread(_completed, learn)
     model_id = name_of(name)
     await session.execute(
@@ -105,7 +112,9 @@ async def fit_keeping(
             as_of=as_of.at,
             fitted_at=now,
             customers=int((population.columns.purchase_days > 0).sum()),
-            document=ModelDocument(**document, facts=await training_data.count(session)).dump(),
+            document=ModelDocument(
+                **document, facts=await training_data.count(session), refit=refit
+            ).dump(),
             state="candidate",
         )
     )

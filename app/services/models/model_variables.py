@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from app.db import ReadSession
-from app.deployment import DEFAULT_HORIZON_DAYS
 from app.lifecycle.dated import Floats, Ints
 from app.lifecycle.records import Columns, Computed, Money
 from app.money import UNITS
@@ -58,9 +57,10 @@ def _rfm(place: int) -> Callable[[FittedModel, Columns, Money, Ints], Floats]:
 
 
 def _churn_probability(model: FittedModel, columns: Columns, money: Money, day: Ints) -> Floats:
+    """Return the risk over the horizon of the model that the policy names, which never changes."""
     del money
     return model.churn.p_no_purchase(  # type: ignore[no-any-return]
-        *_history(model, columns, day), horizon=DEFAULT_HORIZON_DAYS / model.unit
+        *_history(model, columns, day), horizon=model.horizon_days / model.unit
     )
 
 

@@ -1,6 +1,7 @@
 """The life of models: which one a run scores with, when it is fitted anew, and who takes over."""
 
 import contextlib
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from app.schemas.models.models import ModelRequest, RunRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings
 from app.services.customer_base import training_data
-from app.services.models import churn_learning, comparison, fitted_models, given_cuts, model_store
+from app.services.models import comparison, fitted_models, given_cuts, horizons, model_store
 from app.services.models.model_documents import ModelDocument
 from app.services.models.monitoring import monitor
 from app.services.operations import operations, parts
@@ -26,32 +27,47 @@ DRIFTED_SHARE = 0.25
 """Of the share of new facts that calls for a fit, where the calibration has drifted."""
 
 
-async def prepare(session: WriteSession, deployment: Deployment, part: Part, now: datetime) -> str:
-    """Return the model that a run is to score with, fitting one if there is none.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The model that a run is to score with, and why another one is being fitted, if it is."""
+
+    model_id: str
+    refit: str | None = None
+
+
+async def prepare(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> Prepared:
+    """Settle which model a run is to score with, fitting one if there is none.
 
     Where the one in force has become old, a fit is submitted; this run does not wait for it.
     """
     asked = part.asked(RunRequest)
     if asked.model_id is not None:
-        return asked.model_id
+        return Prepared(asked.model_id)
     active_id = (await deployment_settings.pointers(session)).model_id
     if active_id is None or not (await model_store.load(session, active_id)).can_score:
         as_of = as_ofs.parse(asked.as_of, deployment, now)
-        model_id = await model_store.fit(session, None, "day", as_of, now, name=part.operation_id)
+        horizon = horizons.choose(deployment, None)
+        model_id = await model_store.fit(
+            session, None, "day", as_of, now, name=part.operation_id, horizon=horizon
+        )
         await model_store.activate(session, model_id, now)
-        return model_id
+        return Prepared(model_id)
     reason = await due(session, deployment, active_id)
     if reason is not None:
         await refit(session, active_id, reason, now)
-    return active_id
+    return Prepared(active_id, reason)
 
 
 async def due(session: ReadSession, deployment: Deployment, active_id: str) -> str | None:
     """Return why the model in force is to be fitted anew, or None.
 
     What arrived is counted since the latest fit, whether that was put in force or not: what was
-    found not to be better is not tried again on the same facts.
+    found not to be better is not tried again on the same facts, nor for the same horizon.
     """
+    if await _horizon_changed(session, deployment, active_id):
+        return "horizon_changed"
     latest = select(Model.document["facts"].as_integer()).order_by(Model.fitted_at.desc()).limit(1)
     seen = await session.scalar(latest)
     if seen is None:
@@ -62,6 +78,20 @@ async def due(session: ReadSession, deployment: Deployment, active_id: str) -> s
     found = await model_store.last_monitor(session, active_id)
     drifted = found is not None and found.drifted
     return "drifted" if drifted and new > DRIFTED_SHARE * deployment.refit_share else None
+
+
+async def _horizon_changed(session: ReadSession, deployment: Deployment, active_id: str) -> bool:
+    """Say whether the model in force is of a horizon that the setting had, and no longer has."""
+    row = await model_store.get(session, active_id)
+    document = ModelDocument.load(row.document)
+    if document.horizon_rule != "setting" or document.horizon_days == deployment.horizon_days:
+        return False
+    tried = select(Model.model_id).where(
+        Model.document["refit"].as_string().is_not(None),
+        Model.document["horizon_days"].as_integer() == deployment.horizon_days,
+        Model.fitted_at > row.activated_at,
+    )
+    return await session.scalar(tried.limit(1)) is None
 
 
 async def refit(session: WriteSession, active_id: str, reason: str, now: datetime) -> None:
@@ -81,7 +111,7 @@ class FitRequest(ModelRequest):
 def _like(row: AnyRow, reason: str) -> FitRequest:
     """Return the request that leads to a model fitted in the same way."""
     document = ModelDocument.load(row.document)
-    chosen = document.horizon_rule == churn_learning.ASKED_FOR
+    chosen = document.horizon_rule == "asked_for"
     return FitRequest.model_validate(
         {
             "kind": None if document.requested == fitted_models.DEFAULT else document.requested,
@@ -110,8 +140,9 @@ async def fit_part(
         as_of,
         now,
         name=part.operation_id,
-        horizon_days=asked.horizon_days,
+        horizon=horizons.choose(deployment, asked.horizon_days),
         rfm_given=given_cuts.read(deployment, asked.rfm_cuts),
+        refit=asked.reason,
     )
     activated = asked.activate
     if asked.automatic:

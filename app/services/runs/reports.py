@@ -113,19 +113,29 @@ async def _published(
         "model_id": None,
         "policy_version": None,
         "as_of": None,
+        "horizon_days": None,
     }
     if active.run_id is None:
         return head, RunSummary(stages={}, cells=[], groups={}), None
     statement = (
-        select(Run.model_id, Run.policy_version, Run.as_of, Run.summary, Model.document)
+        select(
+            Run.model_id,
+            Run.policy_version,
+            Run.as_of,
+            Run.horizon_days,
+            Run.summary,
+            Model.document,
+        )
         .join(Model, Model.model_id == Run.model_id)
         .where(Run.run_id == active.run_id)
     )
     run = (await session.execute(statement)).one()
+    document = ModelDocument.load(run.document)
     head |= {
         "run_id": active.run_id,
         "model_id": run.model_id,
         "policy_version": run.policy_version,
         "as_of": run.as_of,
+        "horizon_days": run.horizon_days or document.horizon_days,
     }
-    return head, RunSummary.load(run.summary), ModelDocument.load(run.document)
+    return head, RunSummary.load(run.summary), document

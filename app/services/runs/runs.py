@@ -54,13 +54,13 @@ async def plan_part(
     """Begin a run: settle which model scores, and split everybody into parts."""
     as_of = as_ofs.parse(part.asked(RunRequest).as_of, deployment, now)
     timeline = await policies.timeline(session)
-    model_id = await refitting.prepare(session, deployment, part, now)
-    model = await model_store.load(session, model_id)
+    prepared = await refitting.prepare(session, deployment, part, now)
+    model = await model_store.load(session, prepared.model_id)
     run_id = await session.scalar(
         insert(Run)
         .values(
             operation_id=part.operation_id,
-            model_id=model_id,
+            model_id=prepared.model_id,
             policy_version=timeline.at(as_of.micros).version,
             as_of=as_of.at,
             created_at=now,
@@ -73,7 +73,8 @@ async def plan_part(
         for task, size in (("transition", TRANSITION_PART), ("score", SCORE_PART))
         for after, up_to in await populations.boundaries(session, size)
     ]
-    await parts.plan(session, part, ranges, {"run_id": run_id, "planned_at": now.isoformat()})
+    context = {"run_id": run_id, "planned_at": now.isoformat(), "refit": prepared.refit}
+    await parts.plan(session, part, ranges, context)
 
 
 async def transition_part(
@@ -143,4 +144,9 @@ async def publish(
         session, deployment_settings.RECORDED_UNTIL, part.context["planned_at"]
     )
     run = await run_rows.get(session, run_id)
-    return {"run_id": run_id, "model_id": run.model_id, "customers": summary.customers}
+    return {
+        "run_id": run_id,
+        "model_id": run.model_id,
+        "customers": summary.customers,
+        "refit": part.context.get("refit"),
+    }

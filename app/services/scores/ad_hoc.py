@@ -32,10 +32,11 @@ async def score(
     if model is None or not model.can_score:
         raise NoModel
     model = model.with_cuts(given_cuts.read(deployment, asked.rfm_cuts))
-    items = await threads.compute(len(asked.items), _score, deployment, model, asked)
+    horizon = asked.horizon_days or model.horizon_days
+    items = await threads.compute(len(asked.items), _score, deployment, model, asked, horizon)
     return {
         "items": items,
-        "horizon_days": asked.horizon_days,
+        "horizon_days": horizon,
         "clv_horizon_days": CLV_HORIZON_DAYS,
         "rfm_cuts": model_responses.cuts_of(deployment, model),
         "rfm_few_classes": model_responses.few_classes(model.rfm_classes),
@@ -82,7 +83,9 @@ def _rfm(deployment: Deployment, model: FittedModel, asked: ScoreRequest) -> lis
     ]
 
 
-def _score(deployment: Deployment, model: FittedModel, asked: ScoreRequest) -> list[dict[str, Any]]:
+def _score(
+    deployment: Deployment, model: FittedModel, asked: ScoreRequest, horizon_days: int
+) -> list[dict[str, Any]]:
     scale = DAYS_PER_UNIT[asked.time_unit] / model.unit
     x = np.array([row.x for row in asked.items], dtype=np.int64)
     t_x = np.array([row.t_x for row in asked.items]) * scale
@@ -91,7 +94,7 @@ def _score(deployment: Deployment, model: FittedModel, asked: ScoreRequest) -> l
         [_amount(deployment, place, row, "mean_value") for place, row in enumerate(asked.items)]
     )
     paid = np.where(mean_value > 0, x, 0)
-    horizon = asked.horizon_days / model.unit
+    horizon = horizon_days / model.unit
     alive = model.purchases.p_alive(x, t_x, T)
     expected = model.purchases.expected_purchases(x, t_x, T, horizon=horizon)
     probability = model.churn.p_no_purchase(x, t_x, T, horizon=horizon)

@@ -1,4 +1,4 @@
-"""The default horizon: a round number of days that follows from the gaps."""
+"""The suggested horizon: a round number of days that follows from the gaps."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.scoring.churn.churn_horizon import HORIZONS, default_horizon, gaps_of
+from app.scoring.churn.churn_horizon import HORIZONS, MIN_GAPS, gaps_of, suggested_horizon
 
 
 def of(facts, until):
     first = int(np.min(facts.day))
     gaps = gaps_of(facts.customer, facts.day, facts.amount, as_of=first + until)
-    return default_horizon(gaps, history=until)
+    return suggested_horizon(gaps, history=until)
 
 
 @pytest.mark.parametrize("until", [272, 400, 545])
@@ -30,25 +30,27 @@ def test_it_is_60_days_for_online_retail(online_retail_facts):
     assert of(online_retail_facts, 373) == 60
 
 
-@given(st.lists(st.integers(1, 2000), max_size=80), st.integers(0, 3000))
+@given(st.lists(st.integers(1, 2000), min_size=30, max_size=80), st.integers(0, 3000))
 def test_it_is_a_round_number_seen_twice(gaps, history):
-    found = default_horizon(gaps, history=history)
+    found = suggested_horizon(gaps, history=history)
     assert found in HORIZONS
     assert found == HORIZONS[0] or 2 * found <= history
-    assert default_horizon(gaps, history=history + 100) >= found
+    assert suggested_horizon(gaps, history=history + 100) >= found
 
 
 @given(st.lists(st.integers(1, 400), min_size=30, max_size=80), st.integers(1, 5))
 def test_longer_gaps_never_make_it_shorter(gaps, factor):
     longer = [factor * gap for gap in gaps]
-    assert default_horizon(longer, history=9000) >= default_horizon(gaps, history=9000)
+    assert suggested_horizon(longer, history=9000) >= suggested_horizon(gaps, history=9000)
 
 
-def test_without_gaps_it_is_the_usual_one():
-    assert default_horizon([], history=9000) == 90
-    assert default_horizon([], history=100) == 30
+def test_few_gaps_suggest_nothing():
+    assert suggested_horizon([], history=9000) is None
+    assert suggested_horizon([90] * (MIN_GAPS - 1), history=9000) is None
+    assert suggested_horizon([90] * MIN_GAPS, history=9000) == 90
+    assert suggested_horizon([90] * MIN_GAPS, history=100) == 30
     with pytest.raises(ValueError, match="positive"):
-        default_horizon([0], history=1)
+        suggested_horizon([0], history=1)
 
 
 def test_gaps_are_those_between_purchase_days():

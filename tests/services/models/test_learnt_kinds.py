@@ -23,10 +23,12 @@ from app.services.common import interaction_kinds
 from app.services.customer_base import training_data
 from app.services.ingest import interactions
 from app.services.models import comparison, model_store
+from app.services.models.horizons import Horizon
 from tests.database import NOW
 from tests.kept import as_item, ingest
 from tests.twin import Fact
 
+HORIZON = Horizon(90, "setting")
 SCALES = {"survey": (0, 10), "csat": (1, 5), "nps": (0, 10)}
 NO_CONTACTS = ("mention", "payment_overdue")
 KINDS = (*SCALES, "complaint", "call", *NO_CONTACTS, "my_own")
@@ -110,7 +112,7 @@ async def test_a_model_keeps_the_scales_that_it_was_learnt_with(
     scale = {"min": 0, "max": 2, "good_from": 2}
 
     async def learnt(name: str) -> Kinds:
-        made = await model_store.fit(session, None, "day", as_of, NOW, name=name)
+        made = await model_store.fit(session, None, "day", as_of, NOW, name=name, horizon=HORIZON)
         return (await model_store.load(session, made)).interaction_kinds
 
     async def seen(kinds: Kinds) -> float:
@@ -142,13 +144,17 @@ async def test_each_model_is_held_to_what_it_has_learnt_to_see(
                   "score": 1 + number % 5}  # fmt: skip
         await tell(session, deployment, [answer])
     as_of = deployment.as_of(NOW)
-    first = await model_store.fit_keeping(session, None, "day", as_of, NOW, name="op_first")
+    first = await model_store.fit_keeping(
+        session, None, "day", as_of, NOW, name="op_first", horizon=HORIZON
+    )
     await model_store.activate(session, first.model_id, NOW)
     scale = {"min": 1, "max": 9, "good_from": 7}
     await interaction_kinds.put(
         session, "csat", KindIn.model_validate({"scale": scale}), if_match=None, now=NOW
     )
-    second = await model_store.fit_keeping(session, None, "day", as_of, NOW, name="op_second")
+    second = await model_store.fit_keeping(
+        session, None, "day", as_of, NOW, name="op_second", horizon=HORIZON
+    )
     pasts: list[Any] = []
     judge = comparison.judge
 

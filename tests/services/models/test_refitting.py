@@ -20,6 +20,7 @@ from app.models import Model, Operation, Run
 from app.schemas.scores.cards import Scores
 from app.services.common import deployment_settings as stored_settings
 from app.services.models import fitting, model_store, monitoring, refitting
+from app.services.models.refitting import Prepared
 from app.services.operations import operations
 from app.services.operations.parts import Part
 from app.services.runs import runs
@@ -77,7 +78,8 @@ async def test_churn_risk_is_chosen_told_and_explained(
     assert risk["kind"] in table
     assert table[risk["kind"]]["behind"] <= max(table[risk["kind"]]["behind_error"] or 0, 1e-3)
     assert risk["why"]
-    assert risk["horizon_days"] in (30, 60, 90, 180, 365)
+    assert (risk["horizon_days"], risk["horizon_rule"]) == (90, "setting")
+    assert risk["suggested_horizon_days"] in (30, 60, 90, 180, 365)
     assert risk["holdout_days"] <= risk["horizon_days"]
     assert risk["bands_learnt"]
     shares = [band["churned"] for band in risk["bands"]]
@@ -108,6 +110,8 @@ async def test_churn_risk_is_chosen_told_and_explained(
         own_client, own_database, settings, horizon_days=45, kind="bg_nbd", activate=False
     )
     assert (asked["risk"]["horizon_days"], asked["risk"]["reason"]) == (45, "asked_for")
+    assert asked["risk"]["horizon_rule"] == "asked_for"
+    assert asked["risk"]["suggested_horizon_days"] == risk["suggested_horizon_days"]
     assert (asked["risk"]["kind"], asked["risk"]["table"]) == ("bg_nbd", [])
     assert (asked["state"], asked["active"]) == ("candidate", False)
 
@@ -159,18 +163,19 @@ async def test_a_run_fits_what_is_missing_and_what_has_become_old(
 ) -> None:
     await fill(own_client, 300)
     async with write(own_database) as session:
-        first = await refitting.prepare(session, deployment, PART, NOW)
+        first = (await refitting.prepare(session, deployment, PART, NOW)).model_id
     async with write(own_database) as session:
-        assert await refitting.prepare(session, deployment, PART, NOW) == first
+        assert await refitting.prepare(session, deployment, PART, NOW) == Prepared(first)
         asked = replace(PART, request={"model_id": "other"})
-        assert await refitting.prepare(session, deployment, asked, NOW) == "other"
+        assert await refitting.prepare(session, deployment, asked, NOW) == Prepared("other")
         assert await refitting.due(session, deployment, first) is None
     assert await automatic_fit(own_database) is None
     await fill(own_client, 400)  # a third more
     async with write(own_database) as session:
         assert await refitting.due(session, deployment, first) == "new_facts"
-        assert await refitting.prepare(session, deployment, PART, NOW) == first
-        assert await refitting.prepare(session, deployment, PART, NOW) == first  # one fit is enough
+        started = Prepared(first, "new_facts")
+        assert await refitting.prepare(session, deployment, PART, NOW) == started
+        assert await refitting.prepare(session, deployment, PART, NOW) == started  # of one fit
     await work_off(own_database, settings)
     operation = await automatic_fit(own_database)
     assert operation.state == "succeeded", operation.error
