@@ -29,7 +29,7 @@ from app.schemas.common.fields import (
 from app.schemas.common.types import Answer, Money, Timestamp
 from app.schemas.ingest.churn_records import ChurnRecord
 from app.schemas.models.rfm import FewClasses
-from app.schemas.stages.stages import NextAction
+from app.schemas.stages.stages import Named, NextAction
 
 Status = Annotated[
     Literal["ok", "never_purchased", "insufficient_history", "no_model"],
@@ -84,9 +84,20 @@ class Reason(Answer):
         examples=[62],
     )
     reference: float | None = Field(
-        description="the reference customer's, in the unit of `value`", examples=[21]
+        description="what `value` is compared with, in its unit: where the two are equal, the "
+        "cause adds nothing. The reference customer's number; of the inactivity, that customer's "
+        "share of the own age; of trends, the own mean; of the regularity, purchases at random",
+        examples=[21],
     )
-    text: str = Field(description="the cause in words", examples=["62 days silent; usually 21"])
+    text: Named = Field(
+        description="the cause in words: both numbers, and whether it raises the risk",
+        examples=[
+            {
+                "en": "62 days silent, the customer compared with 21 at this age: raises the risk",
+                "zh": "已沉默62天，对照客户在相同时长下为21天，使风险升高",
+            }
+        ],
+    )
     facts: dict[str, Any] = Field(
         default_factory=dict,
         description="the facts behind it",

@@ -14,6 +14,7 @@ from app.schemas.common.fields import (
 )
 from app.schemas.common.types import Answer, Timestamp
 from app.schemas.scores.cards import Reason
+from app.schemas.stages.stages import Named
 
 
 class RiskThen(Answer):
@@ -33,10 +34,7 @@ class CauseChange(Answer):
     before: float = Field(description="what it added then, in log-odds")
     after: float = Field(description="what it adds now, in log-odds")
     change: float = Field(description="the difference of the two, in log-odds")
-    text: str = Field(
-        description="the cause in words",
-        examples=["62 days silent; usually 21 (before: 12 days silent; usually 21)"],
-    )
+    text: Named = Field(description="the cause in words, as it is now and as it was before")
 
 
 class FactsBetween(Answer):
@@ -68,9 +66,14 @@ class ScoreDiff(Answer):
     causes: list[CauseChange] = Field(
         description="what each cause changed, the largest change first"
     )
-    text: str = Field(
+    text: Named = Field(
         description="the change in words",
-        examples=["The risk rose from 0.31 to 0.55, by inactivity (+1.02)."],
+        examples=[
+            {
+                "en": "The risk rose from 0.31 to 0.55, by inactivity (+1.02).",
+                "zh": "风险由0.31升至0.55，主要因沉默时间（+1.02）。",
+            }
+        ],
     )
     facts: FactsBetween = Field(description="what happened between the two instants")
     computed_at: ComputedAt

@@ -25,7 +25,7 @@ import numpy as np
 from app.scoring.churn import design
 from app.scoring.churn.baseline import Function, HorizonCalibration, baseline
 from app.scoring.churn.design import CAUSES, FEATURES, Scales
-from app.scoring.churn.shapley import MixedHistories, Reasons, shares
+from app.scoring.churn.shapley import MixedHistories, Reasons, shares, silent_share
 from app.scoring.histories.features import Features
 from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import FloatArray
@@ -158,6 +158,18 @@ class ChurnRisk:
         if calibration.status == "weakly_identified":
             changed["status"] = calibration.status
         return ChurnRisk(**changed)
+
+    def reference_silence(self, age: FloatArray) -> FloatArray:
+        """Return the days of silence that customers of an age are compared with.
+
+        That is the reference's share of the age: a silence is worth what it is of the age.
+
+        Parameters
+        ----------
+        age : FloatArray
+            ``T`` in days, shape (n,).
+        """
+        return silent_share(self.reference) * age
 
     def compared_with(self, reference: tuple[float, float, float]) -> ChurnRisk:
         """Return the risk with another reference customer, ``(x, t_x, T)``, for its reasons.

@@ -142,10 +142,21 @@ def _regularity(features: Features, scales: Scales) -> FloatArray:
     """Return how much more the gaps differ than those of purchases without memory would."""
     del scales
     n = np.maximum(features.x, 1.0)
-    spread = np.log(np.maximum(features.t_x, 1.0) / n) - features.sum_log_gaps / n
-    excess = _or_zero(spread - by_count(_memoryless_spread, n))
+    excess = _or_zero(np.log(memoryless_gap(features)) - features.sum_log_gaps / n)
     shrunk = np.clip(excess, -_WIDEST, _WIDEST) * n / (n + _REGULAR_PRIOR)
     return np.where(features.x > 1, shrunk, 0.0)
+
+
+def memoryless_gap(features: Features) -> FloatArray:
+    """Return the geometric mean of gaps that purchases without memory would have, in days.
+
+    At the number of gaps and their mean that each customer has, shape (n,); regularity compares
+    the customer's own geometric mean with it: it is larger where the gaps are more alike.
+    """
+    n = np.maximum(features.x, 1.0)
+    mean = np.maximum(features.t_x, 1.0) / n
+    gap: FloatArray = mean * np.exp(-by_count(_memoryless_spread, n))
+    return gap
 
 
 def _memoryless_spread(n: FloatArray) -> FloatArray:

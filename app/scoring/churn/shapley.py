@@ -64,6 +64,18 @@ class Reasons:
     total: FloatArray
 
 
+def silent_share(reference: tuple[float, float, float]) -> float:
+    """Return the share of the age, in [0, 1], that silence is compared with.
+
+    Parameters
+    ----------
+    reference : tuple of float
+        ``x, t_x, T``, in any unit of time.
+    """
+    x, t_x, T = reference
+    return (T - t_x) / T if x > 0 else _UNKNOWN_SILENCE
+
+
 class MixedHistories:
     """Histories between the customers' and the reference's.
 
@@ -80,8 +92,7 @@ class MixedHistories:
         x, t_x, T = self._own
         x0, t0, T0 = (float(number) for number in validation.history(*reference))
         self._reference = x0, t0, T0
-        q0 = (T0 - t0) / T0 if x0 > 0 else _UNKNOWN_SILENCE
-        self._q0 = q0
+        self._q0 = q0 = silent_share(self._reference)
         self._q = np.where(x > 0, (T - t_x) / np.maximum(T, _TINY), q0)
 
     def at(self, own: tuple[bool, ...]) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -121,7 +121,6 @@ def churn_risk(scores: Scores, row: int) -> dict[str, Any]:
     """Return the churn risk of one customer, with its reasons."""
     model = scores.model
     level = contributions.LEVELS[scores.level[row]]
-    usual_gap = _usual_gap(scores.placement, row)
     return {
         **kind_of_risk(model, scores.horizon_days),
         "probability": float(scores.probability[row]),
@@ -129,7 +128,7 @@ def churn_risk(scores: Scores, row: int) -> dict[str, Any]:
         "meaning": meanings(model).get(level),
         "base_log_odds": float(scores.reasons.base),
         "log_odds": float(scores.reasons.total[row]),
-        "reasons": reason_texts.explain(scores.inputs, scores.reasons, row, usual_gap),
+        "reasons": reason_texts.explain(scores.inputs, scores.reasons, row),
     }
 
 

@@ -155,9 +155,7 @@ async def _reasons(
         customer_id: {
             "base_log_odds": float(reasons.base),
             "log_odds": float(reasons.total[row]),
-            "reasons": reason_texts.explain(
-                inputs, reasons, row, listed[customer_id].usual_gap_days
-            ),
+            "reasons": reason_texts.explain(inputs, reasons, row),
             "facts_changed": _differs(listed[customer_id].probability, float(reasons.total[row])),
         }
         for row, customer_id in enumerate(buyers.customer_ids)

@@ -1,7 +1,7 @@
 """Why the churn risk of a customer changed between two instants."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from app.days import AsOf
 from app.db import ReadSession, fetch_rows
@@ -21,6 +21,13 @@ _CONTACTS = (
 )
 _SMALL = 0.005
 """Of log-odds; less is not worth a word."""
+_IN_CHINESE: Final = {
+    "purchases": "购买天数", "age": "成为客户的时长", "inactivity": "沉默时间",
+    "frequency_trend": "频次趋势", "amount_trend": "金额趋势", "value": "购买金额",
+    "regularity": "购买规律性", "refunds": "退款", "complaints": "投诉", "satisfaction": "满意度",
+    "surveyed": "答过调查", "contact_silence": "未联系时间", "contacted": "有过联系",
+}  # fmt: skip
+"""What causes are called; in English by their codes."""
 _MOST_DIGITS = 4
 """Of a risk: what no digit of these shows is hardly a change."""
 
@@ -102,37 +109,64 @@ def _compared(before: dict[str, Any] | None, after: dict[str, Any] | None) -> di
     return {"change": change, "causes": causes, "text": summary(before, after, change, causes)}
 
 
-def _told_nothing(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
+def _told_nothing(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, str]:
     """Say why nothing is compared, of one without a purchase day at one of the instants."""
     if before is not None:
-        return "Every purchase of the customer has been refunded in full."
-    bought = "purchased for the first time in between" if after else "has not purchased"
-    return f"The customer {bought}."
+        return _both(
+            "Every purchase of the customer has been refunded in full.",
+            "该客户的购买已全部全额退款。",
+        )
+    if after:
+        return _both(
+            "The customer purchased for the first time in between.", "该客户在此期间首次购买。"
+        )
+    return _both("The customer has not purchased.", "该客户尚未购买。")
 
 
-def _words(old: dict[str, Any] | None, new: dict[str, Any] | None) -> str:
-    if old is None or new is None:
-        told = new or old
-        assert told is not None
-        return f"{'new' if old is None else 'no longer'}: {told['text']}"
-    return new["text"] if old["text"] == new["text"] else f"{new['text']} (before: {old['text']})"
+def _both(en: str, zh: str) -> dict[str, str]:
+    return {"en": en, "zh": zh}
+
+
+def _words(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, str]:
+    told = new or old
+    assert told is not None
+    text = told["text"]
+    if old is None:
+        return _both(f"new: {text['en']}", f"新增：{text['zh']}")
+    if new is None:
+        return _both(f"no longer: {text['en']}", f"已消失：{text['zh']}")
+    was: dict[str, str] = old["text"]
+    if was == text:
+        return was
+    return _both(f"{text['en']} (before: {was['en']})", f"{text['zh']}（之前：{was['zh']}）")
 
 
 def summary(
     before: dict[str, Any], after: dict[str, Any], change: float, causes: list[dict[str, Any]]
-) -> str:
+) -> dict[str, str]:
     """Say how far the risk moved, in as many digits as show it, and by which causes."""
     then, now = before["probability"], after["probability"]
     if abs(change) < _SMALL:
-        return f"The risk is {now:.2f} as before."
-    way = "rose" if change > 0 else "fell"
+        return _both(f"The risk is {now:.2f} as before.", f"风险为{now:.2f}，没有变化。")
+    rose = change > 0
     behind = [cause for cause in causes if cause["change"] * change > 0]
     behind = [each for each in behind if abs(each["change"]) >= _SMALL][:3] or behind[:1]
-    mostly = ", ".join(f"{each['code']} ({each['change']:+.2f})" for each in behind)
+    en = ", ".join(f"{each['code'].replace('_', ' ')} ({each['change']:+.2f})" for each in behind)
+    zh = "、".join(
+        f"{_IN_CHINESE.get(each['code'], each['code'])}（{each['change']:+.2f}）" for each in behind
+    )
     shown = _apart(then, now)
     if shown is None:
-        return f"The risk hardly changed: it is {now:.2f}, and {way} a little by {mostly}."
-    return f"The risk {way} from {shown[0]} to {shown[1]}, by {mostly}."
+        way = ("rose", "上升") if rose else ("fell", "下降")
+        return _both(
+            f"The risk hardly changed: it is {now:.2f}, and {way[0]} a little by {en}.",
+            f"风险几乎没有变化：为{now:.2f}，略有{way[1]}，主要因{zh}。",
+        )
+    way = ("rose", "升至") if rose else ("fell", "降至")
+    return _both(
+        f"The risk {way[0]} from {shown[0]} to {shown[1]}, by {en}.",
+        f"风险由{shown[0]}{way[1]}{shown[1]}，主要因{zh}。",
+    )
 
 
 def _apart(then: float, now: float) -> tuple[str, str] | None:

@@ -1,17 +1,30 @@
-"""The reasons of churn risk in words and numbers, and the facts behind them."""
+"""The reasons of churn risk in words and numbers, and the facts behind them.
+
+Each text holds the two numbers that the reason compares, and no other reference: where they are
+equal the cause adds nothing. It ends by saying which way the cause moves the risk, which for some
+is as the data have it: no word of them reads as if it were known beforehand.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from app.days import from_day
 from app.money import UNITS
+from app.scoring.churn import design
 from app.scoring.churn.churn_risk import Reasons
 from app.scoring.histories.features import COMPLAINT_DAYS, Features
 from app.services.models.fitted_models import FittedModel
 from app.services.scores.model_scores import ModelInputs
+from app.services.scores.wording import apart, count
+
+_EFFECTS: Final = {
+    1: ("raises the risk", "使风险升高"),
+    -1: ("lowers the risk", "使风险降低"),
+    0: ("does not move the risk", "不影响风险"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +33,6 @@ class ReasonInputs:
 
     known: Features
     model: FittedModel
-    usual_gap: float | None
     day: int
 
     def __getattr__(self, name: str) -> float:
@@ -36,37 +48,37 @@ class ReasonInputs:
         return float(self.known.recent(name)[0]), [each for each in found if not np.isnan(each)]
 
 
-def count(number: float, noun: str) -> str:
-    """Return a whole number of things in words: 1 day, 2 days."""
-    shown = f"{number:.0f}"
-    return f"{shown} {noun}" if shown == "1" else f"{shown} {noun}s"
+@dataclass(frozen=True, slots=True)
+class ReasonText:
+    """A value, what it is compared with, the two in words, and the facts behind."""
+
+    value: float | None
+    reference: float | None
+    en: str
+    zh: str
+    facts: dict[str, Any]
 
 
-ReasonText = tuple[float | None, float | None, str, dict[str, Any]]
-"""Value, what it is compared with, words, facts."""
-
-
-def explain(
-    inputs: ModelInputs, reasons: Reasons, row: int, usual_gap: float | None
-) -> list[dict[str, Any]]:
+def explain(inputs: ModelInputs, reasons: Reasons, row: int) -> list[dict[str, Any]]:
     """Return the reasons of one customer, the weightiest first, in words and numbers.
 
     Those that move the risk; of a model that looks at x, t_x and T alone, always all three.
     """
     model, features = inputs.model, inputs.described.take([row])
-    seen = ReasonInputs(features, model, usual_gap, inputs.as_of.day)
+    seen = ReasonInputs(features, model, inputs.as_of.day)
     told = []
     for code, part in reasons.parts.items():
         if part[row] or model.risk is None:
-            value, reference, text, facts = _WORDS[code](seen)
+            found = _WORDS[code](seen)
+            en, zh = _EFFECTS[int(np.sign(part[row]))]
             told.append(
                 {
                     "code": code,
                     "contribution": float(part[row]),
-                    "value": _known(value),
-                    "reference": _known(reference),
-                    "text": text,
-                    "facts": facts,
+                    "value": _known(found.value),
+                    "reference": _known(found.reference),
+                    "text": {"en": f"{found.en}: {en}", "zh": f"{found.zh}，{zh}"},
+                    "facts": found.facts,
                 }
             )
     return sorted(told, key=lambda reason: -abs(reason["contribution"]))
@@ -82,89 +94,168 @@ def _on(seen: ReasonInputs, days_ago: float) -> str:
 
 def _purchases(seen: ReasonInputs) -> ReasonText:
     bought, usual = seen.x + 1, seen.model.typical_days[0] + 1
-    text = f"{count(bought, 'purchase day')}; a typical customer has {usual:.0f}"
-    return bought, usual, text, {"purchase_days": int(bought)}
+    own, other = apart(bought, usual)
+    return ReasonText(
+        bought,
+        usual,
+        f"{count(own, 'purchase day')}, the customer compared with {other}",
+        f"购买{own}天，对照客户为{other}天",
+        {"purchase_days": int(bought)},
+    )
 
 
 def _age(seen: ReasonInputs) -> ReasonText:
     age, usual = seen.T, seen.model.typical_days[2]
-    text = f"customer for {count(age, 'day')}; a typical one for {usual:.0f}"
-    return age, usual, text, {"first_purchase_on": _on(seen, age)}
+    own, other = apart(age, usual)
+    return ReasonText(
+        age,
+        usual,
+        f"customer for {count(own, 'day')}, the customer compared with for {other}",
+        f"成为客户{own}天，对照客户为{other}天",
+        {"first_purchase_on": _on(seen, age)},
+    )
 
 
 def _silence(seen: ReasonInputs) -> ReasonText:
-    _, t_x, age = seen.model.typical_days
-    own = "" if seen.usual_gap is None else f"; usually {seen.usual_gap:.0f}"
-    text = f"{count(seen.silent, 'day')} silent{own}"
-    return seen.silent, age - t_x, text, {"last_purchase_on": _on(seen, seen.silent)}
+    """Compare with the silence that the risk compares with: by share of the age, if it does so."""
+    facts = {"last_purchase_on": _on(seen, seen.silent)}
+    if seen.model.risk is None:
+        _, t_x, age = seen.model.typical_days
+        usual, at_age = age - t_x, ("", "")
+    else:
+        usual = float(seen.model.risk.reference_silence(seen.known.T)[0])
+        at_age = (" at this age", "在相同时长下")
+    own, other = apart(seen.silent, usual)
+    return ReasonText(
+        seen.silent,
+        usual,
+        f"{count(own, 'day')} silent, the customer compared with {other}{at_age[0]}",
+        f"已沉默{own}天，对照客户{at_age[1]}为{other}天",
+        facts,
+    )
 
 
 def _frequency_trend(seen: ReasonInputs) -> ReasonText:
     mean, gaps = seen.recent("gap")
     usual = seen.t_x / max(seen.x, 1)
-    how = "more rarely" if mean > usual else "more often"
-    last = f"the last gaps are {count(mean, 'day')} on average, the latest counting most"
-    text = f"buys {how}: {last}; all of them {usual:.0f}"
-    return mean, usual, text, {"gaps": [int(gap) for gap in gaps]}
+    own, other = apart(mean, usual)
+    return ReasonText(
+        mean,
+        usual,
+        f"last gaps {count(own, 'day')} on average (the latest counts most), all gaps {other}",
+        f"最近几次购买间隔平均{own}天（越近权重越大），全部间隔平均{other}天",
+        {"gaps": [int(gap) for gap in gaps]},
+    )
 
 
 def _amount_trend(seen: ReasonInputs) -> ReasonText:
     recent, values = seen.recent("value")
     mean, usual = recent / UNITS, seen.mean_value / UNITS
-    how = "less" if mean < usual else "more"
-    last = f"{mean:.2f} on each of the last purchase days, the latest counting most"
-    text = f"spends {how}: {last}; {usual:.2f} on all of them"
-    return mean, usual, text, {"values": [value / UNITS for value in values]}
+    own, other = apart(mean, usual, 2)
+    return ReasonText(
+        mean,
+        usual,
+        f"{own} on each of the last purchase days (the latest counts most), {other} on all",
+        f"最近几个购买日平均{own}（越近权重越大），全部购买日平均{other}",
+        {"values": [value / UNITS for value in values]},
+    )
 
 
 def _value(seen: ReasonInputs) -> ReasonText:
     assert seen.model.risk is not None
-    own, usual = seen.mean_value / UNITS, seen.model.risk.scales.value / UNITS
-    text = f"a purchase day is worth {own:.2f}; that of a typical customer {usual:.2f}"
-    return own, usual, text, {"mean_value": own}
+    mean, usual = seen.mean_value / UNITS, seen.model.risk.scales.value / UNITS
+    own, other = apart(mean, usual, 2)
+    return ReasonText(
+        mean,
+        usual,
+        f"{own} on a purchase day, the customer compared with {other}",
+        f"每个购买日{own}，对照客户为{other}",
+        {"mean_value": mean},
+    )
 
 
 def _regularity(seen: ReasonInputs) -> ReasonText:
     n = max(seen.x, 1.0)
-    middle, mean = float(np.exp(seen.sum_log_gaps / n)), seen.t_x / n
-    text = f"gaps of {count(mean, 'day')} on average, and {middle:.0f} as a geometric mean"
+    middle = float(np.exp(seen.sum_log_gaps / n))
+    random = float(design.memoryless_gap(seen.known)[0])
+    own, other = apart(middle, random)
     gaps = [int(gap) for gap in seen.recent("gap")[1]]
-    return middle, mean, f"{text}: the closer the two, the more regular", {"gaps": gaps}
+    return ReasonText(
+        middle,
+        random,
+        f"gaps of {count(own, 'day')} as a geometric mean, {other} were the purchases at random",
+        f"购买间隔的几何平均为{own}天，若随机购买则为{other}天",
+        {"gaps": gaps},
+    )
 
 
 def _refunds(seen: ReasonInputs) -> ReasonText:
-    return seen.refunds, 0.0, count(seen.refunds, "refund"), {"refunds": int(seen.refunds)}
+    own = f"{seen.refunds:.0f}"
+    return ReasonText(
+        seen.refunds,
+        0.0,
+        f"{count(own, 'refund')}, the customer compared with 0",
+        f"退款{own}次，对照客户为0次",
+        {"refunds": int(seen.refunds)},
+    )
 
 
 def _complaints(seen: ReasonInputs) -> ReasonText:
-    text = f"{count(seen.complaints, 'complaint')} in the last {COMPLAINT_DAYS} days"
-    return seen.complaints, 0.0, text, {"complaints_90_days": int(seen.complaints)}
+    own = f"{seen.complaints:.0f}"
+    return ReasonText(
+        seen.complaints,
+        0.0,
+        f"{count(own, 'complaint')} in the last {COMPLAINT_DAYS} days, the customer compared with "
+        "0",
+        f"最近{COMPLAINT_DAYS}天投诉{own}次，对照客户为0次",
+        {"complaints_90_days": int(seen.complaints)},
+    )
 
 
 def _satisfaction(seen: ReasonInputs) -> ReasonText:
     assert seen.model.risk is not None
     own, usual = seen.satisfaction, seen.model.risk.scales.satisfaction
-    text = f"satisfaction {own:.0%} of its scale in the last survey; {usual:.0%} on average"
-    return own, usual, text, {"last_satisfaction": own}
+    told, other = apart(100 * own, 100 * usual)
+    return ReasonText(
+        own,
+        usual,
+        f"satisfaction {told} % of its scale in the last survey, {other} % on average",
+        f"最近一次调查满意度为量表的{told}%，平均为{other}%",
+        {"last_satisfaction": own},
+    )
 
 
 def _surveyed(seen: ReasonInputs) -> ReasonText:
-    own = seen.satisfaction
-    text = "has answered a survey; compared with a customer of whom no answer is known"
-    return None, None, text, {"last_satisfaction": own}
+    return ReasonText(
+        None,
+        None,
+        "has answered a survey, the customer compared with none that is known",
+        "答过调查，对照客户没有已知的答复",
+        {"last_satisfaction": seen.satisfaction},
+    )
 
 
 def _contact_silence(seen: ReasonInputs) -> ReasonText:
     assert seen.model.risk is not None
     usual = float(np.expm1(seen.model.risk.scales.contact))
-    text = f"{count(seen.contact_silence, 'day')} without an interaction; on average {usual:.0f}"
-    last = _on(seen, seen.contact_silence)
-    return seen.contact_silence, usual, text, {"last_interaction_on": last}
+    own, other = apart(seen.contact_silence, usual)
+    return ReasonText(
+        seen.contact_silence,
+        usual,
+        f"{count(own, 'day')} without an interaction, {other} on average",
+        f"{own}天没有互动，平均为{other}天",
+        {"last_interaction_on": _on(seen, seen.contact_silence)},
+    )
 
 
 def _contacted(seen: ReasonInputs) -> ReasonText:
-    text = "has been in contact; compared with a customer of whom no interaction is known"
-    return None, None, text, {"last_interaction_on": _on(seen, seen.contact_silence)}
+    return ReasonText(
+        None,
+        None,
+        "has been in contact, the customer compared with not, as far as is known",
+        "有过联系，对照客户没有已知的互动",
+        {"last_interaction_on": _on(seen, seen.contact_silence)},
+    )
 
 
 _WORDS: dict[str, Callable[[ReasonInputs], ReasonText]] = {

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -427,11 +428,17 @@ async def test_one_is_told_in_the_singular_and_a_fresh_contact_lowers_the_risk(
     survey = {**common, "interaction_id": "y", "kind": "survey", "score": 10}
     await tell(session, deployment, [complaint, survey])
     told = await told_by_code(client, "c")
-    assert told["purchases"]["text"] == "1 purchase day; a typical customer has 3"
-    assert told["age"]["text"] == "customer for 1 day; a typical one for 200"
-    assert told["complaints"]["text"] == "1 complaint in the last 90 days"
+    words = {code: reason["text"]["en"] for code, reason in told.items()}
+    assert words["purchases"].startswith("1 purchase day, the customer compared with 3: ")
+    assert words["age"].startswith("customer for 1 day, the customer compared with for 200: ")
+    assert words["complaints"].startswith(
+        "1 complaint in the last 90 days, the customer compared with 0: "
+    )
     fresh = told["contact_silence"]
-    assert fresh["text"] == "1 day without an interaction; on average 19"
+    assert fresh["text"] == {
+        "en": "1 day without an interaction, 19 on average: lowers the risk",
+        "zh": "1天没有互动，平均为19天，使风险降低",
+    }
     assert fresh["contribution"] < 0  # the risk of this model rises with the silence
     # That there was contact at all is said beside it, and raises or lowers by itself.
     assert told["contacted"]["contribution"] == RISK["weights"]["contacted"]
@@ -461,7 +468,10 @@ async def test_who_was_refunded_in_full_has_no_churn_risk_anywhere(
     agrees_with_its_card(then, then["churn_risk"]["reasons"])
     diff = await own_client.get("/v1/customers/gone/scores/diff", params={"from": before})
     assert (diff.json()["after"], diff.json()["change"]) == (None, None)
-    assert diff.json()["text"] == "Every purchase of the customer has been refunded in full."
+    assert diff.json()["text"] == {
+        "en": "Every purchase of the customer has been refunded in full.",
+        "zh": "该客户的购买已全部全额退款。",
+    }
     assert (await own_client.post("/v1/scoring-runs", json={})).status_code == 202
     worker = Worker(own_database, settings)
     while await worker.work_once():
@@ -492,7 +502,9 @@ async def test_who_was_refunded_in_full_has_no_churn_risk_anywhere(
 def test_a_change_is_told_in_digits_that_show_it(then: float, now: float, text: str) -> None:
     causes = [{"code": "inactivity", "change": 0.3}, {"code": "age", "change": -0.02}]
     told = diffs.summary({"probability": then}, {"probability": now}, 0.28, causes)
-    assert told == text
+    assert told["en"] == text
+    assert re.findall(r"[01]\.\d+", told["zh"]) == re.findall(r"[01]\.\d+", text)
+    assert "沉默时间（+0.30）" in told["zh"]
     many = [{"code": f"c{n}", "change": 0.004} for n in range(9)]
     told = diffs.summary({"probability": 0.4}, {"probability": 0.41}, 0.036, many)
-    assert told == "The risk rose from 0.40 to 0.41, by c0 (+0.00)."
+    assert told["en"] == "The risk rose from 0.40 to 0.41, by c0 (+0.00)."
