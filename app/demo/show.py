@@ -90,7 +90,9 @@ def churn_risks(console: Console, page: Mapping[str, Any]) -> None:
     for item in items:
         console.print(Text(_RISK.format(*_risk(item))))
         for reason in item["reasons"]:
-            console.print(Text(f"{reason['contribution']:+12.2f}  {reason['text']['en']}", style="dim"))
+            console.print(
+                Text(f"{reason['contribution']:+12.2f}  {reason['text']['en']}", style="dim")
+            )
     console.print()
 
 
