@@ -6,15 +6,12 @@ from pydantic import Field
 
 from app.schemas.common.fields import (
     AsOfInstant,
-    AtRisk,
-    BandMeaning,
     BaseLogOdds,
     ChurnProbability,
     ComputedAt,
     CustomerKey,
     DaysSinceLastPurchase,
     HorizonDays,
-    Level,
     LogOdds,
     ModelKey,
     PAlive,
@@ -24,11 +21,11 @@ from app.schemas.common.fields import (
     RfmScore,
     StageCode,
     Tier,
-    UsualGapDays,
 )
 from app.schemas.common.types import Answer, Money, Timestamp
 from app.schemas.ingest.churn_records import ChurnRecord
 from app.schemas.models.rfm import FewClasses
+from app.schemas.scores.rhythm import CallReasons, Rhythm
 from app.schemas.stages.stages import NextAction
 
 Status = Annotated[
@@ -104,11 +101,6 @@ class ChurnRisk(Answer):
         examples=[90], description="days ahead that it is of; by default the model's own"
     )
     probability: ChurnProbability
-    level: Level = Field(
-        description="the band of the risk over the model's own horizon, by its back-test; where "
-        "that says nothing: low: silent for at most 1 usual gap; medium: at most 2; high: longer"
-    )
-    meaning: BandMeaning | None
     kind: str = Field(
         examples=["landmark"],
         description="landmark: a regression learnt on the own past; else a model of purchases",
@@ -128,7 +120,7 @@ class ChurnRisk(Answer):
 class Scores(Answer):
     """The score card of a customer, computed for the asked instant from the facts up to it.
 
-    `stage` is the one that stands, overrides included; `at_risk`, `next_actions` and
+    `stage` is the one that stands, overrides included; `call_reasons`, `next_actions` and
     `value_at_risk` follow it, and no other figure does.
 
     R, F and M: 1 + the number of cuts strictly below the value (for recency, above the days), so
@@ -148,8 +140,11 @@ class Scores(Answer):
     refund_excess: Money | None = Field(
         description="what was given back beyond what was paid; null if nothing was"
     )
-    usual_gap_days: UsualGapDays | None
-    at_risk: AtRisk | None
+    rhythm: Rhythm | None = Field(
+        description="where the customer stands against the own usual gap between purchases; null "
+        "for one who never purchased, and without a model"
+    )
+    call_reasons: CallReasons
     r: RfmScore | None = Field(description="recency score, 1 to 5, of which 5 is best")
     f: RfmScore | None = Field(description="frequency score, 1 to 5, of which 5 is best")
     m: RfmScore | None = Field(description="monetary score, 1 to 5, of which 5 is best")

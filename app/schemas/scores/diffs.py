@@ -8,19 +8,19 @@ from app.schemas.common.fields import (
     ComputedAt,
     CustomerKey,
     DefaultHorizonDays,
-    Level,
     LogOdds,
     ModelKey,
 )
 from app.schemas.common.types import Answer, Timestamp
 from app.schemas.scores.cards import Reason
+from app.schemas.scores.rhythm import Rhythm
 
 
 class RiskThen(Answer):
     """The churn risk at one of two instants."""
 
     probability: ChurnProbability
-    level: Level
+    rhythm: Rhythm
     base_log_odds: BaseLogOdds
     log_odds: LogOdds
     reasons: list[Reason] = Field(description="the causes, the weightiest first")

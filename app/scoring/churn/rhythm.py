@@ -103,6 +103,12 @@ class FirstGaps:
         within: FloatArray = np.interp(silence, self.days, self.chance)
         return np.where(silence > last, within * last / np.maximum(silence, last), within)
 
+    def until(self, chance: float) -> float:
+        """Return the silence in days from which on ``S`` is at most a chance, in (0, 1)."""
+        if chance < self.chance[-1]:
+            return self.days[-1] * self.chance[-1] / chance
+        return float(np.interp(-chance, [-each for each in self.chance], self.days))
+
 
 @dataclass(frozen=True)
 class Rhythm:
@@ -245,7 +251,7 @@ def first_gaps(waited: ArrayLike, returned: ArrayLike) -> FirstGaps | None:
 
 
 def _thinned(days: FloatArray, chance: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return at most `KNOTS` knots, evenly apart in the chance, the first and the last among them."""
+    """Return at most `KNOTS` knots, evenly apart in the chance, both ends among them."""
     wanted = np.linspace(chance[0], chance[-1], KNOTS)
     kept = np.unique(np.searchsorted(-chance, -wanted, side="left"))
     kept = np.union1d(kept[kept < days.size], [0, days.size - 1])

@@ -112,7 +112,9 @@ class PurchaseModel(FittedModel, ABC):
         FloatArray
             In [0, 1], 1 without a silence and falling with it.
         """
-        silent: FloatArray = np.exp(np.minimum(self._log_silence(*validation.history(x, t_x, T)), 0))
+        silent: FloatArray = np.exp(
+            np.minimum(self._log_silence(*validation.history(x, t_x, T)), 0)
+        )
         return silent
 
     def expected_purchases_new(self, t: ArrayLike) -> FloatArray:

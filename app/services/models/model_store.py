@@ -17,6 +17,7 @@ from app.deployment import Deployment
 from app.errors import Conflict, InternalError, NotFound
 from app.models import Model, Run
 from app.schemas.models.models import ModelRequest
+from app.scoring.churn.rhythm import Cuts
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings, interaction_kinds
 from app.services.common.paging import PageRequest, Sort, fetch_responses
@@ -84,6 +85,7 @@ async def fit_keeping(
     name: str,
     horizon_days: int | None = None,
     rfm_given: Mapping[str, list[float]] | None = None,
+    rhythm_cuts: Cuts | None = None,
 ) -> Fitted:
     """Fit a model to everybody as they stood at `as_of`, and store it as a candidate."""
     population = await populations.read(session, fitted_models.INACTIVITY, as_of)
@@ -93,7 +95,8 @@ async def fit_keeping(
     declared = (await interaction_kinds.declared(session)).kinds
     past = await training_data.read_past(session, known, as_of, declared)
     learn = partial(fitting.learn, kind, time_unit, population, log, past, as_of,
-                    horizon_days=horizon_days, rfm_given=rfm_given)  # fmt: skip
+                    horizon_days=horizon_days, rfm_given=rfm_given,
+                    rhythm_cuts=rhythm_cuts)  # fmt: skip
     chosen, status, document = await asyncio.to_thread(_completed, learn)
     model_id = name_of(name)
     await session.execute(

@@ -1,6 +1,7 @@
 """The life of models: which one a run scores with, when it is fitted anew, and who takes over."""
 
 import contextlib
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -88,6 +89,7 @@ def _like(row: AnyRow, reason: str) -> FitRequest:
             "time_unit": row.time_unit,
             "horizon_days": document.horizon_days if chosen else None,
             "rfm_cuts": given_cuts.asked_for(document.rfm_given),
+            "rhythm_cuts": asdict(fitted_models.rhythm_of(document).cuts),
             "automatic": True,
             "reason": reason,
         }
@@ -112,6 +114,7 @@ async def fit_part(
         name=part.operation_id,
         horizon_days=asked.horizon_days,
         rfm_given=given_cuts.read(deployment, asked.rfm_cuts),
+        rhythm_cuts=given_cuts.of_rhythm(asked.rhythm_cuts),
     )
     activated = asked.activate
     if asked.automatic:
