@@ -358,6 +358,9 @@ class Model:
     tier_cuts: tuple[float, float]
     gap: float | None
     reference: tuple[float, float, float]
+    cuts_of_rhythm: tuple[float, float, float] = (0.5, 0.1, 0.1)
+    first_gaps: tuple[list[float], list[float]] | None = None
+    """Days, and the chance that who comes back takes longer."""
 
 
 GROUPS = {
@@ -375,6 +378,38 @@ GROUPS = {
 """By R, and by the mean of F and M, of which a half does not count."""
 
 
+def so_long_a_silence(model: Model, x: int, t_x: int, T: int) -> float:
+    """Return how likely it is of a customer who is still active, phase by phase of the gap."""
+    if not x and model.first_gaps is not None:
+        days, chances = model.first_gaps
+        for (a, p), (b, q) in pairwise(zip(days, chances, strict=True)):
+            if a <= T <= b:
+                return p + (q - p) * (T - a) / (b - a)
+        return chances[-1] * days[-1] / T
+    params = model.purchases.params
+    k = int(params.get("k", 1))
+    m, over = params["r"] + k * x, (T - t_x) / (params["alpha"] + T)
+    share = (1 - over) ** m
+    total = 0.0
+    for phase in range(k):
+        total += share
+        share *= over * (m + phase) / (phase + 1)
+    return total
+
+
+def rhythm_status(model: Model, chance: float, x: int, t_x: int, T: int) -> str:
+    due, overdue, lost = model.cuts_of_rhythm
+    if 1 - float(model.purchases.p_no_purchase(x, t_x, T, horizon=365)) < lost:
+        return "lost"
+    return "overdue" if chance <= overdue else "due" if chance <= due else "on_time"
+
+
+def flat(card: dict[str, Any]) -> dict[str, Any]:
+    """Return what stands in a card or a row of a list, and in its rhythm, by name."""
+    rhythm = card["rhythm"] or {}
+    return {**rhythm, **card, "rhythm_status": rhythm.get("status")}
+
+
 def scores(
     twin: Twin, model: Model, t: datetime, horizon: int = 90, *, churned: bool | None = None
 ) -> dict[str, Any]:
@@ -387,8 +422,7 @@ def scores(
     silent, n = (twin.day(t) - days[-1]).days, len(days)
     x, t_x, T = n - 1, (days[-1] - days[0]).days, (twin.day(t) - days[0]).days
     usual = None if model.gap is None else (t_x + 2 * model.gap) / (n + 1)
-    # Where nobody has ever come back, half the silence that ends a life stands in.
-    gap = 90.0 if usual is None else usual
+    chance = so_long_a_silence(model, x, t_x, T)
     paid = [float(value) for value in list(values.values())[1:] if value > 0]
     mean = sum(paid) / len(paid) if paid else 0.0
     if churned is None:
@@ -413,7 +447,9 @@ def scores(
         "days_since_last_purchase": silent,
         "purchase_days": n,
         "usual_gap_days": usual,
-        "at_risk": None if usual is None else not churned and silent > 2 * usual,
+        "days_silent": silent,
+        "chance_if_active": chance,
+        "rhythm_status": rhythm_status(model, chance, x, t_x, T),
         "r": r,
         "f": f,
         "m": m,
@@ -429,7 +465,6 @@ def scores(
             model.purchases.expected_purchases(x, t_x, T, horizon=horizon)
         ),
         "probability": float(model.purchases.p_no_purchase(x, t_x, T, horizon=horizon)),
-        "level": "low" if silent <= gap else "medium" if silent <= 2 * gap else "high",
         "clv": value,
         "value_tier": "low" if value < model.tier_cuts[1]
         else "medium" if value < model.tier_cuts[0] else "high",

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Kind: TypeAlias = Literal[
-    "int2", "int4", "int8", "float8", "bool", "date", "timestamptz", "numeric", "text"
+    "int2", "int4", "int8", "float8", "bool", "date", "timestamptz", "numeric", "text", "text[]"
 ]
 Array: TypeAlias = NDArray[Any]
 
+TEXTS: tuple[Kind, ...] = ("text", "text[]")
+OID_OF_TEXT = 25
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 
@@ -58,10 +60,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Column:
-    """Values for a column of a table; with `codes`, of which a negative is NULL, their choice."""
+    """Values for a column of a table; with `codes`, of which a negative is NULL, their choice.
+
+    Lists of texts, of kind `text[]`, are always chosen among few. Nothing reads them.
+    """
 
     kind: Kind
-    values: ArrayLike | Sequence[str]
+    values: ArrayLike | Sequence[str] | Sequence[Sequence[str]]
     null: ArrayLike | None = None
     codes: ArrayLike | None = None
 

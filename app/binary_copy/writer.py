@@ -3,13 +3,25 @@
 Every other value is put where the lengths of those before it say, all of one length at once.
 """
 
+import struct
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.binary_copy.layout import FIXED, HEADER, TRAILER, Array, Column, Kind, everywhere, sized
+from app.binary_copy.layout import (
+    FIXED,
+    HEADER,
+    OID_OF_TEXT,
+    TEXTS,
+    TRAILER,
+    Array,
+    Column,
+    Kind,
+    everywhere,
+    sized,
+)
 
 PIECE_ROWS = 8192
 _DIGITS = 5  # to the base 10,000, the last one behind the point: as many as 64 bits need
@@ -32,6 +44,23 @@ class _Texts(NamedTuple):
         starts = np.append(0, ends + 1)[:-1]
         return cls(data, starts, ends - starts)
 
+    @classmethod
+    def of_lists(cls, values: Sequence[Sequence[str]]) -> "_Texts":
+        """Return one-dimensional arrays as they are sent; an empty one has no dimension."""
+        sent = [_list(each) for each in values]
+        sizes = np.array([len(each) for each in sent])
+        return cls(np.frombuffer(b"".join(sent), np.uint8), sizes.cumsum() - sizes, sizes)
+
+
+def _list(texts: Sequence[str]) -> bytes:
+    """Return dimensions, whether NULL is among them, the kind; length and first place; texts."""
+    head = struct.pack(">iii", min(len(texts), 1), 0, OID_OF_TEXT)
+    if not texts:
+        return head
+    encoded = [text.encode() for text in texts]
+    parts = [struct.pack(">i", len(each)) + each for each in encoded]
+    return head + struct.pack(">ii", len(texts), 1) + b"".join(parts)
+
 
 class _Source:
     """A column made ready."""
@@ -40,9 +69,11 @@ class _Source:
         self.name, self.kind = name, column.kind
         self.values: Any = column.values
         self._codes = None if column.codes is None else np.asarray(column.codes)
-        if self.kind != "text":
+        if self.kind not in TEXTS:
             self.values = np.asarray(self.values)
             self.sent = _sent(self.kind)
+        elif self.kind == "text[]":
+            self._table = _Texts.of_lists(cast("Sequence[Sequence[str]]", column.values))
         elif self._codes is not None:
             self._table = _Texts.of(cast("Sequence[str]", column.values))
         self.rows = len(self.values if self._codes is None else self._codes)
@@ -52,7 +83,7 @@ class _Source:
         if self._codes is not None:
             null |= self._codes < 0
         self._null = null if null.any() else None
-        self.solid = self.kind != "text" and self._null is None
+        self.solid = self.kind not in TEXTS and self._null is None
 
     def fixed(self, rows: slice) -> Array:
         return _encoded(self.kind, self.values[rows])
@@ -60,7 +91,7 @@ class _Source:
     def loose(self, rows: slice) -> tuple[Array, Iterator[tuple[Array, Array]]]:
         """Return the length of each value, -1 for NULL, and the bytes of some at a time."""
         null = False if self._null is None else self._null[rows]
-        if self.kind != "text":
+        if self.kind not in TEXTS:
             there = np.flatnonzero(~null)
             sent = _encoded(self.kind, self.values[rows][there])
             width = self.sent.itemsize

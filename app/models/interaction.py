@@ -36,6 +36,12 @@ class Interaction(Base):
             "occurred_at",
             postgresql_where=text("score IS NOT NULL"),
         ),
+        Index(
+            "ix_interactions_complaints",
+            "customer_id",
+            "occurred_on",
+            postgresql_where=text("kind = 'complaint'"),
+        ),
     )
 
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)

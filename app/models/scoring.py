@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from sqlalchemy import CheckConstraint, Identity, Index, Integer, SmallInteger, Text
+from sqlalchemy import ARRAY, CheckConstraint, Identity, Index, Integer, SmallInteger, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Identifier, Instant, Json, MoneySum
@@ -80,7 +80,6 @@ class Score(Base):
     run_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     stage: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(Text)
-    at_risk: Mapped[bool]
     purchase_days: Mapped[int] = mapped_column(Integer)
     first_purchase_on: Mapped[date | None]
     last_purchase_on: Mapped[date | None]
@@ -93,7 +92,9 @@ class Score(Base):
     p_alive: Mapped[float | None]
     expected_purchases: Mapped[float | None]
     probability: Mapped[float | None]
-    level: Mapped[str | None] = mapped_column(Text)
+    rhythm: Mapped[str | None] = mapped_column(Text)
+    chance_if_active: Mapped[float | None]
+    call_reasons: Mapped[list[str]] = mapped_column(ARRAY(Text))
     clv: Mapped[MoneySum | None]
     value_tier: Mapped[str | None] = mapped_column(Text)
     value_at_risk: Mapped[MoneySum | None]

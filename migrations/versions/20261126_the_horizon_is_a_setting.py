@@ -1,12 +1,12 @@
 """the horizon is a setting
 
-Revision: 0012, after 0009. Created 2026-11-26 08:20:00.
+Revision: 0012, after 0010. Created 2026-11-26 08:20:00.
 """
 
 from alembic import op
 
 revision = "0012"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
@@ -20,7 +20,7 @@ def upgrade() -> None:
     op.execute(LOCK_TIMEOUT)
     op.execute(
         "UPDATE models SET document = document"
-        """ || '{"schema_version": 4, "suggested_horizon_days": null, "refit": null}'::jsonb"""
+        """ || '{"suggested_horizon_days": null, "refit": null}'::jsonb"""
     )
     # A horizon that nobody asked for came from the data; from now on the setting has its place,
     # and a model fitted for another one is fitted anew by the next run.
@@ -31,7 +31,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute(
-        "UPDATE models SET document = (document - 'suggested_horizon_days' - 'refit')"
-        """ || '{"schema_version": 3}'::jsonb"""
-    )
+    op.execute("UPDATE models SET document = document - 'suggested_horizon_days' - 'refit'")

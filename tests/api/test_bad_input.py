@@ -445,8 +445,8 @@ async def test_bad_parameters_are_pointed_to(client: httpx.AsyncClient) -> None:
         ("/v1/operations", "kind", ["%00"]),
         ("/v1/customers/c1/interactions", "kind", ["", "%00", "9", "x" * 65]),
         ("/v1/customers/c1/timeline", "type", ["", "%00", "purchase"]),
-        ("/v1/churn-risks", "level", ["extreme", "%00"]),
-        ("/v1/churn-risks", "at_risk", ["maybe", "2"]),
+        ("/v1/churn-risks", "rhythm", ["late", "%00"]),
+        ("/v1/churn-risks", "include", ["maybe", "none"]),
         ("/v1/customers/c1/scores", "horizon_days", ["0", "3651", "-1", str(2**63), "1e400"]),
         (
             "/v1/customers/c1/scores",

@@ -16,10 +16,11 @@ from app.services.common.paging import PageRequest
 from app.services.runs import reports
 from app.services.scores import churn_risks, lists
 from app.services.scores.lists import Asked
-from tests.simulation.customers import Customers, Life, role
+from tests.simulation.customers import Customers, Life
 from tests.simulation.scoring import Scorer
 from tests.simulation.world import World
 from tests.slow_policy import Document, called, carried
+from tests.twin import flat
 
 Matrix = dict[tuple[str, str], tuple[int, Decimal]]
 """By stages from and to: how many customers, and what they have brought."""
@@ -104,12 +105,10 @@ def _row(life: Life, scorer: Scorer | None, at: datetime) -> dict[str, Any]:
         "first_purchase_on": summary["first_purchase_on"],
         "last_purchase_on": summary["last_purchase_on"],
         "status": "never_purchased",
-        "at_risk": False,
         "value_at_risk": 0.0,
     }
     if summary["purchase_days"] and scorer is not None:
         row |= scorer.expected(life, at)
-        row["at_risk"] = bool(row["at_risk"])
         row["status"] = "insufficient_history" if scorer.status == "fallback" else "ok"
     return row
 
@@ -137,10 +136,11 @@ async def _check_scores(session: ReadSession, here: Deployment, run: Run, now: d
 
 
 def _assert_row(item: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+    shown = flat(dict(item))
     for name, value in row.items():
-        if name in OF_CARDS_ALONE or name not in item:
+        if name in OF_CARDS_ALONE or name not in shown:
             continue
-        found = item[name]
+        found = shown[name]
         if name in MONEY:
             assert float(found["amount"]) == pytest.approx(float(value), abs=0.00501), name
         elif isinstance(value, float):
@@ -152,20 +152,32 @@ def _assert_row(item: Mapping[str, Any], row: Mapping[str, Any]) -> None:
 async def _check_risks(
     session: ReadSession, here: Deployment, run: Run, customers: Customers, now: datetime
 ) -> None:
-    answer = await churn_risks.search(
-        session, here, await _page(session), Asked({}, None, None, now), include_churned=False
-    )
-    _assert_head(run, answer, "stage_policy_version")
-    living = {
-        each for each, row in run.rows.items()
-        if "p_alive" in row and role(run.document, row["stage"]) != "churned"
-    }  # fmt: skip
-    assert {item["customer_id"] for item in answer["items"]} == living
+    listed = {}
+    for include in (None, "lost", "all"):
+        asked = Asked({}, None, None, now)
+        answer = await churn_risks.search(
+            session, here, await _page(session), asked, include=include
+        )
+        _assert_head(run, answer, "stage_policy_version")
+        listed[include] = {item["customer_id"] for item in answer["items"]}
+    assert listed["all"] == {each for each, row in run.rows.items() if "p_alive" in row}
+    lost = {each["customer_id"] for each in answer["items"] if each["rhythm"]["status"] == "lost"}
+    to_call = {each["customer_id"] for each in answer["items"] if each["call_reasons"]}
+    assert (listed[None], listed["lost"]) == (to_call, to_call | lost)
+    assert not to_call & lost
     worth = [item["value_at_risk"]["amount"] for item in answer["items"]]
     assert worth == sorted(worth, reverse=True)
     for item in answer["items"]:
         _assert_row(item, run.rows[item["customer_id"]])
+        _assert_calls(item, run, customers.life(item["customer_id"]))
         _assert_reasons(item, run, customers.life(item["customer_id"]))
+
+
+def _assert_calls(item: Mapping[str, Any], run: Run, life: Life) -> None:
+    """Check that who is overdue is called, but for those of whom somebody said that they left."""
+    gone = life.pinned(run.as_of) is not None and life.has_left(run.as_of)
+    overdue = item["rhythm"]["status"] == "overdue" and not gone
+    assert ("overdue" in item["call_reasons"]) == overdue
 
 
 def _assert_reasons(item: Mapping[str, Any], run: Run, life: Life) -> None:

@@ -12,10 +12,10 @@ from app.models import Model as ModelRow
 from app.scoring.purchases.registry import MODELS
 from app.scoring.spend import gamma_gamma
 from tests.simulation.customers import Life
-from tests.twin import Model
+from tests.twin import Model, flat
 from tests.twin import scores as twin_scores
 
-LEARNT_APART = ("probability", "level", "purchases", "age", "inactivity")
+LEARNT_APART = ("probability", "rhythm_status", "purchases", "age", "inactivity")
 """What the twin does not tell where churn risk was learnt apart from purchases."""
 
 
@@ -49,10 +49,10 @@ class Scorer:
         ):
             assert float(money["amount"]) == pytest.approx(expected.pop(name), abs=0.00501)
         risk = card["churn_risk"]
-        flat = {**card, **card["model_inputs"], **risk}
-        flat |= {each["code"]: each["contribution"] for each in risk["reasons"]}
-        flat["expected_purchases"] = card["expected_purchases"]["value"]
-        found = {name: flat[name] for name in expected}
+        shown = {**flat(card), **card["model_inputs"], **risk}
+        shown |= {each["code"]: each["contribution"] for each in risk["reasons"]}
+        shown["expected_purchases"] = card["expected_purchases"]["value"]
+        found = {name: shown[name] for name in expected}
         assert found == {
             name: pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
             for name, value in expected.items()
@@ -78,6 +78,7 @@ async def read(session: ReadSession, model_id: str) -> Scorer | None:
         tier_cuts=(tiers["high"], tiers["medium"]),
         gap=document["population_gap_days"],
         reference=(reference["x"], reference["t_x"], reference["T"]),
+        **_rhythm(document["rhythm"]),
     )
     return Scorer(
         model_id,
@@ -86,3 +87,11 @@ async def read(session: ReadSession, model_id: str) -> Scorer | None:
         row.status,
         document.get("risk") is None,
     )
+
+
+def _rhythm(stored: dict[str, Any]) -> dict[str, Any]:
+    cuts, gaps = stored["cuts"], stored["first_gaps"]
+    return {
+        "cuts_of_rhythm": (cuts["due"], cuts["overdue"], cuts["lost"]),
+        "first_gaps": gaps and (gaps["days"], gaps["chance"]),
+    }

@@ -74,7 +74,7 @@ def shape_of(document: type[StoredDocument]) -> str:
 
 SHAPES = {
     BacktestDocument: (1, "f52e2907c452"),
-    ModelDocument: (4, "3e344dc59d27"),
+    ModelDocument: (4, "b07bcfd80680"),
     RunMonitor: (1, "f036e0a17c2d"),
     RunSummary: (2, "7771419bef86"),
 }

@@ -11,12 +11,13 @@ from starlette.types import Receive, Scope, Send
 from app.deps import AppState, AsOfQuery, CustomerId, Here, Now, Page, Read
 from app.errors import NoModel, NotFound
 from app.routers.api import router, scope
-from app.schemas.common.fields import Level, Tier
+from app.schemas.common.fields import Tier
 from app.schemas.common.types import Code, Text
 from app.schemas.responses import OF_STREAMS, headers, problems
 from app.schemas.scores.ad_hoc import ScoreAnswer, ScoreRequest
 from app.schemas.scores.cards import Scores
 from app.schemas.scores.lists import ChurnRiskPage, LookupAnswer, LookupRequest, RunId, ScorePage
+from app.schemas.scores.rhythm import RhythmStatus
 from app.services.scores import ad_hoc, cards, churn_risks, lists, lookup, streams
 from app.services.scores.lists import Asked
 
@@ -65,17 +66,14 @@ async def get_scores(
 async def _filters(
     stage: Annotated[Text | None, Query(description="the stage at the run")] = None,
     value_tier: Annotated[Tier | None, Query(description="by 12-month CLV")] = None,
-    level: Annotated[Level | None, Query(description="of the churn risk")] = None,
-    at_risk: Annotated[
-        bool | None, Query(description="not churned, and silent for more than twice the usual gap")
-    ] = None,
+    rhythm: Annotated[RhythmStatus | None, Query(description="of this rhythm at the run")] = None,
     owner: Annotated[Text | None, Query(description="who looks after them")] = None,
     channel: Annotated[Text | None, Query(description="how they were acquired")] = None,
     reason: Annotated[
         Code | None, Query(description="what raises the risk most, such as `inactivity`")
     ] = None,
 ) -> dict[str, Any]:
-    return {"stage": stage, "value_tier": value_tier, "level": level, "at_risk": at_risk,
+    return {"stage": stage, "value_tier": value_tier, "rhythm": rhythm,
             "owner": owner, "channel": channel, "reason": reason}  # fmt: skip
 
 
@@ -84,7 +82,7 @@ RunQuery = Annotated[RunId | None, Query(description="a kept run; default the pu
 SinceQuery = Annotated[
     RunId | None,
     Query(
-        description="only customers whose level was another one in this kept run, or who were not "
+        description="only customers whose rhythm was another one in this kept run, or who were not "
         "in it"
     ),
 ]
@@ -102,20 +100,25 @@ async def list_churn_risks(
     now: Now,
     page: Page,
     filters: Filters,
-    include_churned: Annotated[bool, Query(description="also those who have churned")] = False,
+    include: Annotated[
+        churn_risks.Include | None,
+        Query(description="`lost`: also the lost; `all`: everybody who has purchased"),
+    ] = None,
     run_id: RunQuery = None,
     changed_since_run: SinceQuery = None,
 ) -> Any:
-    """List customers of the published run, each with reasons.
+    """List customers of the published run whom one can do something for, each with reasons.
+
+    Those who are overdue, buy less often or for less, or have an open complaint, and are not lost;
+    nor in a stage of those who have left where an override put them. Asked for one `rhythm`,
+    everybody of it.
 
     By `-value_at_risk` (default), `-probability` or `customer_id`. Where dropout is not identified
     in the data, value at risk is null and the list is by probability. A cursor stays with the run
     that it began with.
     """
     asked = Asked(filters, run_id, changed_since_run, now)
-    return await churn_risks.search(
-        session, deployment, page, asked, include_churned=include_churned
-    )
+    return await churn_risks.search(session, deployment, page, asked, include=include)
 
 
 @routes.get(

@@ -52,11 +52,6 @@ UsualGapDays = Annotated[
 ]
 FirstPurchaseOn = Annotated[date, Field(description="the first purchase day")]
 LastPurchaseOn = Annotated[date, Field(description="the last purchase day")]
-AtRisk = Annotated[
-    bool,
-    Field(description="a customer silent for more than twice the usual gap, who has not churned"),
-]
-
 Level = Annotated[Literal["low", "medium", "high"], Field(description="degree of the churn risk")]
 Tier = Annotated[
     Literal["high", "medium", "low"], Field(description="class by the 12-month lifetime value")
@@ -127,7 +122,7 @@ Ece = Annotated[float, Field(description="expected calibration error, 0 to 1", e
 BandMeaning = Annotated[
     str,
     Field(
-        description="what became of the customers of this level in the back-test",
+        description="what became of the customers of this band in the back-test",
         examples=["of 100 customers in this band, about 71 make no purchase in the next 90 days"],
     ),
 ]

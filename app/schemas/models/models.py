@@ -34,6 +34,7 @@ from app.schemas.models.fitted import (
     SpendModel,
 )
 from app.schemas.models.rfm import RfmCutsIn
+from app.schemas.models.rhythm import ModelRhythm, RhythmCutsIn
 
 Kind = Literal["auto", "mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "nbd"]
 AsOfText = Field(
@@ -77,6 +78,11 @@ class ModelRequest(Shape):
         None,
         description="cuts of RFM scores; those that are absent are the quintiles of everybody who "
         "has purchased. They stay when the model is fitted anew of its own accord",
+    )
+    rhythm_cuts: RhythmCutsIn | None = Field(
+        None,
+        description="where one status of rhythm turns into the next; if absent, at .5, .1 and .1. "
+        "They stay when the model is fitted anew of its own accord",
     )
 
 
@@ -164,7 +170,7 @@ class Risk(Answer):
         description="by cause, the weight of what it adds to the log-odds",
         examples=[{"process": 1.0}],
     )
-    bands_learnt: bool = Field(description="false: levels follow the silence in usual gaps")
+    bands_learnt: bool = Field(description="whether a back-test told bands apart")
     bands: list[RiskBand] = Field(description="those in use; none where none were learnt")
 
 
@@ -230,6 +236,7 @@ class Model(Answer):
     )
     spend: SpendModel = Field(description="the Gamma-Gamma model of spend per purchase day")
     cuts: ModelCuts = Field(description="the cuts of RFM scores and of value tiers")
+    rhythm: ModelRhythm = Field(description="by what the rhythm of customers is told")
     population_gap_days: float | None = Field(
         description="mean days between purchase days of everybody"
     )

@@ -6,15 +6,12 @@ from pydantic import Field
 
 from app.schemas.common.fields import (
     AsOfInstant,
-    AtRisk,
-    BandMeaning,
     BaseLogOdds,
     ChurnProbability,
     ComputedAt,
     CustomerKey,
     DaysSinceLastPurchase,
     HorizonDays,
-    Level,
     LogOdds,
     ModelKey,
     PAlive,
@@ -24,11 +21,11 @@ from app.schemas.common.fields import (
     RfmScore,
     StageCode,
     Tier,
-    UsualGapDays,
 )
 from app.schemas.common.types import Answer, Money, Timestamp
 from app.schemas.ingest.churn_records import ChurnRecord
 from app.schemas.models.rfm import FewClasses
+from app.schemas.scores.rhythm import CallReasons, Rhythm
 from app.schemas.stages.stages import Named, NextAction
 
 Status = Annotated[
@@ -40,6 +37,12 @@ CLV = "lifetime value: discounted expected spend within 12 months"
 VALUE_AT_RISK = (
     "the lifetime value had the last purchase been at `as_of`, minus that now; zero for who has "
     "churned, null where the model cannot tell"
+)
+
+
+SENTENCE = (
+    "the figures in one paragraph: habit, lateness, what to expect, and whether to call; it says "
+    "nothing that they do not"
 )
 
 
@@ -115,11 +118,6 @@ class ChurnRisk(Answer):
         examples=[90], description="days ahead that it is of; by default the model's own"
     )
     probability: ChurnProbability
-    level: Level = Field(
-        description="the band of the risk over the model's own horizon, by its back-test; where "
-        "that says nothing: low: silent for at most 1 usual gap; medium: at most 2; high: longer"
-    )
-    meaning: BandMeaning | None
     kind: str = Field(
         examples=["landmark"],
         description="landmark: a regression learnt on the own past; else a model of purchases",
@@ -139,7 +137,7 @@ class ChurnRisk(Answer):
 class Scores(Answer):
     """The score card of a customer, computed for the asked instant from the facts up to it.
 
-    `stage` is the one that stands, overrides included; `at_risk`, `next_actions` and
+    `stage` is the one that stands, overrides included; `call_reasons`, `next_actions` and
     `value_at_risk` follow it, and no other figure does.
 
     R, F and M: 1 + the number of cuts strictly below the value (for recency, above the days), so
@@ -159,8 +157,22 @@ class Scores(Answer):
     refund_excess: Money | None = Field(
         description="what was given back beyond what was paid; null if nothing was"
     )
-    usual_gap_days: UsualGapDays | None
-    at_risk: AtRisk | None
+    rhythm: Rhythm | None = Field(
+        description="where the customer stands against the own usual gap between purchases; null "
+        "for one who never purchased, and without a model"
+    )
+    call_reasons: CallReasons
+    sentence: Named = Field(
+        description=SENTENCE,
+        examples=[
+            {
+                "en": "Loyal; usually buys every 21 days, last 34 days ago: a little late. About "
+                "2.3 purchases expected in 90 days. No call needed.",
+                "zh": "忠诚；通常每21天购买一次，上次在34天前：略迟。预计90天内约购买2.3次。"
+                "无需致电。",
+            }
+        ],
+    )
     r: RfmScore | None = Field(description="recency score, 1 to 5, of which 5 is best")
     f: RfmScore | None = Field(description="frequency score, 1 to 5, of which 5 is best")
     m: RfmScore | None = Field(description="monetary score, 1 to 5, of which 5 is best")

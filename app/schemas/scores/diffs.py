@@ -8,12 +8,12 @@ from app.schemas.common.fields import (
     ComputedAt,
     CustomerKey,
     DefaultHorizonDays,
-    Level,
     LogOdds,
     ModelKey,
 )
 from app.schemas.common.types import Answer, Timestamp
 from app.schemas.scores.cards import Reason
+from app.schemas.scores.rhythm import Rhythm
 from app.schemas.stages.stages import Named
 
 
@@ -21,7 +21,7 @@ class RiskThen(Answer):
     """The churn risk at one of two instants."""
 
     probability: ChurnProbability
-    level: Level
+    rhythm: Rhythm
     base_log_odds: BaseLogOdds
     log_odds: LogOdds
     reasons: list[Reason] = Field(description="the causes, the weightiest first")

@@ -6,19 +6,15 @@ from pydantic import ConfigDict, Field
 
 from app.schemas.common.fields import (
     AsOfInstant,
-    AtRisk,
-    BandMeaning,
     BaseLogOdds,
     ChurnProbability,
     ComputedAt,
     CustomerKey,
     CustomerName,
-    DaysSinceLastPurchase,
     DefaultHorizonDays,
     FirstPurchaseOn,
     HorizonDays,
     LastPurchaseOn,
-    Level,
     LogOdds,
     ModelKey,
     PAlive,
@@ -29,14 +25,14 @@ from app.schemas.common.fields import (
     RunKey,
     StageCode,
     Tier,
-    UsualGapDays,
 )
 from app.schemas.common.shapes import Item, Page
 from app.schemas.common.types import MAX_INT, Answer, Identifier, Money, Shape, Timestamp
 from app.schemas.models.models import HorizonDays as HorizonDaysIn
 from app.schemas.models.rfm import GIVEN_CUTS, RfmCuts, RfmCutsIn
-from app.schemas.scores.cards import CLV, REVENUE, VALUE_AT_RISK, Reason, Scores, Status
-from app.schemas.stages.stages import NextAction
+from app.schemas.scores.cards import CLV, REVENUE, SENTENCE, VALUE_AT_RISK, Reason, Scores, Status
+from app.schemas.scores.rhythm import CallReasons, Rhythm, RhythmStatus
+from app.schemas.stages.stages import Named, NextAction
 
 LOOKUP_LIMIT = 1000
 RunId = Annotated[int, Field(ge=1, le=MAX_INT)]
@@ -77,6 +73,10 @@ class RunPage(Page[Item], Generic[Item]):
     )
 
 
+_OF_RUN = (
+    "where the customer stood against the own usual gap between purchases; null in a run of before "
+    "this was told"
+)
 _PREVIOUS = "with `changed_since_run`, what that run said; null for who is new since"
 
 
@@ -85,7 +85,7 @@ class PreviousRisk(Answer):
 
     run_id: RunKey
     probability: ChurnProbability | None
-    level: Level | None
+    rhythm: RhythmStatus | None
 
 
 class ChurnRiskItem(Answer):
@@ -98,15 +98,17 @@ class ChurnRiskItem(Answer):
     customer_id: CustomerKey
     name: CustomerName | None
     stage: StageCode
-    at_risk: AtRisk
+    rhythm: Rhythm | None = Field(description=_OF_RUN)
+    call_reasons: CallReasons
+    sentence: Named = Field(description=SENTENCE)
     value_tier: Tier | None
+    purchase_days: PurchaseDays
     last_purchase_on: LastPurchaseOn
-    days_since_last_purchase: DaysSinceLastPurchase
-    usual_gap_days: UsualGapDays | None
     probability: ChurnProbability
+    expected_purchases: float | None = Field(
+        description="expected purchase days within `horizon_days`"
+    )
     horizon_days: DefaultHorizonDays
-    level: Level
-    meaning: BandMeaning | None
     value_at_risk: Money | None = Field(description=VALUE_AT_RISK)
     clv: Money | None = Field(description=CLV)
     reason: ReasonCode | None = Field(description="code of what raised the risk most at the run")
@@ -138,12 +140,12 @@ class ScoreItem(Answer):
     run_id: RunKey
     status: Status
     stage: StageCode
-    at_risk: AtRisk
+    rhythm: Rhythm | None = Field(description=f"{_OF_RUN}, and for who never purchased")
+    call_reasons: CallReasons
     purchase_days: PurchaseDays
     first_purchase_on: FirstPurchaseOn | None
     last_purchase_on: LastPurchaseOn | None
     revenue: Money = Field(description=REVENUE)
-    usual_gap_days: UsualGapDays | None
     r: RfmScore | None = Field(description="recency score, 1 to 5, of which 5 is best")
     f: RfmScore | None = Field(description="frequency score, 1 to 5, of which 5 is best")
     m: RfmScore | None = Field(description="monetary score, 1 to 5, of which 5 is best")
@@ -154,7 +156,6 @@ class ScoreItem(Answer):
     )
     horizon_days: HorizonDays | None
     probability: ChurnProbability | None
-    level: Level | None
     reason: ReasonCode | None
     clv: Money | None = Field(description=CLV)
     value_tier: Tier | None

@@ -8,7 +8,6 @@ from pydantic import ConfigDict, Field
 from app.schemas.common.fields import (
     Actor,
     AsOfInstant,
-    AtRisk,
     ComputedAt,
     CustomerKey,
     DaysSinceLastPurchase,
@@ -89,10 +88,6 @@ class StageAnswer(Answer):
     churn_record: ChurnRecord | None = Field(
         description="why the customer left, while the stage is a churned one: the latest record "
         "since the last win-back; null if there is none"
-    )
-    at_risk: AtRisk | None = Field(
-        description="has not churned, and is silent for more than twice the usual gap; null "
-        "without a model"
     )
     purchase_days: PurchaseDays
     days_since_last_purchase: DaysSinceLastPurchase | None

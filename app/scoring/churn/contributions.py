@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from app.scoring.numerics import validation
-from app.scoring.numerics.array_types import FloatArray, IntArray
+from app.scoring.numerics.array_types import FloatArray
 
 LEVELS: Final = ("low", "medium", "high")
 
@@ -169,20 +169,3 @@ def usual_gap(
         message = "purchase_days must be at least 1"
         raise ValueError(message)
     return (span + 2 * gap) / (days + 1)
-
-
-def level(silence: ArrayLike, usual_gap: ArrayLike) -> IntArray:
-    """Return 0 for a silence of at most one usual gap, 1 for at most two, 2 for more.
-
-    The codes are indices into `LEVELS`.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, or a number is negative or not finite.
-    """
-    quiet, gap = validation.broadcast(
-        silence=validation.non_negative("silence", silence),
-        usual_gap=validation.non_negative("usual_gap", usual_gap),
-    )
-    return np.asarray(quiet > gap, dtype=np.int64) + (quiet > 2 * gap)

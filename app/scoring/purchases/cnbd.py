@@ -117,6 +117,12 @@ class CnbdModel(PurchaseModel):
             total = total + term
         return np.log(total)
 
+    def _log_silence(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
+        """Return the log-tail of a gap of ``k`` phases, over the rates that ``x`` gaps leave."""
+        m = self.r + self.k * x
+        waiting = self._log_waiting(m, (T - t_x) / (self.alpha + T))
+        return waiting - m * np.log1p((T - t_x) / (self.alpha + t_x))
+
     def _phase_shares(self, m: FloatArray, y: FloatArray) -> list[FloatArray]:
         """Return the probability that ``j`` phases of the current gap are over, ``j < k``."""
         terms = [np.ones_like(m * y)]

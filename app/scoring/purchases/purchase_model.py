@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from app.scoring.numerics import validation
@@ -97,6 +98,25 @@ class PurchaseModel(FittedModel, ABC):
         """
         return self._log_odds_none(*_history_and_horizon(x, t_x, T, horizon))
 
+    def silence_if_active(self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> FloatArray:
+        """Return the probability that a customer who has not left would be silent so long.
+
+        Of one who bought ``x`` times again, the last time at ``t_x``, and did not leave then: that
+        the next gap is longer than ``T - t_x``. With the rate Gamma(r + x, alpha + t_x) by then,
+        it is ``((alpha + t_x) / (alpha + T)) ** (r + x)``. Nothing is said of whether he left.
+
+        Parameters, errors and shape as for `p_alive`.
+
+        Returns
+        -------
+        FloatArray
+            In [0, 1], 1 without a silence and falling with it.
+        """
+        silent: FloatArray = np.exp(
+            np.minimum(self._log_silence(*validation.history(x, t_x, T)), 0)
+        )
+        return silent
+
     def expected_purchases_new(self, t: ArrayLike) -> FloatArray:
         """Return the expected repeat purchases of a new customer in ``t`` after the first.
 
@@ -179,6 +199,11 @@ class PurchaseModel(FittedModel, ABC):
             return self.expected_purchases(*history, horizon=horizon)
         end = math.inf if horizon is None else horizon
         return self._discounted(*history, end=end, rate=rate)
+
+    def _log_silence(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
+        """Return the log-chance of no purchase since ``t_x`` by one alive: gaps without memory."""
+        params = self.params
+        return -(params["r"] + x) * np.log1p((T - t_x) / (params["alpha"] + t_x))
 
     @abstractmethod
     def _p_alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray: ...

@@ -1,38 +1,42 @@
-"""What churn risk looks at, for customers as they stand at one instant.
+"""What is known of customers with a purchase day that scores look at, at one instant.
 
 The columns are those that a fit would see at the same instant, made from what is kept of each
 customer, and from interactions.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from app.days import AsOf
 from app.db import ReadSession
-from app.lifecycle.dated import Floats, Ints
+from app.lifecycle.dated import Bools, Floats, Ints
 from app.lifecycle.kinds import Kinds
 from app.scoring.histories.features import Facts, Features, features_at
 from app.services.common import threads
-from app.services.customer_base import training_data
+from app.services.customer_base import interaction_log, training_data
+from app.services.customer_base.interaction_log import InteractionLog
 from app.services.customer_base.populations import Population
 from app.services.customer_base.summary_columns import NO_MORE
-from app.services.customer_base.training_data import InteractionLog
 from app.services.models.fitted_models import FittedModel
 
 OF_CONTACTS = ("complaints", "satisfaction", "contact_silence")
-_NO_CONTACTS = InteractionLog(
-    np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-)
 
 
-async def read(
-    session: ReadSession, model: FittedModel, buyers: Population, as_of: AsOf
-) -> Features | None:
-    """Return what the churn risk of a model looks at; None if it has none of its own.
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Customers as churn risk looks at them, and who has an open complaint."""
 
-    `buyers` have a purchase day, as they stand at `as_of`.
+    features: Features
+    complaining: Bools
+
+
+async def read(session: ReadSession, model: FittedModel, buyers: Population, as_of: AsOf) -> Known:
+    """Return what a model looks at.
+
+    `buyers` have a purchase day, as they stand at `as_of`. A model without a churn risk of its own
+    looks at no contacts.
     """
-    if model.risk is None:
-        return None
     return await read_columns(
         session, buyers, as_of, model.interaction_kinds, contacts=model.looks_at_contacts
     )
@@ -40,14 +44,17 @@ async def read(
 
 async def read_columns(
     session: ReadSession, buyers: Population, as_of: AsOf, declared: Kinds, *, contacts: bool = True
-) -> Features:
+) -> Known:
     """Return all columns of buyers; without contacts those are unknown."""
     refunds = await _refunds(session, buyers, as_of)
-    seen = _NO_CONTACTS
+    everyone = buyers.customer_ids
     if contacts:
-        everyone = buyers.customer_ids
-        seen = await training_data.read_contacts(session, everyone, as_of, declared, last_only=True)
-    return await threads.compute(len(buyers), _columns, buyers, as_of, refunds, seen)
+        seen = await interaction_log.read_contacts(
+            session, everyone, as_of, declared, last_only=True
+        )
+    else:
+        seen = await interaction_log.read_complaining(session, everyone, as_of)
+    return await threads.compute(len(buyers), _known, buyers, as_of, refunds, seen)
 
 
 async def _refunds(session: ReadSession, buyers: Population, as_of: AsOf) -> Ints:
@@ -60,9 +67,11 @@ async def _refunds(session: ReadSession, buyers: Population, as_of: AsOf) -> Int
     return refunds
 
 
-def _columns(buyers: Population, as_of: AsOf, refunds: Ints, seen: InteractionLog) -> Features:
+def _known(buyers: Population, as_of: AsOf, refunds: Ints, seen: InteractionLog) -> Known:
     columns = _kept(buyers, as_of) | _contacts(seen, len(buyers), as_of)
-    return Features(**columns, refunds=refunds.astype(np.float64))
+    complaining = np.zeros(len(buyers), np.bool_)
+    complaining[seen.complaining] = True
+    return Known(Features(**columns, refunds=refunds.astype(np.float64)), complaining)
 
 
 def _kept(buyers: Population, as_of: AsOf) -> dict[str, Floats]:

@@ -13,9 +13,10 @@ from app.lifecycle.dated import Floats, Ints
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.kinds import Kinds
 from app.lifecycle.presets import PRESETS
-from app.scoring.churn.churn_bands import Bands
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.churn.churn_selection import INSUFFICIENT
+from app.scoring.churn.decline import Shapes
+from app.scoring.churn.rhythm import Rhythm
 from app.scoring.histories.features import Features
 from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
@@ -66,7 +67,8 @@ class FittedModel:
     churn_kind: str = DEFAULT_KIND
     churn_status: str = "ok"
     risk: ChurnRisk | None = None
-    bands: Bands | None = None
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    regularity: Shapes = field(default_factory=Shapes)
     interaction_kinds: Kinds = field(default_factory=dict)
     rfm_classes: Mapping[str, int] = field(default_factory=dict)
     """Into how many classes the cuts part customers, by the names r, f and m."""
@@ -85,6 +87,11 @@ class FittedModel:
         if self.risk is not None:
             return self.risk.status
         return INSUFFICIENT if self.churn_status == "fallback" else "ok"
+
+    @property
+    def little_history(self) -> bool:
+        """Whether what it expects is a prior, or could not be held against the past."""
+        return self.status == "fallback" or self.risk_status == INSUFFICIENT
 
     @property
     def can_score(self) -> bool:
@@ -151,6 +158,11 @@ class FittedModel:
         return now, clv.value_at_risk(self.purchases, self.spend, *history, **terms)
 
 
+def rhythm_of(document: ModelDocument) -> Rhythm:
+    """Return the rhythm of a model; of one of before there was any, the process by itself."""
+    return Rhythm() if document.rhythm is None else Rhythm.from_dict(document.rhythm)
+
+
 def rfm_classes(document: ModelDocument) -> Mapping[str, int]:
     """Return into how many classes the cuts of RFM part customers: at most, if none counted."""
     if document.rfm_cuts is None:
@@ -182,7 +194,8 @@ def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument
         reference_days=None if reference is None else reference.triple,
         risk=None if risk is None else ChurnRisk.from_dict(risk),
         horizon_days=document.horizon_days,
-        bands=Bands.from_dict(document.bands),
+        rhythm=rhythm_of(document),
+        regularity=Shapes(**(document.regularity or {})),
         interaction_kinds=kinds.read(document.interaction_kinds),
     )
 

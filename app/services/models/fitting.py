@@ -7,8 +7,10 @@ import numpy as np
 
 from app.days import AsOf, from_day
 from app.lifecycle.records import inactivity_limit
-from app.scoring.churn import contributions
+from app.scoring.churn import contributions, rhythm
+from app.scoring.churn.decline import Shapes
 from app.scoring.evaluation import selection
+from app.scoring.histories.features import features_at
 from app.scoring.histories.purchase_summary import PurchaseSummary
 from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
@@ -39,6 +41,7 @@ def learn(
     *,
     horizon: Horizon,
     rfm_given: Mapping[str, list[float]] | None = None,
+    rhythm_cuts: rhythm.Cuts | None = None,
 ) -> tuple[str, str, dict[str, Any]]:
     """Fit everything to the buyers of a population; return kind, status and the document.
 
@@ -75,6 +78,8 @@ def learn(
         "horizon_days": horizon.days,
         "horizon_rule": horizon.rule,
         "suggested_horizon_days": horizons.suggested(past, as_of.day),
+        "rhythm": rhythm.learn(past.facts, as_of=as_of.day, cuts=rhythm_cuts).as_dict(),
+        "regularity": _regularity(past, as_of),
         **risk,
     }
     if len(buyers):
@@ -100,6 +105,12 @@ def _risk(
         reference=None if reference is None else ReferenceCustomer(**reference).triple,
         fallback=fallback,
     )
+
+
+def _regularity(past: TrainingData, as_of: AsOf) -> dict[str, float]:
+    """Return how regular customers are in when they buy, and for how much."""
+    _, known = features_at(past.facts, as_of=as_of.day)
+    return Shapes.fit(known).as_dict()
 
 
 def _holdout(found: selection.Selection, risk: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Cuts of RFM scores that a caller gives, as models keep them: of recency on minus the days."""
+"""Cuts that a caller gives, as models keep them: those of recency on minus the days."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
 from app.schemas.models.rfm import RfmCutsIn
+from app.schemas.models.rhythm import RhythmCutsIn
+from app.scoring.churn.rhythm import Cuts
 
 
 def read(deployment: Deployment, asked: RfmCutsIn | None) -> dict[str, list[float]]:
@@ -31,6 +33,11 @@ def read(deployment: Deployment, asked: RfmCutsIn | None) -> dict[str, list[floa
             raise ValidationFailed(errors=faults)
         found["m"] = [float(cut.amount) for cut in asked.m]
     return found
+
+
+def of_rhythm(asked: RhythmCutsIn | None) -> Cuts:
+    """Return the cuts of rhythm, the usual ones where none are given."""
+    return Cuts() if asked is None else Cuts(asked.due, asked.overdue, asked.lost)
 
 
 def asked_for(kept: Mapping[str, list[float]]) -> dict[str, Any] | None:

@@ -66,7 +66,8 @@ class RiskChoice(Section):
 class ModelDocument(StoredDocument):
     """Everything learnt at one `as_of`.
 
-    Cuts, churn risk, bands and hold-out are documents of `app.scoring`, which reads them itself;
+    Cuts, churn risk, bands, hold-out, rhythm and regularity are documents of `app.scoring`, which
+    reads them itself; models of before there was rhythm have neither of the last two.
     `interaction_kinds` is what was declared when it was learnt. Without anybody who has purchased
     there are no cuts, and nobody to compare with. Of the cuts of RFM those in `rfm_given` came
     from the caller. `rfm_classes` says into how many classes they parted everybody; models of
@@ -95,5 +96,7 @@ class ModelDocument(StoredDocument):
     suggested_horizon_days: int | None
     bands: dict[str, Any]
     interaction_kinds: dict[str, Any]
+    rhythm: dict[str, Any] | None = None
+    regularity: dict[str, float] | None = None
     facts: int | None = Field(None, description="stored when it was fitted")
     refit: str | None = Field(None, description="why it was fitted of its own accord")

@@ -1,10 +1,12 @@
 """A stored model as the API shows it."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from app.db import AnyRow
 from app.deployment import Deployment
+from app.scoring.churn.rhythm import Rhythm
 from app.scoring.rfm import rfm
 from app.services.models import churn_learning, fitted_models, horizons
 from app.services.models.fitted_models import FittedModel
@@ -32,6 +34,7 @@ def to_response(deployment: Deployment, row: AnyRow, active_id: str | None) -> d
         "standard_errors": document.purchases.standard_errors,
         "log_likelihood": document.purchases.log_likelihood,
         "cuts": _cuts(deployment, document, content),
+        "rhythm": _rhythm(fitted_models.rhythm_of(document)),
         "risk": _risk(document),
         "monitor": None,
     }
@@ -57,6 +60,20 @@ def _cuts(
         "rfm_few_classes": few_classes(fitted_models.rfm_classes(document)),
         "rfm_means": {**means, "m": deployment.computed_money(means["m"])},
         "value_tier": {name: deployment.computed_money(cut) for name, cut in tiers.items()},
+    }
+
+
+def _rhythm(rhythm: Rhythm) -> dict[str, Any]:
+    """Return the cuts of rhythm, and when those with one purchase day reach them."""
+    cuts, gaps = rhythm.cuts, rhythm.first_gaps
+    return {
+        "cuts": asdict(cuts),
+        "first_gaps": gaps
+        and {
+            "returned": gaps.returned,
+            "due_after_days": gaps.until(cuts.due),
+            "overdue_after_days": gaps.until(cuts.overdue),
+        },
     }
 
 

@@ -17,6 +17,7 @@ from app.deployment import Deployment
 from app.errors import Conflict, InternalError, NotFound
 from app.models import Model, Run
 from app.schemas.models.models import ModelRequest
+from app.scoring.churn.rhythm import Cuts
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings, interaction_kinds
 from app.services.common.paging import PageRequest, Sort, fetch_responses
@@ -87,6 +88,7 @@ async def fit_keeping(
     name: str,
     horizon: Horizon,
     rfm_given: Mapping[str, list[float]] | None = None,
+    rhythm_cuts: Cuts | None = None,
     refit: str | None = None,
 ) -> Fitted:
     """Fit a model to everybody as they stood at `as_of`, and store it as a candidate.
@@ -100,7 +102,8 @@ async def fit_keeping(
     declared = (await interaction_kinds.declared(session)).kinds
     past = await training_data.read_past(session, known, as_of, declared)
     learn = partial(fitting.learn, kind, time_unit, population, log, past, as_of,
-                    horizon=horizon, rfm_given=rfm_given)  # fmt: skip
+                    horizon=horizon, rfm_given=rfm_given,
+                    rhythm_cuts=rhythm_cuts)  # fmt: skip
     chosen, status, document = await asyncio.to_thread(_completed, learn)
     model_id = name_of(name)
     await session.execute(

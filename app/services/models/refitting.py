@@ -1,7 +1,7 @@
 """The life of models: which one a run scores with, when it is fitted anew, and who takes over."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -118,6 +118,7 @@ def _like(row: AnyRow, reason: str) -> FitRequest:
             "time_unit": row.time_unit,
             "horizon_days": document.horizon_days if chosen else None,
             "rfm_cuts": given_cuts.asked_for(document.rfm_given),
+            "rhythm_cuts": asdict(fitted_models.rhythm_of(document).cuts),
             "automatic": True,
             "reason": reason,
         }
@@ -142,6 +143,7 @@ async def fit_part(
         name=part.operation_id,
         horizon=horizons.choose(deployment, asked.horizon_days),
         rfm_given=given_cuts.read(deployment, asked.rfm_cuts),
+        rhythm_cuts=given_cuts.of_rhythm(asked.rhythm_cuts),
         refit=asked.reason,
     )
     activated = asked.activate

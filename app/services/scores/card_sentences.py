@@ -5,6 +5,7 @@ word for the silence is that of the rhythm; it says "late" only of a silence lon
 beside it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -33,7 +34,7 @@ class CardFigures:
     currency, None where the model cannot tell.
     """
 
-    stage: dict[str, str]
+    stage: Mapping[str, str]
     purchase_days: int
     days_silent: int | None = None
     usual_gap_days: float | None = None
@@ -61,21 +62,31 @@ def sentence(card: CardFigures) -> dict[str, str]:
     }
 
 
-def figures(
-    stage: dict[str, str],
-    purchase_days: int,
-    rhythm: dict[str, Any] | None,
-    **more: Any,
-) -> CardFigures:
-    """Return the figures of a card whose rhythm is told as answers tell it."""
-    told = rhythm or {}
-    return CardFigures(
-        stage=stage,
-        purchase_days=purchase_days,
-        rhythm=told.get("status"),
-        usual_gap_days=told.get("usual_gap_days"),
-        chance_if_active=told.get("chance_if_active"),
-        **{"days_silent": told.get("days_silent"), **more},
+def of_answer(
+    stage: Mapping[str, str], card: Mapping[str, Any], *, uncertain: bool = False
+) -> dict[str, str]:
+    """Return the sentence of a card or of a row of a list, from what it tells itself.
+
+    `expected_purchases` is a number with its horizon beside it, as in cards, or by itself.
+    """
+    rhythm, expected = card["rhythm"] or {}, card["expected_purchases"]
+    if not isinstance(expected, Mapping):
+        expected = {"value": expected, "horizon_days": card.get("horizon_days")}
+    to_save = card.get("value_to_save")
+    return sentence(
+        CardFigures(
+            stage=stage,
+            purchase_days=card["purchase_days"],
+            days_silent=rhythm.get("days_silent", card.get("days_since_last_purchase")),
+            usual_gap_days=rhythm.get("usual_gap_days"),
+            rhythm=rhythm.get("status"),
+            chance_if_active=rhythm.get("chance_if_active"),
+            expected_purchases=expected["value"],
+            horizon_days=expected["horizon_days"],
+            call_reasons=tuple(card["call_reasons"]),
+            to_save=None if to_save is None else (to_save["amount"], to_save["currency"]),
+            uncertain=uncertain,
+        )
     )
 
 

@@ -1,6 +1,5 @@
 """The score cards of customers, computed for the asked instant from the facts up to it."""
 
-from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,12 +10,12 @@ from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.money import to_amount
-from app.scoring.churn import contributions
+from app.scoring.churn import rhythm
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
-from app.services.models import churn_learning, fitted_models, model_responses
+from app.services.models import fitted_models, model_responses
 from app.services.models.fitted_models import FittedModel
-from app.services.scores import model_scores, reason_texts, run_columns
+from app.services.scores import calls, card_sentences, model_scores, reason_texts, run_columns
 from app.services.scores.model_scores import Scores
 from app.services.stages import customer_snapshots, next_actions, why_churned
 from app.services.stages.placement import Placement
@@ -68,6 +67,10 @@ def cards(
             made[row]["status"] = "no_model"
         else:
             made[row] |= _scores(deployment, scores, place)
+    uncertain = scores is not None and scores.model.little_history
+    for card, stage in zip(made, placement.stage.tolist(), strict=True):
+        name = placement.policy.described[stage].name
+        card["sentence"] = card_sentences.of_answer(name, card, uncertain=uncertain)
     return made
 
 
@@ -75,7 +78,6 @@ def _facts(deployment: Deployment, placement: Placement, row: int) -> dict[str, 
     """Return what needs no model; the rest is null until one fills it in."""
     summary = placement.population.summaries[row]
     bought = summary.state.purchase_days > 0
-    overdue = placement.overdue
     card: dict[str, Any] = dict.fromkeys(_MODEL_FIELDS)
     card |= {
         "customer_id": placement.population.customer_ids[row],
@@ -88,8 +90,7 @@ def _facts(deployment: Deployment, placement: Placement, row: int) -> dict[str, 
         "mean_spend": None,
         "revenue": deployment.money(to_amount(summary.revenue)),
         "refund_excess": None,
-        "usual_gap_days": _usual_gap(placement, row) if bought else None,
-        "at_risk": None if overdue is None else bool(overdue[row]),
+        "call_reasons": [],
         "value_at_risk": None if bought else deployment.money(Decimal(0)),
         "rfm_few_classes": [],
         "withheld": {},
@@ -104,7 +105,7 @@ def _facts(deployment: Deployment, placement: Placement, row: int) -> dict[str, 
 
 _MODEL_FIELDS = (
     "r", "f", "m", "rfm_score", "rfm_group", "rfm_class8", "model_inputs", "p_alive",
-    "expected_purchases", "clv", "value_tier", "churn_risk", "value_at_risk",
+    "expected_purchases", "clv", "value_tier", "churn_risk", "value_at_risk", "rhythm",
 )  # fmt: skip
 
 
@@ -120,12 +121,9 @@ def _usual_gap(placement: Placement, row: int) -> float | None:
 def churn_risk(scores: Scores, row: int) -> dict[str, Any]:
     """Return the churn risk of one customer, with its reasons."""
     model = scores.model
-    level = contributions.LEVELS[scores.level[row]]
     return {
         **kind_of_risk(model, scores.horizon_days),
         "probability": float(scores.probability[row]),
-        "level": level,
-        "meaning": meanings(model).get(level),
         "base_log_odds": float(scores.reasons.base),
         "log_odds": float(scores.reasons.total[row]),
         "reasons": reason_texts.explain(scores.inputs, scores.reasons, row),
@@ -143,13 +141,25 @@ def kind_of_risk(model: FittedModel, horizon_days: int) -> dict[str, Any]:
     }
 
 
-def meanings(model: FittedModel) -> dict[str, str | None]:
-    """Return what each level means; empty where levels follow the silence."""
-    if model.bands is None or not model.bands.fitted:
-        return {}
+def rhythm_of(scores: Scores, row: int) -> dict[str, Any]:
+    """Return where one customer stands against the own usual gap."""
+    return rhythm_answer(
+        rhythm.STATUSES[scores.rhythm[row]],
+        _usual_gap(scores.placement, row),
+        int(scores.placement.days_since_last_purchase[row]),
+        float(scores.chance_if_active[row]),
+    )
+
+
+def rhythm_answer(
+    status: str, usual_gap: float | None, silent: int, chance: float
+) -> dict[str, Any]:
+    """Return a rhythm as every answer shows it."""
     return {
-        band.name: churn_learning.meaning(asdict(band), model.horizon_days)
-        for band in model.bands.bands
+        "status": status,
+        "usual_gap_days": usual_gap,
+        "days_silent": silent,
+        "chance_if_active": chance,
     }
 
 
@@ -188,4 +198,6 @@ def _scores(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
         "value_at_risk": deployment.money(cents(scores.value_at_risk[row])) if identified else None,
         "withheld": {} if identified else dict.fromkeys(("p_alive", "value_at_risk"), NO_DROPOUT),
         "churn_risk": churn_risk(scores, row),
+        "rhythm": rhythm_of(scores, row),
+        "call_reasons": list(calls.SETS[scores.calls[row]]),
     }

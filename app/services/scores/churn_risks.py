@@ -1,10 +1,16 @@
-"""The customers about to leave: a list of a run, each with reasons."""
+"""Customers of a run whom one can still do something for, each with reasons.
+
+By default those of whom something is amiss: overdue, buying less often or for less, or with an open
+complaint. The lost are not among them, nor is anybody whom somebody has put among those who have
+left; whom only the rules of the policy put there may be, as rhythm decides it.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from sqlalchemy import func, or_
 
 from app.days import AsOf, to_day
 from app.db import AnyRow, ReadSession
@@ -18,11 +24,11 @@ from app.services.customer_base.populations import Population
 from app.services.models import fitted_models, model_store
 from app.services.models.fitted_models import FittedModel
 from app.services.policies import policies
-from app.services.scores import lists, model_scores, reason_texts
-from app.services.scores.cards import meanings
+from app.services.scores import card_sentences, lists, model_scores, reason_texts
 from app.services.scores.lists import Asked
 from app.services.stages import next_actions
 
+Include = Literal["lost", "all"]
 SAME_LOG_ODDS, SAME_PROBABILITY = 1e-6, 1e-12
 """How far apart two computations from the same facts may lie."""
 _UNEXPLAINED: dict[str, Any] = {
@@ -36,14 +42,16 @@ _COLUMNS: list[Any] = [
     Score.customer_id,
     Customer.name,
     Score.stage,
-    Score.at_risk,
+    Score.rhythm,
+    Score.chance_if_active,
+    Score.call_reasons,
     Score.value_tier,
     Score.purchase_days,
     Score.first_purchase_on,
     Score.last_purchase_on,
     Score.usual_gap_days,
     Score.probability,
-    Score.level,
+    Score.expected_purchases,
     Score.value_at_risk,
     Score.clv,
     Score.reason,
@@ -63,7 +71,7 @@ async def search(
     page: PageRequest,
     asked: Asked,
     *,
-    include_churned: bool,
+    include: Include | None,
 ) -> dict[str, Any]:
     """Return a page of a run: the one asked for, that of the cursor, or the published one."""
     run = await lists.run_of(session, page, asked)
@@ -78,13 +86,15 @@ async def search(
     }
     name, sort = choose_sort(page, allowed, ranked)
     bound_to = {"list": "churn_risks", "sort": name, "=run_id": run.run_id,
-                "include_churned": include_churned, **asked.bound_to}  # fmt: skip
+                "include": include, **asked.bound_to}  # fmt: skip
     policy = await policies.get(session, run.policy_version)
-    left = [] if include_churned else [stage for stage in policy.stages if policy.has_left(stage)]
     statement = lists.chosen(_COLUMNS, run.run_id, asked, profiles=True)
     statement = statement.where(Score.probability.is_not(None))
-    if left and asked.filters.get("stage") not in left:
-        statement = statement.where(Score.stage.not_in(left))
+    if include != "all" and asked.filters.get("rhythm") is None:
+        listed = func.cardinality(Score.call_reasons) > 0
+        statement = statement.where(
+            listed if include is None else or_(listed, Score.rhythm == "lost")
+        )
     rows, cursor = await fetch(session, statement.add_columns(*sort.columns), page, sort, bound_to)
     return {
         "items": await _items(session, deployment, model, policy, run, rows, asked) if rows else [],
@@ -105,21 +115,19 @@ async def _items(
     as_of = deployment.as_of(run.as_of)
     actions = await _actions(session, deployment, policy, rows, asked.now)
     explained = await _reasons(session, model, policy, run, rows, as_of)
-    meaning_of = meanings(model)
-    return [
+    items = [
         {
             "customer_id": row.customer_id,
             "name": row.name,
             "stage": row.stage,
-            "at_risk": row.at_risk,
+            "rhythm": lists.rhythm(row, as_of),
+            "call_reasons": row.call_reasons,
             "value_tier": row.value_tier,
+            "purchase_days": row.purchase_days,
             "last_purchase_on": row.last_purchase_on,
-            "days_since_last_purchase": as_of.day - to_day(row.last_purchase_on),
-            "usual_gap_days": row.usual_gap_days,
             "probability": row.probability,
+            "expected_purchases": row.expected_purchases,
             "horizon_days": run.horizon_days or model.horizon_days,
-            "level": row.level,
-            "meaning": meaning_of.get(row.level),
             "value_at_risk": None
             if row.value_at_risk is None
             else deployment.money(row.value_at_risk),
@@ -131,6 +139,15 @@ async def _items(
         }
         for row, own in zip(rows, actions, strict=True)
     ]
+    names = {stage.code: stage.name for stage in policy.described}
+    for item in items:
+        silent = as_of.day - to_day(item["last_purchase_on"])
+        item["sentence"] = card_sentences.of_answer(
+            names[item["stage"]],
+            {**item, "days_since_last_purchase": silent},
+            uncertain=model.little_history,
+        )
+    return items
 
 
 async def _reasons(

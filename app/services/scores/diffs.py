@@ -78,11 +78,13 @@ async def _told(
     """Return the churn risk at an instant, None for one who had not purchased by then."""
     placed = await customer_snapshots.place(session, deployment, snapshot, snapshot.timeline, as_of)
     found = await model_scores.score(session, snapshot.model, placed, horizon_days)
-    return None if found is None else cards.churn_risk(found, 0)
+    if found is None:
+        return None
+    return {**cards.churn_risk(found, 0), "rhythm": cards.rhythm_of(found, 0)}
 
 
 def _figures(risk: dict[str, Any]) -> dict[str, Any]:
-    names = ("probability", "level", "log_odds", "base_log_odds", "reasons")
+    names = ("probability", "rhythm", "log_odds", "base_log_odds", "reasons")
     return {name: risk[name] for name in names}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
+from app.days import AsOf, to_day
 from app.db import AnyRow, AnySelect, ReadSession
 from app.deployment import Deployment
 from app.errors import FieldError, InvalidCursor, NotFound, ValidationFailed
@@ -20,7 +21,7 @@ from app.services.models import model_store
 from app.services.models.fitted_models import FittedModel
 from app.services.operations.housekeeping import KEPT_RUNS, RUN_GRACE
 from app.services.scores import run_rows
-from app.services.scores.cards import kind_of_risk
+from app.services.scores.cards import kind_of_risk, rhythm_answer
 
 OF_CUSTOMERS = {"owner": Customer.owner, "channel": Customer.acquisition_channel}
 """Filters by what is known of a customer now; the others are by what the run says."""
@@ -126,7 +127,7 @@ def chosen(
 ) -> AnySelect:
     """Select customers of a run.
 
-    With `since` those whose level was another one in that run, or who were not in it.
+    With `since` those whose rhythm was another one in that run, or who were not in it.
     """
     statement: AnySelect = select(*columns).select_from(Score).where(Score.run_id == run_id)
     if profiles or any(asked.filters.get(name) is not None for name in OF_CUSTOMERS):
@@ -142,13 +143,21 @@ def _changed(statement: AnySelect, since: int) -> AnySelect:
     same = and_(PREVIOUS.customer_id == Score.customer_id, PREVIOUS.run_id == since)
     return (
         statement.outerjoin(PREVIOUS, same)
-        .where(or_(IS_NEW, PREVIOUS.level.is_distinct_from(Score.level)))
+        .where(or_(IS_NEW, PREVIOUS.rhythm.is_distinct_from(Score.rhythm)))
         .add_columns(
             IS_NEW.label("is_new"),
             PREVIOUS.probability.label("previous_probability"),
-            PREVIOUS.level.label("previous_level"),
+            PREVIOUS.rhythm.label("previous_rhythm"),
         )
     )
+
+
+def rhythm(row: AnyRow, as_of: AsOf) -> dict[str, Any] | None:
+    """Return the rhythm of a row; None for who never purchased, and in runs of before it."""
+    if row.rhythm is None:
+        return None
+    silent = as_of.day - to_day(row.last_purchase_on)
+    return rhythm_answer(row.rhythm, row.usual_gap_days, silent, row.chance_if_active)
 
 
 def previous(row: AnyRow, since: int | None) -> dict[str, Any] | None:
@@ -158,7 +167,7 @@ def previous(row: AnyRow, since: int | None) -> dict[str, Any] | None:
     return {
         "run_id": since,
         "probability": row.previous_probability,
-        "level": row.previous_level,
+        "rhythm": row.previous_rhythm,
     }
 
 
@@ -166,8 +175,11 @@ AMOUNTS: dict[str, ColumnElement[Any]] = {
     name: Score.__table__.c[name] for name in ("revenue", "clv", "value_at_risk")
 }
 """Money; what is computed of it was rounded when it was written."""
+OF_RHYTHM = ("rhythm", "usual_gap_days", "chance_if_active")
 PLAIN: list[ColumnElement[Any]] = [
-    column for column in Score.__table__.columns if column.key not in AMOUNTS
+    column
+    for column in Score.__table__.columns
+    if column.key not in AMOUNTS and column.key not in OF_RHYTHM
 ]
 NAMES = [str(column.key) for column in PLAIN]
 
@@ -186,7 +198,8 @@ async def search(
     rest = read_bound(page, "=rest") or sort is BY_ID
     bound_to: dict[str, Any] = {"list": "scores", "sort": name, "=run_id": run.run_id,
                                 **asked.bound_to}  # fmt: skip
-    statement = chosen([*PLAIN, *AMOUNTS.values()], run.run_id, asked)
+    columns = [*PLAIN, *AMOUNTS.values(), *(getattr(Score, name) for name in OF_RHYTHM)]
+    statement = chosen(columns, run.run_id, asked)
     if sort is not BY_ID:
         scored = sort.columns[0].is_not(None)
         statement = statement.where(sort.columns[0].is_(None) if rest else scored)
@@ -213,4 +226,9 @@ def _item(deployment: Deployment, run: AnyRow, row: AnyRow, since: int | None) -
     for name in AMOUNTS:
         amount = getattr(row, name)
         item[name] = None if amount is None else deployment.money(amount)
-    return {**item, "horizon_days": run.horizon_days, "previous": previous(row, since)}
+    return {
+        **item,
+        "rhythm": rhythm(row, deployment.as_of(run.as_of)),
+        "horizon_days": run.horizon_days,
+        "previous": previous(row, since),
+    }

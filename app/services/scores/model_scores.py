@@ -12,7 +12,7 @@ import numpy as np
 from app.days import AsOf
 from app.db import ReadSession
 from app.lifecycle.dated import Floats, Ints
-from app.scoring.churn import contributions
+from app.scoring.churn import contributions, rhythm
 from app.scoring.churn.churn_risk import CAUSES, Reasons
 from app.scoring.histories.features import Features
 from app.scoring.rfm import rfm
@@ -20,21 +20,20 @@ from app.scoring.spend import clv
 from app.services.common import threads
 from app.services.customer_base.populations import Population
 from app.services.models import churn_features
-from app.services.models.fitted_models import INACTIVITY, FittedModel, probability
+from app.services.models.churn_features import Known
+from app.services.models.fitted_models import FittedModel, probability
+from app.services.scores import calls
 from app.services.stages.placement import Placement
 
 
 @dataclass(frozen=True, eq=False)
 class ModelInputs:
-    """Customers with a purchase day at an instant, as a fitted model looks at them.
-
-    `features` are what its churn risk looks at, None for a model without one of its own.
-    """
+    """Customers with a purchase day at an instant, as a fitted model looks at them."""
 
     model: FittedModel
     buyers: Population
     as_of: AsOf
-    features: Features | None
+    known: Known
 
     @cached_property
     def history(self) -> tuple[Ints, Floats, Floats]:
@@ -42,18 +41,28 @@ class ModelInputs:
         unit = self.model.unit
         return self.buyers.x, self.buyers.t_x / unit, self.buyers.T(self.as_of) / unit
 
+    @property
+    def features(self) -> Features:
+        """What churn risk may look at and reasons are told of, in days."""
+        return self.known.features
+
     @cached_property
-    def described(self) -> Features:
-        """Return what reasons are told of, in days; a model without features has x, t_x and T."""
-        if self.features is not None:
-            return self.features
-        return Features.of(self.buyers.x, self.buyers.t_x, self.buyers.T(self.as_of))
+    def any_purchase(self) -> Floats:
+        """Return the learnt chance of any purchase within `rhythm.LOST_DAYS`."""
+        return probability(-self.model.log_odds(self.features, rhythm.LOST_DAYS))
+
+    @cached_property
+    def chance_if_active(self) -> Floats:
+        """Return how likely so long a silence is of somebody who is still active."""
+        model, seen = self.model, self.features
+        return model.rhythm.chance_if_active(
+            model.purchases, seen.x, seen.t_x, seen.T, unit=model.unit
+        )
 
     def reasons(self, horizon_days: int) -> Reasons:
         """Return what the log-odds of no purchase within a horizon are made of."""
         model = self.model
         if model.risk is not None:
-            assert self.features is not None, "this model looks at more than x, t_x and T"
             return model.risk.reasons(self.features, horizon=horizon_days)
         reference, horizon = model.reference(), horizon_days / model.unit
         assert reference is not None
@@ -71,17 +80,6 @@ class ModelInputs:
         told: Floats = self.model.churn.p_no_purchase(*self.history, horizon=horizon)
         return told
 
-    def band(self) -> Ints | None:
-        """Return the band of the risk over the model's own horizon; None for one without bands."""
-        model = self.model
-        if model.bands is None or not model.bands.fitted:
-            return None
-        if model.risk is None:
-            own = model.horizon_days / model.unit
-            return model.bands.level(model.churn.p_no_purchase(*self.history, horizon=own))
-        assert self.features is not None
-        return model.bands.level(model.risk.probability(self.features, horizon=model.horizon_days))
-
 
 async def read_inputs(
     session: ReadSession, model: FittedModel, buyers: Population, as_of: AsOf
@@ -94,7 +92,10 @@ async def read_inputs(
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a model says of the buyers of a placement; arrays have a row for each of them."""
+    """What a model says of the buyers of a placement; arrays have a row for each of them.
+
+    `rhythm` are places in `rhythm.STATUSES`, `calls` in `calls.SETS`.
+    """
 
     inputs: ModelInputs
     placement: Placement
@@ -110,7 +111,9 @@ class Scores:
     tier: Ints
     value_at_risk: Floats
     probability: Floats
-    level: Ints
+    rhythm: Ints
+    chance_if_active: Floats
+    calls: Ints
     reasons: Reasons
 
     @property
@@ -154,7 +157,7 @@ def compute(inputs: ModelInputs, buyers: Placement, horizon_days: int) -> Scores
     value, at_risk = model.lifetime_value(inputs.buyers, inputs.as_of)
     reasons = inputs.reasons(horizon_days)
     horizon = horizon_days / model.unit
-    band = inputs.band()
+    status = model.rhythm.status(inputs.chance_if_active, inputs.any_purchase)
     return Scores(
         inputs=inputs,
         placement=buyers,
@@ -170,18 +173,11 @@ def compute(inputs: ModelInputs, buyers: Placement, horizon_days: int) -> Scores
         tier=clv.tiers(value, model.tier_cuts),
         value_at_risk=np.where(buyers.churned, 0.0, at_risk),
         probability=inputs.probability(reasons, horizon_days),
-        level=_level_by_inactivity(buyers) if band is None else band,
+        rhythm=status,
+        chance_if_active=inputs.chance_if_active,
+        calls=calls.of(model, inputs.known, status, buyers.churned & buyers.by_hand),
         reasons=reasons,
     )
-
-
-def _level_by_inactivity(buyers: Placement) -> Ints:
-    """Return the level of those of whom a model knows no bands."""
-    inactivity, gap = buyers.days_since_last_purchase, buyers.usual_gap_days
-    if gap is None:
-        # Nobody has purchased twice: the silence that ends a life stands in for two gaps.
-        gap = np.full(len(buyers), INACTIVITY.floor_days / 2)
-    return contributions.level(inactivity, gap)
 
 
 def lifetime_values(model: FittedModel, population: Population, as_of: AsOf) -> Floats:

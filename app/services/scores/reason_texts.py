@@ -64,7 +64,7 @@ def explain(inputs: ModelInputs, reasons: Reasons, row: int) -> list[dict[str, A
 
     Those that move the risk; of a model that looks at x, t_x and T alone, always all three.
     """
-    model, features = inputs.model, inputs.described.take([row])
+    model, features = inputs.model, inputs.features.take([row])
     seen = ReasonInputs(features, model, inputs.as_of.day)
     told = []
     for code, part in reasons.parts.items():

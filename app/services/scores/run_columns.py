@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from app.binary_copy import Column
 from app.lifecycle.dated import Bools, Floats, Ints
 from app.money import UNITS
-from app.scoring.churn import contributions
+from app.scoring.churn import rhythm
 from app.scoring.churn.churn_risk import CAUSES
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
+from app.services.scores import calls
 from app.services.scores.model_scores import Scores
 from app.services.stages.placement import Placement
 
@@ -38,18 +39,17 @@ def columns(run_id: int, placement: Placement, scores: Scores | None) -> dict[st
 def _of_everybody(run_id: int, placement: Placement, status: str) -> dict[str, Column]:
     """Return what every row has; `status` is that of buyers."""
     population, bought = placement.population, placement.bought
-    overdue = np.zeros(len(bought), np.bool_) if placement.overdue is None else placement.overdue
     return {
         "customer_id": Column("text", population.customer_ids),
         "run_id": Column("int4", np.full(len(bought), run_id)),
         "stage": Column("text", placement.policy.stages, codes=placement.stage),
         "status": Column("text", STATUSES, codes=np.where(bought, STATUSES.index(status), 0)),
-        "at_risk": Column("bool", overdue & bought),
         "purchase_days": Column("int4", population.columns.purchase_days),
         "first_purchase_on": Column("date", population.columns.first_day, ~bought),
         "last_purchase_on": Column("date", population.columns.last_day, ~bought),
         "revenue": Column("numeric", population.summaries.column("revenue")),
         "value_at_risk": Column("numeric", np.zeros(len(bought), np.int64)),
+        "call_reasons": Column("text[]", calls.SETS, codes=np.full(len(bought), calls.NONE)),
     }
 
 
@@ -73,7 +73,9 @@ def _of_buyers(scores: Scores, bought: Bools) -> dict[str, Column]:
         "p_alive": spread("float8", scores.p_alive if identified else None),
         "expected_purchases": spread("float8", scores.expected_purchases),
         "probability": spread("float8", scores.probability),
-        "level": named(tuple(contributions.LEVELS), scores.level),
+        "rhythm": named(rhythm.STATUSES, scores.rhythm),
+        "chance_if_active": spread("float8", scores.chance_if_active),
+        "call_reasons": Column("text[]", calls.SETS, codes=_spread(scores.calls, bought)[0]),
         "clv": spread("numeric", _units(scores.clv)),
         "value_tier": named(tuple(clv.TIERS), scores.tier),
         # Who never purchased has nothing to lose, whether or not a dropout is identified.

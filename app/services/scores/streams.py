@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Text, case, cast, func, literal, null, text
 from sqlalchemy.dialects.postgresql import asyncpg
 
+from app.days import from_day
 from app.db import AnySelect, Database, ReadSession
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
@@ -20,7 +21,7 @@ from app.schemas.common.types import format_instant
 from app.services.common.paging import PageRequest
 from app.services.models import model_store
 from app.services.scores import lists
-from app.services.scores.lists import AMOUNTS, IS_NEW, PLAIN, PREVIOUS, Asked
+from app.services.scores.lists import AMOUNTS, IS_NEW, OF_RHYTHM, PLAIN, PREVIOUS, Asked
 
 Form = Literal["application/json", "application/x-ndjson", "text/csv"]
 FORMS: tuple[Form, ...] = ("application/json", "application/x-ndjson", "text/csv")
@@ -76,8 +77,12 @@ async def open_lines(
     check(given)
     run = await lists.run_of(session, page, asked)
     # Without a run there is nobody.
-    run_id, horizon_days = (0, None) if run is None else (run.run_id, run.horizon_days)
-    columns = (_csv if form == "text/csv" else _json)(deployment, horizon_days, asked.since)
+    run_id, horizon_days = 0, None
+    silent: ColumnElement[Any] = null()
+    if run is not None:
+        run_id, horizon_days = run.run_id, run.horizon_days
+        silent = literal(from_day(deployment.as_of(run.as_of).day)) - Score.last_purchase_on
+    columns = (_csv if form == "text/csv" else _json)(deployment, horizon_days, silent, asked.since)
     statement = lists.chosen(columns, run_id, asked).with_only_columns(*columns)
     lines = _lines(database, form, *_compiled(statement.order_by(Score.customer_id)))
     if run is None:
@@ -104,30 +109,45 @@ def _compiled(statement: AnySelect) -> tuple[str, list[Any]]:
 
 
 def _csv(
-    deployment: Deployment, horizon_days: int | None, since: int | None
+    deployment: Deployment,
+    horizon_days: int | None,
+    silent: ColumnElement[Any],
+    since: int | None,
 ) -> list[ColumnElement[Any]]:
-    plain = [cast(each, Text).label(each.key) if each.key == "at_risk" else each for each in PLAIN]
+    plain = [
+        func.array_to_string(each, " ").label(each.key) if each.key == "call_reasons" else each
+        for each in PLAIN
+    ]
+    rhythm = [*(getattr(Score, name) for name in OF_RHYTHM), silent.label("days_silent")]
     amounts = [_amount(each).label(name) for name, each in AMOUNTS.items()]
     more = {"currency": deployment.currency, "horizon_days": horizon_days}
     earlier: list[ColumnElement[Any]] = []
     if since is not None:
         earlier.append(PREVIOUS.probability.label("previous_probability"))
-        earlier.append(PREVIOUS.level.label("previous_level"))
+        earlier.append(PREVIOUS.rhythm.label("previous_rhythm"))
     told = [literal(value).label(name) for name, value in more.items()]
-    return [*plain, *amounts, *told, *earlier]
+    return [*plain, *rhythm, *amounts, *told, *earlier]
 
 
 def _json(
-    deployment: Deployment, horizon_days: int | None, since: int | None
+    deployment: Deployment,
+    horizon_days: int | None,
+    silent: ColumnElement[Any],
+    since: int | None,
 ) -> list[ColumnElement[Any]]:
     pairs: list[Any] = [part for each in PLAIN for part in (each.key, each)]
+    rhythm = func.json_build_object(
+        "status", Score.rhythm, "usual_gap_days", Score.usual_gap_days,
+        "days_silent", silent, "chance_if_active", Score.chance_if_active,
+    )  # fmt: skip
+    pairs += ["rhythm", case((Score.rhythm.is_not(None), rhythm), else_=null())]
     for name, each in AMOUNTS.items():
         money = func.json_build_object("amount", _amount(each), "currency", deployment.currency)
         pairs += [name, case((each.is_not(None), money), else_=null())]
     earlier: Any = null()
     if since is not None:
         known = func.json_build_object(
-            "run_id", since, "probability", PREVIOUS.probability, "level", PREVIOUS.level
+            "run_id", since, "probability", PREVIOUS.probability, "rhythm", PREVIOUS.rhythm
         )
         earlier = case((IS_NEW, null()), else_=known)
     pairs += ["horizon_days", horizon_days, "previous", earlier]

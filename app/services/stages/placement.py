@@ -24,17 +24,14 @@ from app.services.customer_base.populations import Population
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import overridden_stages, rule_records
 
-OVERDUE_GAPS = 2
-"""Usual gaps without a purchase, beyond which a customer is overdue."""
-
 
 @dataclass(frozen=True, eq=False)
 class Placement:
     """Customers at an instant, in the stages of a policy; arrays are as long as the population.
 
     `stage` is the one that stands, `rule` the one that holds even where an override overrules it;
-    `churned` and `overdue` follow the stage. The usual gap, and who is overdue, are None where the
-    population's gap is not known. Days since the last purchase mean nothing without one.
+    `churned` follows the stage, and `by_hand` says whom an override put there. The usual gap is
+    None where the population's is not known. Days since the last purchase mean nothing without one.
     """
 
     policy: Policy
@@ -43,9 +40,9 @@ class Placement:
     stage: Ints
     rule: Ints
     churned: Bools
+    by_hand: Bools
     days_since_last_purchase: Ints
     usual_gap_days: Floats | None
-    overdue: Bools | None
 
     def __len__(self) -> int:
         return len(self.population)
@@ -71,9 +68,9 @@ class Placement:
             self.stage[rows],
             self.rule[rows],
             self.churned[rows],
+            self.by_hand[rows],
             self.days_since_last_purchase[rows],
             None if self.usual_gap_days is None else self.usual_gap_days[rows],
-            None if self.overdue is None else self.overdue[rows],
         )
 
 
@@ -143,17 +140,17 @@ def place(
     """Evaluate the rules of a policy on records of the same customers, and put overrides first."""
     columns, n = population.columns, len(population)
     stage, rule = evaluate(policy, known, np.arange(n), np.full(n, as_of.day))
+    by_hand = np.zeros(n, np.bool_)
     for row, customer_id in enumerate(population.customer_ids if overrides else ()):
         if customer_id in overrides:
             stage[row] = policy.stage_code(overrides[customer_id])
+            by_hand[row] = True
     inactivity = as_of.day - columns.last_day
     churned = policy.is_churned(stage)
-    usual_gap = overdue = None
+    usual_gap = None
     if gap_days is not None:
         days = np.maximum(columns.purchase_days, 1)
         usual_gap = contributions.usual_gap(population.t_x, days, gap_days)
-        late = inactivity > OVERDUE_GAPS * usual_gap
-        overdue = (columns.purchase_days > 0) & ~churned & late
     return Placement(
-        policy, as_of, population, stage, rule, churned, inactivity, usual_gap, overdue
+        policy, as_of, population, stage, rule, churned, by_hand, inactivity, usual_gap
     )

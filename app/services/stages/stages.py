@@ -101,7 +101,6 @@ async def get(
         "rule": BY_HAND if by_hand else policy.rules[end.rule].code,
         "recorded_stage": snapshot.recorded_stage,
         "override": by_hand,
-        "at_risk": None if placed.overdue is None else bool(placed.overdue[0]),
         "purchase_days": state.purchase_days,
         "days_since_last_purchase": int(placed.days_since_last_purchase[0]) if bought else None,
         "last_purchase_on": from_day(state.last_day) if bought else None,

@@ -1,4 +1,4 @@
-"""Reasons that add up, the reference customer, and levels."""
+"""Reasons that add up, the reference customer, and usual gaps."""
 
 from __future__ import annotations
 
@@ -71,8 +71,7 @@ def test_reference_is_at_the_lower_medians(rows):
     assert found in rows
 
 
-def test_levels_and_usual_gap():
-    assert contributions.level([10, 10.5, 20, 20.5], 10).tolist() == [0, 1, 1, 2]
+def test_usual_gap():
     assert contributions.usual_gap([0, 90], [1, 4], 30).tolist() == [30, 30]
     with pytest.raises(ValueError, match="at least 1"):
         contributions.usual_gap(0, 0, 30)

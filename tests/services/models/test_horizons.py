@@ -67,7 +67,7 @@ async def at_every_door(
 
     card = await get("customers/0001/scores")
     (found,) = (await post("scores/lookup", {"customer_ids": ["0001"]}))["items"]
-    risks = await get("churn-risks", limit="3", include_churned="true")
+    risks = await get("churn-risks", limit="3", include="all")
     listed = await get("scores", limit="3")
     lines = (await client.get("/v1/scores", headers={"Accept": "application/x-ndjson"})).text
     table = (await client.get("/v1/scores", headers={"Accept": "text/csv"})).text

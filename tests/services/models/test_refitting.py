@@ -86,7 +86,6 @@ async def test_churn_risk_is_chosen_told_and_explained(
     assert shares == sorted(shares)
     assert "of 100 customers in this band, about" in risk["bands"][2]["meaning"]
     rng = random.Random(1)
-    levels = {}
     for number in rng.sample(range(1, 1200), 60):
         card = (await own_client.get(f"/v1/customers/{number:04}/scores")).json()
         told = card["churn_risk"]
@@ -94,8 +93,7 @@ async def test_churn_risk_is_chosen_told_and_explained(
         parts = sum(reason["contribution"] for reason in told["reasons"])
         assert told["base_log_odds"] + parts == pytest.approx(told["log_odds"], abs=1e-9)
         assert (told["horizon_days"], told["kind"]) == (risk["horizon_days"], risk["kind"])
-        levels[told["level"]] = told["meaning"]
-    assert set(levels.values()) <= {band["meaning"] for band in risk["bands"]}
+        assert card["rhythm"]["status"] in ("on_time", "due", "overdue", "lost")
     given = {"items": [{"x": 0, "t_x": 0, "T": 300}, {"x": 9, "t_x": 290, "T": 300}]}
     scored = (await own_client.post("/v1/score", json=given)).json()["items"]
     assert 0 < scored[1]["probability"] < scored[0]["probability"] < 1

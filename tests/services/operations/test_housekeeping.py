@@ -40,7 +40,7 @@ async def add_run(
     session.add(run)
     await session.flush()
     session.add_all(
-        Score(customer_id=f"c{n}", run_id=run.run_id, stage="s", status="ok", at_risk=False,
+        Score(customer_id=f"c{n}", run_id=run.run_id, stage="s", status="ok", call_reasons=[],
               purchase_days=0, revenue=0)
         for n in range(scores)
     )  # fmt: skip

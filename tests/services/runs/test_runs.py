@@ -188,16 +188,18 @@ async def test_the_scores_kept_are_those_answered_for_the_instant_of_the_run(
 def assert_same(row: Score, card: dict[str, Any]) -> None:
     for name in ("status", "stage", "purchase_days", "r", "f", "m", "rfm_group", "value_tier"):
         assert getattr(row, name) == card[name]
-    assert row.at_risk == bool(card["at_risk"])
+    assert row.call_reasons == card["call_reasons"]
     assert row.revenue == Decimal(card["revenue"]["amount"])
     if card["status"] == "never_purchased":
         assert row.probability is None
         return
     risk = card["churn_risk"]
-    assert row.level == risk["level"]
+    rhythm = card["rhythm"]
+    assert row.rhythm == rhythm["status"]
+    assert row.chance_if_active == pytest.approx(rhythm["chance_if_active"], rel=1e-12)
     assert row.probability == pytest.approx(risk["probability"], rel=1e-12)
     assert row.p_alive == pytest.approx(card["p_alive"], rel=1e-12)
-    assert row.usual_gap_days == pytest.approx(card["usual_gap_days"], rel=1e-12)
+    assert row.usual_gap_days == pytest.approx(rhythm["usual_gap_days"], rel=1e-12)
     expected = card["expected_purchases"]["value"]
     assert row.expected_purchases == pytest.approx(expected, rel=1e-12)
     assert row.clv == Decimal(card["clv"]["value"]["amount"])
@@ -342,7 +344,7 @@ async def test_pages_hold_every_customer_once_and_stay_with_their_run(
     first = await run(own_database, deployment, worker)
     seen: list[str] = []
     count = 0
-    async for page in pages(own_client, sort=sort, include_churned="true"):
+    async for page in pages(own_client, sort=sort, include="all"):
         assert page["run_id"] == first
         seen += [item["customer_id"] for item in page["items"]]
         count += 1
@@ -395,7 +397,7 @@ async def test_what_rests_on_a_dropout_that_is_not_identified_is_withheld(
     async with write(own_database) as session:
         await store_model(session, "model_of_regulars", "no_dropout_identified")
     run_id = await run(own_database, deployment, worker)
-    items = [item async for page in pages(own_client, include_churned="true")
+    items = [item async for page in pages(own_client, include="all")
              for item in page["items"]]  # fmt: skip
     assert {item["value_at_risk"] for item in items} == {None}
     probabilities = [item["probability"] for item in items]

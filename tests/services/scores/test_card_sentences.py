@@ -9,12 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.scores.card_sentences import CardFigures, figures, sentence
+from app.services.scores.calls import SETS
+from app.services.scores.card_sentences import CardFigures, of_answer, sentence
 
-REASONS = ("overdue", "declining_frequency", "declining_amount", "open_complaint")
-SETS = [
-    tuple(itertools.compress(REASONS, chosen)) for chosen in itertools.product((0, 1), repeat=4)
-]
 LOYAL = {"en": "Loyal", "zh": "忠诚"}
 CARD = CardFigures(
     stage=LOYAL, purchase_days=9, days_silent=34, usual_gap_days=21.3, rhythm="due",
@@ -219,8 +216,22 @@ def test_stages_are_called_as_their_policy_calls_them() -> None:
     assert told["zh"].startswith("金卡会员；通常")
 
 
-def test_a_rhythm_is_read_as_answers_tell_it() -> None:
-    told = {"status": "due", "usual_gap_days": 21.3, "days_silent": 34, "chance_if_active": 0.21}
-    more = {"expected_purchases": 2.31, "horizon_days": 90}
-    assert figures(LOYAL, 9, told, **more) == CARD
-    assert figures(LOYAL, 9, None, days_silent=34).rhythm is None
+@pytest.mark.parametrize("alone", [True, False])
+def test_cards_and_rows_of_lists_are_told_alike(alone: bool) -> None:
+    expected = 2.31 if alone else {"value": 2.31, "horizon_days": 90}
+    told = {
+        "purchase_days": 9,
+        "rhythm": {"status": "due", "usual_gap_days": 21.3, "days_silent": 34,
+                   "chance_if_active": 0.21},
+        "expected_purchases": expected,
+        "horizon_days": 90 if alone else None,
+        "call_reasons": ["declining_amount"],
+        "value_to_save": {"amount": Decimal("9.50"), "currency": "EUR"},
+    }  # fmt: skip
+    card = replace(CARD, call_reasons=("declining_amount",), to_save=(Decimal("9.50"), "EUR"))
+    assert of_answer(LOYAL, told) == sentence(card)
+    assert of_answer(LOYAL, told, uncertain=True) == sentence(replace(card, uncertain=True))
+    without = dict.fromkeys(("rhythm", "expected_purchases", "value_to_save"))
+    nothing = {**told, **without, "call_reasons": [], "days_since_last_purchase": 34}
+    bare = CardFigures(stage=LOYAL, purchase_days=9, days_silent=34)
+    assert of_answer(LOYAL, nothing) == sentence(bare)

@@ -95,6 +95,10 @@ async def listed(client: httpx.AsyncClient, path: str, **asked: str) -> list[dic
     return [item async for page in pages(client, path, **asked) for item in page["items"]]
 
 
+def status_of(item: dict[str, Any]) -> str | None:
+    return None if item["rhythm"] is None else item["rhythm"]["status"]
+
+
 async def streamed(client: httpx.AsyncClient, form: str, **asked: str) -> str:
     answer = await client.get("/v1/scores", params=asked, headers={"Accept": form})
     assert answer.status_code == 200, answer.text
@@ -112,7 +116,7 @@ async def test_everybody_is_listed_once_in_order_and_those_without_a_score_last(
     assert {item["run_id"] for item in items} == {run_id}
     never = [item for item in items if item["status"] == "never_purchased"]
     assert {"never"} <= {item["customer_id"] for item in never}
-    assert all(item["probability"] is None is item["level"] is item["reason"] for item in never)
+    assert all(item["probability"] is None is item["rhythm"] is item["reason"] for item in never)
     key = sort.removeprefix("-")
     if key == "customer_id":
         assert ids == sorted(ids)
@@ -127,14 +131,18 @@ async def test_everybody_is_listed_once_in_order_and_those_without_a_score_last(
 async def test_filters_choose_what_items_say(
     own_client: httpx.AsyncClient, run_id: int, path: str
 ) -> None:
-    more = {"include_churned": "true"} if path == "/v1/churn-risks" else {}
+    more = {"include": "all"} if path == "/v1/churn-risks" else {}
     everybody = await listed(own_client, path, **more)
-    for name in ("stage", "level", "value_tier", "reason", "rfm_group"):
+    for name in ("stage", "value_tier", "reason", "rfm_group"):
         if name not in everybody[0]:
             continue
         for value in {item[name] for item in everybody} - {None}:
             chosen = await listed(own_client, path, **more, **{name: value})
             assert chosen == [item for item in everybody if item[name] == value]
+    assert len({status_of(item) for item in everybody} - {None}) > 1
+    for status in ("on_time", "due", "overdue", "lost"):
+        chosen = await listed(own_client, path, rhythm=status)
+        assert chosen == [item for item in everybody if status_of(item) == status]
     web = await listed(own_client, path, channel="web", **more)
     assert web == [item for item in everybody if item["customer_id"] < "c15"]
     assert await listed(own_client, path, channel="fair", **more) == []
@@ -169,19 +177,27 @@ async def test_streams_are_the_list_line_by_line(
     rows = list(csv.DictReader(io.StringIO(given)))
     assert [row["customer_id"] for row in rows] == [item["customer_id"] for item in everybody]
     for row, item in zip(rows, everybody, strict=True):
-        for name in ("stage", "status", "rfm_group", "level", "reason", "last_purchase_on"):
+        for name in ("stage", "status", "rfm_group", "reason", "last_purchase_on"):
             assert row[name] == (item[name] or "")
         assert row["revenue"] == item["revenue"]["amount"]
         assert row["clv"] == (item["clv"]["amount"] if item["clv"] else "")
-        assert row["at_risk"] == str(item["at_risk"]).lower()
+        assert row["call_reasons"].split() == item["call_reasons"]
+        assert_same_rhythm(row, item["rhythm"])
         assert row["currency"] == "EUR"
         assert float(row["probability"] or -1) == (
             -1 if item["probability"] is None else item["probability"]
         )
-    high = await streamed(own_client, "text/csv;q=0.5, application/x-ndjson", level="high")
-    assert [json.loads(line) for line in high.splitlines()] == [
-        item for item in everybody if item["level"] == "high"
+    late = await streamed(own_client, "text/csv;q=0.5, application/x-ndjson", rhythm="overdue")
+    assert [json.loads(line) for line in late.splitlines()] == [
+        item for item in everybody if status_of(item) == "overdue"
     ]
+
+
+def assert_same_rhythm(row: dict[str, str], rhythm: dict[str, Any] | None) -> None:
+    shown = rhythm or dict.fromkeys(("status", "usual_gap_days", "days_silent", "chance_if_active"))
+    assert row["rhythm"] == (shown["status"] or "")
+    for name in ("usual_gap_days", "days_silent", "chance_if_active"):
+        assert (float(row[name]) if row[name] else None) == shown[name]
 
 
 async def test_a_stream_has_no_pages_and_before_the_first_run_nobody(
@@ -217,13 +233,13 @@ async def test_kept_runs_can_be_read_and_who_changed_since_one(
     assert {item["customer_id"]: item for item in old} == before
     moved = await listed(own_client, "/v1/scores", changed_since_run=str(run_id))
     assert {item["customer_id"] for item in moved} == {"new", "newcomer"} | {
-        each for each in before if now[each]["level"] != before[each]["level"]
+        each for each in before if status_of(now[each]) != status_of(before[each])
     }
     assert 2 < len(moved) < len(now)
     for item in moved:
         earlier = before.get(item["customer_id"])
         assert item["previous"] == (earlier and {
-            "run_id": run_id, "probability": earlier["probability"], "level": earlier["level"],
+            "run_id": run_id, "probability": earlier["probability"], "rhythm": status_of(earlier),
         })  # fmt: skip
         assert item == {**now[item["customer_id"]], "previous": item["previous"]}
     lines = await streamed(own_client, "application/x-ndjson", changed_since_run=str(run_id))
@@ -231,11 +247,11 @@ async def test_kept_runs_can_be_read_and_who_changed_since_one(
     table = csv.DictReader(
         io.StringIO(await streamed(own_client, "text/csv", changed_since_run=str(run_id)))
     )
-    assert [row["previous_level"] for row in table] == [
-        (item["previous"] or {}).get("level") or "" for item in moved
+    assert [row["previous_rhythm"] for row in table] == [
+        (item["previous"] or {}).get("rhythm") or "" for item in moved
     ]
     risks = await listed(
-        own_client, "/v1/churn-risks", changed_since_run=str(run_id), include_churned="true"
+        own_client, "/v1/churn-risks", changed_since_run=str(run_id), include="all"
     )
     told = {item["customer_id"]: item["previous"] for item in risks}
     assert told == {i["customer_id"]: i["previous"] for i in moved if i["probability"] is not None}
@@ -315,7 +331,7 @@ async def test_a_run_that_is_not_kept_is_a_problem(
 async def test_reasons_of_the_list_add_up_and_the_first_is_the_one_kept(
     own_client: httpx.AsyncClient, run_id: int
 ) -> None:
-    for item in await listed(own_client, "/v1/churn-risks", include_churned="true"):
+    for item in await listed(own_client, "/v1/churn-risks", include="all"):
         card = (await own_client.get(f"/v1/customers/{item['customer_id']}/scores")).json()
         risk = card["churn_risk"]
         assert item["probability"] == pytest.approx(risk["probability"], rel=1e-9)

@@ -10,6 +10,7 @@ from app.days import AsOf
 from app.scoring.churn.churn_risk import CAUSES, ChurnRisk
 from app.scoring.churn.design import ADDITIVE, Scales
 from app.scoring.histories.features import Features
+from app.services.models.churn_features import Known
 from app.services.models.fitted_models import FittedModel
 from app.services.scores import reason_texts
 from app.services.scores.model_scores import ModelInputs
@@ -79,7 +80,7 @@ def risk_of(
 
 def explained(model: FittedModel, people: Features) -> list[list[dict[str, Any]]]:
     # Words look at the columns alone, and never at the population that they came from.
-    inputs = ModelInputs(model, None, AsOf(NOW, DAY), people)  # type: ignore[arg-type]
+    inputs = ModelInputs(model, None, AsOf(NOW, DAY), Known(people, np.zeros(PEOPLE, np.bool_)))  # type: ignore[arg-type]
     if model.risk is not None:
         reasons = model.risk.reasons(people, horizon=90)
     else:

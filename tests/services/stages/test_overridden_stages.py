@@ -21,12 +21,12 @@ from tests.twin import Fact
 
 DAYS_AGO = {
     # Active by rules, and silent for long.
-    "left": [140, 130],
-    "loose": [140, 130],
-    "untouched": [140, 130],
-    "returned": [140, 130],
+    "left": [150, 140, 130],
+    "loose": [150, 140, 130],
+    "untouched": [150, 140, 130],
+    "returned": [150, 140, 130],
     # Gone by rules since two days.
-    "between": [193, 183],
+    "between": [203, 193, 183],
     # Gone by rules.
     "held": [400, 390],
     "ended": [400, 390],
@@ -36,6 +36,7 @@ STAND = {
     **dict.fromkeys(("left", "loose", "between", "ended", "prospect"), "churned"),
     **dict.fromkeys(("untouched", "returned", "held"), "active"),
 }
+TO_CALL = {"untouched", "between", "held", "ended"}
 
 
 @pytest.fixture
@@ -84,9 +85,9 @@ async def cards(client: httpx.AsyncClient, **more: str) -> dict[str, dict[str, A
         path = f"/v1/customers/{item['customer_id']}"
         card = (await client.get(f"{path}/scores", params=more)).json()
         place = (await client.get(f"{path}/stage", params=more)).json()
-        for name in ("stage", "at_risk", "next_actions", "value_at_risk"):
+        for name in ("stage", "next_actions", "value_at_risk", "rhythm", "call_reasons"):
             assert item[name] == card[name]
-            assert name == "value_at_risk" or place[name] == card[name]
+            assert name not in place or place[name] == card[name]
     return {item["customer_id"]: item for item in items}
 
 
@@ -112,10 +113,12 @@ async def assert_lists_are(client: httpx.AsyncClient, found: dict[str, dict[str,
     assert {item["customer_id"]: item["stage"] for item in items} == STAND
     for item in items:
         card = found[item["customer_id"]]
-        assert (item["at_risk"], item["value_at_risk"]) == (card["at_risk"], card["value_at_risk"])
+        for name in ("call_reasons", "value_at_risk"):
+            assert item[name] == card[name]
+        assert (item["rhythm"] or {}).get("status") == (card["rhythm"] or {}).get("status")
     risks = (await client.get("/v1/churn-risks")).json()["items"]
+    assert {item["customer_id"] for item in risks} == TO_CALL
     living = {each for each, stage in STAND.items() if stage != "churned"}
-    assert {item["customer_id"] for item in risks} == living
     for item in risks:
         assert item["next_actions"] == found[item["customer_id"]]["next_actions"]
     report = (await client.get("/v1/reports/stages")).json()["stages"]
@@ -136,7 +139,11 @@ async def test_everything_answers_the_stage_that_stands(
 ) -> None:
     found = await cards(own_client)
     assert {each: card["stage"] for each, card in found.items()} == STAND
-    assert {each for each, card in found.items() if card["at_risk"]} == {"untouched", "held"}
+    assert {each for each, card in found.items() if card["call_reasons"]} == TO_CALL
+    # Whom somebody said to have left is not called; whom the rules say so may be.
+    assert found["left"]["rhythm"] == found["untouched"]["rhythm"]
+    assert found["left"]["call_reasons"] == [] != found["untouched"]["call_reasons"]
+    assert found["between"]["stage"] == "churned"
     worth = {each: card["value_at_risk"]["amount"] for each, card in found.items()}
     assert {worth[each] for each, stage in STAND.items() if stage == "churned"} == {"0.00"}
     assert Decimal(worth["held"]) > 0
