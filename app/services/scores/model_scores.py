@@ -23,6 +23,9 @@ from app.services.models import churn_features
 from app.services.models.fitted_models import INACTIVITY, FittedModel, probability
 from app.services.stages.placement import Placement
 
+YEAR = 365
+"""The horizon, in days, of whether somebody can still be won back."""
+
 
 @dataclass(frozen=True, eq=False)
 class ModelInputs:
@@ -54,7 +57,9 @@ class ModelInputs:
         model = self.model
         if model.risk is not None:
             assert self.features is not None, "this model looks at more than x, t_x and T"
-            return model.risk.reasons(self.features, horizon=horizon_days)
+            found = model.risk.reasons(self.features, horizon=horizon_days)
+            self._log_odds.setdefault(horizon_days, found.total)
+            return found
         reference, horizon = model.reference(), horizon_days / model.unit
         assert reference is not None
         parts = contributions.contributions(
@@ -63,24 +68,47 @@ class ModelInputs:
         split = {"purchases": parts.purchases, "age": parts.age, "inactivity": parts.silence}
         return Reasons(float(parts.base.flat[0]) if parts.base.size else 0.0, split, parts.total)
 
-    def probability(self, reasons: Reasons, horizon_days: int) -> Floats:
-        """Return the probability of no purchase within a horizon, of which these are reasons."""
-        if self.model.risk is not None:
-            return probability(reasons.total)
-        horizon = horizon_days / self.model.unit
-        told: Floats = self.model.churn.p_no_purchase(*self.history, horizon=horizon)
-        return told
+    @cached_property
+    def _log_odds(self) -> dict[int, Floats]:
+        return {}
+
+    def log_odds_at(self, horizon_days: int) -> Floats:
+        """Return the log-odds of no purchase within a horizon, computed once for each."""
+        if horizon_days not in self._log_odds:
+            self._log_odds[horizon_days] = self.model.log_odds(self.described, horizon_days)
+        return self._log_odds[horizon_days]
+
+    def probability_at(self, horizon_days: int) -> Floats:
+        """Return the probability of no purchase within a horizon: the one source of risk."""
+        return probability(self.log_odds_at(horizon_days))
+
+    def chance_at(self, horizon_days: int) -> Floats:
+        """Return the probability of any purchase within a horizon, accurate where it is small."""
+        return probability(-self.log_odds_at(horizon_days))
+
+    @property
+    def chance_in_a_year(self) -> Floats:
+        """Return the learnt chance of any purchase within the next 365 days."""
+        return self.chance_at(YEAR)
+
+    def expected_purchases(self, horizon_days: int) -> Floats:
+        """Return the expected purchase days within a horizon, consistent with the learnt risk.
+
+        As many as the model of purchases expects of those who make any, times the learnt chance
+        of any: never less than that chance.
+        """
+        if_any = self.model.purchases.purchases_if_any(
+            *self.history, horizon=horizon_days / self.model.unit
+        )
+        found: Floats = self.chance_at(horizon_days) * if_any
+        return found
 
     def band(self) -> Ints | None:
         """Return the band of the risk over the model's own horizon; None for one without bands."""
         model = self.model
         if model.bands is None or not model.bands.fitted:
             return None
-        if model.risk is None:
-            own = model.horizon_days / model.unit
-            return model.bands.level(model.churn.p_no_purchase(*self.history, horizon=own))
-        assert self.features is not None
-        return model.bands.level(model.risk.probability(self.features, horizon=model.horizon_days))
+        return model.bands.level(self.probability_at(model.horizon_days))
 
 
 async def read_inputs(
@@ -153,7 +181,6 @@ def compute(inputs: ModelInputs, buyers: Placement, horizon_days: int) -> Scores
     r, f, m = rfm.score(model.rfm_cuts, *bought)
     value, at_risk = model.lifetime_value(inputs.buyers, inputs.as_of)
     reasons = inputs.reasons(horizon_days)
-    horizon = horizon_days / model.unit
     band = inputs.band()
     return Scores(
         inputs=inputs,
@@ -165,11 +192,11 @@ def compute(inputs: ModelInputs, buyers: Placement, horizon_days: int) -> Scores
         group=rfm.groups(r, f, m),
         class8=rfm.class8(*bought, model.rfm_means),
         p_alive=model.purchases.p_alive(*history),
-        expected_purchases=model.purchases.expected_purchases(*history, horizon=horizon),
+        expected_purchases=inputs.expected_purchases(horizon_days),
         clv=value,
         tier=clv.tiers(value, model.tier_cuts),
         value_at_risk=np.where(buyers.churned, 0.0, at_risk),
-        probability=inputs.probability(reasons, horizon_days),
+        probability=inputs.probability_at(horizon_days),
         level=_level_by_inactivity(buyers) if band is None else band,
         reasons=reasons,
     )
