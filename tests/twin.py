@@ -354,6 +354,7 @@ class Model:
 
     purchases: mbg_nbd.Model
     spend: gamma_gamma.Model
+    evidence: str
     cuts: dict[str, list[float]]
     tier_cuts: tuple[float, float]
     gap: float | None
@@ -389,7 +390,8 @@ def scores(
     usual = None if model.gap is None else (t_x + 2 * model.gap) / (n + 1)
     # Where nobody has ever come back, half the silence that ends a life stands in.
     gap = 90.0 if usual is None else usual
-    paid = [float(value) for value in list(values.values())[1:] if value > 0]
+    seen = list(values.values())[model.evidence == "repeat_purchases" :]
+    paid = [float(value) for value in seen if value > 0]
     mean = sum(paid) / len(paid) if paid else 0.0
     if churned is None:
         churned = twin.stage(t) == "churned"
@@ -401,6 +403,7 @@ def scores(
 
     value = worth(x, t_x, T)
     ideal = worth(x, T, T) if x else worth(0, 0, 0)
+    returns = 1 - float(model.purchases.p_no_purchase(x, t_x, T, horizon=365))
     revenue = float(twin.summary(t)["revenue"])
     r, f, m = (
         1 + sum(cut < own for cut in model.cuts[name])
@@ -431,9 +434,9 @@ def scores(
         "probability": float(model.purchases.p_no_purchase(x, t_x, T, horizon=horizon)),
         "level": "low" if silent <= gap else "medium" if silent <= 2 * gap else "high",
         "clv": value,
-        "value_tier": "low" if value < model.tier_cuts[1]
-        else "medium" if value < model.tier_cuts[0] else "high",
-        "value_at_risk": 0.0 if churned else ideal - value,
+        "value_tier": "low" if round(value, 2) < model.tier_cuts[1] or round(value, 2) <= 0
+        else "medium" if round(value, 2) < model.tier_cuts[0] else "high",
+        "value_to_save": max(ideal - value, 0.0) * returns,
         "purchases": float(parts.purchases),
         "age": float(parts.age),
         "inactivity": float(parts.silence),

@@ -105,7 +105,7 @@ def _row(life: Life, scorer: Scorer | None, at: datetime) -> dict[str, Any]:
         "last_purchase_on": summary["last_purchase_on"],
         "status": "never_purchased",
         "at_risk": False,
-        "value_at_risk": 0.0,
+        "value_to_save": 0.0,
     }
     if summary["purchase_days"] and scorer is not None:
         row |= scorer.expected(life, at)
@@ -115,7 +115,7 @@ def _row(life: Life, scorer: Scorer | None, at: datetime) -> dict[str, Any]:
 
 
 OF_CARDS_ALONE = ("x", "t_x", "T", "purchases", "age", "inactivity", "days_since_last_purchase")
-MONEY = ("revenue", "clv", "value_at_risk")
+MONEY = ("revenue", "clv", "value_to_save")
 
 
 async def _page(session: ReadSession) -> PageRequest:
@@ -161,7 +161,7 @@ async def _check_risks(
         if "p_alive" in row and role(run.document, row["stage"]) != "churned"
     }  # fmt: skip
     assert {item["customer_id"] for item in answer["items"]} == living
-    worth = [item["value_at_risk"]["amount"] for item in answer["items"]]
+    worth = [item["value_to_save"]["amount"] for item in answer["items"]]
     assert worth == sorted(worth, reverse=True)
     for item in answer["items"]:
         _assert_row(item, run.rows[item["customer_id"]])
@@ -196,7 +196,7 @@ async def _check_reports(session: ReadSession, here: Deployment, run: Run) -> No
     for each in answer["stages"]:
         own = [row for row in rows if row["stage"] == each["stage"]]
         assert each["customers"] == len(own)
-        _assert_sums(each, own, ("revenue", "value_at_risk"))
+        _assert_sums(each, own, ("revenue", "value_to_save"))
     grid = await reports.rfm_grid(session, here)
     _assert_head(run, grid, "policy_version")
     scored = [row for row in rows if "r" in row]

@@ -13,6 +13,7 @@ purchase in the horizon H is a Gamma-Poisson count of zero, ``e^-w`` with
     P(no purchase) = (e^u + e^-w) / (e^u + 1),    odds = (e^u + e^-w) / (1 - e^-w).
 """
 
+# ruff: noqa: ARG002 - kinds differ in what of a history they use
 from __future__ import annotations
 
 import math

@@ -38,6 +38,7 @@ Fader and Hardie (2005), A Note on Deriving the Pareto/NBD Model, note 009, bruc
 Fader, Hardie and Lee (2005), RFM and CLV, Journal of Marketing Research 42(4), 415-430.
 """
 
+# ruff: noqa: ARG002 - kinds differ in what of a history they use
 from __future__ import annotations
 
 import math

@@ -11,7 +11,7 @@ from app.money import UNITS
 from app.scoring.churn.churn_risk import Reasons
 from app.scoring.histories.features import COMPLAINT_DAYS, Features
 from app.services.models.fitted_models import FittedModel
-from app.services.scores.model_scores import ModelInputs
+from app.services.models.model_inputs import ModelInputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,9 +84,9 @@ async def cards(client: httpx.AsyncClient, **more: str) -> dict[str, dict[str, A
         path = f"/v1/customers/{item['customer_id']}"
         card = (await client.get(f"{path}/scores", params=more)).json()
         place = (await client.get(f"{path}/stage", params=more)).json()
-        for name in ("stage", "at_risk", "next_actions", "value_at_risk"):
+        for name in ("stage", "at_risk", "next_actions", "value_to_save"):
             assert item[name] == card[name]
-            assert name == "value_at_risk" or place[name] == card[name]
+            assert name == "value_to_save" or place[name] == card[name]
     return {item["customer_id"]: item for item in items}
 
 
@@ -112,7 +112,7 @@ async def assert_lists_are(client: httpx.AsyncClient, found: dict[str, dict[str,
     assert {item["customer_id"]: item["stage"] for item in items} == STAND
     for item in items:
         card = found[item["customer_id"]]
-        assert (item["at_risk"], item["value_at_risk"]) == (card["at_risk"], card["value_at_risk"])
+        assert (item["at_risk"], item["value_to_save"]) == (card["at_risk"], card["value_to_save"])
     risks = (await client.get("/v1/churn-risks")).json()["items"]
     living = {each for each, stage in STAND.items() if stage != "churned"}
     assert {item["customer_id"] for item in risks} == living
@@ -137,11 +137,10 @@ async def test_everything_answers_the_stage_that_stands(
     found = await cards(own_client)
     assert {each: card["stage"] for each, card in found.items()} == STAND
     assert {each for each, card in found.items() if card["at_risk"]} == {"untouched", "held"}
-    worth = {each: card["value_at_risk"]["amount"] for each, card in found.items()}
-    assert {worth[each] for each, stage in STAND.items() if stage == "churned"} == {"0.00"}
+    worth = {each: card["value_to_save"]["amount"] for each, card in found.items()}
     assert Decimal(worth["held"]) > 0
     # The numbers of the model look at no stage.
-    for name in ("r", "f", "m", "clv", "churn_risk"):
+    for name in ("r", "f", "m", "clv", "value_to_save", "churn_risk"):
         assert found["left"][name] == found["untouched"][name]
     assert found["left"]["next_actions"] == found["ended"]["next_actions"]
     before = await assert_past_answers_know_no_later_decision(own_client, set_at)
