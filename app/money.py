@@ -4,12 +4,18 @@
 """
 
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 PLACES: Final = 4
 UNITS: Final = 10**PLACES
 """Smallest stored units in one of the currency."""
 UNIT: Final = Decimal(1).scaleb(-PLACES)
+CENTS: Final = 100
+_LARGEST: Final = 9.2e18
+"""As many units as a number of the table holds, nearly."""
 
 
 def to_units(amount: Decimal) -> int:
@@ -20,3 +26,10 @@ def to_units(amount: Decimal) -> int:
 def to_amount(units: int) -> Decimal:
     """Return a count of the smallest unit as an amount."""
     return Decimal(units).scaleb(-PLACES)
+
+
+def cents(amounts: NDArray[Any]) -> NDArray[np.int64]:
+    """Return computed amounts of money in cents: the one rounding of all that is computed."""
+    largest = _LARGEST * CENTS / UNITS
+    found: NDArray[np.int64] = np.rint(np.clip(amounts * CENTS, -largest, largest)).astype(np.int64)
+    return found

@@ -24,6 +24,7 @@ from tests.twin import Fact, Model, Transition
 MODEL = Model(
     purchases=mbg_nbd.Model.from_params(r=0.6, alpha=55.0, a=0.5, b=1.5),
     spend=gamma_gamma.Model.from_params(p=6.25, q=3.74, v=15.4),
+    evidence="all_purchases",
     cuts={"r": [-400.0, -180.0, -30.0, -1.0], "f": [1, 2, 4, 7], "m": [1, 10, 50, 150]},
     tier_cuts=(20.0, 5.0),
     gap=44.0,
@@ -59,7 +60,15 @@ async def store_model(session: WriteSession, model_id: str, status: str = "ok") 
                     "holdout": None,
                     "window": dict.fromkeys(("first_purchase_on", "last_purchase_on"))
                     | {"repeaters": 0},
-                    "spend": {**spend, "customers": 0, "correlation": None},
+                    "spend": {
+                        **spend,
+                        "customers": 0,
+                        "correlation": None,
+                        "evidence": MODEL.evidence,
+                        "comparison": None,
+                    },
+                    "clv": {},
+                    "margins": None,
                     "population_gap_days": MODEL.gap,
                     "reference_customer": {"x": x, "t_x": t_x, "T": T},
                     "rfm_cuts": MODEL.cuts,

@@ -354,6 +354,7 @@ class Model:
 
     purchases: mbg_nbd.Model
     spend: gamma_gamma.Model
+    evidence: str
     cuts: dict[str, list[float]]
     tier_cuts: tuple[float, float]
     gap: float | None
@@ -423,7 +424,8 @@ def scores(
     x, t_x, T = n - 1, (days[-1] - days[0]).days, (twin.day(t) - days[0]).days
     usual = None if model.gap is None else (t_x + 2 * model.gap) / (n + 1)
     chance = so_long_a_silence(model, x, t_x, T)
-    paid = [float(value) for value in list(values.values())[1:] if value > 0]
+    seen = list(values.values())[model.evidence == "repeat_purchases" :]
+    paid = [float(value) for value in seen if value > 0]
     mean = sum(paid) / len(paid) if paid else 0.0
     if churned is None:
         churned = twin.stage(t) == "churned"
@@ -435,6 +437,7 @@ def scores(
 
     value = worth(x, t_x, T)
     ideal = worth(x, T, T) if x else worth(0, 0, 0)
+    returns = 1 - float(model.purchases.p_no_purchase(x, t_x, T, horizon=365))
     revenue = float(twin.summary(t)["revenue"])
     r, f, m = (
         1 + sum(cut < own for cut in model.cuts[name])
@@ -466,9 +469,9 @@ def scores(
         ),
         "probability": float(model.purchases.p_no_purchase(x, t_x, T, horizon=horizon)),
         "clv": value,
-        "value_tier": "low" if value < model.tier_cuts[1]
-        else "medium" if value < model.tier_cuts[0] else "high",
-        "value_at_risk": 0.0 if churned else ideal - value,
+        "value_tier": "low" if round(value, 2) < model.tier_cuts[1] or round(value, 2) <= 0
+        else "medium" if round(value, 2) < model.tier_cuts[0] else "high",
+        "value_to_save": max(ideal - value, 0.0) * returns,
         "purchases": float(parts.purchases),
         "age": float(parts.age),
         "inactivity": float(parts.silence),

@@ -71,7 +71,7 @@ class Score(Base):
 
     __tablename__ = "scores"
     __table_args__ = (
-        Index("ix_scores_value_at_risk", "run_id", "value_at_risk", "customer_id"),
+        Index("ix_scores_value_to_save", "run_id", "value_to_save", "customer_id"),
         Index("ix_scores_probability", "run_id", "probability", "customer_id"),
         Index("ix_scores_customer", "run_id", "customer_id"),
     )
@@ -97,5 +97,5 @@ class Score(Base):
     call_reasons: Mapped[list[str]] = mapped_column(ARRAY(Text))
     clv: Mapped[MoneySum | None]
     value_tier: Mapped[str | None] = mapped_column(Text)
-    value_at_risk: Mapped[MoneySum | None]
+    value_to_save: Mapped[MoneySum | None]
     reason: Mapped[str | None] = mapped_column(Text)

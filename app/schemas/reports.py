@@ -24,8 +24,8 @@ class StageCount(Answer):
     name: Named = Field(description="the stage in words")
     customers: Customers
     revenue: Money = Field(description="their revenue together")
-    value_at_risk: Money | None = Field(
-        description="their value at risk together; null where the model cannot tell"
+    value_to_save: Money | None = Field(
+        description="their value to save together; null for a run of before it was told"
     )
 
 

@@ -37,6 +37,27 @@ HEADERS: Mapping[str, Described] = {
         "schema": {"type": "string"},
         "example": "ok",
     },
+    "CLM-Clv-Annual-Discount": {
+        "description": "of lines: rate of a year by which lifetime values are discounted",
+        "schema": {"type": "string"},
+        "example": "0.1",
+    },
+    "CLM-Clv-Basis": {
+        "description": "of lines: what lifetime values count, `revenue` or `margin`",
+        "schema": {"type": "string"},
+        "example": "revenue",
+    },
+    "CLM-Clv-Caveats": {
+        "description": "of lines: what to beware of in lifetime values, as `clv.caveats` of a page "
+        "says; empty if nothing",
+        "schema": {"type": "string"},
+        "example": "horizon_extrapolated",
+    },
+    "CLM-Clv-Horizon-Days": {
+        "description": "of lines: days ahead that lifetime values are counted over",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+        "example": "365",
+    },
     "CLM-Model-Id": {
         "description": "of lines: the model that scored the run",
         "schema": {"type": "string"},

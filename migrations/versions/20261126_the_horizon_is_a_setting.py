@@ -1,12 +1,12 @@
 """the horizon is a setting
 
-Revision: 0012, after 0010. Created 2026-11-26 08:20:00.
+Revision: 0012, after 0011. Created 2026-11-26 08:20:00.
 """
 
 from alembic import op
 
 revision = "0012"
-down_revision = "0010"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

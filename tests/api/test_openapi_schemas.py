@@ -18,7 +18,7 @@ MONEY = {f"{REFERENCE}{name}" for name in ("Money", "MoneyIn", "PaidMoneyIn", "S
 OF_MONEY = MONEY | {f"{REFERENCE}Clv", f"{REFERENCE}SpendModel", f"{REFERENCE}Gains"}
 """Shapes whose amounts are money, or that tell of shares of it."""
 MONEY_WORDS = re.compile(
-    r"(^|_)(amount|revenue|spend|clv|price|cost|margin|excess|paid|value_at_risk)($|_)"
+    r"(^|_)(amount|revenue|spend|clv|price|cost|margin|excess|paid|value_to_save)($|_)"
 )
 UNITS = re.compile(
     r"\b(days?|times?|share|probability|0 to 1|1 to 5|3 to 15|log-odds|log-likelihood|"

@@ -117,6 +117,8 @@ async def test_a_model_keeps_the_best_answer_of_its_time_as_its_scale(
     scale = {"min": 0, "max": 4.5, "good_from": 4.5}
     assert document == {
         "schema_version": 4,
+        "clv": {"horizon_days": 365, "annual_discount": 0.1, "basis": "revenue"},
+        "margins": None,
         "interaction_kinds": {"survey": {"phase": "none", "contact": True, "scale": scale}},
         "rfm_given": {},
         "rfm_classes": None,

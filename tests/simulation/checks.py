@@ -216,7 +216,7 @@ def card_of(
     assert (card["mean_spend"] or {"amount": None})["amount"] == mean
     if not summary["purchase_days"]:
         assert card["status"] == "never_purchased"
-        assert card["value_at_risk"]["amount"] == 0
+        assert card["value_to_save"]["amount"] == 0
         return
     if scorer is None:
         assert card["status"] == "no_model"

@@ -105,7 +105,7 @@ def _row(life: Life, scorer: Scorer | None, at: datetime) -> dict[str, Any]:
         "first_purchase_on": summary["first_purchase_on"],
         "last_purchase_on": summary["last_purchase_on"],
         "status": "never_purchased",
-        "value_at_risk": 0.0,
+        "value_to_save": 0.0,
     }
     if summary["purchase_days"] and scorer is not None:
         row |= scorer.expected(life, at)
@@ -114,7 +114,7 @@ def _row(life: Life, scorer: Scorer | None, at: datetime) -> dict[str, Any]:
 
 
 OF_CARDS_ALONE = ("x", "t_x", "T", "purchases", "age", "inactivity", "days_since_last_purchase")
-MONEY = ("revenue", "clv", "value_at_risk")
+MONEY = ("revenue", "clv", "value_to_save")
 
 
 async def _page(session: ReadSession) -> PageRequest:
@@ -165,7 +165,7 @@ async def _check_risks(
     to_call = {each["customer_id"] for each in answer["items"] if each["call_reasons"]}
     assert (listed[None], listed["lost"]) == (to_call, to_call | lost)
     assert not to_call & lost
-    worth = [item["value_at_risk"]["amount"] for item in answer["items"]]
+    worth = [item["value_to_save"]["amount"] for item in answer["items"]]
     assert worth == sorted(worth, reverse=True)
     for item in answer["items"]:
         _assert_row(item, run.rows[item["customer_id"]])
@@ -208,7 +208,7 @@ async def _check_reports(session: ReadSession, here: Deployment, run: Run) -> No
     for each in answer["stages"]:
         own = [row for row in rows if row["stage"] == each["stage"]]
         assert each["customers"] == len(own)
-        _assert_sums(each, own, ("revenue", "value_at_risk"))
+        _assert_sums(each, own, ("revenue", "value_to_save"))
     grid = await reports.rfm_grid(session, here)
     _assert_head(run, grid, "policy_version")
     scored = [row for row in rows if "r" in row]

@@ -22,7 +22,7 @@ from app.services.scores.run_summaries import RunSummary
 
 SUMMARY = RunSummary.model_validate(
     {
-        "stages": {"active": {"customers": 2, "revenue": "12.5000", "value_at_risk": None}},
+        "stages": {"active": {"customers": 2, "revenue": "12.5000", "value_to_save": None}},
         "cells": [{"r": 5, "fm": 1, "customers": 2}],
         "groups": {"recent": {"customers": 2, "revenue": "99999999999999.9999"}},
     }
@@ -31,7 +31,7 @@ SUMMARY = RunSummary.model_validate(
 
 def test_a_document_comes_back_as_it_was_written() -> None:
     stored = json.loads(json.dumps(SUMMARY.dump()))
-    assert stored[VERSION] == 2
+    assert stored[VERSION] == 3
     assert RunSummary.load(stored) == SUMMARY
     assert RunSummary.load(stored).groups["recent"].revenue == Decimal("99999999999999.9999")
 
@@ -39,7 +39,7 @@ def test_a_document_comes_back_as_it_was_written() -> None:
 @pytest.mark.parametrize("version", [None, 0, 1, "2"])
 def test_a_document_of_another_version_is_not_read(version: Any) -> None:
     stored = {**SUMMARY.dump(), VERSION: version}
-    with pytest.raises(UnknownVersion, match=rf"RunSummary of version {version!r}.*version 2 can"):
+    with pytest.raises(UnknownVersion, match=rf"RunSummary of version {version!r}.*version 3 can"):
         RunSummary.load(stored)
 
 
@@ -74,9 +74,9 @@ def shape_of(document: type[StoredDocument]) -> str:
 
 SHAPES = {
     BacktestDocument: (1, "f52e2907c452"),
-    ModelDocument: (4, "b07bcfd80680"),
+    ModelDocument: (4, "d8874695d502"),
     RunMonitor: (1, "f036e0a17c2d"),
-    RunSummary: (2, "7771419bef86"),
+    RunSummary: (3, "e4582e350c60"),
 }
 """By document: the version, and its shape."""
 

@@ -13,11 +13,13 @@ from app.errors import NoModel, NotFound
 from app.routers.api import router, scope
 from app.schemas.common.fields import Tier
 from app.schemas.common.types import Code, Text
+from app.schemas.models.clv import BASIS, DISCOUNT, HORIZON, OF_MODEL, ClvBasis
 from app.schemas.responses import OF_STREAMS, headers, problems
 from app.schemas.scores.ad_hoc import ScoreAnswer, ScoreRequest
 from app.schemas.scores.cards import Scores
 from app.schemas.scores.lists import ChurnRiskPage, LookupAnswer, LookupRequest, RunId, ScorePage
 from app.schemas.scores.rhythm import RhythmStatus
+from app.services.models.clv_terms import GivenTerms
 from app.services.scores import ad_hoc, cards, churn_risks, lists, lookup, streams
 from app.services.scores.lists import Asked
 
@@ -43,6 +45,21 @@ HorizonQuery = Annotated[
 ]
 
 
+async def _terms(
+    clv_horizon_days: Annotated[
+        int | None, Query(ge=1, le=3650, description=f"{HORIZON}{OF_MODEL}", examples=[365])
+    ] = None,
+    annual_discount: Annotated[
+        float | None,
+        Query(
+            ge=0, le=10, allow_inf_nan=False, description=f"{DISCOUNT}{OF_MODEL}", examples=[0.1]
+        ),
+    ] = None,
+    clv_basis: Annotated[ClvBasis | None, Query(description=f"{BASIS}{OF_MODEL}")] = None,
+) -> GivenTerms:
+    return GivenTerms(clv_horizon_days, annual_discount, clv_basis)
+
+
 @routes.get(
     "/customers/{customer_id}/scores",
     response_model=Scores,
@@ -55,17 +72,24 @@ async def get_scores(
     deployment: Here,
     now: Now,
     as_of: AsOfQuery,
+    terms: Annotated[GivenTerms, Depends(_terms)],
     horizon_days: HorizonQuery = None,
 ) -> Any:
     """Return what a customer is worth and how likely to churn, right immediately after a write."""
     return await cards.get(
-        session, deployment, customer_id, as_of=as_of, horizon_days=horizon_days, now=now
+        session,
+        deployment,
+        customer_id,
+        as_of=as_of,
+        horizon_days=horizon_days,
+        asked=terms,
+        now=now,
     )
 
 
 async def _filters(
     stage: Annotated[Text | None, Query(description="the stage at the run")] = None,
-    value_tier: Annotated[Tier | None, Query(description="by 12-month CLV")] = None,
+    value_tier: Annotated[Tier | None, Query(description="by CLV, on the model's terms")] = None,
     rhythm: Annotated[RhythmStatus | None, Query(description="of this rhythm at the run")] = None,
     owner: Annotated[Text | None, Query(description="who looks after them")] = None,
     channel: Annotated[Text | None, Query(description="how they were acquired")] = None,
@@ -113,9 +137,8 @@ async def list_churn_risks(
     nor in a stage of those who have left where an override put them. Asked for one `rhythm`,
     everybody of it.
 
-    By `-value_at_risk` (default), `-probability` or `customer_id`. Where dropout is not identified
-    in the data, value at risk is null and the list is by probability. A cursor stays with the run
-    that it began with.
+    By `-value_to_save` (default), `-probability` or `customer_id`. A run of before value to save
+    was told has none, and is by probability. A cursor stays with the run that it began with.
     """
     asked = Asked(filters, run_id, changed_since_run, now)
     return await churn_risks.search(session, deployment, page, asked, include=include)
@@ -147,7 +170,7 @@ async def list_scores(
 ) -> Any:
     """List everybody of the published run, also those who never purchased.
 
-    By `customer_id` (default), `-probability` or `-value_at_risk`; those without such a score come
+    By `customer_id` (default), `-probability` or `-value_to_save`; those without such a score come
     last. With `Accept: application/x-ndjson` or `text/csv` all are answered at once, by id, a line
     each, and headers say of which run; an answer that ends without a proper end was broken off,
     and is not the whole run.

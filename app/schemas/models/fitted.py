@@ -7,6 +7,7 @@ from pydantic import Field
 
 from app.schemas.common.fields import Auc, Brier, Customers, Ece, LogLoss
 from app.schemas.common.types import Answer, Money
+from app.schemas.models.clv import SpendComparison
 from app.schemas.models.rfm import FewClasses, RfmCuts
 
 PARAMETERS = {"r": 0.24, "alpha": 4.41, "a": 0.79, "b": 2.43}
@@ -75,7 +76,16 @@ class SpendModel(FittedProcess):
 
     customers: Customers
     correlation: float | None = Field(
-        description="correlation of frequency and spend, which the model takes to be none"
+        description="correlation of frequency and spend, which the model takes to be none; beyond "
+        "0.3 either way `clv` says so"
+    )
+    evidence: str = Field(
+        examples=["all_purchases"],
+        description="purchases that tell what the next ones are worth: all_purchases, or "
+        "repeat_purchases where the first ones say nothing of later ones",
+    )
+    comparison: SpendComparison | None = Field(
+        description="why so; null for models of before it was compared"
     )
 
 

@@ -23,6 +23,16 @@ from app.schemas.common.fields import (
 )
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Shape, Text, Timestamp
+from app.schemas.models.clv import (
+    BASIS,
+    DISCOUNT,
+    HORIZON,
+    AnnualDiscountIn,
+    ClvBasis,
+    ClvHorizonDaysIn,
+    ClvTerms,
+    MarginRates,
+)
 from app.schemas.models.fitted import (
     PARAMETERS,
     FittedProcess,
@@ -68,6 +78,13 @@ class ModelRequest(Shape):
         "those of the deployment's setting CLM_HORIZON_DAYS",
         examples=[90],
     )
+    clv_horizon_days: ClvHorizonDaysIn = Field(
+        365, description=f"{HORIZON} where a question names none"
+    )
+    annual_discount: AnnualDiscountIn = Field(
+        0.10, description=f"{DISCOUNT}, where a question names none"
+    )
+    clv_basis: ClvBasis = Field("revenue", description=BASIS)
     activate: bool = Field(
         False,
         strict=True,
@@ -235,6 +252,10 @@ class Model(Answer):
         "they are: `serves` says whether `risk`, judged over its own horizon, chose it too"
     )
     spend: SpendModel = Field(description="the Gamma-Gamma model of spend per purchase day")
+    clv: ClvTerms = Field(description="terms of lifetime value where a question names none")
+    margins: MarginRates | None = Field(
+        description="margin rates of customers; null where no purchase carried a margin"
+    )
     cuts: ModelCuts = Field(description="the cuts of RFM scores and of value tiers")
     rhythm: ModelRhythm = Field(description="by what the rhythm of customers is told")
     population_gap_days: float | None = Field(

@@ -14,7 +14,25 @@ from app.schemas.common.fields import (
     RfmGroupCode,
     RfmScore,
 )
-from app.schemas.common.types import Answer, Money, MoneyIn, Shape, Text, Timestamp
+from app.schemas.common.types import (
+    Answer,
+    Money,
+    MoneyIn,
+    Shape,
+    SignedMoneyIn,
+    Text,
+    Timestamp,
+)
+from app.schemas.models.clv import (
+    BASIS,
+    DISCOUNT,
+    HORIZON,
+    OF_MODEL,
+    AnnualDiscountIn,
+    ClvBasis,
+    ClvHorizonDaysIn,
+    ClvTerms,
+)
 from app.schemas.models.models import HorizonDays as HorizonDaysIn
 from app.schemas.models.rfm import GIVEN_CUTS, FewClasses, RfmCuts, RfmCutsIn
 
@@ -36,10 +54,20 @@ class HistoryRow(Shape):
         "if not known",
     )
 
+    first_value: MoneyIn | None = Field(
+        None,
+        description="value of the first purchase day, in the deployment's currency; evidence of "
+        "spend where the model takes all purchases for it. If absent, what `revenue` leaves",
+    )
     revenue: MoneyIn | None = Field(
         None,
         description="value of all purchase days together, in the deployment's currency; the "
         "monetary score and the RFM group need it",
+    )
+    margin: SignedMoneyIn | None = Field(
+        None,
+        description="what `revenue` left after costs, in the deployment's currency, for lifetime "
+        "value by margin; if absent, the rate of all is taken",
     )
 
     @model_validator(mode="after")
@@ -48,6 +76,8 @@ class HistoryRow(Shape):
             raise PydanticCustomError("history", "t_x must not exceed T")
         if (self.x == 0) != (self.t_x == 0):
             raise PydanticCustomError("history", "t_x must be 0 where x is 0, and there alone")
+        if self.margin is not None and self.revenue is None:
+            raise PydanticCustomError("history", "margin needs the revenue that it is of")
         return self
 
 
@@ -83,6 +113,13 @@ class ScoreRequest(Shape):
         description="days ahead that churn risk and expected purchases are of; the model's own if "
         "absent",
     )
+    clv_horizon_days: ClvHorizonDaysIn | None = Field(
+        None, description=f"{HORIZON}{OF_MODEL}", examples=[365]
+    )
+    annual_discount: AnnualDiscountIn | None = Field(
+        None, description=f"{DISCOUNT}{OF_MODEL}", examples=[0.1]
+    )
+    clv_basis: ClvBasis | None = Field(None, description=f"{BASIS}{OF_MODEL}")
     model_id: Text | None = Field(
         None,
         description="id of the model; the active one if absent",
@@ -104,9 +141,7 @@ class ScoredRow(Answer):
     )
     probability: ChurnProbability
     mean_spend: Money = Field(description="expected value of a purchase day")
-    clv: Money = Field(
-        description="lifetime value: discounted expected spend within `clv_horizon_days`"
-    )
+    clv: Money = Field(description="lifetime value, by the terms of the answer's `clv`")
 
 
 class ScoreAnswer(Answer):
@@ -116,7 +151,7 @@ class ScoreAnswer(Answer):
     horizon_days: HorizonDays
     rfm_cuts: RfmCuts = Field(description="the cuts that scores are by")
     rfm_few_classes: FewClasses
-    clv_horizon_days: int = Field(description="days ahead that `clv` is of", examples=[365])
+    clv: ClvTerms = Field(description="terms of the lifetime values, and what to beware of")
     model_id: ModelKey
     model_as_of: Timestamp = Field(description="the instant up to which the model has learnt")
     computed_at: ComputedAt

@@ -24,6 +24,7 @@ from app.schemas.common.fields import (
 )
 from app.schemas.common.types import Answer, Money, Timestamp
 from app.schemas.ingest.churn_records import ChurnRecord
+from app.schemas.models.clv import Clv
 from app.schemas.models.rfm import FewClasses
 from app.schemas.scores.rhythm import CallReasons, Rhythm
 from app.schemas.stages.stages import Named, NextAction
@@ -33,10 +34,10 @@ Status = Annotated[
     Field(description="how far the figures of the model can be trusted, or why there are none"),
 ]
 REVENUE = "what was paid up to `as_of`, refunds set off"
-CLV = "lifetime value: discounted expected spend within 12 months"
-VALUE_AT_RISK = (
-    "the lifetime value had the last purchase been at `as_of`, minus that now; zero for who has "
-    "churned, null where the model cannot tell"
+VALUE_TO_SAVE = (
+    "what silence has cost and can still be won back: the lifetime value had the last purchase "
+    "been at `as_of`, minus that now, times the probability of any purchase within 365 days; about "
+    "zero for who is lost and for who has just bought"
 )
 
 
@@ -60,15 +61,6 @@ class ExpectedPurchases(Answer):
 
     horizon_days: HorizonDays
     value: float = Field(description="expected purchase days", examples=[1.2])
-
-
-class Clv(Answer):
-    """Customer lifetime value: discounted expected spend within the horizon."""
-
-    horizon_days: int = Field(description="days ahead that it is of", examples=[365])
-    value: Money = Field(description="discounted expected spend within the horizon")
-    basis: Literal["revenue"] = Field("revenue", description="what is discounted")
-    annual_discount: float = Field(description="rate of a year, 0.1 being 10 %", examples=[0.1])
 
 
 class Reason(Answer):
@@ -137,14 +129,15 @@ class ChurnRisk(Answer):
 class Scores(Answer):
     """The score card of a customer, computed for the asked instant from the facts up to it.
 
-    `stage` is the one that stands, overrides included; `call_reasons`, `next_actions` and
-    `value_at_risk` follow it, and no other figure does.
+    `stage` is the one that stands, overrides included; `call_reasons` and `next_actions` follow it,
+    and no other figure does.
 
     R, F and M: 1 + the number of cuts strictly below the value (for recency, above the days), so
     equal values score alike. The cuts are those of everybody with a purchase day at the model's
     `as_of`, or as somebody gave them. Groups look at R and at the mean of F and M, rounded down.
-    `value_at_risk` is the CLV the customer would have had, had the last purchase been at `as_of`,
-    minus the CLV now; zero for churned customers.
+    Risk, expected purchases and CLV never contradict each other: who purchases with probability
+    1 - p is expected to do so at least 1 - p times. `value_tier` is by the model's terms of CLV,
+    whatever terms the question names; `value_to_save` is by those of `clv`.
     """
 
     customer_id: CustomerKey
@@ -196,7 +189,7 @@ class Scores(Answer):
     clv: Clv | None = Field(description="customer lifetime value")
     value_tier: Tier | None
     churn_risk: ChurnRisk | None = Field(description="how likely the customer is to churn, and why")
-    value_at_risk: Money | None = Field(description=VALUE_AT_RISK)
+    value_to_save: Money | None = Field(description=VALUE_TO_SAVE)
     withheld: dict[str, str] = Field(
         description="fields answered with null although the status is ok, each with the reason",
         examples=[{"p_alive": "no_dropout_identified"}],

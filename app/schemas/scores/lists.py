@@ -28,9 +28,19 @@ from app.schemas.common.fields import (
 )
 from app.schemas.common.shapes import Item, Page
 from app.schemas.common.types import MAX_INT, Answer, Identifier, Money, Shape, Timestamp
+from app.schemas.models.clv import (
+    BASIS,
+    DISCOUNT,
+    HORIZON,
+    OF_MODEL,
+    AnnualDiscountIn,
+    ClvBasis,
+    ClvHorizonDaysIn,
+    ClvTerms,
+)
 from app.schemas.models.models import HorizonDays as HorizonDaysIn
 from app.schemas.models.rfm import GIVEN_CUTS, RfmCuts, RfmCutsIn
-from app.schemas.scores.cards import CLV, REVENUE, SENTENCE, VALUE_AT_RISK, Reason, Scores, Status
+from app.schemas.scores.cards import REVENUE, SENTENCE, VALUE_TO_SAVE, Reason, Scores, Status
 from app.schemas.scores.rhythm import CallReasons, Rhythm, RhythmStatus
 from app.schemas.stages.stages import Named, NextAction
 
@@ -71,6 +81,9 @@ class RunPage(Page[Item], Generic[Item]):
     churn_risk: RunRisk | None = Field(
         description="what holds for the churn risk of everybody in the run"
     )
+    clv: ClvTerms | None = Field(
+        description="terms of the lifetime values of the run, and what to beware of in them"
+    )
 
 
 _OF_RUN = (
@@ -109,8 +122,8 @@ class ChurnRiskItem(Answer):
         description="expected purchase days within `horizon_days`"
     )
     horizon_days: DefaultHorizonDays
-    value_at_risk: Money | None = Field(description=VALUE_AT_RISK)
-    clv: Money | None = Field(description=CLV)
+    value_to_save: Money | None = Field(description=VALUE_TO_SAVE)
+    clv: Money | None = Field(description="lifetime value, by the terms of the page's `clv`")
     reason: ReasonCode | None = Field(description="code of what raised the risk most at the run")
     base_log_odds: BaseLogOdds | None
     log_odds: LogOdds | None = Field(
@@ -157,9 +170,9 @@ class ScoreItem(Answer):
     horizon_days: HorizonDays | None
     probability: ChurnProbability | None
     reason: ReasonCode | None
-    clv: Money | None = Field(description=CLV)
+    clv: Money | None = Field(description="lifetime value, by the terms of the page's `clv`")
     value_tier: Tier | None
-    value_at_risk: Money | None = Field(description=VALUE_AT_RISK)
+    value_to_save: Money | None = Field(description=VALUE_TO_SAVE)
     previous: PreviousRisk | None = Field(None, description=_PREVIOUS)
 
 
@@ -189,6 +202,13 @@ class LookupRequest(Shape):
         "absent",
         examples=[90],
     )
+    clv_horizon_days: ClvHorizonDaysIn | None = Field(
+        None, description=f"{HORIZON}{OF_MODEL}", examples=[365]
+    )
+    annual_discount: AnnualDiscountIn | None = Field(
+        None, description=f"{DISCOUNT}{OF_MODEL}", examples=[0.1]
+    )
+    clv_basis: ClvBasis | None = Field(None, description=f"{BASIS}{OF_MODEL}")
     rfm_cuts: RfmCutsIn | None = Field(None, description=GIVEN_CUTS)
 
 

@@ -128,7 +128,7 @@ def _fold(
     predicted = _predictions(facts, cut, horizon, features, choice.risk, **options)
     p, churned = predicted[CHOSEN][0], after.churned
     buying = landmark.fit_process(features, purchases)
-    expected = tables.expected(buying, after, horizon)
+    expected = tables.expected(buying, after, predicted[CHOSEN][1], horizon)
     evidence = choice.as_dict()
     evidence.pop("risk")
     return {

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from app.scoring.churn import churn_selection
 from app.scoring.churn.churn_bands import wilson
 from app.scoring.evaluation import bootstrap, metrics
-from app.scoring.histories import purchase_summary
 from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.histories.purchase_days import purchase_days
 from app.scoring.numerics.array_types import BoolArray, FloatArray, IntArray
-from app.scoring.spend import gamma_gamma
+from app.scoring.purchases import consistent
+from app.scoring.spend import evidence, gamma_gamma
 
 GROUPS = 10
 CURVE = 20
@@ -70,7 +70,7 @@ def outcomes(facts: Facts, cut: int, horizon: int) -> Outcomes:
         features=features,
         purchases=purchases,
         revenue=revenue,
-        spend=_spend(facts, cut),
+        spend=_spend(facts, cut, horizon),
         new={"customers": int((~old).sum()), "revenue": float(worth[~old].sum())},
     )
 
@@ -81,23 +81,19 @@ def _by_customer(values: NDArray[Any], start: IntArray) -> NDArray[Any]:
     return sums
 
 
-def _spend(facts: Facts, cut: int) -> FloatArray:
-    seen = purchase_summary.summarise(*facts.log(cut), as_of=cut)
-    paid, value = seen.paid_repeat_days, seen.mean_value
-    if paid.any():
-        return gamma_gamma.fit(paid, value).expected_value(paid, value)
-    # Without any repeat purchase the first ones are all there is to learn spend from.
-    first = seen.first_day_revenue
-    return gamma_gamma.fit((first > 0).astype(np.int64), first).expected_value(paid, value)
+def _spend(facts: Facts, cut: int, horizon: int) -> FloatArray:
+    seen = purchase_days(*facts.log(cut), as_of=cut)
+    chosen = evidence.choose(seen.start, seen.day, seen.value, as_of=cut, holdout=horizon)
+    days = evidence.of_days(chosen.evidence, seen.start, seen.value)
+    return gamma_gamma.fit(*days).expected_value(*days)
 
 
-def expected(process: Any, after: Outcomes, horizon: int) -> FloatArray:
-    """Return the expected purchases of each customer."""
-    features = after.features
-    found: FloatArray = process.expected_purchases(
-        features.x, features.t_x, features.T, horizon=horizon
+def expected(process: Any, after: Outcomes, log_odds: FloatArray, horizon: int) -> FloatArray:
+    """Return the expected purchases of each customer, consistent with the risk that serves."""
+    known = after.features
+    return consistent.expected_purchases(
+        process, known.x, known.t_x, known.T, log_odds=log_odds, horizon=horizon
     )
-    return found
 
 
 def figures(

@@ -109,9 +109,37 @@ class ChurnRisk:
         ValueError
             If a history is not possible, or the horizon not positive.
         """
-        return _sum(
-            self._baseline(horizon)(features.x, features.t_x, features.T), self._additive(features)
-        )
+        return self.log_odds_of((features.x, features.t_x, features.T), features, horizon=horizon)
+
+    def log_odds_of(
+        self,
+        history: tuple[FloatArray, FloatArray, FloatArray],
+        features: Features,
+        *,
+        horizon: float,
+    ) -> FloatArray:
+        """Return the log-odds of no purchase of another history, all else being the customer's own.
+
+        Parameters
+        ----------
+        history : tuple of FloatArray
+            ``x, t_x, T`` in days, shape (n,) each.
+        features : Features
+            Of n customers, for the causes that add up.
+        horizon : float
+            Days ahead, positive.
+
+        Returns
+        -------
+        FloatArray
+            Finite, shape (n,).
+
+        Raises
+        ------
+        ValueError
+            As for `log_odds`.
+        """
+        return _sum(self._baseline(horizon)(*history), self._additive(features))
 
     def probability(self, features: Features, *, horizon: float) -> FloatArray:
         """Return the probability of no purchase in the horizon; see `log_odds`."""

@@ -55,6 +55,21 @@ def non_negative(name: str, values: ArrayLike) -> FloatArray:
     return array
 
 
+def finite(name: str, values: ArrayLike) -> FloatArray:
+    """Return ``values`` as floats, all finite.
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN or infinite.
+    """
+    array = as_float(name, values)
+    if not np.isfinite(array).all():
+        message = f"{name} must be finite"
+        raise ValueError(message)
+    return array
+
+
 def counts(name: str, values: ArrayLike) -> FloatArray:
     """Return ``values`` as floats that are whole and at least zero.
 

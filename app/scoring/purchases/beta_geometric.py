@@ -13,6 +13,7 @@ purchase in the horizon H is a Gamma-Poisson count of zero, ``e^-w`` with
     P(no purchase) = (e^u + e^-w) / (e^u + 1),    odds = (e^u + e^-w) / (1 - e^-w).
 """
 
+# ruff: noqa: ARG002 - kinds differ in what of a history they use
 from __future__ import annotations
 
 import math
@@ -51,13 +52,18 @@ class BetaGeometricModel(PurchaseModel):
     a: float
     b: float
 
-    def _expected(
+    def _expected_alive(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
     ) -> FloatArray:
         """Fader, Hardie and Lee (2005), eq. (10), as `app.scoring.purchases.alive` computes it."""
         b, age = self.b + self.first, self.alpha + T
-        count = expected_if_alive(self.a, b, self.r, x, age, horizon=ahead)
-        return self._p_alive(x, t_x, T) * count
+        return expected_if_alive(self.a, b, self.r, x, age, horizon=ahead)
+
+    def _log_any_alive(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
+    ) -> FloatArray:
+        w = np.maximum(self._quiet(x, T, ahead), _TINY)
+        return np.log(-np.expm1(-w))
 
     def _p_none(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
@@ -72,7 +78,7 @@ class BetaGeometricModel(PurchaseModel):
         u = self._log_odds_left(x, t_x, T)
         if not self.first:
             u = np.where(x > 0, u, -math.inf)
-        return np.logaddexp(u, -w) - np.log(-np.expm1(-w))
+        return np.logaddexp(u, -w) - self._log_any_alive(x, t_x, T, ahead)
 
     def _pmf(self, n: FloatArray, t: FloatArray) -> FloatArray:
         """Fader, Hardie and Lee (2005), eq. (8).
@@ -97,12 +103,11 @@ class BetaGeometricModel(PurchaseModel):
             u = np.where(x > 0, u, -math.inf)
         return by_count(of_count, x) - timing + np.logaddexp(0, u)
 
-    def _discounted(
+    def _discounted_alive(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, *, end: float, rate: float
     ) -> FloatArray:
         b, age = self.b + self.first, self.alpha + T
-        count = discounted_if_alive(self.a, b, self.r, x, age, horizon=end, rate=rate)
-        return self._p_alive(x, t_x, T) * count
+        return discounted_if_alive(self.a, b, self.r, x, age, horizon=end, rate=rate)
 
     def _p_alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
         return 1 / (1 + self._odds_left(x, t_x, T))

@@ -143,16 +143,15 @@ class CnbdModel(PurchaseModel):
     def _p_alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
         return np.exp(-np.logaddexp(0, self._log_odds_left(x, t_x, T)))
 
-    def _expected(
+    def _expected_alive(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
     ) -> FloatArray:
-        return self._p_alive(x, t_x, T) * self._count(x, t_x, T, ahead, 0.0)
+        return self._count(x, t_x, T, ahead, 0.0)
 
-    def _discounted(
+    def _discounted_alive(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, *, end: float, rate: float
     ) -> FloatArray:
-        count = self._count(x, t_x, T, np.float64(end), rate)  # type: ignore[arg-type]
-        return self._p_alive(x, t_x, T) * count
+        return self._count(x, t_x, T, np.float64(end), rate)  # type: ignore[arg-type]
 
     def _count(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray, rate: float
@@ -183,10 +182,15 @@ class CnbdModel(PurchaseModel):
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
     ) -> FloatArray:
         w = self._quiet(x, t_x, T, ahead)
+        any_of = self._log_any_alive(x, t_x, T, ahead)
+        return np.logaddexp(self._log_odds_left(x, t_x, T), -w) - any_of
+
+    def _log_any_alive(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
+    ) -> FloatArray:
+        w = self._quiet(x, t_x, T, ahead)
         far = np.log(-np.expm1(-np.maximum(w, _SMALL)))
-        near = self._log_soon(x, t_x, T, ahead)
-        buys = np.where(w < _SMALL, near, far)
-        return np.logaddexp(self._log_odds_left(x, t_x, T), -w) - buys
+        return np.where(w < _SMALL, self._log_soon(x, t_x, T, ahead), far)
 
     def _log_soon(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray

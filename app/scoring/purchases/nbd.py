@@ -55,10 +55,16 @@ class Model(PurchaseModel):
     def _rate(self, x: FloatArray, T: FloatArray) -> FloatArray:
         return (self.r + x) / (self.alpha + T)
 
-    def _expected(
+    def _expected_alive(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
     ) -> FloatArray:
         return self._rate(x, T) * ahead
+
+    def _log_any_alive(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
+    ) -> FloatArray:
+        w = np.maximum(self._quiet(x, T, ahead), _TINY)
+        return np.log(-np.expm1(-w))
 
     def _quiet(self, x: FloatArray, T: FloatArray, ahead: FloatArray) -> FloatArray:
         """Return minus the log-probability of no purchase."""
@@ -73,7 +79,7 @@ class Model(PurchaseModel):
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
     ) -> FloatArray:
         w = np.maximum(self._quiet(x, T, ahead), _TINY)
-        return -w - np.log(-np.expm1(-w))
+        return -w - self._log_any_alive(x, t_x, T, ahead)
 
     def _pmf(self, n: FloatArray, t: FloatArray) -> FloatArray:
         log_odds = np.log(np.maximum(t / self.alpha, _TINY))
@@ -83,7 +89,7 @@ class Model(PurchaseModel):
         timing = self.r * np.log1p(T / self.alpha) + x * np.log(self.alpha + T)
         return by_count(lambda n: log_rising(self.r, n), x) - timing
 
-    def _discounted(
+    def _discounted_alive(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, *, end: float, rate: float
     ) -> FloatArray:
         return self._rate(x, T) * (-math.expm1(-rate * end) / rate)

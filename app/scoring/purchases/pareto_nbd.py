@@ -38,6 +38,7 @@ Fader and Hardie (2005), A Note on Deriving the Pareto/NBD Model, note 009, bruc
 Fader, Hardie and Lee (2005), RFM and CLV, Journal of Marketing Research 42(4), 415-430.
 """
 
+# ruff: noqa: ARG002 - kinds differ in what of a history they use
 from __future__ import annotations
 
 import math
@@ -93,7 +94,7 @@ class Model(PurchaseModel):
     def _p_alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
         return np.exp(-self._log_both(x, t_x, T))
 
-    def _expected(
+    def _expected_alive(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
     ) -> FloatArray:
         """Fader and Hardie (2005), eq. (41)."""
@@ -102,7 +103,12 @@ class Model(PurchaseModel):
         grown = np.log1p(ahead / beta)
         z = shape * grown
         part = np.divide(-np.expm1(-z), z, out=np.ones_like(z), where=z != 0)
-        return self._p_alive(x, t_x, T) * (rate * beta * grown * part)
+        return rate * beta * grown * part
+
+    def _log_any_alive(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
+    ) -> FloatArray:
+        return log_purchase_within(self, x, T, ahead)
 
     def _p_none(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
@@ -131,12 +137,13 @@ class Model(PurchaseModel):
         result: FloatArray = rising - timing + self._log_both(x, t_x, T)
         return result
 
-    def _discounted(
+    def _discounted_alive(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, *, end: float, rate: float
     ) -> FloatArray:
         """Fader, Hardie and Lee (2005), RFM and CLV, eq. (2)."""
         ahead = time_alive(self, T, end=end, rate=rate)
-        return self._p_alive(x, t_x, T) * ((self.r + x) / (self.alpha + T) * ahead)
+        found: FloatArray = (self.r + x) / (self.alpha + T) * ahead
+        return found
 
 
 def fit(x: ArrayLike, t_x: ArrayLike, T: ArrayLike, *, weights: ArrayLike | None = None) -> Model:

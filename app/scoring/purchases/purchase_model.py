@@ -13,6 +13,8 @@ from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.numerics.fitted_model import FittedModel
 
+_LEAST_LOG = -700.0  # e to this is still a number
+
 
 @dataclass(frozen=True, kw_only=True)
 class PurchaseModel(FittedModel, ABC):
@@ -72,6 +74,24 @@ class PurchaseModel(FittedModel, ABC):
         See the module of the model.
         """
         return self._expected(*_history_and_horizon(x, t_x, T, horizon))
+
+    def purchases_if_any(
+        self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, *, horizon: ArrayLike
+    ) -> FloatArray:
+        """Return the expected purchases in the ``horizon`` of those who make any.
+
+        That is `expected_purchases` over the chance of any, of a customer alive: whether one is
+        cancels out, so that nothing underflows however long the silence. Times the chance of any
+        purchase by whatever source, they are the expected purchases consistent with that.
+        Parameters and errors as for `expected_purchases`.
+
+        Returns
+        -------
+        FloatArray
+            At least 1, its limit where the horizon goes to 0; of the broadcast shape.
+        """
+        given = _history_and_horizon(x, t_x, T, horizon)
+        return _at_least_one(self._expected_alive(*given), self._log_any_alive(*given))
 
     def p_no_purchase(
         self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, *, horizon: ArrayLike
@@ -188,8 +208,7 @@ class PurchaseModel(FittedModel, ABC):
             horizon nor a discount bounds the sum.
         """
         history = validation.history(x, t_x, T)
-        rate = math.log1p(validation.non_negative_number("annual_discount", annual_discount))
-        rate /= validation.positive_number("periods_per_year", periods_per_year)
+        rate = _discount_rate(annual_discount, periods_per_year)
         if horizon is not None:
             horizon = validation.non_negative_number("horizon", horizon)
         if rate == 0:
@@ -198,7 +217,42 @@ class PurchaseModel(FittedModel, ABC):
                 raise ValueError(message)
             return self.expected_purchases(*history, horizon=horizon)
         end = math.inf if horizon is None else horizon
-        return self._discounted(*history, end=end, rate=rate)
+        return self._p_alive(*history) * self._discounted_alive(*history, end=end, rate=rate)
+
+    def discounted_if_any(
+        self,
+        x: ArrayLike,
+        t_x: ArrayLike,
+        T: ArrayLike,
+        *,
+        annual_discount: float,
+        periods_per_year: float,
+        horizon: float,
+    ) -> FloatArray:
+        """Return the present value of one unit for each purchase of those who make any.
+
+        It is to `discounted_purchases` what `purchases_if_any` is to `expected_purchases`.
+        Parameters and errors as for `discounted_purchases`, save that a horizon is needed.
+
+        Returns
+        -------
+        FloatArray
+            Not negative, of the broadcast shape.
+        """
+        history = validation.history(x, t_x, T)
+        rate = _discount_rate(annual_discount, periods_per_year)
+        end = validation.non_negative_number("horizon", horizon)
+        if rate == 0:
+            return self.purchases_if_any(*history, horizon=end)
+        soonest = math.exp(-rate * end)  # no purchase within the horizon is worth less
+        value = self._discounted_alive(*history, end=end, rate=rate)
+        ahead = np.asarray(end)
+        return _at_least_one(value, self._log_any_alive(*history, ahead), least=soonest)
+
+    def _expected(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
+    ) -> FloatArray:
+        return self._p_alive(x, t_x, T) * self._expected_alive(x, t_x, T, ahead)
 
     def _log_silence(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
         """Return the log-chance of no purchase since ``t_x`` by one alive: gaps without memory."""
@@ -209,9 +263,16 @@ class PurchaseModel(FittedModel, ABC):
     def _p_alive(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray: ...
 
     @abstractmethod
-    def _expected(
+    def _expected_alive(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
-    ) -> FloatArray: ...
+    ) -> FloatArray:
+        """Return the expected purchases of a customer known to be alive."""
+
+    @abstractmethod
+    def _log_any_alive(
+        self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
+    ) -> FloatArray:
+        """Return the log-chance of any purchase of a customer known to be alive."""
 
     @abstractmethod
     def _p_none(
@@ -230,9 +291,23 @@ class PurchaseModel(FittedModel, ABC):
     def _log_likelihood(self, x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray: ...
 
     @abstractmethod
-    def _discounted(
+    def _discounted_alive(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, *, end: float, rate: float
-    ) -> FloatArray: ...
+    ) -> FloatArray:
+        """Return the discounted purchases of a customer known to be alive."""
+
+
+def _discount_rate(annual_discount: float, periods_per_year: float) -> float:
+    """Return the continuous rate of a unit of time."""
+    rate = math.log1p(validation.non_negative_number("annual_discount", annual_discount))
+    return rate / validation.positive_number("periods_per_year", periods_per_year)
+
+
+def _at_least_one(value: FloatArray, log_any: FloatArray, *, least: float = 1.0) -> FloatArray:
+    """Return ``value`` over the chance of any: who makes any purchase makes one."""
+    chance = np.exp(np.maximum(log_any, _LEAST_LOG))
+    found: FloatArray = np.maximum(value / chance, least)
+    return found
 
 
 def _history_and_horizon(

@@ -1,10 +1,14 @@
 """Customer lifetime value: discounted expected purchases times expected spend times margin.
 
     CLV = E[sum over purchases in the horizon of (1 + annual_discount)^-(years ahead)]
-          * E[value of a purchase] * margin
+          * E[value of a purchase] * margin rate
 
 How often and how much are independent, as the Gamma-Gamma model assumes. A year has 365.25 days,
 so that ``periods_per_year`` is `DAYS_PER_YEAR` for days and ``DAYS_PER_YEAR / 7`` for weeks.
+
+Where churn risk was learnt by itself, the discounted purchases of the model of purchases are scaled
+by (1 - p) / (1 - p0), p being the learnt risk of the horizon and p0 that of the model: what those
+who purchase at all are expected to bring is the model's, how many of them there are is learnt.
 
 References
 ----------
@@ -41,6 +45,19 @@ class PurchaseModel(Protocol):
         """Return the present value of one unit for each expected purchase."""
         ...
 
+    def discounted_if_any(
+        self,
+        x: ArrayLike,
+        t_x: ArrayLike,
+        T: ArrayLike,
+        *,
+        annual_discount: float,
+        periods_per_year: float,
+        horizon: float,
+    ) -> FloatArray:
+        """Return the same of those who make any purchase within the horizon."""
+        ...
+
 
 class SpendModel(Protocol):
     """What a model of spend has to offer here."""
@@ -62,7 +79,8 @@ def clv(
     horizon: float | None,
     annual_discount: float,
     periods_per_year: float,
-    margin: float = 1.0,
+    margin: ArrayLike = 1.0,
+    chance: ArrayLike | None = None,
 ) -> FloatArray:
     """Return the lifetime value of each customer, as of ``T``.
 
@@ -73,97 +91,101 @@ def clv(
     x, t_x, T : array_like
         Purchase histories in the unit of the model.
     mean_value : array_like
-        Mean value of the repeat purchases with a positive value; of no matter without any.
+        Mean value of the purchases with a positive value that count as evidence of spend; of no
+        matter without any.
     paid : array_like, optional
-        How many of the ``x`` repeat purchases had a positive value; all of them by default.
+        How many purchases these are; ``x``, the repeat purchases, by default.
     horizon : float or None
         How far ahead to count, in the unit of ``T``; None is for ever.
     annual_discount : float
         Effective annual rate; 0.10 makes 1.10 in a year worth 1 now.
     periods_per_year : float
         Units of time in a year.
-    margin : float
-        Share of the value that counts.
+    margin : array_like
+        Share of the value that counts, by customer; negative for those who are sold to at a loss.
+    chance : array_like, optional
+        Learnt probability of any purchase in the horizon, which then must be one; that of
+        ``model`` by default.
 
     Returns
     -------
     FloatArray
-        At least 0, of the broadcast shape, in the money of ``mean_value``.
+        Of the broadcast shape, in the money of ``mean_value``; at least 0 unless ``margin`` is not.
 
     Raises
     ------
     ValueError
-        If a history is not possible, shapes do not fit, or a number is out of its range.
+        If a history is not possible, shapes do not fit, a number is out of its range, or a
+        ``chance`` comes without a horizon.
     """
-    share = validation.non_negative_number("margin", margin)
-    purchases = model.discounted_purchases(
-        x,
-        t_x,
-        T,
-        annual_discount=annual_discount,
-        periods_per_year=periods_per_year,
-        horizon=horizon,
-    )
+    share = validation.finite("margin", margin)
+    terms = {"annual_discount": annual_discount, "periods_per_year": periods_per_year}
+    if chance is None:
+        purchases = model.discounted_purchases(x, t_x, T, horizon=horizon, **terms)
+    elif horizon is None:
+        message = "chance is of a horizon, and there is none"
+        raise ValueError(message)
+    else:
+        purchases = model.discounted_if_any(x, t_x, T, horizon=horizon, **terms)
+        purchases = purchases * _probability(chance)
     value = spend.expected_value(x if paid is None else paid, mean_value)
-    purchases, value = validation.broadcast(purchases=purchases, value=value)
+    purchases, value, share = validation.broadcast(purchases=purchases, value=value, margin=share)
     return purchases * value * share
 
 
-def value_at_risk(
-    model: PurchaseModel,
-    spend: SpendModel,
-    x: ArrayLike,
-    t_x: ArrayLike,
-    T: ArrayLike,
-    *,
-    mean_value: ArrayLike,
-    paid: ArrayLike | None = None,
-    horizon: float | None,
-    annual_discount: float,
-    periods_per_year: float,
-    margin: float = 1.0,
-) -> FloatArray:
-    """Return what a customer's silence has cost of the lifetime value.
+def value_to_save(then: ArrayLike, now: ArrayLike, chance: ArrayLike) -> FloatArray:
+    """Return what a customer's silence has cost and can still be won back.
 
-    It is the value the customer would have, had the last purchase been right now (``t_x = T``;
-    without a repeat purchase ``T = 0``), minus `clv`. Parameters and errors as for `clv`.
+    About 0 for those who are gone, whom nothing brings back, and for those who have just bought,
+    who have lost nothing.
+
+    Parameters
+    ----------
+    then : array_like
+        Lifetime value had the last purchase been right now: ``t_x = T``; without a repeat purchase
+        that of a new customer, ``T = 0``.
+    now : array_like
+        Lifetime value.
+    chance : array_like
+        Probability of any purchase within a year.
 
     Returns
     -------
     FloatArray
-        At least 0, of the broadcast shape.
+        At least 0, of the broadcast shape, in the money of the values.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a value is not finite or a chance no probability.
     """
-    x_, t_, T_ = validation.history(x, t_x, T)
-    fresh = np.where(x_ > 0, T_, 0.0)[()]
-    then, now = (
-        clv(
-            model,
-            spend,
-            x_,
-            last,
-            age,
-            mean_value=mean_value,
-            paid=paid,
-            horizon=horizon,
-            annual_discount=annual_discount,
-            periods_per_year=periods_per_year,
-            margin=margin,
-        )
-        for last, age in ((fresh, fresh), (t_, T_))
+    ideal, value, share = validation.broadcast(
+        then=validation.finite("then", then),
+        now=validation.finite("now", now),
+        chance=_probability(chance),
     )
-    return np.maximum(then - now, 0.0)
+    saved: FloatArray = np.maximum(ideal - value, 0.0) * share
+    return saved
+
+
+def _probability(chance: ArrayLike) -> FloatArray:
+    share = validation.non_negative("chance", chance)
+    if (share > 1).any():
+        message = "chance must be a probability"
+        raise ValueError(message)
+    return share
 
 
 def tier_cuts(values: ArrayLike) -> tuple[float, float]:
     """Return the least value of the tiers high and medium.
 
     The fewest top customers who together hold 50 % of all value are high, those who hold up to
-    80 % medium.
+    80 % medium. Customers of no value, or of a negative one, hold nothing.
 
     Parameters
     ----------
     values : array_like
-        Lifetime values, shape (n,), at least 0.
+        Lifetime values, shape (n,).
 
     Returns
     -------
@@ -173,13 +195,14 @@ def tier_cuts(values: ArrayLike) -> tuple[float, float]:
     Raises
     ------
     ValueError
-        If a value is negative or not finite.
+        If a value is not finite.
     """
-    ordered = np.sort(validation.non_negative("values", values), axis=None)[::-1]
-    held = np.cumsum(ordered)
-    if not held.size or held[-1] == 0:
+    held = np.maximum(validation.finite("values", values), 0.0)
+    ordered = np.sort(held, axis=None)[::-1]
+    together = np.cumsum(ordered)
+    if not together.size or together[-1] == 0:
         return 0.0, 0.0
-    at = np.searchsorted(held, held[-1] * np.array([0.5, 0.8]))
+    at = np.searchsorted(together, together[-1] * np.array([0.5, 0.8]))
     high, medium = ordered[np.minimum(at, ordered.size - 1)].tolist()
     return high, medium
 
@@ -187,7 +210,8 @@ def tier_cuts(values: ArrayLike) -> tuple[float, float]:
 def tiers(values: ArrayLike, cuts: tuple[float, float]) -> NDArray[np.int64]:
     """Return the tier of each value: 0 low, 1 medium, 2 high, as in `TIERS`.
 
-    Equal values are in one tier, and a value of 0 is always low.
+    Equal values are in one tier, and a value of 0 or less is always low. Whoever shows values
+    rounded compares them, and makes cuts of them, as they are shown.
 
     Parameters
     ----------
@@ -199,9 +223,9 @@ def tiers(values: ArrayLike, cuts: tuple[float, float]) -> NDArray[np.int64]:
     Raises
     ------
     ValueError
-        If a value is negative or not finite.
+        If a value is not finite.
     """
-    value = validation.non_negative("values", values)
+    value = validation.finite("values", values)
     high, medium = cuts
     some = value > 0
     return np.asarray(some & (value >= medium), dtype=np.int64) + (some & (value >= high))

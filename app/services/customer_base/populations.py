@@ -18,6 +18,7 @@ from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.records import Columns, Money
 from app.models import Customer
 from app.money import UNITS, to_amount
+from app.scoring.spend import evidence
 from app.services.customer_base import purchase_summaries, summary_columns
 from app.services.customer_base.summary_columns import FIELDS, STATE_FIELDS, Summaries
 from app.services.policies import policies
@@ -121,17 +122,9 @@ class Population:
         """Return days from the first purchase day to `as_of`; 0 for those without one."""
         return np.where(self.columns.purchase_days > 0, as_of.day - self.columns.first_day, 0)
 
-    @property
-    def paid_repeat_days(self) -> Ints:
-        """Repeat purchase days with a positive net value."""
-        return self.paid_days - (self.first_day_value > 0)
-
-    @property
-    def mean_repeat_value(self) -> Floats:
-        """Mean net value of the paid repeat days; 0 where there are none."""
-        paid = self.paid_repeat_days
-        value = self.revenue - self.first_day_value
-        return np.where(paid > 0, np.maximum(value, 0) / np.maximum(paid, 1), 0.0)
+    def spend_days(self, kind: evidence.Kind) -> tuple[Ints, Floats]:
+        """Return the days that count as evidence of spend, and their mean value; 0 without any."""
+        return evidence.of_totals(kind, self.revenue, self.first_day_value, self.paid_days)
 
     def revenue_of(self, row: int) -> Any:
         """Return the exact revenue of one customer."""

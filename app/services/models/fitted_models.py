@@ -1,5 +1,6 @@
 """What is learnt from a population at one instant, as a document to be stored and read back."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -7,29 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from app.days import AsOf
 from app.lifecycle import kinds
 from app.lifecycle.dated import Floats, Ints
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.kinds import Kinds
 from app.lifecycle.presets import PRESETS
+from app.money import cents
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.churn.churn_selection import INSUFFICIENT
 from app.scoring.churn.decline import Shapes
 from app.scoring.churn.rhythm import Rhythm
 from app.scoring.histories.features import Features
+from app.scoring.purchases import consistent
 from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
-from app.scoring.spend import clv, gamma_gamma
-from app.services.customer_base.populations import Population
-from app.services.models.model_documents import ModelDocument
+from app.scoring.spend import clv, evidence, gamma_gamma
+from app.scoring.spend.margins import MarginRates
+from app.services.customer_base.margins import MarginSums
+from app.services.models.model_documents import MARGIN, ClvTerms, ModelDocument
 
 AUTO = "auto"
 DEFAULT = "default"
 DEFAULT_KIND = "mbg_nbd"
 DAYS_PER_UNIT = {"day": 1.0, "week": 7.0}
-CLV_HORIZON_DAYS = 365
-ANNUAL_DISCOUNT = 0.10
 INACTIVITY = InactivityLimit(**PRESETS["five_stages"]["inactivity_limit"])
 
 OF_CONTACTS = ("complaints", "satisfaction", "surveyed", "contact_silence", "contacted")
@@ -72,12 +73,31 @@ class FittedModel:
     interaction_kinds: Kinds = field(default_factory=dict)
     rfm_classes: Mapping[str, int] = field(default_factory=dict)
     """Into how many classes the cuts part customers, by the names r, f and m."""
+    clv_terms: ClvTerms = field(default_factory=ClvTerms)
+    spend_evidence: evidence.Kind = evidence.ALL
+    spend_status: str = "ok"
+    spend_correlation: float = 0.0
+    margins: MarginRates | None = None
+    history_days: int | None = None
+    """Days from the first purchase that was seen until the model was fitted."""
 
     def log_odds(self, known: Features, horizon_days: float) -> Floats:
         """Return the log-odds of no purchase, of customers whose columns are in days."""
         if self.risk is not None:
             return self.risk.log_odds(known, horizon=horizon_days)
         history = known.x, known.t_x / self.unit, known.T / self.unit
+        odds: Floats = self.churn.no_purchase_log_odds(*history, horizon=horizon_days / self.unit)
+        return odds
+
+    def log_odds_after_purchase(self, known: Features, horizon_days: float) -> Floats:
+        """Return the same had the last purchase been right now: without a repeat one, the first.
+
+        What is no part of the history, such as complaints, trends and values, stays as it is.
+        """
+        last = np.where(known.x > 0, known.T, 0.0)
+        if self.risk is not None:
+            return self.risk.log_odds_of((known.x, last, last), known, horizon=horizon_days)
+        history = known.x, last / self.unit, last / self.unit
         odds: Floats = self.churn.no_purchase_log_odds(*history, horizon=horizon_days / self.unit)
         return odds
 
@@ -140,22 +160,59 @@ class FittedModel:
         x, t_x, T = self.reference_days  # noqa: N806
         return x, t_x / self.unit, T / self.unit
 
-    def terms(self, mean_value: Floats, paid: Ints) -> dict[str, Any]:
-        """Return the terms of a 12-month CLV, for a mean value of so many paid repeat days."""
-        return {
-            "mean_value": mean_value,
-            "paid": paid,
-            "horizon": CLV_HORIZON_DAYS / self.unit,
-            "annual_discount": ANNUAL_DISCOUNT,
-            "periods_per_year": clv.DAYS_PER_YEAR / self.unit,
-        }
+    def expected_purchases(
+        self,
+        x: Any,
+        t_x: Any,
+        T: Any,  # noqa: N803  # the literature's name
+        log_odds: Floats,
+        horizon_days: float,
+    ) -> Floats:
+        """Return the expected purchases of histories, by the log-odds of no purchase at all."""
+        return consistent.expected_purchases(
+            self.purchases, x, t_x, T, log_odds=log_odds, horizon=horizon_days / self.unit
+        )
 
-    def lifetime_value(self, population: Population, as_of: AsOf) -> tuple[Floats, Floats]:
-        """Return the 12-month CLV of buyers, and what their silence has cost of it."""
-        history = population.x, population.t_x / self.unit, population.T(as_of) / self.unit
-        terms = self.terms(population.mean_repeat_value, population.paid_repeat_days)
-        now = clv.clv(self.purchases, self.spend, *history, **terms)
-        return now, clv.value_at_risk(self.purchases, self.spend, *history, **terms)
+    def clv(
+        self,
+        terms: ClvTerms,
+        history: tuple[Any, Any, Any],
+        spend: tuple[Ints, Floats],
+        log_odds: Floats,
+        *,
+        margin: Any = 1.0,
+    ) -> Floats:
+        """Return lifetime values of histories in the unit of the model.
+
+        `spend` are the days that are evidence of spend, and their mean value; `log_odds` of no
+        purchase are over the horizon of the terms.
+        """
+        paid, mean_value = spend
+        return clv.clv(
+            self.purchases,
+            self.spend,
+            *history,
+            mean_value=mean_value,
+            paid=paid,
+            horizon=terms.horizon_days / self.unit,
+            annual_discount=terms.annual_discount,
+            periods_per_year=clv.DAYS_PER_YEAR / self.unit,
+            margin=margin,
+            chance=probability(-log_odds),
+        )
+
+    def margin_rates(self, terms: ClvTerms, sums: MarginSums | None) -> Any:
+        """Return the share of revenue that counts; without sums that of the population."""
+        if terms.basis != MARGIN:
+            return 1.0
+        assert self.margins is not None, "whoever asks for margins checks that some are known"
+        return self.margins.rate if sums is None else self.margins.of(sums.revenue, sums.margin)
+
+    def tiers(self, values: Floats) -> Ints:
+        """Return the tier of lifetime values by the terms of the model, compared as shown."""
+        assert self.tier_cuts is not None
+        high, medium = cents(np.array(self.tier_cuts)).tolist()
+        return clv.tiers(cents(values), (high, medium))
 
 
 def rhythm_of(document: ModelDocument) -> Rhythm:
@@ -174,7 +231,7 @@ def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument
     """Make a stored document ready to score with."""
     cuts, means, tiers = document.rfm_cuts, document.rfm_means, document.tier_cuts
     reference, risk = document.reference_customer, document.risk
-    purchases = document.purchases
+    purchases, first = document.purchases, document.window.first_purchase_on
     return FittedModel(
         model_id=model_id,
         kind=purchases.kind,
@@ -197,7 +254,21 @@ def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument
         rhythm=rhythm_of(document),
         regularity=Shapes(**(document.regularity or {})),
         interaction_kinds=kinds.read(document.interaction_kinds),
+        clv_terms=document.clv,
+        spend_evidence=document.spend.evidence,
+        spend_status=document.spend.status,
+        spend_correlation=document.spend.correlation or 0.0,
+        margins=_margins(document),
+        history_days=None if first is None else (as_of.date() - first).days,
     )
+
+
+def _margins(document: ModelDocument) -> MarginRates | None:
+    found = document.margins
+    if found is None:
+        return None
+    own = math.inf if found.prior_revenue is None else found.prior_revenue
+    return MarginRates(found.rate, own, found.customers)
 
 
 class OfHistory:

@@ -7,28 +7,34 @@ import numpy as np
 
 from app.days import AsOf, from_day
 from app.lifecycle.records import inactivity_limit
+from app.money import CENTS, cents
 from app.scoring.churn import contributions, rhythm
 from app.scoring.churn.decline import Shapes
 from app.scoring.evaluation import selection
-from app.scoring.histories.features import features_at
+from app.scoring.histories.features import Features, features_at
+from app.scoring.histories.purchase_days import purchase_days
 from app.scoring.histories.purchase_summary import PurchaseSummary
 from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
-from app.scoring.spend import clv, gamma_gamma
+from app.scoring.spend import clv, evidence, gamma_gamma, margins
+from app.services.customer_base.margins import MarginSums
 from app.services.customer_base.populations import Population
 from app.services.customer_base.purchase_log import Log
 from app.services.customer_base.training_data import TrainingData
 from app.services.models import churn_learning, horizons
+from app.services.models.churn_features import Known
 from app.services.models.fitted_models import (
     AUTO,
     DAYS_PER_UNIT,
     DEFAULT,
     DEFAULT_KIND,
     INACTIVITY,
+    FittedModel,
     read,
 )
 from app.services.models.horizons import Horizon
-from app.services.models.model_documents import ModelDocument, ReferenceCustomer
+from app.services.models.model_documents import ClvTerms, ModelDocument, ReferenceCustomer
+from app.services.models.model_inputs import ModelInputs
 
 
 def learn(
@@ -39,9 +45,11 @@ def learn(
     past: TrainingData,
     as_of: AsOf,
     *,
+    sums: MarginSums,
     horizon: Horizon,
     rfm_given: Mapping[str, list[float]] | None = None,
     rhythm_cuts: rhythm.Cuts | None = None,
+    clv_terms: ClvTerms | None = None,
 ) -> tuple[str, str, dict[str, Any]]:
     """Fit everything to the buyers of a population; return kind, status and the document.
 
@@ -67,7 +75,9 @@ def learn(
         "churn": process if churning == chosen else _fit(churning, time_unit, buyers, as_of),
         "holdout": None if holdout is None else _holdout(holdout, risk),
         "window": _window(buyers),
-        "spend": _spend(buyers),
+        "spend": _spend(buyers, log, as_of, horizon.days),
+        "clv": (clv_terms or ClvTerms()).model_dump(),
+        "margins": _margins(sums),
         "population_gap_days": _gap(buyers),
         "reference_customer": reference,
         "rfm_cuts": None,
@@ -83,7 +93,11 @@ def learn(
         **risk,
     }
     if len(buyers):
-        document |= _cuts(buyers, as_of, document, time_unit)
+        document |= _rfm_cuts(buyers, as_of, document)
+        bought = np.flatnonzero(population.columns.purchase_days > 0)
+        model = read("", as_of.at, time_unit, ModelDocument(**document))
+        inputs = _inputs(model, buyers, as_of, past, sums.take(bought))
+        document["tier_cuts"] = _tier_cuts(inputs)
     return chosen, str(process["status"]), document
 
 
@@ -120,21 +134,43 @@ def _holdout(found: selection.Selection, risk: dict[str, Any]) -> dict[str, Any]
     return shown
 
 
-def _cuts(
-    buyers: Population, as_of: AsOf, document: dict[str, Any], time_unit: str
-) -> dict[str, Any]:
-    """Return the cuts of RFM scores and, by what the document says of value, those of tiers."""
+def _rfm_cuts(buyers: Population, as_of: AsOf, document: dict[str, Any]) -> dict[str, Any]:
+    """Return the cuts of RFM scores."""
     inactivity = as_of.day - buyers.columns.last_day
     population = inactivity, buyers.columns.purchase_days, buyers.revenue
     by = rfm.fit_cuts(*population).replaced(document["rfm_given"])
-    cuts: dict[str, Any] = {
+    return {
         "rfm_cuts": by.as_dict(),
         "rfm_classes": rfm.classes(by, *population),
         "rfm_means": rfm.fit_means(*population).as_dict(),
     }
-    model = read("", as_of.at, time_unit, ModelDocument(**document | cuts))
-    high, medium = clv.tier_cuts(model.lifetime_value(buyers, as_of)[0])
-    return {**cuts, "tier_cuts": {"high": high, "medium": medium}}
+
+
+def _inputs(
+    model: FittedModel, buyers: Population, as_of: AsOf, past: TrainingData, sums: MarginSums
+) -> ModelInputs:
+    """Return the buyers as the model looks at them; of many, those that risk was learnt from."""
+    if model.risk is None:
+        features = Features.of(buyers.x, buyers.t_x, buyers.T(as_of))
+        return ModelInputs(model, buyers, as_of, _quiet(features), sums)
+    codes, features = features_at(past.facts, as_of=as_of.day)
+    known = {past.customer_ids[code]: row for row, code in enumerate(codes.tolist())}
+    places = [known.get(each, -1) for each in buyers.customer_ids]
+    own = np.flatnonzero(np.array(places) >= 0)
+    features = features.take(np.array(places)[own])
+    return ModelInputs(model, buyers.take(own), as_of, _quiet(features), sums.take(own))
+
+
+def _quiet(features: Features) -> Known:
+    """Return customers whose open complaints nobody asks for: value does not look at them."""
+    return Known(features, np.zeros(len(features), np.bool_))
+
+
+def _tier_cuts(inputs: ModelInputs) -> dict[str, float]:
+    """Return the cuts of tiers, by lifetime values as they are shown."""
+    shown = cents(inputs.clv(inputs.model.clv_terms)) / CENTS
+    high, medium = clv.tier_cuts(shown)
+    return {"high": high, "medium": medium}
 
 
 def _judge(kind: str, log: Log, as_of: AsOf, horizon: int) -> selection.Selection:
@@ -178,12 +214,11 @@ def _fit(kind: str, time_unit: str, buyers: Population, as_of: AsOf) -> dict[str
     }
 
 
-def _spend(buyers: Population) -> dict[str, Any]:
-    """Fit the Gamma-Gamma model of what a purchase day is worth."""
-    paid, value = buyers.paid_repeat_days, buyers.mean_repeat_value
-    if not paid.any():
-        # Without any repeat purchase the first ones are all there is to learn spend from.
-        paid, value = (buyers.first_day_value > 0).astype(np.int64), buyers.first_day_value
+def _spend(buyers: Population, log: Log, as_of: AsOf, horizon: int) -> dict[str, Any]:
+    """Fit the Gamma-Gamma model of what a purchase day is worth, to the days that tell of it."""
+    seen, day = purchase_days(*log, as_of=as_of.day), as_of.day
+    chosen = evidence.choose(seen.start, seen.day, seen.value, as_of=day, holdout=horizon)
+    paid, value = buyers.spend_days(chosen.evidence)
     fitted = gamma_gamma.fit(paid, value)
     return {
         "kind": "gamma_gamma",
@@ -193,7 +228,26 @@ def _spend(buyers: Population) -> dict[str, Any]:
         "log_likelihood": _number(fitted.log_likelihood),
         "customers": int((paid > 0).sum()),
         "correlation": _number(fitted.correlation),
+        "evidence": chosen.evidence,
+        "comparison": {
+            "basis": chosen.basis,
+            "holdout_days": chosen.holdout_days,
+            "customers": chosen.customers,
+            **{name: _number(getattr(chosen, name)) for name in _COMPARED},
+        },
     }
+
+
+_COMPARED = ("mae_all", "mae_repeat", "behind", "behind_error")
+
+
+def _margins(sums: MarginSums) -> dict[str, Any] | None:
+    """Learn how much of their revenue customers leave; None where no purchase carries a margin."""
+    found = margins.fit(sums.purchases, sums.revenue, sums.margin, sums.squares)
+    if found is None:
+        return None
+    own = _number(found.prior_revenue)
+    return {"rate": found.rate, "prior_revenue": own, "customers": found.customers}
 
 
 def _gap(buyers: Population) -> float | None:

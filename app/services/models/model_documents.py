@@ -1,12 +1,48 @@
 """What is stored of a fitted model."""
 
 from datetime import date
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
 from app.services.common.stored_documents import Section, StoredDocument
 from app.services.models import horizons
+
+MARGIN: Final = "margin"
+
+
+class ClvTerms(Section):
+    """Over how many days lifetime value is counted, discounted at which yearly rate, and of what.
+
+    Of revenue, or of margin: revenue times the margin rate of the customer.
+    """
+
+    horizon_days: int = 365
+    annual_discount: float = 0.10
+    basis: Literal["revenue", "margin"] = "revenue"
+
+
+class MarginRates(Section):
+    """The margin rate of all, and the revenue at which a customer's own counts half.
+
+    Without such a revenue everybody has the rate of all.
+    """
+
+    rate: float
+    prior_revenue: float | None
+    customers: int
+
+
+class SpendComparison(Section):
+    """How well all purchases, and repeat ones alone, foretold the values of later ones."""
+
+    basis: str
+    holdout_days: int
+    customers: int
+    mae_all: float | None
+    mae_repeat: float | None
+    behind: float | None
+    behind_error: float | None
 
 
 class FittedProcess(Section):
@@ -20,8 +56,12 @@ class FittedProcess(Section):
 
 
 class FittedSpend(FittedProcess):
+    """Models of before evidence was compared looked at repeat purchases, and have no comparison."""
+
     customers: int
     correlation: float | None
+    evidence: Literal["all_purchases", "repeat_purchases"]
+    comparison: SpendComparison | None
 
 
 class Window(Section):
@@ -82,6 +122,8 @@ class ModelDocument(StoredDocument):
     holdout: dict[str, Any] | None
     window: Window
     spend: FittedSpend
+    clv: ClvTerms
+    margins: MarginRates | None
     population_gap_days: float | None
     reference_customer: ReferenceCustomer | None
     rfm_cuts: dict[str, Any] | None

@@ -8,7 +8,7 @@ from app.db import AnyRow
 from app.deployment import Deployment
 from app.scoring.churn.rhythm import Rhythm
 from app.scoring.rfm import rfm
-from app.services.models import churn_learning, fitted_models, horizons
+from app.services.models import churn_learning, clv_terms, fitted_models, horizons
 from app.services.models.fitted_models import FittedModel
 from app.services.models.model_documents import ModelDocument
 
@@ -17,6 +17,7 @@ def to_response(deployment: Deployment, row: AnyRow, active_id: str | None) -> d
     """Return a model without its monitoring, which belongs to runs."""
     document = ModelDocument.load(row.document)
     content = document.content()
+    model = fitted_models.read(row.model_id, row.as_of, row.time_unit, document)
     return {
         "model_id": row.model_id,
         "kind": row.kind,
@@ -35,6 +36,8 @@ def to_response(deployment: Deployment, row: AnyRow, active_id: str | None) -> d
         "log_likelihood": document.purchases.log_likelihood,
         "cuts": _cuts(deployment, document, content),
         "rhythm": _rhythm(fitted_models.rhythm_of(document)),
+        "clv": clv_terms.head(model, document.clv),
+        "margins": _margins(deployment, document),
         "risk": _risk(document),
         "monitor": None,
     }
@@ -44,6 +47,19 @@ _AS_STORED = (
     "window", "requested", "churn", "holdout", "spend", "population_gap_days",
     "reference_customer", "facts", "refit",
 )  # fmt: skip
+
+
+def _margins(deployment: Deployment, document: ModelDocument) -> dict[str, Any] | None:
+    """Return what was learnt of margins; None where no purchase carried one."""
+    found = document.margins
+    if found is None:
+        return None
+    own = found.prior_revenue
+    return {
+        "rate": found.rate,
+        "prior_revenue": None if own is None else deployment.computed_money(own),
+        "customers": found.customers,
+    }
 
 
 def _cuts(

@@ -21,12 +21,18 @@ from app.scoring.churn.rhythm import Cuts
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings, interaction_kinds
 from app.services.common.paging import PageRequest, Sort, fetch_responses
-from app.services.customer_base import populations, purchase_log, training_data
+from app.services.customer_base import margins, populations, purchase_log, training_data
 from app.services.customer_base.training_data import TrainingData
-from app.services.models import fitted_models, fitting, given_cuts, model_responses
+from app.services.models import (
+    clv_terms,
+    fitted_models,
+    fitting,
+    given_cuts,
+    model_responses,
+)
 from app.services.models.fitted_models import FittedModel
 from app.services.models.horizons import Horizon
-from app.services.models.model_documents import ModelDocument
+from app.services.models.model_documents import MARGIN, ClvTerms, ModelDocument
 from app.services.models.run_monitor import RunMonitor
 from app.services.operations import operations
 
@@ -42,7 +48,9 @@ async def submit(
     session: WriteSession, deployment: Deployment, asked: ModelRequest, *, now: datetime, by: str
 ) -> dict[str, Any]:
     """Start to fit a model."""
-    as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
+    as_of = as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
+    if asked.clv_basis == MARGIN and not await margins.any_by(session, as_of):
+        clv_terms.refuse_margin("/clv_basis")
     given_cuts.read(deployment, asked.rfm_cuts)
     await deployment_settings.require_derived(session)
     row = await operations.submit(session, FIT, asked, now=now, requested_by=by)
@@ -89,6 +97,7 @@ async def fit_keeping(
     horizon: Horizon,
     rfm_given: Mapping[str, list[float]] | None = None,
     rhythm_cuts: Cuts | None = None,
+    terms: ClvTerms | None = None,
     refit: str | None = None,
 ) -> Fitted:
     """Fit a model to everybody as they stood at `as_of`, and store it as a candidate.
@@ -101,9 +110,12 @@ async def fit_keeping(
              if of.facts]  # fmt: skip
     declared = (await interaction_kinds.declared(session)).kinds
     past = await training_data.read_past(session, known, as_of, declared)
-    learn = partial(fitting.learn, kind, time_unit, population, log, past, as_of,
-                    horizon=horizon, rfm_given=rfm_given,
-                    rhythm_cuts=rhythm_cuts)  # fmt: skip
+    sums = await margins.of_everybody(session, population.customer_ids, as_of)
+    if terms is not None and terms.basis == MARGIN and not sums.purchases.any():
+        clv_terms.refuse_margin("/clv_basis")
+    learn = partial(fitting.learn, kind, time_unit, population, log, past, as_of, sums=sums,
+                    horizon=horizon, rfm_given=rfm_given, rhythm_cuts=rhythm_cuts,
+                    clv_terms=terms)  # fmt: skip
     chosen, status, document = await asyncio.to_thread(_completed, learn)
     model_id = name_of(name)
     await session.execute(

@@ -10,7 +10,7 @@ from app.lifecycle.records import Columns, Computed, Money
 from app.money import UNITS
 from app.scoring.churn import contributions
 from app.scoring.rfm import rfm
-from app.scoring.spend import clv
+from app.scoring.spend import evidence
 from app.services.models import model_store
 from app.services.models.fitted_models import FittedModel
 
@@ -65,16 +65,14 @@ def _churn_probability(model: FittedModel, columns: Columns, money: Money, day: 
 
 
 def _value_tier(model: FittedModel, columns: Columns, money: Money, day: Ints) -> Floats:
-    assert model.tier_cuts is not None
-    paid = money.paid_days - (money.first_day_value > 0)
-    repeats = np.maximum(money.revenue - money.first_day_value, 0) / UNITS
-    value = clv.clv(
-        model.purchases,
-        model.spend,
-        *_history(model, columns, day),
-        **model.terms(np.where(paid > 0, repeats / np.maximum(paid, 1), 0.0), paid),
-    )
-    return clv.tiers(value, model.tier_cuts).astype(np.float64)
+    """Return the tier by the purchases alone: contacts and own margins are unknown to rules."""
+    history, terms = _history(model, columns, day), model.clv_terms
+    revenue, first = money.revenue / UNITS, money.first_day_value / UNITS
+    spend = evidence.of_totals(model.spend_evidence, revenue, first, money.paid_days)
+    log_odds = model.churn.no_purchase_log_odds(*history, horizon=terms.horizon_days / model.unit)
+    rate = model.margin_rates(terms, None)
+    value = model.clv(terms, history, spend, log_odds, margin=rate)
+    return model.tiers(value).astype(np.float64)
 
 
 def _history(model: FittedModel, columns: Columns, day: Ints) -> tuple[Ints, Floats, Floats]:

@@ -16,7 +16,7 @@ from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings
 from app.services.customer_base import training_data
 from app.services.models import comparison, fitted_models, given_cuts, horizons, model_store
-from app.services.models.model_documents import ModelDocument
+from app.services.models.model_documents import ClvTerms, ModelDocument
 from app.services.models.monitoring import monitor
 from app.services.operations import operations, parts
 from app.services.operations.parts import Part
@@ -119,6 +119,9 @@ def _like(row: AnyRow, reason: str) -> FitRequest:
             "horizon_days": document.horizon_days if chosen else None,
             "rfm_cuts": given_cuts.asked_for(document.rfm_given),
             "rhythm_cuts": asdict(fitted_models.rhythm_of(document).cuts),
+            "clv_horizon_days": document.clv.horizon_days,
+            "annual_discount": document.clv.annual_discount,
+            "clv_basis": document.clv.basis,
             "automatic": True,
             "reason": reason,
         }
@@ -145,6 +148,11 @@ async def fit_part(
         rfm_given=given_cuts.read(deployment, asked.rfm_cuts),
         rhythm_cuts=given_cuts.of_rhythm(asked.rhythm_cuts),
         refit=asked.reason,
+        terms=ClvTerms(
+            horizon_days=asked.clv_horizon_days,
+            annual_discount=asked.annual_discount,
+            basis=asked.clv_basis,
+        ),
     )
     activated = asked.activate
     if asked.automatic:

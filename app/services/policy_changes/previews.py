@@ -158,7 +158,9 @@ async def _values(session: ReadSession, population: Population, as_of: AsOf) -> 
     if model_id is None:
         return None
     model = await model_store.load(session, model_id)
-    values: list[float] = model_scores.lifetime_values(model, population, as_of).tolist()
+    values: list[float] = (
+        await model_scores.lifetime_values(session, model, population, as_of)
+    ).tolist()
     return values
 
 

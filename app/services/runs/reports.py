@@ -29,13 +29,13 @@ GROUP_NAMES = {
 }
 
 
-_NO_CUSTOMERS = StageTotals(customers=0, revenue=Decimal(0), value_at_risk=Decimal(0))
+_NO_CUSTOMERS = StageTotals(customers=0, revenue=Decimal(0), value_to_save=Decimal(0))
 
 
 async def summarise(session: ReadSession, run_id: int) -> RunSummary:
     """Count a run by stage, by RFM cell and by RFM group."""
     of_run = Score.run_id == run_id
-    sums = func.count(), func.sum(Score.revenue), func.sum(Score.value_at_risk)
+    sums = func.count(), func.sum(Score.revenue), func.sum(Score.value_to_save)
     stages = await session.execute(select(Score.stage, *sums).where(of_run).group_by(Score.stage))
     fm = ((Score.f + Score.m) // 2).label("fm")  # of whole numbers: rounded down, as `rfm.fm` does
     cells = await session.execute(
@@ -48,8 +48,8 @@ async def summarise(session: ReadSession, run_id: int) -> RunSummary:
     )
     return RunSummary(
         stages={
-            stage: StageTotals(customers=count, revenue=revenue, value_at_risk=at_risk)
-            for stage, count, revenue, at_risk in stages
+            stage: StageTotals(customers=count, revenue=revenue, value_to_save=to_save)
+            for stage, count, revenue, to_save in stages
         },
         cells=[RfmCell(r=r, fm=fm, customers=count) for r, fm, count in cells],
         groups={
@@ -59,21 +59,21 @@ async def summarise(session: ReadSession, run_id: int) -> RunSummary:
 
 
 async def stages(session: ReadSession, deployment: Deployment) -> dict[str, Any]:
-    """Return customers, revenue and value at risk of each stage."""
+    """Return customers, revenue and value to save of each stage."""
     head, summary, _ = await _published(session)
     version = head["policy_version"] or (await deployment_settings.pointers(session)).policy_version
     head["stages"] = []
     for stage in await policies.described_stages(session, version):
         code = stage["code"]
         totals = summary.stages.get(code, _NO_CUSTOMERS)
-        at_risk = totals.value_at_risk
+        to_save = totals.value_to_save
         head["stages"].append(
             {
                 "stage": code,
                 "name": stage["name"],
                 "customers": totals.customers,
                 "revenue": deployment.money(totals.revenue),
-                "value_at_risk": at_risk if at_risk is None else deployment.money(at_risk),
+                "value_to_save": to_save if to_save is None else deployment.money(to_save),
             }
         )
     return head

@@ -8,18 +8,15 @@ import numpy as np
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.errors import FieldError, NoModel, ValidationFailed
+from app.lifecycle.dated import Floats, Ints
 from app.schemas.common.types import MoneyIn
 from app.schemas.scores.ad_hoc import HistoryRow, ScoreRequest
 from app.scoring.rfm import rfm
-from app.scoring.spend import clv
+from app.scoring.spend import evidence
 from app.services.common import deployment_settings, threads
-from app.services.models import given_cuts, model_responses, model_store
-from app.services.models.fitted_models import (
-    ANNUAL_DISCOUNT,
-    CLV_HORIZON_DAYS,
-    DAYS_PER_UNIT,
-    FittedModel,
-)
+from app.services.models import clv_terms, given_cuts, model_responses, model_store
+from app.services.models.fitted_models import DAYS_PER_UNIT, FittedModel, probability
+from app.services.models.model_documents import MARGIN, ClvTerms
 from app.services.scores.cards import cents
 
 
@@ -29,15 +26,18 @@ async def score(
     """Score the rows; many go to a thread, so that other requests are not kept waiting."""
     model_id = asked.model_id or (await deployment_settings.pointers(session)).model_id
     model = None if model_id is None else await model_store.load(session, model_id)
-    if model is None or not model.can_score:
+    terms = clv_terms.of_question(model, asked)
+    if model is None or terms is None:
         raise NoModel
     model = model.with_cuts(given_cuts.read(deployment, asked.rfm_cuts))
     horizon = asked.horizon_days or model.horizon_days
-    items = await threads.compute(len(asked.items), _score, deployment, model, asked, horizon)
+    items = await threads.compute(
+        len(asked.items), _score, deployment, model, asked, terms, horizon
+    )
     return {
         "items": items,
         "horizon_days": horizon,
-        "clv_horizon_days": CLV_HORIZON_DAYS,
+        "clv": clv_terms.head(model, terms),
         "rfm_cuts": model_responses.cuts_of(deployment, model),
         "rfm_few_classes": model_responses.few_classes(model.rfm_classes),
         "model_id": model.model_id,
@@ -61,16 +61,18 @@ def _amount(deployment: Deployment, place: int, row: HistoryRow, name: str) -> f
     return float(given.amount)
 
 
-def _rfm(deployment: Deployment, model: FittedModel, asked: ScoreRequest) -> list[dict[str, Any]]:
+def _amounts(deployment: Deployment, asked: ScoreRequest, name: str) -> Floats:
+    return np.array(
+        [_amount(deployment, place, row, name) for place, row in enumerate(asked.items)]
+    )
+
+
+def _rfm(model: FittedModel, asked: ScoreRequest, x: Ints, revenue: Floats) -> list[dict[str, Any]]:
     """Return the RFM scores of the rows; what rests on revenue is null where none is given."""
     assert model.rfm_cuts is not None
     days = DAYS_PER_UNIT[asked.time_unit]
     silent = np.array([(row.T - row.t_x) * days for row in asked.items])
-    times = np.array([row.x + 1 for row in asked.items])
-    revenue = np.array(
-        [_amount(deployment, place, row, "revenue") for place, row in enumerate(asked.items)]
-    )
-    r, f, m = rfm.score(model.rfm_cuts, silent, times, revenue)
+    r, f, m = rfm.score(model.rfm_cuts, silent, x + 1, revenue)
     group = rfm.groups(r, f, m)
     return [
         {
@@ -83,42 +85,74 @@ def _rfm(deployment: Deployment, model: FittedModel, asked: ScoreRequest) -> lis
     ]
 
 
+def _spend(
+    deployment: Deployment, model: FittedModel, asked: ScoreRequest, x: Ints, revenue: Floats
+) -> tuple[Ints, Floats]:
+    """Return how many days are evidence of spend, and their mean value.
+
+    Of the first purchase day, unless it is given, what the revenue leaves is known.
+    """
+    mean, given = (_amounts(deployment, asked, name) for name in ("mean_value", "first_value"))
+    paid = np.where(mean > 0, x, 0)
+    if model.spend_evidence == evidence.REPEAT:
+        return paid, mean
+    repeats = mean * paid
+    known = np.array([row.first_value is not None for row in asked.items])
+    told = (paid == x) & (revenue > 0)  # else the revenue is of days of which nothing is known
+    first = np.where(known, given, np.where(told, np.maximum(revenue - repeats, 0.0), 0.0))
+    days = paid + (first > 0)
+    return days, np.divide(repeats + first, days, out=np.zeros(len(days)), where=days > 0)
+
+
+def _margin(
+    deployment: Deployment,
+    model: FittedModel,
+    asked: ScoreRequest,
+    terms: ClvTerms,
+    revenue: Floats,
+) -> Any:
+    """Return the share of revenue that counts of each row."""
+    margin = _amounts(deployment, asked, "margin")
+    if terms.basis != MARGIN:
+        return 1.0
+    assert model.margins is not None
+    own = np.array([row.margin is not None for row in asked.items])
+    return model.margins.of(np.where(own, revenue, 0.0), np.where(own, margin, 0.0))
+
+
 def _score(
-    deployment: Deployment, model: FittedModel, asked: ScoreRequest, horizon_days: int
+    deployment: Deployment,
+    model: FittedModel,
+    asked: ScoreRequest,
+    terms: ClvTerms,
+    horizon: int,
 ) -> list[dict[str, Any]]:
     scale = DAYS_PER_UNIT[asked.time_unit] / model.unit
     x = np.array([row.x for row in asked.items], dtype=np.int64)
     t_x = np.array([row.t_x for row in asked.items]) * scale
     T = np.array([row.T for row in asked.items]) * scale  # noqa: N806
-    mean_value = np.array(
-        [_amount(deployment, place, row, "mean_value") for place, row in enumerate(asked.items)]
-    )
-    paid = np.where(mean_value > 0, x, 0)
-    horizon = horizon_days / model.unit
-    alive = model.purchases.p_alive(x, t_x, T)
-    expected = model.purchases.expected_purchases(x, t_x, T, horizon=horizon)
-    probability = model.churn.p_no_purchase(x, t_x, T, horizon=horizon)
-    spend = model.spend.expected_value(paid, mean_value)
-    value = clv.clv(
-        model.purchases,
-        model.spend,
-        x,
-        t_x,
-        T,
-        mean_value=mean_value,
-        paid=paid,
-        horizon=CLV_HORIZON_DAYS / model.unit,
-        annual_discount=ANNUAL_DISCOUNT,
-        periods_per_year=clv.DAYS_PER_YEAR / model.unit,
-    )
-    scored = _rfm(deployment, model, asked)
+    history = x, t_x, T
+    revenue = _amounts(deployment, asked, "revenue")
+    spend = _spend(deployment, model, asked, x, revenue)
+    rates = _margin(deployment, model, asked, terms, revenue)
+
+    def odds(days: int) -> Floats:
+        found: Floats = model.churn.no_purchase_log_odds(*history, horizon=days / model.unit)
+        return found
+
+    none = odds(horizon)
+    value = model.clv(terms, history, spend, odds(terms.horizon_days), margin=rates)
+    alive = model.purchases.p_alive(*history)
+    expected = model.expected_purchases(*history, none, horizon)
+    mean_spend = model.spend.expected_value(*spend)
+    scored, risk = _rfm(model, asked, x, revenue), probability(none)
     return [
         {
             **scored[row],
             "p_alive": float(alive[row]) if model.dropout_identified else None,
             "expected_purchases": float(expected[row]),
-            "probability": float(probability[row]),
-            "mean_spend": deployment.money(cents(spend[row])),
+            "probability": float(risk[row]),
+            "mean_spend": deployment.money(cents(mean_spend[row])),
             "clv": deployment.money(cents(value[row])),
         }
         for row in range(len(asked.items))

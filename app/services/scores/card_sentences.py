@@ -72,7 +72,7 @@ def of_answer(
     rhythm, expected = card["rhythm"] or {}, card["expected_purchases"]
     if not isinstance(expected, Mapping):
         expected = {"value": expected, "horizon_days": card.get("horizon_days")}
-    to_save = card.get("value_to_save")
+    to_save = card["value_to_save"]
     return sentence(
         CardFigures(
             stage=stage,

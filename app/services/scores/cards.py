@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from app import money
 from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
@@ -13,9 +14,11 @@ from app.money import to_amount
 from app.scoring.churn import rhythm
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
-from app.services.models import fitted_models, model_responses
+from app.services.models import clv_terms, model_responses
+from app.services.models.clv_terms import AskedTerms
 from app.services.models.fitted_models import FittedModel
-from app.services.scores import calls, card_sentences, model_scores, reason_texts, run_columns
+from app.services.models.model_documents import MARGIN
+from app.services.scores import calls, card_sentences, model_scores, reason_texts
 from app.services.scores.model_scores import Scores
 from app.services.stages import customer_snapshots, next_actions, why_churned
 from app.services.stages.placement import Placement
@@ -31,13 +34,15 @@ async def get(
     *,
     as_of: AsOf,
     horizon_days: int | None = None,
+    asked: AskedTerms | None = None,
     now: datetime,
 ) -> dict[str, Any]:
-    """Return the score card of a customer; without a horizon, over that of the model."""
+    """Return the score card of a customer; horizon and terms are those of the model if None."""
     snapshot = await customer_snapshots.get(session, customer_id)
     placed = await customer_snapshots.place(session, deployment, snapshot, snapshot.timeline, as_of)
     (actions,) = await next_actions.of_placement(session, deployment, placed)
-    scored = await model_scores.score(session, snapshot.model, placed, horizon_days)
+    terms = clv_terms.of_question(snapshot.model, asked, pointer="query:")
+    scored = await model_scores.score(session, snapshot.model, placed, horizon_days, terms=terms)
     (card,) = cards(deployment, placed, scored)
     why = await why_churned.of_placement(session, deployment, snapshot.timeline, placed)
     of_policy = {"next_actions": actions, "churn_record": why.get(customer_id)}
@@ -91,7 +96,7 @@ def _facts(deployment: Deployment, placement: Placement, row: int) -> dict[str, 
         "revenue": deployment.money(to_amount(summary.revenue)),
         "refund_excess": None,
         "call_reasons": [],
-        "value_at_risk": None if bought else deployment.money(Decimal(0)),
+        "value_to_save": None if bought else deployment.money(Decimal(0)),
         "rfm_few_classes": [],
         "withheld": {},
     }
@@ -105,13 +110,13 @@ def _facts(deployment: Deployment, placement: Placement, row: int) -> dict[str, 
 
 _MODEL_FIELDS = (
     "r", "f", "m", "rfm_score", "rfm_group", "rfm_class8", "model_inputs", "p_alive",
-    "expected_purchases", "clv", "value_tier", "churn_risk", "value_at_risk", "rhythm",
+    "expected_purchases", "clv", "value_tier", "churn_risk", "value_to_save", "rhythm",
 )  # fmt: skip
 
 
 def cents(value: float) -> Decimal:
     """Return a computed value of money, rounded as it is shown."""
-    return Decimal(int(run_columns.cents(np.asarray(value)))).scaleb(-2)
+    return Decimal(int(money.cents(np.asarray(value)))).scaleb(-2)
 
 
 def _usual_gap(placement: Placement, row: int) -> float | None:
@@ -189,15 +194,22 @@ def _scores(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
             "horizon_days": scores.horizon_days,
             "value": float(scores.expected_purchases[row]),
         },
-        "clv": {
-            "horizon_days": fitted_models.CLV_HORIZON_DAYS,
-            "value": deployment.money(cents(scores.clv[row])),
-            "annual_discount": fitted_models.ANNUAL_DISCOUNT,
-        },
+        "clv": _clv(deployment, scores, row),
         "value_tier": clv.TIERS[scores.tier[row]],
-        "value_at_risk": deployment.money(cents(scores.value_at_risk[row])) if identified else None,
-        "withheld": {} if identified else dict.fromkeys(("p_alive", "value_at_risk"), NO_DROPOUT),
+        "value_to_save": deployment.money(cents(scores.value_to_save[row])),
+        "withheld": {} if identified else {"p_alive": NO_DROPOUT},
         "churn_risk": churn_risk(scores, row),
         "rhythm": rhythm_of(scores, row),
         "call_reasons": list(calls.SETS[scores.calls[row]]),
     }
+
+
+def _clv(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
+    """Return the lifetime value of one customer, and what to beware of in it."""
+    terms = scores.clv_terms
+    of_row = []
+    sums = scores.inputs.margins
+    if terms.basis == MARGIN and sums is not None and not sums.purchases[row]:
+        of_row.append("population_margin_rate")
+    found = clv_terms.head(scores.model, terms, of_row)
+    return {**found, "value": deployment.money(cents(scores.clv[row]))}

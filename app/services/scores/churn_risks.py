@@ -21,11 +21,12 @@ from app.models import Customer, Score
 from app.services.common.paging import PageRequest, Sort, choose_sort, fetch
 from app.services.customer_base import populations, purchase_summaries
 from app.services.customer_base.populations import Population
-from app.services.models import fitted_models, model_store
+from app.services.models import fitted_models, model_inputs, model_store
 from app.services.models.fitted_models import FittedModel
 from app.services.policies import policies
-from app.services.scores import card_sentences, lists, model_scores, reason_texts
+from app.services.scores import card_sentences, lists, reason_texts
 from app.services.scores.lists import Asked
+from app.services.scores.run_summaries import RunSummary
 from app.services.stages import next_actions
 
 Include = Literal["lost", "all"]
@@ -52,13 +53,13 @@ _COLUMNS: list[Any] = [
     Score.usual_gap_days,
     Score.probability,
     Score.expected_purchases,
-    Score.value_at_risk,
+    Score.value_to_save,
     Score.clv,
     Score.reason,
 ]
 SORTS = {
-    "-value_at_risk": Sort((Score.value_at_risk, Score.customer_id), descending=True),
-    "value_at_risk": Sort((Score.value_at_risk, Score.customer_id)),
+    "-value_to_save": Sort((Score.value_to_save, Score.customer_id), descending=True),
+    "value_to_save": Sort((Score.value_to_save, Score.customer_id)),
     "-probability": Sort((Score.probability, Score.customer_id), descending=True),
     "probability": Sort((Score.probability, Score.customer_id)),
     "customer_id": Sort((Score.customer_id,)),
@@ -78,12 +79,9 @@ async def search(
     if run is None:
         return lists.EMPTY
     model = await model_store.load(session, run.model_id)
-    ranked = "-value_at_risk" if model.dropout_identified else "-probability"
-    allowed = {
-        name: sort
-        for name, sort in SORTS.items()
-        if model.dropout_identified or "value_at_risk" not in name
-    }
+    told = RunSummary.load(run.summary).tells_value_to_save
+    ranked = "-value_to_save" if told else "-probability"
+    allowed = {name: sort for name, sort in SORTS.items() if told or "value_to_save" not in name}
     name, sort = choose_sort(page, allowed, ranked)
     bound_to = {"list": "churn_risks", "sort": name, "=run_id": run.run_id,
                 "include": include, **asked.bound_to}  # fmt: skip
@@ -128,9 +126,9 @@ async def _items(
             "probability": row.probability,
             "expected_purchases": row.expected_purchases,
             "horizon_days": run.horizon_days or model.horizon_days,
-            "value_at_risk": None
-            if row.value_at_risk is None
-            else deployment.money(row.value_at_risk),
+            "value_to_save": None
+            if row.value_to_save is None
+            else deployment.money(row.value_to_save),
             "clv": deployment.money(row.clv),
             "reason": row.reason,
             **explained.get(row.customer_id, _UNEXPLAINED),
@@ -166,7 +164,7 @@ async def _reasons(
     buyers = population.buyers()
     if not len(buyers):
         return {}
-    inputs = await model_scores.read_inputs(session, model, buyers, as_of)
+    inputs = await model_inputs.read_inputs(session, model, buyers, as_of)
     reasons = inputs.reasons(run.horizon_days or model.horizon_days)
     return {
         customer_id: {

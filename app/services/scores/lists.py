@@ -17,7 +17,7 @@ from app.scoring.churn.churn_risk import CAUSES
 from app.scoring.rfm import rfm
 from app.services.common import deployment_settings
 from app.services.common.paging import PageRequest, Sort, choose_sort, fetch, next_part, read_bound
-from app.services.models import model_store
+from app.services.models import clv_terms, model_store
 from app.services.models.fitted_models import FittedModel
 from app.services.operations.housekeeping import KEPT_RUNS, RUN_GRACE
 from app.services.scores import run_rows
@@ -33,7 +33,7 @@ BY_ID = Sort((Score.customer_id,))
 SORTS = {
     "customer_id": BY_ID,
     "-probability": Sort((Score.probability, Score.customer_id), descending=True),
-    "-value_at_risk": Sort((Score.value_at_risk, Score.customer_id), descending=True),
+    "-value_to_save": Sort((Score.value_to_save, Score.customer_id), descending=True),
 }
 EMPTY: dict[str, Any] = {
     "items": [],
@@ -43,6 +43,7 @@ EMPTY: dict[str, Any] = {
     "model_id": None,
     "stage_policy_version": None,
     "churn_risk": None,
+    "clv": None,
 }
 
 
@@ -115,6 +116,7 @@ def head(run: AnyRow, model: FittedModel) -> dict[str, Any]:
         "model_id": run.model_id,
         "stage_policy_version": run.policy_version,
         "churn_risk": {**risk, "label_window_days": window or None},
+        "clv": clv_terms.head(model, model.clv_terms),
     }
 
 
@@ -172,7 +174,7 @@ def previous(row: AnyRow, since: int | None) -> dict[str, Any] | None:
 
 
 AMOUNTS: dict[str, ColumnElement[Any]] = {
-    name: Score.__table__.c[name] for name in ("revenue", "clv", "value_at_risk")
+    name: Score.__table__.c[name] for name in ("revenue", "clv", "value_to_save")
 }
 """Money; what is computed of it was rounded when it was written."""
 OF_RHYTHM = ("rhythm", "usual_gap_days", "chance_if_active")

@@ -8,7 +8,7 @@ from app.deployment import Deployment
 from app.schemas.scores.lists import LookupRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings, threads
-from app.services.models import given_cuts, model_responses, model_store
+from app.services.models import clv_terms, given_cuts, model_responses, model_store
 from app.services.policies import policies
 from app.services.scores import cards, model_scores
 from app.services.stages import next_actions, placement, why_churned
@@ -25,6 +25,7 @@ async def find(
     given = given_cuts.read(deployment, request.rfm_cuts)
     model = None if active.model_id is None else await model_store.load(session, active.model_id)
     model = model and model.with_cuts(given)
+    terms = clv_terms.of_question(model, request)
     placed = await placement.of_customers(
         session,
         deployment,
@@ -34,7 +35,7 @@ async def find(
         gap_days=None if model is None else model.gap_days,
     )
     actions = await next_actions.of_placement(session, deployment, placed)
-    scored = await model_scores.score(session, model, placed, request.horizon_days)
+    scored = await model_scores.score(session, model, placed, request.horizon_days, terms=terms)
     made = await threads.compute(len(placed), cards.cards, deployment, placed, scored)
     common = cards.common(model, placed, now)
     why = await why_churned.of_placement(session, deployment, timeline, placed)

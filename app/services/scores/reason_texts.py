@@ -17,7 +17,7 @@ from app.scoring.churn import design
 from app.scoring.churn.churn_risk import Reasons
 from app.scoring.histories.features import COMPLAINT_DAYS, Features
 from app.services.models.fitted_models import FittedModel
-from app.services.scores.model_scores import ModelInputs
+from app.services.models.model_inputs import ModelInputs
 from app.services.scores.wording import apart, count
 
 _EFFECTS: Final = {

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from app.binary_copy import Column
 from app.lifecycle.dated import Bools, Floats, Ints
-from app.money import UNITS
+from app.money import CENTS, UNITS, cents
 from app.scoring.churn import rhythm
 from app.scoring.churn.churn_risk import CAUSES
 from app.scoring.rfm import rfm
@@ -17,9 +17,6 @@ from app.services.scores.model_scores import Scores
 from app.services.stages.placement import Placement
 
 STATUSES = ("never_purchased", "insufficient_history", "ok")
-CENTS = 100
-_LARGEST = 9.2e18
-"""As many units as a number of the table holds, nearly."""
 
 
 def columns(run_id: int, placement: Placement, scores: Scores | None) -> dict[str, Column]:
@@ -48,7 +45,7 @@ def _of_everybody(run_id: int, placement: Placement, status: str) -> dict[str, C
         "first_purchase_on": Column("date", population.columns.first_day, ~bought),
         "last_purchase_on": Column("date", population.columns.last_day, ~bought),
         "revenue": Column("numeric", population.summaries.column("revenue")),
-        "value_at_risk": Column("numeric", np.zeros(len(bought), np.int64)),
+        "value_to_save": Column("numeric", np.zeros(len(bought), np.int64)),
         "call_reasons": Column("text[]", calls.SETS, codes=np.full(len(bought), calls.NONE)),
     }
 
@@ -63,7 +60,7 @@ def _of_buyers(scores: Scores, bought: Bools) -> dict[str, Column]:
         return Column("text", names, codes=codes)
 
     identified = scores.model.dropout_identified
-    at_risk, _ = _spread(_units(scores.value_at_risk), bought)
+    to_save, _ = _spread(_units(scores.value_to_save), bought)
     return {
         "usual_gap_days": spread("float8", scores.placement.usual_gap_days),
         "r": spread("int2", scores.r),
@@ -78,8 +75,8 @@ def _of_buyers(scores: Scores, bought: Bools) -> dict[str, Column]:
         "call_reasons": Column("text[]", calls.SETS, codes=_spread(scores.calls, bought)[0]),
         "clv": spread("numeric", _units(scores.clv)),
         "value_tier": named(tuple(clv.TIERS), scores.tier),
-        # Who never purchased has nothing to lose, whether or not a dropout is identified.
-        "value_at_risk": Column("numeric", at_risk, None if identified else bought),
+        # Who never purchased has nothing to save.
+        "value_to_save": Column("numeric", to_save),
         "reason": named(tuple(CAUSES), scores.raising),
     }
 
@@ -91,12 +88,6 @@ def _spread(values: Floats | Ints | None, rows: Bools) -> tuple[NDArray[Any], Bo
     found = np.zeros(len(rows), values.dtype)
     found[rows] = values
     return found, ~rows
-
-
-def cents(amounts: Floats) -> Ints:
-    """Return computed amounts of money in cents: the one rounding of all that is computed."""
-    largest = _LARGEST * CENTS / UNITS
-    return np.rint(np.clip(amounts * CENTS, -largest, largest)).astype(np.int64)
 
 
 def _units(amounts: Floats) -> Ints:

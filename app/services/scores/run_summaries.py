@@ -12,7 +12,9 @@ class GroupTotals(Section):
 
 
 class StageTotals(GroupTotals):
-    value_at_risk: Decimal | None
+    """Runs of before value to save was told have none."""
+
+    value_to_save: Decimal | None
 
 
 class RfmCell(Section):
@@ -24,11 +26,16 @@ class RfmCell(Section):
 class RunSummary(StoredDocument):
     """A run by stage, by cell of R and FM, and by RFM group; sums are exact."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     stages: dict[str, StageTotals]
     cells: list[RfmCell]
     groups: dict[str, GroupTotals]
+
+    @property
+    def tells_value_to_save(self) -> bool:
+        """Whether each row of the run says it, so that rows can be ordered by it."""
+        return all(each.value_to_save is not None for each in self.stages.values())
 
     @property
     def customers(self) -> int:

@@ -92,7 +92,7 @@ async def open_lines(
 
 def _headers(head: Mapping[str, Any]) -> dict[str, str]:
     """Return what a page says of its run as a whole."""
-    risk = head["churn_risk"]
+    risk, clv = head["churn_risk"], head["clv"]
     return {
         "CLM-As-Of": format_instant(head["as_of"]),
         "CLM-Run-Id": str(head["run_id"]),
@@ -100,6 +100,10 @@ def _headers(head: Mapping[str, Any]) -> dict[str, str]:
         "CLM-Stage-Policy-Version": str(head["stage_policy_version"]),
         "CLM-Churn-Risk-Status": risk["status"],
         "CLM-Churn-Risk-Extrapolated": str(risk["extrapolated"]).lower(),
+        "CLM-Clv-Horizon-Days": str(clv["horizon_days"]),
+        "CLM-Clv-Annual-Discount": str(clv["annual_discount"]),
+        "CLM-Clv-Basis": clv["basis"],
+        "CLM-Clv-Caveats": ", ".join(clv["caveats"]),
     }
 
 

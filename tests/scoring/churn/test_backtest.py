@@ -120,9 +120,16 @@ def test_purchases_are_expected_by_the_model_that_serves_them(online_retail_fact
     assert fold["choice"]["chosen"] != "nbd"
     mark = landmark.at_day(online_retail_facts, 222, 60, "nbd")
     features = mark.features
-    served = mark.process.expected_purchases(features.x, features.t_x, features.T, horizon=60)
+    history = features.x, features.t_x, features.T
+    served = mark.process.expected_purchases(*history, horizon=60)
+    # Of the risk that serves, those who return do so as often as the model of purchases says.
+    chosen = churn_selection.choose(online_retail_facts, as_of=222, horizon=60, kinds=KINDS)
+    chance = 1 - chosen.risk.probability(features, horizon=60)
+    served = served * chance / (1 - mark.process.p_no_purchase(*history, horizon=60))
     predicted = sum(row["expected_purchases"] for row in fold["groups"])
     assert predicted == pytest.approx(served.sum())
+    assert all(row["expected_purchases"] >= row["n"] * (1 - row["predicted"]) - 1e-9
+               for row in fold["groups"])  # fmt: skip
 
 
 @pytest.mark.parametrize(

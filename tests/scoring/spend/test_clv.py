@@ -1,4 +1,4 @@
-"""Lifetime value, value at risk and tiers."""
+"""Lifetime value, value to save and tiers."""
 
 from __future__ import annotations
 
@@ -40,31 +40,45 @@ def test_the_time_unit_does_not_matter(unit):
     np.testing.assert_allclose(values[0], values[1], rtol=1e-12)
 
 
-def test_value_at_risk_is_what_silence_cost(model):
-    x, t_x, T = (
-        np.array([0, 0, 3, 3, 3]),
-        np.array([0, 0, 5, 90, 100]),
-        np.array([0, 50, 100] * 2)[[0, 1, 2, 2, 2]],
-    )
-    z = np.array([0, 0, 50.0, 50, 50])
-    at_risk = clv.value_at_risk(model, SPEND, x, t_x, T, mean_value=z, **YEAR)
-    fresh = np.where(x > 0, T, 0)
-    then = clv.clv(model, SPEND, x, fresh, fresh, mean_value=z, **YEAR)
-    now = clv.clv(model, SPEND, x, t_x, T, mean_value=z, **YEAR)
-    np.testing.assert_allclose(at_risk, then - now, atol=1e-11)
-    assert at_risk[0] == 0
-    assert at_risk[4] == 0
-    assert at_risk[2] > at_risk[3] > 0
-    alone = [
-        clv.value_at_risk(model, SPEND, x[i], t_x[i], T[i], mean_value=z[i], **YEAR)
-        for i in range(5)
-    ]
-    np.testing.assert_allclose(alone, at_risk, rtol=1e-12, atol=1e-11)
+def test_the_learnt_risk_scales_what_the_model_expects(model):
+    """The slow twin: discounted purchases of the process, times (1 - p) / (1 - p0)."""
+    x, t_x, T = np.array([0, 3, 3, 40]), np.array([0, 5, 90, 700]), np.array([50, 100, 100, 900])
+    p = np.array([0.9, 0.2, 1e-4, 0.9999])
+    got = clv.clv(model, SPEND, x, t_x, T, mean_value=50, chance=1 - p, **YEAR)
+    for row in range(4):
+        history = x[row], t_x[row], T[row]
+        purchases = model.discounted_purchases(*history, **YEAR)
+        none = model.p_no_purchase(*history, horizon=YEAR["horizon"])
+        own = purchases * (1 - p[row]) / (1 - none) * SPEND.expected_value(x[row], 50)
+        assert got[row] == pytest.approx(own, rel=1e-9)
+    same = clv.clv(
+        model, SPEND, x, t_x, T, mean_value=50, **YEAR,
+        chance=1 - model.p_no_purchase(x, t_x, T, horizon=365.0),
+    )  # fmt: skip
+    np.testing.assert_allclose(same, clv.clv(model, SPEND, x, t_x, T, mean_value=50, **YEAR))
+    with pytest.raises(ValueError, match="chance is of a horizon"):
+        clv.clv(model, SPEND, 1, 1, 1, mean_value=1, chance=0.5, **{**YEAR, "horizon": None})
+
+
+def test_value_to_save_is_what_silence_cost_as_far_as_it_can_be_won_back():
+    then, now, chance = [10.0, 10, 10, 5, -2], [4.0, 4, 10, 8, -7], [0.5, 1e-9, 1, 1, 0.5]
+    got = clv.value_to_save(then, now, chance)
+    np.testing.assert_allclose(got, [3, 6e-9, 0, 0, 2.5])
+    with pytest.raises(ValueError, match="probability"):
+        clv.value_to_save(1, 0, 1.5)
+
+
+def test_margins_may_be_losses_and_tiers_part_them(model):
+    values = clv.clv(model, SPEND, [3, 3], 90, 100, mean_value=50, margin=[-0.2, 0.3], **YEAR)
+    assert values[0] < 0 < values[1]
+    assert clv.tiers(values, clv.tier_cuts(values)).tolist() == [0, 2]
+    assert clv.tier_cuts([-5.0, -1.0]) == (0.0, 0.0)
+    assert clv.tiers([-5.0, 0.0], (0.0, 0.0)).tolist() == [0, 0]
 
 
 def test_bad_input_is_refused(model):
     with pytest.raises(ValueError, match="margin"):
-        clv.clv(model, SPEND, 1, 1, 1, mean_value=1, margin=-1, **YEAR)
+        clv.clv(model, SPEND, 1, 1, 1, mean_value=1, margin=np.inf, **YEAR)
     with pytest.raises(ValueError, match="annual_discount"):
         clv.clv(
             model, SPEND, 1, 1, 1, mean_value=1, horizon=1, annual_discount=-0.1, periods_per_year=1

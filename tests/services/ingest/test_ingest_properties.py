@@ -95,7 +95,7 @@ async def check_answers(
         assert card["status"] == "never_purchased"
         return
     expected = twin_scores(twin, MODEL, at)
-    for name, money in (("clv", card["clv"]["value"]), ("value_at_risk", card["value_at_risk"])):
+    for name, money in (("clv", card["clv"]["value"]), ("value_to_save", card["value_to_save"])):
         assert float(money["amount"]) == pytest.approx(expected.pop(name), abs=0.00501)
     for name in ("rfm_group", "rhythm_status", "value_tier"):
         assert flat(card)[name] == expected.pop(name)

@@ -102,8 +102,8 @@ async def test_reports_say_what_a_count_of_the_facts_says(
         own = [each for each, twin in twins.items() if twin.stage(at) == counted["stage"]]
         assert counted["customers"] == len(own) > 0, counted["stage"]
         assert decimal(counted["revenue"]) == sum(revenue[each] for each in own)
-        lost = [cards[each]["value_at_risk"] for each in own if each in cards]
-        assert float(decimal(counted["value_at_risk"])) == near(lost)
+        lost = [cards[each]["value_to_save"] for each in own if each in cards]
+        assert float(decimal(counted["value_to_save"])) == near(lost)
 
     # By R and the mean of F and M, and by the groups that these make.
     cells = Counter((card["r"], (card["f"] + card["m"]) // 2) for card in cards.values())

@@ -203,7 +203,7 @@ def assert_same(row: Score, card: dict[str, Any]) -> None:
     expected = card["expected_purchases"]["value"]
     assert row.expected_purchases == pytest.approx(expected, rel=1e-12)
     assert row.clv == Decimal(card["clv"]["value"]["amount"])
-    assert row.value_at_risk == Decimal(card["value_at_risk"]["amount"])
+    assert row.value_to_save == Decimal(card["value_to_save"]["amount"])
 
 
 async def test_a_run_is_published_at_once(
@@ -328,7 +328,7 @@ async def pages(client: httpx.AsyncClient, **asked: str) -> AsyncIterator[dict[s
         cursor = answer.json()["next_cursor"]
 
 
-@pytest.mark.parametrize("sort", ["-value_at_risk", "probability", "customer_id"])
+@pytest.mark.parametrize("sort", ["-value_to_save", "probability", "customer_id"])
 async def test_pages_hold_every_customer_once_and_stay_with_their_run(
     own_database: Database,
     own_client: httpx.AsyncClient,
@@ -378,7 +378,6 @@ async def test_churned_customers_are_left_out_unless_asked_for(
     assert {item["customer_id"] for item in churned} == {
         each for each, twin in twins.items() if twin.stage(now) == "churned"
     }
-    assert {item["value_at_risk"]["amount"] for item in churned} == {"0.00"}
 
 
 STAYING = ("initial", "active", "loyal")
@@ -399,16 +398,15 @@ async def test_what_rests_on_a_dropout_that_is_not_identified_is_withheld(
     run_id = await run(own_database, deployment, worker)
     items = [item async for page in pages(own_client, include="all")
              for item in page["items"]]  # fmt: skip
-    assert {item["value_at_risk"] for item in items} == {None}
-    probabilities = [item["probability"] for item in items]
-    assert probabilities == sorted(probabilities, reverse=True)
-    assert len(set(probabilities)) > CUSTOMERS / 2
+    worth = [Decimal(item["value_to_save"]["amount"]) for item in items]
+    assert worth == sorted(worth, reverse=True)
+    assert len(set(worth)) > CUSTOMERS / 2
     card = (await own_client.get(f"/v1/customers/{items[0]['customer_id']}/scores")).json()
-    assert (card["status"], card["p_alive"], card["value_at_risk"]) == ("ok", None, None)
-    assert card["withheld"] == dict.fromkeys(("p_alive", "value_at_risk"), "no_dropout_identified")
+    assert (card["status"], card["p_alive"]) == ("ok", None)
+    assert card["withheld"] == {"p_alive": "no_dropout_identified"}
+    assert card["clv"]["status"] == "no_dropout_identified"
+    assert "no_dropout_identified" in card["clv"]["caveats"]
     assert 0 < card["churn_risk"]["probability"] < 1
-    refused = await own_client.get("/v1/churn-risks", params={"sort": "-value_at_risk"})
-    assert refused.status_code == 422
     async with read(own_database) as session:
-        told = select(func.count(Score.p_alive), func.count(Score.value_at_risk))
-        assert (await session.execute(told.where(Score.run_id == run_id))).one() == (0, 0)
+        told = select(func.count(Score.p_alive)).where(Score.run_id == run_id)
+        assert await session.scalar(told) == 0

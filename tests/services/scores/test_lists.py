@@ -106,7 +106,7 @@ async def streamed(client: httpx.AsyncClient, form: str, **asked: str) -> str:
     return answer.text
 
 
-@pytest.mark.parametrize("sort", ["customer_id", "-probability", "-value_at_risk"])
+@pytest.mark.parametrize("sort", ["customer_id", "-probability", "-value_to_save"])
 async def test_everybody_is_listed_once_in_order_and_those_without_a_score_last(
     own_client: httpx.AsyncClient, run_id: int, sort: str
 ) -> None:

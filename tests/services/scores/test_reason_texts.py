@@ -12,8 +12,8 @@ from app.scoring.churn.design import ADDITIVE, Scales
 from app.scoring.histories.features import Features
 from app.services.models.churn_features import Known
 from app.services.models.fitted_models import FittedModel
+from app.services.models.model_inputs import ModelInputs
 from app.services.scores import reason_texts
-from app.services.scores.model_scores import ModelInputs
 from app.services.scores.wording import apart
 from tests.database import NOW
 from tests.kept import MODEL

@@ -85,7 +85,7 @@ async def cards(client: httpx.AsyncClient, **more: str) -> dict[str, dict[str, A
         path = f"/v1/customers/{item['customer_id']}"
         card = (await client.get(f"{path}/scores", params=more)).json()
         place = (await client.get(f"{path}/stage", params=more)).json()
-        for name in ("stage", "next_actions", "value_at_risk", "rhythm", "call_reasons"):
+        for name in ("stage", "next_actions", "value_to_save", "rhythm", "call_reasons"):
             assert item[name] == card[name]
             assert name not in place or place[name] == card[name]
     return {item["customer_id"]: item for item in items}
@@ -113,7 +113,7 @@ async def assert_lists_are(client: httpx.AsyncClient, found: dict[str, dict[str,
     assert {item["customer_id"]: item["stage"] for item in items} == STAND
     for item in items:
         card = found[item["customer_id"]]
-        for name in ("call_reasons", "value_at_risk"):
+        for name in ("call_reasons", "value_to_save"):
             assert item[name] == card[name]
         assert (item["rhythm"] or {}).get("status") == (card["rhythm"] or {}).get("status")
     risks = (await client.get("/v1/churn-risks")).json()["items"]
@@ -144,11 +144,10 @@ async def test_everything_answers_the_stage_that_stands(
     assert found["left"]["rhythm"] == found["untouched"]["rhythm"]
     assert found["left"]["call_reasons"] == [] != found["untouched"]["call_reasons"]
     assert found["between"]["stage"] == "churned"
-    worth = {each: card["value_at_risk"]["amount"] for each, card in found.items()}
-    assert {worth[each] for each, stage in STAND.items() if stage == "churned"} == {"0.00"}
+    worth = {each: card["value_to_save"]["amount"] for each, card in found.items()}
     assert Decimal(worth["held"]) > 0
     # The numbers of the model look at no stage.
-    for name in ("r", "f", "m", "clv", "churn_risk"):
+    for name in ("r", "f", "m", "clv", "value_to_save", "churn_risk"):
         assert found["left"][name] == found["untouched"][name]
     assert found["left"]["next_actions"] == found["ended"]["next_actions"]
     before = await assert_past_answers_know_no_later_decision(own_client, set_at)

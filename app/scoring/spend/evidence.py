@@ -1,0 +1,189 @@
+"""Which purchases tell what a customer's next ones are worth: all, or the repeat ones alone.
+
+The first purchase may be an offer to newcomers that says nothing of later ones, or the only thing
+that is known of most customers. What foretold later values better decides: the absolute error of
+the value that the Gamma-Gamma model expects of each customer's later purchase days, from the days
+before, by either evidence, paired by customer. All purchases count unless the repeat ones alone
+were better by more than `CLEARLY` standard errors and a `NEGLIGIBLE` share: a fact is not thrown
+away for want of proof. (The density of those values would judge the shape of the model, where only
+its mean is used: on CDNOW it prefers the evidence that expects worse.)
+
+The last days of the history are held out. Where too few purchased in them, the repeat days of each
+customer are foretold from the first; where too few purchased again at all, nothing is compared.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from app.scoring.numerics import validation
+from app.scoring.numerics.array_types import BoolArray, FloatArray, IntArray
+from app.scoring.spend import gamma_gamma
+
+Kind: TypeAlias = Literal["all_purchases", "repeat_purchases"]
+Basis: TypeAlias = Literal["holdout", "first_to_repeat", "thin_data"]
+
+ALL: Final[Kind] = "all_purchases"
+REPEAT: Final[Kind] = "repeat_purchases"
+MIN_HELD_OUT: Final = 30
+MIN_REPEATERS: Final = 10
+CLEARLY: Final = 2.0  # standard errors
+NEGLIGIBLE: Final = 1e-3  # of the error by all purchases
+
+Days: TypeAlias = tuple[IntArray, FloatArray]
+"""Of each customer, how many days with a positive value, and their mean."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What counts as evidence of spend, and why.
+
+    Attributes
+    ----------
+    evidence : str
+        ``all_purchases`` or ``repeat_purchases``.
+    basis : str
+        ``holdout``, ``first_to_repeat`` or ``thin_data``: nothing was compared.
+    holdout_days : int
+        Days held out, 0 if none were.
+    customers : int
+        Whose later purchases were foretold.
+    mae_all, mae_repeat : float
+        Mean absolute error of the value expected by either evidence, in money; NaN without any.
+    behind, behind_error : float
+        The second minus the first, and its standard error, paired by customer.
+    """
+
+    evidence: Kind = ALL
+    basis: Basis = "thin_data"
+    holdout_days: int = 0
+    customers: int = 0
+    mae_all: float = math.nan
+    mae_repeat: float = math.nan
+    behind: float = math.nan
+    behind_error: float = math.nan
+
+
+def choose(
+    start: IntArray, day: IntArray, value: ArrayLike, *, as_of: int, holdout: int
+) -> Evidence:
+    """Return which purchases are to count.
+
+    Parameters
+    ----------
+    start : IntArray
+        Where the days of each customer begin, shape (n,), as `purchase_days` has them.
+    day, value : array_like
+        Purchase days, ascending by customer, and what each was worth, shape (days,).
+    as_of : int
+        The last day that counts; none lies after it.
+    holdout : int
+        Days to hold out; a third of the history at most.
+
+    Raises
+    ------
+    ValueError
+        If a value is negative or not finite.
+    """
+    seen = _Seen(start, validation.non_negative("value", value))
+    if not day.size:
+        return Evidence()
+    first = seen.first
+    held = min(holdout, (as_of - int(day.min())) // 3)
+    before = day <= as_of - held
+    known = np.maximum.reduceat(before, start)
+    later = _days(seen, ~before)
+    if held > 0 and (known & (later[0] > 0)).sum() >= MIN_HELD_OUT:
+        past = _days(seen, before), _days(seen, before & ~first)
+        return _compare(past, past, later, known & (later[0] > 0), "holdout", held)
+    everything, repeats = (of_days(kind, start, value) for kind in (ALL, REPEAT))
+    used = repeats[0] > 0
+    if used.sum() < MIN_REPEATERS:
+        return Evidence()
+    past = _days(seen, first), _days(seen, first & ~first)
+    return _compare((everything, repeats), past, repeats, used, "first_to_repeat", 0)
+
+
+def _compare(
+    fitted_to: tuple[Days, Days],
+    past: tuple[Days, Days],
+    later: Days,
+    used: BoolArray,
+    basis: Basis,
+    held: int,
+) -> Evidence:
+    """Foretell what followed from what was known before, by all purchases and by repeat ones."""
+    errors = []
+    for to, known in zip(fitted_to, past, strict=True):
+        expected = gamma_gamma.fit(*to).expected_value(known[0][used], known[1][used])
+        errors.append(np.abs(expected - later[1][used]))
+    gap = errors[1] - errors[0]
+    behind, error = float(gap.mean()), float(gap.std(ddof=1)) / math.sqrt(gap.size)
+    mae = float(errors[0].mean())
+    worse = behind < -max(CLEARLY * error, NEGLIGIBLE * mae)
+    return Evidence(
+        evidence=REPEAT if worse else ALL,
+        basis=basis,
+        holdout_days=held,
+        customers=int(used.sum()),
+        mae_all=mae,
+        mae_repeat=float(errors[1].mean()),
+        behind=behind,
+        behind_error=error,
+    )
+
+
+def of_days(kind: Kind, start: IntArray, value: ArrayLike) -> Days:
+    """Return what counts of each customer's purchase days; arguments and errors as for `choose`."""
+    seen = _Seen(start, validation.non_negative("value", value))
+    return _days(seen, ~seen.first if kind == REPEAT else seen.first | True)
+
+
+def of_totals(
+    kind: Kind, revenue: FloatArray, first_day_value: FloatArray, paid_days: IntArray
+) -> Days:
+    """Return what counts of customers: days with a positive value, and their mean, shape (n,) each.
+
+    Parameters
+    ----------
+    kind : str
+        ``all_purchases`` or ``repeat_purchases``.
+    revenue, first_day_value : FloatArray
+        Value of all purchase days together, and of the first one.
+    paid_days : IntArray
+        Purchase days with a positive value.
+    """
+    paid, value = np.asarray(paid_days), np.asarray(revenue, dtype=np.float64)
+    if kind == REPEAT:
+        paid = paid - (np.asarray(first_day_value) > 0)
+        value = value - first_day_value
+    return paid, np.where(paid > 0, np.maximum(value, 0.0) / np.maximum(paid, 1), 0.0)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Purchase days by customer."""
+
+    start: IntArray
+    value: FloatArray
+
+    @property
+    def first(self) -> BoolArray:
+        first = np.zeros(self.value.size, dtype=bool)
+        first[self.start] = True
+        return first
+
+
+def _days(seen: _Seen, rows: BoolArray) -> Days:
+    """Return the days of each customer among some rows that were worth anything."""
+    if not seen.start.size:
+        return seen.start, np.zeros(0)
+    some = rows & (seen.value > 0)
+    count = np.add.reduceat(some.astype(np.int64), seen.start)
+    total = np.add.reduceat(np.where(some, seen.value, 0.0), seen.start)
+    return count, np.divide(total, count, out=np.zeros(count.size), where=count > 0)
