@@ -25,7 +25,7 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup  ## See CLM do its job on real data, then serve it (ARGS=--once to exit)
+demo: setup  ## See CLM do its job on real data, then serve it (ARGS=--once to exit, --proof for more)
 	@$(BIN)/clm demo $(ARGS)
 
 test: setup $(CLIENTS_STAMP)  ## Run all tests

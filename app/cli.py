@@ -95,12 +95,15 @@ def run_demo(
     no_shift: Annotated[
         bool, typer.Option("--no-shift", help="keep the dates of 1997 instead of ending yesterday")
     ] = False,
+    proof: Annotated[
+        bool, typer.Option("--proof", help="show the RFM grid and the truth panel as well")
+    ] = False,
 ) -> None:
     """See the service do its job on real purchase data, on a database of its own."""
     from app import demo
 
     try:
-        demo.run(_settings(), once=once, shift=not no_shift)
+        demo.run(_settings(), once=once, shift=not no_shift, proof=proof)
     except demo.DemoError as error:
         _fail(str(error))
 

@@ -1,7 +1,7 @@
 """The demo: an HTTP client of a service of its own, from an empty folder to a list of names.
 
-It posts the sample, starts a scoring run, and prints what the service then says. Only the truth
-panel calls the scoring on the file itself.
+It posts the sample, starts a scoring run, and prints what the service then says: a line for each
+stage, and whom to call. Only the truth panel of `--proof` calls the scoring on the file itself.
 """
 
 import contextlib
@@ -25,8 +25,11 @@ __all__ = ["DemoError", "run"]
 _WIDTH = 100  # without a terminal to ask
 
 
-def run(settings: Settings, *, once: bool, shift: bool) -> None:
-    """Show the service at work; then serve until a signal, unless `once`."""
+def run(settings: Settings, *, once: bool, shift: bool, proof: bool) -> None:
+    """Show the service at work; then serve until a signal, unless `once`.
+
+    With `proof` it shows the RFM grid, too, and judges predictions by what happened.
+    """
     if not settings.embedded:
         raise DemoError("the demo needs the embedded database, which is not offered here")
     # A signal must unwind this stack, which stops the service.
@@ -47,8 +50,8 @@ def run(settings: Settings, *, once: bool, shift: bool) -> None:
         client = Client(service.url, key)
         stack.callback(client.close)
         _load(console, client, calendar, as_of=None if shift else data.WINDOW_ENDS)
-        _show(console, client)
-        show.addresses(console, service.url, key)
+        found = _show(console, client, proof=proof)
+        show.next_steps(console, service.url, key, found)
         console.print(f"\nEverything took {time.monotonic() - begun:.1f} s.", style="dim")
         if not once:
             with contextlib.suppress(KeyboardInterrupt):
@@ -68,7 +71,7 @@ def _introduce(
     console: Console, settings: Settings, calendar: data.Calendar, *, where: str
 ) -> None:
     shown = calendar.shown(data.WINDOW_ENDS)
-    console.print(Text("CLM demo: facts in; stage, value and churn risk out\n", style="bold"))
+    console.print(Text("CLM demo: facts in; stage, value, and whom to call out\n", style="bold"))
     console.print(
         "Customers: 2,357 real, anonymous ones of an online music shop (CDNOW, 1997),\n"
         "           and 200 invented prospects, marked as invented"
@@ -98,15 +101,17 @@ def _load(console: Console, client: Client, calendar: data.Calendar, *, as_of: d
     console.print()
 
 
-def _show(console: Console, client: Client) -> None:
+def _show(console: Console, client: Client, *, proof: bool) -> str | None:
+    """Print what the service says; return somebody worth a call."""
     report = client.get("/reports/stages")
     console.print(f"As of {report['as_of']}, by run {report['run_id']} of {report['model_id']}\n")
+    if proof:
+        show.rfm(console, client.get("/reports/rfm"))
+        panel.truth(console, truth.judge(data.read_log()))
     show.stages(console, report)
-    show.rfm(console, client.get("/reports/rfm"))
-    risks = client.get("/churn-risks", limit=show.RISK_LIMIT, sort="-value_at_risk")
-    show.churn_risks(console, risks)
-    found = truth.judge(data.read_log())
-    panel.truth(console, found)
+    page = client.get("/churn-risks", limit=show.CALLS, sort="-value_to_save")
+    show.calls(console, page)
+    return page["items"][0]["customer_id"] if page["items"] else None
 
 
 @contextlib.contextmanager

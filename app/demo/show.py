@@ -1,4 +1,4 @@
-"""Prints what the service says of its customers."""
+"""Prints what the service says of its customers, and what to do next."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-RISK_LIMIT = 10
-_RISK = " {:<12} {:<8} {:<8} {:<12} {:>13} {:>15} {:>11} {:>11}"
+CALLS = 10
 
 
 def table(title: str, *columns: str, left: int = 1) -> Table:
@@ -24,13 +23,13 @@ def table(title: str, *columns: str, left: int = 1) -> Table:
 
 
 def stages(console: Console, report: Mapping[str, Any]) -> None:
-    """Print the customers of each stage."""
+    """Print a line for each stage, and one for all of them."""
     currency = report["stages"][0]["revenue"]["currency"]
-    titles = "Stage", "", "Customers", f"Revenue {currency}", f"Value at risk {currency}"
+    titles = "Stage", "", "Customers", f"Revenue {currency}", f"Value to save {currency}"
     shown = table("Customers per stage", *titles, left=2)
     for stage in report["stages"]:
         name = stage["name"]
-        amounts = _amount(stage["revenue"]), _amount(stage["value_at_risk"])
+        amounts = _amount(stage["revenue"]), _amount(stage["value_to_save"])
         shown.add_row(name.get("en", stage["stage"]), name.get("zh", ""),
                       f"{stage['customers']:,}", *amounts)  # fmt: skip
     shown.add_section()
@@ -38,10 +37,15 @@ def stages(console: Console, report: Mapping[str, Any]) -> None:
     sums = [
         sum((Decimal(stage[column]["amount"]) for stage in report["stages"] if stage[column]),
             Decimal(0))
-        for column in ("revenue", "value_at_risk")
+        for column in ("revenue", "value_to_save")
     ]  # fmt: skip
     shown.add_row("All", "", f"{customers:,}", *map(money, sums))
     console.print(shown)
+    console.print(
+        "Value to save: what silence has cost of the lifetime value, as far as it may be won back.",
+        style="dim",
+    )
+    console.print()
 
 
 def rfm(console: Console, report: Mapping[str, Any]) -> None:
@@ -64,50 +68,18 @@ def rfm(console: Console, report: Mapping[str, Any]) -> None:
     console.print()
 
 
-def churn_risks(console: Console, page: Mapping[str, Any]) -> None:
-    """Print who is about to leave and what is at stake; below each, why, over the full width."""
+def calls(console: Console, page: Mapping[str, Any]) -> None:
+    """Print whom to call: each as the service says it in one paragraph."""
     items = page["items"]
-    title = f"The {len(items)} customers with most value at risk"
-    console.print(Text(title, style="bold"))
-    why = "Below each: what raises (+) or lowers (-) the log-odds of no purchase"
-    console.print(f"{why}\n", style="dim")
-    horizon = items[0]["horizon_days"] if items else 90
-    for head in (
-        ("", "", "Value", "Last", "Days silent", "P(no purchase", "CLV", "Value"),
-        (
-            "Customer",
-            "Stage",
-            "tier",
-            "purchase",
-            "(usual)",
-            f"in {horizon} days)",
-            "12 months",
-            "at risk",
-        ),
-    ):
-        console.print(Text(_RISK.format(*head)))
-    console.print("\N{BOX DRAWINGS LIGHT HORIZONTAL}" * len(_RISK.format(*[""] * 8)))
+    if not items:
+        console.print("Nobody is worth a call.\n")
+        return
+    console.print(Text(f"{len(items)} people worth a call, by value to save", style="bold"))
     for item in items:
-        console.print(Text(_RISK.format(*_risk(item))))
-        for reason in item["reasons"]:
-            console.print(
-                Text(f"{reason['contribution']:+12.2f}  {reason['text']['en']}", style="dim")
-            )
+        shown = Table.grid(padding=(0, 2))
+        shown.add_row(item["customer_id"], item["sentence"]["en"])
+        console.print(shown)
     console.print()
-
-
-def _risk(item: Mapping[str, Any]) -> tuple[str, ...]:
-    usual = item["usual_gap_days"]
-    return (
-        item["customer_id"],
-        item["stage"],
-        item["value_tier"] or "-",
-        item["last_purchase_on"],
-        f"{item['days_since_last_purchase']} ({'-' if usual is None else f'{usual:.0f}'})",
-        f"{item['probability']:.1%}",
-        _amount(item["clv"]),
-        _amount(item["value_at_risk"]),
-    )
 
 
 def _amount(given: Mapping[str, str] | None) -> str:
@@ -119,19 +91,20 @@ def money(amount: str | Decimal | None) -> str:
     return "-" if amount is None else f"{Decimal(amount):,.2f}"
 
 
-def addresses(console: Console, url: str, key: str) -> None:
-    """Print where the service is, and a line to paste that works."""
+def next_steps(console: Console, url: str, key: str, customer_id: str | None) -> None:
+    """Print where the service is, and lines to paste that work."""
+    console.print(Text("What to do next", style="bold"))
     lines = Table.grid(padding=(0, 2))
-    for name, path in (
-        ("API documentation", "/docs"),
-        ("OpenAPI", "/openapi.json"),
-        ("Health", "/livez"),
-        ("Metrics", "/metrics"),
-    ):
+    for name, path in (("Read the API", "/docs"), ("See that it is well", "/readyz")):
         lines.add_row(name, f"{url}{path}")
-    lines.add_row("API key", key)
-    console.print(Text("Try it", style="bold"))
     console.print(lines)
+    steps = [("the list to work through", "/v1/churn-risks?limit=3")]
+    if customer_id is not None:
+        steps.append(("one of them, with reasons", f"/v1/customers/{customer_id}/scores"))
+    steps.append(("whether to believe it", "/v1/models"))
     # Never wrapped, so that it can be pasted.
-    example = f"curl -H 'Authorization: Bearer {key}' '{url}/v1/churn-risks?limit=3'"
-    console.print(Text(example), soft_wrap=True)
+    console.print(Text(f"\nKEY={key}"), soft_wrap=True)
+    for what, path in steps:
+        command = f"curl -H \"Authorization: Bearer $KEY\" '{url}{path}'"
+        console.print(Text(f"{command}  # {what}"), soft_wrap=True)
+    console.print(Text("clm demo --proof  # the RFM grid, and what predictions came to"))

@@ -189,8 +189,10 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for process
 
 
 @on_linux
-def test_demo_once(data_dir):
-    process = _start(data_dir, "--once", CLM_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+@pytest.mark.parametrize("proof", [False, True])
+def test_demo_once(data_dir, proof):
+    words = ["--once", *(["--proof"] if proof else [])]
+    process = _start(data_dir, *words, CLM_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     try:
         assert _using(data_dir)
         output, _ = process.communicate(timeout=BOUND_SECONDS)
@@ -198,19 +200,53 @@ def test_demo_once(data_dir):
         process.kill()
     assert process.returncode == 0, output
     assert not _gone(data_dir, within=10)
-    assert f"fitted here  {PUBLISHED}" in output
+    assert (f"fitted here  {PUBLISHED}" in output, "RFM grid" in output) == (proof, proof)
     assert "1997-08-31 is shown as " in output
     assert "CLM_DATABASE_URL is set and left alone" in output
-    table = output.partition("Customers per stage")[2].partition("RFM grid")[0]
-    stages = dict(re.findall(r"^ (\w+) .*?([\d,]+) +[\d,]+\.\d\d ", table, re.MULTILINE))
-    counts = {name: int(count.replace(",", "")) for name, count in stages.items()}
+    assert max(len(line) for line in output.splitlines() if not line.startswith("curl")) <= 100
+    stages, calls, steps = (
+        output.index(title)
+        for title in ("Customers per stage", "people worth a call", "What to do next")
+    )
+    assert max(output.find("RFM grid"), output.find("Truth panel")) < stages < calls < steps
+    _check_stages(output[stages:calls])
+    _check_calls(output[calls:steps])
+    _check_steps(output[steps:])
+
+
+def _check_stages(shown: str) -> None:
+    found = dict(
+        re.findall(r"^ (\w+) .*?([\d,]+) +[\d,]+\.\d\d +[\d,]+\.\d\d ", shown, re.MULTILINE)
+    )
+    counts = {name: int(count.replace(",", "")) for name, count in found.items()}
     assert counts["Potential"] == 200
     assert sum(counts[name] for name in ("Initial", "Active", "Loyal", "Churned")) == 2357
     assert counts["All"] == 2557
-    assert len(re.findall(r"^ cdnow-\d{4} ", output, re.MULTILINE)) == 10
-    assert re.search(r"^API key +clm_\w+$", output, re.MULTILINE)
-    prose = [line for line in output.splitlines() if not line.startswith("curl")]
-    assert max(map(len, prose)) <= 100
+
+
+def _check_calls(shown: str) -> None:
+    """Ten people, each in one paragraph: why, and what there is to save, the most first."""
+    paragraphs = re.split(r"^(?=cdnow-\d{4} )", shown, flags=re.MULTILINE)[1:]
+    told = [" ".join(paragraph.split()) for paragraph in paragraphs]
+    assert len(told) == 10
+    assert all(re.search(r"Worth a call|: call\.", each) for each in told), told
+    assert all("ago" in each and "expected in 90 days" in each for each in told), told
+    amounts = [
+        float(found.replace(",", ""))
+        for each in told
+        for found in re.findall(r"About ([\d.,]+) USD to save", each)
+    ]
+    assert len(amounts) == 10
+    assert amounts == sorted(amounts, reverse=True)
+
+
+def _check_steps(shown: str) -> None:
+    """Lines to paste: the key that they use is the one above them."""
+    assert re.search(r"^KEY=clm_\w+$", shown, re.MULTILINE)
+    curls = re.findall(r"^curl -H \"Authorization: Bearer \$KEY\" '(\S+)'", shown, re.MULTILINE)
+    assert len(curls) == 3
+    assert "/v1/churn-risks?limit=3" in curls[0]
+    assert re.search(r"/v1/customers/cdnow-\d{4}/scores$", curls[1])
 
 
 @on_linux

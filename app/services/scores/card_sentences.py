@@ -14,7 +14,7 @@ from app.services.scores.wording import count, plain
 
 LOST, OVERDUE, DUE, ON_TIME = "lost", "overdue", "due", "on_time"
 MUCH_TOO_LATE: Final = 0.02
-"""At most so likely a silence of somebody still active is much too late, not just late."""
+"""At most so likely a silence of somebody still active is much too late, not just overdue."""
 HARDLY_ANY: Final = 0.05
 """Fewer purchases than this are hardly any."""
 COMPLAINT: Final = "open_complaint"
@@ -126,7 +126,7 @@ def _late(card: CardFigures) -> Both | None:
         return None
     much = _much(card)
     if beyond:
-        return ("much too late", "严重超期") if much else ("too late", "已超期")
+        return ("much too late", "严重超期") if much else ("overdue", "已超期")
     if much:
         return "far longer than usual for this customer", "对该客户而言久得反常"
     return "longer than usual for this customer", "对该客户而言偏久"
@@ -136,7 +136,7 @@ def _late_once(card: CardFigures) -> Both | None:
     """Say what the rhythm says of the time since the only purchase."""
     if card.rhythm == OVERDUE:
         much = ("a second one is much too late", "第二次购买严重超期")
-        return much if _much(card) else ("a second one is too late", "第二次购买已超期")
+        return much if _much(card) else ("a second one is overdue", "第二次购买已超期")
     return {
         ON_TIME: ("not late yet", "尚不算迟"),
         DUE: ("a second one is due", "临近第二次购买"),

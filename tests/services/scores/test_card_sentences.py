@@ -36,7 +36,7 @@ EXPECTED = {
     "About 2.3 purchases expected in 90 days. No call needed.": replace(
         CARD, days_silent=25, rhythm="on_time"
     ),
-    "Loyal; usually buys every 21 days, last 70 days ago: too late. "
+    "Loyal; usually buys every 21 days, last 70 days ago: overdue. "
     "About 2.3 purchases expected in 90 days. Worth a call.": replace(
         TOO_LATE, chance_if_active=0.09
     ),
@@ -74,7 +74,7 @@ EXPECTED = {
     "About 0.4 purchases expected in 90 days. No call needed.": replace(ONCE, rhythm="on_time"),
     "Loyal; bought once, 1 day ago: a second one is due. "
     "About 0.4 purchases expected in 90 days. No call needed.": replace(ONCE, days_silent=1),
-    "Loyal; bought once, 34 days ago: a second one is too late. "
+    "Loyal; bought once, 34 days ago: a second one is overdue. "
     "About 0.4 purchases expected in 90 days, a guess from little history. Worth a call.": replace(
         ONCE, rhythm="overdue", call_reasons=("overdue",), uncertain=True
     ),
@@ -130,7 +130,7 @@ def every_card() -> list[CardFigures]:
 LATE = {
     "on_time": ("on time", "not late yet"),
     "due": ("a little late", "due about now", "a second one is due"),
-    "overdue": ("too late", "longer than usual"),
+    "overdue": ("much too late", "overdue", "longer than usual"),
     "lost": (),
 }
 CHINESE = {
@@ -163,7 +163,11 @@ def check(card: CardFigures) -> None:
     if "much" in en or "far longer" in en:
         assert card.chance_if_active is not None
         assert card.chance_if_active <= 0.02
-    if re.search(r"\ba little late|\btoo late", en) and card.purchase_days > 1 and gap is not None:
+    if (
+        re.search(r"\ba little late|\btoo late|\boverdue", en)
+        and card.purchase_days > 1
+        and gap is not None
+    ):
         assert silent is not None
         assert silent > gap, "nobody is late before the gap that is told"
     lost, call = card.rhythm == "lost", bool(card.call_reasons)
