@@ -67,7 +67,7 @@ def rfm(console: Console, report: Mapping[str, Any]) -> None:
 def churn_risks(console: Console, page: Mapping[str, Any]) -> None:
     """Print who is about to leave and what is at stake; below each, why, over the full width."""
     items = page["items"]
-    title = f"The {len(items)} customers with most value at risk"
+    title = f"The {len(items)} customers to call with most value at risk"
     console.print(Text(title, style="bold"))
     why = "Below each: what raises (+) or lowers (-) the log-odds of no purchase"
     console.print(f"{why}\n", style="dim")
@@ -95,13 +95,14 @@ def churn_risks(console: Console, page: Mapping[str, Any]) -> None:
 
 
 def _risk(item: Mapping[str, Any]) -> tuple[str, ...]:
-    usual = item["usual_gap_days"]
+    rhythm = item["rhythm"]
+    usual = rhythm["usual_gap_days"]
     return (
         item["customer_id"],
         item["stage"],
         item["value_tier"] or "-",
         item["last_purchase_on"],
-        f"{item['days_since_last_purchase']} ({'-' if usual is None else f'{usual:.0f}'})",
+        f"{rhythm['days_silent']} ({'-' if usual is None else f'{usual:.0f}'})",
         f"{item['probability']:.1%}",
         _amount(item["clv"]),
         _amount(item["value_at_risk"]),

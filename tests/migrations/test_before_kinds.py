@@ -116,7 +116,7 @@ async def test_a_model_keeps_the_best_answer_of_its_time_as_its_scale(
     ((document,),) = await rows(engine, "SELECT document FROM models")
     scale = {"min": 0, "max": 4.5, "good_from": 4.5}
     assert document == {
-        "schema_version": 3,
+        "schema_version": 4,
         "interaction_kinds": {"survey": {"phase": "none", "contact": True, "scale": scale}},
         "rfm_given": {},
         "rfm_classes": None,
