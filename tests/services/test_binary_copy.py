@@ -158,6 +158,26 @@ def columns_of_none() -> dict[str, Column]:
 
 
 @QUICK
+@given(
+    lists=st.lists(st.lists(texts, max_size=4), min_size=1, max_size=5),
+    chosen=st.lists(st.integers(-1, 4), min_size=1, max_size=20),
+)
+async def test_writes_lists_of_texts(
+    tables: WriteSession, lists: list[list[str]], chosen: list[int]
+) -> None:
+    await tables.execute(text("CREATE TEMPORARY TABLE IF NOT EXISTS lists (n int4, a text[])"))
+    await tables.execute(text("TRUNCATE lists"))
+    codes = np.minimum(chosen, len(lists) - 1)
+    columns = {
+        "n": Column("int4", np.arange(len(codes))),
+        "a": Column("text[]", lists, codes=codes),
+    }
+    await binary_copy.write(tables, "lists", columns)
+    stored = await tables.execute(text("SELECT a FROM lists ORDER BY n"))
+    assert [row.a for row in stored] == [lists[c] if c >= 0 else None for c in codes.tolist()]
+
+
+@QUICK
 @given(rows=ROWS, block_bytes=st.integers(1, 3000))
 async def test_reads_what_the_driver_reads(
     tables: WriteSession, rows: list[Any], block_bytes: int

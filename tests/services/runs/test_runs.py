@@ -358,31 +358,6 @@ async def test_pages_hold_every_customer_once_and_stay_with_their_run(
     assert count > 3
 
 
-async def test_churned_customers_are_left_out_unless_asked_for(
-    own_database: Database,
-    own_client: httpx.AsyncClient,
-    deployment: Deployment,
-    worker: Worker,
-    people: dict[str, list[Fact]],
-) -> None:
-    now = datetime.now(UTC)
-    await post(own_database, deployment, people, now)
-    async with write(own_database) as session:
-        await store_model(session, "model_of_lists")
-    await run(own_database, deployment, worker)
-    twins = {each: Twin(own, deployment.calendar.zone) for each, own in people.items()}
-    living = {each for each, twin in twins.items() if twin.stage(now) in STAYING}
-    listed = [item async for page in pages(own_client) for item in page["items"]]
-    churned = [item async for page in pages(own_client, stage="churned") for item in page["items"]]
-    assert {item["customer_id"] for item in listed} == living
-    assert {item["customer_id"] for item in churned} == {
-        each for each, twin in twins.items() if twin.stage(now) == "churned"
-    }
-
-
-STAYING = ("initial", "active", "loyal")
-
-
 async def test_what_rests_on_a_dropout_that_is_not_identified_is_withheld(
     own_database: Database,
     own_client: httpx.AsyncClient,
