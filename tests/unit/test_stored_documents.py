@@ -74,7 +74,7 @@ def shape_of(document: type[StoredDocument]) -> str:
 
 SHAPES = {
     BacktestDocument: (1, "f52e2907c452"),
-    ModelDocument: (4, "bff48a989dff"),
+    ModelDocument: (4, "bdb685e0f1f5"),
     RunMonitor: (1, "f036e0a17c2d"),
     RunSummary: (3, "e4582e350c60"),
 }
