@@ -103,7 +103,7 @@ def _show(console: Console, client: Client) -> None:
     console.print(f"As of {report['as_of']}, by run {report['run_id']} of {report['model_id']}\n")
     show.stages(console, report)
     show.rfm(console, client.get("/reports/rfm"))
-    risks = client.get("/churn-risks", limit=show.RISK_LIMIT, sort="-value_at_risk")
+    risks = client.get("/churn-risks", limit=show.RISK_LIMIT, sort="-value_to_save")
     show.churn_risks(console, risks)
     found = truth.judge(data.read_log())
     panel.truth(console, found)

@@ -26,11 +26,11 @@ def table(title: str, *columns: str, left: int = 1) -> Table:
 def stages(console: Console, report: Mapping[str, Any]) -> None:
     """Print the customers of each stage."""
     currency = report["stages"][0]["revenue"]["currency"]
-    titles = "Stage", "", "Customers", f"Revenue {currency}", f"Value at risk {currency}"
+    titles = "Stage", "", "Customers", f"Revenue {currency}", f"Value to save {currency}"
     shown = table("Customers per stage", *titles, left=2)
     for stage in report["stages"]:
         name = stage["name"]
-        amounts = _amount(stage["revenue"]), _amount(stage["value_at_risk"])
+        amounts = _amount(stage["revenue"]), _amount(stage["value_to_save"])
         shown.add_row(name.get("en", stage["stage"]), name.get("zh", ""),
                       f"{stage['customers']:,}", *amounts)  # fmt: skip
     shown.add_section()
@@ -38,7 +38,7 @@ def stages(console: Console, report: Mapping[str, Any]) -> None:
     sums = [
         sum((Decimal(stage[column]["amount"]) for stage in report["stages"] if stage[column]),
             Decimal(0))
-        for column in ("revenue", "value_at_risk")
+        for column in ("revenue", "value_to_save")
     ]  # fmt: skip
     shown.add_row("All", "", f"{customers:,}", *map(money, sums))
     console.print(shown)
@@ -67,7 +67,7 @@ def rfm(console: Console, report: Mapping[str, Any]) -> None:
 def churn_risks(console: Console, page: Mapping[str, Any]) -> None:
     """Print who is about to leave and what is at stake; below each, why, over the full width."""
     items = page["items"]
-    title = f"The {len(items)} customers with most value at risk"
+    title = f"The {len(items)} customers with most value to save"
     console.print(Text(title, style="bold"))
     why = "Below each: what raises (+) or lowers (-) the log-odds of no purchase"
     console.print(f"{why}\n", style="dim")
@@ -82,7 +82,7 @@ def churn_risks(console: Console, page: Mapping[str, Any]) -> None:
             "(usual)",
             f"in {horizon} days)",
             "12 months",
-            "at risk",
+            "to save",
         ),
     ):
         console.print(Text(_RISK.format(*head)))
@@ -104,7 +104,7 @@ def _risk(item: Mapping[str, Any]) -> tuple[str, ...]:
         f"{item['days_since_last_purchase']} ({'-' if usual is None else f'{usual:.0f}'})",
         f"{item['probability']:.1%}",
         _amount(item["clv"]),
-        _amount(item["value_at_risk"]),
+        _amount(item["value_to_save"]),
     )
 
 

@@ -40,7 +40,7 @@ def test_a_first_purchase_like_the_others_counts():
 
 def test_an_offer_to_newcomers_says_nothing_of_what_follows():
     rng = np.random.default_rng(2)
-    found = chosen(log(rng, lambda own: 1.0))
+    found = chosen(log(rng, lambda _: 1.0))
     assert (found.evidence, found.basis) == ("repeat_purchases", "holdout")
     assert found.behind < -2 * found.behind_error < 0
 
@@ -71,7 +71,7 @@ def test_one_purchase_of_9000_and_one_of_9_are_worth_different_things():
 
 def test_days_are_counted_as_a_loop_counts_them():
     rng = np.random.default_rng(5)
-    rows = log(rng, lambda own: 0.0, customers=200)
+    rows = log(rng, lambda _: 0.0, customers=200)
     seen = purchase_days(*rows, as_of=END)
     by_customer = np.split(seen.value, seen.start[1:])
     revenue = np.array([each.sum() for each in by_customer])
