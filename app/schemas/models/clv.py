@@ -73,18 +73,19 @@ class SpendComparison(Answer):
     )
     holdout_days: int = Field(description="days held out; 0 if none were", examples=[90])
     customers: int = Field(description="customers whose later purchases were foretold")
-    mae_all: float | None = Field(
-        description="mean absolute error by all purchases, in the main unit of the currency",
-        examples=[17.06],
+    deviance_all: float | None = Field(
+        description="gamma deviance of what followed from what all purchases made expected: an "
+        "error without a unit, 0 where nothing was missed",
+        examples=[0.79],
     )
-    mae_repeat: float | None = Field(
-        description="the same error by the repeat purchases alone", examples=[17.4]
+    deviance_repeat: float | None = Field(
+        description="the same error by the repeat purchases alone", examples=[0.83]
     )
     behind: float | None = Field(
         description="the second error minus the first: all purchases count unless it is clearly "
         "below 0",
-        examples=[0.34],
+        examples=[0.04],
     )
     behind_error: float | None = Field(
-        description="standard error of that, paired by customer", examples=[0.15]
+        description="standard error of that, paired by customer", examples=[0.01]
     )

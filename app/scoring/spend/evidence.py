@@ -1,12 +1,15 @@
-"""Which purchases tell what a customer's next ones are worth: all, or the repeat ones alone.
+r"""Which purchases tell what a customer's next ones are worth: all, or the repeat ones alone.
 
 The first purchase may be an offer to newcomers that says nothing of later ones, or the only thing
-that is known of most customers. What foretold later values better decides: the absolute error of
-the value that the Gamma-Gamma model expects of each customer's later purchase days, from the days
-before, by either evidence, paired by customer. All purchases count unless the repeat ones alone
-were better by more than `CLEARLY` standard errors and a `NEGLIGIBLE` share: a fact is not thrown
-away for want of proof. (The density of those values would judge the shape of the model, where only
-its mean is used: on CDNOW it prefers the evidence that expects worse.)
+that is known of most customers. What foretold later values better decides: the deviance of the mean
+value of each customer's later purchase days from the one that the Gamma-Gamma model expects by
+either evidence of the days before, paired by customer. All purchases count unless the repeat ones
+alone were better by more than `CLEARLY` standard errors and a `NEGLIGIBLE` share: a fact is not
+thrown away for want of proof.
+
+The gamma deviance :math:`2 (y/\mu - 1 - \log(y/\mu))` is least at the mean and knows no unit. The
+absolute error is least at the median, and would reward an offer to newcomers for telling too
+little; the density of the values judges the shape of the model, where only its mean is used.
 
 The last days of the history are held out. Where too few purchased in them, the repeat days of each
 customer are foretold from the first; where too few purchased again at all, nothing is compared.
@@ -33,7 +36,7 @@ REPEAT: Final[Kind] = "repeat_purchases"
 MIN_HELD_OUT: Final = 30
 MIN_REPEATERS: Final = 10
 CLEARLY: Final = 2.0  # standard errors
-NEGLIGIBLE: Final = 1e-3  # of the error by all purchases
+NEGLIGIBLE: Final = 1e-3  # of the deviance by all purchases
 
 Days: TypeAlias = tuple[IntArray, FloatArray]
 """Of each customer, how many days with a positive value, and their mean."""
@@ -53,8 +56,8 @@ class Evidence:
         Days held out, 0 if none were.
     customers : int
         Whose later purchases were foretold.
-    mae_all, mae_repeat : float
-        Mean absolute error of the value expected by either evidence, in money; NaN without any.
+    deviance_all, deviance_repeat : float
+        Mean gamma deviance of what followed from what either evidence expected; NaN without any.
     behind, behind_error : float
         The second minus the first, and its standard error, paired by customer.
     """
@@ -63,8 +66,8 @@ class Evidence:
     basis: Basis = "thin_data"
     holdout_days: int = 0
     customers: int = 0
-    mae_all: float = math.nan
-    mae_repeat: float = math.nan
+    deviance_all: float = math.nan
+    deviance_repeat: float = math.nan
     behind: float = math.nan
     behind_error: float = math.nan
 
@@ -118,21 +121,21 @@ def _compare(
     held: int,
 ) -> Evidence:
     """Foretell what followed from what was known before, by all purchases and by repeat ones."""
-    errors = []
+    value, losses = later[1][used], []
     for to, known in zip(fitted_to, past, strict=True):
         expected = gamma_gamma.fit(*to).expected_value(known[0][used], known[1][used])
-        errors.append(np.abs(expected - later[1][used]))
-    gap = errors[1] - errors[0]
+        losses.append(2 * (value / expected - 1 - np.log(value / expected)))
+    gap = losses[1] - losses[0]
     behind, error = float(gap.mean()), float(gap.std(ddof=1)) / math.sqrt(gap.size)
-    mae = float(errors[0].mean())
-    worse = behind < -max(CLEARLY * error, NEGLIGIBLE * mae)
+    deviance = float(losses[0].mean())
+    worse = behind < -max(CLEARLY * error, NEGLIGIBLE * deviance)
     return Evidence(
         evidence=REPEAT if worse else ALL,
         basis=basis,
         holdout_days=held,
         customers=int(used.sum()),
-        mae_all=mae,
-        mae_repeat=float(errors[1].mean()),
+        deviance_all=deviance,
+        deviance_repeat=float(losses[1].mean()),
         behind=behind,
         behind_error=error,
     )

@@ -238,7 +238,7 @@ def _spend(buyers: Population, log: Log, as_of: AsOf, horizon: int) -> dict[str,
     }
 
 
-_COMPARED = ("mae_all", "mae_repeat", "behind", "behind_error")
+_COMPARED = ("deviance_all", "deviance_repeat", "behind", "behind_error")
 
 
 def _margins(sums: MarginSums) -> dict[str, Any] | None:

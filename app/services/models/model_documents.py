@@ -39,8 +39,8 @@ class SpendComparison(Section):
     basis: str
     holdout_days: int
     customers: int
-    mae_all: float | None
-    mae_repeat: float | None
+    deviance_all: float | None
+    deviance_repeat: float | None
     behind: float | None
     behind_error: float | None
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.scoring.purchases import consistent
 from app.scoring.purchases.registry import MODELS
 
 SCALE = st.floats(-3, 4).map(lambda power: 10.0**power)
@@ -84,3 +85,28 @@ def test_as_many_as_a_simulation_finds():
     some = count[count > 0]
     error = some.std() / np.sqrt(some.size)
     assert abs(some.mean() - model.purchases_if_any(0, 0, 0, horizon=horizon)) < 4 * error
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    models(),
+    histories(),
+    st.sampled_from([1.0, 30.0, 365.0, 3650.0]),
+    st.floats(-800, 800) | st.sampled_from([0.0, -25.0, 25.0]),
+)
+def test_no_risk_however_learnt_contradicts_what_is_expected(model, history, horizon, log_odds):
+    """Not one near 0 or 1 either, nor that of a base rate, which knows no customer."""
+    given_risk = {"log_odds": log_odds, "horizon": horizon}
+    expected = consistent.expected_purchases(model, *history, **given_risk)
+    chance = np.exp(-np.logaddexp(0, log_odds))
+    assert expected >= chance
+    assert np.isfinite(expected)
+    assert expected >= 1 - 1 / (1 + np.exp(-min(max(log_odds, -700), 700))) - 1e-15
+
+
+@settings(max_examples=50, deadline=None)
+@given(models(), histories())
+def test_a_riskier_customer_of_the_same_history_is_expected_less(model, history):
+    odds = np.array([-5.0, 0.0, 5.0, 50.0])
+    expected = consistent.expected_purchases(model, *history, log_odds=odds, horizon=90.0)
+    assert (np.diff(expected) < 0).all()
