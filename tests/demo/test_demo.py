@@ -200,7 +200,10 @@ def test_demo_once(data_dir, proof):
         process.kill()
     assert process.returncode == 0, output
     assert not _gone(data_dir, within=10)
-    assert (f"fitted here  {PUBLISHED}" in output, "RFM grid" in output) == (proof, proof)
+    assert (f"fitted here  {PUBLISHED}" in output, "RFM grid: customers" in output) == (
+        proof,
+        proof,
+    )
     assert "1997-08-31 is shown as " in output
     assert "CLM_DATABASE_URL is set and left alone" in output
     assert max(len(line) for line in output.splitlines() if not line.startswith("curl")) <= 100
@@ -208,7 +211,9 @@ def test_demo_once(data_dir, proof):
         output.index(title)
         for title in ("Customers per stage", "people worth a call", "What to do next")
     )
-    assert max(output.find("RFM grid"), output.find("Truth panel")) < stages < calls < steps
+    assert (
+        max(output.find("RFM grid: customers"), output.find("Truth panel")) < stages < calls < steps
+    )
     _check_stages(output[stages:calls])
     _check_calls(output[calls:steps])
     _check_steps(output[steps:])

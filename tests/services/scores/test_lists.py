@@ -24,7 +24,7 @@ from app.services.common import threads
 from app.services.scores import cards, run_columns, streams
 from app.worker import Worker
 from tests import histories
-from tests.database import Clock
+from tests.database import NOW, Clock
 from tests.kept import store_model
 from tests.services.policy_changes import test_policy_changes as changes
 from tests.services.runs import test_runs as made
@@ -334,6 +334,10 @@ async def test_reasons_of_the_list_add_up_and_the_first_is_the_one_kept(
     for item in await listed(own_client, "/v1/churn-risks", include="all"):
         card = (await own_client.get(f"/v1/customers/{item['customer_id']}/scores")).json()
         risk = card["churn_risk"]
+        assert item["sentence"] == card["sentence"]
+        assert ("call" in item["sentence"]["en"].lower(), "expected" in item["sentence"]["en"]) == (
+            True, True,
+        )  # fmt: skip
         assert item["probability"] == pytest.approx(risk["probability"], rel=1e-9)
         assert [each["code"] for each in item["reasons"]] == [
             each["code"] for each in risk["reasons"]
@@ -397,6 +401,21 @@ async def test_a_horizon_is_a_number_of_days(client: httpx.AsyncClient, horizon:
         answer = await client.post(path, json={**body, "horizon_days": horizon})
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["pointer"] == "/horizon_days"
+
+
+async def test_a_card_says_in_words_that_there_is_no_model(client: httpx.AsyncClient) -> None:
+    bought = {"customer_id": "new", "transaction_id": "t", "amount": {"amount": "20"},
+              "occurred_at": (NOW - timedelta(days=1)).isoformat()}  # fmt: skip
+    assert (await client.post("/v1/transactions", json=bought)).status_code == 201
+    assert (await client.put("/v1/customers/never", json={})).status_code == 201
+    said = {
+        each: (await client.get(f"/v1/customers/{each}/scores")).json()["sentence"]["en"]
+        for each in ("new", "never")
+    }
+    assert said == {
+        "new": "Initial; bought once, 1 day ago. No model tells yet what to expect.",
+        "never": "Potential; no purchase so far.",
+    }
 
 
 async def test_a_lookup_before_any_model(own_client: httpx.AsyncClient) -> None:
