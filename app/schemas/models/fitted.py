@@ -76,8 +76,9 @@ class SpendModel(FittedProcess):
 
     customers: Customers
     correlation: float | None = Field(
-        description="correlation of frequency and spend, which the model takes to be none; beyond "
-        "0.3 either way `clv` says so"
+        description="correlation of frequency and spend, which the model takes to be none, over "
+        "all purchases or the repeat ones, whichever is further from 0; beyond 0.3 either way "
+        "`clv` says so"
     )
     evidence: str = Field(
         examples=["all_purchases"],

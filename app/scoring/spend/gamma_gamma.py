@@ -160,6 +160,32 @@ def fit(x: ArrayLike, mean_value: ArrayLike, weights: ArrayLike | None = None) -
     )
 
 
+def correlation(x: ArrayLike, mean_value: ArrayLike) -> float:
+    """Return the correlation of count and mean value, which the model takes to be none.
+
+    Parameters
+    ----------
+    x, mean_value : array_like
+        As for `fit`, which looks at the same customers.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; 0 where undefined.
+
+    Raises
+    ------
+    ValueError
+        As for `fit`.
+    """
+    x_, z = validation.broadcast(
+        x=validation.counts("x", x),
+        mean_value=validation.non_negative("mean_value", mean_value),
+    )
+    used = (x_ > 0) & (z > 0)
+    return _correlation(x_[used], z[used], np.ones(int(used.sum()))) if used.any() else 0.0
+
+
 class _Likelihood:
     """The log-likelihood, with gradient and Hessian, at ``log (p, q, v)``."""
 

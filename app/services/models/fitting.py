@@ -227,7 +227,7 @@ def _spend(buyers: Population, log: Log, as_of: AsOf, horizon: int) -> dict[str,
         "standard_errors": _finite(fitted.standard_errors),
         "log_likelihood": _number(fitted.log_likelihood),
         "customers": int((paid > 0).sum()),
-        "correlation": _number(fitted.correlation),
+        "correlation": _correlation(buyers),
         "evidence": chosen.evidence,
         "comparison": {
             "basis": chosen.basis,
@@ -236,6 +236,18 @@ def _spend(buyers: Population, log: Log, as_of: AsOf, horizon: int) -> dict[str,
             **{name: _number(getattr(chosen, name)) for name in _COMPARED},
         },
     }
+
+
+def _correlation(buyers: Population) -> float:
+    """Return the correlation of count and amount, of all purchases or of repeat ones.
+
+    The one further from 0: that of all is diluted by those who purchased once.
+    """
+    found = (
+        gamma_gamma.correlation(*buyers.spend_days(kind))
+        for kind in (evidence.ALL, evidence.REPEAT)
+    )
+    return max(found, key=abs)
 
 
 _COMPARED = ("deviance_all", "deviance_repeat", "behind", "behind_error")

@@ -49,6 +49,16 @@ def test_published_note_025_first_customers(cdnow):
     np.testing.assert_allclose(got, sheet, atol=0.1)
 
 
+def test_the_correlation_of_count_and_value_is_pearsons(cdnow, fitted):
+    x, z = cdnow.paid_repeat_days, cdnow.mean_value
+    found = gamma_gamma.correlation(x, z)
+    used = (x > 0) & (z > 0)
+    assert found == pytest.approx(np.corrcoef(x[used], z[used])[0, 1])
+    assert found == pytest.approx(fitted.correlation)
+    assert gamma_gamma.correlation([0, 2], [5, 0]) == 0
+    assert gamma_gamma.correlation([1, 2, 3, 0], [2, 4, 6, 900]) == pytest.approx(1)
+
+
 def test_likelihood_and_derivatives_are_the_definition():
     rng = np.random.default_rng(0)
     x, z, w = rng.integers(1, 9, 20).astype(float), rng.gamma(2, 3, 20), rng.integers(1, 4, 20)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.config import Settings
 from app.db import Database, ReadSession
@@ -347,3 +347,29 @@ async def test_by_margin_it_is_revenue_times_a_shrunk_rate(
     assert second / first == pytest.approx(shrunk / learnt["rate"], rel=1e-2)
     alone = await own_client.post("/v1/score", json={"items": [{**told, "revenue": None}]})
     assert alone.status_code == 422
+
+
+async def test_a_run_of_before_value_to_save_was_told_is_not_ordered_by_it(
+    own_client: httpx.AsyncClient, own_database: Database, settings: Settings, clock: Clock
+) -> None:
+    await post(own_client, sample(30))
+    clock.now = datetime.now(UTC)
+    await fitted(own_client, own_database, settings, kind="mbg_nbd", activate=True)
+    await scored(own_client, own_database, settings)
+    told = {"sort": "-value_to_save"}
+    assert (await own_client.get("/v1/churn-risks", params=told)).status_code == 200
+    async with own_database.writes() as session, session.begin():
+        await session.execute(text("UPDATE scores SET value_to_save = NULL"))
+        await session.execute(
+            text(
+                "UPDATE runs SET summary = jsonb_set(summary, '{stages}', (SELECT jsonb_object_agg("
+                "stage, totals || '{\"value_to_save\": null}') FROM jsonb_each(summary->'stages')"
+                " AS of_stage (stage, totals)))"
+            )
+        )
+    assert (await own_client.get("/v1/churn-risks", params=told)).status_code == 422
+    listed = await own_client.get("/v1/churn-risks")
+    assert listed.status_code == 200
+    assert {item["value_to_save"] for item in listed.json()["items"]} == {None}
+    report = (await own_client.get("/v1/reports/stages")).json()["stages"]
+    assert next(stage["value_to_save"] for stage in report if stage["customers"]) is None
