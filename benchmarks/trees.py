@@ -75,13 +75,26 @@ def answer(columns: dict[str, Any], cut: int, horizon: int, *, beside: bool) -> 
         "seconds": seconds,
         "told": told,
         "ranks": {name: rank for name, (_, rank) in base.items()},
-        "expected": expected | {CHOSEN: expected[RAW]},
+        "expected": expected
+        | {CHOSEN: _expected(choice.risk.process, features, told[CHOSEN], horizon)},
         "process": risk["process"]["kind"],
         "slope": risk["weights"].get("process", 0.0),
         "intercept": risk["intercept"],
         "status": risk["status"],
         "choice": {name: part for name, part in plain.items() if name not in LEFT_OUT},
     }
+
+
+def _expected(process: Any, features: Any, p: Any, horizon: int) -> Any:
+    """Return the purchases that the service expects beside a risk of none."""
+    own = features.x, features.t_x, features.T
+    if hasattr(process, "purchases_if_any"):
+        return (1 - p) * process.purchases_if_any(*own, horizon=horizon)
+    from app.scoring.churn import landmark  # noqa: PLC0415
+
+    # Trees of before risk and purchases had one source take these for all that is not asked for.
+    default = landmark.fit_process(features, "mbg_nbd")
+    return default.expected_purchases(*own, horizon=horizon)
 
 
 def _processes(features: Any) -> dict[str, Any]:
