@@ -119,10 +119,13 @@ def summary(cuts: list[dict[str, Row]]) -> list[str]:
         total = {
             key: sum(row[key] for row in rows) for key in ("on time", "lost", "back soon", "back")
         }
+        rhythm = f"{total['on time']} on time (aim 0), {total['lost']} lost (aim 0)"
+        if not any(row[name] for row in rows for name in ("on time", "due", "overdue", "lost")):
+            rhythm = "no rhythm told"
         lines.append(
-            f"first fifty by {order}: {total['on time']} on time (aim 0), {total['lost']} lost "
-            f"(aim 0), back within {HORIZON} days {total['back soon']}, back at all "
-            f"{total['back']} of {FIFTY * len(rows)}; of the later revenue of those listed "
+            f"first fifty by {order}: {rhythm}, back within {HORIZON} days {total['back soon']}, "
+            f"back at all {total['back']} of {FIFTY * len(rows)}; of the later revenue of those "
+            "listed "
             f"{np.mean([row['share soon'] for row in rows]):.1%} within {HORIZON} days, "
             f"{np.mean([row['share'] for row in rows]):.1%} to the end, which is "
             f"{sum(row['paid'] for row in rows):,}"
