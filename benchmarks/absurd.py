@@ -9,6 +9,7 @@ better. `--populations N` and `--seeds N` ask of fewer.
 import argparse
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def judged(one: Invented, found: dict[str, Any]) -> dict[str, Any]:
         "chosen": f"{found['choice']['chosen']}/{found['process']}",
         "status": found["choice"]["status"],
         "guard": found["choice"].get("guard"),
+        "seconds": found["seconds"],
     }
 
 
@@ -83,13 +85,18 @@ def summary(who: str, rows: list[dict[str, Any]]) -> list[str]:
         f"average, {lead.max():+.4f} at most; told and left "
         f"{off.mean():.3f} apart, {off.max():.3f} at most; {steep}",
         f"{who}: {len(worse)} absurd by log loss ({sure} of them by more than two standard "
-        f"errors), {sum(row['off'] for row in rows)} by the mean (aim 0)",
+        f"errors), {sum(row['off'] for row in rows)} by the mean (aim 0); chosen in "
+        f"{np.mean([row['seconds'] for row in rows]):.2f} s",
     ]
 
 
 def guards(names: list[str], rows: list[dict[str, Any]]) -> list[str]:
+    """Return every decision of the guard, and how many there are of a sort."""
     found = [(name, row["guard"]) for name, row in zip(names, rows, strict=True) if row["guard"]]
-    return [f"guard, {name}: {json.dumps(guard, default=str)}" for name, guard in found]
+    lines = [f"guard, {name}: {json.dumps(guard, default=str)}" for name, guard in found]
+    sorts = Counter((guard.get("serves"), guard.get("reason")) for _, guard in found)
+    told = [f"{serves} ({reason}) {n}" for (serves, reason), n in sorts.most_common()]
+    return [*lines, f"guard: {', '.join(told) or 'none'}, of {len(rows)} windows"]
 
 
 def main(seeds: int, populations: int, before: Path | None) -> None:
