@@ -9,6 +9,7 @@ lost. `--cuts N` looks at the last N of the four; the folder of the logs as for
 
 import argparse
 import contextlib
+import datetime as dt
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ def status(row: Row) -> str:
     return rhythm["status"] if isinstance(rhythm, dict) else str(rhythm)
 
 
+def last_day(row: Row) -> int:
+    return dt.date.fromisoformat(row["last_purchase_on"]).toordinal()
+
+
 def later(asked: Replayed, until: int) -> dict[str, float]:
     """Return what customers paid after the day that is known, up to another."""
     customer, day, amount = (np.asarray(part) for part in asked.log.facts.log(until))
@@ -47,7 +52,7 @@ def orders(rows: list[Row]) -> dict[str, list[Row]]:
     return {
         "value_to_save": rows,
         "CLV": sorted(rows, key=lambda row: -number(row["clv"])),
-        "silence": sorted(rows, key=lambda row: -row["days_since_last_purchase"]),
+        "silence": sorted(rows, key=lambda row: row["last_purchase_on"]),
     }
 
 
@@ -70,7 +75,7 @@ def figures(rows: list[Row], of: list[Row], asked: Replayed, rhythms: dict[str, 
         "share soon": share(rows, of, soon),
         "share": share(rows, of, ever),
         "paid": round(sum(ever.get(row["customer_id"], 0.0) for row in rows)),
-        "silent": float(np.median([row["days_since_last_purchase"] for row in rows])),
+        "silent": float(np.median([asked.known - last_day(row) for row in rows])),
     }
 
 
