@@ -20,7 +20,7 @@ from benchmarks import logs
 from benchmarks.replay import HORIZON, Replayed, number, service
 
 FIFTY = 50
-AFTER = 180
+AFTER = 120
 HERE, THERE = "this", "before"
 Row = dict[str, Any]
 
@@ -66,7 +66,12 @@ def figures(rows: list[Row], of: list[Row], asked: Replayed, rhythms: dict[str, 
     soon, ever = (later(asked, until) for until in (asked.known + HORIZON, asked.log.end))
     known = [rhythms.get(row["customer_id"], "none") for row in rows]
     return {
+        "n": len(rows),
         "on time": known.count("on_time"),
+        "declining": sum(
+            rhythm == "on_time" and bool(row.get("call_reasons"))
+            for rhythm, row in zip(known, rows, strict=True)
+        ),
         "due": known.count("due"),
         "overdue": known.count("overdue"),
         "lost": known.count("lost"),
@@ -122,14 +127,18 @@ def summary(cuts: list[dict[str, Row]]) -> list[str]:
     for order in dict.fromkeys(name for cut in cuts for name in cut):
         rows = [cut[order] for cut in cuts if order in cut]
         total = {
-            key: sum(row[key] for row in rows) for key in ("on time", "lost", "back soon", "back")
+            key: sum(row[key] for row in rows)
+            for key in ("on time", "declining", "lost", "back soon", "back")
         }
-        rhythm = f"{total['on time']} on time (aim 0), {total['lost']} lost (aim 0)"
+        rhythm = (
+            f"{total['on time']} on time (aim 0; {total['declining']} of them decline or "
+            f"complained), {total['lost']} lost (aim 0)"
+        )
         if not any(row[name] for row in rows for name in ("on time", "due", "overdue", "lost")):
             rhythm = "no rhythm told"
         lines.append(
             f"first fifty by {order}: {rhythm}, back within {HORIZON} days {total['back soon']}, "
-            f"back at all {total['back']} of {FIFTY * len(rows)}; of the later revenue of those "
+            f"back at all {total['back']} of {sum(row['n'] for row in rows)}; of the later revenue of those "
             "listed "
             f"{np.mean([row['share soon'] for row in rows]):.1%} within {HORIZON} days, "
             f"{np.mean([row['share'] for row in rows]):.1%} to the end, which is "
