@@ -138,8 +138,8 @@ def summary(cuts: list[dict[str, Row]]) -> list[str]:
             rhythm = "no rhythm told"
         lines.append(
             f"first fifty by {order}: {rhythm}, back within {HORIZON} days {total['back soon']}, "
-            f"back at all {total['back']} of {sum(row['n'] for row in rows)}; of the later revenue of those "
-            "listed "
+            f"back at all {total['back']} of {sum(row['n'] for row in rows)}; of the later "
+            f"revenue of those listed "
             f"{np.mean([row['share soon'] for row in rows]):.1%} within {HORIZON} days, "
             f"{np.mean([row['share'] for row in rows]):.1%} to the end, which is "
             f"{sum(row['paid'] for row in rows):,}"
