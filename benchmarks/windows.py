@@ -36,7 +36,7 @@ def peer(history: tuple[np.ndarray, ...], horizon: int) -> tuple[np.ndarray, np.
     rows, of, n = np.unique(
         np.column_stack([x, t_x / 7, T / 7]), axis=0, return_inverse=True, return_counts=True
     )
-    model = ParetoNBDFitter().fit(*rows.T, weights=n)
+    model = ParetoNBDFitter().fit(*rows.T, weights=n, initial_params=np.ones(4))  # not at random
     p = model.conditional_probability_of_n_purchases_up_to_time(0, horizon / 7, *rows.T)
     made = model.conditional_expected_number_of_purchases_up_to_time(horizon / 7, *rows.T)
     return np.clip(p, 0, 1)[of.ravel()], np.asarray(made)[of.ravel()]
