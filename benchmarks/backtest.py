@@ -1,8 +1,10 @@
 """Churn risk told in the past beside what happened, and beside rules that need no model.
 
-CDNOW after 39 weeks for the next 39, and UCI Online Retail before its last 13 weeks for these. The
-whole CDNOW log is not in the repository: give the folder of `CDNOW_master.txt` as an argument or in
-`CLM_SCORING_DATA`, else the 1/10 sample is used. Everything is learnt from what came before.
+CDNOW after 39 weeks for the next 39, and UCI Online Retail before its last 13 weeks for these; then
+four cuts of each log for three horizons (`benchmarks.windows`), also as another tree tells them
+(`--before FOLDER`). The whole CDNOW log and `rfm_orders.csv` are not in the repository: give their
+folder as an argument or in `CLM_SCORING_DATA`, else the 1/10 sample of CDNOW is used. Everything is
+learnt from what came before.
 """
 
 import os
@@ -11,7 +13,7 @@ os.environ.update(
     dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 )
 
-import sys
+import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -20,31 +22,14 @@ import numpy as np
 
 from app.scoring.churn import backtest, churn_selection, landmark
 from app.scoring.histories.features import Facts, features_at
-from benchmarks import populations
+from benchmarks import logs, populations, windows
 
-RETAIL = Path(__file__).parents[1] / "tests" / "scoring" / "data" / "online_retail_log.csv"
 MILLION = 1_000_000
 ECE_AIM = 0.05
 COLUMNS = (
     "brier", "log_loss", "auc", "auc_error", "ece", "ece_recalibrated", "lift_leaving",
     "lift_buying",
 )  # fmt: skip
-
-
-def cdnow() -> tuple[str, Facts]:
-    folder = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CLM_SCORING_DATA")
-    if folder is None:
-        log = populations.cdnow_log(populations.CDNOW)
-    else:
-        log = populations.cdnow_log(Path(folder) / "CDNOW_master.txt", skiprows=1)
-    customer, day, amount = log
-    name = "CDNOW sample" if folder is None else "CDNOW"
-    return name, Facts(customer=customer, day=day, amount=amount)
-
-
-def retail() -> Facts:
-    customer, day, cents = np.loadtxt(RETAIL, int, delimiter=",", skiprows=1).T
-    return Facts(customer=customer, day=day, amount=cents / 100)
 
 
 def show(name: str, facts: Facts, cut: int, horizon: int) -> list[str]:
@@ -116,14 +101,23 @@ def timings(facts: Facts, cut: int, horizon: int) -> list[str]:
     return calibrations
 
 
-def main() -> None:
-    name, facts = cdnow()
-    cut = populations.CALIBRATION_END
-    calibrations = show(name, facts, cut, 273)
-    calibrations += show("Online Retail", retail(), 373 - 91, 91)
-    calibrations += timings(facts, cut, 273)
+def main(folder: str | None, before: Path | None, *, only_windows: bool) -> None:
+    every = logs.every(logs.folder(folder))
+    calibrations = []
+    if not only_windows:
+        cdnow, retail, *_ = every
+        cut = populations.CALIBRATION_END
+        calibrations += show(cdnow.name, cdnow.facts, cut, 273)
+        calibrations += show(retail.name, retail.facts, retail.end - 91, 91)
+        calibrations += timings(cdnow.facts, cut, 273)
+    calibrations += windows.run(every, before)
     print("\n".join(calibrations))
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?")
+    parser.add_argument("--before", type=Path, help="folder of another tree")
+    parser.add_argument("--only-windows", action="store_true")
+    asked = parser.parse_args()
+    main(asked.folder, asked.before, only_windows=asked.only_windows)
