@@ -77,7 +77,7 @@ async def fill(client: httpx.AsyncClient) -> None:
 
 async def fit(service: common.Service, client: httpx.AsyncClient) -> None:
     """Fit a model with a worker that is stopped again before anything is timed."""
-    operation = (await client.post("/v1/models", json={})).json()
+    operation = (await client.post("/v1/models", json={"activate": True})).json()
     worker = subprocess.Popen(
         [sys.executable, "-c", "import sys; from app.config import Settings; from app.worker import"
          " work; work(Settings(scoring_every=None), sys.argv[1], until_eof=True)",
