@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-BENCHMARKS := ingest scores stages absurd backtest
+BENCHMARKS := ingest scores stages absurd rhythms call_list agreement
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
 CLIENTS := tests/clients
@@ -60,6 +60,7 @@ bench: setup  ## Measure against named baselines; each script prints its ratios 
 # Scoring and its peers need no service, and the service none of them.
 bench-scoring: $(BENCH_STAMP)
 	@echo "== scoring"; $(BENCH_VENV)/bin/python -W ignore -m benchmarks.scoring $(ARGS)
+	@echo "== backtest"; $(BENCH_VENV)/bin/python -W ignore -m benchmarks.backtest
 	@echo "== rescoring"; $(BIN)/python -m benchmarks.rescoring
 
 $(BENCH_STAMP): requirements-bench.lock | $(STAMP)
