@@ -106,7 +106,8 @@ async def record(database: Database, settings: Settings) -> dict[str, Any]:
         recorder = Recorder(client)
         await _write(recorder, clock.now)
         for operation_id in ("fit_model", "start_backtest", "start_scoring_run"):
-            operation = await recorder.ask(operation_id, {})
+            asked = {"activate": True} if operation_id == "fit_model" else {}
+            operation = await recorder.ask(operation_id, asked)
             await work()
             if operation_id == "start_backtest":
                 found = await client.get(f"/v1/operations/{operation['id']}")

@@ -59,7 +59,9 @@ HorizonDays = Annotated[int, Field(strict=True, ge=1, le=3650)]
 class ModelRequest(Shape):
     """Fit a model to the facts up to `as_of`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"horizon_days": 90}, {}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"activate": True}, {"horizon_days": 90}]}
+    )
 
     kind: Kind | None = Field(
         None,
