@@ -67,27 +67,34 @@ class Shapes:
 
     def less_often(self, features: Features) -> BoolArray:
         """Return who of n customers has come to buy less often, shape (n,)."""
-        recent, earlier, n = _parted(features, "gap", features.t_x, features.x)
-        return (recent >= LONGER * earlier) & _beyond_chance(
-            recent, earlier, many=np.full(n.shape, RECENT), few=n, shape=self.gap
-        )
+        found = features.x >= RECENT + EARLIER
+        if found.any():
+            last, earlier, before = _parted(features, "gap", features.t_x, features.x, found)
+            fewer = last >= LONGER * earlier
+            fewer &= _beyond_chance(last, earlier, many=RECENT, few=before, shape=self.gap)
+            found[found] = fewer
+        return found
 
     def for_less(self, features: Features) -> BoolArray:
         """Return who of n customers has come to spend less on a purchase day, shape (n,)."""
         days = features.x + 1
-        recent, earlier, n = _parted(features, "value", features.mean_value * days, days)
-        return (recent <= LESS * earlier) & _beyond_chance(
-            earlier, recent, many=n, few=np.full(n.shape, RECENT), shape=self.value
-        )
+        found = days >= RECENT + EARLIER
+        if found.any():
+            total = features.mean_value * days
+            last, earlier, before = _parted(features, "value", total, days, found)
+            less = last <= LESS * earlier
+            less &= _beyond_chance(earlier, last, many=before, few=RECENT, shape=self.value)
+            found[found] = less
+        return found
 
 
-def _last(features: Features, name: str) -> FloatArray:
-    """Return the last gaps or values, NaN where there are fewer, shape (`RECENT`, n)."""
-    return np.stack([getattr(features, f"{name}_{back + 1}") for back in range(RECENT)])
+def _last(features: Features, name: str, rows: BoolArray | slice) -> FloatArray:
+    """Return the last gaps or values, NaN where there are fewer, shape (`RECENT`, rows)."""
+    return np.array([getattr(features, f"{name}_{back + 1}")[rows] for back in range(RECENT)])
 
 
 def _shape(features: Features, name: str) -> float:
-    last = _last(features, name)
+    last = _last(features, name, slice(None))
     last = last[:, ~np.isnan(last).any(axis=0) & (last.sum(axis=0) > 0)]
     if last.shape[1] < MIN_CUSTOMERS:
         return 1.0
@@ -96,22 +103,20 @@ def _shape(features: Features, name: str) -> float:
 
 
 def _parted(
-    features: Features, name: str, total: FloatArray, number: FloatArray
+    features: Features, name: str, total: FloatArray, number: FloatArray, rows: BoolArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the mean of the last ones, that of those before, and how many these are.
-
-    NaN where there are too few.
-    """
-    last = _last(features, name).sum(axis=0)
-    before = number - RECENT
-    enough = (before >= EARLIER) & ~np.isnan(last)
-    many = np.maximum(before, 1)
-    earlier = np.where(enough, np.maximum(total - last, 0.0) / many, np.nan)
-    return np.where(enough, last / RECENT, np.nan), earlier, many
+    """Return the mean of the last ones, that of those before, and how many these are."""
+    last, before = _last(features, name, rows).sum(axis=0), number[rows] - RECENT
+    return last / RECENT, np.maximum(total[rows] - last, 0.0) / before, before
 
 
 def _beyond_chance(
-    more: FloatArray, less: FloatArray, *, many: FloatArray, few: FloatArray, shape: float
+    more: FloatArray,
+    less: FloatArray,
+    *,
+    many: FloatArray | int,
+    few: FloatArray | int,
+    shape: float,
 ) -> BoolArray:
     """Say whether one mean exceeds another by more than chance, by Paulson's approximation.
 

@@ -147,9 +147,10 @@ class Rhythm:
         ValueError
             If a history is not possible.
         """
-        x_, t_, T_ = validation.history(x, t_x, T)
-        own = process.silence_if_active(x_, t_ / unit, T_ / unit)
-        return own if self.first_gaps is None else np.where(x_ > 0, own, self.first_gaps.at(T_))
+        own = process.silence_if_active(x, np.asarray(t_x) / unit, np.asarray(T) / unit)
+        if self.first_gaps is None:
+            return own
+        return np.where(np.asarray(x) > 0, own, self.first_gaps.at(np.asarray(T, dtype=float)))
 
     def status(self, chance: ArrayLike, any_purchase: ArrayLike) -> IntArray:
         """Return the statuses as indices into `STATUSES`.

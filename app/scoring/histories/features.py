@@ -148,7 +148,7 @@ class Features:
         x_, t_, T_ = (np.atleast_1d(column) for column in validation.history(x, t_x, T))
         columns = {"x": x_, "t_x": t_, "T": T_}
         for field in dataclasses.fields(cls)[len(columns) :]:
-            default = 0.0 if field.name in _COUNTS else np.nan
+            default = 0.0 if field.name in COUNTS else np.nan
             column = validation.as_float(field.name, features.pop(field.name, default))
             low = -np.inf if field.name == "sum_log_gaps" else 0.0
             if np.isinf(column).any() or (np.asarray(column) < low).any():
@@ -187,7 +187,7 @@ class Features:
         return mean
 
 
-_COUNTS: Final = ("refunds", "complaints")
+COUNTS: Final = ("refunds", "complaints")
 
 
 def features_at(facts: Facts, *, as_of: int) -> tuple[NDArray[Any], Features]:

@@ -12,7 +12,7 @@ from app.days import AsOf
 from app.db import ReadSession
 from app.lifecycle.dated import Bools, Floats, Ints
 from app.lifecycle.kinds import Kinds
-from app.scoring.histories.features import Facts, Features, features_at
+from app.scoring.histories.features import COUNTS, Facts, Features, features_at
 from app.services.common import threads
 from app.services.customer_base import interaction_log, training_data
 from app.services.customer_base.interaction_log import InteractionLog
@@ -68,7 +68,8 @@ async def _refunds(session: ReadSession, buyers: Population, as_of: AsOf) -> Int
 
 
 def _known(buyers: Population, as_of: AsOf, refunds: Ints, seen: InteractionLog) -> Known:
-    columns = _kept(buyers, as_of) | _contacts(seen, len(buyers), as_of)
+    columns = _kept(buyers, as_of)
+    columns |= _contacts(seen, len(buyers), as_of) if seen.code.size else _no_contacts(len(buyers))
     complaining = np.zeros(len(buyers), np.bool_)
     complaining[seen.complaining] = True
     return Known(Features(**columns, refunds=refunds.astype(np.float64)), complaining)
@@ -88,6 +89,12 @@ def _kept(buyers: Population, as_of: AsOf) -> dict[str, Floats]:
         columns[f"gap_{place}"] = np.where(days > place, kept(f"gap_{place}"), np.nan)
         columns[f"value_{place}"] = np.where(days >= place, kept(value), np.nan)
     return {name: column.astype(np.float64) for name, column in columns.items()}
+
+
+def _no_contacts(size: int) -> dict[str, Floats]:
+    """Return the columns of those of whom no interaction is known."""
+    unknown = np.full(size, np.nan)
+    return {name: np.zeros(size) if name in COUNTS else unknown for name in OF_CONTACTS}
 
 
 def _contacts(seen: InteractionLog, size: int, as_of: AsOf) -> dict[str, Floats]:
