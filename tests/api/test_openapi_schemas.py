@@ -41,7 +41,7 @@ CLOSED = {
     ("waiting", "excess", "any"),
     ("transaction", "interaction", "churn_record", "transition", "profile_change"),
     ("auto", "mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "nbd"),
-    ("true", "false"), ("true",),
+    ("true", "false"), ("true",), ("on_time", "due", "overdue", "lost"), ("lost", "all"),
 }  # fmt: skip
 
 
