@@ -21,7 +21,9 @@ class RiskThen(Answer):
     """The churn risk at one of two instants."""
 
     probability: ChurnProbability
-    rhythm: Rhythm
+    rhythm: Rhythm = Field(
+        description="where the customer then stood against the own usual gap between purchases"
+    )
     base_log_odds: BaseLogOdds
     log_odds: LogOdds
     reasons: list[Reason] = Field(description="the causes, the weightiest first")

@@ -141,6 +141,23 @@ def history(
     return x_, t_, T_
 
 
+def history_and_horizon(
+    x: ArrayLike, t_x: ArrayLike, T: ArrayLike, horizon: ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return checked arrays; a horizon that is an array has their shape."""
+    x_, t_, T_ = history(x, t_x, T)
+    ahead = non_negative("horizon", horizon)
+    if ahead.ndim:
+        x_, t_, T_, ahead = broadcast(x=x_, t_x=t_, T=T_, horizon=ahead)
+    return x_, t_, T_, ahead
+
+
+def discount_rate(annual_discount: float, periods_per_year: float) -> float:
+    """Return the continuous rate of a unit of time."""
+    rate = math.log1p(non_negative_number("annual_discount", annual_discount))
+    return rate / positive_number("periods_per_year", periods_per_year)
+
+
 def _explain(x: FloatArray, t_x: FloatArray, T: FloatArray) -> None:
     """Raise the ``ValueError`` of the first rule that a row breaks."""
     counts("x", x)

@@ -73,24 +73,22 @@ class PurchaseModel(FittedModel, ABC):
         ----------
         See the module of the model.
         """
-        return self._expected(*_history_and_horizon(x, t_x, T, horizon))
+        return self._expected(*validation.history_and_horizon(x, t_x, T, horizon))
 
     def purchases_if_any(
         self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, *, horizon: ArrayLike
     ) -> FloatArray:
         """Return the expected purchases in the ``horizon`` of those who make any.
 
-        That is `expected_purchases` over the chance of any, of a customer alive: whether one is
-        cancels out, so that nothing underflows however long the silence. Times the chance of any
-        purchase by whatever source, they are the expected purchases consistent with that.
-        Parameters and errors as for `expected_purchases`.
+        That is `expected_purchases` over the chance of any; whether the customer is alive cancels
+        out, so that nothing underflows. Parameters and errors as for `expected_purchases`.
 
         Returns
         -------
         FloatArray
             At least 1, its limit where the horizon goes to 0; of the broadcast shape.
         """
-        given = _history_and_horizon(x, t_x, T, horizon)
+        given = validation.history_and_horizon(x, t_x, T, horizon)
         return _at_least_one(self._expected_alive(*given), self._log_any_alive(*given))
 
     def p_no_purchase(
@@ -105,7 +103,7 @@ class PurchaseModel(FittedModel, ABC):
         FloatArray
             In [0, 1], accurate near 0 as near 1.
         """
-        return self._p_none(*_history_and_horizon(x, t_x, T, horizon))
+        return self._p_none(*validation.history_and_horizon(x, t_x, T, horizon))
 
     def no_purchase_log_odds(
         self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, *, horizon: ArrayLike
@@ -116,7 +114,7 @@ class PurchaseModel(FittedModel, ABC):
         probability itself rounds to 0 or 1. Parameters, errors and shape as for
         `expected_purchases`; at horizon 0, where the odds are infinite, some 700 or more.
         """
-        return self._log_odds_none(*_history_and_horizon(x, t_x, T, horizon))
+        return self._log_odds_none(*validation.history_and_horizon(x, t_x, T, horizon))
 
     def silence_if_active(self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> FloatArray:
         """Return the probability that a customer who has not left would be silent so long.
@@ -208,7 +206,7 @@ class PurchaseModel(FittedModel, ABC):
             horizon nor a discount bounds the sum.
         """
         history = validation.history(x, t_x, T)
-        rate = _discount_rate(annual_discount, periods_per_year)
+        rate = validation.discount_rate(annual_discount, periods_per_year)
         if horizon is not None:
             horizon = validation.non_negative_number("horizon", horizon)
         if rate == 0:
@@ -231,8 +229,8 @@ class PurchaseModel(FittedModel, ABC):
     ) -> FloatArray:
         """Return the present value of one unit for each purchase of those who make any.
 
-        It is to `discounted_purchases` what `purchases_if_any` is to `expected_purchases`.
-        Parameters and errors as for `discounted_purchases`, save that a horizon is needed.
+        As `purchases_if_any`, of `discounted_purchases`, whose parameters and errors it has; save
+        that a horizon is needed.
 
         Returns
         -------
@@ -240,14 +238,13 @@ class PurchaseModel(FittedModel, ABC):
             Not negative, of the broadcast shape.
         """
         history = validation.history(x, t_x, T)
-        rate = _discount_rate(annual_discount, periods_per_year)
+        rate = validation.discount_rate(annual_discount, periods_per_year)
         end = validation.non_negative_number("horizon", horizon)
         if rate == 0:
             return self.purchases_if_any(*history, horizon=end)
         soonest = math.exp(-rate * end)  # no purchase within the horizon is worth less
         value = self._discounted_alive(*history, end=end, rate=rate)
-        ahead = np.asarray(end)
-        return _at_least_one(value, self._log_any_alive(*history, ahead), least=soonest)
+        return _at_least_one(value, self._log_any_alive(*history, np.asarray(end)), least=soonest)
 
     def _expected(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
@@ -297,27 +294,7 @@ class PurchaseModel(FittedModel, ABC):
         """Return the discounted purchases of a customer known to be alive."""
 
 
-def _discount_rate(annual_discount: float, periods_per_year: float) -> float:
-    """Return the continuous rate of a unit of time."""
-    rate = math.log1p(validation.non_negative_number("annual_discount", annual_discount))
-    return rate / validation.positive_number("periods_per_year", periods_per_year)
-
-
 def _at_least_one(value: FloatArray, log_any: FloatArray, *, least: float = 1.0) -> FloatArray:
     """Return ``value`` over the chance of any: who makes any purchase makes one."""
-    chance = np.exp(np.maximum(log_any, _LEAST_LOG))
-    found: FloatArray = np.maximum(value / chance, least)
+    found: FloatArray = np.maximum(value / np.exp(np.maximum(log_any, _LEAST_LOG)), least)
     return found
-
-
-def _history_and_horizon(
-    x: ArrayLike, t_x: ArrayLike, T: ArrayLike, horizon: ArrayLike
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return checked arrays; a horizon that is an array has their shape."""
-    history = validation.history(x, t_x, T)
-    ahead = validation.non_negative("horizon", horizon)
-    if not ahead.ndim:
-        return *history, ahead
-    x_, t_, T_ = history
-    x_, t_, T_, ahead = validation.broadcast(x=x_, t_x=t_, T=T_, horizon=ahead)
-    return x_, t_, T_, ahead
