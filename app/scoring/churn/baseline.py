@@ -21,8 +21,10 @@ Log-odds beyond `_FAR` either way are compressed by a logarithm: no risk is 0 or
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -32,6 +34,7 @@ from app.scoring.churn.design import Scales
 from app.scoring.numerics.array_types import FloatArray
 
 Function: TypeAlias = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
+Fold: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
 
 _FAR: Final = 25.0
 
@@ -54,8 +57,9 @@ class HorizonCalibration:
 
 
 class Fitted(Protocol):
-    """What of a `ChurnRisk` counts here."""
+    """What of a `ChurnRisk` counts here; each is like no other, as what is kept of it asks."""
 
+    def __hash__(self) -> int: ...
     @property
     def process(self) -> Any: ...
     @property
@@ -76,9 +80,19 @@ def baseline(fitted: Fitted, horizon: float) -> Function:
     """Return the function from ``x, t_x, T`` to their part of the log-odds at a horizon."""
 
     def of(x: FloatArray, t_x: FloatArray, T: FloatArray) -> FloatArray:
-        return _soft_clipped(_LogOdds(fitted, x, t_x, T).at(horizon))
+        (found,) = at_horizons(fitted, x, t_x, T, (horizon,))
+        return found
 
     return of
+
+
+def at_horizons(
+    fitted: Fitted, x: FloatArray, t_x: FloatArray, T: FloatArray, horizons: Sequence[float]
+) -> list[FloatArray]:
+    """Return the part of the log-odds of histories at each of some horizons, of their shape."""
+    odds = _LogOdds(fitted, x, t_x, T)
+    odds.ask_process({days for horizon in horizons for days in odds.days_needed(horizon)})
+    return [_soft_clipped(odds.at(horizon)) for horizon in horizons]
 
 
 def extrapolated(
@@ -105,29 +119,41 @@ class _LogOdds:
                 total = total + weight * column
         self._rest = total
 
+    def days_needed(self, horizon: float) -> set[float]:
+        """Return the horizons that the process is asked for on the way to one."""
+        lines = self._lines(horizon)
+        if len(lines) == 1:
+            return {horizon}
+        days: set[float] = {line.horizon for line in lines}
+        return days if _reaches(lines, horizon) else days | {horizon}
+
     def at(self, horizon: float) -> FloatArray:
         """Return the log-odds by the calibrations on the way from the window to a horizon."""
-        start = HorizonCalibration(self._window, 0.0, 1.0)
-        longer = horizon > self._window
-        calibrations = [
-            calibration
-            for calibration in self._fitted.calibrations
-            if (calibration.horizon > self._window) == longer
-        ]
-        if not self._window or horizon == self._window or not calibrations:
+        lines = self._lines(horizon)
+        if len(lines) == 1:
             return self.extrapolated(horizon)
-        calibrations.sort(key=lambda calibration: calibration.horizon, reverse=not longer)
-        fold = np.minimum if longer else np.maximum
-        last, value = start, self._calibrated(start)
-        for calibration in calibrations:
-            further = fold(value, self._calibrated(calibration))
-            if (calibration.horizon > horizon) if longer else (calibration.horizon < horizon):
-                share = math.log(horizon / last.horizon) / math.log(
-                    calibration.horizon / last.horizon
-                )
-                return (1 - share) * value + share * further
-            last, value = calibration, further
-        return fold(value, self._beyond(last, horizon))
+        fold: Fold = np.minimum if horizon > self._window else np.maximum
+        *_, before, value = accumulate(map(self._calibrated, lines), fold)
+        if not _reaches(lines, horizon):
+            return fold(value, self._beyond(lines[-1], horizon))
+        start, end = (line.horizon for line in lines[-2:])
+        share = math.log(horizon / start) / math.log(end / start)
+        return (1 - share) * before + share * value
+
+    def _lines(self, horizon: float) -> list[HorizonCalibration]:
+        """Return the lines from the window to the first one at least as far as a horizon."""
+        longer = horizon > self._window
+        lines = [HorizonCalibration(self._window, 0.0, 1.0)]
+        if not self._window or horizon == self._window:
+            return lines
+        for line in sorted(
+            self._fitted.calibrations, key=lambda each: each.horizon, reverse=not longer
+        ):
+            if (line.horizon > self._window) == longer:
+                lines.append(line)
+                if _reaches(lines, horizon):
+                    break
+        return lines
 
     def extrapolated(self, to: float) -> FloatArray:
         """Return ``K`` of the module."""
@@ -138,6 +164,11 @@ class _LogOdds:
         step = min(trust, 1.0)
         total = self._rest + step * self._process(to) + (1 - step) * self._shift(window, to)
         return total + (trust - 1) * self._process(window) if trust > 1 else total
+
+    def ask_process(self, horizons: Collection[float]) -> None:
+        """Ask the process for several horizons at once."""
+        found = design.process_log_odds_at(self._fitted.process, *self._history, [*horizons])
+        self._odds.update(zip(horizons, found, strict=True))
 
     def _calibrated(self, calibration: HorizonCalibration) -> FloatArray:
         return calibration.intercept + calibration.slope * self.extrapolated(calibration.horizon)
@@ -154,21 +185,27 @@ class _LogOdds:
 
     def _process(self, horizon: float) -> FloatArray:
         if horizon not in self._odds:
-            self._odds[horizon] = design.process_log_odds(
-                self._fitted.process, *self._history, horizon
-            )
+            self.ask_process((horizon,))
         return self._odds[horizon]
 
     def _shift(self, start: float, to: float) -> float:
         """Return by how much the log-odds of the anchor change."""
         if start == to:
             return 0.0
-        x, t_x, T = (np.asarray(number) for number in self._fitted.anchor)
-        later, earlier = (
-            float(design.process_log_odds(self._fitted.process, x, t_x, T, days))
-            for days in (to, start)
-        )
-        return later - earlier
+        return _of_anchor(self._fitted, to) - _of_anchor(self._fitted, start)
+
+
+@lru_cache(maxsize=256)  # every customer of a model asks for the same few
+def _of_anchor(fitted: Fitted, horizon: float) -> float:
+    """Return the log-odds of the anchor by the process."""
+    x, t_x, T = (np.asarray(number) for number in fitted.anchor)
+    return float(design.process_log_odds(fitted.process, x, t_x, T, horizon))
+
+
+def _reaches(lines: Sequence[HorizonCalibration], horizon: float) -> bool:
+    """Return whether the last line is at a horizon, or past it as seen from the first."""
+    first, last = lines[0].horizon, lines[-1].horizon
+    return last >= horizon if horizon > first else last <= horizon
 
 
 def _soft_clipped(log_odds: FloatArray) -> FloatArray:

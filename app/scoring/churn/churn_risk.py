@@ -16,14 +16,15 @@ away, as `without` does, lowers it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 
 from app.scoring.churn import design
-from app.scoring.churn.baseline import Function, HorizonCalibration, baseline
+from app.scoring.churn.baseline import Function, HorizonCalibration, at_horizons, baseline
 from app.scoring.churn.design import CAUSES, FEATURES, Scales
 from app.scoring.churn.shapley import MixedHistories, Reasons, shares, silent_share
 from app.scoring.histories.features import Features
@@ -109,54 +110,65 @@ class ChurnRisk:
         ValueError
             If a history is not possible, or the horizon not positive.
         """
-        return self.log_odds_of((features.x, features.t_x, features.T), features, horizon=horizon)
+        history = features.x, features.t_x, features.T
+        (found,) = self.log_odds_of(history, features, horizons=(horizon,))
+        return found
 
     def log_odds_of(
         self,
         history: tuple[FloatArray, FloatArray, FloatArray],
         features: Features,
         *,
-        horizon: float,
-    ) -> FloatArray:
-        """Return the log-odds of no purchase of another history, all else being the customer's own.
+        horizons: Sequence[float],
+    ) -> list[FloatArray]:
+        """Return the log-odds of no purchase of other histories, all else being the customer's own.
 
         Parameters
         ----------
         history : tuple of FloatArray
-            ``x, t_x, T`` in days, shape (n,) each.
+            ``x, t_x, T`` in days, shape (n,) each, or (k, n) for k histories of each customer.
         features : Features
             Of n customers, for the causes that add up.
-        horizon : float
-            Days ahead, positive.
+        horizons : sequence of float
+            Days ahead, positive; several at once cost hardly more than one.
 
         Returns
         -------
-        FloatArray
-            Finite, shape (n,).
+        list of FloatArray
+            For each horizon, finite, of the shape of the histories.
 
         Raises
         ------
         ValueError
             As for `log_odds`.
         """
-        return _sum(self._baseline(horizon)(*history), self._additive(features))
+        days = [validation.positive_number("horizon", horizon) for horizon in horizons]
+        additive = self._additive(features)
+        return [_sum(found, additive) for found in at_horizons(self, *history, days)]
 
     def probability(self, features: Features, *, horizon: float) -> FloatArray:
         """Return the probability of no purchase in the horizon; see `log_odds`."""
         return sigmoid(self.log_odds(features, horizon=horizon))
 
-    def reasons(self, features: Features, *, horizon: float) -> Reasons:
-        """Return what each cause adds to the log-odds; arguments and errors as for `log_odds`."""
-        function, additive = self._baseline(horizon), self._additive(features)
+    def reasons(
+        self, features: Features, *, horizon: float, total: FloatArray | None = None
+    ) -> Reasons:
+        """Return what each cause adds to the log-odds.
+
+        Arguments and errors as for `log_odds`; whoever has its answer gives it as ``total``.
+        """
+        if total is None:
+            total = self.log_odds(features, horizon=horizon)
         own = features.x, features.t_x, features.T
-        base, shared = shares(function, own, self.reference)
+        base = _base(self, validation.positive_number("horizon", horizon))
+        shared = shares(self._baseline(horizon), own, self.reference, base)
         parts = dict(zip(design.BASELINE_CAUSES, shared, strict=True))
         parts |= {cause: np.zeros(len(features)) for cause in CAUSES if cause not in parts}
-        for cause, part in additive:
+        for cause, part in self._additive(features):
             parts[cause] = parts[cause] + part
         for cause, part in parts.items():
             parts[cause] = np.where(np.abs(part) < _ROUNDING, 0.0, part)
-        return Reasons(base, parts, _sum(function(*own), additive))
+        return Reasons(base, parts, total)
 
     def without(self, features: Features, cause: str, *, horizon: float) -> FloatArray:
         """Return the log-odds with one cause as the reference has it, all else the customer's own.
@@ -267,6 +279,13 @@ class ChurnRisk:
             for name, feature in design.ADDITIVE.items()
             if self.weights.get(name, 0.0)
         ]
+
+
+@lru_cache(maxsize=64)  # every customer of a model is compared with the same one
+def _base(risk: ChurnRisk, horizon: float) -> float:
+    """Return the log-odds of the reference customer."""
+    x, t_x, T = (np.array([number]) for number in risk.reference)
+    return float(baseline(risk, horizon)(x, t_x, T)[0])
 
 
 def _sum(total: FloatArray, additive: list[tuple[str, FloatArray]]) -> FloatArray:

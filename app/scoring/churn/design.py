@@ -13,11 +13,12 @@ few dozen, whatever the facts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from app.scoring.churn import contributions
 from app.scoring.histories.features import Features
@@ -36,6 +37,7 @@ _WIDEST = 3.0  # a ratio on the log scale
 _PRIOR_SHARE = 0.25  # of the population's scale, added to both sides of a ratio
 _REGULAR_PRIOR = 5.0  # gaps
 _SLOPE = 0.01
+_FEW_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,28 @@ def _mean(column: FloatArray, of: Callable[..., Any], default: float) -> float:
 
 
 def process_log_odds(
-    process: Any, x: FloatArray, t_x: FloatArray, T: FloatArray, horizon: float
+    process: Any, x: FloatArray, t_x: FloatArray, T: FloatArray, horizon: ArrayLike
 ) -> FloatArray:
     """Return the log-odds of no purchase by a model of purchases, within bounds."""
     odds = process.no_purchase_log_odds(x, t_x, T, horizon=horizon)
     bounded: FloatArray = np.clip(odds, -_MOST, _MOST)
     return bounded
+
+
+def process_log_odds_at(
+    process: Any, x: FloatArray, t_x: FloatArray, T: FloatArray, horizons: Sequence[float]
+) -> list[FloatArray]:
+    """Return the same at each of some horizons.
+
+    A call costs as much as many rows do, so that few rows are one call for all horizons. Many are
+    one for each: those of one horizon share most of the work of a process.
+    """
+    if len(horizons) == 1 or T.size * len(horizons) > _FEW_ROWS:
+        return [process_log_odds(process, x, t_x, T, horizon) for horizon in horizons]
+    shape = (len(horizons), *T.shape)
+    ahead = np.reshape(np.array(horizons, dtype=np.float64), (-1, *(1 for _ in T.shape)))
+    every = (np.broadcast_to(column, shape) for column in (x, t_x, T, ahead))
+    return list(process_log_odds(process, *every))
 
 
 def baseline(

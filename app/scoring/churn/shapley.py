@@ -39,7 +39,8 @@ from app.scoring.numerics.blocks import blocks
 
 _TINY = float(np.finfo(float).tiny)
 Corners: TypeAlias = dict[tuple[bool, ...], FloatArray]
-SIDES: Final = tuple(product((False, True), repeat=3))
+REFERENCE: Final = (False, False, False)
+MIXED: Final = tuple(side for side in product((False, True), repeat=3) if side != REFERENCE)
 
 _UNKNOWN_SILENCE = 0.5  # of the age of a reference that never bought again
 
@@ -117,24 +118,23 @@ def shares(
     function: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
     own: tuple[FloatArray, FloatArray, FloatArray],
     reference: tuple[float, float, float],
-) -> tuple[float, FloatArray]:
-    """Return the value of the reference, and what each of the three causes adds, shape (3, n)."""
-    # One row is enough for the reference, and needed even where there is no customer.
-    base = float(function(*np.array(reference, dtype=np.float64)[:, None])[0])
+    base: float,
+) -> FloatArray:
+    """Return what each of the three causes adds, shape (3, n); ``base`` is of the reference."""
     result = np.empty((3, own[0].size))
     for part in blocks(own[0].size):
         x, t_x, T = (column[part] for column in own)
         mixed = MixedHistories((x, t_x, T), reference)
-        at = (np.stack(columns) for columns in zip(*map(mixed.at, SIDES), strict=True))
-        corners = dict(zip(SIDES, function(*at), strict=True))
+        at = (np.stack(columns) for columns in zip(*map(mixed.at, MIXED), strict=True))
+        corners = dict(zip(MIXED, function(*at), strict=True))
         result[:, part] = _split(corners, base)
-    return base, result
+    return result
 
 
 def _split(corners: Corners, base: float) -> FloatArray:
     """Return what each cause adds, from the values with every subset of the causes replaced."""
     own = corners[True, True, True]
-    corners[False, False, False] = np.full(own.shape, base)
+    corners[REFERENCE] = np.full(own.shape, base)
     mean = np.array([_shapley(corners, cause) for cause in range(3)])
     effect = np.array([own - corners[_switched((True,) * 3, cause)] for cause in range(3)])
     return _agreeing(mean, effect, own - base)

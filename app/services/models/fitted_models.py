@@ -1,7 +1,7 @@
 """What is learnt from a population at one instant, as a document to be stored and read back."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -89,17 +89,24 @@ class FittedModel:
         odds: Floats = self.churn.no_purchase_log_odds(*history, horizon=horizon_days / self.unit)
         return odds
 
-    def log_odds_after_purchase(self, known: Features, horizon_days: float) -> Floats:
-        """Return the same had the last purchase been right now: without a repeat one, the first.
+    def log_odds_now_and_fresh(
+        self, known: Features, horizons_days: Sequence[float]
+    ) -> list[Floats]:
+        """Return for each horizon the same, and had the last purchase been today, shape (2, n).
 
-        What is no part of the history, such as complaints, trends and values, stays as it is.
+        Without a repeat purchase, the first. What is no part of the history, such as complaints,
+        trends and values, stays as it is.
         """
         last = np.where(known.x > 0, known.T, 0.0)
+        both = ((known.x, known.x), (known.t_x, last), (known.T, last))
+        x, t_x, T = (np.stack(columns) for columns in both)  # noqa: N806
         if self.risk is not None:
-            return self.risk.log_odds_of((known.x, last, last), known, horizon=horizon_days)
-        history = known.x, last / self.unit, last / self.unit
-        odds: Floats = self.churn.no_purchase_log_odds(*history, horizon=horizon_days / self.unit)
-        return odds
+            return self.risk.log_odds_of((x, t_x, T), known, horizons=horizons_days)
+        unit = self.unit
+        return [
+            self.churn.no_purchase_log_odds(x, t_x / unit, T / unit, horizon=days / unit)
+            for days in horizons_days
+        ]
 
     @property
     def risk_status(self) -> str:

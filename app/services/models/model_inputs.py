@@ -62,9 +62,8 @@ class ModelInputs:
         """Return what the log-odds of no purchase within a horizon are made of."""
         model = self.model
         if model.risk is not None:
-            found = model.risk.reasons(self.features, horizon=horizon_days)
-            self._log_odds.setdefault(horizon_days, found.total)
-            return found
+            total = self.log_odds_at(horizon_days)
+            return model.risk.reasons(self.features, horizon=horizon_days, total=total)
         reference, horizon = model.reference(), horizon_days / model.unit
         assert reference is not None
         parts = contributions.contributions(
@@ -78,8 +77,19 @@ class ModelInputs:
         return {}
 
     @cached_property
+    def _fresh_log_odds(self) -> dict[int, Floats]:
+        return {}
+
+    @cached_property
     def _clv(self) -> dict[ClvTerms, Floats]:
         return {}
+
+    def look_ahead(self, *horizons_days: int) -> None:
+        """Compute what is asked for later, of some horizons at once: cheaper than one by one."""
+        horizons = list(dict.fromkeys(horizons_days))
+        found = self.model.log_odds_now_and_fresh(self.features, horizons)
+        for horizon, (now, fresh) in zip(horizons, found, strict=True):
+            self._log_odds[horizon], self._fresh_log_odds[horizon] = now, fresh
 
     def log_odds_at(self, horizon_days: int) -> Floats:
         """Return the log-odds of no purchase within a horizon, computed once for each."""
@@ -124,8 +134,9 @@ class ModelInputs:
         """Return what silence has cost of the lifetime value and may still be won back."""
         x, _, age = self.history
         last = np.where(x > 0, age, 0.0)
-        log_odds = self.model.log_odds_after_purchase(self.features, terms.horizon_days)
-        then = self._value(terms, (x, last, last), log_odds)
+        if terms.horizon_days not in self._fresh_log_odds:
+            self.look_ahead(terms.horizon_days, rhythm.LOST_DAYS)
+        then = self._value(terms, (x, last, last), self._fresh_log_odds[terms.horizon_days])
         return clv.value_to_save(then, self.clv(terms), self.chance_in_a_year)
 
     def _value(

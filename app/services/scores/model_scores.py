@@ -12,6 +12,7 @@ import numpy as np
 from app.days import AsOf
 from app.db import ReadSession
 from app.lifecycle.dated import Floats, Ints
+from app.scoring.churn import rhythm
 from app.scoring.churn.churn_risk import CAUSES, Reasons
 from app.scoring.rfm import rfm
 from app.services.common import threads
@@ -93,6 +94,7 @@ def compute(inputs: ModelInputs, buyers: Placement, horizon_days: int, terms: Cl
     columns = inputs.buyers.columns
     bought = buyers.days_since_last_purchase, columns.purchase_days, inputs.buyers.revenue
     r, f, m = rfm.score(model.rfm_cuts, *bought)
+    inputs.look_ahead(horizon_days, rhythm.LOST_DAYS, terms.horizon_days)
     reasons = inputs.reasons(horizon_days)
     status = model.rhythm.status(inputs.chance_if_active, inputs.chance_in_a_year)
     return Scores(
