@@ -101,7 +101,10 @@ async def read(session: ReadSession, model_id: str) -> Scorer | None:
     )
 
 
-def _rhythm(stored: dict[str, Any]) -> dict[str, Any]:
+def _rhythm(stored: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what rhythm rests on; a model of before there was any has but the usual cuts."""
+    if stored is None:
+        return {"cuts_of_rhythm": (0.5, 0.1, 0.1), "first_gaps": None}
     cuts, gaps = stored["cuts"], stored["first_gaps"]
     return {
         "cuts_of_rhythm": (cuts["due"], cuts["overdue"], cuts["lost"]),

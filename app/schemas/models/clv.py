@@ -8,7 +8,7 @@ from app.schemas.common.types import Answer, Money
 
 ClvBasis = Literal["revenue", "margin"]
 ClvHorizonDaysIn = Annotated[int, Field(strict=True, ge=1, le=3650)]
-AnnualDiscountIn = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+AnnualDiscountIn = Annotated[float, Field(strict=True, ge=0, le=10, allow_inf_nan=False)]
 BASIS = (
     "what is counted: revenue, or margin, which is revenue times the margin rate of the customer, "
     "shrunk to that of all; it may be negative, and needs purchases that carry a margin"

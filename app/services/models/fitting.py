@@ -12,16 +12,15 @@ from app.scoring.churn import contributions, rhythm
 from app.scoring.churn.decline import Shapes
 from app.scoring.evaluation import selection
 from app.scoring.histories.features import Features, features_at
-from app.scoring.histories.purchase_days import purchase_days
 from app.scoring.histories.purchase_summary import PurchaseSummary
 from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
-from app.scoring.spend import clv, evidence, gamma_gamma, margins
+from app.scoring.spend import clv
 from app.services.customer_base.margins import MarginSums
 from app.services.customer_base.populations import Population
 from app.services.customer_base.purchase_log import Log
 from app.services.customer_base.training_data import TrainingData
-from app.services.models import churn_learning, horizons
+from app.services.models import churn_learning, horizons, spend_fitting
 from app.services.models.churn_features import Known
 from app.services.models.fitted_models import (
     AUTO,
@@ -75,9 +74,9 @@ def learn(
         "churn": process if churning == chosen else _fit(churning, time_unit, buyers, as_of),
         "holdout": None if holdout is None else _holdout(holdout, risk),
         "window": _window(buyers),
-        "spend": _spend(buyers, log, as_of, horizon.days),
+        "spend": spend_fitting.learn(buyers, log, as_of, horizon.days),
         "clv": (clv_terms or ClvTerms()).model_dump(),
-        "margins": _margins(sums),
+        "margins": spend_fitting.learn_margins(sums),
         "population_gap_days": _gap(buyers),
         "reference_customer": reference,
         "rfm_cuts": None,
@@ -205,61 +204,7 @@ def _fit(kind: str, time_unit: str, buyers: Population, as_of: AsOf) -> dict[str
         buyers.T(as_of) / unit,
         sum_log_gaps=gaps - buyers.x * np.log(unit),
     )
-    return {
-        "kind": kind,
-        "status": fitted.status,
-        "parameters": fitted.params,
-        "standard_errors": _finite(fitted.standard_errors),
-        "log_likelihood": _number(fitted.log_likelihood),
-    }
-
-
-def _spend(buyers: Population, log: Log, as_of: AsOf, horizon: int) -> dict[str, Any]:
-    """Fit the Gamma-Gamma model of what a purchase day is worth, to the days that tell of it."""
-    seen, day = purchase_days(*log, as_of=as_of.day), as_of.day
-    chosen = evidence.choose(seen.start, seen.day, seen.value, as_of=day, holdout=horizon)
-    paid, value = buyers.spend_days(chosen.evidence)
-    fitted = gamma_gamma.fit(paid, value)
-    return {
-        "kind": "gamma_gamma",
-        "status": fitted.status,
-        "parameters": fitted.params,
-        "standard_errors": _finite(fitted.standard_errors),
-        "log_likelihood": _number(fitted.log_likelihood),
-        "customers": int((paid > 0).sum()),
-        "correlation": _correlation(buyers),
-        "evidence": chosen.evidence,
-        "comparison": {
-            "basis": chosen.basis,
-            "holdout_days": chosen.holdout_days,
-            "customers": chosen.customers,
-            **{name: _number(getattr(chosen, name)) for name in _COMPARED},
-        },
-    }
-
-
-def _correlation(buyers: Population) -> float:
-    """Return the correlation of count and amount, of all purchases or of repeat ones.
-
-    The one further from 0: that of all is diluted by those who purchased once.
-    """
-    found = (
-        gamma_gamma.correlation(*buyers.spend_days(kind))
-        for kind in (evidence.ALL, evidence.REPEAT)
-    )
-    return max(found, key=abs)
-
-
-_COMPARED = ("deviance_all", "deviance_repeat", "behind", "behind_error")
-
-
-def _margins(sums: MarginSums) -> dict[str, Any] | None:
-    """Learn how much of their revenue customers leave; None where no purchase carries a margin."""
-    found = margins.fit(sums.purchases, sums.revenue, sums.margin, sums.squares)
-    if found is None:
-        return None
-    own = _number(found.prior_revenue)
-    return {"rate": found.rate, "prior_revenue": own, "customers": found.customers}
+    return {"kind": kind, **spend_fitting.described(fitted)}
 
 
 def _gap(buyers: Population) -> float | None:
@@ -293,11 +238,3 @@ def _window(buyers: Population) -> dict[str, Any]:
         "last_purchase_on": from_day(buyers.columns.last_day.max()).isoformat(),
         "repeaters": int((buyers.x > 0).sum()),
     }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: _number(value) for name, value in values.items()}
