@@ -407,8 +407,8 @@ def rhythm_status(model: Model, chance: float, x: int, t_x: int, T: int) -> str:
 
 def flat(card: dict[str, Any]) -> dict[str, Any]:
     """Return what stands in a card or a row of a list, and in its rhythm, by name."""
-    rhythm = card["rhythm"] or {}
-    return {**rhythm, **card, "rhythm_status": rhythm.get("status")}
+    rhythm = dict(card["rhythm"] or {})
+    return {"rhythm_status": rhythm.pop("status", None), **rhythm, **card}
 
 
 def scores(
