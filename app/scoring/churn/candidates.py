@@ -1,76 +1,190 @@
-"""How well candidates for churn risk foresaw a part of the history held out, and which to take."""
+"""How well candidates for churn risk foresaw the windows of the past, and which to take."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from app.scoring.churn import landmark
-from app.scoring.churn.churn_risk import ChurnRisk
+from app.scoring.churn import observation
+from app.scoring.churn.walk_forward import Track
 from app.scoring.evaluation import metrics
-from app.scoring.evaluation.one_standard_error import NEGLIGIBLE, by_loss
-from app.scoring.evaluation.temporal_holdout import Entry, Score
-from app.scoring.numerics.array_types import FloatArray
-from app.scoring.regression.recalibration import Platt, platt
+from app.scoring.evaluation.one_standard_error import NEGLIGIBLE
+from app.scoring.evaluation.ranking import Difference, clustered_difference
+from app.scoring.numerics.array_types import FloatArray, IntArray
+from app.scoring.regression.recalibration import sigmoid
 
-PARTS: Final = 5
 ECE_AIM: Final = 0.05
 
 
 @dataclass(frozen=True)
 class CandidateResult:
-    """How well one candidate foresaw the hold-out.
+    """How well one candidate foresaw the windows, all together.
 
     Attributes
     ----------
     kind, status : str
     log_loss, brier, auc, ece : float
-        After recalibration on other customers; AUC as it came.
+        As recalibrated by what came before each window.
+    log_loss_raw : float
+        Of its process by itself, as it came.
     behind, behind_error : float
         Its log loss minus the least, and the standard error of that, paired by customer.
     auc_error : float
         Standard error of the AUC.
+    published : bool
+        Whether it may serve: it loses neither to its own process nor to the base rate.
     """
 
     kind: str
     status: str
     log_loss: float
+    log_loss_raw: float
     behind: float
     behind_error: float
     auc: float
     auc_error: float
     brier: float
     ece: float
+    published: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The windows that candidates are judged on, one after the other.
+
+    Attributes
+    ----------
+    at : tuple of int
+        Which windows of the past.
+    churned : FloatArray
+        What happened to each customer of each, shape (n,).
+    window : IntArray
+        Of which window each row is, shape (n,).
+    events : int
+        Customers who had the rarer outcome; see `observation.events`.
+    """
+
+    at: tuple[int, ...]
+    churned: FloatArray
+    window: IntArray
+    events: int
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A risk learnt up to a landmark, what it tells of the days after it, and its loss."""
+    """What a candidate told at the windows that are judged, and its losses.
 
-    risk: ChurnRisk
-    odds: FloatArray
+    Attributes
+    ----------
+    kind, process_kind, status : str
+    predicted, loss, raw_loss : FloatArray
+        Probability, its log loss, and that of the process by itself, shape (n,).
+    bic : float
+        Of the process as fitted to everything; not finite where it says nothing.
+    """
+
+    kind: str
+    process_kind: str
+    status: str
     predicted: FloatArray
     loss: FloatArray
+    raw_loss: FloatArray
+    bic: float
 
 
-def candidate(risk: ChurnRisk, mark: landmark.Landmark) -> Candidate:
-    """Return a candidate, recalibrated before it is judged, as it would be in use."""
-    odds = risk.log_odds(mark.features, horizon=mark.window)
-    predicted = cross_fitted(odds, mark.churned)
-    loss = metrics.log_loss_each(predicted, mark.churned)
-    return Candidate(risk, odds, predicted, loss)
+def judged(tracks: Sequence[Track]) -> Judged:
+    """Return the windows in which all candidates told something."""
+    past = tracks[0].past
+    at = tuple(at for at in past.judged if all(at in track.odds for track in tracks))
+    marks = [past.marks[one] for one in at]
+    nothing = [np.zeros(0)]
+    return Judged(
+        at,
+        np.concatenate([mark.churned for mark in marks] or nothing),
+        np.repeat(np.arange(len(at)), [mark.churned.size for mark in marks]),
+        observation.events(marks),
+    )
 
 
-def cross_fitted(log_odds: FloatArray, churned: FloatArray) -> FloatArray:
-    """Return probabilities by Platt lines that were each fitted to other customers."""
-    part = np.arange(churned.size) % PARTS
-    p = np.empty(churned.size)
-    for one in range(PARTS):
-        calibration: Platt = platt(log_odds[part != one], churned[part != one])
-        p[part == one] = calibration.apply(log_odds[part == one])
-    return p
+def candidate(track: Track, raw: Track, on: Judged, bic: float) -> Candidate:
+    """Return a candidate with what it told, beside its process by itself."""
+    predicted = np.concatenate([track.predicted(at) for at in on.at])
+    plain = sigmoid(np.concatenate([raw.odds[at] for at in on.at]))
+    return Candidate(
+        track.now.kind,
+        track.now.process_kind,
+        track.now.process.status,
+        predicted,
+        metrics.log_loss_each(predicted, on.churned),
+        metrics.log_loss_each(plain, on.churned),
+        bic,
+    )
+
+
+def loses(loss: FloatArray, other: FloatArray) -> bool:
+    """Return whether a candidate is worse than what would serve in its place."""
+    return bool(loss.mean() > other.mean())
+
+
+def select(
+    candidates: Sequence[Candidate], on: Judged, base: FloatArray
+) -> tuple[tuple[CandidateResult, ...], int | None, int, str]:
+    """Return the figures of all, which is published, which is chosen by itself, and why.
+
+    ``base`` is the loss of the base rate. Published is the choice among those that lose neither
+    to their own process nor to the base rate; None where all of them do.
+    """
+    best = min(candidates, key=lambda each: float(each.loss.mean()))
+    may = [not (loses(each.loss, each.raw_loss) or loses(each.loss, base)) for each in candidates]
+    rows = [
+        _result(each, best.loss, on, published=published)
+        for each, published in zip(candidates, may, strict=True)
+    ]
+    everybody = list(range(len(candidates)))
+    wanted, reason = _choose(candidates, rows, everybody, on)
+    among = [at for at in everybody if may[at]]
+    if not among:
+        return tuple(rows), None, wanted, reason
+    at, reason = _choose(candidates, rows, among, on)
+    return tuple(rows), at, wanted, reason
+
+
+def _choose(
+    candidates: Sequence[Candidate],
+    rows: Sequence[CandidateResult],
+    among: Sequence[int],
+    on: Judged,
+) -> tuple[int, str]:
+    """Return the least loss, or what ties with it and is a process by itself, by its BIC."""
+    best = min(among, key=lambda at: rows[at].log_loss)
+    most = max(ECE_AIM, rows[best].ece)
+    tied = [
+        at
+        for at in among
+        if rows[at].ece <= most and not clear(candidates[at].loss, candidates[best].loss, on.window)
+    ]
+    known = [at for at in tied if np.isfinite(candidates[at].bic)]
+    if len(rows) == 1:
+        return best, "only_candidate"
+    if not known:
+        return best, "least_log_loss"
+    at = min(known, key=lambda at: candidates[at].bic)
+    return at, "least_log_loss" if at == best else "simpler_within_one_standard_error"
+
+
+def clear(more: FloatArray, less: FloatArray, window: IntArray) -> bool:
+    """Return whether a mean loss exceeds another by more than would pass as a tie."""
+    gap = difference(more, less, window)
+    return gap.value > max(gap.standard_error, NEGLIGIBLE * float(less.mean()))
+
+
+def difference(more: FloatArray, less: FloatArray, window: IntArray) -> Difference:
+    """Return the difference of two mean losses; windows count, and the customers in them."""
+    gap = clustered_difference(more, less, window)
+    return Difference(gap.value, float(np.nan_to_num(gap.standard_error)))
 
 
 def auc_error(score: FloatArray, y: FloatArray) -> float:
@@ -78,41 +192,20 @@ def auc_error(score: FloatArray, y: FloatArray) -> float:
     return metrics.auc_difference(score, np.zeros(score.size), y).standard_error
 
 
-def clear(more: FloatArray, less: FloatArray) -> bool:
-    """Return whether a mean loss exceeds another by more than would pass as a tie."""
-    gap = metrics.difference(more, less)
-    return gap.value > max(gap.standard_error, NEGLIGIBLE * float(less.mean()))
-
-
-def select(
-    candidates: list[Candidate], churned: FloatArray
-) -> tuple[tuple[CandidateResult, ...], int, str]:
-    """Return the figures of all, which was chosen, and why."""
-    losses = [each.loss for each in candidates]
-    best = min(range(len(losses)), key=lambda i: float(losses[i].mean()))
-    rows = [_result(each, losses[best], churned) for each in candidates]
-    most = max(ECE_AIM, rows[best].ece)
-    entries = [
-        Entry(Score(row.kind, "candidate", row.status), log_loss=loss)
-        for row, loss in zip(rows, losses, strict=True)
-        if row.ece <= most
-    ]
-    kind = by_loss(entries, "log_loss", "log loss").kind
-    at = [row.kind for row in rows].index(kind)
-    reason = "least_log_loss" if at == best else "simpler_within_one_standard_error"
-    return tuple(rows), at, "only_candidate" if len(rows) == 1 else reason
-
-
-def _result(each: Candidate, least: FloatArray, churned: FloatArray) -> CandidateResult:
-    gap = metrics.difference(each.loss, least)
+def _result(
+    each: Candidate, least: FloatArray, on: Judged, *, published: bool
+) -> CandidateResult:
+    gap = difference(each.loss, least, on.window)
     return CandidateResult(
-        kind=each.risk.kind,
-        status=each.risk.process.status,
+        kind=each.kind,
+        status=each.status,
         log_loss=float(each.loss.mean()),
+        log_loss_raw=float(each.raw_loss.mean()),
         behind=gap.value,
         behind_error=gap.standard_error,
-        auc=metrics.auc(each.odds, churned),
-        auc_error=auc_error(each.odds, churned),
-        brier=metrics.brier(each.predicted, churned),
-        ece=metrics.ece(each.predicted, churned),
+        auc=metrics.auc(each.predicted, on.churned),
+        auc_error=auc_error(each.predicted, on.churned),
+        brier=metrics.brier(each.predicted, on.churned),
+        ece=metrics.ece(each.predicted, on.churned),
+        published=published,
     )

@@ -1,7 +1,8 @@
 """Logistic regression shrunk towards given weights, some of which may not be negative.
 
 Maximised is ``log-likelihood - (ridge / 2) sum ((beta_j - prior_j) s_j)^2`` with ``s_j`` the
-standard deviation of a column, the intercept free. The surface is concave, and the ascent stays
+standard deviation of a column, but `LEAST_SPREAD` at the least, the intercept free: what hardly
+differs among those learnt from may differ more among others. The surface is concave, and the ascent stays
 in a box: a column whose weight would be negative ends on its bound, at exactly 0.
 """
 
@@ -15,6 +16,8 @@ from app.scoring.numerics.array_types import BoolArray, FloatArray
 from app.scoring.numerics.newton import Evaluation, maximise
 from app.scoring.regression.logit import Likelihood
 
+LEAST_SPREAD = 0.25
+
 _BOUND = 20.0  # in standardised columns
 
 
@@ -24,19 +27,19 @@ class _Shrunk:
     def __init__(
         self, likelihood: Likelihood, prior: FloatArray, ridge: float, centre: FloatArray
     ) -> None:
-        self._likelihood, self._prior, self._ridge = likelihood, prior, ridge
+        self._likelihood, self._prior = likelihood, prior
+        spread = likelihood.spread
+        # A column without spread is held where it is.
+        far = LEAST_SPREAD / np.where(spread > 0, np.minimum(spread, LEAST_SPREAD), LEAST_SPREAD)
+        self._stiff = np.append(0.0, ridge * far**2)
         self._centre = centre
 
     def __call__(self, moved: FloatArray) -> Evaluation:
         theta = moved + self._centre
         value, gradient, hessian = self._likelihood.unpenalised(theta)
         away = theta - self._prior
-        pull = self._ridge * away
-        pull[0] = 0.0
-        stiff = np.full(theta.size, self._ridge)
-        # A column without spread is held where it is.
-        stiff[0] = 0.0
-        return value - 0.5 * float(pull @ away), gradient - pull, hessian - np.diag(stiff)
+        pull = self._stiff * away
+        return value - 0.5 * float(pull @ away), gradient - pull, hessian - np.diag(self._stiff)
 
 
 def fit(
