@@ -17,6 +17,7 @@ from app.scoring.numerics.array_types import FloatArray, IntArray
 from app.scoring.regression.recalibration import sigmoid
 
 ECE_AIM: Final = 0.05
+LOST: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,10 @@ def candidate(track: Track, raw: Track, on: Judged, bic: float) -> Candidate:
     )
 
 
-def loses(loss: FloatArray, other: FloatArray) -> bool:
+def loses(loss: FloatArray, other: FloatArray, window: IntArray) -> bool:
     """Return whether a candidate is worse than what would serve in its place."""
-    return bool(loss.mean() > other.mean())
+    gap = difference(loss, other, window)
+    return gap.value > min(gap.standard_error, LOST)
 
 
 def select(
@@ -138,7 +140,8 @@ def select(
     to their own process nor to the base rate; None where all of them do.
     """
     best = min(candidates, key=lambda each: float(each.loss.mean()))
-    may = [not (loses(each.loss, each.raw_loss) or loses(each.loss, base)) for each in candidates]
+    may = [not (loses(each.loss, each.raw_loss, on.window)
+        or loses(each.loss, base, on.window)) for each in candidates]
     rows = [
         _result(each, best.loss, on, published=published)
         for each, published in zip(candidates, may, strict=True)

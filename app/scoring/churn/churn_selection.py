@@ -262,7 +262,7 @@ def _base_rate(past: Past, kind: str, on: Judged) -> tuple[Track, FloatArray]:
 
 def _none(on: Judged) -> FloatArray:
     """Return losses that nobody loses to."""
-    return np.full(on.churned.size, np.inf)
+    return np.full(on.churned.size, 1e9)
 
 
 def _foreseen(track: Track, guard: Guard, ahead: int) -> tuple[FloatArray, FloatArray]:
@@ -279,14 +279,17 @@ def _foreseen(track: Track, guard: Guard, ahead: int) -> tuple[FloatArray, Float
 
 def _beaten(past: Past, on: Judged, loss: FloatArray) -> str:
     """Return which rule of silence foresaw the windows better, in words; empty if none did."""
-    rows = np.isin(on.window, [place for place, at in enumerate(on.at) if at in past.fresh])
+    fits = past.fits(*walk_forward.PLAIN_FITS)
+    rows = np.isin(on.window, [place for place, at in enumerate(on.at) if at in fits])
     told: dict[str, list[FloatArray]] = {}
     for at in on.at:
-        if at in past.fresh:
+        if at in fits:
             mark = past.marks[at]
             found = rules(past.facts, mark.day, mark.window, mark.features)
             for rule, (p, _) in found.items():
                 told.setdefault(rule, []).append(p)
+    if not told:
+        return ""
     own, best, name = loss[rows], loss[rows], ""
     for rule, parts in told.items():
         other = metrics.log_loss_each(np.concatenate(parts), on.churned[rows])

@@ -79,9 +79,9 @@ def decide(
     """Return what serves: what is published, or else the process of what was wanted, or neither."""
     figures = _figures(wanted, base, on)
     reason = NOT_WORSE
-    if loses(wanted.loss, base):
+    if loses(wanted.loss, base, on.window):
         reason = LOSES_TO_BASE_RATE
-    elif loses(wanted.loss, wanted.raw_loss):
+    elif loses(wanted.loss, wanted.raw_loss, on.window):
         reason = LOSES_TO_RAW
     if published is not None:
         return Guard(
@@ -92,7 +92,7 @@ def decide(
             log_loss_served=float(published.loss.mean()),
             **figures,
         )
-    raw = not loses(wanted.raw_loss, base)
+    raw = not loses(wanted.raw_loss, base, on.window)
     return Guard(
         serves=RAW if raw else BASE_RATE,
         kind=wanted.process_kind if raw else BASE_RATE,

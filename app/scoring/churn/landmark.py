@@ -111,9 +111,10 @@ def label_window(facts: Facts, as_of: int, horizon: int) -> int:
 
 def along(past: Past, process: str) -> Track | None:
     """Return the landmark model along the windows; None where too little is to be learnt from."""
+    fits = past.fits(*walk_forward.FITS)
     marks = {
         at: dataclasses.replace(past.marks[at], process=past.process(process, at))
-        for at in past.fresh
+        for at in fits
     }
     if events(list(marks.values())) < MIN_EVENTS:
         return None
@@ -131,13 +132,13 @@ def along(past: Past, process: str) -> Track | None:
         last = before[-1]
         scales = Scales.fit(last.features).with_cuts(last.features, last.churned)
         ridges = (ridge,) if at is None else RIDGES
-        fits = _fits([mark.design(scales) for mark in before], before, ridges)
+        by_ridge = _fits([mark.design(scales) for mark in before], before, ridges)
         here = past.now if at is None else marks[at].features
         columns = design(here, raw.process, scales, window=past.window)
         share = float(raw.probability(here, horizon=past.window).mean())
         if at is not None:
-            losses[at] = [_loss(columns @ weights, marks[at].churned) for weights in fits]
-        weights = fits[ridges.index(ridge)]
+            losses[at] = [_loss(columns @ weights, marks[at].churned) for weights in by_ridge]
+        weights = by_ridge[ridges.index(ridge)]
         return dataclasses.replace(
             raw,
             kind=KIND,
@@ -146,7 +147,7 @@ def along(past: Past, process: str) -> Track | None:
             weights=dict(zip(FEATURES, weights.tolist(), strict=True)),
         )
 
-    return walk_forward.track(past, learn)
+    return walk_forward.track(past, learn, fits)
 
 
 def _fits(

@@ -3,9 +3,9 @@
 1. The windows are as long as the label window. They end at the end of the history and lie end to
    end within the last `YEAR` days, `APART` days apart at the least, and always two where there is
    the history; each has half a window of history before it.
-2. At `FITS` of them, spread evenly, the first and the last among them, everything is fitted anew;
-   at the others the latest of those fits is used. So nothing is ever told with a fact from after
-   the start of its window.
+   As many windows again, of the year before, are learnt from, and not judged: they tell the season.
+2. At some of them, spread evenly, a candidate is fitted anew; at the others the latest of those
+   fits is used. So nothing is ever told with a fact from after the start of its window.
 3. What is told at a window is recalibrated by a line that was fitted to the windows that had ended
    by then (`app.scoring.regression.windows`), as it would have been in use.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,8 +30,8 @@ from app.scoring.regression.recalibration import Platt
 
 YEAR: Final = 366
 APART: Final = 30
-FITS: Final = 4
-EARLY_FITS: Final = 2
+FITS: Final = (4, 2)  # of the landmark model, in the last year and before it
+PLAIN_FITS: Final = (3, 1)  # of each process by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,8 @@ class Past:
         Of the customers known at the last day.
     marks : tuple of Landmark
         The windows, ascending by day; their processes are kept apart.
-    fresh : tuple of int
-        Which of them everything is fitted at.
+    recent : int
+        How many of them, the last ones, are judged.
     """
 
     facts: Facts
@@ -56,9 +56,17 @@ class Past:
     window: int
     now: Features
     marks: tuple[Landmark, ...]
-    fresh: tuple[int, ...]
     recent: int
     _processes: dict[tuple[str, int], Any] = field(default_factory=dict)
+
+    def fits(self, late: int, early: int) -> tuple[int, ...]:
+        """Return which windows to fit at, so many of the last year and before it, ascending."""
+        marks, start = len(self.marks), len(self.marks) - self.recent
+        if not marks:
+            return ()
+        of_year = np.linspace(start, marks - 1, min(late, self.recent))
+        before = np.linspace(0, start, min(early, start), endpoint=False)
+        return tuple(np.append(before, of_year).round().astype(int).tolist())
 
     def process(self, kind: str, at: int | None) -> Any:
         """Return a process fitted at the start of a window, or at the last day for None."""
@@ -90,14 +98,7 @@ def look_back(facts: Facts, as_of: int, window: int) -> Past:
     known = tuple(mark for mark in marks if mark.customer.size)
     _, now = features_at(facts, as_of=as_of)
     recent = sum(mark.day >= as_of - max(YEAR, 2 * window) for mark in known)
-    return Past(facts, as_of, window, now, known, tuple(_fresh(len(known), recent)), recent)
-
-
-def _fresh(marks: int, recent: int) -> list[int]:
-    """Return which windows everything is fitted at, ascending."""
-    late = np.linspace(marks - recent, marks - 1, min(FITS, recent))
-    early = np.linspace(0, marks - recent, min(EARLY_FITS + 1, marks - recent + 1))
-    return np.unique(np.append(early, late).round().astype(int)).tolist() if marks else []
+    return Past(facts, as_of, window, now, known, recent)
 
 
 def days(first: int, as_of: int, window: int) -> list[int]:
@@ -157,7 +158,10 @@ class Track:
 
 
 def track(
-    past: Past, learn: Callable[[int | None], ChurnRisk | None], **options: float
+    past: Past,
+    learn: Callable[[int | None], ChurnRisk | None],
+    fits: Sequence[int],
+    **options: float,
 ) -> Track:
     """Return a candidate along the windows.
 
@@ -167,12 +171,14 @@ def track(
     learn : callable
         What the candidate would have been at the start of a fresh window, or at the last day for
         None; None where it could not be learnt.
+    fits : sequence of int
+        The windows at the start of which it is learnt anew.
     """
     risks: dict[int, ChurnRisk] = {}
     odds: dict[int, FloatArray] = {}
     latest: ChurnRisk | None = None
     for at, mark in enumerate(past.marks):
-        if at in past.fresh:
+        if at in fits:
             latest = learn(at)
             if latest is not None:
                 risks[at] = latest
@@ -190,7 +196,7 @@ def plain(past: Past, kind: str) -> Track:
         risk = past.plain(kind, at)
         return risk if at is None or risk.process.status != "fallback" else None
 
-    return track(past, learn)
+    return track(past, learn, past.fits(*PLAIN_FITS))
 
 
 def base_rate(past: Past, kind: str) -> Track:
@@ -199,7 +205,7 @@ def base_rate(past: Past, kind: str) -> Track:
     def learn(at: int | None) -> ChurnRisk:
         return dataclasses.replace(past.plain(kind, at), kind=BASE_RATE, weights={})
 
-    return track(past, learn, shared=ANY_SHARE)
+    return track(past, learn, past.fits(*PLAIN_FITS), shared=ANY_SHARE)
 
 
 BASE_RATE: Final = "base_rate"

@@ -24,13 +24,13 @@ import numpy as np
 
 from app.scoring.numerics.array_types import FloatArray
 
-SHARED: Final = 0.7  # log-odds that all windows may be off by
+SHARED: Final = 0.4  # log-odds that all windows may be off by
 YEAR: Final = 365.25
 
 _PASSING = (0.05, 0.25, 1.0)
 _LENGTHS = (60.0, 360.0)  # days
 _YEARLY = (0.0, 0.3, 1.0)
-_OWN = (0.05, 0.25)
+_OWN = (0.1, 0.4)
 _SEASON = 0.35  # about 20 days, as a share of the circle that is the year
 _GRID = np.array(list(itertools.product(_PASSING, _LENGTHS, _YEARLY, _OWN)))
 # No season is as likely beforehand as one of any size.

@@ -26,7 +26,7 @@ GROUPS: Final = 100  # in a window: more tell nothing new of two numbers
 _STEPS = 50
 _ENOUGH = 1e-9
 _HALVINGS = 30
-_FARTHEST, _BISECTIONS = 60.0, 50
+_FARTHEST = 60.0
 _LEAST = 1e-9  # information of an outcome that is certain
 
 
@@ -63,12 +63,17 @@ def middle(log_odds: FloatArray, offset: FloatArray | float = 0.0) -> float:
 
 def level(log_odds: FloatArray, share: float) -> float:
     """Return what to add to log-odds so that the mean of their probabilities is a share."""
-    least, most = -_FARTHEST, _FARTHEST
-    for _ in range(_BISECTIONS):
-        tried = (least + most) / 2
-        low = float(np.exp(-np.logaddexp(0.0, -(log_odds + tried))).mean()) < share
-        least, most = (tried, most) if low else (least, tried)
-    return (least + most) / 2
+    least, most, tried = -_FARTHEST, _FARTHEST, 0.0
+    for _ in range(_STEPS):
+        p = np.exp(-np.logaddexp(0.0, -(log_odds + tried)))
+        gap = share - float(p.mean())
+        if abs(gap) < _ENOUGH:
+            break
+        least, most = (tried, most) if gap > 0 else (least, tried)
+        tried += gap / max(float((p * (1 - p)).mean()), _LEAST)
+        if not least < tried < most:
+            tried = (least + most) / 2
+    return tried
 
 
 def window(

@@ -42,13 +42,15 @@ def learn(
 ) -> tuple[str, str, dict[str, Any]]:
     """Fit everything to the buyers of a population; return kind, status and the document.
 
-    Every fit is judged on a hold-out beside the default kind and plain rules; `auto` lets that
-    choose the model of purchases. A kind that is asked for serves churn risk too; otherwise that
-    is chosen among all kinds and a regression, by what foresaw the past best over its own horizon.
+    Every fit is judged on a hold-out beside the default kind and plain rules. Without a kind, or
+    with `auto`, that chooses the model of purchases, or the BIC where there is none. A kind that
+    is asked for serves churn risk too; otherwise that is chosen among all kinds and a regression,
+    by what foresaw the past best over its own horizon.
     """
     buyers = population.buyers()
-    kind = asked or DEFAULT_KIND
-    holdout = _judge(kind, log, as_of) if len(buyers) else None
+    kind = asked or AUTO
+    horizon = horizon_days or DEFAULT_HORIZON_DAYS
+    holdout = _judge(kind, log, as_of, horizon) if len(buyers) else None
     chosen = churning = DEFAULT_KIND if kind == AUTO else kind
     if kind == AUTO and holdout is not None:
         chosen, churning = holdout.purchases.kind, holdout.churn.kind
@@ -123,7 +125,7 @@ def _cuts(
     return {**cuts, "tier_cuts": {"high": high, "medium": medium}}
 
 
-def _judge(kind: str, log: Log, as_of: AsOf) -> selection.Selection:
+def _judge(kind: str, log: Log, as_of: AsOf, horizon: int) -> selection.Selection:
     """Hold out the end of the history, and see who foresaw it."""
     kinds = list(MODELS) if kind == AUTO else {DEFAULT_KIND: None, kind: None}
 
@@ -140,7 +142,7 @@ def _judge(kind: str, log: Log, as_of: AsOf) -> selection.Selection:
         day,
         amount,
         as_of=as_of.day,
-        horizon=DEFAULT_HORIZON_DAYS,
+        horizon=horizon,
         fits={name: fit_of(name) for name in kinds},
     )
 

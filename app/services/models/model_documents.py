@@ -49,7 +49,10 @@ class TierCuts(Section):
 
 
 class RiskChoice(Section):
-    """How the churn risk that serves was chosen; `table` has a row for each candidate."""
+    """How the churn risk that serves was chosen; `table` has a row for each candidate.
+
+    Models of before there was a guard have none.
+    """
 
     chosen: str | None
     status: str
@@ -60,6 +63,7 @@ class RiskChoice(Section):
     label_window: int
     extrapolated: bool
     table: list[dict[str, Any]]
+    guard: dict[str, Any] | None = None
 
 
 class ModelDocument(StoredDocument):
@@ -72,7 +76,7 @@ class ModelDocument(StoredDocument):
     before it was counted have none.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     requested: str
     purchases: FittedProcess
