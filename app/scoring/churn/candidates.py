@@ -11,13 +11,13 @@ import numpy as np
 from app.scoring.churn import observation
 from app.scoring.churn.walk_forward import Track
 from app.scoring.evaluation import metrics
-from app.scoring.evaluation.one_standard_error import NEGLIGIBLE
+from app.scoring.evaluation.one_standard_error import NEGLIGIBLE, least_bic
 from app.scoring.evaluation.ranking import Difference, clustered_difference
 from app.scoring.numerics.array_types import FloatArray, IntArray
 from app.scoring.regression.recalibration import sigmoid
 
 ECE_AIM: Final = 0.05
-LOST: Final = 0.02
+LOST: Final = 0.005
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,12 @@ def candidate(track: Track, raw: Track, on: Judged, bic: float) -> Candidate:
     )
 
 
+def losses(track: Track, on: Judged) -> FloatArray:
+    """Return the log loss of each customer of the windows."""
+    told = [np.zeros(0), *(track.predicted(at) for at in on.at)]
+    return metrics.log_loss_each(np.concatenate(told), on.churned)
+
+
 def loses(loss: FloatArray, other: FloatArray, window: IntArray) -> bool:
     """Return whether a candidate is worse than what would serve in its place."""
     gap = difference(loss, other, window)
@@ -139,11 +145,11 @@ def select(
     ``base`` is the loss of the base rate. Published is the choice among those that lose neither
     to their own process nor to the base rate; None where all of them do.
     """
-    best = min(candidates, key=lambda each: float(each.loss.mean()))
+    least = min(candidates, key=lambda each: float(each.loss.mean())).loss
     may = [not (loses(each.loss, each.raw_loss, on.window)
         or loses(each.loss, base, on.window)) for each in candidates]
     rows = [
-        _result(each, best.loss, on, published=published)
+        _result(each, least, on, published=published)
         for each, published in zip(candidates, may, strict=True)
     ]
     everybody = list(range(len(candidates)))
@@ -155,6 +161,13 @@ def select(
     return tuple(rows), at, wanted, reason
 
 
+def best(candidates: Sequence[Candidate], on: Judged) -> int:
+    """Return which of some candidates is chosen where nothing else counts."""
+    least = min(candidates, key=lambda each: float(each.loss.mean())).loss
+    rows = [_result(each, least, on, published=True) for each in candidates]
+    return _choose(candidates, rows, range(len(rows)), on)[0]
+
+
 def _choose(
     candidates: Sequence[Candidate],
     rows: Sequence[CandidateResult],
@@ -162,20 +175,20 @@ def _choose(
     on: Judged,
 ) -> tuple[int, str]:
     """Return the least loss, or what ties with it and is a process by itself, by its BIC."""
-    best = min(among, key=lambda at: rows[at].log_loss)
-    most = max(ECE_AIM, rows[best].ece)
+    first = min(among, key=lambda at: rows[at].log_loss)
+    most = max(ECE_AIM, rows[first].ece)
     tied = [
         at
         for at in among
-        if rows[at].ece <= most and not clear(candidates[at].loss, candidates[best].loss, on.window)
+        if rows[at].ece <= most and not clear(candidates[at].loss, candidates[first].loss, on.window)
     ]
     known = [at for at in tied if np.isfinite(candidates[at].bic)]
     if len(rows) == 1:
-        return best, "only_candidate"
+        return first, "only_candidate"
     if not known:
-        return best, "least_log_loss"
-    at = min(known, key=lambda at: candidates[at].bic)
-    return at, "least_log_loss" if at == best else "simpler_within_one_standard_error"
+        return first, "least_log_loss"
+    at = known[least_bic([candidates[at].bic for at in known])]
+    return at, "least_log_loss" if at == first else "simpler_within_one_standard_error"
 
 
 def clear(more: FloatArray, less: FloatArray, window: IntArray) -> bool:

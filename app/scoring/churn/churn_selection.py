@@ -37,7 +37,7 @@ from app.scoring.churn.guard import Guard
 from app.scoring.churn.rules import rules
 from app.scoring.churn.walk_forward import Past, Track
 from app.scoring.evaluation import metrics, selection
-from app.scoring.evaluation.one_standard_error import plain_values
+from app.scoring.evaluation.one_standard_error import least_bic, plain_values
 from app.scoring.evaluation.temporal_holdout import bic
 from app.scoring.histories.features import Facts
 from app.scoring.numerics.array_types import FloatArray
@@ -160,14 +160,12 @@ def choose(
     on = judging.judged(tracks)
     if on.events < MIN_EVENTS:
         return _by_bic(past, tracks, ahead, _too_little(on))
-    first = judging.select([_candidate(track, track, on) for track in tracks], on, _none(on))
-    tracks = tracks if kinds else []
-    start = order[0] if not kinds else tracks[first[2]].now.kind
-    second = landmark.along(past, start)
-    if second is not None:
-        tracks = [*tracks, second]
+    found = [_candidate(track, track, on) for track in tracks]
+    best = tracks[judging.best(found, on)].now.kind
+    second = landmark.along(past, best)
+    tracks = [*(tracks if kinds else []), *([] if second is None else [second])]
     if not tracks:
-        return _by_bic(past, [plain[start]], ahead, _too_little(on))
+        return _by_bic(past, list(plain.values()), ahead, _too_little(on))
     return _judged(past, tracks, plain, ahead)
 
 
@@ -202,7 +200,7 @@ def _judged(
     )
     if at is not None:
         track, loss = tracks[at], found[at].loss
-        risk = horizon_calibration.calibrate(track.recalibrated(None), track)
+        risk = _served(track, ahead)
     elif guard.serves == guarding.RAW:
         track, loss = plain[guard.kind], found[wanted].raw_loss
         risk = dataclasses.replace(track.now, label_window=0)
@@ -222,9 +220,16 @@ def _judged(
     )
 
 
+def _served(track: Track, ahead: int) -> ChurnRisk:
+    """Return what was judged, fitted to everything, over the horizon as far as history reaches."""
+    if track.now.kind == landmark.KIND and ahead > track.past.window:
+        track = landmark.longest(track.past, track.now.process_kind, ahead) or track
+    return horizon_calibration.calibrate(track.recalibrated(None), track)
+
+
 def _by_bic(past: Past, tracks: Sequence[Track], ahead: int, note: str) -> ChurnSelection:
     """Return the process with the least BIC, as it is."""
-    best = min(tracks, key=_bic)
+    best = tracks[least_bic([_bic(track) for track in tracks])]
     risk = dataclasses.replace(best.now, label_window=0, status=INSUFFICIENT)
     guard = Guard(serves=guarding.RAW, kind=risk.kind)
     return ChurnSelection(risk, INSUFFICIENT, INSUFFICIENT, note, ahead, 0, (), guard)
@@ -256,13 +261,7 @@ def _bic(track: Track) -> float:
 def _base_rate(past: Past, kind: str, on: Judged) -> tuple[Track, FloatArray]:
     """Return the base rate along the windows, and its losses."""
     track = walk_forward.base_rate(past, kind)
-    told = np.concatenate([track.predicted(at) for at in on.at])
-    return track, metrics.log_loss_each(told, on.churned)
-
-
-def _none(on: Judged) -> FloatArray:
-    """Return losses that nobody loses to."""
-    return np.full(on.churned.size, 1e9)
+    return track, judging.losses(track, on)
 
 
 def _foreseen(track: Track, guard: Guard, ahead: int) -> tuple[FloatArray, FloatArray]:

@@ -4,8 +4,9 @@ At each of some past days, the *landmarks*, the customers known by then are desc
 to that day and labelled by what followed (`app.scoring.churn.observation`). One regression of all
 these rows, its weights shrunk towards the process by itself, is the landmark supermodel.
 
-1. The label window is the horizon, or a third of the history where that is shorter; what is learnt
-   is then extrapolated to the horizon (see `app.scoring.churn.churn_risk`).
+1. The label window is the horizon, or half of the history where that is shorter (a third where it
+   is to be judged beside others); what is learnt is then extrapolated to the horizon (see
+   `app.scoring.churn.churn_risk`).
 2. The landmarks are the starts of the windows that everything is fitted at
    (`app.scoring.churn.walk_forward`).
 3. Weights are learnt from differences between the customers of one landmark, never between
@@ -31,7 +32,7 @@ import numpy as np
 
 from app.scoring.churn import walk_forward
 from app.scoring.churn.churn_risk import ChurnRisk
-from app.scoring.churn.design import FEATURES, RISING, Scales, design
+from app.scoring.churn.design import BASELINE, FEATURES, RISING, Scales, design
 from app.scoring.churn.observation import (
     CUSTOMERS,
     Landmark,
@@ -52,7 +53,7 @@ from app.scoring.regression.windows import level
 
 __all__ = [
     "CUSTOMERS", "KIND", "MIN_EVENTS", "Landmark", "along", "buyers", "fit", "fit_process",
-    "label_window", "plain", "sampled", "whole_days",
+    "label_window", "longest", "plain", "sampled", "whole_days",
 ]  # fmt: skip
 
 MIN_EVENTS: Final = 50  # customers of either outcome
@@ -62,6 +63,7 @@ KIND: Final = "landmark"
 
 _FLAT: Final = 1e-6
 _PRIOR: Final = np.array([float(name == "process") for name in FEATURES])
+_LEAST: Final = np.array([0.2 * (name in BASELINE) for name in FEATURES])  # of the log-odds
 _RISING: Final = np.array([name in RISING for name in FEATURES])
 
 
@@ -96,17 +98,23 @@ def fit(
     """
     ahead = whole_days("horizon", horizon)
     some = sampled(facts, as_of, seed)
-    past = walk_forward.look_back(some, as_of, label_window(some, as_of, ahead))
+    past = walk_forward.look_back(some, as_of, label_window(some, as_of, ahead, parts=2))
     found = along(past, process)
     if found is None:
         return plain(past.now, process, 0, status="insufficient_history")
     return found.recalibrated(None)
 
 
-def label_window(facts: Facts, as_of: int, horizon: int) -> int:
-    """Return the days in which outcomes are watched; see the module."""
+def longest(past: Past, process: str, horizon: int) -> Track | None:
+    """Return the landmark model over the label window of `fit`; None where it learns too little."""
+    window = label_window(past.facts, past.as_of, horizon, parts=2)
+    return along(walk_forward.look_back(past.facts, past.as_of, window), process)
+
+
+def label_window(facts: Facts, as_of: int, horizon: int, *, parts: int = 3) -> int:
+    """Return the days in which outcomes are watched: the horizon, or a part of the history."""
     _, now = features_at(facts, as_of=as_of)
-    return max(min(horizon, int(now.T.max(initial=0)) // 3), 1)
+    return max(min(horizon, int(now.T.max(initial=0)) // parts), 1)
 
 
 def along(past: Past, process: str) -> Track | None:
@@ -135,7 +143,11 @@ def along(past: Past, process: str) -> Track | None:
         by_ridge = _fits([mark.design(scales) for mark in before], before, ridges)
         here = past.now if at is None else marks[at].features
         columns = design(here, raw.process, scales, window=past.window)
-        share = float(raw.probability(here, horizon=past.window).mean())
+        # Before it has told anything itself, its level is that of its process, recalibrated.
+        known = raw
+        if at is None and not any(mark.end <= marks[fits[-1]].day for mark in marks.values()):
+            known = walk_forward.plain(past, process).recalibrated(None)
+        share = float(known.probability(here, horizon=past.window).mean())
         if at is not None:
             losses[at] = [_loss(columns @ weights, marks[at].churned) for weights in by_ridge]
         weights = by_ridge[ridges.index(ridge)]
@@ -159,7 +171,7 @@ def _fits(
     # What differs by rounding only would be told apart by a weight without bound.
     rows[:, rows.std(axis=0) < _FLAT] = 0.0
     # From the strongest ridge on: what it gives is close to the prior, where the ascent starts.
-    fits = bounded_logistic.path(rows, churned, ridges=ridges, prior=_PRIOR, rising=_RISING)
+    fits = bounded_logistic.path(rows, churned, ridges=ridges, prior=_PRIOR, rising=_RISING, least=_LEAST)
     return [weights for _, weights in fits]
 
 

@@ -30,7 +30,8 @@ from app.scoring.regression.recalibration import Platt
 
 YEAR: Final = 366
 APART: Final = 30
-FITS: Final = (4, 2)  # of the landmark model, in the last year and before it
+FEW: Final = 6
+FITS: Final = (5, 1)  # of the landmark model, in the last year and before it
 PLAIN_FITS: Final = (3, 1)  # of each process by itself
 
 
@@ -104,7 +105,8 @@ def look_back(facts: Facts, as_of: int, window: int) -> Past:
 def days(first: int, as_of: int, window: int) -> list[int]:
     """Return the starts of the windows of a history, ascending; see the module."""
     earliest = first + math.ceil(window / 2)
-    apart = window * math.ceil(APART / window)
+    room = max(as_of - window - earliest, 0)
+    apart = window * min(math.ceil(APART / window), max(room // (FEW * window), 1))
     starts = range(as_of - window, max(earliest, as_of - 2 * max(YEAR, 2 * window)) - 1, -apart)
     return list(starts)[::-1]
 

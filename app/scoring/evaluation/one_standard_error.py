@@ -16,6 +16,8 @@ Basis: TypeAlias = Literal["holdout", "bic", "thin_data"]
 
 # A mean loss closer to the least than this share of it is as good, however sure the gap.
 NEGLIGIBLE = 1e-3
+# Models whose BIC is closer than this are told apart by nothing.
+BARE = 2.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def by_loss(
     means = [float(getattr(entry, loss).mean()) for entry in field]
     best, least = field[means.index(min(means))], min(means)
     tied = [entry for entry in field if _ties(getattr(entry, loss), getattr(best, loss))]
-    chosen = min(tied, key=lambda entry: entry.score.bic if math.isfinite(entry.score.bic) else math.inf)
+    chosen = tied[least_bic([entry.score.bic for entry in tied])]
     if len(tied) == 1:
         return Pick(
             best.score.kind,
@@ -108,14 +110,28 @@ def by_loss(
     return Pick(
         chosen.score.kind,
         f"{name} {mean:.4f}; {len(tied)} models are within one standard error or {NEGLIGIBLE:.1%} "
-        f"of the least ({best.score.kind}, {least:.4f}), and of these its BIC is the least, "
-        f"{chosen.score.bic:.1f}",
+        f"of the least ({best.score.kind}, {least:.4f}); of these it has the least BIC, "
+        f"{chosen.score.bic:.1f}, or is simpler and within {BARE:.0f} of it",
     )
 
 
 def _ties(loss: FloatArray, least: FloatArray) -> bool:
     gap = metrics.difference(loss, least)
     return not gap.value > max(gap.standard_error, NEGLIGIBLE * float(least.mean()))
+
+
+def least_bic(values: Sequence[float]) -> int:
+    """Return the first whose BIC is within `BARE` of the least; the first of all if none is known.
+
+    References
+    ----------
+    Kass and Raftery (1995), Bayes factors, Journal of the American Statistical Association 90,
+    773-795: a difference of less than 2 is not worth more than a bare mention.
+    """
+    known = [value for value in values if math.isfinite(value)]
+    if not known:
+        return 0
+    return next(at for at, value in enumerate(values) if value <= min(known) + BARE)
 
 
 def by_bic(scores: Sequence[Score]) -> Pick:
@@ -126,7 +142,7 @@ def by_bic(scores: Sequence[Score]) -> Pick:
         return Pick(scores[0].kind, "no candidate could be fitted; this is the simplest")
     if field[0].status == "fallback":
         return Pick(field[0].kind, "nothing could be fitted; this is a prior")
-    best = min(field, key=lambda score: score.bic)
+    best = field[least_bic([score.bic for score in field])]
     return Pick(best.kind, f"least BIC, {best.bic:.1f}: no hold-out was possible")
 
 

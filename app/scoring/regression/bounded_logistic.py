@@ -1,8 +1,8 @@
 """Logistic regression shrunk towards given weights, some of which may not be negative.
 
 Maximised is ``log-likelihood - (ridge / 2) sum ((beta_j - prior_j) s_j)^2`` with ``s_j`` the
-standard deviation of a column, but `LEAST_SPREAD` at the least, the intercept free: what hardly
-differs among those learnt from may differ more among others. The surface is concave, and the ascent stays
+standard deviation of a column, or a least spread where that is larger, the intercept free: what
+hardly differs among those learnt from may differ more among others. The surface is concave, and the ascent stays
 in a box: a column whose weight would be negative ends on its bound, at exactly 0.
 """
 
@@ -16,8 +16,6 @@ from app.scoring.numerics.array_types import BoolArray, FloatArray
 from app.scoring.numerics.newton import Evaluation, maximise
 from app.scoring.regression.logit import Likelihood
 
-LEAST_SPREAD = 0.25
-
 _BOUND = 20.0  # in standardised columns
 
 
@@ -25,13 +23,18 @@ class _Shrunk:
     """The objective, at parameters moved so that the box is symmetric around 0."""
 
     def __init__(
-        self, likelihood: Likelihood, prior: FloatArray, ridge: float, centre: FloatArray
+        self,
+        likelihood: Likelihood,
+        prior: FloatArray,
+        ridge: float,
+        centre: FloatArray,
+        least: FloatArray | float,
     ) -> None:
         self._likelihood, self._prior = likelihood, prior
         spread = likelihood.spread
         # A column without spread is held where it is.
-        far = LEAST_SPREAD / np.where(spread > 0, np.minimum(spread, LEAST_SPREAD), LEAST_SPREAD)
-        self._stiff = np.append(0.0, ridge * far**2)
+        far = np.maximum(least, spread) / np.where(spread > 0, spread, np.inf)
+        self._stiff = np.append(0.0, ridge * np.where(spread > 0, far, 1.0) ** 2)
         self._centre = centre
 
     def __call__(self, moved: FloatArray) -> Evaluation:
@@ -43,7 +46,13 @@ class _Shrunk:
 
 
 def fit(
-    X: FloatArray, y: FloatArray, *, ridge: float, prior: FloatArray, rising: BoolArray
+    X: FloatArray,
+    y: FloatArray,
+    *,
+    ridge: float,
+    prior: FloatArray,
+    rising: BoolArray,
+    least: FloatArray | float = 0.0,
 ) -> tuple[float, FloatArray]:
     """Return intercept and weights, 0 where a column is constant.
 
@@ -59,8 +68,10 @@ def fit(
         The weights shrunk towards, shape (k,).
     rising : BoolArray
         Whose weights may not be negative, shape (k,).
+    least : FloatArray or float
+        The least spread that a column counts as having, at least 0, shape (k,).
     """
-    return path(X, y, ridges=(ridge,), prior=prior, rising=rising)[0]
+    return path(X, y, ridges=(ridge,), prior=prior, rising=rising, least=least)[0]
 
 
 def path(
@@ -70,6 +81,7 @@ def path(
     ridges: Sequence[float],
     prior: FloatArray,
     rising: BoolArray,
+    least: FloatArray | float = 0.0,
 ) -> list[tuple[float, FloatArray]]:
     """Return what `fit` does for each ridge, sooner: each ascent starts where the last ended."""
     likelihood = Likelihood(X, y, np.ones(y.size), 0.0)
@@ -82,7 +94,7 @@ def path(
     moved = np.append(np.log(share / (1 - share)), prior * spread) - centre
     found = []
     for ridge in ridges:
-        objective = _Shrunk(likelihood, target, ridge, centre)
+        objective = _Shrunk(likelihood, target, ridge, centre, least)
         moved = maximise(objective, moved, bound=bound).theta
         params = likelihood.units() @ (moved + centre)
         found.append((float(params[0]), np.where(spread > 0, params[1:], 0.0)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import json
 
@@ -10,11 +9,12 @@ import numpy as np
 import pytest
 
 from app.scoring.churn import landmark
-from app.scoring.churn.candidates import Candidate, select
+from app.scoring.churn.backtest_tables import cross_fitted
+from app.scoring.churn.candidates import Candidate, Judged, select
 from app.scoring.churn.churn_risk import ChurnRisk
-from app.scoring.churn.churn_selection import INSUFFICIENT, choose, cross_fitted
+from app.scoring.churn.churn_selection import INSUFFICIENT, choose
 from app.scoring.evaluation import metrics
-from app.scoring.histories.features import Facts, Features, features_at
+from app.scoring.histories.features import Facts, features_at
 
 DAY = dt.date(1997, 9, 30).toordinal()
 
@@ -66,24 +66,44 @@ def test_a_model_without_regularity_is_not_judged_twice(cdnow_facts):
     assert [row.kind for row in alone] == ["mbg_cnbd_k", landmark.KIND]
 
 
+def judged(churned, windows=1):
+    window = np.arange(churned.size) * windows // churned.size
+    return Judged(tuple(range(windows)), churned, window, 100)
+
+
+def candidate(kind, predicted, churned, *, raw=0.9, bic=np.inf):
+    of_raw = metrics.log_loss_each(np.full(churned.size, raw), churned)
+    loss = metrics.log_loss_each(predicted, churned)
+    return Candidate(kind, "mbg_nbd", "ok", predicted, loss, of_raw, bic)
+
+
 @pytest.mark.parametrize(("off", "at"), [(0.04, 0), (0.06, 1)])
 def test_a_tie_is_none_where_it_costs_calibration(off, at):
     """The simpler one tells halves of the customers apart who do not differ."""
     n = np.arange(200)
     churned = (n // 2 % 10 < 3).astype(float)
-    plain = landmark.plain(Features.of([1], [1], [9]), "mbg_nbd", 9)
-    candidates = []
-    for kind, predicted in (
-        ("mbg_nbd", 0.3 + off * (-1.0) ** n),
-        (landmark.KIND, np.full(200, 0.3)),
-    ):
-        loss = metrics.log_loss_each(predicted, churned)
-        candidates.append(
-            Candidate(dataclasses.replace(plain, kind=kind), predicted, predicted, loss)
-        )
-    table, chosen, _ = select(candidates, churned)
+    candidates = [
+        candidate("mbg_nbd", 0.3 + off * (-1.0) ** n, churned, bic=1.0),
+        candidate(landmark.KIND, np.full(200, 0.3), churned),
+    ]
+    base = metrics.log_loss_each(np.full(200, 0.5), churned)
+    table, chosen, wanted, _ = select(candidates, judged(churned), base)
     assert table[0].behind <= table[0].behind_error
     assert (table[0].ece, chosen) == (pytest.approx(off), at)
+    assert wanted == chosen
+
+
+def test_of_processes_that_tie_the_gaps_decide():
+    churned = (np.arange(200) % 10 < 3).astype(float)
+    told = np.full(200, 0.3)
+    base = metrics.log_loss_each(np.full(200, 0.5), churned)
+    for bics in ((900.0, 800.0), (800.0, 900.0)):
+        rows = [
+            candidate(kind, told, churned, bic=bic)
+            for kind, bic in zip(("mbg_nbd", "mbg_cnbd_k"), bics, strict=True)
+        ]
+        _, chosen, _, _ = select(rows, judged(churned), base)
+        assert chosen == bics.index(800.0)
 
 
 def test_nothing_later_matters(cdnow_facts):
@@ -97,12 +117,13 @@ def test_nothing_later_matters(cdnow_facts):
     assert first.as_dict() == second.as_dict()
 
 
-@pytest.mark.parametrize("customers", [0, 1, 5, 150])
+@pytest.mark.parametrize("customers", [0, 1, 5, 20])
 def test_too_little_history_is_said(cdnow_facts, customers):
     few = cdnow_facts.of(np.unique(cdnow_facts.customer)[:customers])
     choice = choose(few, as_of=DAY, horizon=90)
     assert (choice.status, choice.reason) == (INSUFFICIENT, INSUFFICIENT)
-    assert (choice.risk.kind, choice.risk.status) == ("mbg_nbd", INSUFFICIENT)
+    assert choice.risk.status == INSUFFICIENT
+    assert (choice.guard.serves, choice.guard.reason) == ("raw", "not_judged")
     assert (choice.holdout, choice.table) == (0, ())
     assert choice.note
     assert np.isfinite(choice.risk.log_odds(features_at(few, as_of=DAY)[1], horizon=90)).all()
