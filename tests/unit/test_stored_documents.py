@@ -74,7 +74,7 @@ def shape_of(document: type[StoredDocument]) -> str:
 
 SHAPES = {
     BacktestDocument: (1, "f52e2907c452"),
-    ModelDocument: (3, "266b79674a36"),
+    ModelDocument: (4, "e13d7d327307"),
     RunMonitor: (1, "f036e0a17c2d"),
     RunSummary: (2, "7771419bef86"),
 }

@@ -138,7 +138,9 @@ class RiskChoice(Answer):
     reason: str = Field(description="code of why", examples=["least_log_loss"])
     note: str = Field(description="what there is too little of; or empty")
     horizon: int = Field(description="days ahead that churn risk is of", examples=[90])
-    holdout: int = Field(description="days of each window of the past that decided; 0: none", examples=[90])
+    holdout: int = Field(
+        description="days of each window of the past that decided; 0: none", examples=[90]
+    )
     label_window: int = Field(
         description="days in which outcomes were watched; 0: none", examples=[90]
     )

@@ -114,21 +114,21 @@ class RiskGuard(Answer):
     """What serves churn risk, in place of what, and the figures that decided.
 
     A candidate that lost in the windows of the past to its own process or to the base rate is not
-    published; in its place serves another, the process as it came, or the base rate.
+    published; in its place serves another, a process as it came, or the base rate.
     """
 
     serves: Literal["recalibrated", "raw", "base_rate"] = Field(
-        description="recalibrated: a candidate, fitted to the outcomes of the past; raw: a model of "
-        "purchases as it came; base_rate: everybody is told the same"
+        description="recalibrated: a candidate, fitted to the outcomes of the past; raw: a model "
+        "of purchases as it came; base_rate: everybody is told the same"
     )
     kind: str = Field(description="kind of what serves", examples=["landmark"])
     instead_of: str | None = Field(
         description="the kind that would serve without a guard, where something else does",
         examples=["landmark"],
     )
-    reason: Literal["not_worse", "loses_to_raw", "loses_to_base_rate", "not_judged"] = Field(
-        description="why, of what would serve without a guard"
-    )
+    reason: Literal[
+        "not_worse", "loses_to_raw", "loses_to_base_rate", "loses_to_another", "not_judged"
+    ] = Field(description="why, of what would serve without a guard")
     why: str = Field(
         description="the same in words",
         examples=["it lost neither to its own process nor to the base rate"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -81,10 +81,14 @@ class Candidate:
     Attributes
     ----------
     kind, process_kind, status : str
-    predicted, loss, raw_loss : FloatArray
-        Probability, its log loss, and that of the process by itself, shape (n,).
+    predicted, loss : FloatArray
+        Probability, and its log loss, shape (n,).
+    raw_predicted, raw_loss : FloatArray
+        The same of the process as it came.
     bic : float
         Of the process as fitted to everything; not finite where it says nothing.
+    raw : bool
+        Whether it is a process as it came, for want of a line that helps.
     """
 
     kind: str
@@ -92,8 +96,20 @@ class Candidate:
     status: str
     predicted: FloatArray
     loss: FloatArray
+    raw_predicted: FloatArray
     raw_loss: FloatArray
     bic: float
+    raw: bool = False
+
+    def as_it_came(self) -> Candidate:
+        """Return its process by itself."""
+        return replace(
+            self,
+            kind=self.process_kind,
+            predicted=self.raw_predicted,
+            loss=self.raw_loss,
+            raw=True,
+        )
 
 
 def judged(tracks: Sequence[Track]) -> Judged:
@@ -120,6 +136,7 @@ def candidate(track: Track, raw: Track, on: Judged, bic: float) -> Candidate:
         track.now.process.status,
         predicted,
         metrics.log_loss_each(predicted, on.churned),
+        plain,
         metrics.log_loss_each(plain, on.churned),
         bic,
     )
@@ -137,54 +154,81 @@ def loses(loss: FloatArray, other: FloatArray, window: IntArray) -> bool:
     return gap.value > min(gap.standard_error, LOST)
 
 
-def select(
-    candidates: Sequence[Candidate], on: Judged, base: FloatArray
-) -> tuple[tuple[CandidateResult, ...], int | None, int, str]:
-    """Return the figures of all, which is published, which is chosen by itself, and why.
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """What was picked.
 
-    ``base`` is the loss of the base rate. Published is the choice among those that lose neither
-    to their own process nor to the base rate; None where all of them do.
+    Attributes
+    ----------
+    table : tuple of CandidateResult
+        The figures of all, recalibrated.
+    wanted : int
+        What would serve without a guard.
+    at : int or None
+        What serves: where in the candidates it stands; None where nothing may.
+    served : Candidate or None
+        The same, recalibrated or as it came.
+    reason : str
+        Why it was chosen.
+    """
+
+    table: tuple[CandidateResult, ...]
+    wanted: int
+    at: int | None
+    served: Candidate | None
+    reason: str
+
+
+def select(candidates: Sequence[Candidate], on: Judged, base: FloatArray) -> Picked:
+    """Return what serves: the choice among all that may.
+
+    That is what loses neither to its own process nor to the base rate, whose loss is ``base``;
+    and in place of a process whose line loses, the process as it came, unless that loses too.
     """
     least = min(candidates, key=lambda each: float(each.loss.mean())).loss
-    may = [not (loses(each.loss, each.raw_loss, on.window)
-        or loses(each.loss, base, on.window)) for each in candidates]
+    may = [
+        not loses(each.loss, each.raw_loss, on.window) and not loses(each.loss, base, on.window)
+        for each in candidates
+    ]
     rows = [
         _result(each, least, on, published=published)
         for each, published in zip(candidates, may, strict=True)
     ]
-    everybody = list(range(len(candidates)))
-    wanted, reason = _choose(candidates, rows, everybody, on)
-    among = [at for at in everybody if may[at]]
-    if not among:
-        return tuple(rows), None, wanted, reason
-    at, reason = _choose(candidates, rows, among, on)
-    return tuple(rows), at, wanted, reason
+    wanted, _ = _choose(candidates, on)
+    lines = {at: each for at, each in enumerate(candidates) if may[at]}
+    plain = {
+        at: each.as_it_came()
+        for at, each in enumerate(candidates)
+        if not may[at] and not loses(each.raw_loss, base, on.window)
+    }
+    found = [(*_choose(list(forms.values()), on), forms) for forms in (lines, plain) if forms]
+    if not found:
+        return Picked(tuple(rows), wanted, None, None, "guard")
+    chosen = [(list(forms)[place], reason) for place, reason, forms in found]
+    served = [list(forms.values())[place] for place, _, forms in found]
+    # As it came, a process takes the place of what is recalibrated where it is clearly better.
+    at = int(len(served) > 1 and clear(served[0].loss, served[1].loss, on.window))
+    reason = "only_candidate" if len(candidates) == 1 else chosen[at][1]
+    return Picked(tuple(rows), wanted, chosen[at][0], served[at], reason)
 
 
 def best(candidates: Sequence[Candidate], on: Judged) -> int:
     """Return which of some candidates is chosen where nothing else counts."""
-    least = min(candidates, key=lambda each: float(each.loss.mean())).loss
-    rows = [_result(each, least, on, published=True) for each in candidates]
-    return _choose(candidates, rows, range(len(rows)), on)[0]
+    return _choose(candidates, on)[0]
 
 
-def _choose(
-    candidates: Sequence[Candidate],
-    rows: Sequence[CandidateResult],
-    among: Sequence[int],
-    on: Judged,
-) -> tuple[int, str]:
+def _choose(candidates: Sequence[Candidate], on: Judged) -> tuple[int, str]:
     """Return the least loss, or what ties with it and is a process by itself, by its BIC."""
-    first = min(among, key=lambda at: rows[at].log_loss)
-    most = max(ECE_AIM, rows[first].ece)
+    means = [float(each.loss.mean()) for each in candidates]
+    first = means.index(min(means))
+    off = [metrics.ece(each.predicted, on.churned) for each in candidates]
     tied = [
         at
-        for at in among
-        if rows[at].ece <= most and not clear(candidates[at].loss, candidates[first].loss, on.window)
+        for at, each in enumerate(candidates)
+        if off[at] <= max(ECE_AIM, off[first])
+        and not clear(each.loss, candidates[first].loss, on.window)
     ]
     known = [at for at in tied if np.isfinite(candidates[at].bic)]
-    if len(rows) == 1:
-        return first, "only_candidate"
     if not known:
         return first, "least_log_loss"
     at = known[least_bic([candidates[at].bic for at in known])]
@@ -208,9 +252,7 @@ def auc_error(score: FloatArray, y: FloatArray) -> float:
     return metrics.auc_difference(score, np.zeros(score.size), y).standard_error
 
 
-def _result(
-    each: Candidate, least: FloatArray, on: Judged, *, published: bool
-) -> CandidateResult:
+def _result(each: Candidate, least: FloatArray, on: Judged, *, published: bool) -> CandidateResult:
     gap = difference(each.loss, least, on.window)
     return CandidateResult(
         kind=each.kind,

@@ -9,8 +9,8 @@
    is taken, of several the one with the least BIC; unless that would cost calibration: an ECE
    above `ECE_AIM` that the best does not have.
 3. What loses to its own process as it came, or to the base rate, is not published
-   (`app.scoring.churn.guard`): where nothing is left, the process serves by itself, or the base
-   rate.
+   (`app.scoring.churn.guard`): a process whose line loses competes as it came, and where that
+   loses, too, and nothing else is left, everybody is told the base rate.
 4. What serves is fitted to everything. It learns further horizons from the outcomes over each
    (`app.scoring.churn.horizon_calibration`).
 5. Where a rule of silence foresaw the windows better than what was chosen, the note says so.
@@ -159,13 +159,14 @@ def choose(
     tracks = [track for track in plain.values() if not _doubled(track, order)]
     on = judging.judged(tracks)
     if on.events < MIN_EVENTS:
-        return _by_bic(past, tracks, ahead, _too_little(on))
+        return _by_bic(tracks, ahead, _too_little(on))
     found = [_candidate(track, track, on) for track in tracks]
     best = tracks[judging.best(found, on)].now.kind
     second = landmark.along(past, best)
-    tracks = [*(tracks if kinds else []), *([] if second is None else [second])]
-    if not tracks:
-        return _by_bic(past, list(plain.values()), ahead, _too_little(on))
+    if second is not None and judging.judged([*tracks, second]).events >= MIN_EVENTS:
+        tracks = [*(tracks if kinds else []), second]
+    elif not kinds:
+        return _by_bic(tracks, ahead, _too_little(on))
     return _judged(past, tracks, plain, ahead)
 
 
@@ -187,34 +188,30 @@ def _past(facts: Facts, as_of: int, ahead: int, seed: int) -> Past:
     return walk_forward.look_back(some, as_of, landmark.label_window(some, as_of, ahead))
 
 
-def _judged(
-    past: Past, tracks: list[Track], plain: dict[str, Track], ahead: int
-) -> ChurnSelection:
+def _judged(past: Past, tracks: list[Track], plain: dict[str, Track], ahead: int) -> ChurnSelection:
     """Return what serves of candidates that can be judged."""
     on = judging.judged(tracks)
     found = [_candidate(track, plain[track.now.process_kind], on) for track in tracks]
     base, base_loss = _base_rate(past, tracks[0].now.process_kind, on)
-    table, at, wanted, reason = judging.select(found, on, base_loss)
-    guard = guarding.decide(
-        found[wanted], None if at is None else found[at], base_loss, on
-    )
-    if at is not None:
-        track, loss = tracks[at], found[at].loss
-        risk = _served(track, ahead)
-    elif guard.serves == guarding.RAW:
-        track, loss = plain[guard.kind], found[wanted].raw_loss
-        risk = dataclasses.replace(track.now, label_window=0)
-    else:
+    picked = judging.select(found, on, base_loss)
+    guard = guarding.decide(found[picked.wanted], picked.served, base_loss, on)
+    if picked.at is None or picked.served is None:
         track, loss = base, base_loss
         risk = horizon_calibration.calibrate(track.recalibrated(None), track)
+    elif picked.served.raw:
+        track, loss = plain[picked.served.kind], picked.served.loss
+        risk = dataclasses.replace(track.now, label_window=0)
+    else:
+        track, loss = tracks[picked.at], picked.served.loss
+        risk = _served(track, ahead)
     return ChurnSelection(
         risk,
         "ok",
-        "guard" if at is None else reason,
+        picked.reason,
         _beaten(past, on, loss),
         ahead,
         past.window,
-        table,
+        picked.table,
         guard,
         _foreseen(track, guard, ahead),
     )
@@ -227,7 +224,7 @@ def _served(track: Track, ahead: int) -> ChurnRisk:
     return horizon_calibration.calibrate(track.recalibrated(None), track)
 
 
-def _by_bic(past: Past, tracks: Sequence[Track], ahead: int, note: str) -> ChurnSelection:
+def _by_bic(tracks: Sequence[Track], ahead: int, note: str) -> ChurnSelection:
     """Return the process with the least BIC, as it is."""
     best = tracks[least_bic([_bic(track) for track in tracks])]
     risk = dataclasses.replace(best.now, label_window=0, status=INSUFFICIENT)

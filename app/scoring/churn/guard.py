@@ -1,8 +1,10 @@
 """What serves in place of a churn risk that the past has proved wrong.
 
 A candidate that lost, over the windows of the past, to its own process as it came or to the base
-rate is not published, however it was fitted. In its place serves its process by itself, unless
-that loses to the base rate too; then everybody is told the base rate, as the windows have it.
+rate is not published, however it was fitted. In its place serves what foresaw the windows best of
+the other candidates and of the processes as they came; where all of those lose to the base rate,
+everybody is told the base rate, as the windows have it. To lose is to be worse by more than one
+standard error, which respects that a window is one, and by `candidates.LOST` in any case.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ NOT_JUDGED: Final = "not_judged"
 NOT_WORSE: Final = "not_worse"
 LOSES_TO_RAW: Final = "loses_to_raw"
 LOSES_TO_BASE_RATE: Final = "loses_to_base_rate"
+LOSES_TO_ANOTHER: Final = "loses_to_another"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +43,9 @@ class Guard:
     instead_of : str or None
         The kind that would serve without a guard, where it is not what serves.
     reason : str
-        ``not_worse``, ``loses_to_raw``, ``loses_to_base_rate`` (of ``instead_of``; of a kind that
-        was asked for, of itself), or ``not_judged``: there are no windows to judge it on.
+        Of ``instead_of``, or of a kind that was asked for: ``not_worse``; ``loses_to_raw``;
+        ``loses_to_base_rate``; ``loses_to_another``, a process as it came; ``not_judged``, there
+        are no windows to judge it on.
     windows, customers : int
         Windows of the past it was judged on, and customers in all of them together.
     log_loss, log_loss_raw, log_loss_base_rate : float
@@ -73,33 +77,25 @@ class Guard:
         return cls(**{field.name: stored[field.name] for field in fields(cls)})
 
 
-def decide(
-    wanted: Candidate, published: Candidate | None, base: FloatArray, on: Judged
-) -> Guard:
-    """Return what serves: what is published, or else the process of what was wanted, or neither."""
-    figures = _figures(wanted, base, on)
-    reason = NOT_WORSE
-    if loses(wanted.loss, base, on.window):
+def decide(wanted: Candidate, served: Candidate | None, base: FloatArray, on: Judged) -> Guard:
+    """Return what serves, and why it is not what was wanted: a candidate, or the base rate."""
+    reason = LOSES_TO_ANOTHER
+    if served is wanted:
+        reason = NOT_WORSE
+    elif loses(wanted.loss, base, on.window):
         reason = LOSES_TO_BASE_RATE
     elif loses(wanted.loss, wanted.raw_loss, on.window):
         reason = LOSES_TO_RAW
-    if published is not None:
-        return Guard(
-            serves=RECALIBRATED,
-            kind=published.kind,
-            instead_of=None if published is wanted else wanted.kind,
-            reason=reason,
-            log_loss_served=float(published.loss.mean()),
-            **figures,
-        )
-    raw = not loses(wanted.raw_loss, base, on.window)
+    serves = BASE_RATE
+    if served is not None:
+        serves = RAW if served.raw else RECALIBRATED
     return Guard(
-        serves=RAW if raw else BASE_RATE,
-        kind=wanted.process_kind if raw else BASE_RATE,
-        instead_of=wanted.kind,
+        serves=serves,
+        kind=BASE_RATE if served is None else served.kind,
+        instead_of=None if served is wanted else wanted.kind,
         reason=reason,
-        log_loss_served=float((wanted.raw_loss if raw else base).mean()),
-        **figures,
+        log_loss_served=float((base if served is None else served.loss).mean()),
+        **_figures(wanted, base, on),
     )
 
 

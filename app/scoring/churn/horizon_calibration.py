@@ -93,9 +93,7 @@ def _odds(risk: ChurnRisk, features: Features, days: int) -> tuple[FloatArray, F
     return odds, risk.additive(features)
 
 
-def _line(
-    told: list[_Told], days: int, day: int, odds: FloatArray, offset: FloatArray
-) -> Platt:
+def _line(told: list[_Told], days: int, day: int, odds: FloatArray, offset: FloatArray) -> Platt:
     """Return the line for what is told at a day, from the windows that had ended by then."""
     return windows.line(
         [each.window for each in told if each.window.day + days <= day],

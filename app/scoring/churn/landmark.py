@@ -56,7 +56,7 @@ __all__ = [
     "label_window", "longest", "plain", "sampled", "whole_days",
 ]  # fmt: skip
 
-MIN_EVENTS: Final = 50  # customers of either outcome
+MIN_EVENTS: Final = 25  # customers of either outcome
 RIDGES: Final = (3000.0, 300.0, 30.0, 3.0, 0.3)
 RIDGE: Final = 30.0
 KIND: Final = "landmark"
@@ -121,8 +121,7 @@ def along(past: Past, process: str) -> Track | None:
     """Return the landmark model along the windows; None where too little is to be learnt from."""
     fits = past.fits(*walk_forward.FITS)
     marks = {
-        at: dataclasses.replace(past.marks[at], process=past.process(process, at))
-        for at in fits
+        at: dataclasses.replace(past.marks[at], process=past.process(process, at)) for at in fits
     }
     if events(list(marks.values())) < MIN_EVENTS:
         return None
@@ -132,10 +131,8 @@ def along(past: Past, process: str) -> Track | None:
         day = past.as_of if at is None else marks[at].day
         before = [mark for mark in marks.values() if mark.end <= day]
         raw = past.plain(process, at)
-        if at is not None and not before:
-            return None
         if events(before) < MIN_EVENTS:
-            return raw
+            return None
         ridge = _ridge([losses[mark] for mark in losses if marks[mark].end <= day])
         last = before[-1]
         scales = Scales.fit(last.features).with_cuts(last.features, last.churned)
@@ -145,7 +142,7 @@ def along(past: Past, process: str) -> Track | None:
         columns = design(here, raw.process, scales, window=past.window)
         # Before it has told anything itself, its level is that of its process, recalibrated.
         known = raw
-        if at is None and not any(mark.end <= marks[fits[-1]].day for mark in marks.values()):
+        if at is None and not losses:
             known = walk_forward.plain(past, process).recalibrated(None)
         share = float(known.probability(here, horizon=past.window).mean())
         if at is not None:
@@ -171,7 +168,9 @@ def _fits(
     # What differs by rounding only would be told apart by a weight without bound.
     rows[:, rows.std(axis=0) < _FLAT] = 0.0
     # From the strongest ridge on: what it gives is close to the prior, where the ascent starts.
-    fits = bounded_logistic.path(rows, churned, ridges=ridges, prior=_PRIOR, rising=_RISING, least=_LEAST)
+    fits = bounded_logistic.path(
+        rows, churned, ridges=ridges, prior=_PRIOR, rising=_RISING, least=_LEAST
+    )
     return [weights for _, weights in fits]
 
 

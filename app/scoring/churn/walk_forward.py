@@ -26,6 +26,7 @@ from app.scoring.churn.observation import Landmark
 from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.regression import windows
+from app.scoring.regression.level_forecast import SHARED
 from app.scoring.regression.recalibration import Platt
 
 YEAR: Final = 366
@@ -147,7 +148,7 @@ class Track:
         ]  # fmt: skip
         return windows.line(over, day=day, centre=windows.middle(odds), shared=self.shared)
 
-    shared: float = windows.SHARED
+    shared: float = SHARED
     _windows: Mapping[int, windows.Window] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -2,8 +2,8 @@
 
 Maximised is ``log-likelihood - (ridge / 2) sum ((beta_j - prior_j) s_j)^2`` with ``s_j`` the
 standard deviation of a column, or a least spread where that is larger, the intercept free: what
-hardly differs among those learnt from may differ more among others. The surface is concave, and the ascent stays
-in a box: a column whose weight would be negative ends on its bound, at exactly 0.
+hardly differs among those learnt from may differ more among others. The surface is concave, and
+the ascent stays in a box: a column whose weight would be negative ends on its bound, at exactly 0.
 """
 
 from __future__ import annotations

@@ -38,7 +38,12 @@ _PRIOR = np.where(_GRID[:, 2] == 0, 0.5, 0.5 / (len(_YEARLY) - 1))
 
 
 def forecast(
-    levels: FloatArray, variances: FloatArray, days: FloatArray, to: float, *, shared: float = SHARED
+    levels: FloatArray,
+    variances: FloatArray,
+    days: FloatArray,
+    to: float,
+    *,
+    shared: float = SHARED,
 ) -> float:
     """Return the level to be expected of another window.
 

@@ -2,10 +2,11 @@ r"""A line on the log-odds of several windows: the recalibration of a score for 
 
 .. math:: \eta' = m_w + a_w + b (\eta - m_w)
 
-with ``m_w`` the middle of the log-odds in a window, each counting as much as its outcome is open. The slope ``b`` is one for all windows, with a
-ridge around 1: where customers hardly differ, nothing tells it, and it stays there. Each window
-has a level ``a_w`` of its own; that of the next is forecast from them (`level_forecast`), so how
-sure it is depends on how much windows differ, and not on how many customers each has.
+with ``m_w`` the middle of the log-odds in a window, each counting as much as its outcome is open.
+The slope ``b`` is one for all windows, with a ridge around 1: where customers hardly differ,
+nothing tells it, and it stays there. Each window has a level ``a_w`` of its own; that of the next
+is forecast from them (`level_forecast`), so how sure it is depends on how much windows differ, and
+not on how many customers each has.
 """
 
 from __future__ import annotations
@@ -131,8 +132,10 @@ def line(
     slope, levels, variances = _fit(windows, least)
     days = np.array([window.day for window in windows], dtype=np.float64)
     level = forecast(levels, variances, days, float(day), shared=shared)
-    status = "ok" if slope > least else "weakly_identified"
-    return Platt(slope=slope, intercept=centre + level - slope * centre, status=status)
+    intercept = centre + level - slope * centre
+    if slope > least:
+        return Platt(slope=slope, intercept=intercept)
+    return Platt(slope=slope, intercept=intercept, status="weakly_identified")
 
 
 def _fit(windows: Sequence[Window], least: float) -> tuple[float, FloatArray, FloatArray]:
@@ -187,9 +190,7 @@ class _Groups:
         change = max(slope + (pull - (cross * gradient / own).sum()) / known, least) - slope
         return change, (gradient - cross * change) / own
 
-    def information(
-        self, slope: float, levels: FloatArray
-    ) -> tuple[float, FloatArray, FloatArray]:
+    def information(self, slope: float, levels: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Return the information of the slope, of both, and of the levels."""
         p = np.exp(-np.logaddexp(0.0, -self._log_odds(slope, levels)))
         weight = self.n * p * (1 - p) + _LEAST

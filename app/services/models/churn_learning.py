@@ -32,7 +32,8 @@ def learn(
     """Return what a model's document says of churn risk.
 
     Without a kind it is chosen by what foresaw the past best, and guarded; a kind asked for serves
-    by itself, as it is, and the guard says where that loses to the base rate. `fallback` says that this is a prior, for want of customers to fit it to.
+    by itself, as it is, and the guard says where that loses to the base rate. `fallback` says that
+    this is a prior, for want of purchases to fit it to.
     """
     horizon = horizon_days or usual_horizon(past, day)
     if kind is None and reference is not None:
@@ -137,6 +138,7 @@ GUARDED = {
     guard.NOT_WORSE: "it lost neither to its own process nor to the base rate",
     guard.LOSES_TO_RAW: "recalibrated, it foresaw the windows of the past worse than as it came",
     guard.LOSES_TO_BASE_RATE: "it foresaw the windows of the past worse than the base rate",
+    guard.LOSES_TO_ANOTHER: "a model of purchases, as it came, foresaw the past better",
     guard.NOT_JUDGED: "there were no windows of the past to judge it by",
 }
 """Reasons of a guard in words, of what would have served without it."""

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from app.scoring.churn import landmark
+from app.scoring.churn import guard, landmark
 from app.scoring.churn.backtest_tables import cross_fitted
 from app.scoring.churn.candidates import Candidate, Judged, select
 from app.scoring.churn.churn_risk import ChurnRisk
@@ -74,7 +74,8 @@ def judged(churned, windows=1):
 def candidate(kind, predicted, churned, *, raw=0.9, bic=np.inf):
     of_raw = metrics.log_loss_each(np.full(churned.size, raw), churned)
     loss = metrics.log_loss_each(predicted, churned)
-    return Candidate(kind, "mbg_nbd", "ok", predicted, loss, of_raw, bic)
+    told = np.full(churned.size, raw)
+    return Candidate(kind, "mbg_nbd", "ok", predicted, loss, told, of_raw, bic)
 
 
 @pytest.mark.parametrize(("off", "at"), [(0.04, 0), (0.06, 1)])
@@ -87,10 +88,10 @@ def test_a_tie_is_none_where_it_costs_calibration(off, at):
         candidate(landmark.KIND, np.full(200, 0.3), churned),
     ]
     base = metrics.log_loss_each(np.full(200, 0.5), churned)
-    table, chosen, wanted, _ = select(candidates, judged(churned), base)
-    assert table[0].behind <= table[0].behind_error
-    assert (table[0].ece, chosen) == (pytest.approx(off), at)
-    assert wanted == chosen
+    picked = select(candidates, judged(churned), base)
+    assert picked.table[0].behind <= picked.table[0].behind_error
+    assert (picked.table[0].ece, picked.at) == (pytest.approx(off), at)
+    assert picked.wanted == picked.at
 
 
 def test_of_processes_that_tie_the_gaps_decide():
@@ -102,8 +103,33 @@ def test_of_processes_that_tie_the_gaps_decide():
             candidate(kind, told, churned, bic=bic)
             for kind, bic in zip(("mbg_nbd", "mbg_cnbd_k"), bics, strict=True)
         ]
-        _, chosen, _, _ = select(rows, judged(churned), base)
-        assert chosen == bics.index(800.0)
+        assert select(rows, judged(churned), base).at == bics.index(800.0)
+
+
+def test_what_loses_is_not_published_and_what_serves_instead_is_the_best_that_is_left():
+    churned = (np.arange(400) % 10 < 3).astype(float)
+    on = judged(churned, windows=4)
+    base = metrics.log_loss_each(np.full(400, 0.35), churned)
+
+    def decide(told, raw):
+        rows = [candidate("mbg_nbd", np.full(400, told), churned, raw=raw, bic=1.0)]
+        picked = select(rows, on, base)
+        return guard.decide(rows[picked.wanted], picked.served, base, on)
+
+    good, raw, share = decide(0.3, 0.9), decide(0.9, 0.3), decide(0.9, 0.8)
+    assert (good.serves, good.instead_of, good.reason) == ("recalibrated", None, "not_worse")
+    assert (raw.serves, raw.instead_of, raw.reason) == ("raw", "mbg_nbd", "loses_to_base_rate")
+    assert (share.serves, share.kind, share.reason) == (
+        "base_rate", "base_rate", "loses_to_base_rate",
+    )  # fmt: skip
+    for found in (good, raw, share):
+        least = min(found.log_loss, found.log_loss_raw, found.log_loss_base_rate)
+        assert found.log_loss_served == pytest.approx(least)
+        assert guard.Guard.from_dict(found.as_dict()) == found
+    line = decide(0.34, 0.3)
+    assert (line.serves, line.reason) == ("recalibrated", "not_worse")  # by less than chance
+    worse = decide(0.45, 0.3)
+    assert worse.serves == "raw"
 
 
 def test_nothing_later_matters(cdnow_facts):

@@ -166,9 +166,10 @@ def test_without_a_hold_out_bic_decides_and_it_is_said(log):
     choice = selection.choose(*log, as_of=299, horizon=60, holdout=298, fits=fits)
     assert (choice.basis, choice.churn.kind, choice.purchases.kind) == ("bic", "bg_nbd", "bg_nbd")
     close = {**fits, "mbg_nbd": made_up(0.5, log_likelihood=-9.9)}
-    assert selection.choose(
-        *log, as_of=299, horizon=60, holdout=298, fits=close
-    ).churn.kind == "mbg_nbd"  # a gap of less than 2 tells nothing
+    assert (
+        selection.choose(*log, as_of=299, horizon=60, holdout=298, fits=close).churn.kind
+        == "mbg_nbd"
+    )  # a gap of less than 2 tells nothing
     assert "no hold-out of 298 days" in choice.note
     assert "BIC" in choice.churn.reason
     assert row(choice, "bg_nbd").bic == pytest.approx(18 + math.log(300))
