@@ -18,6 +18,7 @@ from app.schemas.common.fields import (
 )
 from app.schemas.common.shapes import Page, Problem
 from app.schemas.common.types import Answer, Timestamp
+from app.schemas.models.models import RiskGuard
 from app.schemas.policies.policies import PreviewCell
 from app.schemas.problems import PreviewStaleProblem
 
@@ -105,7 +106,8 @@ class FitComparison(Answer):
 
     activated: bool = Field(description="whether it is the one in force now")
     reason: str = Field(
-        description="no_active_model, too_little_to_compare, not_worse or worse",
+        description="no_active_model, too_little_to_compare, not_worse, worse or "
+        "loses_to_base_rate",
         examples=["not_worse"],
     )
     held_out_days: int | None = Field(
@@ -121,8 +123,14 @@ class FitComparison(Answer):
     log_loss_of_active: LogLoss | None = Field(
         None, description="log loss of the model in force until then"
     )
+    log_loss_of_base_rate: float | None = Field(
+        None, description="log loss of the base rate, as it was told before those days"
+    )
     standard_error: float | None = Field(
-        None, description="standard error of the difference of the two"
+        None, description="standard error of the difference of the two models"
+    )
+    guard: RiskGuard | None = Field(
+        None, description="of the new model: what serves its churn risk in place of what, and why"
     )
 
 

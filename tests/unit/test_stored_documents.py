@@ -74,7 +74,7 @@ def shape_of(document: type[StoredDocument]) -> str:
 
 SHAPES = {
     BacktestDocument: (1, "f52e2907c452"),
-    ModelDocument: (4, "e49486e31d5e"),
+    ModelDocument: (4, "f7d325e55b5b"),
     RunMonitor: (1, "f036e0a17c2d"),
     RunSummary: (3, "e4582e350c60"),
 }

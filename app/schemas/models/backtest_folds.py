@@ -20,7 +20,7 @@ from app.schemas.common.fields import (
 )
 from app.schemas.common.types import Answer, Money
 from app.schemas.models.fitted import Estimate
-from app.schemas.models.models import CandidateResult
+from app.schemas.models.models import CandidateResult, RiskGuard
 
 EXPECTED_PURCHASES = "purchase days that were expected of them all"
 PURCHASES = "purchase days that they had"
@@ -138,7 +138,9 @@ class RiskChoice(Answer):
     reason: str = Field(description="code of why", examples=["least_log_loss"])
     note: str = Field(description="what there is too little of; or empty")
     horizon: int = Field(description="days ahead that churn risk is of", examples=[90])
-    holdout: int = Field(description="days held out to choose; 0: none", examples=[90])
+    holdout: int = Field(
+        description="days of each window of the past that decided; 0: none", examples=[90]
+    )
     label_window: int = Field(
         description="days in which outcomes were watched; 0: none", examples=[90]
     )
@@ -146,6 +148,9 @@ class RiskChoice(Answer):
         description="what was learnt in the label window is extrapolated to the horizon"
     )
     table: list[CandidateResult] = Field(description="the candidates, simplest first")
+    guard: RiskGuard | None = Field(
+        None, description="what serves in place of what; null for tests of before there was a guard"
+    )
 
 
 class MainFigures(Answer):

@@ -141,7 +141,7 @@ class ModelHoldout(Answer):
     """How well models and plain rules foresaw the last days of the history."""
 
     basis: Literal["holdout", "bic", "thin_data"] = Field(
-        description="what was compared; `thin_data`: there was too little to compare"
+        description="what was compared; `thin_data`: there was too little to compare forecasts of"
     )
     note: str = Field(description="why nothing was held out, or what was done to it; or empty")
     as_of: int = Field(description="last day of the history, in days since 1970-01-01")

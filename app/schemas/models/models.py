@@ -66,8 +66,9 @@ class ModelRequest(Shape):
     kind: Kind | None = Field(
         None,
         description="of the model of purchases, which then serves churn risk too, as it is. "
-        "Without one purchases are those of an MBG/NBD and churn risk is chosen by what foresaw a "
-        "held-out part of the history best; auto chooses both",
+        "Without one, or with auto, purchases are of the kind that foresaw a held-out part of the "
+        "history best, or of the least BIC where none can be held out, and churn risk is chosen "
+        "by what foresaw the past best",
         examples=["mbg_nbd"],
     )
     as_of: str | None = AsOfText
@@ -120,7 +121,7 @@ class RunRequest(Shape):
 
 
 class CandidateResult(Answer):
-    """How well a candidate foresaw the days held out, after recalibration on other customers."""
+    """How well a candidate foresaw the windows of the past, learnt from what came before each."""
 
     kind: str = Field(description="what it is", examples=["landmark"])
     status: str = Field(description="how far to trust it", examples=["ok"])
@@ -131,6 +132,49 @@ class CandidateResult(Answer):
     auc_error: AucError | None
     brier: Brier | None
     ece: Ece | None
+    log_loss_raw: float | None = Field(
+        None, description="log loss of its process by itself, as it came", examples=[0.41]
+    )
+    published: bool | None = Field(
+        None, description="whether it may serve: it loses neither to that nor to the base rate"
+    )
+
+
+class RiskGuard(Answer):
+    """What serves churn risk, in place of what, and the figures that decided.
+
+    A candidate that lost in the windows of the past to its own process or to the base rate is not
+    published; in its place serves another, a process as it came, or the base rate.
+    """
+
+    serves: Literal["recalibrated", "raw", "base_rate"] = Field(
+        description="recalibrated: a candidate, fitted to the outcomes of the past; raw: a model "
+        "of purchases as it came; base_rate: everybody is told the same"
+    )
+    kind: str = Field(description="kind of what serves", examples=["landmark"])
+    instead_of: str | None = Field(
+        description="the kind that would serve without a guard, where something else does",
+        examples=["landmark"],
+    )
+    reason: Literal[
+        "not_worse", "loses_to_raw", "loses_to_base_rate", "loses_to_another", "not_judged"
+    ] = Field(description="why, of what would serve without a guard")
+    why: str = Field(
+        description="the same in words",
+        examples=["it lost neither to its own process nor to the base rate"],
+    )
+    windows: int = Field(description="windows of the past it was judged on", examples=[4])
+    customers: int = Field(description="customers in all of them together", examples=[5200])
+    log_loss: float | None = Field(
+        description="of what would serve without a guard, in those windows", examples=[0.39]
+    )
+    log_loss_raw: float | None = Field(
+        description="of its process by itself, as it came", examples=[0.41]
+    )
+    log_loss_base_rate: float | None = Field(
+        description="of the base rate, as the windows before tell it", examples=[0.47]
+    )
+    log_loss_served: float | None = Field(description="of what serves", examples=[0.39])
 
 
 class RiskBand(Answer):
@@ -151,12 +195,13 @@ class Risk(Answer):
 
     kind: str | None = Field(
         examples=["landmark"],
-        description="landmark: a regression learnt on the own past; else a model of purchases",
+        description="landmark: a regression learnt on the own past; base_rate: the same for "
+        "everybody; else a model of purchases",
     )
     status: str = Field(description="ok, or insufficient_history: nothing could be compared")
     reason: str = Field(description="code of why this kind was chosen", examples=["least_log_loss"])
     why: str = Field(
-        description="the same in words", examples=["it foresaw the held-out days best"]
+        description="the same in words", examples=["it foresaw the windows of the past best"]
     )
     note: str = Field(
         description="what there is too little of, or which rule of silence foresaw better; or empty"
@@ -175,13 +220,16 @@ class Risk(Answer):
         description="how the proposal was found",
         examples=["the round number of days closest to the 80th percentile of the gaps"],
     )
-    holdout_days: int = Field(description="days held out to choose; 0: none")
+    holdout_days: int = Field(description="days of each window of the past that decided; 0: none")
     label_window_days: int = Field(description="days in which outcomes were watched; 0: none")
     extrapolated: bool = Field(
         description="the history was shorter than two horizons, so that what was learnt in the "
         "label window is extrapolated to the horizon"
     )
     table: list[CandidateResult] = Field(description="the candidates, simplest first")
+    guard: RiskGuard | None = Field(
+        description="what serves in place of what; null for a model of before there was a guard"
+    )
     process: RiskProcess | None = Field(
         description="the model of purchases that it rests on; null if there is none"
     )

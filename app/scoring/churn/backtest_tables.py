@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.scoring.churn import churn_selection
+from app.scoring.churn.candidates import auc_error
 from app.scoring.churn.churn_bands import wilson
 from app.scoring.evaluation import bootstrap, metrics
 from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.histories.purchase_days import purchase_days
 from app.scoring.numerics.array_types import BoolArray, FloatArray, IntArray
 from app.scoring.purchases import consistent
+from app.scoring.regression.recalibration import platt
 from app.scoring.spend import evidence, gamma_gamma
 
 GROUPS = 10
 CURVE = 20
+PARTS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +108,12 @@ def figures(
     lead = metrics.auc_difference(rank, against[1], churned)
     loss, other = (metrics.log_loss_each(each, churned) for each in (p, against[0]))
     odds = np.log(np.clip(p, 1e-15, 1.0)) - np.log1p(-np.clip(p, 0.0, 1 - 1e-15))
-    again = churn_selection.cross_fitted(odds, churned)
+    again = cross_fitted(odds, churned)
     return {
         "brier": metrics.brier(p, churned),
         "log_loss": float(loss.mean()),
         "auc": metrics.auc(rank, churned),
-        "auc_error": churn_selection.auc_error(rank, churned),
+        "auc_error": auc_error(rank, churned),
         "ece": metrics.ece(p, churned),
         "ece_recalibrated": metrics.ece(again, churned),
         "lift_leaving": float(metrics.gains(rank, churned).lift[0]),
@@ -119,6 +121,16 @@ def figures(
         "auc_lead": asdict(lead),
         "log_loss_lead": asdict(metrics.difference(loss, other)),
     }
+
+
+def cross_fitted(log_odds: FloatArray, churned: FloatArray) -> FloatArray:
+    """Return probabilities by Platt lines that were each fitted to other customers."""
+    part = np.arange(churned.size) % PARTS
+    p = np.empty(churned.size)
+    for one in range(PARTS):
+        calibration = platt(log_odds[part != one], churned[part != one])
+        p[part == one] = calibration.apply(log_odds[part == one])
+    return p
 
 
 def intervals(

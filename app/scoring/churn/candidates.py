@@ -1,76 +1,250 @@
-"""How well candidates for churn risk foresaw a part of the history held out, and which to take."""
+"""How well candidates for churn risk foresaw the windows of the past, and which to take."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from app.scoring.churn import landmark
-from app.scoring.churn.churn_risk import ChurnRisk
+from app.scoring.churn import observation
+from app.scoring.churn.walk_forward import Track
 from app.scoring.evaluation import metrics
-from app.scoring.evaluation.one_standard_error import NEGLIGIBLE, by_loss
-from app.scoring.evaluation.temporal_holdout import Entry, Score
-from app.scoring.numerics.array_types import FloatArray
-from app.scoring.regression.recalibration import Platt, platt
+from app.scoring.evaluation.one_standard_error import NEGLIGIBLE, least_bic
+from app.scoring.evaluation.ranking import Difference, clustered_difference
+from app.scoring.numerics.array_types import FloatArray, IntArray
+from app.scoring.regression.recalibration import sigmoid
 
-PARTS: Final = 5
 ECE_AIM: Final = 0.05
+LOST: Final = 0.005
 
 
 @dataclass(frozen=True)
 class CandidateResult:
-    """How well one candidate foresaw the hold-out.
+    """How well one candidate foresaw the windows, all together.
 
     Attributes
     ----------
     kind, status : str
     log_loss, brier, auc, ece : float
-        After recalibration on other customers; AUC as it came.
+        As recalibrated by what came before each window.
+    log_loss_raw : float
+        Of its process by itself, as it came.
     behind, behind_error : float
         Its log loss minus the least, and the standard error of that, paired by customer.
     auc_error : float
         Standard error of the AUC.
+    published : bool
+        Whether it may serve: it loses neither to its own process nor to the base rate.
     """
 
     kind: str
     status: str
     log_loss: float
+    log_loss_raw: float
     behind: float
     behind_error: float
     auc: float
     auc_error: float
     brier: float
     ece: float
+    published: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The windows that candidates are judged on, one after the other.
+
+    Attributes
+    ----------
+    at : tuple of int
+        Which windows of the past.
+    churned : FloatArray
+        What happened to each customer of each, shape (n,).
+    window : IntArray
+        Of which window each row is, shape (n,).
+    events : int
+        Customers who had the rarer outcome; see `observation.events`.
+    """
+
+    at: tuple[int, ...]
+    churned: FloatArray
+    window: IntArray
+    events: int
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A risk learnt up to a landmark, what it tells of the days after it, and its loss."""
+    """What a candidate told at the windows that are judged, and its losses.
 
-    risk: ChurnRisk
-    odds: FloatArray
+    Attributes
+    ----------
+    kind, process_kind, status : str
+    predicted, loss : FloatArray
+        Probability, and its log loss, shape (n,).
+    raw_predicted, raw_loss : FloatArray
+        The same of the process as it came.
+    bic : float
+        Of the process as fitted to everything; not finite where it says nothing.
+    raw : bool
+        Whether it is a process as it came, for want of a line that helps.
+    """
+
+    kind: str
+    process_kind: str
+    status: str
     predicted: FloatArray
     loss: FloatArray
+    raw_predicted: FloatArray
+    raw_loss: FloatArray
+    bic: float
+    raw: bool = False
+
+    def as_it_came(self) -> Candidate:
+        """Return its process by itself."""
+        return replace(
+            self,
+            kind=self.process_kind,
+            predicted=self.raw_predicted,
+            loss=self.raw_loss,
+            raw=True,
+        )
 
 
-def candidate(risk: ChurnRisk, mark: landmark.Landmark) -> Candidate:
-    """Return a candidate, recalibrated before it is judged, as it would be in use."""
-    odds = risk.log_odds(mark.features, horizon=mark.window)
-    predicted = cross_fitted(odds, mark.churned)
-    loss = metrics.log_loss_each(predicted, mark.churned)
-    return Candidate(risk, odds, predicted, loss)
+def judged(tracks: Sequence[Track]) -> Judged:
+    """Return the windows in which all candidates told something."""
+    past = tracks[0].past
+    at = tuple(at for at in past.judged if all(at in track.odds for track in tracks))
+    marks = [past.marks[one] for one in at]
+    nothing = [np.zeros(0)]
+    return Judged(
+        at,
+        np.concatenate([mark.churned for mark in marks] or nothing),
+        np.repeat(np.arange(len(at)), [mark.churned.size for mark in marks]),
+        observation.events(marks),
+    )
 
 
-def cross_fitted(log_odds: FloatArray, churned: FloatArray) -> FloatArray:
-    """Return probabilities by Platt lines that were each fitted to other customers."""
-    part = np.arange(churned.size) % PARTS
-    p = np.empty(churned.size)
-    for one in range(PARTS):
-        calibration: Platt = platt(log_odds[part != one], churned[part != one])
-        p[part == one] = calibration.apply(log_odds[part == one])
-    return p
+def candidate(track: Track, raw: Track, on: Judged, bic: float) -> Candidate:
+    """Return a candidate with what it told, beside its process by itself."""
+    predicted = np.concatenate([track.predicted(at) for at in on.at])
+    plain = sigmoid(np.concatenate([raw.odds[at] for at in on.at]))
+    return Candidate(
+        track.now.kind,
+        track.now.process_kind,
+        track.now.process.status,
+        predicted,
+        metrics.log_loss_each(predicted, on.churned),
+        plain,
+        metrics.log_loss_each(plain, on.churned),
+        bic,
+    )
+
+
+def losses(track: Track, on: Judged) -> FloatArray:
+    """Return the log loss of each customer of the windows."""
+    told = [np.zeros(0), *(track.predicted(at) for at in on.at)]
+    return metrics.log_loss_each(np.concatenate(told), on.churned)
+
+
+def loses(loss: FloatArray, other: FloatArray, window: IntArray) -> bool:
+    """Return whether a candidate is worse than what would serve in its place."""
+    gap = difference(loss, other, window)
+    return gap.value > min(gap.standard_error, LOST)
+
+
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """What was picked.
+
+    Attributes
+    ----------
+    table : tuple of CandidateResult
+        The figures of all, recalibrated.
+    wanted : int
+        What would serve without a guard.
+    at : int or None
+        What serves: where in the candidates it stands; None where nothing may.
+    served : Candidate or None
+        The same, recalibrated or as it came.
+    reason : str
+        Why it was chosen.
+    """
+
+    table: tuple[CandidateResult, ...]
+    wanted: int
+    at: int | None
+    served: Candidate | None
+    reason: str
+
+
+def select(candidates: Sequence[Candidate], on: Judged, base: FloatArray) -> Picked:
+    """Return what serves: the choice among all that may.
+
+    That is what loses neither to its own process nor to the base rate, whose loss is ``base``;
+    and in place of a process whose line loses, the process as it came, unless that loses too.
+    """
+    least = min(candidates, key=lambda each: float(each.loss.mean())).loss
+    may = [
+        not loses(each.loss, each.raw_loss, on.window) and not loses(each.loss, base, on.window)
+        for each in candidates
+    ]
+    rows = [
+        _result(each, least, on, published=published)
+        for each, published in zip(candidates, may, strict=True)
+    ]
+    wanted, _ = _choose(candidates, on)
+    lines = {at: each for at, each in enumerate(candidates) if may[at]}
+    plain = {
+        at: each.as_it_came()
+        for at, each in enumerate(candidates)
+        if not may[at] and not loses(each.raw_loss, base, on.window)
+    }
+    found = [(*_choose(list(forms.values()), on), forms) for forms in (lines, plain) if forms]
+    if not found:
+        return Picked(tuple(rows), wanted, None, None, "guard")
+    chosen = [(list(forms)[place], reason) for place, reason, forms in found]
+    served = [list(forms.values())[place] for place, _, forms in found]
+    # As it came, a process takes the place of what is recalibrated where it is clearly better.
+    at = int(len(served) > 1 and clear(served[0].loss, served[1].loss, on.window))
+    reason = "only_candidate" if len(candidates) == 1 else chosen[at][1]
+    return Picked(tuple(rows), wanted, chosen[at][0], served[at], reason)
+
+
+def best(candidates: Sequence[Candidate], on: Judged) -> int:
+    """Return which of some candidates is chosen where nothing else counts."""
+    return _choose(candidates, on)[0]
+
+
+def _choose(candidates: Sequence[Candidate], on: Judged) -> tuple[int, str]:
+    """Return the least loss, or what ties with it and is a process by itself, by its BIC."""
+    means = [float(each.loss.mean()) for each in candidates]
+    first = means.index(min(means))
+    off = [metrics.ece(each.predicted, on.churned) for each in candidates]
+    tied = [
+        at
+        for at, each in enumerate(candidates)
+        if off[at] <= max(ECE_AIM, off[first])
+        and not clear(each.loss, candidates[first].loss, on.window)
+    ]
+    known = [at for at in tied if np.isfinite(candidates[at].bic)]
+    if not known:
+        return first, "least_log_loss"
+    at = known[least_bic([candidates[at].bic for at in known])]
+    return at, "least_log_loss" if at == first else "simpler_within_one_standard_error"
+
+
+def clear(more: FloatArray, less: FloatArray, window: IntArray) -> bool:
+    """Return whether a mean loss exceeds another by more than would pass as a tie."""
+    gap = difference(more, less, window)
+    return gap.value > max(gap.standard_error, NEGLIGIBLE * float(less.mean()))
+
+
+def difference(more: FloatArray, less: FloatArray, window: IntArray) -> Difference:
+    """Return the difference of two mean losses; windows count, and the customers in them."""
+    gap = clustered_difference(more, less, window)
+    return Difference(gap.value, float(np.nan_to_num(gap.standard_error)))
 
 
 def auc_error(score: FloatArray, y: FloatArray) -> float:
@@ -78,41 +252,18 @@ def auc_error(score: FloatArray, y: FloatArray) -> float:
     return metrics.auc_difference(score, np.zeros(score.size), y).standard_error
 
 
-def clear(more: FloatArray, less: FloatArray) -> bool:
-    """Return whether a mean loss exceeds another by more than would pass as a tie."""
-    gap = metrics.difference(more, less)
-    return gap.value > max(gap.standard_error, NEGLIGIBLE * float(less.mean()))
-
-
-def select(
-    candidates: list[Candidate], churned: FloatArray
-) -> tuple[tuple[CandidateResult, ...], int, str]:
-    """Return the figures of all, which was chosen, and why."""
-    losses = [each.loss for each in candidates]
-    best = min(range(len(losses)), key=lambda i: float(losses[i].mean()))
-    rows = [_result(each, losses[best], churned) for each in candidates]
-    most = max(ECE_AIM, rows[best].ece)
-    entries = [
-        Entry(Score(row.kind, "candidate", row.status), log_loss=loss)
-        for row, loss in zip(rows, losses, strict=True)
-        if row.ece <= most
-    ]
-    kind = by_loss(entries, "log_loss", "log loss").kind
-    at = [row.kind for row in rows].index(kind)
-    reason = "least_log_loss" if at == best else "simpler_within_one_standard_error"
-    return tuple(rows), at, "only_candidate" if len(rows) == 1 else reason
-
-
-def _result(each: Candidate, least: FloatArray, churned: FloatArray) -> CandidateResult:
-    gap = metrics.difference(each.loss, least)
+def _result(each: Candidate, least: FloatArray, on: Judged, *, published: bool) -> CandidateResult:
+    gap = difference(each.loss, least, on.window)
     return CandidateResult(
-        kind=each.risk.kind,
-        status=each.risk.process.status,
+        kind=each.kind,
+        status=each.status,
         log_loss=float(each.loss.mean()),
+        log_loss_raw=float(each.raw_loss.mean()),
         behind=gap.value,
         behind_error=gap.standard_error,
-        auc=metrics.auc(each.odds, churned),
-        auc_error=auc_error(each.odds, churned),
-        brier=metrics.brier(each.predicted, churned),
-        ece=metrics.ece(each.predicted, churned),
+        auc=metrics.auc(each.predicted, on.churned),
+        auc_error=auc_error(each.predicted, on.churned),
+        brier=metrics.brier(each.predicted, on.churned),
+        ece=metrics.ece(each.predicted, on.churned),
+        published=published,
     )

@@ -1,23 +1,22 @@
-"""Which churn risk to serve, decided by how well each foresaw a part of the history.
+"""Which churn risk to serve, decided by how well each foresaw the windows of the past.
 
 1. Candidates are models of purchases by themselves and the landmark model, which starts from the
-   MBG/NBD, or from its Erlang-k where that foresees better by itself and in the landmark model.
-   The last ``horizon`` days are held out, a third of the history at most; every candidate sees
-   what came before only.
+   best of them. Each is taken along the windows of the past, everything learnt from what came
+   before each window only, its recalibration included (`app.scoring.churn.walk_forward`).
    An Erlang-k whose ``k`` is 1 is the model without it, and is not judged twice.
-2. Each is recalibrated by Platt's line before it is judged, as it would be in use, on a part of
-   the customers held out, and judged by the log loss on the others (five parts in turn). Raw log
-   loss would prefer a model for its level, which recalibration sets right anyway.
-3. The least loss wins; a simpler candidate within one standard error, paired by customer, ties
-   with it and is taken, unless that would cost calibration: an ECE above `ECE_AIM` that the best
-   does not have. The order is `SIMPLICITY`.
-4. The chosen kind is fitted again to everything. A model of purchases keeps the line of the
-   hold-out; the landmark model brings its own. Both learn further horizons from the outcomes over
-   each (`app.scoring.churn.horizon_calibration`).
-5. Where a rule of silence foresaw the hold-out better than what was chosen, the note says so.
+2. The least log loss over all windows wins. A model of purchases that is within one standard
+   error, which respects that customers of one window share what happened in it, ties with it and
+   is taken, of several the one with the least BIC; unless that would cost calibration: an ECE
+   above `ECE_AIM` that the best does not have.
+3. What loses to its own process as it came, or to the base rate, is not published
+   (`app.scoring.churn.guard`): a process whose line loses competes as it came, and where that
+   loses, too, and nothing else is left, everybody is told the base rate.
+4. What serves is fitted to everything. It learns further horizons from the outcomes over each
+   (`app.scoring.churn.horizon_calibration`).
+5. Where a rule of silence foresaw the windows better than what was chosen, the note says so.
 
-With too little history (see `selection.too_thin`) nothing can be judged: the answer is the simplest
-model as it is, and says `insufficient_history`.
+With too little to judge by, fewer than `MIN_EVENTS` customers of either outcome, the model of
+purchases with the least BIC serves as it is, and says `insufficient_history`.
 """
 
 from __future__ import annotations
@@ -29,32 +28,29 @@ from typing import Any, Final
 
 import numpy as np
 
-from app.scoring.churn import horizon_calibration, landmark
-from app.scoring.churn.candidates import (
-    Candidate,
-    CandidateResult,
-    auc_error,
-    candidate,
-    clear,
-    cross_fitted,
-    select,
-)
+from app.scoring.churn import candidates as judging
+from app.scoring.churn import guard as guarding
+from app.scoring.churn import horizon_calibration, landmark, observation, walk_forward
+from app.scoring.churn.candidates import Candidate, CandidateResult, Judged, auc_error
 from app.scoring.churn.churn_risk import ChurnRisk
+from app.scoring.churn.guard import Guard
 from app.scoring.churn.rules import rules
+from app.scoring.churn.walk_forward import Past, Track
 from app.scoring.evaluation import metrics, selection
-from app.scoring.evaluation.one_standard_error import plain_values
-from app.scoring.histories.features import Facts, Features, features_at
+from app.scoring.evaluation.one_standard_error import least_bic, plain_values
+from app.scoring.evaluation.temporal_holdout import bic
+from app.scoring.histories.features import Facts
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.purchases.registry import MODELS
-from app.scoring.regression.recalibration import platt
 
-__all__ = ["CandidateResult", "ChurnSelection", "auc_error", "choose", "cross_fitted"]
+__all__ = ["CandidateResult", "ChurnSelection", "Guard", "auc_error", "choose", "judge"]
 
 PLAIN_KINDS: Final = ("mbg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "bg_nbd")
 SIMPLICITY: Final = (*selection.SIMPLICITY, "nbd", landmark.KIND)
 REGULAR: Final = "mbg_cnbd_k"
 MEMORYLESS: Final = {REGULAR: "mbg_nbd", "bg_cnbd_k": "bg_nbd"}
 INSUFFICIENT: Final = "insufficient_history"
+MIN_EVENTS: Final = 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +65,22 @@ class ChurnSelection:
         ``ok`` or ``insufficient_history``.
     reason : str
         ``least_log_loss``; ``simpler_within_one_standard_error``; ``only_candidate``;
-        ``insufficient_history``.
+        ``guard``; ``insufficient_history``.
     note : str
         What there is too little of, or which rule of silence foresaw better; empty otherwise.
     horizon, holdout : int
-        Days asked for, and days held out (0: none).
+        Days asked for, and days of each window that was judged (0: none).
     label_window : int
         Days in which outcomes were watched to learn from; 0 if none were.
     extrapolated : bool
         Whether the answer is extrapolated from ``label_window`` to ``horizon``.
-    table : tuple of Judged
-        Simplest first; empty without a hold-out.
+    table : tuple of CandidateResult
+        Simplest first; empty where nothing was judged.
+    guard : Guard
+        What serves in place of what, and why.
+    foreseen : tuple of FloatArray
+        What what serves would have told over the horizon at the latest window that has ended by
+        now, and 1 for those who churned, else 0; empty where nothing was judged.
     """
 
     risk: ChurnRisk
@@ -89,6 +90,8 @@ class ChurnSelection:
     horizon: int
     holdout: int
     table: tuple[CandidateResult, ...]
+    guard: Guard
+    foreseen: tuple[FloatArray, FloatArray] = (np.zeros(0), np.zeros(0))
 
     @property
     def label_window(self) -> int:
@@ -108,6 +111,7 @@ class ChurnSelection:
                 "chosen": self.risk.kind,
                 **{name: getattr(self, name) for name in names},
                 "table": [dataclasses.asdict(row) for row in self.table],
+                "guard": self.guard.as_dict(),
                 "risk": self.risk.as_dict(),
             }
         )
@@ -135,86 +139,161 @@ def choose(
     kinds : sequence of str
         Models of purchases, in `registry.MODELS`, that may be chosen by themselves.
     process : str
-        The one that the landmark model starts from, unless `REGULAR` among ``kinds`` is better.
+        The one that the landmark model starts from where there are no ``kinds``.
     seed : int
-        Of the draw among more customers than `landmark.CUSTOMERS`.
+        Of the draw among more customers than `observation.CUSTOMERS`.
 
     Raises
     ------
     ValueError
         If the log is not valid, the horizon not a positive whole number, or a kind not known.
     """
-    ahead = landmark.whole_days("horizon", horizon)
+    ahead = observation.whole_days("horizon", horizon)
     unknown = set(kinds) - set(MODELS)
     if unknown:
         message = f"there is no model of purchases {', '.join(sorted(unknown))}"
         raise ValueError(message)
-    order = sorted(set(kinds), key=SIMPLICITY.index)
-    some = landmark.sampled(facts, as_of, seed)
-    _, now = features_at(some, as_of=as_of)
-    length = _holdout_length(now, ahead)
-    mark = landmark.at_day(some, as_of - length, length, (order or [process])[0])
-    events = min(mark.churned.sum(), mark.churned.size - mark.churned.sum())
-    note = selection.too_thin(mark.features.x, mark.features.t_x, mark.features.T)
-    if not note and events < landmark.MIN_EVENTS:
-        note = f"{events:.0f} customers of one outcome, {landmark.MIN_EVENTS} are needed"
-    if note:
-        risk = landmark.plain(now, (order or [process])[0], 0, status=INSUFFICIENT)
-        return ChurnSelection(risk, INSUFFICIENT, INSUFFICIENT, note, ahead, 0, ())
-    candidates = _candidates(some, mark, order, process)
-    table, at, reason = select(candidates, mark.churned)
-    chosen = candidates[at]
-    if chosen.risk.kind == landmark.KIND:
-        start = chosen.risk.process_kind
-        risk = landmark.fit(some, as_of=as_of, horizon=ahead, process=start)
+    past = _past(facts, as_of, ahead, seed)
+    order = sorted(set(kinds), key=SIMPLICITY.index) or [process]
+    plain = {kind: walk_forward.plain(past, kind) for kind in order}
+    tracks = [track for track in plain.values() if not _doubled(track, order)]
+    on = judging.judged(tracks)
+    if on.events < MIN_EVENTS:
+        return _by_bic(tracks, ahead, _too_little(on))
+    found = [_candidate(track, track, on) for track in tracks]
+    best = tracks[judging.best(found, on)].now.kind
+    second = landmark.along(past, best)
+    if second is not None and judging.judged([*tracks, second]).events >= MIN_EVENTS:
+        tracks = [*(tracks if kinds else []), second]
+    elif not kinds:
+        return _by_bic(tracks, ahead, _too_little(on))
+    return _judged(past, tracks, plain, ahead)
+
+
+def judge(facts: Facts, kind: str, *, as_of: int, horizon: int, seed: int = 0) -> Guard:
+    """Return how a model of purchases that serves as it is did over the windows of the past.
+
+    Arguments and errors as for `choose`.
+    """
+    past = _past(facts, as_of, observation.whole_days("horizon", horizon), seed)
+    track = walk_forward.plain(past, kind)
+    on = judging.judged([track])
+    if on.events < MIN_EVENTS:
+        return Guard(serves=guarding.RAW, kind=kind)
+    return guarding.asked_for(_candidate(track, track, on), _base_rate(past, kind, on)[1], on)
+
+
+def _past(facts: Facts, as_of: int, ahead: int, seed: int) -> Past:
+    some = observation.sampled(facts, as_of, seed)
+    return walk_forward.look_back(some, as_of, landmark.label_window(some, as_of, ahead))
+
+
+def _judged(past: Past, tracks: list[Track], plain: dict[str, Track], ahead: int) -> ChurnSelection:
+    """Return what serves of candidates that can be judged."""
+    on = judging.judged(tracks)
+    found = [_candidate(track, plain[track.now.process_kind], on) for track in tracks]
+    base, base_loss = _base_rate(past, tracks[0].now.process_kind, on)
+    picked = judging.select(found, on, base_loss)
+    guard = guarding.decide(found[picked.wanted], picked.served, base_loss, on)
+    if picked.at is None or picked.served is None:
+        track, loss = base, base_loss
+        risk = horizon_calibration.calibrate(track.recalibrated(None), track)
+    elif picked.served.raw:
+        track, loss = plain[picked.served.kind], picked.served.loss
+        risk = dataclasses.replace(track.now, label_window=0)
     else:
-        calibration = platt(chosen.odds, mark.churned)
-        risk = landmark.plain(now, chosen.risk.kind, length).recalibrated(calibration)
-    risk = horizon_calibration.calibrate(risk, some, as_of=as_of)
+        track, loss = tracks[picked.at], picked.served.loss
+        risk = _served(track, ahead)
     return ChurnSelection(
-        risk, "ok", reason, _beaten(some, mark, chosen.loss), ahead, length, table
+        risk,
+        "ok",
+        picked.reason,
+        _beaten(past, on, loss),
+        ahead,
+        past.window,
+        picked.table,
+        guard,
+        _foreseen(track, guard, ahead),
     )
 
 
-def _holdout_length(now: Features, ahead: int) -> int:
-    span = int(now.T.max(initial=0))
-    return max(min(ahead, span // 3), 1)
+def _served(track: Track, ahead: int) -> ChurnRisk:
+    """Return what was judged, fitted to everything, over the horizon as far as history reaches."""
+    if track.now.kind == landmark.KIND and ahead > track.past.window:
+        track = landmark.longest(track.past, track.now.process_kind, ahead) or track
+    return horizon_calibration.calibrate(track.recalibrated(None), track)
 
 
-def _candidates(
-    facts: Facts, mark: landmark.Landmark, kinds: list[str], process: str
-) -> list[Candidate]:
-    """Return the candidates, simplest first, from facts up to the landmark."""
-    fitted = [landmark.plain(mark.features, kind, mark.window) for kind in kinds]
-    plain = [
-        candidate(risk, mark)
-        for risk in fitted
-        if risk.process.params.get("k") != 1 or MEMORYLESS[risk.kind] not in kinds
-    ]
-
-    def second(start: str) -> Candidate:
-        risk = landmark.fit(facts, as_of=mark.day, horizon=mark.window, process=start)
-        return candidate(risk, mark)
-
-    best = second(process)
-    loss = {each.risk.kind: each.loss for each in plain}
-    if process in loss and REGULAR in loss and clear(loss[process], loss[REGULAR]):
-        other = second(REGULAR)
-        best = other if clear(best.loss, other.loss) else best
-    return plain if best.risk.kind != landmark.KIND and plain else [*plain, best]
+def _by_bic(tracks: Sequence[Track], ahead: int, note: str) -> ChurnSelection:
+    """Return the process with the least BIC, as it is."""
+    best = tracks[least_bic([_bic(track) for track in tracks])]
+    risk = dataclasses.replace(best.now, label_window=0, status=INSUFFICIENT)
+    guard = Guard(serves=guarding.RAW, kind=risk.kind)
+    return ChurnSelection(risk, INSUFFICIENT, INSUFFICIENT, note, ahead, 0, (), guard)
 
 
-def _beaten(facts: Facts, mark: landmark.Landmark, loss: FloatArray) -> str:
-    """Return which rule of silence foresaw the hold-out better, in words; empty if none did."""
-    best, name = loss, ""
-    for rule, (p, _) in rules(facts, mark.day, mark.window, mark.features).items():
-        predicted = cross_fitted(np.log(p) - np.log1p(-p), mark.churned)
-        own = metrics.log_loss_each(predicted, mark.churned)
-        if own.mean() < best.mean():
-            best, name = own, rule
-    if not name or not clear(loss, best):
+def _too_little(on: Judged) -> str:
+    return (
+        f"{on.events} customers had the rarer outcome in the windows of the past, "
+        f"{MIN_EVENTS} are needed"
+    )
+
+
+def _doubled(track: Track, kinds: Sequence[str]) -> bool:
+    """Return whether it is an Erlang-k that is its own model without memory."""
+    return track.now.process.params.get("k") == 1 and MEMORYLESS[track.now.kind] in kinds
+
+
+def _candidate(track: Track, raw: Track, on: Judged) -> Candidate:
+    own = track.now.kind == track.now.process_kind
+    return judging.candidate(track, raw, on, _bic(track) if own else np.inf)
+
+
+def _bic(track: Track) -> float:
+    """Return the BIC of a process; that of a prior is infinite."""
+    process = track.now.process
+    return np.inf if process.status == "fallback" else bic(process, len(track.past.now))
+
+
+def _base_rate(past: Past, kind: str, on: Judged) -> tuple[Track, FloatArray]:
+    """Return the base rate along the windows, and its losses."""
+    track = walk_forward.base_rate(past, kind)
+    return track, judging.losses(track, on)
+
+
+def _foreseen(track: Track, guard: Guard, ahead: int) -> tuple[FloatArray, FloatArray]:
+    """Return what was told over the horizon at the latest window, and what happened."""
+    past = track.past
+    ended = [at for at in track.risks if past.marks[at].day + ahead <= past.as_of]
+    if not ended:
+        return np.zeros(0), np.zeros(0)
+    at, mark = ended[-1], past.marks[ended[-1]]
+    risk = track.risks[at] if guard.serves == guarding.RAW else track.recalibrated(at)
+    churned = observation.churned(past.facts, mark.customer, mark.day, ahead)
+    return risk.probability(mark.features, horizon=ahead), churned
+
+
+def _beaten(past: Past, on: Judged, loss: FloatArray) -> str:
+    """Return which rule of silence foresaw the windows better, in words; empty if none did."""
+    fits = past.fits(*walk_forward.PLAIN_FITS)
+    rows = np.isin(on.window, [place for place, at in enumerate(on.at) if at in fits])
+    told: dict[str, list[FloatArray]] = {}
+    for at in on.at:
+        if at in fits:
+            mark = past.marks[at]
+            found = rules(past.facts, mark.day, mark.window, mark.features)
+            for rule, (p, _) in found.items():
+                told.setdefault(rule, []).append(p)
+    if not told:
+        return ""
+    own, best, name = loss[rows], loss[rows], ""
+    for rule, parts in told.items():
+        other = metrics.log_loss_each(np.concatenate(parts), on.churned[rows])
+        if other.mean() < best.mean():
+            best, name = other, rule
+    if not name or not judging.clear(own, best, on.window[rows]):
         return ""
     return (
-        f"the rule {name} foresaw the held-out days better: log loss {best.mean():.4f}, "
-        f"what was chosen {loss.mean():.4f}"
+        f"the rule {name} foresaw the windows of the past better: log loss {best.mean():.4f}, "
+        f"what was chosen {own.mean():.4f}"
     )

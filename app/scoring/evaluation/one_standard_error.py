@@ -1,4 +1,4 @@
-"""One model out of several: the least loss, unless a simpler model comes close to it."""
+"""One model out of several: the least loss, and of those that come close to it the least BIC."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Any, Literal, TypeAlias
 
 from app.scoring.evaluation import metrics
 from app.scoring.evaluation.temporal_holdout import Entry, Score
+from app.scoring.numerics.array_types import FloatArray
 
 Basis: TypeAlias = Literal["holdout", "bic", "thin_data"]
 
 # A mean loss closer to the least than this share of it is as good, however sure the gap.
 NEGLIGIBLE = 1e-3
+# Models whose BIC is closer than this are told apart by nothing.
+BARE = 2.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Selection:
     Attributes
     ----------
     basis : str
-        ``holdout``; ``bic``: no hold-out was possible; ``thin_data``: the fallback.
+        ``holdout``; ``bic``: no hold-out was possible; ``thin_data``: there is too little to
+        compare forecasts of, and what there is chose by BIC.
     note : str
         Why the basis is not ``holdout``, or what was done to the hold-out; empty otherwise.
     as_of, horizon : int
@@ -77,12 +81,12 @@ class Selection:
 def by_loss(
     entries: Sequence[Entry], loss: Literal["absolute_error", "log_loss"], name: str
 ) -> Pick:
-    """Return the first of the entries whose mean loss is within one standard error of the least.
+    """Return the entry with the least BIC of those within one standard error of the least loss.
 
     Parameters
     ----------
     entries : sequence of Entry
-        Candidates, simplest first.
+        Candidates, simplest first: the first of equals is taken.
     loss : str
         Which loss of each customer decides.
     name : str
@@ -94,32 +98,51 @@ def by_loss(
     if not field:
         return Pick(entries[0].score.kind, "no candidate gave a prediction; this is the simplest")
     means = [float(getattr(entry, loss).mean()) for entry in field]
-    at = means.index(min(means))
-    best, least = field[at], means[at]
-    for entry, mean in zip(field[:at], means[:at], strict=True):
-        gap = metrics.difference(getattr(entry, loss), getattr(best, loss))
-        if gap.value <= max(gap.standard_error, NEGLIGIBLE * least):
-            return Pick(
-                entry.score.kind,
-                f"{name} {mean:.4f}, simpler and within one standard error (a gap of "
-                f"{gap.value:.4f} against {gap.standard_error:.4f}) or {NEGLIGIBLE:.1%} of the "
-                f"least ({best.score.kind}, {least:.4f})",
-            )
-    if at == 0:
-        return Pick(best.score.kind, f"least {name}, {least:.4f}, and the simplest")
+    best, least = field[means.index(min(means))], min(means)
+    tied = [entry for entry in field if _ties(getattr(entry, loss), getattr(best, loss))]
+    chosen = tied[least_bic([entry.score.bic for entry in tied])]
+    if len(tied) == 1:
+        return Pick(
+            best.score.kind,
+            f"least {name}, {least:.4f}; no other model comes within one standard error",
+        )
+    mean = float(getattr(chosen, loss).mean())
     return Pick(
-        best.score.kind,
-        f"least {name}, {least:.4f}; no simpler model comes within one standard error",
+        chosen.score.kind,
+        f"{name} {mean:.4f}; {len(tied)} models are within one standard error or {NEGLIGIBLE:.1%} "
+        f"of the least ({best.score.kind}, {least:.4f}); of these it has the least BIC, "
+        f"{chosen.score.bic:.1f}, or is simpler and within {BARE:.0f} of it",
     )
 
 
+def _ties(loss: FloatArray, least: FloatArray) -> bool:
+    gap = metrics.difference(loss, least)
+    return not gap.value > max(gap.standard_error, NEGLIGIBLE * float(least.mean()))
+
+
+def least_bic(values: Sequence[float]) -> int:
+    """Return the first whose BIC is within `BARE` of the least; the first of all if none is known.
+
+    References
+    ----------
+    Kass and Raftery (1995), Bayes factors, Journal of the American Statistical Association 90,
+    773-795: a difference of less than 2 is not worth more than a bare mention.
+    """
+    known = [value for value in values if math.isfinite(value)]
+    if not known:
+        return 0
+    return next(at for at, value in enumerate(values) if value <= min(known) + BARE)
+
+
 def by_bic(scores: Sequence[Score]) -> Pick:
-    """Return the kind with the least BIC, the first of equals."""
+    """Return the kind with the least BIC, the first of equals; priors only where all are."""
     known = [score for score in scores if math.isfinite(score.bic)]
     field = [score for score in known if score.status != "fallback"] or known
     if not field:
         return Pick(scores[0].kind, "no candidate could be fitted; this is the simplest")
-    best = min(field, key=lambda score: score.bic)
+    if field[0].status == "fallback":
+        return Pick(field[0].kind, "nothing could be fitted; this is a prior")
+    best = field[least_bic([score.bic for score in field])]
     return Pick(best.kind, f"least BIC, {best.bic:.1f}: no hold-out was possible")
 
 

@@ -143,6 +143,38 @@ def difference(first: ArrayLike, second: ArrayLike) -> Difference:
     return Difference(float(gap.mean()), error)
 
 
+def clustered_difference(first: ArrayLike, second: ArrayLike, cluster: ArrayLike) -> Difference:
+    """Return the mean difference of two losses whose rows fall into clusters, such as windows.
+
+    What is common to a cluster does not average out over its rows: the standard error is that of
+    the clusters' sums (Liang and Zeger 1986), or that of the rows where it is larger.
+
+    Parameters
+    ----------
+    first, second : array_like
+        As for `difference`.
+    cluster : array_like
+        Of which each row is, as whole numbers from 0 on, shape (n,).
+
+    Raises
+    ------
+    ValueError
+        As for `difference`.
+
+    References
+    ----------
+    Liang and Zeger (1986), Longitudinal data analysis using generalized linear models,
+    Biometrika 73, 13-22.
+    """
+    plain = difference(first, second)
+    rows = np.asarray(first, dtype=np.float64) - np.asarray(second) - plain.value
+    sums = np.bincount(np.asarray(cluster), weights=rows)
+    if sums.size < 2:
+        return plain
+    error = math.sqrt(float(sums @ sums) * sums.size / (sums.size - 1)) / rows.size
+    return Difference(plain.value, max(plain.standard_error, error))
+
+
 def gains(score: ArrayLike, outcome: ArrayLike, *, groups: int = 10) -> Gains:
     """Return gain and lift by groups of equal size, from the highest score down.
 

@@ -1,18 +1,20 @@
 """Which model of purchases to use, decided by how well each foresaw a part of the history.
 
-1. Thin data (fewer than `MIN_CUSTOMERS` customers, `MIN_REPEATERS` of them with a repeat purchase,
-   or a history shorter than `MIN_GAPS` median gaps) allow no comparison: the fallback is used.
+1. Thin is a matter of information: fewer than `MIN_REPEATS` gaps between purchases, of however
+   many customers, or a history shorter than `MIN_GAPS` median gaps, allow no comparison of
+   forecasts. Then the BIC decides, as in 5; a prior serves only where nothing could be fitted.
 2. The last ``horizon`` days are held out, a third of the history at most. Every candidate is
    fitted to what came before, and says who buys in the days held out, and how often.
 3. Each output is chosen by itself: expected purchases (and so lifetime value) by the mean absolute
    error, the risk of no purchase by the log loss. A model within one standard error of the best,
-   paired by customer, ties with it, and of tied ones the first in `SIMPLICITY` is taken: a tie
-   is no reason for more parameters. The BG/NBD comes last, kept for parity with the literature.
+   paired by customer, ties with it, and of tied ones that with the least BIC is taken: where few
+   outcomes were seen most tie, and the gaps tell more. The BG/NBD comes last among equals, kept
+   for parity with the literature.
 4. The hiatus rule, the base rate and the customer's own rate are scored beside. Where the
    hiatus rule ranks better than the chosen model by more than one standard error of the
    difference of their AUCs, a second stage is advised.
 5. Where what remains before the hold-out is thin, models are compared by BIC on everything, and
-   the answer says so. The likelihood ranks models for forecasts badly: it is a last resort.
+   the answer says so. A process without dropout is scored beside, and never chosen.
 
 The caller refits the chosen kinds on all data.
 
@@ -50,13 +52,12 @@ __all__ = [
     "too_thin",
 ]
 
-MIN_CUSTOMERS: Final = 200
-MIN_REPEATERS: Final = 100
+MIN_REPEATS: Final = 50
 MIN_GAPS: Final = 2
 SIMPLICITY: Final = (
     "mbg_nbd", "pareto_nbd", "mbg_cnbd_k", "cnbd_k", "bg_cnbd_k", "bg_nbd",
 )  # fmt: skip
-REFERENCE_KINDS: Final = ("nbd",)  # scored if given, chosen only on thin data
+REFERENCE_KINDS: Final = ("nbd",)  # scored if given, never chosen
 
 
 def of_times(fit: Callable[..., PurchaseModel], *, gaps: bool = False, **options: Any) -> Fit:
@@ -174,10 +175,6 @@ def _without_holdout(
     ]
     candidates = [score for score in scores if score.role == "candidate"]
     pick = by_bic(candidates)
-    if common["basis"] == "thin_data":
-        # The model without dropout asks least of the data.
-        kind = next((kind for kind in REFERENCE_KINDS if kind in fits), candidates[0].kind)
-        pick = Pick(kind, f"fallback: {common['note']}")
     return Selection(
         **common,
         calibration_end=None,
@@ -211,11 +208,9 @@ def too_thin(x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> str:
     """Return what there is too little of to compare models, or nothing; see the module."""
     x_, t_, T_ = validation.history(x, t_x, T)
     again = x_ > 0
-    repeaters = int(again.sum())
-    if x_.size < MIN_CUSTOMERS:
-        return f"{x_.size} customers have bought, {MIN_CUSTOMERS} are needed"
-    if repeaters < MIN_REPEATERS:
-        return f"{repeaters} customers have bought again, {MIN_REPEATERS} are needed"
+    repeats = int(x_.sum())
+    if repeats < MIN_REPEATS:
+        return f"{repeats} gaps between purchases were seen, {MIN_REPEATS} are needed"
     gap = float(np.median(t_[again] / x_[again]))
     if T_.max() < MIN_GAPS * gap:
         return f"the history is shorter than {MIN_GAPS} gaps between purchases ({gap:.0f} days)"

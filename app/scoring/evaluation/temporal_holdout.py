@@ -146,7 +146,7 @@ def candidate(
         p_purchase=1 - model.p_no_purchase(*history, horizon=split.length),
         expected=model.expected_purchases(*history, horizon=split.length),
         log_likelihood=model.log_likelihood,
-        bic=_bic(model, known),
+        bic=bic(model, known.x.size),
     )
 
 
@@ -157,12 +157,12 @@ def fitted(
     model = fit(known)
     if model is None:
         return Score(kind, role, "not_applicable")
-    return Score(kind, role, model.status, model.log_likelihood, _bic(model, known))
+    return Score(kind, role, model.status, model.log_likelihood, bic(model, known.x.size))
 
 
-def _bic(model: PurchaseModel, known: PurchaseSummary) -> float:
-    """Return the Bayesian information criterion: less is better."""
-    return -2 * model.log_likelihood + len(model.params) * math.log(max(known.x.size, 1))
+def bic(model: PurchaseModel, customers: int) -> float:
+    """Return the Bayesian information criterion of a fit to so many customers: less is better."""
+    return -2 * model.log_likelihood + len(model.params) * math.log(max(customers, 1))
 
 
 def baselines(log: Log, split: Split) -> list[Entry]:

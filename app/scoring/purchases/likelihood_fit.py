@@ -4,7 +4,7 @@ A fit is a damped Newton ascent in the log-parameters over collapsed histories. 
 says how far to trust it:
 
 ``fallback``
-    Fewer than `MIN_CUSTOMERS` customers or `MIN_REPEATERS` with a repeat purchase. The
+    Fewer than `MIN_GAPS` gaps between purchases or `MIN_CUSTOMERS` customers. The
     parameters are a prior: the purchase rate of these data, with half a purchase in one more
     average lifetime added, at the heterogeneity and dropout found for CDNOW in the literature.
 ``no_dropout_identified``
@@ -35,8 +35,8 @@ from app.scoring.numerics.fitted_model import covariance_of
 from app.scoring.numerics.newton import Evaluation, Objective, Optimum, maximise
 from app.scoring.purchases.purchase_model import PurchaseModel
 
-MIN_CUSTOMERS = 20
-MIN_REPEATERS = 10
+MIN_GAPS = 20
+MIN_CUSTOMERS = 5
 MIN_GAIN = 3.0
 MIN_LEFT = 0.01
 MAX_LOG_ERROR = 1.0
@@ -121,8 +121,8 @@ class Sample:
     def thin(self) -> bool:
         """Whether there is too little to learn from."""
         x, w = self.x, self.weights
-        repeaters = float(np.count_nonzero(x) if w is None else w[x > 0].sum())
-        return self.n < MIN_CUSTOMERS or repeaters < MIN_REPEATERS
+        gaps = float(x.sum() if w is None else w @ x)
+        return self.n < MIN_CUSTOMERS or gaps < MIN_GAPS
 
 
 def fit(

@@ -1,8 +1,9 @@
 """Logistic regression shrunk towards given weights, some of which may not be negative.
 
 Maximised is ``log-likelihood - (ridge / 2) sum ((beta_j - prior_j) s_j)^2`` with ``s_j`` the
-standard deviation of a column, the intercept free. The surface is concave, and the ascent stays
-in a box: a column whose weight would be negative ends on its bound, at exactly 0.
+standard deviation of a column, or a least spread where that is larger, the intercept free: what
+hardly differs among those learnt from may differ more among others. The surface is concave, and
+the ascent stays in a box: a column whose weight would be negative ends on its bound, at exactly 0.
 """
 
 from __future__ import annotations
@@ -22,25 +23,36 @@ class _Shrunk:
     """The objective, at parameters moved so that the box is symmetric around 0."""
 
     def __init__(
-        self, likelihood: Likelihood, prior: FloatArray, ridge: float, centre: FloatArray
+        self,
+        likelihood: Likelihood,
+        prior: FloatArray,
+        ridge: float,
+        centre: FloatArray,
+        least: FloatArray | float,
     ) -> None:
-        self._likelihood, self._prior, self._ridge = likelihood, prior, ridge
+        self._likelihood, self._prior = likelihood, prior
+        spread = likelihood.spread
+        # A column without spread is held where it is.
+        far = np.maximum(least, spread) / np.where(spread > 0, spread, np.inf)
+        self._stiff = np.append(0.0, ridge * np.where(spread > 0, far, 1.0) ** 2)
         self._centre = centre
 
     def __call__(self, moved: FloatArray) -> Evaluation:
         theta = moved + self._centre
         value, gradient, hessian = self._likelihood.unpenalised(theta)
         away = theta - self._prior
-        pull = self._ridge * away
-        pull[0] = 0.0
-        stiff = np.full(theta.size, self._ridge)
-        # A column without spread is held where it is.
-        stiff[0] = 0.0
-        return value - 0.5 * float(pull @ away), gradient - pull, hessian - np.diag(stiff)
+        pull = self._stiff * away
+        return value - 0.5 * float(pull @ away), gradient - pull, hessian - np.diag(self._stiff)
 
 
 def fit(
-    X: FloatArray, y: FloatArray, *, ridge: float, prior: FloatArray, rising: BoolArray
+    X: FloatArray,
+    y: FloatArray,
+    *,
+    ridge: float,
+    prior: FloatArray,
+    rising: BoolArray,
+    least: FloatArray | float = 0.0,
 ) -> tuple[float, FloatArray]:
     """Return intercept and weights, 0 where a column is constant.
 
@@ -56,8 +68,10 @@ def fit(
         The weights shrunk towards, shape (k,).
     rising : BoolArray
         Whose weights may not be negative, shape (k,).
+    least : FloatArray or float
+        The least spread that a column counts as having, at least 0, shape (k,).
     """
-    return path(X, y, ridges=(ridge,), prior=prior, rising=rising)[0]
+    return path(X, y, ridges=(ridge,), prior=prior, rising=rising, least=least)[0]
 
 
 def path(
@@ -67,6 +81,7 @@ def path(
     ridges: Sequence[float],
     prior: FloatArray,
     rising: BoolArray,
+    least: FloatArray | float = 0.0,
 ) -> list[tuple[float, FloatArray]]:
     """Return what `fit` does for each ridge, sooner: each ascent starts where the last ended."""
     likelihood = Likelihood(X, y, np.ones(y.size), 0.0)
@@ -79,7 +94,7 @@ def path(
     moved = np.append(np.log(share / (1 - share)), prior * spread) - centre
     found = []
     for ridge in ridges:
-        objective = _Shrunk(likelihood, target, ridge, centre)
+        objective = _Shrunk(likelihood, target, ridge, centre, least)
         moved = maximise(objective, moved, bound=bound).theta
         params = likelihood.units() @ (moved + centre)
         found.append((float(params[0]), np.where(spread > 0, params[1:], 0.0)))

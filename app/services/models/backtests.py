@@ -176,6 +176,7 @@ def _body(deployment: Deployment, document: BacktestDocument) -> dict[str, Any]:
                 **fold,
                 **_worth(deployment, fold),
                 "bands": _bands(fold["bands"], horizon),
+                "choice": _choice(fold.get("choice")),
             }
             for fold in document.folds
         ],
@@ -195,6 +196,13 @@ def _worth(deployment: Deployment, fold: dict[str, Any]) -> dict[str, Any]:
 
     parts = {name: told(fold[name]) for name in _OF_CUSTOMERS if fold.get(name) is not None}
     return {**parts, "groups": [told(group) for group in fold.get("groups", ())]}
+
+
+def _choice(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a choice with its guard in words; one of before there was a guard has none."""
+    if found is None:
+        return None
+    return {**found, "guard": churn_learning.guard_in_words(found.get("guard"))}
 
 
 _NOTHING: dict[str, Any] = dict.fromkeys(

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from app.lifecycle import kinds
-from app.scoring.churn import churn_selection, landmark
+from app.scoring.churn import churn_selection, guard, landmark, observation
 from app.scoring.churn.churn_bands import Bands, bands
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.histories.features import features_at
@@ -25,27 +23,37 @@ def learn(
 ) -> dict[str, Any]:
     """Return what a model's document says of churn risk.
 
-    Without a kind it is chosen by what foresaw the past best; a kind asked for serves by itself,
-    as it is. `fallback` says that this is a prior, for want of customers to fit it to.
+    Without a kind it is chosen by what foresaw the past best, and guarded; a kind asked for serves
+    by itself, as it is, and the guard says where that loses to the base rate. `fallback` says that
+    this is a prior, for want of purchases to fit it to.
     """
     if kind is None and reference is not None:
         choice = churn_selection.choose(past.facts, as_of=day, horizon=horizon)
         chosen = choice.as_dict()
         chosen["risk"] = choice.risk.compared_with(reference).as_dict()
+        learnt = bands(*choice.foreseen)
     else:
-        chosen = _asked_for(kind, horizon, fallback=fallback)
+        chosen = _asked_for(kind, past, day, horizon, fallback=fallback)
+        learnt = bands([], [])
+        if chosen["status"] != churn_selection.INSUFFICIENT:
+            learnt = _bands(chosen["chosen"], past, day, horizon)
     risk = chosen.pop("risk")
     return {
         "risk": risk,
         "risk_choice": chosen,
-        "bands": _bands(kind, past, day, horizon).as_dict(),
+        "bands": learnt.as_dict(),
         "interaction_kinds": kinds.copy_of(past.kinds, past.kinds),
     }
 
 
-def _asked_for(kind: str | None, horizon: int, *, fallback: bool) -> dict[str, Any]:
+def _asked_for(
+    kind: str | None, past: TrainingData, day: int, horizon: int, *, fallback: bool
+) -> dict[str, Any]:
     known = kind is not None
     note = "too few customers have bought to fit it: it is a prior" if fallback else ""
+    guarded = None
+    if kind is not None and past.first_day is not None:
+        guarded = churn_selection.judge(past.facts, kind, as_of=day, horizon=horizon).as_dict()
     return {
         "chosen": kind,
         "status": "ok" if known and not fallback else churn_selection.INSUFFICIENT,
@@ -56,21 +64,24 @@ def _asked_for(kind: str | None, horizon: int, *, fallback: bool) -> dict[str, A
         "label_window": 0,
         "extrapolated": False,
         "table": [],
+        "guard": guarded,
         "risk": None,
     }
 
 
-def _bands(kind: str | None, past: TrainingData, day: int, horizon: int) -> Bands:
-    """Return the bands of a back-test at the last horizon; fixed ones without enough past."""
+def _bands(kind: str, past: TrainingData, day: int, horizon: int) -> Bands:
+    """Return the bands of a kind that was asked for, back-tested at the last horizon."""
     cut = day - horizon
     if past.first_day is None or past.first_day > cut:
         return bands([], [])
     who, known = features_at(past.facts, as_of=cut)
     if not who.size:
         return bands([], [])
+    left = observation.churned(past.facts, who, cut, horizon)
     then = at_cut(kind, past, cut, horizon)
-    left = ~np.isin(who, landmark.buyers(past.facts, after=cut, until=day))
-    return bands(then.probability(known, horizon=horizon), left.astype(np.float64))
+    if then.status == churn_selection.INSUFFICIENT:
+        return bands([], [])
+    return bands(then.probability(known, horizon=horizon), left)
 
 
 def at_cut(kind: str | None, past: TrainingData, cut: int, horizon: int) -> ChurnRisk:
@@ -92,9 +103,25 @@ def meaning(level: dict[str, Any], horizon_days: int) -> str | None:
 
 
 WHY = {
-    "least_log_loss": "it foresaw the held-out days best",
+    "least_log_loss": "it foresaw the windows of the past best",
     "simpler_within_one_standard_error": "within one standard error of the best, and simpler",
+    "guard": "what would have served foresaw the windows of the past worse than this",
     "only_candidate": "nothing else could be fitted",
-    churn_selection.INSUFFICIENT: "there is too little history to compare",
+    churn_selection.INSUFFICIENT: "there is too little history to compare: of the models of "
+    "purchases this has the least BIC",
     ASKED_FOR: "this kind was asked for, and is used as it is",
 }
+
+GUARDED = {
+    guard.NOT_WORSE: "it lost neither to its own process nor to the base rate",
+    guard.LOSES_TO_RAW: "recalibrated, it foresaw the windows of the past worse than as it came",
+    guard.LOSES_TO_BASE_RATE: "it foresaw the windows of the past worse than the base rate",
+    guard.LOSES_TO_ANOTHER: "a model of purchases, as it came, foresaw the past better",
+    guard.NOT_JUDGED: "there were no windows of the past to judge it by",
+}
+"""Reasons of a guard in words, of what would have served without it."""
+
+
+def guard_in_words(found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a guard with its reason in words."""
+    return None if found is None else {**found, "why": GUARDED[found["reason"]]}

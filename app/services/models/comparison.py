@@ -7,14 +7,16 @@ import numpy as np
 
 from app.db import ReadSession
 from app.lifecycle.dated import Floats
-from app.scoring.churn import churn_selection, landmark
+from app.scoring.churn import landmark
+from app.scoring.churn.rules import rules
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import features_at
 from app.services.common import deployment_settings
 from app.services.customer_base import training_data
 from app.services.customer_base.training_data import TrainingData
 from app.services.models import churn_learning, model_store
-from app.services.models.fitted_models import FittedModel
+from app.services.models.fitted_models import FittedModel, probability
+from app.services.models.model_documents import ModelDocument
 from app.services.models.model_store import Fitted
 
 _FARTHEST = 30.0
@@ -26,19 +28,24 @@ async def compare(
     """Compare a candidate with the model in force on the days held out, on the same facts.
 
     The candidate is held to what its way of fitting would have told before those days, and to
-    what it tells itself; the recalibrated log loss of either may lie one standard error above.
+    what it tells itself; the log loss of either may lie one standard error above. Both are judged
+    as told: recalibrated to those very days, the most absurd of levels would pass. What loses to
+    the base rate, as it was told before those days, takes over from nothing that does not.
     """
     active_id = (await deployment_settings.pointers(session)).model_id
     active = None if active_id is None else await model_store.load(session, active_id)
+    row = await model_store.get(session, fitted.model_id)
+    guard = churn_learning.guard_in_words(ModelDocument.load(row.document).risk_choice.guard)
     if active is None or not active.can_score:
-        return {"activated": True, "reason": "no_active_model"}
+        return {"activated": True, "reason": "no_active_model", "guard": guard}
     candidate = await model_store.load(session, fitted.model_id)
     past = of_active = fitted.past
     if active.interaction_kinds != past.kinds:  # each sees interactions as it has learnt to
         of_active = await training_data.read_past(
             session, past.customer_ids, fitted.as_of, active.interaction_kinds
         )
-    return await asyncio.to_thread(judge, candidate, active, past, of_active, kind, day)
+    found = await asyncio.to_thread(judge, candidate, active, past, of_active, kind, day)
+    return {**found, "guard": guard}
 
 
 def judge(
@@ -67,18 +74,31 @@ def judge(
     news = [_loss(odds, left) for odds in (
         then.log_odds(known, horizon=window), candidate.log_odds(known, window))]  # fmt: skip
     gaps = [metrics.difference(new, old) for new in news]
-    better = all(gap.value <= np.nan_to_num(gap.standard_error) for gap in gaps)
     worst = max(gaps, key=lambda gap: gap.value)
+    base, _ = rules(past.facts, day - window, window, known)["base_rate"]
+    of_base = metrics.log_loss_each(base, left)
+    reason = "not_worse"
+    if any(_exceeds(new, old) for new in news):
+        reason = "worse"
+    elif any(_exceeds(new, of_base) for new in news) and not _exceeds(old, of_base):
+        reason = "loses_to_base_rate"
     return {
-        "activated": better,
-        "reason": "not_worse" if better else "worse",
+        "activated": reason == "not_worse",
+        "reason": reason,
         **figures,
+        "log_loss_of_base_rate": float(of_base.mean()),
         "log_loss": float(old.mean() + worst.value),
         "log_loss_of_active": float(old.mean()),
         "standard_error": float(np.nan_to_num(worst.standard_error)),
     }
 
 
+def _exceeds(loss: Floats, other: Floats) -> bool:
+    """Return whether a mean loss exceeds another by more than its standard error."""
+    gap = metrics.difference(loss, other)
+    return gap.value > float(np.nan_to_num(gap.standard_error))
+
+
 def _loss(odds: Floats, left: Floats) -> Floats:
     bounded = np.clip(odds, -_FARTHEST, _FARTHEST)
-    return metrics.log_loss_each(churn_selection.cross_fitted(bounded, left), left)
+    return metrics.log_loss_each(probability(bounded), left)

@@ -52,12 +52,13 @@ def learn(
 ) -> tuple[str, str, dict[str, Any]]:
     """Fit everything to the buyers of a population; return kind, status and the document.
 
-    Every fit is judged on a hold-out beside the default kind and plain rules; `auto` lets that
-    choose the model of purchases. A kind that is asked for serves churn risk too; otherwise that
-    is chosen among all kinds and a regression, by what foresaw the past best over the horizon.
+    Every fit is judged on a hold-out beside the default kind and plain rules. Without a kind, or
+    with `auto`, that chooses the model of purchases, or the BIC where there is none. A kind that
+    is asked for serves churn risk too; otherwise that is chosen among all kinds and a regression,
+    by what foresaw the past best over the horizon.
     """
     buyers = population.buyers()
-    kind = asked or DEFAULT_KIND
+    kind = asked or AUTO
     holdout = _judge(kind, log, as_of, horizon.days) if len(buyers) else None
     chosen = churning = DEFAULT_KIND if kind == AUTO else kind
     if kind == AUTO and holdout is not None:

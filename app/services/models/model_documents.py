@@ -90,7 +90,10 @@ class TierCuts(Section):
 
 
 class RiskChoice(Section):
-    """How the churn risk that serves was chosen; `table` has a row for each candidate."""
+    """How the churn risk that serves was chosen; `table` has a row for each candidate.
+
+    Models of before there was a guard have none.
+    """
 
     chosen: str | None
     status: str
@@ -101,6 +104,7 @@ class RiskChoice(Section):
     label_window: int
     extrapolated: bool
     table: list[dict[str, Any]]
+    guard: dict[str, Any] | None = None
 
 
 class ModelDocument(StoredDocument):

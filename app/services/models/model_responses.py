@@ -134,6 +134,7 @@ def _risk(document: ModelDocument) -> dict[str, Any]:
         "label_window_days": choice.label_window,
         "extrapolated": choice.extrapolated,
         "table": choice.table,
+        "guard": churn_learning.guard_in_words(choice.guard),
         "process": None if risk is None else risk["process"],
         "weights": None if risk is None else risk["weights"],
         "bands_learnt": bands["fitted"],

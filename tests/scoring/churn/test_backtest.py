@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from app.scoring.churn import backtest, churn_selection, landmark
+from app.scoring.churn import backtest, churn_selection, observation
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import Facts
 
@@ -106,8 +106,9 @@ def test_folds_roll(online_retail_facts):
 
 def test_the_figures_are_those_of_the_evaluation(online_retail_facts):
     report = backtest.run(online_retail_facts, as_of=282, horizon=60, draws=0, kinds=KINDS)
-    mark = landmark.at_day(online_retail_facts, 222, 60, "mbg_nbd")
-    p = mark.process.p_no_purchase(mark.features.x, mark.features.t_x, mark.features.T, horizon=60)
+    mark = observation.observe(online_retail_facts, 222, 60)
+    process = observation.fit_process(mark.features, "mbg_nbd")
+    p = process.p_no_purchase(mark.features.x, mark.features.t_x, mark.features.T, horizon=60)
     row = report["folds"][0]["contenders"]["mbg_nbd"]
     for name, value in metrics.summary(p, mark.churned).items():
         if name in row:
@@ -118,14 +119,14 @@ def test_purchases_are_expected_by_the_model_that_serves_them(online_retail_fact
     options = {"as_of": 282, "horizon": 60, "draws": 0, "kinds": KINDS, "purchases": "nbd"}
     fold = backtest.run(online_retail_facts, **options)["folds"][0]
     assert fold["choice"]["chosen"] != "nbd"
-    mark = landmark.at_day(online_retail_facts, 222, 60, "nbd")
-    features = mark.features
+    features = observation.observe(online_retail_facts, 222, 60).features
+    process = observation.fit_process(features, "nbd")
     history = features.x, features.t_x, features.T
-    served = mark.process.expected_purchases(*history, horizon=60)
+    served = process.expected_purchases(*history, horizon=60)
     # Of the risk that serves, those who return do so as often as the model of purchases says.
     chosen = churn_selection.choose(online_retail_facts, as_of=222, horizon=60, kinds=KINDS)
     chance = 1 - chosen.risk.probability(features, horizon=60)
-    served = served * chance / (1 - mark.process.p_no_purchase(*history, horizon=60))
+    served = served * chance / (1 - process.p_no_purchase(*history, horizon=60))
     predicted = sum(row["expected_purchases"] for row in fold["groups"])
     assert predicted == pytest.approx(served.sum())
     assert all(row["expected_purchases"] >= row["n"] * (1 - row["predicted"]) - 1e-9

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import json
 
 import numpy as np
 import pytest
 
-from app.scoring.churn import landmark
-from app.scoring.churn.candidates import Candidate, select
+from app.scoring.churn import guard, landmark
+from app.scoring.churn.backtest_tables import cross_fitted
+from app.scoring.churn.candidates import Candidate, Judged, select
 from app.scoring.churn.churn_risk import ChurnRisk
-from app.scoring.churn.churn_selection import INSUFFICIENT, choose, cross_fitted
+from app.scoring.churn.churn_selection import INSUFFICIENT, choose
 from app.scoring.evaluation import metrics
-from app.scoring.histories.features import Facts, Features, features_at
+from app.scoring.histories.features import Facts, features_at
 
 DAY = dt.date(1997, 9, 30).toordinal()
 
@@ -66,24 +66,70 @@ def test_a_model_without_regularity_is_not_judged_twice(cdnow_facts):
     assert [row.kind for row in alone] == ["mbg_cnbd_k", landmark.KIND]
 
 
+def judged(churned, windows=1):
+    window = np.arange(churned.size) * windows // churned.size
+    return Judged(tuple(range(windows)), churned, window, 100)
+
+
+def candidate(kind, predicted, churned, *, raw=0.9, bic=np.inf):
+    of_raw = metrics.log_loss_each(np.full(churned.size, raw), churned)
+    loss = metrics.log_loss_each(predicted, churned)
+    told = np.full(churned.size, raw)
+    return Candidate(kind, "mbg_nbd", "ok", predicted, loss, told, of_raw, bic)
+
+
 @pytest.mark.parametrize(("off", "at"), [(0.04, 0), (0.06, 1)])
 def test_a_tie_is_none_where_it_costs_calibration(off, at):
     """The simpler one tells halves of the customers apart who do not differ."""
     n = np.arange(200)
     churned = (n // 2 % 10 < 3).astype(float)
-    plain = landmark.plain(Features.of([1], [1], [9]), "mbg_nbd", 9)
-    candidates = []
-    for kind, predicted in (
-        ("mbg_nbd", 0.3 + off * (-1.0) ** n),
-        (landmark.KIND, np.full(200, 0.3)),
-    ):
-        loss = metrics.log_loss_each(predicted, churned)
-        candidates.append(
-            Candidate(dataclasses.replace(plain, kind=kind), predicted, predicted, loss)
-        )
-    table, chosen, _ = select(candidates, churned)
-    assert table[0].behind <= table[0].behind_error
-    assert (table[0].ece, chosen) == (pytest.approx(off), at)
+    candidates = [
+        candidate("mbg_nbd", 0.3 + off * (-1.0) ** n, churned, bic=1.0),
+        candidate(landmark.KIND, np.full(200, 0.3), churned),
+    ]
+    base = metrics.log_loss_each(np.full(200, 0.5), churned)
+    picked = select(candidates, judged(churned), base)
+    assert picked.table[0].behind <= picked.table[0].behind_error
+    assert (picked.table[0].ece, picked.at) == (pytest.approx(off), at)
+    assert picked.wanted == picked.at
+
+
+def test_of_processes_that_tie_the_gaps_decide():
+    churned = (np.arange(200) % 10 < 3).astype(float)
+    told = np.full(200, 0.3)
+    base = metrics.log_loss_each(np.full(200, 0.5), churned)
+    for bics in ((900.0, 800.0), (800.0, 900.0)):
+        rows = [
+            candidate(kind, told, churned, bic=bic)
+            for kind, bic in zip(("mbg_nbd", "mbg_cnbd_k"), bics, strict=True)
+        ]
+        assert select(rows, judged(churned), base).at == bics.index(800.0)
+
+
+def test_what_loses_is_not_published_and_what_serves_instead_is_the_best_that_is_left():
+    churned = (np.arange(400) % 10 < 3).astype(float)
+    on = judged(churned, windows=4)
+    base = metrics.log_loss_each(np.full(400, 0.35), churned)
+
+    def decide(told, raw):
+        rows = [candidate("mbg_nbd", np.full(400, told), churned, raw=raw, bic=1.0)]
+        picked = select(rows, on, base)
+        return guard.decide(rows[picked.wanted], picked.served, base, on)
+
+    good, raw, share = decide(0.3, 0.9), decide(0.9, 0.3), decide(0.9, 0.8)
+    assert (good.serves, good.instead_of, good.reason) == ("recalibrated", None, "not_worse")
+    assert (raw.serves, raw.instead_of, raw.reason) == ("raw", "mbg_nbd", "loses_to_base_rate")
+    assert (share.serves, share.kind, share.reason) == (
+        "base_rate", "base_rate", "loses_to_base_rate",
+    )  # fmt: skip
+    for found in (good, raw, share):
+        least = min(found.log_loss, found.log_loss_raw, found.log_loss_base_rate)
+        assert found.log_loss_served == pytest.approx(least)
+        assert guard.Guard.from_dict(found.as_dict()) == found
+    line = decide(0.34, 0.3)
+    assert (line.serves, line.reason) == ("recalibrated", "not_worse")  # by less than chance
+    worse = decide(0.45, 0.3)
+    assert worse.serves == "raw"
 
 
 def test_nothing_later_matters(cdnow_facts):
@@ -97,12 +143,13 @@ def test_nothing_later_matters(cdnow_facts):
     assert first.as_dict() == second.as_dict()
 
 
-@pytest.mark.parametrize("customers", [0, 1, 5, 150])
+@pytest.mark.parametrize("customers", [0, 1, 5, 20])
 def test_too_little_history_is_said(cdnow_facts, customers):
     few = cdnow_facts.of(np.unique(cdnow_facts.customer)[:customers])
     choice = choose(few, as_of=DAY, horizon=90)
     assert (choice.status, choice.reason) == (INSUFFICIENT, INSUFFICIENT)
-    assert (choice.risk.kind, choice.risk.status) == ("mbg_nbd", INSUFFICIENT)
+    assert choice.risk.status == INSUFFICIENT
+    assert (choice.guard.serves, choice.guard.reason) == ("raw", "not_judged")
     assert (choice.holdout, choice.table) == (0, ())
     assert choice.note
     assert np.isfinite(choice.risk.log_odds(features_at(few, as_of=DAY)[1], horizon=90)).all()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.scoring.churn import landmark
+from app.scoring.churn import landmark, observation, walk_forward
 from app.scoring.churn.design import RISING, Scales
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import COMPLAINT, Facts, Features, features_at
@@ -22,6 +22,12 @@ def outcome(facts, day, window):
     customer, features = features_at(facts, as_of=day)
     bought = landmark.buyers(facts, after=day, until=day + window)
     return features, (~np.isin(customer, bought)).astype(float)
+
+
+def at_day(facts, day, window):
+    mark = observation.observe(facts, day, window)
+    process = observation.fit_process(mark.features, "mbg_nbd")
+    return dataclasses.replace(mark, process=process)
 
 
 def with_more(facts, *, after, customers=400, seed=5):
@@ -62,12 +68,10 @@ def test_nothing_after_the_day_of_learning_matters(cdnow_facts, horizon):
 
 def test_features_know_nothing_of_the_window_and_labels_nothing_after_it(cdnow_facts):
     day, window = DAY - 90, 60
-    mark = landmark.at_day(cdnow_facts, day, window, "mbg_nbd")
+    mark = at_day(cdnow_facts, day, window)
     scales = Scales.fit(mark.features)
-    after = landmark.at_day(
-        with_more(cdnow_facts, after=day + window), day, window, "mbg_nbd"
-    )  # fmt: skip
-    within = landmark.at_day(with_more(cdnow_facts, after=day), day, window, "mbg_nbd")
+    after = at_day(with_more(cdnow_facts, after=day + window), day, window)
+    within = at_day(with_more(cdnow_facts, after=day), day, window)
     for changed in (after, within):
         np.testing.assert_array_equal(changed.design(scales), mark.design(scales))
         assert Scales.fit(changed.features) == scales
@@ -75,14 +79,16 @@ def test_features_know_nothing_of_the_window_and_labels_nothing_after_it(cdnow_f
     assert (within.churned != mark.churned).any()
 
 
-def test_landmarks_are_past_and_their_windows_over():
+def test_windows_are_past_and_over_and_lie_end_to_end():
     for span in range(1, 900, 7):
         for window in (1, 30, 90, 365):
-            window = max(min(window, span // 2), 1)
-            days = landmark.landmarks(1000, 1000 + span, window)
-            assert len(days) <= landmark.MOST
-            assert days == sorted(set(days))
+            window = max(min(window, span // 3), 1)
+            days = walk_forward.days(1000, 1000 + span, window)
             assert all(1000 <= day <= 1000 + span - window for day in days)
+            assert (np.diff(days) >= window).all()
+            assert days[-1:] in ([], [1000 + span - window])
+            assert len(days) >= 2 or span < 3 * window
+            assert len(days) <= 2 * (walk_forward.YEAR // walk_forward.APART + 1)
 
 
 def test_the_order_of_rows_does_not_matter(cdnow_facts):
@@ -148,7 +154,7 @@ def test_it_foresees_the_next_quarter_of_online_retail(online_retail_facts):
 
 def test_a_draw_of_many_customers_learns_about_the_same(cdnow_facts, monkeypatch):
     full = landmark.fit(cdnow_facts, as_of=DAY, horizon=90)
-    monkeypatch.setattr(landmark, "CUSTOMERS", 1500)
+    monkeypatch.setattr(observation, "CUSTOMERS", 1500)
     some = landmark.sampled(cdnow_facts, DAY, 1)
     assert np.unique(some.customer).size == 1500
     part = landmark.fit(cdnow_facts, as_of=DAY, horizon=90, seed=1)

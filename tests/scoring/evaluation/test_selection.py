@@ -80,7 +80,7 @@ def test_a_third_of_the_history_is_held_out_at_most(log):
     assert (short.holdout, short.note) == (20, "")
 
 
-def test_a_tie_goes_to_the_simpler_model(log):
+def test_a_tie_goes_to_the_least_bic_and_of_equals_to_the_simpler_model(log):
     fits = {"bg_nbd": made_up(0.999), "pareto_nbd": made_up(0.9995), "mbg_nbd": made_up(0.9991)}
     choice = selection.choose(*log, as_of=299, horizon=60, fits=fits)
     assert [score.kind for score in choice.table[:3]] == ["mbg_nbd", "pareto_nbd", "bg_nbd"]
@@ -88,7 +88,7 @@ def test_a_tie_goes_to_the_simpler_model(log):
     fits = {"mbg_nbd": made_up(0.3, 1.0), "pareto_nbd": made_up(0.9, 6.0), "mine": made_up(0.9, 6)}
     choice = selection.choose(*log, as_of=299, horizon=60, fits=fits)
     assert (choice.purchases.kind, choice.churn.kind) == ("pareto_nbd", "pareto_nbd")
-    assert "no simpler model" in choice.churn.reason
+    assert "least BIC" in choice.churn.reason
 
 
 def test_each_output_is_chosen_by_itself(log):
@@ -134,28 +134,42 @@ def test_a_prediction_that_is_not_a_number_is_never_chosen(log):
     assert not alone.second_stage_advised
 
 
-def test_thin_data_fall_back(log):
-    few = tuple(column[log[0] < 199] for column in log)
-    choice = selection.choose(*few, as_of=299, horizon=60, fits=FITS)
-    assert (choice.basis, choice.churn.kind) == ("thin_data", "mbg_nbd")
-    assert "199 customers" in choice.note
-    assert choice.holdout is None
-    with_nbd = selection.choose(*few, as_of=299, horizon=60, fits=FITS | {"nbd": made_up(0.5)})
-    assert with_nbd.churn.kind == "nbd"
+def test_thin_is_a_matter_of_gaps_and_not_of_customers(log):
+    """Few customers of whom much was seen are compared; many of whom nothing was are not."""
+    few = tuple(column[log[0] < 19] for column in log)
+    assert selection.choose(*few, as_of=299, horizon=60, fits=FITS).basis == "holdout"
     once = (np.arange(500), np.arange(500) % 90, np.ones(500))
-    assert (
-        "0 customers have bought again"
-        in selection.choose(*once, as_of=99, horizon=9, fits=FITS).note
-    )
+    choice = selection.choose(*once, as_of=99, horizon=9, fits=FITS)
+    assert (choice.basis, choice.churn.kind, choice.holdout) == ("thin_data", "mbg_nbd", None)
+    assert "0 gaps between purchases" in choice.note
+    assert "prior" in choice.churn.reason
     twice = (np.arange(500) % 250, np.arange(500) // 250 * 90, np.ones(500))
     assert "shorter than 2 gaps" in selection.choose(*twice, as_of=99, horizon=9, fits=FITS).note
     assert selection.choose([], [], [], as_of=9, horizon=9, fits=FITS).customers == 0
 
 
+def test_without_dropout_nothing_wins_by_default(log):
+    """However well it fits; where data are thin the BIC chooses among what can leave."""
+    few = tuple(column[log[0] < 1] for column in log)
+    fits = FITS | {
+        "nbd": made_up(0.5, log_likelihood=1e9),
+        "mbg_cnbd_k": made_up(0.5, log_likelihood=-1.0),
+        "pareto_nbd": made_up(0.5, log_likelihood=-9.0),
+    }
+    choice = selection.choose(*few, as_of=299, horizon=60, fits=fits)
+    assert (choice.basis, choice.purchases.kind) == ("thin_data", "mbg_cnbd_k")
+    assert choice.churn.kind == "mbg_cnbd_k"
+
+
 def test_without_a_hold_out_bic_decides_and_it_is_said(log):
-    fits = {"mbg_nbd": made_up(0.5, log_likelihood=-10), "bg_nbd": made_up(0.5, log_likelihood=-9)}
+    fits = {"mbg_nbd": made_up(0.5, log_likelihood=-11), "bg_nbd": made_up(0.5, log_likelihood=-9)}
     choice = selection.choose(*log, as_of=299, horizon=60, holdout=298, fits=fits)
     assert (choice.basis, choice.churn.kind, choice.purchases.kind) == ("bic", "bg_nbd", "bg_nbd")
+    close = {**fits, "mbg_nbd": made_up(0.5, log_likelihood=-9.9)}
+    assert (
+        selection.choose(*log, as_of=299, horizon=60, holdout=298, fits=close).churn.kind
+        == "mbg_nbd"
+    )  # a gap of less than 2 tells nothing
     assert "no hold-out of 298 days" in choice.note
     assert "BIC" in choice.churn.reason
     assert row(choice, "bg_nbd").bic == pytest.approx(18 + math.log(300))

@@ -70,7 +70,7 @@ def test_the_baselines_of_cdnow(cdnow_choice):
 def test_the_choice_on_cdnow(cdnow_choice):
     assert cdnow_choice.basis == "holdout"
     assert (cdnow_choice.purchases.kind, cdnow_choice.churn.kind) == ("mbg_nbd", "mbg_nbd")
-    assert "simplest" in cdnow_choice.churn.reason
+    assert "least BIC" in cdnow_choice.churn.reason
     lead = cdnow_choice.hiatus_lead
     assert lead.value == pytest.approx(0.7714 - 0.7601, abs=2e-4)
     assert lead.standard_error > 0

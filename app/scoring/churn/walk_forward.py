@@ -1,0 +1,215 @@
+"""Candidates as they would have been learnt in the past, window by window.
+
+1. The windows are as long as the label window. They end at the end of the history and lie end to
+   end within the last `YEAR` days, `APART` days apart at the least, and always two where there is
+   the history; each has half a window of history before it.
+   As many windows again, of the year before, are learnt from, and not judged: they tell the season.
+2. At some of them, spread evenly, a candidate is fitted anew; at the others the latest of those
+   fits is used. So nothing is ever told with a fact from after the start of its window.
+3. What is told at a window is recalibrated by a line that was fitted to the windows that had ended
+   by then (`app.scoring.regression.windows`), as it would have been in use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from app.scoring.churn import observation
+from app.scoring.churn.churn_risk import ChurnRisk
+from app.scoring.churn.observation import Landmark
+from app.scoring.histories.features import Facts, Features, features_at
+from app.scoring.numerics.array_types import FloatArray
+from app.scoring.regression import windows
+from app.scoring.regression.level_forecast import SHARED
+from app.scoring.regression.recalibration import Platt
+
+YEAR: Final = 366
+APART: Final = 30
+FEW: Final = 6
+FITS: Final = (5, 1)  # of the landmark model, in the last year and before it
+PLAIN_FITS: Final = (3, 1)  # of each process by itself
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """The windows of the past, and the processes that were fitted at their starts.
+
+    Attributes
+    ----------
+    facts : Facts
+    as_of, window : int
+        The last day, and the length of every window.
+    now : Features
+        Of the customers known at the last day.
+    marks : tuple of Landmark
+        The windows, ascending by day; their processes are kept apart.
+    recent : int
+        How many of them, the last ones, are judged.
+    """
+
+    facts: Facts
+    as_of: int
+    window: int
+    now: Features
+    marks: tuple[Landmark, ...]
+    recent: int
+    _processes: dict[tuple[str, int], Any] = field(default_factory=dict)
+
+    def fits(self, late: int, early: int) -> tuple[int, ...]:
+        """Return which windows to fit at, so many of the last year and before it, ascending."""
+        marks, start = len(self.marks), len(self.marks) - self.recent
+        if not marks:
+            return ()
+        of_year = np.linspace(start, marks - 1, min(late, self.recent))
+        before = np.linspace(0, start, min(early, start), endpoint=False)
+        return tuple(np.append(before, of_year).round().astype(int).tolist())
+
+    def process(self, kind: str, at: int | None) -> Any:
+        """Return a process fitted at the start of a window, or at the last day for None."""
+        day = self.as_of if at is None else self.marks[at].day
+        if (kind, day) not in self._processes:
+            features = self.now if at is None else self.marks[at].features
+            self._processes[kind, day] = observation.fit_process(features, kind)
+        return self._processes[kind, day]
+
+    def plain(self, kind: str, at: int | None) -> ChurnRisk:
+        """Return a process by itself as a risk, as of `process`."""
+        features = self.now if at is None else self.marks[at].features
+        return observation.plain(features, kind, self.window, process=self.process(kind, at))
+
+    @property
+    def judged(self) -> tuple[int, ...]:
+        """The windows that are judged: all with another one before them."""
+        return tuple(
+            at
+            for at, mark in enumerate(self.marks)
+            if self.marks[0].end <= mark.day and at >= len(self.marks) - self.recent
+        )
+
+
+def look_back(facts: Facts, as_of: int, window: int) -> Past:
+    """Return the past of a history in windows of a length; see the module."""
+    first = int(np.min(facts.day, initial=as_of))
+    marks = [observation.observe(facts, day, window) for day in days(first, as_of, window)]
+    known = tuple(mark for mark in marks if mark.customer.size)
+    _, now = features_at(facts, as_of=as_of)
+    recent = sum(mark.day >= as_of - max(YEAR, 2 * window) for mark in known)
+    return Past(facts, as_of, window, now, known, recent)
+
+
+def days(first: int, as_of: int, window: int) -> list[int]:
+    """Return the starts of the windows of a history, ascending; see the module."""
+    earliest = first + math.ceil(window / 2)
+    room = max(as_of - window - earliest, 0)
+    apart = window * min(math.ceil(APART / window), max(room // (FEW * window), 1))
+    starts = range(as_of - window, max(earliest, as_of - 2 * max(YEAR, 2 * window)) - 1, -apart)
+    return list(starts)[::-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One candidate along the windows.
+
+    Attributes
+    ----------
+    risks : dict
+        As it came, uncalibrated, by the window that it was learnt at the start of.
+    odds : dict
+        What it told of the customers of each window.
+    now : ChurnRisk
+        Learnt at the last day.
+    """
+
+    past: Past
+    now: ChurnRisk
+    risks: Mapping[int, ChurnRisk]
+    odds: Mapping[int, FloatArray]
+
+    def recalibrated(self, at: int | None) -> ChurnRisk:
+        """Return what was learnt at the start of a window, or now, by its line."""
+        if at is None:
+            odds = self.now.log_odds(self.past.now, horizon=self.past.window)
+            return self.now.recalibrated(self._line(self.past.as_of, odds))
+        return self.risks[at].recalibrated(self._line(self.past.marks[at].day, self.odds[at]))
+
+    def predicted(self, at: int) -> FloatArray:
+        """Return the probability that was told of each customer of a window."""
+        return self._line(self.past.marks[at].day, self.odds[at]).apply(self.odds[at])
+
+    def _line(self, day: int, odds: FloatArray) -> Platt:
+        over = [
+            self._windows[at] for at in self.odds if self.past.marks[at].end <= day
+        ]  # fmt: skip
+        return windows.line(over, day=day, centre=windows.middle(odds), shared=self.shared)
+
+    shared: float = SHARED
+    _windows: Mapping[int, windows.Window] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Prepare the windows once."""
+        prepared = {
+            at: windows.window(self.past.marks[at].day, odds, self.past.marks[at].churned)
+            for at, odds in self.odds.items()
+        }
+        object.__setattr__(self, "_windows", prepared)
+
+
+def track(
+    past: Past,
+    learn: Callable[[int | None], ChurnRisk | None],
+    fits: Sequence[int],
+    **options: float,
+) -> Track:
+    """Return a candidate along the windows.
+
+    Parameters
+    ----------
+    past : Past
+    learn : callable
+        What the candidate would have been at the start of a fresh window, or at the last day for
+        None; None where it could not be learnt.
+    fits : sequence of int
+        The windows at the start of which it is learnt anew.
+    """
+    risks: dict[int, ChurnRisk] = {}
+    odds: dict[int, FloatArray] = {}
+    latest: ChurnRisk | None = None
+    for at, mark in enumerate(past.marks):
+        if at in fits:
+            latest = learn(at)
+            if latest is not None:
+                risks[at] = latest
+        if latest is not None:
+            odds[at] = latest.log_odds(mark.features, horizon=past.window)
+    now = learn(None)
+    assert now is not None
+    return Track(past, now, risks, odds, **options)
+
+
+def plain(past: Past, kind: str) -> Track:
+    """Return a process by itself along the windows; a prior in place of a fit is passed over."""
+
+    def learn(at: int | None) -> ChurnRisk | None:
+        risk = past.plain(kind, at)
+        return risk if at is None or risk.process.status != "fallback" else None
+
+    return track(past, learn, past.fits(*PLAIN_FITS))
+
+
+def base_rate(past: Past, kind: str) -> Track:
+    """Return what tells the same of everybody: the share that left, as windows have it."""
+
+    def learn(at: int | None) -> ChurnRisk:
+        return dataclasses.replace(past.plain(kind, at), kind=BASE_RATE, weights={})
+
+    return track(past, learn, past.fits(*PLAIN_FITS), shared=ANY_SHARE)
+
+
+BASE_RATE: Final = "base_rate"
+ANY_SHARE: Final = 3.0  # log-odds: beforehand hardly anything is known of a share
