@@ -42,7 +42,9 @@ async def get(
     placed = await customer_snapshots.place(session, deployment, snapshot, snapshot.timeline, as_of)
     (actions,) = await next_actions.of_placement(session, deployment, placed)
     terms = clv_terms.of_question(snapshot.model, asked, pointer="query:")
-    scored = await model_scores.score(session, snapshot.model, placed, horizon_days, terms=terms)
+    scored = await model_scores.score(
+        session, snapshot.model, placed, horizon_days, terms=terms, complained=snapshot.complained
+    )
     (card,) = cards(deployment, placed, scored)
     why = await why_churned.of_placement(session, deployment, snapshot.timeline, placed)
     of_policy = {"next_actions": actions, "churn_record": why.get(customer_id)}

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, literal_column, select
 
 from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.facts import EMPTY, Summary
-from app.models import Customer, PurchaseSummary, Setting, StageOverride
+from app.models import Customer, Interaction, PurchaseSummary, Setting, StageOverride
 from app.services.common import deployment_settings
 from app.services.customer_base import purchase_summaries
 from app.services.customer_base.populations import Population
@@ -30,6 +30,8 @@ class CustomerSnapshot:
     stage_version: int
     overridden: bool
     """Whether there has ever been an override."""
+    complained: bool
+    """Whether there has ever been a complaint that is not known to be solved."""
     summary: Summary
     timeline: PolicyTimeline
     model: FittedModel | None
@@ -52,6 +54,14 @@ _STANDING = select(
     Customer.stage,
     Customer.stage_version,
     exists().where(StageOverride.customer_id == Customer.customer_id).label("overridden"),
+    exists()
+    .where(
+        Interaction.customer_id == Customer.customer_id,
+        # Words of the statement, as those of the index are, and no parameters.
+        Interaction.kind == literal_column("'complaint'"),
+        Interaction.outcome.is_distinct_from(literal_column("'solved'")),
+    )
+    .label("complained"),
     _POINTER[deployment_settings.POLICY_TIMELINE].label("timeline"),
     _POINTER[deployment_settings.ACTIVE_MODEL].label("model_id"),
     *purchase_summaries.COLUMNS,
@@ -69,6 +79,7 @@ async def get(session: ReadSession, customer_id: str) -> CustomerSnapshot:
         recorded_stage=row.stage,
         stage_version=row.stage_version,
         overridden=row.overridden,
+        complained=row.complained,
         summary=EMPTY if row.facts is None else purchase_summaries.from_row(row),
         timeline=await policies.timeline(session, row.timeline),
         model=None if row.model_id is None else await model_store.load(session, row.model_id),

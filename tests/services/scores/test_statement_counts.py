@@ -80,3 +80,25 @@ async def test_an_answer_takes_no_more_statements_than_it_did(
     answer = await own_client.request(method, path, json=body)
     assert answer.status_code == 200, answer.text
     assert len(statements) == allowed, "\n".join(statements)
+
+
+@pytest.mark.parametrize(("outcome", "allowed"), [("solved", 3), (None, 4)])
+async def test_a_card_looks_for_complaints_only_where_there_may_be_an_open_one(
+    own_database: Database,
+    own_client: httpx.AsyncClient,
+    scored: None,
+    statements: Statements,
+    outcome: str | None,
+    allowed: int,
+) -> None:
+    async with made.write(own_database) as session:
+        await store_risk(session, "model_of_histories", weights={"process": 1.0})
+    day = datetime.now(UTC) - timedelta(days=2)
+    complaint = {"interaction_id": "k", "occurred_at": day.isoformat(), "kind": "complaint"}
+    told = {"items": [{"customer_id": "c00", **complaint, "outcome": outcome}]}
+    assert (await own_client.post("/v1/interactions/bulk", json=told)).json()["counts"]["created"]
+    for _ in range(2):  # what is read once is read
+        statements.clear()
+        card = (await own_client.get("/v1/customers/c00/scores")).json()
+    assert ("open_complaint" in card["call_reasons"]) is (outcome is None)
+    assert len(statements) == allowed, "\n".join(statements)
