@@ -147,34 +147,40 @@ class RiskGuard(Answer):
     published; in its place serves another, a process as it came, or the base rate.
     """
 
-    serves: Literal["recalibrated", "raw", "base_rate"] = Field(
+    serves: str = Field(
         description="recalibrated: a candidate, fitted to the outcomes of the past; raw: a model "
-        "of purchases as it came; base_rate: everybody is told the same"
+        "of purchases as it came; base_rate: everybody is told the same",
+        examples=["recalibrated"],
     )
     kind: str = Field(description="kind of what serves", examples=["landmark"])
     instead_of: str | None = Field(
         description="the kind that would serve without a guard, where something else does",
         examples=["landmark"],
     )
-    reason: Literal[
-        "not_worse", "loses_to_raw", "loses_to_base_rate", "loses_to_another", "not_judged"
-    ] = Field(description="why, of what would serve without a guard")
+    reason: str = Field(
+        description="of what would serve without a guard: not_worse, loses_to_raw, "
+        "loses_to_base_rate, loses_to_another or not_judged",
+        examples=["not_worse"],
+    )
     why: str = Field(
         description="the same in words",
         examples=["it lost neither to its own process nor to the base rate"],
     )
-    windows: int = Field(description="windows of the past it was judged on", examples=[4])
-    customers: int = Field(description="customers in all of them together", examples=[5200])
+    windows: int = Field(description="number of windows of the past it was judged on", examples=[4])
+    customers: int = Field(
+        description="number of customers in all windows together", examples=[5200]
+    )
     log_loss: float | None = Field(
-        description="of what would serve without a guard, in those windows", examples=[0.39]
+        description="log loss over those windows of what would serve without a guard",
+        examples=[0.39],
     )
     log_loss_raw: float | None = Field(
-        description="of its process by itself, as it came", examples=[0.41]
+        description="log loss of its process by itself, as it came", examples=[0.41]
     )
     log_loss_base_rate: float | None = Field(
-        description="of the base rate, as the windows before tell it", examples=[0.47]
+        description="log loss of the base rate, as the windows before tell it", examples=[0.47]
     )
-    log_loss_served: float | None = Field(description="of what serves", examples=[0.39])
+    log_loss_served: float | None = Field(description="log loss of what serves", examples=[0.39])
 
 
 class RiskBand(Answer):

@@ -16,8 +16,10 @@ Basis: TypeAlias = Literal["holdout", "bic", "thin_data"]
 
 # A mean loss closer to the least than this share of it is as good, however sure the gap.
 NEGLIGIBLE = 1e-3
-# Models whose BIC is closer than this are told apart by nothing.
-BARE = 2.0
+# The same of one process against another, which differ in more than one hold-out shows.
+CLOSE = 1e-2
+# Evidence for one model by a difference of its BIC below this is not strong.
+STRONG = 6.0
 
 
 @dataclass(frozen=True)
@@ -109,29 +111,29 @@ def by_loss(
     mean = float(getattr(chosen, loss).mean())
     return Pick(
         chosen.score.kind,
-        f"{name} {mean:.4f}; {len(tied)} models are within one standard error or {NEGLIGIBLE:.1%} "
+        f"{name} {mean:.4f}; {len(tied)} models are within one standard error or {CLOSE:.0%} "
         f"of the least ({best.score.kind}, {least:.4f}); of these it has the least BIC, "
-        f"{chosen.score.bic:.1f}, or is simpler and within {BARE:.0f} of it",
+        f"{chosen.score.bic:.1f}, or is simpler and within {STRONG:.0f} of it",
     )
 
 
 def _ties(loss: FloatArray, least: FloatArray) -> bool:
     gap = metrics.difference(loss, least)
-    return not gap.value > max(gap.standard_error, NEGLIGIBLE * float(least.mean()))
+    return not gap.value > max(gap.standard_error, CLOSE * float(least.mean()))
 
 
 def least_bic(values: Sequence[float]) -> int:
-    """Return the first whose BIC is within `BARE` of the least; the first of all if none is known.
+    """Return the first whose BIC is within `STRONG` of the least; the first if none is known.
 
     References
     ----------
     Kass and Raftery (1995), Bayes factors, Journal of the American Statistical Association 90,
-    773-795: a difference of less than 2 is not worth more than a bare mention.
+    773-795: a difference of more than 6 is strong evidence.
     """
     known = [value for value in values if math.isfinite(value)]
     if not known:
         return 0
-    return next(at for at, value in enumerate(values) if value <= min(known) + BARE)
+    return next(at for at, value in enumerate(values) if value <= min(known) + STRONG)
 
 
 def by_bic(scores: Sequence[Score]) -> Pick:

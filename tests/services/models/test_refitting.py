@@ -187,12 +187,16 @@ async def test_a_run_fits_what_is_missing_and_what_has_become_old(
         assert await refitting.due(session, deployment, active) is None
 
 
+@pytest.mark.parametrize(("slope", "shift"), [(-1.0, 0.0), (900.0, 0.0), (1.0, -9.0)])
 async def test_a_candidate_that_foretells_worse_is_not_activated(
     own_client: httpx.AsyncClient,
     own_database: Database,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
+    slope: float,
+    shift: float,
 ) -> None:
+    """Nor one that a line on the days held out would set right: it is told as it is."""
     await fill(own_client, 900)
     active = (await fitted(own_client, own_database, settings, as_of=END))["model_id"]
     learn = fitting.learn
@@ -200,14 +204,16 @@ async def test_a_candidate_that_foretells_worse_is_not_activated(
     def badly(*given: Any, **named: Any) -> Any:
         kind, status, document = learn(*given, **named)
         risk = document["risk"]
-        worse = {name: -weight for name, weight in risk["weights"].items()}
-        return kind, status, {**document, "risk": {**risk, "weights": worse}}
+        worse = {name: slope * weight for name, weight in risk["weights"].items()}
+        worse = {**risk, "weights": worse, "intercept": risk["intercept"] + shift}
+        return kind, status, {**document, "risk": {**worse, "calibrations": []}}
 
     monkeypatch.setattr(fitting, "learn", badly)
     await refit(own_database)
     await work_off(own_database, settings)
     operation = await automatic_fit(own_database)
     assert operation.result["comparison"]["reason"] == "worse"
+    assert operation.result["comparison"]["guard"]["serves"] in {"recalibrated", "raw"}
     assert await states(own_client) == {active: "active", operation.result["model_id"]: "candidate"}
 
 
