@@ -18,7 +18,7 @@ from app.schemas.common.fields import (
 )
 from app.schemas.common.shapes import Page, Problem
 from app.schemas.common.types import Answer, Timestamp
-from app.schemas.models.models import RiskGuard
+from app.schemas.models.risk import RiskGuard
 from app.schemas.policies.policies import PreviewCell
 from app.schemas.problems import PreviewStaleProblem
 

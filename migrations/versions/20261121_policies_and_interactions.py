@@ -126,15 +126,13 @@ def upgrade() -> None:
     op.alter_column("purchase_summaries", "policy_version", server_default=None)
     # Version 1 is written again by `clm migrate`, with the same rules in the newer notation.
     op.execute("DELETE FROM policies WHERE version = 1")
-    with op.get_context().autocommit_block():
-        op.create_index(
-            "ix_stage_transitions_effective_at",
-            "stage_transitions",
-            ["effective_at", "customer_id", "transition_id"],
-            unique=False,
-            postgresql_concurrently=True,
-            postgresql_where=sa.text("voided_at IS NULL"),
-        )
+    op.create_index(
+        "ix_stage_transitions_effective_at",
+        "stage_transitions",
+        ["effective_at", "customer_id", "transition_id"],
+        unique=False,
+        postgresql_where=sa.text("voided_at IS NULL"),
+    )
 
 
 def downgrade() -> None:

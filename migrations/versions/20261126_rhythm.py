@@ -15,7 +15,6 @@ depends_on = None
 # run again. Add columns without a volatile default; build indexes CONCURRENTLY in an autocommit
 # block; add constraints NOT VALID, then VALIDATE; drop a column one release after its last use.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
-COMPLAINTS = "ix_interactions_complaints"
 
 
 def upgrade() -> None:
@@ -29,22 +28,10 @@ def upgrade() -> None:
     op.alter_column("scores", "call_reasons", server_default=None)
     op.drop_column("scores", "at_risk")
     op.drop_column("scores", "level")
-    with op.get_context().autocommit_block():
-        # One that broke off may have left a piece.
-        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {COMPLAINTS}")
-        op.create_index(
-            COMPLAINTS,
-            "interactions",
-            ["customer_id", "occurred_on"],
-            unique=False,
-            postgresql_where=sa.text("kind = 'complaint'"),
-            postgresql_concurrently=True,
-        )
 
 
 def downgrade() -> None:
     op.execute(LOCK_TIMEOUT)
-    op.drop_index(COMPLAINTS, table_name="interactions")
     op.add_column("scores", sa.Column("level", sa.Text(), nullable=True))
     flag = sa.Column("at_risk", sa.Boolean(), nullable=False, server_default=sa.false())
     op.add_column("scores", flag)

@@ -31,4 +31,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(LOCK_TIMEOUT)
     op.execute("UPDATE models SET document = document - 'suggested_horizon_days' - 'refit'")

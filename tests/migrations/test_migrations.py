@@ -1,12 +1,14 @@
 """The migrations against a real PostgreSQL: up, down, twice and at once."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import schema
@@ -182,3 +184,48 @@ async def test_a_schema_of_another_version_is_refused(
     await execute(engine, change if version else "DELETE FROM alembic_version")
     with pytest.raises(SchemaOutdated, match=f"at revision {version}, this version needs"):
         await verify(engine, settings)
+
+
+def _of_their_own() -> list[str]:
+    script = ScriptDirectory.from_config(schema.config())
+    return [
+        str(each.down_revision)
+        for each in script.walk_revisions()
+        if "autocommit_block" in Path(each.path).read_text()
+    ]
+
+
+@pytest.mark.parametrize("before", _of_their_own())
+async def test_an_upgrade_that_broke_off_at_an_index_can_be_run_again(
+    engine: AsyncEngine, before: str
+) -> None:
+    """What is built concurrently commits what came before it, whose version is not stamped yet."""
+
+    def broken(connection: Connection) -> None:
+        def give_up(*arguments: Any) -> None:
+            if "CREATE INDEX CONCURRENTLY" in arguments[2]:
+                raise TimeoutError("a lock that was not to be had")
+
+        configuration = schema.config()
+        configuration.attributes["connection"] = connection
+        event.listen(connection, "before_cursor_execute", give_up)
+        try:
+            with pytest.raises((TimeoutError, PendingRollbackError)):
+                command.upgrade(configuration, "head")
+        finally:
+            event.remove(connection, "before_cursor_execute", give_up)
+
+    def whole(connection: Connection) -> None:
+        configuration = schema.config()
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "head")
+
+    async with engine.connect() as connection:
+        await connection.run_sync(_downgrade, before)
+        await connection.commit()
+    async with engine.connect() as connection:
+        await connection.run_sync(broken)
+    async with engine.connect() as connection:
+        await connection.run_sync(whole)
+        await connection.commit()
+    assert await schema.current(engine) == schema.head()

@@ -20,7 +20,7 @@ from app.schemas.common.fields import (
 )
 from app.schemas.common.types import Answer, Money
 from app.schemas.models.fitted import Estimate
-from app.schemas.models.models import CandidateResult, RiskGuard
+from app.schemas.models.risk import CandidateResult, RiskGuard
 
 EXPECTED_PURCHASES = "purchase days that were expected of them all"
 PURCHASES = "purchase days that they had"

@@ -1,6 +1,6 @@
 """value to save and terms of lifetime value
 
-Revision: 0011, after 0010.
+Revision: 0011, after 0010. Created 2026-11-26 08:15:00.
 
 What was at risk by silence becomes what can still be won back: another number. Rows of earlier
 runs have none, and their lists are by probability until the next run. Models of before keep how
@@ -34,15 +34,6 @@ def upgrade() -> None:
         f" (document->'spend') || '{EVIDENCE}'::jsonb) WHERE document ? 'spend'"
     )
     _rename("value_at_risk", "value_to_save", version=3)
-    with op.get_context().autocommit_block():
-        # One that broke off may have left a piece.
-        op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_scores_value_to_save")
-        op.create_index(
-            "ix_scores_value_to_save",
-            "scores",
-            ["run_id", "value_to_save", "customer_id"],
-            postgresql_concurrently=True,
-        )
 
 
 def downgrade() -> None:
