@@ -13,7 +13,8 @@ depends_on = ${repr(depends_on)}
 
 # A statement that waits for a lock makes every later request wait behind it: give up soon, and
 # run again. Add columns without a volatile default; build indexes CONCURRENTLY in an autocommit
-# block of a revision of their own, as it commits what came before; add constraints NOT VALID, then VALIDATE; drop a column one release after its last use.
+# block of a revision of their own, as it commits what came before; add constraints NOT VALID, then
+# VALIDATE; drop a column one release after its last use.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
 
 

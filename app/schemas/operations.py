@@ -87,20 +87,6 @@ class ActivationResult(Answer):
     )
 
 
-class RunResult(Answer):
-    """The run that lists and reports now read."""
-
-    run_id: RunKey
-    model_id: ModelKey
-    customers: Customers
-    refit: str | None = Field(
-        None,
-        description="why a fit of another model was started beside this run: new_facts, drifted or "
-        "horizon_changed; null if none was",
-        examples=["new_facts"],
-    )
-
-
 class FitComparison(Answer):
     """Whether a model fitted of its own accord took the place of the one in force, and why."""
 
@@ -131,6 +117,27 @@ class FitComparison(Answer):
     )
     guard: RiskGuard | None = Field(
         None, description="of the new model: what serves its churn risk in place of what, and why"
+    )
+
+
+class RunResult(Answer):
+    """A run of everybody, which lists and reports read unless theirs is of a later instant."""
+
+    run_id: RunKey
+    model_id: ModelKey
+    customers: Customers
+    published: bool = Field(
+        description="whether lists and reports now read it; false where they read one of a later "
+        "instant: then it is read by its id"
+    )
+    refit: str | None = Field(
+        None,
+        description="why another model was fitted: new_facts or drifted, beside this run; "
+        "horizon_changed, before it; null if none was",
+        examples=["new_facts"],
+    )
+    comparison: FitComparison | None = Field(
+        None, description="how one fitted before this run compares; null if none was"
     )
 
 

@@ -130,9 +130,11 @@ class Lives(Voiding, Declaring):
         for each, told in self.customers.told.items():
             told.recorded_until = max(told.recorded_until, self.now)
             self.touched.add(each)
-        scorer = self.world.ask(scoring.read, result["model_id"])
-        self.published = expected.Run.of(self.customers, scorer, result, at)
-        self.is_new = True
+        assert result["published"] == (self.published is None or self.published.as_of <= at)
+        if result["published"]:
+            scorer = self.world.ask(scoring.read, result["model_id"])
+            self.published = expected.Run.of(self.customers, scorer, result, at)
+            self.is_new = True
 
     @precondition(has("created_at"))
     @rule(activate=st.booleans())

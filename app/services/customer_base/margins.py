@@ -1,7 +1,8 @@
 """What is left of the margins of purchases, by customer: refunds take their share back.
 
 Of a purchase that carries a margin, as much of it is left as of its value. Purchases worth nothing
-have no rate, and do not count.
+have no rate, and do not count. No rate of a purchase counts as more than all of its value, gained
+or lost: one of a cent on which five were lost would else decide over everybody.
 """
 
 from collections.abc import Sequence
@@ -17,9 +18,10 @@ from app.services.customer_base import net_purchases
 
 # In exact numbers, so that no order of rows changes a bit. In the currency of the deployment:
 # `margin / amount` is a share, whatever the currency of the purchase.
+_COUNTED = "least(greatest(margin, -amount), amount)"
 _COLUMNS = (
-    "count(*), CAST(sum(net) AS float8), CAST(sum(margin * net / amount) AS float8),"
-    " CAST(sum((margin / amount) * margin * net / amount) AS float8)"
+    f"count(*), CAST(sum(net) AS float8), CAST(sum({_COUNTED} * net / amount) AS float8),"
+    f" CAST(sum(({_COUNTED} / amount) * {_COUNTED} * net / amount) AS float8)"
 )
 _WITH_MARGIN = "WHERE margin IS NOT NULL AND amount > 0 AND net > 0"
 _OF_CUSTOMERS = (

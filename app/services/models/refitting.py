@@ -27,12 +27,19 @@ DRIFTED_SHARE = 0.25
 """Of the share of new facts that calls for a fit, where the calibration has drifted."""
 
 
+HORIZON_CHANGED = "horizon_changed"
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The model that a run is to score with, and why another one is being fitted, if it is."""
+    """The model that a run is to score with, why another one was fitted, if so, and what decided.
+
+    A fit that the run does not wait for has no comparison yet.
+    """
 
     model_id: str
     refit: str | None = None
+    comparison: dict[str, Any] | None = None
 
 
 async def prepare(
@@ -40,7 +47,8 @@ async def prepare(
 ) -> Prepared:
     """Settle which model a run is to score with, fitting one if there is none.
 
-    Where the one in force has become old, a fit is submitted; this run does not wait for it.
+    Where the one in force has become old, a fit is submitted; this run does not wait for it. It
+    does where the horizon has changed: lists and cards are to speak of one.
     """
     asked = part.asked(RunRequest)
     if asked.model_id is not None:
@@ -55,6 +63,11 @@ async def prepare(
         await model_store.activate(session, model_id, now)
         return Prepared(model_id)
     reason = await due(session, deployment, active_id)
+    if reason == HORIZON_CHANGED:
+        request = _like(await model_store.get(session, active_id), reason)
+        model_id, found = await _fit(session, deployment, request, now, name=part.operation_id)
+        activated = found is not None and found["activated"]
+        return Prepared(model_id if activated else active_id, reason, found)
     if reason is not None:
         await refit(session, active_id, reason, now)
     return Prepared(active_id, reason)
@@ -67,7 +80,7 @@ async def due(session: ReadSession, deployment: Deployment, active_id: str) -> s
     found not to be better is not tried again on the same facts, nor for the same horizon.
     """
     if await _horizon_changed(session, deployment, active_id):
-        return "horizon_changed"
+        return HORIZON_CHANGED
     latest = select(Model.document["facts"].as_integer()).order_by(Model.fitted_at.desc()).limit(1)
     seen = await session.scalar(latest)
     if seen is None:
@@ -131,11 +144,20 @@ def _like(row: AnyRow, reason: str) -> FitRequest:
 async def fit_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Do the one part of the operation `model_fit`.
+    """Do the one part of the operation `model_fit`."""
+    asked = part.asked(FitRequest)
+    _, found = await _fit(session, deployment, asked, now, name=part.operation_id)
+    if found is not None:
+        await parts.note(session, part, {"refit": asked.reason, "comparison": found})
+
+
+async def _fit(
+    session: WriteSession, deployment: Deployment, asked: FitRequest, now: datetime, *, name: str
+) -> tuple[str, dict[str, Any] | None]:
+    """Fit a model; return its id and, of one fitted by itself, how it compares.
 
     What a person asked for is activated as asked; what was fitted by itself, if it is not worse.
     """
-    asked = part.asked(FitRequest)
     as_of = as_ofs.parse(asked.as_of, deployment, now)
     fitted = await model_store.fit_keeping(
         session,
@@ -143,7 +165,7 @@ async def fit_part(
         asked.time_unit,
         as_of,
         now,
-        name=part.operation_id,
+        name=name,
         horizon=horizons.choose(deployment, asked.horizon_days),
         rfm_given=given_cuts.read(deployment, asked.rfm_cuts),
         rhythm_cuts=given_cuts.of_rhythm(asked.rhythm_cuts),
@@ -154,14 +176,14 @@ async def fit_part(
             basis=asked.clv_basis,
         ),
     )
-    activated = asked.activate
+    activated, found = asked.activate, None
     if asked.automatic:
         of_risk = None if asked.kind == fitted_models.AUTO else asked.kind
         found = await comparison.compare(session, fitted, of_risk, as_of.day)
-        await parts.note(session, part, {"refit": asked.reason, "comparison": found})
         activated = found["activated"]
     if activated:
         await model_store.activate(session, fitted.model_id, now)
+    return fitted.model_id, found
 
 
 async def fit_result(

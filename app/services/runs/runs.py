@@ -73,7 +73,12 @@ async def plan_part(
         for task, size in (("transition", TRANSITION_PART), ("score", SCORE_PART))
         for after, up_to in await populations.boundaries(session, size)
     ]
-    context = {"run_id": run_id, "planned_at": now.isoformat(), "refit": prepared.refit}
+    context = {
+        "run_id": run_id,
+        "planned_at": now.isoformat(),
+        "refit": prepared.refit,
+        "comparison": prepared.comparison,
+    }
     await parts.plan(session, part, ranges, context)
 
 
@@ -121,11 +126,17 @@ def _range(part: Part) -> dict[str, Any]:
 async def publish(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> dict[str, Any]:
-    """Make the finished run the one that lists and reports read."""
+    """Make the finished run the one that lists and reports read.
+
+    One of an earlier instant than theirs can be read by its id, as long as one that was replaced.
+    """
     run_id: int = part.context["run_id"]
+    run = await run_rows.get(session, run_id)
     previous = (await deployment_settings.pointers(session)).run_id
+    read = None if previous is None else await run_rows.find(session, previous)
+    published = read is None or read.as_of <= run.as_of
     summary = await reports.summarise(session, run_id)
-    monitor = await refitting.monitor(session, deployment, await run_rows.get(session, run_id))
+    monitor = await refitting.monitor(session, deployment, run)
     await session.execute(
         update(Run)
         .where(Run.run_id == run_id)
@@ -136,17 +147,20 @@ async def publish(
             monitor=monitor.dump(),
         )
     )
+    replaced = previous if published else run_id
     await session.execute(
-        update(Run).where(Run.run_id == previous, Run.replaced_at.is_(None)).values(replaced_at=now)
+        update(Run).where(Run.run_id == replaced, Run.replaced_at.is_(None)).values(replaced_at=now)
     )
-    await deployment_settings.put(session, deployment_settings.PUBLISHED_RUN, run_id)
+    if published:
+        await deployment_settings.put(session, deployment_settings.PUBLISHED_RUN, run_id)
     await deployment_settings.put(
         session, deployment_settings.RECORDED_UNTIL, part.context["planned_at"]
     )
-    run = await run_rows.get(session, run_id)
     return {
         "run_id": run_id,
         "model_id": run.model_id,
         "customers": summary.customers,
+        "published": published,
         "refit": part.context.get("refit"),
+        "comparison": part.context.get("comparison"),
     }

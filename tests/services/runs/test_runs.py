@@ -226,6 +226,28 @@ async def test_a_run_is_published_at_once(
     assert (replaced.replaced_at, in_force.replaced_at) == (in_force.published_at, None)
 
 
+async def test_a_run_of_an_earlier_day_is_read_by_its_id_and_takes_nothing_over(
+    own_database: Database,
+    own_client: httpx.AsyncClient,
+    deployment: Deployment,
+    worker: Worker,
+    people: dict[str, list[Fact]],
+) -> None:
+    now = datetime.now(UTC)
+    await post(own_database, deployment, people, now)
+    newest = await run(own_database, deployment, worker)
+    operation_id = await submit(own_database, deployment, as_of="2020-01-01")
+    await work_off(worker)
+    result = (await described(own_database, operation_id))["result"]
+    assert not result["published"]
+    assert await published(own_database) == newest
+    for asked, run_id in (("", newest), (f"&run_id={result['run_id']}", result["run_id"])):
+        found = (await own_client.get(f"/v1/scores?limit=1{asked}")).json()
+        assert found["run_id"] == run_id
+    later = await run(own_database, deployment, worker)
+    assert await published(own_database) == later
+
+
 async def test_a_part_of_a_worker_that_died_is_done_by_another_exactly_once(
     own_database: Database,
     deployment: Deployment,

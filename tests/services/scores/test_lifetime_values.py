@@ -294,7 +294,8 @@ def rates(
         both = sums.setdefault(item["customer_id"], [Decimal(0), Decimal(0)])
         if left > 0 and "margin" in item:
             both[0] += left
-            both[1] += Decimal(item["margin"]["amount"]) * left / own
+            margin = max(-own, min(own, Decimal(item["margin"]["amount"])))
+            both[1] += margin * left / own
     rate, prior = learnt["rate"], float(learnt["prior_revenue"]["amount"])
     return {
         customer: (float(m) + prior * rate) / (float(w) + prior)
@@ -306,6 +307,8 @@ async def test_by_margin_it_is_revenue_times_a_shrunk_rate(
     own_client: httpx.AsyncClient, own_database: Database, settings: Settings, clock: Clock
 ) -> None:
     items = with_margins(sample(CUSTOMERS))
+    # Costs far beyond the price, of one purchase of little: they decide over nobody else.
+    items[0] |= {"amount": {"amount": "0.01"}, "margin": {"amount": "-90000"}}
     back = with_refunds(items)
     await post(own_client, items)
     await post(own_client, back)
