@@ -158,7 +158,10 @@ async def fit_part(
     if asked.automatic:
         of_risk = None if asked.kind == fitted_models.AUTO else asked.kind
         found = await comparison.compare(session, fitted, of_risk, as_of.day)
-        await parts.note(session, part, {"refit": asked.reason, "comparison": found})
+        outcome = {"refit": asked.reason, "comparison": found}
+        if fitted.clv_basis != asked.clv_basis:
+            outcome["fallback_clv_basis"] = fitted.clv_basis
+        await parts.note(session, part, outcome)
         activated = found["activated"]
     if activated:
         await model_store.activate(session, fitted.model_id, now)
