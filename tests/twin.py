@@ -400,9 +400,11 @@ def so_long_a_silence(model: Model, x: int, t_x: int, T: int) -> float:
 
 def rhythm_status(model: Model, chance: float, x: int, t_x: int, T: int) -> str:
     due, overdue, lost = model.cuts_of_rhythm
+    if chance > due:
+        return "on_time"
     if 1 - float(model.purchases.p_no_purchase(x, t_x, T, horizon=365)) < lost:
         return "lost"
-    return "overdue" if chance <= overdue else "due" if chance <= due else "on_time"
+    return "overdue" if chance <= overdue else "due"
 
 
 def flat(card: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from app.schemas.common.fields import (
 )
 from app.schemas.common.shapes import Page, Problem
 from app.schemas.common.types import Answer, Timestamp
+from app.schemas.models.clv import ClvBasis
 from app.schemas.models.risk import RiskGuard
 from app.schemas.policies.policies import PreviewCell
 from app.schemas.problems import PreviewStaleProblem
@@ -153,6 +154,12 @@ class FitResult(Answer):
     )
     comparison: FitComparison | None = Field(
         None, description="of a model that was fitted of its own accord; else null"
+    )
+    fallback_clv_basis: ClvBasis | None = Field(
+        None,
+        description="what the lifetime value of a model that was fitted of its own accord is of, "
+        "where it could not stay as it was: revenue, since no purchase carries a margin any more; "
+        "else null",
     )
 
 

@@ -9,7 +9,10 @@ from app.schemas.common.types import Answer, Shape
 
 DUE = "a silence at most so likely of somebody still active is `due`, 0 to 1"
 OVERDUE = "a silence at most so likely of somebody still active is `overdue`, 0 to 1"
-LOST = "whose chance of any purchase within 365 days is less than this is `lost`, 0 to 1"
+LOST = (
+    "who is no longer on time, and whose chance of any purchase within 365 days is less than this, "
+    "is `lost`, 0 to 1"
+)
 
 
 def _less_than_due(overdue: float, info: ValidationInfo) -> float:

@@ -57,7 +57,8 @@ class HistoryRow(Shape):
     first_value: MoneyIn | None = Field(
         None,
         description="value of the first purchase day, in the deployment's currency; evidence of "
-        "spend where the model takes all purchases for it. If absent, what `revenue` leaves",
+        "spend where the model takes all purchases for it; at most `revenue`. If absent, what that "
+        "leaves",
     )
     revenue: MoneyIn | None = Field(
         None,

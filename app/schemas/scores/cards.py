@@ -112,7 +112,8 @@ class ChurnRisk(Answer):
     probability: ChurnProbability
     kind: str = Field(
         examples=["landmark"],
-        description="landmark: a regression learnt on the own past; else a model of purchases",
+        description="landmark: a regression learnt on the own past; base_rate: the same for "
+        "everybody; else a model of purchases",
     )
     status: str = Field(
         examples=["ok"], description="ok, insufficient_history or weakly_identified"

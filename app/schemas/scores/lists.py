@@ -54,7 +54,8 @@ class RunRisk(Answer):
     horizon_days: DefaultHorizonDays
     kind: str = Field(
         examples=["landmark"],
-        description="landmark: a regression learnt on the own past; else a model of purchases",
+        description="landmark: a regression learnt on the own past; base_rate: the same for "
+        "everybody; else a model of purchases",
     )
     status: str = Field(
         examples=["ok"], description="ok, insufficient_history or weakly_identified"

@@ -11,8 +11,8 @@ RhythmStatus = Annotated[
     Literal["on_time", "due", "overdue", "lost"],
     Field(
         description="on_time 正常, due 临近 or overdue 超期, by how likely so long a silence is of "
-        "a customer who is still active; lost 难挽回, whatever that is, where a purchase within "
-        "365 days is hardly to be expected. The cuts are those of the model"
+        "a customer who is still active; lost 难挽回 where it is no longer on time and a purchase "
+        "within 365 days is hardly to be expected. The cuts are those of the model"
     ),
 ]
 CallReasons = Annotated[

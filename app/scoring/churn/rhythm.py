@@ -6,8 +6,11 @@ at least this long, `STATUSES` are
 * ``on_time``: ``S > cuts.due``;
 * ``due``: at most that, and more than ``cuts.overdue``;
 * ``overdue``: at most that;
-* ``lost``: the learnt chance of any purchase within the next `LOST_DAYS` is below ``cuts.lost``,
-  whatever ``S`` is.
+* ``lost``: no longer on time (``S <= cuts.due``), and the learnt chance of any purchase within the
+  next `LOST_DAYS` is below ``cuts.lost``.
+
+Both are needed: where hardly anybody buys again, that chance is small for whoever bought today,
+and says something of the business and nothing of the customer. Only a silence does.
 
 After a repeat purchase ``S`` is what the model of purchases says
 (`PurchaseModel.silence_if_active`), by the customer's own times so far. After one purchase there
@@ -65,7 +68,8 @@ class Cuts:
     due, overdue : float
         At most so likely a silence is due, is overdue; ``0 < overdue < due < 1``.
     lost : float
-        Whoever buys within `LOST_DAYS` with less than this chance is lost, in (0, 1).
+        Whoever is not on time and buys within `LOST_DAYS` with less than this chance is lost, in
+        (0, 1).
     """
 
     due: float = 0.5
@@ -164,7 +168,7 @@ class Rhythm:
         """
         s, returns = np.asarray(chance), np.asarray(any_purchase)
         late = (s <= self.cuts.due).astype(np.int64) + (s <= self.cuts.overdue)
-        return np.where(returns < self.cuts.lost, LOST, late)
+        return np.where((late != ON_TIME) & (returns < self.cuts.lost), LOST, late)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""

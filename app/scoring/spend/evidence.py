@@ -4,8 +4,8 @@ The first purchase may be an offer to newcomers that says nothing of later ones,
 that is known of most customers. What foretold later values better decides: the deviance of the mean
 value of each customer's later purchase days from the one that the Gamma-Gamma model expects by
 either evidence of the days before, paired by customer. All purchases count unless the repeat ones
-alone were better by more than `CLEARLY` standard errors and a `NEGLIGIBLE` share: a fact is not
-thrown away for want of proof.
+alone were better by more than `CLEARLY` standard errors, a `NEGLIGIBLE` share and `IMMATERIAL`: a
+fact is not thrown away for want of proof, nor where all cost the same and rounding decides.
 
 The gamma deviance :math:`2 (y/\mu - 1 - \log(y/\mu))` is least at the mean and knows no unit. The
 absolute error is least at the median, and would reward an offer to newcomers for telling too
@@ -37,6 +37,7 @@ MIN_HELD_OUT: Final = 30
 MIN_REPEATERS: Final = 10
 CLEARLY: Final = 2.0  # standard errors
 NEGLIGIBLE: Final = 1e-3  # of the deviance by all purchases
+IMMATERIAL: Final = 1e-6  # a deviance, which knows no unit: of values foretold to a thousandth
 
 Days: TypeAlias = tuple[IntArray, FloatArray]
 """Of each customer, how many days with a positive value, and their mean."""
@@ -128,7 +129,7 @@ def _compare(
     gap = losses[1] - losses[0]
     behind, error = float(gap.mean()), float(gap.std(ddof=1)) / math.sqrt(gap.size)
     deviance = float(losses[0].mean())
-    worse = behind < -max(CLEARLY * error, NEGLIGIBLE * deviance)
+    worse = behind < -max(CLEARLY * error, NEGLIGIBLE * deviance, IMMATERIAL)
     return Evidence(
         evidence=REPEAT if worse else ALL,
         basis=basis,

@@ -9,6 +9,7 @@ from app.services.common.stored_documents import Section, StoredDocument
 from app.services.models import horizons
 
 MARGIN: Final = "margin"
+REVENUE: Final = "revenue"
 
 
 class ClvTerms(Section):

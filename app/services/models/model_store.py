@@ -32,7 +32,7 @@ from app.services.models import (
 )
 from app.services.models.fitted_models import FittedModel
 from app.services.models.horizons import Horizon
-from app.services.models.model_documents import MARGIN, ClvTerms, ModelDocument
+from app.services.models.model_documents import MARGIN, REVENUE, ClvTerms, ModelDocument
 from app.services.models.run_monitor import RunMonitor
 from app.services.operations import operations
 
@@ -69,6 +69,7 @@ class Fitted:
     model_id: str
     past: TrainingData
     as_of: AsOf
+    clv_basis: str
 
 
 async def fit(
@@ -102,7 +103,8 @@ async def fit_keeping(
 ) -> Fitted:
     """Fit a model to everybody as they stood at `as_of`, and store it as a candidate.
 
-    `refit` says why, where nobody asked for it.
+    `refit` says why, where nobody asked for it: then a margin that is no longer known of any
+    purchase gives way to revenue, since nobody is there to be told of it.
     """
     population = await populations.read(session, fitted_models.INACTIVITY, as_of)
     log = await purchase_log.read(session, as_of)
@@ -111,8 +113,11 @@ async def fit_keeping(
     declared = (await interaction_kinds.declared(session)).kinds
     past = await training_data.read_past(session, known, as_of, declared)
     sums = await margins.of_everybody(session, population.customer_ids, as_of)
-    if terms is not None and terms.basis == MARGIN and not sums.purchases.any():
-        clv_terms.refuse_margin("/clv_basis")
+    terms = terms or ClvTerms()
+    if terms.basis == MARGIN and not sums.purchases.any():
+        if refit is None:
+            clv_terms.refuse_margin("/clv_basis")
+        terms = terms.model_copy(update={"basis": REVENUE})
     learn = partial(fitting.learn, kind, time_unit, population, log, past, as_of, sums=sums,
                     horizon=horizon, rfm_given=rfm_given, rhythm_cuts=rhythm_cuts,
                     clv_terms=terms)  # fmt: skip
@@ -133,7 +138,7 @@ async def fit_keeping(
             state="candidate",
         )
     )
-    return Fitted(model_id, past, as_of)
+    return Fitted(model_id, past, as_of, terms.basis)
 
 
 Found = tuple[str, str, dict[str, Any]]

@@ -17,6 +17,7 @@ from app.services.common import deployment_settings
 from app.services.customer_base import training_data
 from app.services.models import comparison, fitted_models, given_cuts, horizons, model_store
 from app.services.models.model_documents import ClvTerms, ModelDocument
+from app.services.models.model_store import Fitted
 from app.services.models.monitoring import monitor
 from app.services.operations import operations, parts
 from app.services.operations.parts import Part
@@ -65,9 +66,9 @@ async def prepare(
     reason = await due(session, deployment, active_id)
     if reason == HORIZON_CHANGED:
         request = _like(await model_store.get(session, active_id), reason)
-        model_id, found = await _fit(session, deployment, request, now, name=part.operation_id)
+        fitted, found = await _fit(session, deployment, request, now, name=part.operation_id)
         activated = found is not None and found["activated"]
-        return Prepared(model_id if activated else active_id, reason, found)
+        return Prepared(fitted.model_id if activated else active_id, reason, found)
     if reason is not None:
         await refit(session, active_id, reason, now)
     return Prepared(active_id, reason)
@@ -146,15 +147,18 @@ async def fit_part(
 ) -> None:
     """Do the one part of the operation `model_fit`."""
     asked = part.asked(FitRequest)
-    _, found = await _fit(session, deployment, asked, now, name=part.operation_id)
+    fitted, found = await _fit(session, deployment, asked, now, name=part.operation_id)
     if found is not None:
-        await parts.note(session, part, {"refit": asked.reason, "comparison": found})
+        outcome = {"refit": asked.reason, "comparison": found}
+        if fitted.clv_basis != asked.clv_basis:
+            outcome["fallback_clv_basis"] = fitted.clv_basis
+        await parts.note(session, part, outcome)
 
 
 async def _fit(
     session: WriteSession, deployment: Deployment, asked: FitRequest, now: datetime, *, name: str
-) -> tuple[str, dict[str, Any] | None]:
-    """Fit a model; return its id and, of one fitted by itself, how it compares.
+) -> tuple[Fitted, dict[str, Any] | None]:
+    """Fit a model; return it and, of one fitted by itself, how it compares.
 
     What a person asked for is activated as asked; what was fitted by itself, if it is not worse.
     """
@@ -183,7 +187,7 @@ async def _fit(
         activated = found["activated"]
     if activated:
         await model_store.activate(session, fitted.model_id, now)
-    return fitted.model_id, found
+    return fitted, found
 
 
 async def fit_result(

@@ -67,6 +67,19 @@ def _amounts(deployment: Deployment, asked: ScoreRequest, name: str) -> Floats:
     )
 
 
+def _refuse_more_than_all(asked: ScoreRequest) -> None:
+    """Refuse histories whose first purchase day was worth more than all days together."""
+    faults = [
+        FieldError(f"/items/{place}/first_value", "history", "must not exceed revenue")
+        for place, row in enumerate(asked.items)
+        if row.first_value is not None
+        and row.revenue is not None
+        and row.first_value.amount > row.revenue.amount
+    ]
+    if faults:
+        raise ValidationFailed(errors=faults)
+
+
 def _rfm(model: FittedModel, asked: ScoreRequest, x: Ints, revenue: Floats) -> list[dict[str, Any]]:
     """Return the RFM scores of the rows; what rests on revenue is null where none is given."""
     assert model.rfm_cuts is not None
@@ -93,6 +106,7 @@ def _spend(
     Of the first purchase day, unless it is given, what the revenue leaves is known.
     """
     mean, given = (_amounts(deployment, asked, name) for name in ("mean_value", "first_value"))
+    _refuse_more_than_all(asked)
     paid = np.where(mean > 0, x, 0)
     if model.spend_evidence == evidence.REPEAT:
         return paid, mean

@@ -133,13 +133,16 @@ def _late(card: CardFigures) -> Both | None:
 
 
 def _late_once(card: CardFigures) -> Both | None:
-    """Say what the rhythm says of the time since the only purchase."""
+    """Say what the rhythm says of the time since the only purchase.
+
+    It speaks of those who do come back, which may be few: hence "would".
+    """
     if card.rhythm == OVERDUE:
-        much = ("a second one is much too late", "第二次购买严重超期")
-        return much if _much(card) else ("a second one is overdue", "第二次购买已超期")
+        much = ("a second one would be much too late", "若会再次购买，早已严重超期")
+        return much if _much(card) else ("a second one would be overdue", "若会再次购买，已超期")
     return {
         ON_TIME: ("not late yet", "尚不算迟"),
-        DUE: ("a second one is due", "临近第二次购买"),
+        DUE: ("a second one would be due", "若会再次购买，已临近"),
     }.get(card.rhythm or "")
 
 
@@ -175,6 +178,8 @@ def _advice(card: CardFigures) -> Both | None:
     if card.rhythm is None:
         return None
     if card.rhythm == LOST:
+        if card.purchase_days == 1:  # nobody who may never have meant to come back has gone
+            return "A second one is unlikely: a call will hardly help", "不大会复购，致电难有作用"
         return "Probably gone: a call will hardly help", "很可能已流失，致电难有作用"
     if card.rhythm == OVERDUE:
         return "No call: said to have left", "已确认离开，无需致电"

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.scoring.churn import rhythm
@@ -121,14 +121,33 @@ def test_it_falls_with_the_silence(x, t_x, silence, more, unit):
 
 
 @given(chance=st.floats(0, 1), any_purchase=st.floats(0, 1))
-def test_statuses_are_parted_by_the_cuts_and_lost_wins(chance, any_purchase):
+@example(chance=1.0, any_purchase=0.0)
+@example(chance=0.6, any_purchase=0.0)
+def test_statuses_are_parted_by_the_cuts_and_nobody_on_time_is_lost(chance, any_purchase):
     cuts = Cuts(due=0.6, overdue=0.2, lost=0.05)
     (status,) = Rhythm(cuts).status([chance], [any_purchase])
-    if any_purchase < 0.05:
+    if chance > 0.6:
+        expected = "on_time"
+    elif any_purchase < 0.05:
         expected = "lost"
     else:
-        expected = "overdue" if chance <= 0.2 else "due" if chance <= 0.6 else "on_time"
+        expected = "overdue" if chance <= 0.2 else "due"
     assert rhythm.STATUSES[status] == expected
+
+
+@pytest.mark.parametrize("gaps", [None, LEARNT.first_gaps])
+def test_where_nobody_comes_back_who_bought_today_is_on_time(gaps):
+    """The chance of a purchase is next to nothing for everybody: it tells of none of them."""
+    process = MODELS["mbg_nbd"].build(r=0.01, alpha=400.0, a=2.0, b=0.5)
+    T = np.arange(0, 5000, 10)
+    returns = 1 - process.p_no_purchase(0 * T, 0 * T, T, horizon=rhythm.LOST_DAYS)
+    assert returns.max() < Cuts().lost
+    learnt = Rhythm(first_gaps=gaps)
+    chance = learnt.chance_if_active(process, 0 * T, 0 * T, T)
+    status = learnt.status(chance, returns)
+    assert status[0] == rhythm.ON_TIME
+    assert (np.diff(status) >= 0).all()
+    assert set(status[chance <= Cuts().due]) <= {rhythm.LOST}
 
 
 @pytest.mark.parametrize("cut", [{"due": 0.1}, {"due": 1.0}, {"overdue": 0.0}, {"lost": 1.0}])

@@ -53,6 +53,17 @@ def test_without_a_holdout_the_first_is_held_against_those_that_follow(first, to
     assert (found.evidence, found.basis, found.holdout_days) == (told, "first_to_repeat", 0)
 
 
+@pytest.mark.parametrize("price", [1e-3, 9.99, 19.9, 1e9 / 3])
+@pytest.mark.parametrize("holdout", [90, 0])
+def test_where_all_cost_the_same_rounding_does_not_choose(price, holdout):
+    for seed in range(6):
+        rows = log(np.random.default_rng(seed), lambda _: price, customers=200 + 100 * seed)
+        found = chosen((*rows[:2], np.full(rows[0].size, price)), holdout=holdout)
+        assert found.evidence == "all_purchases"
+        assert found.basis != "thin_data"
+        assert max(found.deviance_all, abs(found.behind)) < evidence.IMMATERIAL
+
+
 @pytest.mark.parametrize("days", [[], [0], [0, 1, 2]])
 def test_of_too_few_all_counts(days):
     rows = np.arange(len(days)), np.array(days, dtype=np.int64), np.full(len(days), 9.0)

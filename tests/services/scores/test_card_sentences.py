@@ -72,11 +72,24 @@ EXPECTED = {
     ),
     "Loyal; bought once, 34 days ago: not late yet. "
     "About 0.4 purchases expected in 90 days. No call needed.": replace(ONCE, rhythm="on_time"),
-    "Loyal; bought once, 1 day ago: a second one is due. "
+    "Loyal; bought once, 1 day ago: a second one would be due. "
     "About 0.4 purchases expected in 90 days. No call needed.": replace(ONCE, days_silent=1),
-    "Loyal; bought once, 34 days ago: a second one is overdue. "
+    "Loyal; bought once, 34 days ago: a second one would be overdue. "
     "About 0.4 purchases expected in 90 days, a guess from little history. Worth a call.": replace(
         ONCE, rhythm="overdue", call_reasons=("overdue",), uncertain=True
+    ),
+    "Loyal; bought once, today: not late yet. "
+    "Hardly any purchase expected in 90 days. No call needed.": replace(
+        ONCE, days_silent=0, rhythm="on_time", chance_if_active=1.0, expected_purchases=0.01
+    ),
+    "Loyal; bought once, today: not late yet. "
+    "Hardly any purchase expected in 90 days. Complained: call.": replace(
+        ONCE, days_silent=0, rhythm="on_time", chance_if_active=1.0, expected_purchases=0.01,
+        call_reasons=("open_complaint",),
+    ),
+    "Loyal; bought once, 34 days ago. Hardly any purchase expected in 90 days. "
+    "A second one is unlikely: a call will hardly help.": replace(
+        ONCE, rhythm="lost", expected_purchases=0.01
     ),
     "Loyal; no purchase so far.": CardFigures(stage=LOYAL, purchase_days=0),
     "Loyal; bought on 9 days, last 34 days ago. No model tells yet what to expect.":
@@ -109,7 +122,7 @@ def every_card() -> list[CardFigures]:
     made = []
     for status, chances in (
         ("on_time", (0.51, 1.0)), ("due", (0.11, 0.5)), ("overdue", (0.0, 0.02, 0.1)),
-        ("lost", (0.0, 0.9)),
+        ("lost", (0.0, 0.5)),
     ):  # fmt: skip
         made += [
             CardFigures(
@@ -129,7 +142,7 @@ def every_card() -> list[CardFigures]:
 
 LATE = {
     "on_time": ("on time", "not late yet"),
-    "due": ("a little late", "due about now", "a second one is due"),
+    "due": ("a little late", "due about now", "a second one would be due"),
     "overdue": ("much too late", "overdue", "longer than usual"),
     "lost": (),
 }
@@ -171,7 +184,10 @@ def check(card: CardFigures) -> None:
         assert silent is not None
         assert silent > gap, "nobody is late before the gap that is told"
     lost, call = card.rhythm == "lost", bool(card.call_reasons)
-    assert ("Probably gone" in en, "很可能已流失" in zh) == (lost, lost)
+    gone, once = lost and card.purchase_days > 1, lost and card.purchase_days == 1
+    assert ("Probably gone" in en, "很可能已流失" in zh) == (gone, gone)
+    assert ("unlikely" in en, "不大会复购" in zh) == (once, once)
+    assert ("hardly help" in en, "难有作用" in zh) == (lost, lost)
     assert (bool(re.search(r"Worth a call|: call\.", en))) == call
     assert ("No call" in en, "无需致电" in zh) == (not call and not lost,) * 2
     assert ("Complained" in en) == ("投诉" in zh) == ("open_complaint" in card.call_reasons)

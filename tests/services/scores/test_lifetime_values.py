@@ -20,7 +20,7 @@ from app.scoring.spend import gamma_gamma
 from app.services.models import model_store, refitting
 from app.worker import Worker
 from tests.api.test_models import fitted, sample
-from tests.database import Clock
+from tests.database import Clock, writing
 
 YEAR = 365.25
 CUSTOMERS = 400
@@ -350,6 +350,57 @@ async def test_by_margin_it_is_revenue_times_a_shrunk_rate(
     assert second / first == pytest.approx(shrunk / learnt["rate"], rel=1e-2)
     alone = await own_client.post("/v1/score", json={"items": [{**told, "revenue": None}]})
     assert alone.status_code == 422
+
+
+async def test_a_first_day_worth_more_than_all_is_refused_where_it_stands(
+    own_client: httpx.AsyncClient, own_database: Database, settings: Settings, clock: Clock
+) -> None:
+    await post(own_client, sample(30))
+    clock.now = datetime.now(UTC)
+    await fitted(own_client, own_database, settings, kind="mbg_nbd", activate=True)
+    row = {"x": 2, "t_x": 213, "T": 272, "revenue": {"amount": "63.10"}}
+    rows = [{**row, "first_value": {"amount": value}} for value in ("63.10", "63.11", "0", "9000")]
+    rows.append({**row, "revenue": None, "first_value": {"amount": "9000"}})
+    answer = await own_client.post("/v1/score", json={"items": rows})
+    assert answer.status_code == 422, answer.text
+    pointers = [each["pointer"] for each in answer.json()["errors"]]
+    assert pointers == ["/items/1/first_value", "/items/3/first_value"]
+    possible = {"items": [rows[0], rows[2], rows[4]]}
+    assert (await own_client.post("/v1/score", json=possible)).status_code == 200
+
+
+async def test_a_margin_that_is_no_longer_known_gives_way_to_revenue_when_fitted_anew(
+    own_client: httpx.AsyncClient, own_database: Database, settings: Settings, clock: Clock
+) -> None:
+    items = with_margins(sample(60))
+    await post(own_client, items)
+    clock.now = datetime.now(UTC)
+    asked = {"kind": "mbg_nbd", "clv_basis": "margin", "clv_horizon_days": 180}
+    model = await fitted(own_client, own_database, settings, activate=True, **asked)
+
+    async def fitted_anew(model_id: str) -> dict[str, Any]:
+        async with own_database.writes() as session, session.begin():
+            await refitting.refit(writing(session), model_id, "new_facts", clock.now)
+        worker = Worker(own_database, settings)
+        while await worker.work_once():
+            pass
+        newest: dict[str, Any] = (await own_client.get("/v1/operations")).json()["items"][0]
+        assert newest["state"] == "succeeded", newest
+        fitted_model = await own_client.get(f"/v1/models/{newest['result']['model_id']}")
+        return {**newest["result"], "clv": fitted_model.json()["clv"]}
+
+    kept = await fitted_anew(model["model_id"])
+    assert (kept["clv"]["basis"], kept["fallback_clv_basis"]) == ("margin", None)
+    gone = [{name: each for name, each in item.items() if name != "margin"} | {"revision": 2}
+            for item in items]  # fmt: skip
+    await post(own_client, gone)
+    clock.now = datetime.now(UTC)
+    found = await fitted_anew(kept["model_id"])
+    assert found["refit"] == "new_facts"
+    assert (found["clv"]["basis"], found["fallback_clv_basis"]) == ("revenue", "revenue")
+    assert found["clv"]["horizon_days"] == 180
+    asked_for = await own_client.post("/v1/models", json=asked)
+    assert asked_for.status_code == 422  # whoever asks is told
 
 
 async def test_a_run_of_before_value_to_save_was_told_is_not_ordered_by_it(

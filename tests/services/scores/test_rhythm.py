@@ -186,6 +186,49 @@ async def test_the_lost_and_those_put_among_the_churned_are_not_called(
     assert "at_risk" not in (await own_client.get("/v1/customers/late/stage")).json()
 
 
+@pytest.mark.parametrize("back", [0, 8, 70], ids="{} come back".format)
+async def test_where_few_come_back_who_has_just_bought_is_not_lost(
+    own_database: Database, own_client: httpx.AsyncClient, deployment: Deployment,
+    settings: Settings, worker: Worker, clock: Clock, back: int,
+) -> None:  # fmt: skip
+    """The chance of another purchase within a year is below the cut for everybody here."""
+    clock.now = now = datetime.now(UTC)
+    rng = random.Random(back)
+    days = [rng.randrange(1, 900) for _ in range(1500)]
+    people = {
+        f"c{number:04}": bought(
+            [(ago, 20), (ago - gap, 20)]
+            if number < back and (gap := rng.randrange(5, 300)) < ago else [(ago, 20)], now
+        )
+        for number, ago in enumerate(days)
+    }  # fmt: skip
+    people |= {"today": bought([(0, 20)], now), "complains": bought([(0, 20)], now)}
+    await made.post(own_database, deployment, people, now)
+    await complain(own_database, deployment, "complains", now)
+    clock.now = datetime.now(UTC)
+    model = await fitted(own_client, own_database, settings, activate=True)
+    assert (model["rhythm"]["first_gaps"] is not None) == (back == 70)
+    await made.run(own_database, deployment, worker)
+    rows = {
+        each["customer_id"]: each
+        for each in (await own_client.get("/v1/churn-risks?include=all&limit=500")).json()["items"]
+    }
+    listed = (await own_client.get("/v1/churn-risks?limit=500")).json()["items"]
+    assert "complains" in {each["customer_id"] for each in listed}
+    for each, reasons in (("today", []), ("complains", ["open_complaint"])):
+        shown = await card(own_client, each)
+        yearly = await card(own_client, each, horizon_days="365")
+        assert yearly["churn_risk"]["probability"] > 0.9
+        assert (shown["rhythm"]["status"], shown["call_reasons"]) == ("on_time", reasons)
+        assert "bought once, today: not late yet." in shown["sentence"]["en"]
+        assert "hardly help" not in shown["sentence"]["en"]
+    statuses = {each["rhythm"]["status"] for each in rows.values()}
+    assert "on_time" in statuses
+    for each in rows.values():
+        told = each["rhythm"]
+        assert (told["status"] == "on_time") == (told["chance_if_active"] > 0.5)
+
+
 async def test_a_purchase_brings_a_customer_back_into_rhythm(
     own_database: Database, own_client: httpx.AsyncClient, deployment: Deployment, clock: Clock
 ) -> None:
