@@ -17,6 +17,10 @@ MUCH_TOO_LATE: Final = 0.02
 """At most so likely a silence of somebody still active is much too late, not just overdue."""
 HARDLY_ANY: Final = 0.05
 """Fewer purchases than this are hardly any."""
+LONG: Final = 2
+"""A silence of more usual gaps than this is a long pause, however common such pauses are."""
+LITTLE: Final = Decimal(1)
+"""Less than this, in the currency of the deployment, is hardly anything to save."""
 COMPLAINT: Final = "open_complaint"
 _WHY: Final = {
     "overdue": ("overdue", "已超期"),
@@ -117,19 +121,33 @@ def _ago(days: int) -> Both:
 def _late(card: CardFigures) -> Both | None:
     """Say what the rhythm says of a silence after several purchases; of the lost, nothing."""
     assert card.days_silent is not None
-    beyond = card.usual_gap_days is None or card.days_silent > card.usual_gap_days
-    if card.rhythm == ON_TIME:
-        return ("not late yet", "尚不算迟") if beyond else ("on time", "正常")
-    if card.rhythm == DUE:
-        return ("a little late", "略迟") if beyond else ("due about now", "临近下次购买")
-    if card.rhythm != OVERDUE:
-        return None
-    much = _much(card)
-    if beyond:
-        return ("much too late", "严重超期") if much else ("overdue", "已超期")
-    if much:
-        return "far longer than usual for this customer", "对该客户而言久得反常"
-    return "longer than usual for this customer", "对该客户而言偏久"
+    gaps = LONG if card.usual_gap_days is None else card.days_silent / card.usual_gap_days
+    if card.rhythm == OVERDUE:
+        return _OVERDUE[gaps > 1, _much(card)]
+    within, beyond, long = _SILENCES.get(card.rhythm or "", (None, None, None))
+    return within if gaps <= 1 else beyond if gaps <= LONG else long
+
+
+_SILENCES: Final[Mapping[str, tuple[Both, Both, Both]]] = {
+    ON_TIME: (
+        ("on time", "正常"),
+        ("not late yet", "尚不算迟"),
+        ("a long pause, but not a rare one", "停顿较长，但并不少见"),
+    ),
+    DUE: (
+        ("due about now", "临近下次购买"),
+        ("a little late", "略迟"),
+        ("late, though such pauses happen", "偏迟，但这样的停顿时有发生"),
+    ),
+}
+"""Of a silence within the usual gap, beyond it, and beyond `LONG` of them."""
+_OVERDUE: Final[Mapping[tuple[bool, bool], Both]] = {
+    (True, False): ("overdue", "已超期"),
+    (True, True): ("much too late", "严重超期"),
+    (False, False): ("longer than usual for this customer", "对该客户而言偏久"),
+    (False, True): ("far longer than usual for this customer", "对该客户而言久得反常"),
+}
+"""By whether the silence is beyond the usual gap, and much too long."""
 
 
 def _late_once(card: CardFigures) -> Both | None:
@@ -194,6 +212,9 @@ def _call(card: CardFigures) -> Both:
         if reason != COMPLAINT and (reason != OVERDUE or card.rhythm != OVERDUE)
     ]
     en, zh = ", ".join(each for each, _ in others), "、".join(each for _, each in others)
+    if COMPLAINT not in card.call_reasons and card.to_save and card.to_save[0] < LITTLE:
+        why = f" ({en})" if en else "", f"（{zh}）" if zh else ""
+        return f"A call will hardly pay{why[0]}", f"致电收益甚微{why[1]}"
     if COMPLAINT in card.call_reasons:
         return (
             f"Complained{', ' * bool(en)}{en}: call",
@@ -207,6 +228,6 @@ def _stake(card: CardFigures) -> Both | None:
     if not card.call_reasons or card.to_save is None:
         return None
     amount, currency = card.to_save
-    if amount < Decimal("0.01"):
+    if amount < LITTLE:
         return None
     return f"About {amount:,.2f} {currency} to save", f"约可挽回{amount:,.2f} {currency}"

@@ -46,6 +46,17 @@ EXPECTED = {
         TOO_LATE, chance_if_active=0.01, expected_purchases=0.81,
         call_reasons=("overdue", "declining_frequency"), to_save=(Decimal("1204.50"), "EUR"),
     ),
+    "Loyal; usually buys every 21 days, last 60 days ago: late, though such pauses happen. "
+    "About 2.3 purchases expected in 90 days. No call needed.": replace(CARD, days_silent=60),
+    "Loyal; usually buys every 21 days, last 60 days ago: a long pause, but not a rare one. "
+    "About 2.3 purchases expected in 90 days. No call needed.": replace(
+        CARD, days_silent=60, rhythm="on_time"
+    ),
+    "Loyal; usually buys every 21 days, last 70 days ago: overdue. "
+    "About 2.3 purchases expected in 90 days. A call will hardly pay (spends less).": replace(
+        TOO_LATE, chance_if_active=0.09, call_reasons=("overdue", "declining_amount"),
+        to_save=(Decimal("0.02"), "EUR"),
+    ),
     "Loyal; usually buys every 21 days, last 18 days ago: longer than usual for this customer. "
     "About 2.3 purchases expected in 90 days. Worth a call.": replace(
         TOO_LATE, chance_if_active=0.09, days_silent=18
@@ -134,21 +145,21 @@ def every_card() -> list[CardFigures]:
             for chance, days, silent, gap, expected, horizon, why, uncertain, to_save in
             itertools.product(
                 chances, (1, 40), (0, 1, 400), (None, 1.0, 20.5), (0.0, 0.96, 12.6),
-                (1, 90), reasons[status], (False, True), (None, (Decimal("9.5"), "EUR")),
+                (1, 90), reasons[status], (False, True), (None, (Decimal("9.5"), "EUR"), (Decimal("0.4"), "EUR")),
             )
         ]  # fmt: skip
     return made
 
 
 LATE = {
-    "on_time": ("on time", "not late yet"),
-    "due": ("a little late", "due about now", "a second one would be due"),
+    "on_time": ("on time", "not late yet", "a long pause"),
+    "due": ("a little late", "due about now", "such pauses happen", "a second one would be due"),
     "overdue": ("much too late", "overdue", "longer than usual"),
     "lost": (),
 }
 CHINESE = {
-    "on_time": ("正常", "尚不算迟"),
-    "due": ("略迟", "临近"),
+    "on_time": ("正常", "尚不算迟", "停顿较长"),
+    "due": ("略迟", "临近", "偏迟"),
     "overdue": ("超期", "偏久", "反常"),
 }
 
@@ -188,12 +199,18 @@ def check(card: CardFigures) -> None:
     assert ("Probably gone" in en, "很可能已流失" in zh) == (gone, gone)
     assert ("unlikely" in en, "不大会复购" in zh) == (once, once)
     assert ("hardly help" in en, "难有作用" in zh) == (lost, lost)
-    assert (bool(re.search(r"Worth a call|: call\.", en))) == call
+    worth = card.to_save is None or card.to_save[0] >= 1
+    pays = call and (worth or "open_complaint" in card.call_reasons)
+    assert (bool(re.search(r"Worth a call|: call\.", en))) == pays
+    assert ("will hardly pay" in en, "收益甚微" in zh) == (call and not pays,) * 2
+    pause = re.search(r"a long pause|such pauses", en) is not None
+    between = card.rhythm in ("on_time", "due") and card.purchase_days > 1
+    assert pause == (between and gap is not None and silent is not None and silent > 2 * gap)
     assert ("No call" in en, "无需致电" in zh) == (not call and not lost,) * 2
     assert ("Complained" in en) == ("投诉" in zh) == ("open_complaint" in card.call_reasons)
     assert ("buys less often" in en) == ("declining_frequency" in card.call_reasons)
     assert ("spends less" in en) == ("declining_amount" in card.call_reasons)
-    assert ("to save" in en) == ("挽回" in zh) == (call and card.to_save is not None)
+    assert ("to save" in en) == ("挽回" in zh) == (call and worth and card.to_save is not None)
     assert ("guess" in en) == card.uncertain
     expected = card.expected_purchases
     assert expected is not None
