@@ -51,7 +51,7 @@ def run(settings: Settings, *, once: bool, shift: bool, proof: bool) -> None:
         stack.callback(client.close)
         _load(console, client, calendar, as_of=None if shift else data.WINDOW_ENDS)
         found = _show(console, client, proof=proof)
-        show.next_steps(console, service.url, key, found)
+        show.next_steps(console, service.url, key, found, proof=proof)
         console.print(f"\nEverything took {time.monotonic() - begun:.1f} s.", style="dim")
         if not once:
             with contextlib.suppress(KeyboardInterrupt):

@@ -91,7 +91,9 @@ def money(amount: str | Decimal | None) -> str:
     return "-" if amount is None else f"{Decimal(amount):,.2f}"
 
 
-def next_steps(console: Console, url: str, key: str, customer_id: str | None) -> None:
+def next_steps(
+    console: Console, url: str, key: str, customer_id: str | None, *, proof: bool
+) -> None:
     """Print where the service is, and lines to paste that work."""
     console.print(Text("What to do next", style="bold"))
     lines = Table.grid(padding=(0, 2))
@@ -107,4 +109,5 @@ def next_steps(console: Console, url: str, key: str, customer_id: str | None) ->
     for what, path in steps:
         command = f"curl -H \"Authorization: Bearer $KEY\" '{url}{path}'"
         console.print(Text(f"{command}  # {what}"), soft_wrap=True)
-    console.print(Text("clm demo --proof  # the RFM grid, and what predictions came to"))
+    if not proof:
+        console.print(Text("clm demo --proof  # the RFM grid, and what predictions came to"))
