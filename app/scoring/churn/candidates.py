@@ -202,8 +202,15 @@ def select(candidates: Sequence[Candidate], on: Judged, base: FloatArray) -> Pic
         return Picked(tuple(rows), wanted, None, None, "guard")
     chosen = [(list(forms)[place], reason) for place, reason, forms in found]
     served = [list(forms.values())[place] for place, _, forms in found]
-    # As it came, a process takes the place of what is recalibrated where it is clearly better.
-    at = int(len(served) > 1 and clear(served[0].loss, served[1].loss, on.window))
+    # As it came, a process takes the place of what is recalibrated where it is clearly better, of
+    # all or of the late.
+    at = int(
+        len(served) > 1
+        and (
+            clear(served[0].loss, served[1].loss, on.window)
+            or verdicts.loses_when_late(served[0].predicted, served[1], on)
+        )
+    )
     reason = "only_candidate" if len(candidates) == 1 else chosen[at][1]
     if served[at] is not candidates[wanted]:
         reason = "guard"

@@ -53,7 +53,7 @@ def verdict(candidate: Candidate, base: FloatArray, on: Judged) -> str:
         return LOSES_TO_RAW
     if loses(candidate.raw_loss, base, on.window):
         return NOT_WORSE  # its process may not take its place
-    if loses_when_late(candidate, on):
+    if loses_when_late(candidate.predicted, candidate, on):
         return LOSES_TO_RAW_WHEN_LATE
     if len(on.at) < ENOUGH:
         gain = difference(candidate.raw_loss, candidate.loss, on.window)
@@ -68,19 +68,16 @@ def loses(loss: FloatArray, other: FloatArray, window: IntArray) -> bool:
     return gap.value > min(gap.standard_error, LOST)
 
 
-def loses_when_late(candidate: Candidate, on: Judged) -> bool:
-    """Return whether a candidate is worse than its process of those who are late.
+def loses_when_late(told: FloatArray, process: Candidate, on: Judged) -> bool:
+    """Return whether what is told is worse than a process as it came of those late by it.
 
     By Brier score, which is bounded: by log loss the first fits, which knew of nobody leaving and
     were sure that the late would buy, would outweigh all others.
     """
-    late = candidate.late
+    late = process.late
     if not late.any():
         return False
-    own, raw = (
-        (told[late] - on.churned[late]) ** 2
-        for told in (candidate.predicted, candidate.raw_predicted)
-    )
+    own, raw = ((p[late] - on.churned[late]) ** 2 for p in (told, process.raw_predicted))
     _, window = np.unique(on.window[late], return_inverse=True)
     gap = difference(own, raw, window)
     return gap.value > max(gap.standard_error, LOST_WHEN_LATE)
