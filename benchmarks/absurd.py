@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from app.scoring.churn import landmark
+from app.scoring.churn import observation
 from app.scoring.evaluation import metrics, ranking
 from app.scoring.histories.features import Facts
 from benchmarks import invented
@@ -35,7 +35,7 @@ def asked(seeds: int, populations: int) -> Iterator[Invented]:
 def judged(one: Invented, found: dict[str, Any]) -> dict[str, Any]:
     """Return what was told against what happened."""
     facts = Facts(**one.facts)
-    came = landmark.buyers(facts, after=one.cut, until=one.cut + one.horizon)
+    came = observation.buyers(facts, after=one.cut, until=one.cut + one.horizon)
     left = (~np.isin(found["customer"], came)).astype(float)
     told = {name: found["told"][name] for name in (CHOSEN, RAW, "base_rate")}
     loss = {name: metrics.log_loss_each(p, left) for name, p in told.items()}

@@ -90,18 +90,22 @@ def _expected(process: Any, features: Any, p: Any, horizon: int) -> Any:
     own = features.x, features.t_x, features.T
     if hasattr(process, "purchases_if_any"):
         return (1 - p) * process.purchases_if_any(*own, horizon=horizon)
-    from app.scoring.churn import landmark  # noqa: PLC0415
-
     # Trees of before risk and purchases had one source take these for all that is not asked for.
-    default = landmark.fit_process(features, "mbg_nbd")
+    default = _fitted(features, "mbg_nbd")
     return default.expected_purchases(*own, horizon=horizon)
 
 
 def _processes(features: Any) -> dict[str, Any]:
-    from app.scoring.churn import landmark  # noqa: PLC0415
     from app.scoring.purchases.registry import MODELS  # noqa: PLC0415
 
-    return {kind: landmark.fit_process(features, kind) for kind in MODELS}
+    return {kind: _fitted(features, kind) for kind in MODELS}
+
+
+def _fitted(features: Any, kind: str) -> Any:
+    from app.scoring.purchases.registry import MODELS  # noqa: PLC0415
+
+    own = features.x, features.t_x, features.T
+    return MODELS[kind].fit(*own, sum_log_gaps=features.sum_log_gaps)
 
 
 def main() -> None:

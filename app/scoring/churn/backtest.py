@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from app.scoring.churn import backtest_tables as tables
-from app.scoring.churn import churn_selection, landmark
+from app.scoring.churn import churn_selection, landmark, observation
 from app.scoring.churn.churn_bands import bands
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.churn.rules import Prediction, rules
@@ -90,8 +90,8 @@ def run(
     ValueError
         As for `churn_selection.choose`.
     """
-    ahead = landmark.whole_days("horizon", horizon)
-    some = landmark.sampled(facts, as_of, seed)
+    ahead = observation.whole_days("horizon", horizon)
+    some = observation.sampled(facts, as_of, seed)
     if cut_days is None:
         cut_days = cuts(int(np.min(some.day, initial=as_of)), as_of, ahead, folds)
     options: dict[str, Any] = {"kinds": kinds, "process": process, "seed": seed}
@@ -127,7 +127,7 @@ def _fold(
     features = after.features
     predicted = _predictions(facts, cut, horizon, features, choice.risk, **options)
     p, churned = predicted[CHOSEN][0], after.churned
-    buying = landmark.fit_process(features, purchases)
+    buying = observation.fit_process(features, purchases)
     expected = tables.expected(buying, after, predicted[CHOSEN][1], horizon)
     evidence = choice.as_dict()
     evidence.pop("risk")
@@ -168,7 +168,7 @@ def _predictions(
     if second.kind != landmark.KIND:
         second = landmark.fit(facts, as_of=cut, horizon=horizon, process=process, seed=seed)
     risks = {CHOSEN: chosen, landmark.KIND: second}
-    risks |= {kind: landmark.plain(features, kind, horizon) for kind in kinds}
+    risks |= {kind: observation.plain(features, kind, horizon) for kind in kinds}
     predicted = {name: _of(risk, features, horizon) for name, risk in risks.items()}
     return predicted | rules(facts, cut, horizon, features)
 

@@ -55,7 +55,7 @@ class Outcomes:
 
 
 def outcomes(facts: Facts, cut: int, horizon: int) -> Outcomes:
-    """Return what followed a cut, as known at the end of the horizon; see `landmark.buyers`."""
+    """Return what followed a cut, as known at the end of the horizon; see `observation.buyers`."""
     customer, features = features_at(facts, as_of=cut)
     end = cut + horizon
     then = purchase_days(*facts.log(end), as_of=end)

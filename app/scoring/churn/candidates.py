@@ -8,18 +8,17 @@ from typing import Final
 
 import numpy as np
 
-from app.scoring.churn import observation
+from app.scoring.churn import observation, verdicts
+from app.scoring.churn.verdicts import clear, difference
 from app.scoring.churn.walk_forward import Track
 from app.scoring.evaluation import metrics
-from app.scoring.evaluation.one_standard_error import CLOSE, NEGLIGIBLE, least_bic
-from app.scoring.evaluation.ranking import Difference, clustered_difference
-from app.scoring.numerics.array_types import FloatArray, IntArray
+from app.scoring.evaluation.one_standard_error import CLOSE, least_bic
+from app.scoring.numerics.array_types import BoolArray, FloatArray, IntArray
 from app.scoring.regression.recalibration import sigmoid
 
 ECE_AIM: Final = 0.05
 # Twins that differ in the first purchase alone: to the first, nobody who bought once has left.
 MODIFIED: Final = {"bg_nbd": "mbg_nbd", "bg_cnbd_k": "mbg_cnbd_k"}
-LOST: Final = 0.005
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class CandidateResult:
     auc_error : float
         Standard error of the AUC.
     published : bool
-        Whether it may serve: it loses neither to its own process nor to the base rate.
+        Whether it may serve; see `verdicts`.
     """
 
     kind: str
@@ -87,6 +86,8 @@ class Candidate:
         Probability, and its log loss, shape (n,).
     raw_predicted, raw_loss : FloatArray
         The same of the process as it came.
+    late : BoolArray
+        Whether the customer was late by the process; see `verdicts.late`.
     bic : float
         Of the process as fitted to everything; not finite where it says nothing.
     raw : bool
@@ -100,6 +101,7 @@ class Candidate:
     loss: FloatArray
     raw_predicted: FloatArray
     raw_loss: FloatArray
+    late: BoolArray
     bic: float
     raw: bool = False
 
@@ -140,6 +142,7 @@ def candidate(track: Track, raw: Track, on: Judged, bic: float) -> Candidate:
         metrics.log_loss_each(predicted, on.churned),
         plain,
         metrics.log_loss_each(plain, on.churned),
+        verdicts.late(raw, on.at),
         bic,
     )
 
@@ -148,12 +151,6 @@ def losses(track: Track, on: Judged) -> FloatArray:
     """Return the log loss of each customer of the windows."""
     told = [np.zeros(0), *(track.predicted(at) for at in on.at)]
     return metrics.log_loss_each(np.concatenate(told), on.churned)
-
-
-def loses(loss: FloatArray, other: FloatArray, window: IntArray) -> bool:
-    """Return whether a candidate is worse than what would serve in its place."""
-    gap = difference(loss, other, window)
-    return gap.value > min(gap.standard_error, LOST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,14 +181,11 @@ class Picked:
 def select(candidates: Sequence[Candidate], on: Judged, base: FloatArray) -> Picked:
     """Return what serves: the choice among all that may.
 
-    That is what loses neither to its own process nor to the base rate, whose loss is ``base``;
-    and in place of a process whose line loses, the process as it came, unless that loses too.
+    That is what `verdicts.verdict` lets, held against a base rate whose loss is ``base``; and in
+    place of a process whose line may not, the process as it came, unless it loses to the base rate.
     """
     least = min(candidates, key=lambda each: float(each.loss.mean())).loss
-    may = [
-        not loses(each.loss, each.raw_loss, on.window) and not loses(each.loss, base, on.window)
-        for each in candidates
-    ]
+    may = [verdicts.verdict(each, base, on) == verdicts.NOT_WORSE for each in candidates]
     rows = [
         _result(each, least, on, published=published)
         for each, published in zip(candidates, may, strict=True)
@@ -201,16 +195,25 @@ def select(candidates: Sequence[Candidate], on: Judged, base: FloatArray) -> Pic
     plain = {
         at: each.as_it_came()
         for at, each in enumerate(candidates)
-        if not may[at] and not loses(each.raw_loss, base, on.window)
+        if not may[at] and not verdicts.loses(each.raw_loss, base, on.window)
     }
     found = [(*_choose(list(forms.values()), on), forms) for forms in (lines, plain) if forms]
     if not found:
         return Picked(tuple(rows), wanted, None, None, "guard")
     chosen = [(list(forms)[place], reason) for place, reason, forms in found]
     served = [list(forms.values())[place] for place, _, forms in found]
-    # As it came, a process takes the place of what is recalibrated where it is clearly better.
-    at = int(len(served) > 1 and clear(served[0].loss, served[1].loss, on.window))
+    # As it came, a process takes the place of what is recalibrated where it is clearly better, of
+    # all or of the late.
+    at = int(
+        len(served) > 1
+        and (
+            clear(served[0].loss, served[1].loss, on.window)
+            or verdicts.loses_when_late(served[0].predicted, served[1], on)
+        )
+    )
     reason = "only_candidate" if len(candidates) == 1 else chosen[at][1]
+    if served[at] is not candidates[wanted]:
+        reason = "guard"
     return Picked(tuple(rows), wanted, chosen[at][0], served[at], reason)
 
 
@@ -240,18 +243,6 @@ def _choose(candidates: Sequence[Candidate], on: Judged) -> tuple[int, str]:
     if twin and means[twin[0]] <= (1 + CLOSE) * means[at]:
         at = twin[0]
     return at, "least_log_loss" if at == first else "simpler_within_one_standard_error"
-
-
-def clear(more: FloatArray, less: FloatArray, window: IntArray) -> bool:
-    """Return whether a mean loss exceeds another by more than would pass as a tie."""
-    gap = difference(more, less, window)
-    return gap.value > max(gap.standard_error, NEGLIGIBLE * float(less.mean()))
-
-
-def difference(more: FloatArray, less: FloatArray, window: IntArray) -> Difference:
-    """Return the difference of two mean losses; windows count, and the customers in them."""
-    gap = clustered_difference(more, less, window)
-    return Difference(gap.value, float(np.nan_to_num(gap.standard_error)))
 
 
 def auc_error(score: FloatArray, y: FloatArray) -> float:

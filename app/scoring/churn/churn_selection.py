@@ -8,11 +8,11 @@
    error, which respects that customers of one window share what happened in it, ties with it and
    is taken, of several the one with the least BIC; unless that would cost calibration: an ECE
    above `ECE_AIM` that the best does not have.
-3. What loses to its own process as it came, or to the base rate, is not published
-   (`app.scoring.churn.guard`): a process whose line loses competes as it came, and where that
-   loses, too, and nothing else is left, everybody is told the base rate.
-4. What serves is fitted to everything. It learns further horizons from the outcomes over each
-   (`app.scoring.churn.horizon_calibration`).
+3. What loses to its own process as it came, of everybody or of the late alone, or to the base
+   rate, is not published (`app.scoring.churn.verdicts`): a process whose line loses competes as it
+   came, and where that loses, too, and nothing else is left, everybody is told the base rate.
+4. What serves is what was judged, fitted to everything. It learns further horizons from outcomes
+   over each (`app.scoring.churn.horizon_calibration`).
 5. Where a rule of silence foresaw the windows better than what was chosen, the note says so.
 
 With too little to judge by, fewer than `MIN_EVENTS` customers of either outcome, the model of
@@ -30,8 +30,8 @@ import numpy as np
 
 from app.scoring.churn import candidates as judging
 from app.scoring.churn import guard as guarding
-from app.scoring.churn import horizon_calibration, landmark, observation, walk_forward
-from app.scoring.churn.candidates import Candidate, CandidateResult, Judged, auc_error
+from app.scoring.churn import horizon_calibration, landmark, observation, verdicts, walk_forward
+from app.scoring.churn.candidates import Candidate, CandidateResult, Judged
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.churn.guard import Guard
 from app.scoring.churn.rules import rules
@@ -42,8 +42,6 @@ from app.scoring.evaluation.temporal_holdout import bic
 from app.scoring.histories.features import Facts
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.purchases.registry import MODELS
-
-__all__ = ["CandidateResult", "ChurnSelection", "Guard", "auc_error", "choose", "judge"]
 
 PLAIN_KINDS: Final = ("mbg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "bg_nbd")
 SIMPLICITY: Final = (*selection.SIMPLICITY, "nbd", landmark.KIND)
@@ -203,7 +201,7 @@ def _judged(past: Past, tracks: list[Track], plain: dict[str, Track], ahead: int
         risk = dataclasses.replace(track.now, label_window=0)
     else:
         track, loss = tracks[picked.at], picked.served.loss
-        risk = _served(track, ahead)
+        risk = horizon_calibration.calibrate(track.recalibrated(None), track)
     return ChurnSelection(
         risk,
         "ok",
@@ -215,13 +213,6 @@ def _judged(past: Past, tracks: list[Track], plain: dict[str, Track], ahead: int
         guard,
         _foreseen(track, guard, ahead),
     )
-
-
-def _served(track: Track, ahead: int) -> ChurnRisk:
-    """Return what was judged, fitted to everything, over the horizon as far as history reaches."""
-    if track.now.kind == landmark.KIND and ahead > track.past.window:
-        track = landmark.longest(track.past, track.now.process_kind, ahead) or track
-    return horizon_calibration.calibrate(track.recalibrated(None), track)
 
 
 def _by_bic(tracks: Sequence[Track], ahead: int, note: str) -> ChurnSelection:
@@ -291,7 +282,7 @@ def _beaten(past: Past, on: Judged, loss: FloatArray) -> str:
         other = metrics.log_loss_each(np.concatenate(parts), on.churned[rows])
         if other.mean() < best.mean():
             best, name = other, rule
-    if not name or not judging.clear(own, best, on.window[rows]):
+    if not name or not verdicts.clear(own, best, on.window[rows]):
         return ""
     return (
         f"the rule {name} foresaw the windows of the past better: log loss {best.mean():.4f}, "

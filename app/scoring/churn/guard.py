@@ -1,10 +1,9 @@
 """What serves in place of a churn risk that the past has proved wrong.
 
-A candidate that lost, over the windows of the past, to its own process as it came or to the base
-rate is not published, however it was fitted. In its place serves what foresaw the windows best of
-the other candidates and of the processes as they came; where all of those lose to the base rate,
-everybody is told the base rate, as the windows have it. To lose is to be worse by more than one
-standard error, which respects that a window is one, and by `candidates.LOST` in any case.
+A candidate that lost over the windows of the past (`app.scoring.churn.verdicts`) is not published,
+however it was fitted. In its place serves what foresaw the windows best of the other candidates and
+of the processes as they came; where all of those lose to the base rate, everybody is told the base
+rate, as the windows have it.
 """
 
 from __future__ import annotations
@@ -15,19 +14,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from app.scoring.churn.candidates import Candidate, Judged, clear, loses
+from app.scoring.churn import verdicts
+from app.scoring.churn.candidates import Candidate, Judged
+from app.scoring.churn.rules import BASE_RATE
 from app.scoring.evaluation.one_standard_error import plain_values
 from app.scoring.numerics.array_types import FloatArray
 
 RECALIBRATED: Final = "recalibrated"
 RAW: Final = "raw"
-BASE_RATE: Final = "base_rate"
-
-NOT_JUDGED: Final = "not_judged"
-NOT_WORSE: Final = "not_worse"
-LOSES_TO_RAW: Final = "loses_to_raw"
-LOSES_TO_BASE_RATE: Final = "loses_to_base_rate"
-LOSES_TO_ANOTHER: Final = "loses_to_another"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +37,11 @@ class Guard:
     instead_of : str or None
         The kind that would serve without a guard, where it is not what serves.
     reason : str
-        Of ``instead_of``, or of a kind that was asked for: ``not_worse``; ``loses_to_raw``;
-        ``loses_to_base_rate``; ``loses_to_another``, a process as it came; ``not_judged``, there
-        are no windows to judge it on.
+        Of ``instead_of``, or of a kind that was asked for: ``not_worse``; ``loses_to_raw``, its
+        process as it came; ``loses_to_raw_when_late``, the same of those who are late alone;
+        ``few_windows``, too few to say that it is better than its process; ``loses_to_base_rate``;
+        ``loses_to_another``, it might serve, but what serves is preferred to it; ``not_judged``,
+        there are no windows to judge it on.
     windows, customers : int
         Windows of the past it was judged on, and customers in all of them together.
     log_loss, log_loss_raw, log_loss_base_rate : float
@@ -58,7 +54,7 @@ class Guard:
     serves: str
     kind: str
     instead_of: str | None = None
-    reason: str = NOT_JUDGED
+    reason: str = verdicts.NOT_JUDGED
     windows: int = 0
     customers: int = 0
     log_loss: float = np.nan
@@ -79,13 +75,10 @@ class Guard:
 
 def decide(wanted: Candidate, served: Candidate | None, base: FloatArray, on: Judged) -> Guard:
     """Return what serves, and why it is not what was wanted: a candidate, or the base rate."""
-    reason = LOSES_TO_ANOTHER
-    if served is wanted:
-        reason = NOT_WORSE
-    elif loses(wanted.loss, base, on.window):
-        reason = LOSES_TO_BASE_RATE
-    elif loses(wanted.loss, wanted.raw_loss, on.window):
-        reason = LOSES_TO_RAW
+    reason = verdicts.NOT_WORSE
+    if served is not wanted:
+        reason = verdicts.verdict(wanted, base, on)
+        reason = verdicts.LOSES_TO_ANOTHER if reason == verdicts.NOT_WORSE else reason
     serves = BASE_RATE
     if served is not None:
         serves = RAW if served.raw else RECALIBRATED
@@ -102,11 +95,11 @@ def decide(wanted: Candidate, served: Candidate | None, base: FloatArray, on: Ju
 def asked_for(candidate: Candidate, base: FloatArray, on: Judged) -> Guard:
     """Return the guard of a kind that was asked for: it serves as it is, and this says how well."""
     figures = _figures(candidate, base, on)
-    worse = clear(candidate.raw_loss, base, on.window)
+    worse = verdicts.clear(candidate.raw_loss, base, on.window)
     return Guard(
         serves=RAW,
         kind=candidate.kind,
-        reason=LOSES_TO_BASE_RATE if worse else NOT_WORSE,
+        reason=verdicts.LOSES_TO_BASE_RATE if worse else verdicts.NOT_WORSE,
         log_loss_served=figures["log_loss_raw"],
         **(figures | {"log_loss": figures["log_loss_raw"]}),
     )

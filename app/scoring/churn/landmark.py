@@ -33,16 +33,7 @@ import numpy as np
 from app.scoring.churn import walk_forward
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.churn.design import BASELINE, FEATURES, RISING, Scales, design
-from app.scoring.churn.observation import (
-    CUSTOMERS,
-    Landmark,
-    buyers,
-    events,
-    fit_process,
-    plain,
-    sampled,
-    whole_days,
-)
+from app.scoring.churn.observation import Landmark, events, plain, sampled, whole_days
 from app.scoring.churn.walk_forward import Past, Track
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import Facts, features_at
@@ -50,11 +41,6 @@ from app.scoring.numerics.array_types import FloatArray
 from app.scoring.regression import bounded_logistic
 from app.scoring.regression.recalibration import sigmoid
 from app.scoring.regression.windows import level
-
-__all__ = [
-    "CUSTOMERS", "KIND", "MIN_EVENTS", "Landmark", "along", "buyers", "fit", "fit_process",
-    "label_window", "longest", "plain", "sampled", "whole_days",
-]  # fmt: skip
 
 MIN_EVENTS: Final = 25  # customers of either outcome
 RIDGES: Final = (3000.0, 300.0, 30.0, 3.0, 0.3)
@@ -103,12 +89,6 @@ def fit(
     if found is None:
         return plain(past.now, process, 0, status="insufficient_history")
     return found.recalibrated(None)
-
-
-def longest(past: Past, process: str, horizon: int) -> Track | None:
-    """Return the landmark model over the label window of `fit`; None where it learns too little."""
-    window = label_window(past.facts, past.as_of, horizon, parts=2)
-    return along(walk_forward.look_back(past.facts, past.as_of, window), process)
 
 
 def label_window(facts: Facts, as_of: int, horizon: int, *, parts: int = 3) -> int:

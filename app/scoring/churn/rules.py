@@ -10,15 +10,17 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from app.scoring.churn import contributions, landmark
+from app.scoring.churn import contributions, observation
 from app.scoring.churn.design import Scales
 from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.purchases import hiatus
+
+BASE_RATE: Final = "base_rate"
 
 Prediction: TypeAlias = tuple[FloatArray, FloatArray]
 """Probability of no purchase, and what ranks customers."""
@@ -42,14 +44,14 @@ def rules(facts: Facts, cut: int, horizon: int, features: Features) -> dict[str,
         result[name] = rule.p_no_purchase(now, horizon=horizon), now
     rule = hiatus.base_rate(made, window=window)
     p = rule.p_no_purchase(np.zeros(len(features)), horizon=horizon)
-    result["base_rate"] = p, p
+    result[BASE_RATE] = p, p
     return result
 
 
 def _split(facts: Facts, day: int, window: int) -> tuple[Features, FloatArray]:
     """Return the customers known at a day, and 1 for those who bought in the window after it."""
     customer, features = features_at(facts, as_of=day)
-    bought = landmark.buyers(facts, after=day, until=day + window)
+    bought = observation.buyers(facts, after=day, until=day + window)
     return features, np.isin(customer, bought).astype(np.float64)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from app.scoring.churn import observation
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.churn.observation import Landmark
+from app.scoring.churn.rules import BASE_RATE
 from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.regression import windows
@@ -34,6 +35,7 @@ APART: Final = 30
 FEW: Final = 6
 FITS: Final = (5, 1)  # of the landmark model, in the last year and before it
 PLAIN_FITS: Final = (3, 1)  # of each process by itself
+ANY_SHARE: Final = 3.0  # log-odds: beforehand hardly anything is known of a share
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +126,24 @@ class Track:
         What it told of the customers of each window.
     now : ChurnRisk
         Learnt at the last day.
+    shared : float
+        As for `level_forecast.forecast`.
     """
 
     past: Past
     now: ChurnRisk
     risks: Mapping[int, ChurnRisk]
     odds: Mapping[int, FloatArray]
+    shared: float = SHARED
+    _windows: Mapping[int, windows.Window] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Prepare the windows once."""
+        prepared = {
+            at: windows.window(self.past.marks[at].day, odds, self.past.marks[at].churned)
+            for at, odds in self.odds.items()
+        }
+        object.__setattr__(self, "_windows", prepared)
 
     def recalibrated(self, at: int | None) -> ChurnRisk:
         """Return what was learnt at the start of a window, or now, by its line."""
@@ -147,17 +161,6 @@ class Track:
             self._windows[at] for at in self.odds if self.past.marks[at].end <= day
         ]  # fmt: skip
         return windows.line(over, day=day, centre=windows.middle(odds), shared=self.shared)
-
-    shared: float = SHARED
-    _windows: Mapping[int, windows.Window] = field(init=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Prepare the windows once."""
-        prepared = {
-            at: windows.window(self.past.marks[at].day, odds, self.past.marks[at].churned)
-            for at, odds in self.odds.items()
-        }
-        object.__setattr__(self, "_windows", prepared)
 
 
 def track(
@@ -209,7 +212,3 @@ def base_rate(past: Past, kind: str) -> Track:
         return dataclasses.replace(past.plain(kind, at), kind=BASE_RATE, weights={})
 
     return track(past, learn, past.fits(*PLAIN_FITS), shared=ANY_SHARE)
-
-
-BASE_RATE: Final = "base_rate"
-ANY_SHARE: Final = 3.0  # log-odds: beforehand hardly anything is known of a share

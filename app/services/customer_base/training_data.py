@@ -14,7 +14,7 @@ from app.db import ReadSession, fetch_rows
 from app.lifecycle.dated import Ints
 from app.lifecycle.kinds import Kinds
 from app.money import UNITS
-from app.scoring.churn import landmark
+from app.scoring.churn import observation
 from app.scoring.histories.features import Facts
 from app.services.common import sql_numbers
 from app.services.customer_base.interaction_log import (
@@ -169,8 +169,8 @@ async def read_past(
 ) -> TrainingData:
     """Return the past of customers, in the order of their ids; of many, of a random draw."""
     ids = sorted(customer_ids)
-    if len(ids) > landmark.CUSTOMERS:
-        drawn = np.random.default_rng(0).choice(len(ids), landmark.CUSTOMERS, replace=False)
+    if len(ids) > observation.CUSTOMERS:
+        drawn = np.random.default_rng(0).choice(len(ids), observation.CUSTOMERS, replace=False)
         ids = [ids[place] for place in np.sort(drawn)]
     trades = await read_trades(session, ids, as_of)
     contacts = await read_contacts(session, ids, as_of, declared)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.lifecycle import kinds
-from app.scoring.churn import churn_selection, guard, landmark, observation
+from app.scoring.churn import churn_selection, observation, verdicts
 from app.scoring.churn.churn_bands import Bands, bands
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.histories.features import features_at
@@ -88,7 +88,7 @@ def at_cut(kind: str | None, past: TrainingData, cut: int, horizon: int) -> Chur
     """Return the churn risk that would have been learnt at an earlier day."""
     if kind is not None:
         _, known = features_at(past.facts, as_of=cut)
-        return landmark.plain(known, kind, 0)
+        return observation.plain(known, kind, 0)
     return churn_selection.choose(past.facts, as_of=cut, horizon=horizon).risk
 
 
@@ -113,11 +113,16 @@ WHY = {
 }
 
 GUARDED = {
-    guard.NOT_WORSE: "it lost neither to its own process nor to the base rate",
-    guard.LOSES_TO_RAW: "recalibrated, it foresaw the windows of the past worse than as it came",
-    guard.LOSES_TO_BASE_RATE: "it foresaw the windows of the past worse than the base rate",
-    guard.LOSES_TO_ANOTHER: "a model of purchases, as it came, foresaw the past better",
-    guard.NOT_JUDGED: "there were no windows of the past to judge it by",
+    verdicts.NOT_WORSE: "it lost neither to its own process nor to the base rate",
+    verdicts.LOSES_TO_RAW: "recalibrated, it foresaw the windows of the past worse than as it came",
+    verdicts.LOSES_TO_RAW_WHEN_LATE: "recalibrated, it foresaw those who were late with a purchase "
+    "worse than as it came",
+    verdicts.FEW_WINDOWS: "there were too few windows of the past to show that recalibrating it "
+    "makes it better",
+    verdicts.LOSES_TO_BASE_RATE: "it foresaw the windows of the past worse than the base rate",
+    verdicts.LOSES_TO_ANOTHER: "it might have served, but of all that may, what serves foresaw "
+    "the windows of the past better, or as well and is simpler",
+    verdicts.NOT_JUDGED: "there were no windows of the past to judge it by",
 }
 """Reasons of a guard in words, of what would have served without it."""
 

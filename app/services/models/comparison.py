@@ -7,8 +7,8 @@ import numpy as np
 
 from app.db import ReadSession
 from app.lifecycle.dated import Floats
-from app.scoring.churn import landmark
-from app.scoring.churn.rules import rules
+from app.scoring.churn import landmark, observation
+from app.scoring.churn.rules import BASE_RATE, rules
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import features_at
 from app.services.common import deployment_settings
@@ -60,7 +60,7 @@ def judge(
     first = day if past.first_day is None else past.first_day
     window = max(min(candidate.horizon_days, (day - first) // 3), 1)
     who, known = features_at(past.facts, as_of=day - window)
-    bought = landmark.buyers(past.facts, after=day - window, until=day)
+    bought = observation.buyers(past.facts, after=day - window, until=day)
     left = (~np.isin(who, bought)).astype(np.float64)
     figures = {"held_out_days": window, "customers": left.size, "than": active.model_id}
     if min(left.sum(), left.size - left.sum()) < landmark.MIN_EVENTS:
@@ -75,7 +75,7 @@ def judge(
         then.log_odds(known, horizon=window), candidate.log_odds(known, window))]  # fmt: skip
     gaps = [metrics.difference(new, old) for new in news]
     worst = max(gaps, key=lambda gap: gap.value)
-    base, _ = rules(past.facts, day - window, window, known)["base_rate"]
+    base, _ = rules(past.facts, day - window, window, known)[BASE_RATE]
     of_base = metrics.log_loss_each(base, left)
     reason = "not_worse"
     if any(_exceeds(new, old) for new in news):

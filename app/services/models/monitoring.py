@@ -9,7 +9,7 @@ from sqlalchemy import text
 from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
 from app.lifecycle.dated import Floats
-from app.scoring.churn import landmark
+from app.scoring.churn import observation
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import features_at
 from app.services.customer_base import training_data
@@ -50,7 +50,7 @@ async def monitor(session: ReadSession, deployment: Deployment, run: AnyRow) -> 
 def _rescored(model: FittedModel, past: TrainingData, cut: int) -> dict[str, Any]:
     """Return the figures of a model that is asked for what it would have told at a day."""
     who, known = features_at(past.facts, as_of=cut)
-    after = landmark.buyers(past.facts, after=cut, until=cut + model.horizon_days)
+    after = observation.buyers(past.facts, after=cut, until=cut + model.horizon_days)
     left = (~np.isin(who, after)).astype(np.float64)
     return figures(probability(model.log_odds(known, model.horizon_days)), left)
 

@@ -82,11 +82,11 @@ def once(rng, end):
     return facts(list(enumerate(rng.integers(0, end, 400))))
 
 
-def donors(rng, end, *, n=139, leave=0.02):
+def donors(rng, end, *, n=139, leave=0.02, spread=None):
     """They give each month, to the day."""
     rows = []
     for customer in range(n):
-        day = float(rng.uniform(0, end / 2))
+        day = float(rng.uniform(0, spread or end / 2))
         while day <= end:
             rows.append((customer, int(day)))
             if rng.random() < leave:

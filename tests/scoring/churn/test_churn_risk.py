@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.scoring.churn import contributions, landmark
+from app.scoring.churn import contributions, landmark, observation
 from app.scoring.churn.churn_risk import ChurnRisk, HorizonCalibration
 from app.scoring.churn.design import BASELINE, CAUSES, FEATURES, RISING, Scales
 from app.scoring.churn.horizon_calibration import HORIZONS, LEAST_SLOPE
@@ -179,7 +179,7 @@ def assert_reasons_hold(facts, window):
     _, features = features_at(facts, as_of=DAY)
     learnt = landmark.fit(facts, as_of=DAY, horizon=window)
     assert learnt.status == "ok"
-    for plain in (learnt, landmark.plain(features, "mbg_nbd", 90)):
+    for plain in (learnt, observation.plain(features, "mbg_nbd", 90)):
         for reference in references(features):
             risk = plain.compared_with(reference)
             for horizon in (90, window):
@@ -199,7 +199,7 @@ def test_reasons_hold_for_every_customer_of_cdnow(cdnow_master_facts):
 @pytest.mark.parametrize("kind", ["pareto_nbd", "mbg_cnbd_k"])
 def test_other_processes_add_up_and_hardly_ever_contradict(cdnow_facts, kind):
     _, features = features_at(cdnow_facts, as_of=DAY)
-    risk = landmark.plain(features, kind, 90)
+    risk = observation.plain(features, kind, 90)
     reasons = risk.reasons(features, horizon=90)
     assert np.abs(added(reasons) - reasons.total).max() <= 1e-9
     assert contradictions(risk, features, 90) <= len(features) / 100
@@ -207,7 +207,7 @@ def test_other_processes_add_up_and_hardly_ever_contradict(cdnow_facts, kind):
 
 def test_a_process_by_itself_is_the_process(cdnow_facts):
     _, features = features_at(cdnow_facts, as_of=DAY)
-    risk = landmark.plain(features, "mbg_nbd", 90)
+    risk = observation.plain(features, "mbg_nbd", 90)
     for horizon in (30, 90):
         np.testing.assert_array_equal(
             risk.log_odds(features, horizon=horizon),
@@ -226,7 +226,7 @@ def test_a_process_by_itself_is_the_process(cdnow_facts):
 
 
 def test_bad_input_is_refused():
-    risk = landmark.plain(Features.of([0, 2], [0, 9], [30, 30]), "mbg_nbd", 90)
+    risk = observation.plain(Features.of([0, 2], [0, 9], [30, 30]), "mbg_nbd", 90)
     features = Features.of(1, 2, 3)
     with pytest.raises(ValueError, match="horizon"):
         risk.log_odds(features, horizon=0)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from app.scoring.churn import guard, landmark
+from app.scoring.churn import guard, landmark, verdicts
 from app.scoring.churn.backtest_tables import cross_fitted
 from app.scoring.churn.candidates import Candidate, Judged, select
 from app.scoring.churn.churn_risk import ChurnRisk
@@ -66,7 +67,7 @@ def test_a_model_without_regularity_is_not_judged_twice(cdnow_facts):
     assert [row.kind for row in alone] == ["mbg_cnbd_k", landmark.KIND]
 
 
-def judged(churned, windows=1):
+def judged(churned, windows=4):
     window = np.arange(churned.size) * windows // churned.size
     return Judged(tuple(range(windows)), churned, window, 100)
 
@@ -75,7 +76,8 @@ def candidate(kind, predicted, churned, *, raw=0.9, bic=np.inf):
     of_raw = metrics.log_loss_each(np.full(churned.size, raw), churned)
     loss = metrics.log_loss_each(predicted, churned)
     told = np.full(churned.size, raw)
-    return Candidate(kind, "mbg_nbd", "ok", predicted, loss, told, of_raw, bic)
+    late = np.zeros(churned.size, dtype=bool)
+    return Candidate(kind, "mbg_nbd", "ok", predicted, loss, told, of_raw, late, bic)
 
 
 @pytest.mark.parametrize(("off", "at"), [(0.04, 0), (0.06, 1)])
@@ -130,6 +132,45 @@ def test_what_loses_is_not_published_and_what_serves_instead_is_the_best_that_is
     assert (line.serves, line.reason) == ("recalibrated", "not_worse")  # by less than chance
     worse = decide(0.45, 0.3)
     assert worse.serves == "raw"
+
+
+def test_a_line_that_is_worse_of_the_late_alone_is_not_published():
+    """It gains by the many fresh ones; the late, told .3 by it and .8 by the process, all left."""
+    n = np.arange(400)
+    late = n % 40 == 0
+    churned = np.where(late, 1.0, n % 10 == 1)
+    line, raw = np.where(late, 0.3, 0.1), np.where(late, 0.8, 0.3)
+    losses = [metrics.log_loss_each(told, churned) for told in (line, raw)]
+    row = Candidate("mbg_nbd", "mbg_nbd", "ok", line, losses[0], raw, losses[1], late, 1.0)
+    on = judged(churned)
+    base = metrics.log_loss_each(np.full(400, 0.5), churned)
+    assert losses[0].mean() < losses[1].mean()
+    picked = select([row], on, base)
+    found = guard.decide(row, picked.served, base, on)
+    assert (found.serves, found.reason) == ("raw", verdicts.LOSES_TO_RAW_WHEN_LATE)
+    assert picked.reason == "guard"
+    alike = replace(row, late=np.zeros(400, dtype=bool))
+    assert select([alike], on, base).served is alike
+
+
+@pytest.mark.parametrize(("windows", "serves"), [(2, "raw"), (3, "recalibrated")])
+def test_over_few_windows_a_line_must_be_clearly_better(windows, serves):
+    churned = (np.arange(60) % 10 < 3).astype(float)
+    on = judged(churned, windows=windows)
+    row = candidate("mbg_nbd", np.full(60, 0.33), churned, raw=0.38, bic=1.0)
+    base = metrics.log_loss_each(np.full(60, 0.5), churned)
+    picked = select([row], on, base)
+    assert guard.decide(row, picked.served, base, on).serves == serves
+    clear = candidate("mbg_nbd", np.full(60, 0.3), churned, raw=0.9, bic=1.0)
+    assert select([clear], on, base).served is clear
+
+
+@pytest.mark.parametrize("horizon", [90, 180])
+def test_what_serves_is_what_was_judged(online_retail_facts, horizon):
+    """Over a horizon that history does not hold thrice, the windows judged are those learnt on."""
+    choice = choose(online_retail_facts, as_of=282, horizon=horizon)
+    assert choice.label_window in (0, choice.holdout)
+    assert (choice.reason == "guard") == (choice.guard.instead_of is not None)
 
 
 def test_nothing_later_matters(cdnow_facts):

@@ -20,7 +20,7 @@ DAY = dt.date(1997, 9, 30).toordinal()
 
 def outcome(facts, day, window):
     customer, features = features_at(facts, as_of=day)
-    bought = landmark.buyers(facts, after=day, until=day + window)
+    bought = observation.buyers(facts, after=day, until=day + window)
     return features, (~np.isin(customer, bought)).astype(float)
 
 
@@ -138,7 +138,7 @@ def test_it_foresees_the_next_39_weeks_of_cdnow(cdnow_facts):
     p = risk.probability(features, horizon=273)
     assert metrics.auc(p, churned) > 0.77
     assert metrics.ece(p, churned) < 0.04
-    mbg = landmark.plain(features, "mbg_nbd", 273).probability(features, horizon=273)
+    mbg = observation.plain(features, "mbg_nbd", 273).probability(features, horizon=273)
     assert metrics.brier(p, churned) < metrics.brier(mbg, churned) - 0.003
 
 
@@ -155,7 +155,7 @@ def test_it_foresees_the_next_quarter_of_online_retail(online_retail_facts):
 def test_a_draw_of_many_customers_learns_about_the_same(cdnow_facts, monkeypatch):
     full = landmark.fit(cdnow_facts, as_of=DAY, horizon=90)
     monkeypatch.setattr(observation, "CUSTOMERS", 1500)
-    some = landmark.sampled(cdnow_facts, DAY, 1)
+    some = observation.sampled(cdnow_facts, DAY, 1)
     assert np.unique(some.customer).size == 1500
     part = landmark.fit(cdnow_facts, as_of=DAY, horizon=90, seed=1)
     same(part, landmark.fit(cdnow_facts, as_of=DAY, horizon=90, seed=1))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.scoring.churn import landmark
+from app.scoring.churn import observation
 from app.scoring.churn.backtest_tables import outcomes
 from app.scoring.histories import purchase_summary
 from app.scoring.histories.features import COMPLAINT, CONTACT, Facts, Features, features_at
@@ -134,7 +134,7 @@ def test_a_day_is_seen_with_the_refunds_known_by_then(rows, as_of, window):
         np.testing.assert_allclose(getattr(features, name), column, atol=1e-9, err_msg=name)
     then = as_known(rows, end)
     after = np.unique(then.customer[then.day > as_of])
-    assert landmark.buyers(facts, after=as_of, until=end).tolist() == after.tolist()
+    assert observation.buyers(facts, after=as_of, until=end).tolist() == after.tolist()
     found = outcomes(facts, as_of, window)
     assert found.customer.tolist() == customer.tolist()
     np.testing.assert_array_equal(found.churned, ~np.isin(customer, after))

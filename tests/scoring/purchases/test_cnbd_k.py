@@ -101,7 +101,7 @@ def plain_sum(a, c, phases, j, m, s):
 @pytest.mark.parametrize("seed", range(60))
 def test_expected_purchases_are_the_plain_sum(seed):
     rng = np.random.default_rng(seed)
-    phases = int(rng.integers(1, 9))
+    phases = int(rng.integers(1, 17))
     j = int(rng.integers(0, phases))
     a, b = np.exp(rng.uniform(-4, 4, 2))
     n, s = float(rng.choice([0, 1, 5, 60])), float(np.exp(rng.uniform(-9, 2)))

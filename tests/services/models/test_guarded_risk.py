@@ -26,9 +26,9 @@ def purchase(customer: int, day: int) -> dict[str, Any]:
     }
 
 
-async def give_monthly(client: httpx.AsyncClient, customers: int) -> None:
+async def give_monthly(client: httpx.AsyncClient, customers: int, seed: int) -> None:
     """Monthly gifts; the first of the customers has been silent for two gifts."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     items = []
     for customer in range(customers):
         day, last = float(rng.uniform(0, 60)), DAYS
@@ -45,14 +45,16 @@ async def give_monthly(client: httpx.AsyncClient, customers: int) -> None:
         assert answer.json()["counts"]["rejected"] == 0, answer.json()
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_few_who_buy_regularly_have_a_regular_process_and_no_band_that_contradicts_it(
-    own_client: httpx.AsyncClient, own_database: Database, settings: Settings
+    own_client: httpx.AsyncClient, own_database: Database, settings: Settings, seed: int
 ) -> None:
-    await give_monthly(own_client, 139)
+    await give_monthly(own_client, 139, seed)
     model = await fitted(own_client, own_database, settings, as_of=END, horizon_days=30)
-    assert (model["requested"], model["kind"]) == ("default", "mbg_cnbd_k")
+    assert model["requested"] == "default"
+    assert model["kind"] in ("mbg_cnbd_k", "bg_cnbd_k")
     risk = model["risk"]
-    assert risk["process"]["kind"] == "mbg_cnbd_k"
+    assert risk["process"]["kind"] in ("mbg_cnbd_k", "bg_cnbd_k")
     late = (await own_client.get(f"/v1/customers/d0000/scores?as_of={END}")).json()
     assert late["churn_risk"]["probability"] > 0.85
     if risk["status"] == "insufficient_history":
