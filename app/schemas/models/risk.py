@@ -62,7 +62,7 @@ class RiskGuard(Answer):
     )
     reason: str = Field(
         description="of what would serve without a guard: not_worse, loses_to_raw, "
-        "loses_to_base_rate, loses_to_another or not_judged",
+        "loses_to_raw_when_late, few_windows, loses_to_base_rate, loses_to_another or not_judged",
         examples=["not_worse"],
     )
     why: str = Field(

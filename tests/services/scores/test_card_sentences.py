@@ -145,7 +145,8 @@ def every_card() -> list[CardFigures]:
             for chance, days, silent, gap, expected, horizon, why, uncertain, to_save in
             itertools.product(
                 chances, (1, 40), (0, 1, 400), (None, 1.0, 20.5), (0.0, 0.96, 12.6),
-                (1, 90), reasons[status], (False, True), (None, (Decimal("9.5"), "EUR"), (Decimal("0.4"), "EUR")),
+                (1, 90), reasons[status], (False, True),
+                (None, (Decimal("9.5"), "EUR"), (Decimal("0.4"), "EUR")),
             )
         ]  # fmt: skip
     return made
@@ -153,7 +154,12 @@ def every_card() -> list[CardFigures]:
 
 LATE = {
     "on_time": ("on time", "not late yet", "a long pause"),
-    "due": ("a little late", "due about now", "such pauses happen", "a second one would be due"),
+    "due": (
+        "a little late",
+        "due about now",
+        "such pauses happen",
+        "a second one would be due",
+    ),
     "overdue": ("much too late", "overdue", "longer than usual"),
     "lost": (),
 }
