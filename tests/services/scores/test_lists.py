@@ -227,11 +227,12 @@ async def test_kept_runs_can_be_read_and_who_changed_since_one(
     await made.post(own_database, deployment, new, datetime.now(UTC))
     await own_client.put("/v1/customers/newcomer", json={})
     later = await made.run(own_database, deployment, worker, as_of=then)
-    now = {item["customer_id"]: item for item in await listed(own_client, "/v1/scores")}
+    of_later = {"run_id": str(later)}  # of an earlier instant: nothing is taken over by it
+    now = {item["customer_id"]: item for item in await listed(own_client, "/v1/scores", **of_later)}
     assert {item["run_id"] for item in now.values()} == {later}
     old = await listed(own_client, "/v1/scores", run_id=str(run_id))
     assert {item["customer_id"]: item for item in old} == before
-    moved = await listed(own_client, "/v1/scores", changed_since_run=str(run_id))
+    moved = await listed(own_client, "/v1/scores", changed_since_run=str(run_id), **of_later)
     assert {item["customer_id"] for item in moved} == {"new", "newcomer"} | {
         each for each in before if status_of(now[each]) != status_of(before[each])
     }
@@ -242,16 +243,20 @@ async def test_kept_runs_can_be_read_and_who_changed_since_one(
             "run_id": run_id, "probability": earlier["probability"], "rhythm": status_of(earlier),
         })  # fmt: skip
         assert item == {**now[item["customer_id"]], "previous": item["previous"]}
-    lines = await streamed(own_client, "application/x-ndjson", changed_since_run=str(run_id))
+    lines = await streamed(
+        own_client, "application/x-ndjson", changed_since_run=str(run_id), **of_later
+    )
     assert [json.loads(line) for line in lines.splitlines()] == moved
     table = csv.DictReader(
-        io.StringIO(await streamed(own_client, "text/csv", changed_since_run=str(run_id)))
+        io.StringIO(
+            await streamed(own_client, "text/csv", changed_since_run=str(run_id), **of_later)
+        )
     )
     assert [row["previous_rhythm"] for row in table] == [
         (item["previous"] or {}).get("rhythm") or "" for item in moved
     ]
     risks = await listed(
-        own_client, "/v1/churn-risks", changed_since_run=str(run_id), include="all"
+        own_client, "/v1/churn-risks", changed_since_run=str(run_id), include="all", **of_later
     )
     told = {item["customer_id"]: item["previous"] for item in risks}
     assert told == {i["customer_id"]: i["previous"] for i in moved if i["probability"] is not None}
