@@ -5,7 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, LiteralString, Self
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _LONGEST = 100
@@ -45,7 +45,7 @@ def decimal_of(
     number = {"type": "number"} if negative is None else {"type": "number", "minimum": 0}
     text = {"type": "string", "maxLength": _LONGEST, "pattern": f"^{sign}{_NUMBER}$"}
     schema = {"anyOf": [text, number], "examples": [example]}
-    return BeforeValidator(parse), WithJsonSchema(schema)
+    return PlainValidator(parse), WithJsonSchema(schema)
 
 
 def _parser(

@@ -9,25 +9,40 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common.types import FIRST_YEAR, LAST_YEAR, RANGE, RFC3339, to_utc
 
 _LOCAL = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?)?"
 _LOCAL_TIME = re.compile(_LOCAL)
+# Well within the years that are known, and read by the standard library as by pydantic.
+_USUAL = re.compile(
+    r"(19[1-9]\d|20\d\d|21[0-8]\d)-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}|\.\d{6})?(Z|[+-]\d\d:[0-5]\d)",
+    re.ASCII,
+)
 
 
-def _check_form(value: object) -> object:
+def _read(value: object, parse: ValidatorFunctionWrapHandler) -> datetime:
+    if type(value) is str and _USUAL.fullmatch(value):
+        try:
+            at = datetime.fromisoformat(value)
+            return at if at.tzinfo is UTC else at.astimezone(UTC)
+        except ValueError:
+            pass  # a day that its month has not: told below
+    _check_form(value)
+    return _check_range(parse(value))
+
+
+def _check_form(value: object) -> None:
     if isinstance(value, datetime):
-        return value
+        return
     if not isinstance(value, str) or not (RFC3339.fullmatch(value) or _LOCAL_TIME.fullmatch(value)):
         raise PydanticCustomError(
             "timestamp",
             "must be an RFC 3339 time with an offset, such as 2026-01-31T12:00:00Z, or beside a "
             "`time_zone` a time or a day of it, such as 2026-01-31 12:00:00 or 2026-01-31",
         )
-    return value
 
 
 def _check_range(value: datetime) -> datetime:
@@ -46,8 +61,7 @@ _SCHEMA: dict[str, Any] = {
 }
 FactTime = Annotated[
     datetime,
-    BeforeValidator(_check_form),
-    AfterValidator(_check_range),
+    WrapValidator(_read),
     WithJsonSchema(_SCHEMA),
 ]
 """An instant in UTC, or a datetime without zone that `in_zone` makes one of."""
