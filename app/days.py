@@ -6,6 +6,7 @@ since the epoch); at the edges they are `date` and an aware `datetime`.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _MICROSECOND = timedelta(microseconds=1)
+_DAY = 86_400_000_000
+_CHANGES = 2**62
 
 
 def to_micros(at: datetime) -> int:
@@ -36,6 +39,18 @@ def from_day(day: int) -> date:
     return date.fromordinal(int(day) + _EPOCH_ORDINAL)
 
 
+@lru_cache(65_536)
+def _shift(zone: ZoneInfo, utc_day: int) -> int:
+    """Return by how many microseconds clocks of a zone are ahead all of a day of UTC.
+
+    On a few days they change. No zone has ever moved its clocks and moved them back within a day.
+    """
+    first = from_micros(utc_day * _DAY).astimezone(zone).utcoffset()
+    last = from_micros((utc_day + 1) * _DAY).astimezone(zone).utcoffset()
+    assert first is not None
+    return first // _MICROSECOND if first == last else _CHANGES
+
+
 @dataclass(frozen=True)
 class Calendar:
     """What a day is in one zone."""
@@ -45,6 +60,16 @@ class Calendar:
     def day_of(self, at: datetime) -> int:
         """Return the day on which an instant falls."""
         return to_day(at.astimezone(self.zone).date())
+
+    def days_of(self, micros: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the days on which instants fall; cost follows the distinct days."""
+        utc_days = micros // _DAY
+        distinct, place = np.unique(utc_days, return_inverse=True)
+        shifts = np.array([_shift(self.zone, day) for day in distinct.tolist()], dtype=np.int64)
+        days: NDArray[np.int64] = (micros + shifts[place]) // _DAY
+        for row in np.flatnonzero(shifts[place] == _CHANGES).tolist():
+            days[row] = self.day_of(from_micros(micros[row]))
+        return days
 
     def start_of(self, day: int) -> datetime:
         """Return the first instant of a day, in UTC."""

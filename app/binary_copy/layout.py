@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Kind: TypeAlias = Literal[
-    "int2", "int4", "int8", "float8", "bool", "date", "timestamptz", "numeric", "text", "text[]"
-]
+    "int2", "int4", "int8", "float8", "bool", "date", "timestamptz", "numeric", "digest", "text",
+    "text[]", "jsonb", "decimal",
+]  # fmt: skip
 Array: TypeAlias = NDArray[Any]
 
-TEXTS: tuple[Kind, ...] = ("text", "text[]")
+LOOSE: tuple[Kind, ...] = ("text", "text[]", "jsonb", "decimal")
+"""Kinds whose values are of many lengths."""
 OID_OF_TEXT = 25
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -36,6 +39,7 @@ FIXED: Mapping[Kind, Fixed] = {
     "date": Fixed(">i4", "i8", "date", 10_957),
     "timestamptz": Fixed(">i8", "i8", "timestamptz", 946_684_800_000_000),
     "numeric": Fixed(">i8", "i8", "int8"),
+    "digest": Fixed("V16", "V16", "bytea"),
 }
 
 
@@ -62,11 +66,12 @@ class Block:
 class Column:
     """Values for a column of a table; with `codes`, of which a negative is NULL, their choice.
 
-    Lists of texts, of kind `text[]`, are always chosen among few. Nothing reads them.
+    Nothing reads lists of texts, JSON (`jsonb`) as text, and `decimal`: numbers with up to twelve
+    decimals of which a count of ten thousandths is too coarse.
     """
 
     kind: Kind
-    values: ArrayLike | Sequence[str] | Sequence[Sequence[str]]
+    values: ArrayLike | Sequence[str] | Sequence[Sequence[str]] | Sequence[Decimal]
     null: ArrayLike | None = None
     codes: ArrayLike | None = None
 

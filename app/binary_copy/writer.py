@@ -5,6 +5,7 @@ Every other value is put where the lengths of those before it say, all of one le
 
 import struct
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from app.binary_copy.layout import (
     FIXED,
     HEADER,
+    LOOSE,
     OID_OF_TEXT,
-    TEXTS,
     TRAILER,
     Array,
     Column,
@@ -26,6 +27,7 @@ from app.binary_copy.layout import (
 PIECE_ROWS = 8192
 _DIGITS = 5  # to the base 10,000, the last one behind the point: as many as 64 bits need
 _NEGATIVE = 0x4000
+_PLACES = 12  # of a decimal
 
 
 class _Texts(NamedTuple):
@@ -45,15 +47,34 @@ class _Texts(NamedTuple):
         return cls(data, starts, ends - starts)
 
     @classmethod
-    def of_lists(cls, values: Sequence[Sequence[str]]) -> "_Texts":
-        """Return one-dimensional arrays as they are sent; an empty one has no dimension."""
-        sent = [_list(each) for each in values]
+    def sent_as(cls, kind: Kind, values: Sequence[Any]) -> "_Texts":
+        """Return values of one of the kinds of many lengths as they are sent."""
+        if kind == "text":
+            return cls.of(values)
+        if kind == "jsonb":  # the version of its form goes before the text
+            return cls.of([f"\1{each}" for each in values])
+        sent = [_list(each) if kind == "text[]" else _decimal(each) for each in values]
         sizes = np.array([len(each) for each in sent])
         return cls(np.frombuffer(b"".join(sent), np.uint8), sizes.cumsum() - sizes, sizes)
 
 
+def _decimal(number: Decimal) -> bytes:
+    """Return count of digits, weight, sign, scale, digits to the base 10,000."""
+    digits = []
+    rest = abs(int(number.scaleb(_PLACES)))
+    while rest:
+        rest, digit = divmod(rest, 10_000)
+        digits.append(digit)
+    weight = len(digits) - 1 - _PLACES // 4
+    sign = _NEGATIVE if number < 0 else 0
+    return struct.pack(f">hhHh{len(digits)}h", len(digits), weight, sign, _PLACES, *digits[::-1])
+
+
 def _list(texts: Sequence[str]) -> bytes:
-    """Return dimensions, whether NULL is among them, the kind; length and first place; texts."""
+    """Return dimensions, whether NULL is among them, the kind; length and first place; texts.
+
+    A list of none has no dimension.
+    """
     head = struct.pack(">iii", min(len(texts), 1), 0, OID_OF_TEXT)
     if not texts:
         return head
@@ -69,13 +90,11 @@ class _Source:
         self.name, self.kind = name, column.kind
         self.values: Any = column.values
         self._codes = None if column.codes is None else np.asarray(column.codes)
-        if self.kind not in TEXTS:
+        if self.kind not in LOOSE:
             self.values = np.asarray(self.values)
             self.sent = _sent(self.kind)
-        elif self.kind == "text[]":
-            self._table = _Texts.of_lists(cast("Sequence[Sequence[str]]", column.values))
-        elif self._codes is not None:
-            self._table = _Texts.of(cast("Sequence[str]", column.values))
+        elif self._codes is not None or self.kind == "text[]":
+            self._table = _Texts.sent_as(self.kind, cast("Sequence[Any]", column.values))
         self.rows = len(self.values if self._codes is None else self._codes)
         null = np.zeros(self.rows, bool)
         if column.null is not None:
@@ -83,7 +102,7 @@ class _Source:
         if self._codes is not None:
             null |= self._codes < 0
         self._null = null if null.any() else None
-        self.solid = self.kind not in TEXTS and self._null is None
+        self.solid = self.kind not in LOOSE and self._null is None
 
     def fixed(self, rows: slice) -> Array:
         return _encoded(self.kind, self.values[rows])
@@ -91,13 +110,13 @@ class _Source:
     def loose(self, rows: slice) -> tuple[Array, Iterator[tuple[Array, Array]]]:
         """Return the length of each value, -1 for NULL, and the bytes of some at a time."""
         null = False if self._null is None else self._null[rows]
-        if self.kind not in TEXTS:
+        if self.kind not in LOOSE:
             there = np.flatnonzero(~null)
             sent = _encoded(self.kind, self.values[rows][there])
             width = self.sent.itemsize
             return np.where(null, -1, width), iter([(there, sent.view(f"V{width}").ravel())])
         if self._codes is None:
-            data, starts, sizes = _Texts.of(self.values[rows])
+            data, starts, sizes = _Texts.sent_as(self.kind, self.values[rows])
         else:
             codes = self._codes[rows]
             data, starts, sizes = self._table

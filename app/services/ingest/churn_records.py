@@ -1,12 +1,13 @@
 """Churn records in: why customers left. They move nobody's stage, and none refuses them."""
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import select, text
 
+from app.days import from_day
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import ChurnRecord, Customer
@@ -14,7 +15,7 @@ from app.schemas.ingest.churn_records import ChurnRecordContent, ChurnRecordIn
 from app.schemas.stages.stages import OverrideRequest
 from app.services.common.paging import PageRequest
 from app.services.ingest import fact_intake, facts, voided_facts, voids
-from app.services.ingest.fact_intake import IncomingFact, Intake, Refused
+from app.services.ingest.fact_intake import IncomingFacts, Intake, Refused
 from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family
 from app.services.ingest.voids import Voiding
@@ -24,39 +25,44 @@ MANUAL = "manual"
 """The source of records that an override to a churned stage writes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncomingChurnRecord(IncomingFact):
-    """A churn record as it will be stored; its kind is the reason."""
-
-    competitor: str | None
-    note: str | None
-
-
-def _normalise(index: int, item: ChurnRecordIn, intake: Intake) -> IncomingChurnRecord:
-    """Return an item as it will be stored; raise Refused where it does not fit."""
+def _accept(index: int, item: ChurnRecordIn, intake: Intake) -> datetime:
+    """Return when it happened; raise Refused where it does not fit."""
     if item.reason not in why_churned.REASONS:
         raise Refused("/reason", "unknown_reason", why_churned.NO_REASON)
-    content: dict[str, Any] = {
-        "kind": item.reason,
-        "occurred_at": fact_intake.instant(item, intake),
-        "competitor": item.competitor,
-        "note": item.note,
+    at = fact_intake.instant(item, intake)
+    fact_intake.look_ahead(index, at, intake)
+    return at
+
+
+def _to_columns(
+    intake: Intake,
+    indexes: Sequence[int],
+    items: Sequence[ChurnRecordIn],
+    times: Sequence[datetime],
+) -> IncomingFacts:
+    """Return accepted items as they will be stored; their kind is the reason."""
+    content = {
+        "competitor": [item.competitor for item in items],
+        "note": [item.note for item in items],
     }
-    return IncomingChurnRecord(
-        **fact_intake.common(index, item, content, intake),
-        fact_id=item.churn_record_id,
-        **content,
+    return fact_intake.to_columns(
+        intake,
+        indexes,
+        items,
+        times,
+        [item.reason for item in items],
+        [item.churn_record_id for item in items],
+        content,
     )
 
 
-async def _settle(
-    session: WriteSession, intake: Intake, written: Written[IncomingChurnRecord]
-) -> None:
+async def _settle(session: WriteSession, intake: Intake, written: Written) -> None:
     """Bring stage and ledger up to now; tell of whom nothing is explained yet.
 
     That somebody left tells that there was somebody: a history may begin with it.
     """
-    days = [(fact.customer_id, fact.occurred_on) for fact in written.stored]
+    stored = written.stored
+    days = list(zip(stored.customer_ids, map(from_day, stored.day), strict=True))
     days += [(customer_id, day) for customer_id, _, day in written.removed]
     since: dict[str, date | None] = {}
     for customer_id, day in sorted(days):
@@ -71,17 +77,18 @@ async def _settle(
     )
     rows = await session.execute(statement, {"customer_ids": list(since)})
     stages = {row.customer_id: row.stage for row in rows}
-    for fact in written.stored:
-        stage = stages[fact.customer_id]
+    for index, customer_id in zip(stored.indexes, stored.customer_ids, strict=True):
+        stage = stages[customer_id]
         if stage not in churned:
             detail = f"The customer is {stage}; the record counts once that is a churned stage."
-            intake.warnings.add(fact.index, "not_churned", detail)
+            intake.warnings.add(index, "not_churned", detail)
 
 
-FAMILY: Family[ChurnRecordIn, IncomingChurnRecord] = Family(
-    Store.of("churn_record", IncomingChurnRecord, kind="reason"),
+FAMILY: Family[ChurnRecordIn] = Family(
+    Store.of("churn_record", kind="reason"),
     ChurnRecord.metadata.tables["churn_records"],
-    _normalise,
+    _accept,
+    _to_columns,
     _settle,
     lambda _, row: {**why_churned.to_response(row), "voided": voided_facts.to_response(row)},
 )

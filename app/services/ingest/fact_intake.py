@@ -2,15 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from functools import cached_property
+from itertools import compress
+from typing import Any, TypeAlias
 
-from app.days import from_day
+import numpy as np
+from numpy.typing import NDArray
+
+from app.days import to_micros
 from app.deployment import Deployment
-from app.money import UNIT
+from app.money import UNIT, UNITS, to_amount
 from app.schemas.common.times import in_zone
 from app.schemas.common.types import RANGE, format_amount, format_instant
 from app.schemas.common.warnings import Warnings
@@ -19,6 +24,9 @@ from app.schemas.ingest.facts import FactIn
 FUTURE_LIMIT = timedelta(hours=24)
 
 Name = tuple[str, str, str]
+Ints: TypeAlias = NDArray[np.int64]
+Content = Mapping[str, Sequence[Any] | Ints]
+"""What facts say beside their kind and time, by column; numbers are money in smallest units."""
 
 
 class Refused(Exception):
@@ -39,24 +47,83 @@ class Intake:
     time_zone: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncomingFact:
-    """What every fact has, as it will be stored, and its place in the request."""
+@dataclass(frozen=True)
+class IncomingFacts:
+    """Facts of one write as they will be stored, in columns, and their places in the request.
 
-    index: int
-    customer_id: str
-    source: str
-    fact_id: str
-    revision: int
-    fingerprint: bytes
-    received_at: datetime
-    occurred_at: datetime
-    occurred_on: date
-    kind: str
+    `at` is in microseconds and `day` in days since 1970; `received_at` is one for all.
+    """
 
-    @property
-    def name(self) -> Name:
-        return self.customer_id, self.source, self.fact_id
+    indexes: Sequence[int]
+    customer_ids: Sequence[str]
+    sources: Sequence[str]
+    fact_ids: Sequence[str]
+    revisions: Sequence[int]
+    kinds: Sequence[str]
+    fingerprints: Sequence[bytes]
+    at: Ints
+    day: Ints
+    received_at: int
+    content: Content
+
+    def __len__(self) -> int:
+        return len(self.indexes)
+
+    @cached_property
+    def names(self) -> list[Name]:
+        return list(zip(self.customer_ids, self.sources, self.fact_ids, strict=True))
+
+    def take(self, rows: Sequence[int]) -> "IncomingFacts":
+        """Return some of the facts, in the order of `rows`."""
+
+        def of(column: Any) -> Any:
+            return column[rows] if isinstance(column, np.ndarray) else [column[i] for i in rows]
+
+        return replace(
+            self,
+            content={name: of(column) for name, column in self.content.items()},
+            **{name: of(getattr(self, name)) for name in _OF_EACH},
+        )
+
+
+_OF_EACH = (
+    "indexes", "customer_ids", "sources", "fact_ids", "revisions", "kinds", "fingerprints", "at",
+    "day",
+)  # fmt: skip
+
+
+def to_columns(
+    intake: Intake,
+    indexes: Sequence[int],
+    items: Sequence[FactIn],
+    times: Sequence[datetime],
+    kinds: Sequence[str],
+    fact_ids: Sequence[str],
+    content: Content,
+    *,
+    derived: str | None = None,
+    optional: str | None = None,
+) -> IncomingFacts:
+    """Return accepted items, with their instants and what they say, as they will be stored.
+
+    They are known again by all of it but the column `derived`; the column `optional` counts only
+    where it says something, since there are facts from before there was one.
+    """
+    at = np.array([to_micros(each) for each in times], dtype=np.int64)
+    known_by = {name: column for name, column in content.items() if name != derived}
+    return IncomingFacts(
+        indexes,
+        [item.customer_id for item in items],
+        [item.source for item in items],
+        fact_ids,
+        [item.revision for item in items],
+        kinds,
+        fingerprints(kinds, at, known_by, optional),
+        at,
+        intake.deployment.calendar.days_of(at),
+        to_micros(intake.now),
+        content,
+    )
 
 
 def instant(item: FactIn, intake: Intake) -> datetime:
@@ -76,33 +143,50 @@ def instant(item: FactIn, intake: Intake) -> datetime:
     return at
 
 
-def common(index: int, item: FactIn, content: Mapping[str, Any], intake: Intake) -> dict[str, Any]:
-    """Return what an IncomingFact has beside its id and its content; raise Refused if too early."""
-    at = content["occurred_at"]
-    if at > intake.now:
-        _look_ahead(index, at, intake)
-    return {
-        "index": index,
-        "customer_id": item.customer_id,
-        "source": item.source,
-        "revision": item.revision,
-        "fingerprint": _fingerprint(content),
-        "received_at": intake.now,
-        "occurred_on": from_day(intake.deployment.calendar.day_of(at)),
-    }
-
-
-def _look_ahead(index: int, at: datetime, intake: Intake) -> None:
+def look_ahead(index: int, at: datetime, intake: Intake) -> None:
+    """Tell of a fact that lies ahead; raise Refused if it does too far."""
+    if at <= intake.now:
+        return
     if at > intake.now + FUTURE_LIMIT:
         raise Refused("/occurred_at", "future", "must not lie more than 24 hours ahead")
     detail = f"It counts from {format_instant(at)} on."
     intake.warnings.add(index, "ahead_of_time", detail, "/occurred_at")
 
 
-def _fingerprint(content: Mapping[str, Any]) -> bytes:
+def fingerprints(
+    kinds: Sequence[str], at: Ints, content: Content, optional: str | None = None
+) -> list[bytes]:
     """Hash the normalised content, so that 12.5 and 12.50, or two spellings of a time, agree."""
-    plain = [value if type(value) is str else _plain(value) for value in content.values()]
-    return hashlib.blake2b(repr(plain).encode(), digest_size=16).digest()
+    columns = [_texts(column) for name, column in content.items() if name != optional]
+    rows: list[list[Any]] = [*map(list, zip(kinds, _instants(at), *columns, strict=True))]
+    if optional is not None:
+        there = [value is not None for value in content[optional]]
+        for row, value in compress(zip(rows, content[optional], strict=True), there):
+            row.append(value if type(value) is str else _plain(value))
+    digest = hashlib.blake2b
+    return [digest(repr(row).encode(), digest_size=16).digest() for row in rows]
+
+
+def _texts(column: Sequence[Any] | Ints) -> Sequence[str | None]:
+    """Return each value of a column in one spelling."""
+    if isinstance(column, np.ndarray):
+        return [_amount(units) for units in column.tolist()]
+    return [value if type(value) is str else _plain(value) for value in column]
+
+
+def _amount(units: int) -> str:
+    """Return what `format_amount` does, of smallest units."""
+    hundredths, rest = divmod(units, UNITS // 100)
+    if rest:
+        return format_amount(to_amount(units))
+    return f"{hundredths // 100}.{hundredths % 100:02}"
+
+
+def _instants(at: Ints) -> list[str]:
+    """Return what `format_instant` does, of microseconds."""
+    whole = at % 1_000_000 == 0
+    shown = np.datetime_as_string(at.view("M8[us]"), unit="s" if whole.all() else "us").tolist()
+    return [f"{each.removesuffix('.000000')}Z" for each in shown]
 
 
 def to_json(content: Mapping[str, Any]) -> str:

@@ -1,29 +1,30 @@
 """Where facts and their revisions are kept, and which of several versions counts."""
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any
 
+import numpy as np
 from sqlalchemy import TextClause, text
 
+from app import binary_copy
+from app.binary_copy import Column
+from app.days import from_day, from_micros
 from app.db import WriteSession, copy_rows
-from app.services.ingest.fact_intake import IncomingFact, Name, to_json
+from app.money import to_amount
+from app.services.ingest import fact_columns
+from app.services.ingest.fact_intake import IncomingFacts, Name, to_json
 
-Fact = TypeVar("Fact", bound=IncomingFact)
 _IDENTITY = ("customer_id", "source", "fact_id", "revision", "fingerprint")
 
 
 @dataclass(frozen=True)
-class Store(Generic[Fact]):
+class Store:
     """The tables of one kind of facts, `<noun>s` and `<noun>_revisions`, and how rows get there."""
 
     noun: str
-    columns: tuple[str, ...]
-    values: Callable[[Fact], tuple[Any, ...]]
-    content: Callable[[Fact], dict[str, Any]]
+    kind: str
     versions: TextClause
     revisions: TextClause
     keep_replaced: TextClause
@@ -39,34 +40,28 @@ class Store(Generic[Fact]):
         return tuple(self.id_column if name == "fact_id" else name for name in _IDENTITY)
 
     @classmethod
-    def of(
-        cls,
-        noun: str,
-        fact: type[Fact],
-        free_json: tuple[str, ...] = (),
-        kind: str = "kind",
-    ) -> "Store[Fact]":
-        """Return the store of facts whose fields `free_json` are written as JSON.
+    def of(cls, noun: str, kind: str = "kind") -> "Store":
+        """Return the store of facts with the column `kind` of their kind."""
+        return cls(noun, kind, *_statements(noun, kind))
 
-        `kind` is the column of their kind.
-        """
-        plain = [each.name for each in fields(fact) if each.name not in ("index", *free_json)]
-        columns = {name: name for name in (*plain, *free_json)}
-        columns |= {"fact_id": f"{noun}_id", "kind": kind}
-        inside = {column: name for name, column in columns.items()
-                  if name not in (*_IDENTITY, "received_at")}  # fmt: skip
-        get_plain = attrgetter(*plain)
+    def columns(self, facts: IncomingFacts) -> dict[str, Column]:
+        """Return facts as the table has them."""
+        texts = {
+            "customer_id": facts.customer_ids,
+            "source": facts.sources,
+            self.id_column: facts.fact_ids,
+            self.kind: facts.kinds,
+        }
+        return fact_columns.of(texts, facts)
 
-        def with_json(each: Fact) -> tuple[Any, ...]:
-            free = [getattr(each, name) for name in free_json]
-            written = (None if value is None else json.dumps(value) for value in free)
-            return (*get_plain(each), *written)
-
-        def content(each: Fact) -> dict[str, Any]:
-            return {column: getattr(each, name) for column, name in inside.items()}
-
-        values = with_json if free_json else get_plain
-        return cls(noun, tuple(columns.values()), values, content, *_statements(noun, kind))
+    def content(self, facts: IncomingFacts, row: int) -> dict[str, Any]:
+        """Return what a fact says, as it is kept of a revision that is not in force."""
+        said = {
+            name: to_amount(int(column[row])) if isinstance(column, np.ndarray) else column[row]
+            for name, column in facts.content.items()
+        }
+        at, on = from_micros(facts.at[row]), from_day(facts.day[row])
+        return {"occurred_at": at, "occurred_on": on, self.kind: facts.kinds[row], **said}
 
 
 def _statements(
@@ -79,14 +74,15 @@ def _statements(
     named = f"customer_id, source, {noun}_id"
     arrays = ", ".join(f"CAST(:{name} AS text[])" for name in _ARRAYS)
     asked = f"unnest({arrays}) AS asked ({named})"
-    joined = f" t JOIN {asked} USING ({named})"
+    one_of = "= ANY(CAST(:customer_ids AS text[]))"
+    joined = f" t JOIN {asked} USING ({named}) WHERE t.customer_id {one_of}"
     found = ", ".join(f"t.{name}" for name in (*named.split(", "), "revision", "fingerprint"))
     outside = f"'customer_id', 'source', '{noun}_id', 'revision', 'fingerprint', 'received_at'"
     return (
         text(
             f"SELECT {found}, false FROM {noun}s{joined}"  # noqa: S608  # nouns are ours
             f" UNION ALL SELECT {found}, true FROM {noun}_revisions{joined}"
-            " WHERE t.voided_at IS NOT NULL"
+            " AND t.voided_at IS NOT NULL"
         ),
         text(f"SELECT {found} FROM {noun}_revisions{joined}"),  # noqa: S608
         text(
@@ -94,8 +90,9 @@ def _statements(
             f" SELECT {found}, to_jsonb(t) - ARRAY[{outside}], t.received_at FROM {noun}s{joined}"
         ),
         text(
-            f"DELETE FROM {noun}s t USING {asked} WHERE t.customer_id = asked.customer_id"  # noqa: S608
-            f" AND t.source = asked.source AND t.{noun}_id = asked.{noun}_id"
+            f"DELETE FROM {noun}s t USING {asked} WHERE t.customer_id {one_of}"  # noqa: S608
+            " AND t.customer_id = asked.customer_id AND t.source = asked.source"
+            f" AND t.{noun}_id = asked.{noun}_id"
             f" RETURNING t.customer_id, t.{kind}, t.occurred_on"
         ),
         text(
@@ -114,7 +111,7 @@ def _arrays(names: Iterable[Name]) -> dict[str, list[str]]:
 
 
 @dataclass(slots=True)
-class Written(Generic[Fact]):
+class Written:
     """What a write did: a status or a conflict for each item, and what is in force now.
 
     `removed` has customer, kind and day of each fact that a stored one replaced; `superseded`
@@ -122,49 +119,69 @@ class Written(Generic[Fact]):
     voided for each item that is not higher.
     """
 
+    stored: IncomingFacts
     statuses: dict[int, str] = field(default_factory=dict)
     superseded: dict[int, int] = field(default_factory=dict)
     voided: dict[int, int] = field(default_factory=dict)
     conflicts: list[int] = field(default_factory=list)
-    stored: list[Fact] = field(default_factory=list)
     removed: list[tuple[str, str, date]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class _Version(Generic[Fact]):
-    """The revision of one identity that is in force or was voided, and what is known of all."""
+class _Version:
+    """The revision of one identity that is in force or was voided, and what is known of all.
+
+    `current` is the row of the batch that has it.
+    """
 
     revision: int
     known: dict[int, bytes]
     on_file: bool
-    current: Fact | None = None
+    current: int | None = None
     voided: bool = False
 
 
 async def write(
     session: WriteSession,
-    store: Store[Fact],
-    incoming: Sequence[Fact],
+    store: Store,
+    incoming: IncomingFacts,
     created: Mapping[str, bool],
     now: datetime,
-) -> Written[Fact]:
+) -> Written:
     """Store a batch of customers that the session has taken, as if item by item."""
     versions = await _on_file(session, store, incoming, created)
-    written, superseded = _resolve_revisions(incoming, versions)
-    winners = [(version.current, version.on_file) for version in versions.values()]
-    first = [each for each, on_file in winners if each is not None and not on_file]
-    replacing = [each for each, on_file in winners if each is not None and on_file]
-    written.stored = first + replacing
-    if replacing:
-        written.removed = await replace(session, store, [fact.name for fact in replacing])
-    rows = [store.values(fact) for fact in written.stored]
-    await copy_rows(session, f"{store.noun}s", store.columns, rows)
-    await _keep(session, store, superseded, now)
+    written = Written(incoming)
+    if not versions and len(set(incoming.names)) == len(incoming):
+        written.statuses = dict.fromkeys(incoming.indexes, "created")
+    else:
+        await _write_versions(session, store, incoming, versions, written, now)
+    if len(written.stored):
+        await binary_copy.write(session, f"{store.noun}s", store.columns(written.stored))
     return written
 
 
+async def _write_versions(
+    session: WriteSession,
+    store: Store,
+    incoming: IncomingFacts,
+    versions: dict[Name, _Version],
+    written: Written,
+    now: datetime,
+) -> None:
+    """Find which version of each fact counts, make room for it, and keep those that do not."""
+    superseded = _resolve_revisions(incoming, versions, written)
+    winners = [(version.current, version.on_file) for version in versions.values()]
+    first = [row for row, on_file in winners if row is not None and not on_file]
+    replacing = [row for row, on_file in winners if row is not None and on_file]
+    written.stored = incoming.take([*first, *replacing])
+    if replacing:
+        names = [incoming.names[row] for row in replacing]
+        written.removed = await replace(session, store, names)
+    await _keep(session, store, incoming, superseded, now)
+
+
 async def replace(
-    session: WriteSession, store: Store[Fact], names: Sequence[Name]
+    session: WriteSession, store: Store, names: Sequence[Name]
 ) -> list[tuple[str, str, date]]:
     """Take facts out of force, and keep them as revisions; return customer, kind and day."""
     arrays = _arrays(names)
@@ -175,7 +192,7 @@ async def replace(
 
 async def mark_voided(
     session: WriteSession,
-    store: Store[Fact],
+    store: Store,
     name: Name,
     revision: int,
     *,
@@ -191,16 +208,16 @@ async def mark_voided(
 
 async def _on_file(
     session: WriteSession,
-    store: Store[Fact],
-    incoming: Sequence[Fact],
+    store: Store,
+    incoming: IncomingFacts,
     created: Mapping[str, bool],
-) -> dict[Name, _Version[Fact]]:
+) -> dict[Name, _Version]:
     """Read what is stored under the identities; a customer just made has nothing."""
-    names = {fact.name for fact in incoming if not created[fact.customer_id]}
+    names = {name for name in incoming.names if not created[name[0]]}
     if not names:
         return {}
     rows = await session.execute(store.versions, _arrays(names))
-    versions: dict[Name, _Version[Fact]] = {}
+    versions: dict[Name, _Version] = {}
     for customer_id, source, fact_id, revision, mark, voided in rows:
         version = versions.get((customer_id, source, fact_id))
         if version is None or version.revision < revision:
@@ -208,9 +225,9 @@ async def _on_file(
                 revision, {revision: mark}, on_file=not voided, voided=voided
             )
     late = {
-        fact.name
-        for fact in incoming
-        if fact.name in versions and fact.revision < versions[fact.name].revision
+        name
+        for name, revision in zip(incoming.names, incoming.revisions, strict=True)
+        if name in versions and revision < versions[name].revision
     }
     if late:
         for *name, revision, mark in await session.execute(store.revisions, _arrays(late)):
@@ -219,45 +236,56 @@ async def _on_file(
 
 
 def _resolve_revisions(
-    incoming: Sequence[Fact], versions: dict[Name, _Version[Fact]]
-) -> tuple[Written[Fact], list[Fact]]:
-    """Bring the versions up to date item by item; return also what never came into force."""
-    written, superseded = Written[Fact](), []
-    for fact in incoming:
-        version = versions.get(fact.name)
+    incoming: IncomingFacts, versions: dict[Name, _Version], written: Written
+) -> list[int]:
+    """Bring the versions up to date item by item; return the rows that never came into force."""
+    superseded = []
+    marks = zip(incoming.indexes, incoming.revisions, incoming.fingerprints, strict=True)
+    for row, (index, revision, mark) in enumerate(marks):
+        name = incoming.names[row]
+        version = versions.get(name)
         if version is None:
-            known = {fact.revision: fact.fingerprint}
-            versions[fact.name] = _Version(fact.revision, known, on_file=False, current=fact)
-            written.statuses[fact.index] = "created"
+            versions[name] = _Version(revision, {revision: mark}, on_file=False, current=row)
+            written.statuses[index] = "created"
             continue
-        if version.known.get(fact.revision, fact.fingerprint) != fact.fingerprint:
-            written.conflicts.append(fact.index)
+        if version.known.get(revision, mark) != mark:
+            written.conflicts.append(index)
             continue
-        is_new = fact.revision not in version.known
-        version.known[fact.revision] = fact.fingerprint
-        written.statuses[fact.index] = "duplicate"
-        if fact.revision > version.revision:
-            written.statuses[fact.index] = "updated"
+        is_new = revision not in version.known
+        version.known[revision] = mark
+        written.statuses[index] = "duplicate"
+        if revision > version.revision:
+            written.statuses[index] = "updated"
             if version.current is not None:
                 superseded.append(version.current)
-            version.revision, version.current, version.voided = fact.revision, fact, False
+            version.revision, version.current, version.voided = revision, row, False
             continue
         if version.voided:
-            written.voided[fact.index] = version.revision
-        elif fact.revision < version.revision:
-            written.superseded[fact.index] = version.revision
+            written.voided[index] = version.revision
+        elif revision < version.revision:
+            written.superseded[index] = version.revision
         if is_new:
-            superseded.append(fact)
-    return written, superseded
+            superseded.append(row)
+    return superseded
 
 
 async def _keep(
-    session: WriteSession, store: Store[Fact], superseded: Sequence[Fact], now: datetime
+    session: WriteSession,
+    store: Store,
+    incoming: IncomingFacts,
+    superseded: Sequence[int],
+    now: datetime,
 ) -> None:
     """Keep revisions that never came into force, because a higher one was there first."""
     rows = [
-        (*fact.name, fact.revision, fact.fingerprint, to_json(store.content(fact)), now)
-        for fact in superseded
+        (
+            *incoming.names[row],
+            incoming.revisions[row],
+            incoming.fingerprints[row],
+            to_json(store.content(incoming, row)),
+            now,
+        )
+        for row in superseded
     ]
     columns = (*store.identity, "content", "received_at")
     await copy_rows(session, f"{store.noun}_revisions", columns, rows)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Column, ColumnElement, Table, select, union_all
 
@@ -21,25 +21,28 @@ from app.services.common.batches import Outcome
 from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
 from app.services.customers import customers
 from app.services.ingest import fact_store, voided_facts
-from app.services.ingest.fact_intake import Intake, Name, Refused
-from app.services.ingest.fact_store import Fact, Store, Written
+from app.services.ingest.fact_intake import IncomingFacts, Intake, Name, Refused
+from app.services.ingest.fact_store import Store, Written
 
 Item = TypeVar("Item", bound=FactIn)
 
 
 @dataclass(frozen=True)
-class Family(Generic[Item, Fact]):
+class Family(Generic[Item]):
     """What sets one kind of facts apart; `settle` derives what follows from a write.
 
-    Either may add to the warnings of the intake what has no effect, or none yet.
+    `accept` returns when an item happened, or raises Refused; `to_columns` returns what was
+    accepted, with places and instants, as it will be stored. Each may add to the warnings of the
+    intake what has no effect, or none yet.
     """
 
-    store: Store[Fact]
+    store: Store
     table: Table
-    normalise: Callable[[int, Item, Intake], Fact]
-    settle: Callable[[WriteSession, Intake, Written[Fact]], Awaitable[None]]
+    accept: Callable[[int, Item, Intake], datetime]
+    to_columns: Callable[[Intake, Sequence[int], Sequence[Item], Sequence[datetime]], IncomingFacts]
+    settle: Callable[[WriteSession, Intake, Written], Awaitable[None]]
     to_response: Callable[[Deployment, Any], dict[str, Any]]
-    review: Callable[[Intake, Sequence[Fact], Collection[int]], None] | None = None
+    review: Callable[[Intake, IncomingFacts, Collection[int]], None] | None = None
     """Tells what is odd about a batch with several facts of a customer; some are in conflict."""
     complete: Callable[[ReadSession, Sequence[dict[str, Any]]], Awaitable[None]] | None = None
     """Adds to facts as they are shown what other tables know of them."""
@@ -71,7 +74,7 @@ class Ingested:
 async def ingest(
     session: WriteSession,
     deployment: Deployment,
-    family: Family[Item, Fact],
+    family: Family[Item],
     items: Sequence[Item | Rejected],
     *,
     atomic: bool,
@@ -81,12 +84,14 @@ async def ingest(
     """Write a batch; what is kept of every touched customer is exact after it."""
     outcomes = batches.rejections(items)
     intake = Intake(deployment, now, Warnings(), time_zone)
-    incoming = _normalised(intake, family, items, outcomes)
-    if atomic and len(incoming) < len(items):
+    places, times = _accepted(intake, family, items, outcomes)
+    if atomic and len(places) < len(items):
         raise BatchRejected(errors=batches.faults(outcomes))
-    if not incoming:
+    if not places:
         return Ingested(outcomes, 0, intake.warnings)
-    created = await customers.lock_or_create(session, [fact.customer_id for fact in incoming], now)
+    accepted = [cast("Item", items[place]) for place in places]
+    incoming = family.to_columns(intake, places, accepted, times)
+    created = await customers.lock_or_create(session, incoming.customer_ids, now)
     written = await fact_store.write(session, family.store, incoming, created, now)
     for index, status in written.statuses.items():
         outcomes[index] = (status, None)
@@ -103,7 +108,7 @@ async def ingest(
     return Ingested(outcomes, sum(created.values()), intake.warnings)
 
 
-def _tell(intake: Intake, written: Written[Fact]) -> None:
+def _tell(intake: Intake, written: Written) -> None:
     """Tell of items that change nothing, because of what was there before, that and no more."""
     for index in (*written.superseded, *written.voided):
         intake.warnings.drop(index)
@@ -115,30 +120,32 @@ def _tell(intake: Intake, written: Written[Fact]) -> None:
         intake.warnings.add(index, "voided", detail, "/revision")
 
 
-def _normalised(
+def _accepted(
     intake: Intake,
-    family: Family[Item, Fact],
+    family: Family[Item],
     items: Sequence[Item | Rejected],
     outcomes: list[Outcome],
-) -> list[Fact]:
-    """Return the items as they will be stored, and reject those that do not fit."""
-    incoming = []
+) -> tuple[list[int], list[datetime]]:
+    """Return places and instants of the items that fit, and reject the others."""
+    places, times = [], []
     for index, item in enumerate(items):
         if isinstance(item, Rejected):
             continue
         try:
-            incoming.append(family.normalise(index, item, intake))
+            times.append(family.accept(index, item, intake))
         except Refused as refused:
             fault = FieldError(f"/items/{index}{refused.pointer}", refused.code, refused.detail)
             outcomes[index] = ("rejected", batches.validation_error([fault]))
             intake.warnings.drop(index)
-    return incoming
+        else:
+            places.append(index)
+    return places, times
 
 
 async def create(
     session: WriteSession,
     deployment: Deployment,
-    family: Family[Item, Fact],
+    family: Family[Item],
     item: Item,
     *,
     now: datetime,
@@ -164,7 +171,7 @@ async def create(
 
 
 async def shown(
-    session: ReadSession, deployment: Deployment, family: Family[Item, Fact], name: Name
+    session: ReadSession, deployment: Deployment, family: Family[Item], name: Name
 ) -> dict[str, Any]:
     """Return a fact as the API shows it: the revision in force, or the one that was voided."""
     row: AnyRow | None = None
@@ -186,7 +193,7 @@ def _named(statement: AnySelect, name: Name) -> AnySelect:
 async def of_customer(
     session: ReadSession,
     deployment: Deployment,
-    family: Family[Item, Fact],
+    family: Family[Item],
     customer_id: str,
     page: PageRequest,
     *,
@@ -207,7 +214,7 @@ async def of_customer(
 async def search(
     session: ReadSession,
     deployment: Deployment,
-    family: Family[Item, Fact],
+    family: Family[Item],
     page: PageRequest,
     *,
     since: AsOf | None,
@@ -243,7 +250,7 @@ async def search(
 async def _page(
     session: ReadSession,
     deployment: Deployment,
-    family: Family[Item, Fact],
+    family: Family[Item],
     rows: Any,
     page: PageRequest,
     equal: Mapping[str, str | None],
@@ -266,7 +273,7 @@ async def _page(
     return found
 
 
-def _sorts(family: Family[Item, Fact], rows: Any, *, everybody: bool) -> dict[str, Sort]:
+def _sorts(family: Family[Item], rows: Any, *, everybody: bool) -> dict[str, Sort]:
     """Return the orders of a list; that of all customers can also be by time of arrival."""
     whose = ("customer_id",) if everybody else ()
     sorts: dict[str, Sort] = {}

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any
 
 from sqlalchemy import text
 
+from app.days import from_day, to_day
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.kinds import Kind
@@ -21,57 +22,62 @@ from app.services.common import interaction_kinds
 from app.services.common.interaction_kinds import Declared
 from app.services.common.paging import PageRequest
 from app.services.ingest import fact_intake, facts, voided_facts, voids
-from app.services.ingest.fact_intake import IncomingFact, Intake, Refused
+from app.services.ingest.fact_intake import Content, IncomingFacts, Intake, Refused
 from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.voids import Voiding
 from app.services.stages import derivation
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncomingInteraction(IncomingFact):
-    """An interaction as it will be stored."""
-
-    channel: str | None
-    campaign: str | None
-    outcome: str | None
-    score: float | None
-    text: str | None
-    attributes: dict[str, Any] | None
-
-
 Revision = tuple[str, str, str, int]
 """Customer, source, id and number of a revision."""
 
 
-def _normalise(
+def _accept(
     declared: Declared,
     known: AbstractSet[Revision],
     index: int,
     item: InteractionIn,
     intake: Intake,
-) -> IncomingInteraction:
-    """Return an item as it will be stored; raise Refused where it does not fit."""
-    kind = kinds.canonical(item.kind) or item.kind
+) -> datetime:
+    """Return when it happened; raise Refused where it does not fit."""
+    kind = _kind(item)
     if kind != item.kind:
         intake.warnings.add(index, "kind_normalised", f"Kept as `{kind}`.", "/kind")
     _check_kind(declared, known, index, kind, item, intake)
-    content: dict[str, Any] = {
-        "kind": kind,
-        "occurred_at": fact_intake.instant(item, intake),
-        "channel": item.channel,
-        "campaign": item.campaign,
-        "score": None if item.score is None else item.score + 0.0,  # one zero, not two
-        "text": item.text,
-        "attributes": item.attributes or None,
+    at = fact_intake.instant(item, intake)
+    fact_intake.look_ahead(index, at, intake)
+    return at
+
+
+def _kind(item: InteractionIn) -> str:
+    return kinds.canonical(item.kind) or item.kind
+
+
+def _to_columns(
+    intake: Intake,
+    indexes: Sequence[int],
+    items: Sequence[InteractionIn],
+    times: Sequence[datetime],
+) -> IncomingFacts:
+    """Return accepted items as they will be stored."""
+    content: Content = {
+        "channel": [item.channel for item in items],
+        "campaign": [item.campaign for item in items],
+        # One zero, not two.
+        "score": [None if item.score is None else item.score + 0.0 for item in items],
+        "text": [item.text for item in items],
+        "attributes": [item.attributes or None for item in items],
+        "outcome": [item.outcome for item in items],
     }
-    outcome = {} if item.outcome is None else {"outcome": item.outcome}
-    return IncomingInteraction(
-        # Without an outcome an interaction is known by what it was before there were any.
-        **fact_intake.common(index, item, content | outcome, intake),
-        fact_id=item.interaction_id,
-        outcome=item.outcome,
-        **content,
+    return fact_intake.to_columns(
+        intake,
+        indexes,
+        items,
+        times,
+        [_kind(item) for item in items],
+        [item.interaction_id for item in items],
+        content,
+        optional="outcome",
     )
 
 
@@ -108,16 +114,15 @@ def _check_kind(
         raise Refused("/score", "out_of_scale", f"the kind {word} has a scale of {ends}")
 
 
-async def _settle(
-    session: WriteSession, intake: Intake, written: Written[IncomingInteraction]
-) -> None:
+async def _settle(session: WriteSession, intake: Intake, written: Written) -> None:
     """Make daily counts, stage and ledger of every touched customer exact."""
-    changes = Counter((fact.customer_id, fact.kind, fact.occurred_on) for fact in written.stored)
-    changes.subtract(written.removed)
+    stored = written.stored
+    changes = Counter(zip(stored.customer_ids, stored.kinds, stored.day.tolist(), strict=True))
+    changes.subtract((customer_id, kind, to_day(on)) for customer_id, kind, on in written.removed)
     await _count(session, {key: change for key, change in sorted(changes.items()) if change})
     since: dict[str, date] = {}
     for customer_id, day in sorted((each, day) for each, _, day in changes):
-        since.setdefault(customer_id, day)
+        since.setdefault(customer_id, from_day(day))
     if since:
         await derivation.revise(session, intake.deployment, since, intake.now)
 
@@ -134,17 +139,18 @@ _ADD = text(
 )
 _DROP = text(
     f"DELETE FROM interaction_days kept USING {_DAYS}"  # noqa: S608
-    " WHERE kept.customer_id = changed.customer_id AND kept.kind = changed.kind"
+    " WHERE kept.customer_id = ANY(CAST(:customer_ids AS text[]))"
+    " AND kept.customer_id = changed.customer_id AND kept.kind = changed.kind"
     " AND kept.occurred_on = changed.occurred_on AND kept.count = 0"
 )
 
 
-async def _count(session: WriteSession, changes: dict[tuple[str, str, date], int]) -> None:
+async def _count(session: WriteSession, changes: dict[tuple[str, str, int], int]) -> None:
     """Add to the daily counts; nobody else does, since the customers are taken."""
     if not changes:
         return
     customer_ids, kinds, days = map(list, zip(*changes, strict=True))
-    arrays = {"customer_ids": customer_ids, "kinds": kinds, "days": days}
+    arrays = {"customer_ids": customer_ids, "kinds": kinds, "days": list(map(from_day, days))}
     values = {**arrays, "changes": list(changes.values())}
     await session.execute(_ADD, values)
     if min(changes.values()) < 0:
@@ -158,10 +164,11 @@ def to_response(_: Deployment, row: AnyRow | Interaction) -> dict[str, Any]:
     return {**columns, "attributes": row.attributes or {}, "voided": voided}
 
 
-FAMILY: Family[InteractionIn, IncomingInteraction] = Family(
-    Store.of("interaction", IncomingInteraction, free_json=("attributes",)),
+FAMILY: Family[InteractionIn] = Family(
+    Store.of("interaction"),
     Interaction.metadata.tables["interactions"],
-    partial(_normalise, Declared({}, {}), frozenset()),
+    partial(_accept, Declared({}, {}), frozenset()),
+    _to_columns,
     _settle,
     to_response,
 )
@@ -190,14 +197,13 @@ _KNOWN = text(
 
 async def _family(
     session: ReadSession, items: Sequence[InteractionIn | Rejected]
-) -> Family[InteractionIn, IncomingInteraction]:
+) -> Family[InteractionIn]:
     """Return how interactions are taken in by what is now declared of their kinds."""
     declared = await interaction_kinds.declared(session)
     off = [
         item
         for item in items
-        if isinstance(item, InteractionIn)
-        and _is_off(declared.kinds.get(kinds.canonical(item.kind) or item.kind), item.score)
+        if isinstance(item, InteractionIn) and _is_off(declared.kinds.get(_kind(item)), item.score)
     ]
     known: AbstractSet[Revision] = frozenset()
     if off:
@@ -206,7 +212,7 @@ async def _family(
             "ids": [item.interaction_id for item in off],
         }
         known = {(*row,) for row in await session.execute(_KNOWN, asked)}
-    return replace(FAMILY, normalise=partial(_normalise, declared, known))
+    return replace(FAMILY, accept=partial(_accept, declared, known))
 
 
 async def ingest(

@@ -9,11 +9,12 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from app.services.ingest.fact_intake import IncomingFact, Intake
+from app.services.ingest.fact_intake import IncomingFacts, Intake, Name
 
 CODE: Final = "lines_of_one_order"
 _EXAMPLES = 3
-_QUARTER_HOUR = 900
+_QUARTER_HOUR = 900_000_000
+"""Only an instant off it, in microseconds, is more than a day or an hour: all some exports know."""
 _USUAL_SHARE = 0.05
 # 536365-1, order#2, INV/77.c: what an order is called, with a digit, then which of its lines.
 _SEPARATORS = "-_#/:. |"
@@ -27,29 +28,39 @@ _HINT = (
 )
 
 
-def warn(intake: Intake, incoming: Sequence[IncomingFact], conflicts: Collection[int]) -> None:
+Instant = tuple[str, int, str, str]
+"""Customer, microseconds, source and kind."""
+
+
+def warn(intake: Intake, incoming: IncomingFacts, conflicts: Collection[int]) -> None:
     """Tell the batch of facts that share customer, source, kind and instant, or even the id."""
-    groups: dict[tuple[object, ...], dict[str, IncomingFact]] = {}
-    for fact in incoming:
-        key = (fact.customer_id, fact.occurred_at, fact.source, fact.kind)
-        groups.setdefault(key, {}).setdefault(fact.fact_id, fact)
-    shared = [group for group in groups.values() if len(group) > 1]
-    _tell_of_instants(intake, shared, len(incoming))
+    keys: list[Instant] = list(
+        zip(
+            incoming.customer_ids, incoming.at.tolist(), incoming.sources, incoming.kinds,
+            strict=True,
+        )
+    )  # fmt: skip
+    if len(set(keys)) < len(keys):
+        groups: dict[Instant, set[str]] = {}
+        for key, fact_id in zip(keys, incoming.fact_ids, strict=True):
+            groups.setdefault(key, set()).add(fact_id)
+        shared = [(key[1], group) for key, group in groups.items() if len(group) > 1]
+        _tell_of_instants(intake, shared, len(incoming))
     if conflicts:
         _tell_of_ids(intake, incoming, conflicts)
 
 
-def _tell_of_instants(intake: Intake, shared: Sequence[dict[str, IncomingFact]], size: int) -> None:
+def _tell_of_instants(intake: Intake, shared: Sequence[tuple[int, set[str]]], size: int) -> None:
     """Tell of ids of numbered lines, and of many facts at one moment.
 
     Two orders of a customer within a minute do happen: 14 of 1,000 in a log of a wholesaler.
     """
-    numbered = [_numbered(group) for group in shared]
+    numbered = [_numbered(group) for _, group in shared]
     found = [ids for orders in numbered for ids in orders]
     moments = [
         sorted(group)
-        for group, orders in zip(shared, numbered, strict=True)
-        if not orders and _is_a_moment(group)
+        for (at, group), orders in zip(shared, numbered, strict=True)
+        if not orders and at % _QUARTER_HOUR
     ]
     if max(map(len, moments), default=0) > 2 or sum(map(len, moments)) > size * _USUAL_SHARE:
         found += moments
@@ -62,13 +73,7 @@ def _tell_of_instants(intake: Intake, shared: Sequence[dict[str, IncomingFact]],
         intake.warnings.add_to_batch(CODE, detail, "/items")
 
 
-def _is_a_moment(group: dict[str, IncomingFact]) -> bool:
-    """Whether the instant is more than a day or an hour, which is all that some exports know."""
-    at = next(iter(group.values())).occurred_at
-    return bool(at.microsecond or (at.minute * 60 + at.second) % _QUARTER_HOUR)
-
-
-def _numbered(group: dict[str, IncomingFact]) -> list[list[str]]:
+def _numbered(group: Collection[str]) -> list[list[str]]:
     """Return the ids of each order whose lines are numbered from their beginning."""
     orders: dict[str, list[tuple[str, str]]] = {}
     for fact_id in sorted(group):
@@ -90,15 +95,18 @@ def _split(fact_id: str) -> tuple[str, str] | None:
     return fact_id[:end], fact_id[end + 1 :].lower().lstrip("0") or "0"
 
 
-def _tell_of_ids(
-    intake: Intake, incoming: Sequence[IncomingFact], conflicts: Collection[int]
-) -> None:
+def _tell_of_ids(intake: Intake, incoming: IncomingFacts, conflicts: Collection[int]) -> None:
     """Tell of ids that the batch itself gives to several contents."""
-    refused = {fact.name for fact in incoming if fact.index in conflicts}
-    contents: dict[tuple[str, str, str], set[tuple[int, bytes]]] = {}
-    for fact in incoming:
-        if fact.name in refused:
-            contents.setdefault(fact.name, set()).add((fact.revision, fact.fingerprint))
+    refused = {
+        name
+        for name, index in zip(incoming.names, incoming.indexes, strict=True)
+        if index in conflicts
+    }
+    contents: dict[Name, set[tuple[int, bytes]]] = {}
+    rows = zip(incoming.names, incoming.revisions, incoming.fingerprints, strict=True)
+    for name, revision, fingerprint in rows:
+        if name in refused:
+            contents.setdefault(name, set()).add((revision, fingerprint))
     named = sorted(name[2] for name, known in contents.items() if len(known) > 1)
     if named:
         detail = (

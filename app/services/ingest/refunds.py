@@ -1,14 +1,14 @@
 """What callers are told of refunds: what they take back, from which purchases, or from none yet."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, exists, text
 
 from app.db import ReadSession
+from app.lifecycle.purchases import FREE, Key
 from app.models import Transaction, UnallocatedRefund
-from app.services.ingest.fact_intake import Intake, Name
-from app.services.ingest.transaction_intake import IncomingTransaction
+from app.services.ingest.fact_intake import IncomingFacts, Intake, Name
 
 _ARRAYS = ("customer_ids", "sources", "fact_ids")
 _ASKED = "unnest({}) AS asked (customer_id, source, fact_id)".format(
@@ -83,66 +83,89 @@ async def complete(session: ReadSession, shown: Sequence[dict[str, Any]]) -> Non
         one["unallocated"] = rest
 
 
-async def warn(session: ReadSession, intake: Intake, stored: Sequence[IncomingTransaction]) -> None:
+class _Refund(NamedTuple):
+    """A refund just stored, and the identity of the purchase that it names."""
+
+    place: int
+    currency: str
+    amount: int
+    named: Name | None
+
+
+def taken_back(stored: IncomingFacts) -> list[Key | None]:
+    """Return of each transaction the purchase that it takes back, as the lifecycle has it."""
+    if "refund" not in stored.kinds:
+        return [None] * len(stored)
+    said = (stored.content["refunds_source"], stored.content["refunds_transaction_id"])
+    return [
+        (FREE if fact_id is None else (source, fact_id)) if kind == "refund" else None
+        for kind, source, fact_id in zip(stored.kinds, *said, strict=True)
+    ]
+
+
+def _refunds(stored: IncomingFacts) -> dict[Name, _Refund]:
+    said, found = stored.content, {}
+    for row, of_purchase in enumerate(taken_back(stored)):
+        if of_purchase is not None:
+            name = stored.names[row]
+            named = None if of_purchase == FREE else (name[0], *of_purchase)
+            place, currency = stored.indexes[row], said["currency"][row]
+            found[name] = _Refund(place, currency, int(said["amount"][row]), named)
+    return found
+
+
+async def warn(session: ReadSession, intake: Intake, stored: IncomingFacts) -> None:
     """Tell of refunds just stored that take nothing back, or less than they say."""
-    refunds = {fact.name: fact for fact in stored if fact.kind == "refund"}
+    refunds = _refunds(stored)
     if not refunds:
         return
     rows = (await session.execute(_UNALLOCATED, _arrays(refunds))).all()
-    waiting = [refunds[tuple(row[:3])] for row in rows if row.waits]
-    elsewhere = await _elsewhere(session, waiting)
-    named = [_named(fact) for fact in waiting]
+    waiting = [refunds[tuple(row[:3])].named for row in rows if row.waits]
+    named = [name for name in waiting if name is not None]
+    elsewhere = await _elsewhere(session, named)
     no_purchases = await session.execute(_NO_PURCHASES, _arrays(named)) if named else ()
     of_refunds = {tuple(row) for row in no_purchases}
     for row in rows:
         fact = refunds[tuple(row[:3])]
-        if row.waits and _named(fact) in of_refunds:
-            detail = f"{fact.refunds_transaction_id!r} is a refund: it cannot be taken back."
-            intake.warnings.add(fact.index, "refund_waits", detail, "/refunds")
+        if row.waits and fact.named is not None and fact.named in of_refunds:
+            detail = f"{fact.named[2]!r} is a refund: it cannot be taken back."
+            intake.warnings.add(fact.place, "refund_waits", detail, "/refunds")
         else:
             _tell(intake, fact, row, elsewhere)
     for fact in refunds.values():
-        if fact.amount == 0 and fact.refunds_transaction_id is None:
+        if fact.amount == 0 and fact.named is None:
             detail = "It gives nothing back and names no purchase: it changes nothing."
-            intake.warnings.add(fact.index, "refund_of_nothing", detail, "/amount")
+            intake.warnings.add(fact.place, "refund_of_nothing", detail, "/amount")
 
 
-def _named(fact: IncomingTransaction) -> Name:
-    """Return the identity of the purchase that a refund names."""
-    return fact.customer_id, fact.refunds_source or "", fact.refunds_transaction_id or ""
-
-
-def _tell(
-    intake: Intake, fact: IncomingTransaction, row: Any, elsewhere: Mapping[tuple[str, str], str]
-) -> None:
-    source = elsewhere.get((fact.customer_id, fact.refunds_transaction_id or ""))
-    named = f"{fact.refunds_transaction_id!r} of source {fact.refunds_source!r}"
+def _tell(intake: Intake, fact: _Refund, row: Any, elsewhere: Mapping[Name, str]) -> None:
+    source = None if fact.named is None else elsewhere.get(fact.named)
+    named = "" if fact.named is None else f"{fact.named[2]!r} of source {fact.named[1]!r}"
     if row.waits and source is not None:
         detail = (
             f"There is no purchase {named}, but one of source {source!r}: name that in"
             " `refunds.source`. Until then it takes nothing back."
         )
-        intake.warnings.add(fact.index, "refund_of_another_source", detail, "/refunds")
+        intake.warnings.add(fact.place, "refund_of_another_source", detail, "/refunds")
     elif row.waits:
         detail = f"There is no purchase {named} yet: it takes nothing back until that comes."
-        intake.warnings.add(fact.index, "refund_waits", detail, "/refunds")
+        intake.warnings.add(fact.place, "refund_waits", detail, "/refunds")
     else:
         detail = (
             f"{row.amount.normalize():f} {fact.currency} of it exceed what is left of "
-            + ("the purchase that it names." if fact.refunds_source else "earlier purchases.")
+            + ("the purchase that it names." if fact.named else "earlier purchases.")
             + " That takes nothing back."
         )
-        intake.warnings.add(fact.index, "refund_exceeds_purchases", detail, "/amount")
+        intake.warnings.add(fact.place, "refund_exceeds_purchases", detail, "/amount")
 
 
-async def _elsewhere(
-    session: ReadSession, waiting: Sequence[IncomingTransaction]
-) -> dict[tuple[str, str], str]:
-    """Return the source of a purchase that a waiting refund may mean, by customer and id."""
+async def _elsewhere(session: ReadSession, waiting: Sequence[Name]) -> dict[Name, str]:
+    """Return the source of a purchase that a waiting refund may mean, by what it names."""
     if not waiting:
         return {}
-    rows = await session.execute(_ELSEWHERE, _arrays(_named(fact) for fact in waiting))
-    return {(row.customer_id, row.fact_id): row.source for row in rows}
+    rows = await session.execute(_ELSEWHERE, _arrays(waiting))
+    found = {(row.customer_id, row.fact_id): row.source for row in rows}
+    return {name: found[name[0], name[2]] for name in waiting if (name[0], name[2]) in found}
 
 
 def unallocated(*, waits: bool | None) -> ColumnElement[bool]:

@@ -1,90 +1,103 @@
 """Transactions as they arrive: in the deployment's currency."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from app.deployment import Deployment
-from app.money import UNIT
+from app.money import UNIT, to_units
 from app.schemas.common.types import MoneyIn, format_amount
-from app.schemas.ingest.transactions import TransactionIn
+from app.schemas.ingest.transactions import LineIn, TransactionIn
 from app.services.ingest import fact_intake
-from app.services.ingest.fact_intake import IncomingFact, Intake, Refused
+from app.services.ingest.fact_intake import Content, IncomingFacts, Intake, Refused
 
 _LARGEST = Decimal(10) ** 14
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncomingTransaction(IncomingFact):
-    """A transaction as it will be stored."""
-
-    amount: Decimal
-    currency: str
-    exchange_rate: Decimal | None
-    value: Decimal
-    refunds_source: str | None
-    refunds_transaction_id: str | None
-    margin: Decimal | None
-    channel: str | None
-    items: list[dict[str, Any]] | None
-    attributes: dict[str, Any] | None = None
+def accept(index: int, item: TransactionIn, intake: Intake) -> datetime:
+    """Return when it happened; raise Refused where it does not fit."""
+    at = fact_intake.instant(item, intake)
+    currency = item.amount.currency or intake.deployment.currency
+    if item.margin is not None:
+        _require_same(item.margin, currency, "/margin")
+    for place, line in enumerate(item.items or ()):
+        _require_same(line.unit_price, currency, f"/items/{place}/unit_price")
+    fact_intake.look_ahead(index, at, intake)
+    if item.exchange_rate is not None or currency != intake.deployment.currency:
+        _value(item, intake.deployment)
+    return at
 
 
-def normalise(index: int, item: TransactionIn, intake: Intake) -> IncomingTransaction:
-    """Return an item as it will be stored; raise Refused where it does not fit."""
-    deployment = intake.deployment
-    currency = item.amount.currency or deployment.currency
-    refunds = item.refunds
-    content: dict[str, Any] = {
-        "kind": item.kind,
-        "occurred_at": fact_intake.instant(item, intake),
-        "amount": item.amount.amount,
-        "currency": currency,
-        "exchange_rate": item.exchange_rate,
-        "refunds_source": (refunds.source or item.source) if refunds else None,
-        "refunds_transaction_id": refunds.transaction_id if refunds else None,
-        "margin": None if item.margin is None else _same(item.margin, currency, "/margin"),
-        "channel": item.channel,
-        "items": _lines(item, currency),
-    }
-    if item.attributes:  # else the fingerprint is that of transactions stored without any
-        content["attributes"] = item.attributes
-    return IncomingTransaction(
-        **fact_intake.common(index, item, content, intake),
-        fact_id=item.transaction_id,
-        value=_value(item, currency, deployment),
-        **content,
+def to_columns(
+    intake: Intake,
+    indexes: Sequence[int],
+    items: Sequence[TransactionIn],
+    times: Sequence[datetime],
+) -> IncomingFacts:
+    """Return accepted items as they will be stored."""
+    return fact_intake.to_columns(
+        intake,
+        indexes,
+        items,
+        times,
+        [item.kind for item in items],
+        [item.transaction_id for item in items],
+        _content(items, intake.deployment),
+        derived="value",
+        optional="attributes",
     )
 
 
-def _same(money: MoneyIn, currency: str, pointer: str) -> Decimal:
-    """Return an amount that must be in the currency of the transaction."""
+def _content(items: Sequence[TransactionIn], deployment: Deployment) -> Content:
+    """Return what accepted items say; `value` follows from the others."""
+    home = deployment.currency
+    amounts = np.array([to_units(item.amount.amount) for item in items], dtype=np.int64)
+    values = amounts.copy()
+    for row, item in enumerate(items):
+        if item.exchange_rate is not None:
+            values[row] = to_units(_value(item, deployment))
+    refunds = [(item.refunds, item.source) for item in items]
+    return {
+        "amount": amounts,
+        "currency": [item.amount.currency or home for item in items],
+        "exchange_rate": [item.exchange_rate for item in items],
+        "refunds_source": [named and (named.source or source) for named, source in refunds],
+        "refunds_transaction_id": [named and named.transaction_id for named, _ in refunds],
+        "margin": [item.margin and item.margin.amount for item in items],
+        "channel": [item.channel for item in items],
+        "items": [
+            None if item.items is None else _lines(item.items, item.amount.currency or home)
+            for item in items
+        ],
+        "attributes": [item.attributes or None for item in items],
+        "value": values,
+    }
+
+
+def _require_same(money: MoneyIn, currency: str, pointer: str) -> None:
+    """Refuse an amount that is not in the currency of the transaction."""
     if money.currency not in (None, currency):
         detail = f"must be {currency}, the currency of the amount"
         raise Refused(f"{pointer}/currency", "currency_mismatch", detail)
-    return money.amount
 
 
-def _lines(item: TransactionIn, currency: str) -> list[dict[str, Any]] | None:
+def _lines(lines: Sequence[LineIn], currency: str) -> list[dict[str, Any]]:
     """Return the lines as they are kept; their prices say their currency."""
-    if item.items is None:
-        return None
     return [
         {
             **line.model_dump(exclude_unset=True, exclude={"unit_price"}),
-            "unit_price": {
-                "amount": format_amount(
-                    _same(line.unit_price, currency, f"/items/{place}/unit_price")
-                ),
-                "currency": currency,
-            },
+            "unit_price": {"amount": format_amount(line.unit_price.amount), "currency": currency},
         }
-        for place, line in enumerate(item.items)
+        for line in lines
     ]
 
 
-def _value(item: TransactionIn, currency: str, deployment: Deployment) -> Decimal:
+def _value(item: TransactionIn, deployment: Deployment) -> Decimal:
     """Return the amount in the deployment's currency: sums never mix currencies."""
+    currency = item.amount.currency or deployment.currency
     if currency == deployment.currency:
         if item.exchange_rate is not None and item.exchange_rate != 1:
             detail = f"must be absent or 1 for an amount in {deployment.currency}"

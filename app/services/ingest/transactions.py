@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from app.days import AsOf, to_day, to_micros
+import numpy as np
+
+from app.days import AsOf
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
-from app.lifecycle.purchases import FREE, Fact
+from app.lifecycle.purchases import Fact
 from app.models import Transaction
-from app.money import to_units
 from app.schemas.common.shapes import Rejected
 from app.schemas.ingest.transactions import TransactionIn, Unallocated
 from app.services.common.paging import PageRequest
@@ -24,44 +25,31 @@ from app.services.ingest import (
 from app.services.ingest.fact_intake import Intake
 from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
-from app.services.ingest.transaction_intake import IncomingTransaction
 from app.services.ingest.voids import Voiding
 from app.services.stages import derivation
 from app.services.stages.derivation import NewFacts
 
 
-async def _settle(
-    session: WriteSession, intake: Intake, written: Written[IncomingTransaction]
-) -> None:
+async def _settle(session: WriteSession, intake: Intake, written: Written) -> None:
     """Make summary, stage and ledger of every touched customer exact."""
     await derivation.settle(session, intake.deployment, _new_facts(written), intake.now)
     await refunds.warn(session, intake, written.stored)
 
 
-def _new_facts(written: Written[IncomingTransaction]) -> dict[str, NewFacts]:
+def _new_facts(written: Written) -> dict[str, NewFacts]:
     """Group what was stored by customer."""
     replaced = {customer_id for customer_id, _, _ in written.removed}
     found: dict[str, list[Fact]] = {customer_id: [] for customer_id in replaced}
-    for fact in written.stored:
-        found.setdefault(fact.customer_id, []).append(to_fact(fact))
+    stored, said = written.stored, written.stored.content
+    values, amounts = (np.asarray(said[name]).tolist() for name in ("value", "amount"))
+    rows = zip(
+        stored.customer_ids, stored.at.tolist(), stored.day.tolist(), values,
+        zip(stored.sources, stored.fact_ids, strict=True), refunds.taken_back(stored),
+        amounts, said["currency"], strict=True,
+    )  # fmt: skip
+    for customer_id, *fact in rows:
+        found.setdefault(customer_id, []).append(Fact(*fact))
     return {each: NewFacts(own, replaced=each in replaced) for each, own in found.items()}
-
-
-def to_fact(each: IncomingTransaction) -> Fact:
-    """Return a stored transaction as the lifecycle sees it."""
-    taken_back = None
-    if each.kind == "refund":
-        named = each.refunds_transaction_id
-        taken_back = FREE if named is None else (each.refunds_source or "", named)
-    return Fact(
-        to_micros(each.occurred_at),
-        to_day(each.occurred_on),
-        to_units(each.value),
-        (each.source, each.fact_id),
-        taken_back,
-        to_units(each.amount),
-        each.currency,
-    )
 
 
 def to_response(deployment: Deployment, row: AnyRow | Transaction) -> dict[str, Any]:
@@ -80,10 +68,11 @@ def to_response(deployment: Deployment, row: AnyRow | Transaction) -> dict[str, 
     }
 
 
-FAMILY: Family[TransactionIn, IncomingTransaction] = Family(
-    Store.of("transaction", IncomingTransaction, free_json=("items", "attributes")),
+FAMILY: Family[TransactionIn] = Family(
+    Store.of("transaction"),
     Transaction.metadata.tables["transactions"],
-    transaction_intake.normalise,
+    transaction_intake.accept,
+    transaction_intake.to_columns,
     _settle,
     to_response,
     order_lines.warn,

@@ -18,7 +18,7 @@ from app.schemas.common.warnings import Warnings
 from app.services.customers import customers
 from app.services.ingest import fact_store, facts
 from app.services.ingest.fact_intake import Intake, Name
-from app.services.ingest.fact_store import Fact, Written
+from app.services.ingest.fact_store import Written
 from app.services.ingest.facts import Family, Item
 
 
@@ -35,7 +35,7 @@ class Voiding:
 async def void(
     session: WriteSession,
     deployment: Deployment,
-    family: Family[Item, Fact],
+    family: Family[Item],
     asked: Voiding,
     *,
     now: datetime,
@@ -47,7 +47,7 @@ async def void(
     revision = _to_void(family, asked, found)
     intake = Intake(deployment, now, Warnings())
     highest = found[0]
-    written = Written[Fact]()
+    written = Written(family.to_columns(intake, (), (), ()))
     if revision == highest.revision:
         written.removed = await fact_store.replace(session, family.store, [asked.name])
     else:
@@ -68,7 +68,7 @@ async def void(
     return {family.store.noun: shown, "warnings": intake.warnings.of(0)}
 
 
-def _to_void(family: Family[Item, Fact], asked: Voiding, found: list[AnyRow]) -> int:
+def _to_void(family: Family[Item], asked: Voiding, found: list[AnyRow]) -> int:
     """Return the revision to void; raise if there is none, or if it is voided already."""
     _require(family, asked, found)
     voided = next((row for row in found if row.voided_at is not None), None)
@@ -82,7 +82,7 @@ def _to_void(family: Family[Item, Fact], asked: Voiding, found: list[AnyRow]) ->
     return revision
 
 
-def _require(family: Family[Item, Fact], asked: Voiding, found: list[AnyRow]) -> None:
+def _require(family: Family[Item], asked: Voiding, found: list[AnyRow]) -> None:
     noun, (customer_id, source, fact_id) = family.store.noun, asked.name
     if not found:
         raise NotFound(
@@ -93,7 +93,7 @@ def _require(family: Family[Item, Fact], asked: Voiding, found: list[AnyRow]) ->
         raise NotFound(f"There is no revision {asked.revision} of this {noun}.")
 
 
-async def _revisions(session: WriteSession, family: Family[Item, Fact], name: Name) -> list[AnyRow]:
+async def _revisions(session: WriteSession, family: Family[Item], name: Name) -> list[AnyRow]:
     """Return all revisions of a fact, the highest first, with their voidings."""
     noun = family.store.noun
     same = f"customer_id = :customer_id AND source = :source AND {noun}_id = :fact_id"
