@@ -1,6 +1,8 @@
 """Shapes that several resources share: problems, pages, and the answer to a bulk."""
 
+from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
@@ -18,7 +20,6 @@ from app.schemas.common.warnings import Warnings, WriteWarning
 
 Item = TypeVar("Item")
 BULK_LIMIT = 1000
-_NOTHING: list[WriteWarning] = []
 _NO_OBJECT = ("dict_type", "model_type", "model_attributes_type")
 
 
@@ -168,12 +169,19 @@ def bulk_answer(
     outcomes: list[tuple[Any, BulkItemError | None]], warnings: Warnings
 ) -> dict[str, Any]:
     """Count and number the outcomes of a bulk."""
-    counts = BulkCounts()
     items, silent = [], warnings.is_empty()
     for index, (status, error) in enumerate(outcomes):
-        setattr(counts, status, getattr(counts, status) + 1)
-        told = _NOTHING if silent else warnings.of(index, f"/items/{index}")
+        told = None if silent else warnings.of(index, f"/items/{index}")
         items.append(
-            BulkItem.model_construct(index=index, status=status, error=error, warnings=told)
+            BulkItem(index=index, status=status, error=error, warnings=told or [])
+            if error or told
+            else _untroubled(index, status)
         )
+    counts = BulkCounts(**Counter(status for status, _ in outcomes))
     return {"counts": counts, "items": items, "warnings": warnings.batch}
+
+
+@cache
+def _untroubled(index: int, status: Any) -> BulkItem:
+    """Return what nearly all items are answered with; answers share it, and nobody changes it."""
+    return BulkItem(index=index, status=status, error=None)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from itertools import compress
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -158,13 +157,25 @@ def fingerprints(
 ) -> list[bytes]:
     """Hash the normalised content, so that 12.5 and 12.50, or two spellings of a time, agree."""
     columns = [_texts(column) for name, column in content.items() if name != optional]
-    rows: list[list[Any]] = [*map(list, zip(kinds, _instants(at), *columns, strict=True))]
-    if optional is not None:
-        there = [value is not None for value in content[optional]]
-        for row, value in compress(zip(rows, content[optional], strict=True), there):
-            row.append(value if type(value) is str else _plain(value))
+    rows = _spelled([kinds, _instants(at), *columns]) if kinds else []
+    for row, value in enumerate(content[optional] if optional is not None else ()):
+        if value is not None:
+            rows[row] = f"{rows[row][:-1]}, {value if type(value) is str else _plain(value)!r}]"
     digest = hashlib.blake2b
-    return [digest(repr(row).encode(), digest_size=16).digest() for row in rows]
+    return [digest(row.encode(), digest_size=16).digest() for row in rows]
+
+
+def _spelled(columns: Sequence[Sequence[str | None]]) -> list[str]:
+    """Return each row as `repr` does of a list; of most columns all values are the same."""
+    pattern, varying = [], []
+    for column in columns:
+        if column.count(column[0]) == len(column):
+            pattern.append(repr(column[0]).replace("%", "%%"))
+        else:
+            pattern.append("%s")
+            varying.append(map(repr, column))
+    row = f"[{', '.join(pattern)}]"
+    return [row % each for each in zip(*varying, strict=True)] or [row % ()] * len(columns[0])
 
 
 def _texts(column: Sequence[Any] | Ints) -> Sequence[str | None]:
