@@ -125,6 +125,8 @@ class Written:
     voided: dict[int, int] = field(default_factory=dict)
     conflicts: list[int] = field(default_factory=list)
     removed: list[tuple[str, str, date]] = field(default_factory=list)
+    created: set[str] = field(default_factory=set)
+    """The customers who were made for this write."""
 
 
 @dataclass(slots=True)
@@ -150,7 +152,8 @@ async def write(
 ) -> Written:
     """Store a batch of customers that the session has taken, as if item by item."""
     versions = await _on_file(session, store, incoming, created)
-    written = Written(incoming)
+    made = {customer_id for customer_id, is_new in created.items() if is_new}
+    written = Written(incoming, created=made)
     if not versions and len(set(incoming.names)) == len(incoming):
         written.statuses = dict.fromkeys(incoming.indexes, "created")
     else:

@@ -9,7 +9,7 @@ import numpy as np
 from app.days import AsOf
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
-from app.lifecycle.purchases import Fact
+from app.lifecycle.fact_columns import FactColumns
 from app.models import Transaction
 from app.schemas.common.shapes import Rejected
 from app.schemas.ingest.transactions import TransactionIn, Unallocated
@@ -36,20 +36,25 @@ async def _settle(session: WriteSession, intake: Intake, written: Written) -> No
     await refunds.warn(session, intake, written.stored)
 
 
-def _new_facts(written: Written) -> dict[str, NewFacts]:
-    """Group what was stored by customer."""
+def _new_facts(written: Written) -> NewFacts:
+    """Return what was stored as the lifecycle sees it."""
     replaced = {customer_id for customer_id, _, _ in written.removed}
-    found: dict[str, list[Fact]] = {customer_id: [] for customer_id in replaced}
     stored, said = written.stored, written.stored.content
-    values, amounts = (np.asarray(said[name]).tolist() for name in ("value", "amount"))
-    rows = zip(
-        stored.customer_ids, stored.at.tolist(), stored.day.tolist(), values,
-        zip(stored.sources, stored.fact_ids, strict=True), refunds.taken_back(stored),
-        amounts, said["currency"], strict=True,
-    )  # fmt: skip
-    for customer_id, *fact in rows:
-        found.setdefault(customer_id, []).append(Fact(*fact))
-    return {each: NewFacts(own, replaced=each in replaced) for each, own in found.items()}
+    number: dict[str, int] = {customer_id: place for place, customer_id in enumerate(replaced)}
+    owner = [number.setdefault(each, len(number)) for each in stored.customer_ids]
+    facts = FactColumns(
+        customer_ids=list(number),
+        owner=np.array(owner, dtype=np.int64),
+        at=stored.at,
+        day=stored.day,
+        value=np.asarray(said["value"], dtype=np.int64),
+        amount=np.asarray(said["amount"], dtype=np.int64),
+        currency=list(said["currency"]),
+        source=stored.sources,
+        fact_id=stored.fact_ids,
+        refunds=refunds.taken_back(stored),
+    )
+    return NewFacts(facts, replaced, written.created)
 
 
 def to_response(deployment: Deployment, row: AnyRow | Transaction) -> dict[str, Any]:

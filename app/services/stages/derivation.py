@@ -4,55 +4,91 @@ The caller has locked the customers (`customers.lock_or_create`), so nobody else
 is read here is read in a later statement and is therefore the newest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+
+import numpy as np
 
 from app.days import AsOf, from_micros, to_day, to_micros
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
-from app.lifecycle.facts import EMPTY, Point, Summary, extend
+from app.lifecycle.column_fold import PurchaseColumns
+from app.lifecycle.dated import Bools
+from app.lifecycle.fact_columns import FactColumns
+from app.lifecycle.facts import Summary
 from app.lifecycle.history import History
 from app.lifecycle.instants import Override
-from app.lifecycle.policy import Policy
-from app.lifecycle.purchases import Fact
+from app.lifecycle.summary_columns import NEVER, NO_MORE, SummaryColumns
 from app.services.customer_base import (
     interaction_counts,
     purchase_summaries,
     refund_allocations,
     rule_facts,
+    summary_rows,
 )
-from app.services.customer_base.purchase_summaries import Folded
+from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import overrides, tracing, transitions
-from app.services.stages.tracing import ResumePoint
+from app.services.stages.tracing import ResumePoints
 
 
 @dataclass(frozen=True, slots=True)
 class NewFacts:
-    """Facts of one customer that were just written; `replaced` if any took another's place."""
+    """Facts that were just written, of all customers of whom any was written or taken away.
 
-    facts: Sequence[Fact]
-    replaced: bool
+    Of the customers `replaced`, a fact took another's place or was voided; those `created` were
+    made for these facts, so that nothing else is kept of them.
+    """
+
+    facts: FactColumns
+    replaced: Collection[str] = ()
+    created: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Who goes on from a state instead of from the first fact, and what was bought since then.
+
+    `before` says the state of each, at its `facts_until`; of the others it says nothing.
+    """
+
+    going_on: Bools
+    before: SummaryColumns
+    bought: PurchaseColumns
+
+    @classmethod
+    def anew(cls, customers: int) -> "Start":
+        """Begin with the first fact of everybody."""
+        nobody = np.zeros(customers, np.bool_)
+        return cls(nobody, SummaryColumns.empty(customers), PurchaseColumns.none())
+
+    def resume(self, deployment: Deployment, timeline: PolicyTimeline) -> ResumePoints:
+        """Return where those who go on begin, brought up to their last purchase."""
+        owners = np.flatnonzero(self.going_on)
+        number = np.cumsum(self.going_on) - 1
+        own = self.bought.take(self.going_on[self.bought.owner])
+        bought = PurchaseColumns(number[own.owner], own.at, own.day, own.value)
+        limit = timeline.current.inactivity_limit
+        return ResumePoints.of(deployment, owners, self.before.take(owners), bought, limit)
 
 
 async def settle(
-    session: WriteSession, deployment: Deployment, written: Mapping[str, NewFacts], now: datetime
+    session: WriteSession, deployment: Deployment, new: NewFacts, now: datetime
 ) -> None:
     """Make summary, ledger and stage of each customer exact after purchases were written."""
     timeline = await policies.timeline(session)
-    stored = await purchase_summaries.stored(session, list(written))
-    micros = to_micros(now)
-    extended = {
-        customer_id: _extend(
-            deployment, stored.get(customer_id, EMPTY), new.facts, timeline.current
-        )
-        for customer_id, new in written.items()
-        if _can_extend(timeline, stored.get(customer_id, EMPTY), new, micros)
-    }
-    await _record(session, deployment, timeline, list(written), extended, stored, now)
+    ids = list(new.facts.customer_ids)
+    kept = await summary_rows.read(session, ids, created=new.created)
+    going_on = _can_extend(timeline, kept, new, to_micros(now))
+    if (kept.summaries.refunds[going_on] > 0).any():
+        going_on &= ~await _awaited(session, kept, new)
+    facts = new.facts
+    bought = PurchaseColumns(facts.owner, facts.at, facts.day, facts.value)
+    start = Start(going_on, kept.summaries, bought)
+    await _record(session, deployment, timeline, ids, start, kept, now, created=new.created)
 
 
 async def revise(
@@ -68,8 +104,9 @@ async def revise(
     if timeline.is_plain:
         customer_ids = await _begun_anew(session, deployment, timeline, since)
     if customer_ids:
-        stored = await purchase_summaries.stored(session, customer_ids)
-        await _record(session, deployment, timeline, customer_ids, {}, stored, now)
+        kept = await summary_rows.read(session, customer_ids)
+        start = Start.anew(len(customer_ids))
+        await _record(session, deployment, timeline, customer_ids, start, kept, now)
 
 
 async def _begun_anew(
@@ -105,17 +142,16 @@ async def advance(
 
     What was recorded from `invalid_from` on is looked at anew, too.
     """
-    doubted = None if invalid_from is None else to_micros(invalid_from)
     timeline = await policies.timeline(session)
-    stored = await purchase_summaries.stored(session, customer_ids)
-    resumed = {
-        customer_id: _resume_from(deployment, summary)
-        for customer_id, summary in stored.items()
-        if purchase_summaries.holds_at(summary, to_micros(now))
-        and _can_resume(timeline, summary)
-        and (doubted is None or (summary.facts_until or doubted) < doubted)
-    }
-    return await _record(session, deployment, timeline, list(customer_ids), resumed, stored, now)
+    ids = list(customer_ids)
+    kept = await summary_rows.read(session, ids)
+    until, micros = kept.summaries.facts_until, to_micros(now)
+    going_on = _can_resume_all(timeline, kept) & kept.known
+    going_on &= (until <= micros) & (micros < kept.summaries.next_fact_at)
+    if invalid_from is not None:
+        going_on &= (until != NEVER) & (until < to_micros(invalid_from))
+    start = Start(going_on, kept.summaries, PurchaseColumns.none())
+    return await _record(session, deployment, timeline, ids, start, kept, now)
 
 
 async def rebuild(
@@ -125,8 +161,10 @@ async def rebuild(
     await interaction_counts.keep(session, customer_ids)
     await derived_profiles.rewrite(session, deployment, customer_ids)
     timeline = await policies.timeline(session)
-    stored = await purchase_summaries.stored(session, customer_ids)
-    await _record(session, deployment, timeline, customer_ids, {}, stored, now, rewrite=True)
+    ids = list(customer_ids)
+    kept = await summary_rows.read(session, ids)
+    start = Start.anew(len(ids))
+    await _record(session, deployment, timeline, ids, start, kept, now, rewrite=True)
 
 
 async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
@@ -150,13 +188,15 @@ async def history(
     """
     overridden = await overrides.of(session, deployment, [customer_id])
     goes_on = purchase_summaries.holds_at(summary, as_of.micros) and _can_resume(timeline, summary)
-    resumed = {}
-    if goes_on and not whole and not overridden:
-        resumed[customer_id] = _resume_from(deployment, summary)
-    until = {customer_id: as_of.micros}
-    folded = await tracing.fold(session, timeline, {} if resumed else until)
+    going_on = np.array([goes_on and not whole and not overridden])
+    start = Start(going_on, SummaryColumns.of([summary]), PurchaseColumns.none())
+    resumed = start.resume(deployment, timeline)
+    until = np.array([as_of.micros])
+    ids = [customer_id]
+    anew = slice(0, 0) if going_on[0] else slice(0, 1)
+    folding = await tracing.fold(session, timeline, ids[anew], until[anew])
     return await tracing.trace(
-        session, deployment, timeline, [customer_id], resumed, folded, until, overridden
+        session, deployment, timeline, ids, resumed, folding, until, overridden
     )
 
 
@@ -168,25 +208,12 @@ async def follow_overridden(
     as_of: AsOf,
 ) -> History:
     """Follow customers with overrides, from their beginnings up to an instant."""
-    until = dict.fromkeys(overridden, as_of.micros)
-    folded = await tracing.fold(session, timeline, until)
+    ids, until = list(overridden), np.full(len(overridden), as_of.micros)
+    folding = await tracing.fold(session, timeline, ids, until)
+    resumed = ResumePoints.none()
     return await tracing.trace(
-        session, deployment, timeline, list(overridden), {}, folded, until, overridden
+        session, deployment, timeline, ids, resumed, folding, until, overridden
     )
-
-
-def _resume_from(
-    deployment: Deployment,
-    before: Summary,
-    after: Summary | None = None,
-    points: Sequence[Point] = (),
-) -> ResumePoint:
-    """Go on from where a summary stands, instead of from the first fact."""
-    if before.facts_until is None:
-        return ResumePoint(Folded(after or before, list(points)), None)
-    day = deployment.calendar.day_of(from_micros(before.facts_until))
-    start = Point(before.facts_until, day, before.state)
-    return ResumePoint(Folded(after or before, [start, *points]), before.facts_until)
 
 
 def _can_resume(timeline: PolicyTimeline, summary: Summary) -> bool:
@@ -204,25 +231,53 @@ def _can_resume(timeline: PolicyTimeline, summary: Summary) -> bool:
     return limits == {timeline.inactivity_limit_of(summary.policy_version)}
 
 
-def _can_extend(timeline: PolicyTimeline, summary: Summary, new: NewFacts, now: int) -> bool:
-    """Whether the summary can be added to, because all that is new lies behind all that is old."""
-    earliest = min(fact.at for fact in new.facts) if new.facts else now
-    return (
-        not new.replaced
-        and summary.refunds == 0
-        and summary.next_fact_at is None
-        and all(fact.refunds is None and fact.at <= now for fact in new.facts)
-        and (summary.facts_until is None or summary.facts_until <= earliest)
-        and _can_resume(timeline, summary)
+def _can_resume_all(timeline: PolicyTimeline, kept: StoredSummaries) -> Bools:
+    """Say of many what `_can_resume` says of each: it depends on the period and the version."""
+    known = kept.summaries
+    period = np.searchsorted(timeline.starts, known.facts_until, side="right")
+    period[known.facts_until == NEVER] = -1
+    kinds = np.stack([period, known.policy_version])
+    _, first, kind = np.unique(kinds, axis=1, return_index=True, return_inverse=True)
+    can = [_can_resume(timeline, one) for one in known.take(first).summaries()]
+    found: Bools = kept.exact & np.array(can, dtype=np.bool_)[kind.ravel()]
+    return found
+
+
+def _can_extend(timeline: PolicyTimeline, kept: StoredSummaries, new: NewFacts, now: int) -> Bools:
+    """Say whose summaries can be added to, because all that is new lies behind all that is old.
+
+    What was refunded is not touched by purchases that are later than all refunds, unless one is
+    named by a refund that waits for it, see `_awaited`, or is of nothing.
+    """
+    facts, known, n = new.facts, kept.summaries, len(kept.known)
+    first, last = np.full(n, NO_MORE), np.full(n, NEVER)
+    np.minimum.at(first, facts.owner, facts.at)
+    np.maximum.at(last, facts.owner, facts.at)
+    refunds = np.array([named is not None for named in facts.refunds], dtype=np.bool_)
+    others = np.zeros(n, np.bool_)
+    others[facts.owner[refunds]] = True
+    of_nothing = facts.owner[facts.amount == 0]
+    others[of_nothing] |= known.refunds[of_nothing] > 0
+    if new.replaced:
+        replaced = set(new.replaced)
+        others |= np.array([customer_id in replaced for customer_id in facts.customer_ids])
+    after = np.where(known.refunds > 0, known.facts_until < first, known.facts_until <= first)
+    found = after & (last <= now) & (known.next_fact_at == NO_MORE) & ~others
+    return found & _can_resume_all(timeline, kept) if found.any() else found
+
+
+async def _awaited(session: ReadSession, kept: StoredSummaries, new: NewFacts) -> Bools:
+    """Say of which customers a refund that waits names what was bought now."""
+    facts = new.facts
+    owners = np.flatnonzero(kept.summaries.refunds > 0).tolist()
+    names = await refund_allocations.awaited(
+        session, [facts.customer_ids[owner] for owner in owners]
     )
-
-
-def _extend(
-    deployment: Deployment, summary: Summary, facts: Sequence[Fact], policy: Policy
-) -> ResumePoint:
-    in_order = sorted(facts, key=lambda fact: fact.at)
-    after, points = extend(summary, in_order, policy.inactivity_limit)
-    return _resume_from(deployment, summary, after, points)
+    found = np.zeros(len(kept.known), np.bool_)
+    rows = zip(facts.owner.tolist(), facts.source, facts.fact_id, strict=True)
+    for owner, source, fact_id in rows if names else ():
+        found[owner] |= (facts.customer_ids[owner], source, fact_id) in names
+    return found
 
 
 async def _record(
@@ -230,56 +285,47 @@ async def _record(
     deployment: Deployment,
     timeline: PolicyTimeline,
     customer_ids: Sequence[str],
-    extended: Mapping[str, ResumePoint],
-    stored: Mapping[str, Summary],
+    start: Start,
+    kept: StoredSummaries,
     now: datetime,
     *,
+    created: Collection[str] = (),
     rewrite: bool = False,
 ) -> int:
     """Follow the customers, keep their summaries, and record the transitions that follow."""
     if not customer_ids:
         return 0
-    overridden = await overrides.of(session, deployment, customer_ids)
-    resumed = {
-        customer_id: one for customer_id, one in extended.items() if customer_id not in overridden
-    }
-    since = {
-        customer_id: resumed[customer_id].since if customer_id in resumed else None
-        for customer_id in customer_ids
-    }
-    live = await transitions.live(session, since)
+    new = set(created)
+    before = [customer_id for customer_id in customer_ids if customer_id not in new]
+    overridden = await overrides.of(session, deployment, before) if before else {}
+    for customer_id in overridden:
+        start.going_on[customer_ids.index(customer_id)] = False
+    resumed = start.resume(deployment, timeline)
+    since = np.full(len(customer_ids), NEVER)
+    since[resumed.owners] = resumed.since
+    live = await transitions.live(session, customer_ids, since, created=new)
     # What was recorded as having come to pass is not undone by a clock that is a little behind:
     # neither a transition nor the activation for whose end this writer has waited.
-    until = {
-        customer_id: max(
-            [
-                to_micros(now),
-                timeline.starts[-1],
-                *(row.effective_at for row in live.get(customer_id, ())),
-                *(override.at for override in overridden.get(customer_id, ())),
-            ]
-        )
-        for customer_id in customer_ids
-    }
-    found = await tracing.derive(session, deployment, timeline, resumed, until, overridden)
-    had_refunds = {customer_id for customer_id, before in stored.items() if before.refunds}
-    await refund_allocations.save(
-        session,
-        {
-            customer_id: netted
-            for customer_id, netted in found.set_off.items()
-            if found.summaries[customer_id].refunds or customer_id in had_refunds
-        },
+    until = np.full(len(customer_ids), max(to_micros(now), timeline.starts[-1]))
+    for number, customer_id in enumerate(customer_ids if live or overridden else ()):
+        instants = [row.effective_at for row in live.get(customer_id, ())]
+        instants += [override.at for override in overridden.get(customer_id, ())]
+        until[number] = max([int(until[number]), *instants])
+    found = await tracing.derive(
+        session, deployment, timeline, customer_ids, resumed, until, overridden
     )
-    await purchase_summaries.save(
+    refunds = (found.summaries.refunds > 0) | (kept.summaries.refunds > 0)
+    with_refunds = [customer_ids[number] for number in np.flatnonzero(refunds).tolist()]
+    await refund_allocations.save(
+        session, {each: found.set_off[each] for each in with_refunds if each in found.set_off}
+    )
+    stands = np.flatnonzero(kept.known | (found.summaries.facts > 0))
+    await summary_rows.save(
         session,
         timeline.current,
-        {
-            customer_id: end
-            for customer_id, end in found.summaries.items()
-            if end.facts or customer_id in stored
-        },
-        known=stored,
+        [customer_ids[number] for number in stands.tolist()],
+        found.summaries.take(stands),
+        known=kept.known[stands],
     )
     return await transitions.record(
         session, customer_ids, found.history, live, since, now, rewrite=rewrite
