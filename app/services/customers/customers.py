@@ -25,6 +25,7 @@ COLUMNS = [
     Customer.created_at,
     Customer.updated_at,
 ]
+_NAMES = tuple(column.key for column in COLUMNS)
 _TAKE = text(
     "INSERT INTO customers (customer_id, version, profile_version, attributes, stage,"
     " stage_version, created_at, updated_at)"
@@ -73,7 +74,12 @@ def unknown(customer_id: str) -> NotFound:
 
 def to_response(row: AnyRow) -> dict[str, Any]:
     """Return a customer as the API shows it."""
-    found = {column.key: getattr(row, column.key) for column in COLUMNS}
+    return shown(row._asdict())
+
+
+def shown(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a customer as the API shows it, of the columns by name."""
+    found = {name: stored[name] for name in _NAMES}
     return {**found, **country_of(found)}
 
 
