@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NewType, TypeAlias
 
-from sqlalchemy import Row, Select, text
+from sqlalchemy import Connection, Row, Select, event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.orm import Session
+from sqlalchemy.util import greenlet_spawn
 
 from app.config import Settings
 
@@ -49,7 +52,7 @@ def create_engine(
     url: str, *, pool_size: int = 5, server_settings: dict[str, str] | None = None
 ) -> AsyncEngine:
     """Return an engine whose pool never overflows and whose waits are bounded."""
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
@@ -62,6 +65,16 @@ def create_engine(
             "timeout": 5,
         },
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+class _LazySession(AsyncSession):
+    """A session that costs nothing to end if it was never used."""
+
+    async def __aexit__(self, *raised: Any) -> None:  # noqa: PYI036  # as the parent has it
+        if self.sync_session.in_transaction():
+            await super().__aexit__(*raised)
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,7 @@ class Database:
         autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         return cls(
             engine,
-            async_sessionmaker(autocommit, expire_on_commit=False),
+            async_sessionmaker(autocommit, class_=_LazySession, expire_on_commit=False),
             async_sessionmaker(engine, expire_on_commit=False),
         )
 
@@ -96,25 +109,64 @@ async def copy_rows(
     columns: Sequence[str],
     rows: Sequence[tuple[object, ...]],
 ) -> None:
-    """Append rows by binary COPY, inside the session's transaction.
-
-    The transaction is begun first: on a fresh connection the driver would write outside of it.
-    """
+    """Append rows by binary COPY, inside the session's transaction."""
     if rows:
-        driver = await _driver(session)
-        if not driver.is_in_transaction():
-            await session.execute(text("SELECT 1"))
+        driver = await driver_of(session)
         await driver.copy_records_to_table(table, records=rows, columns=list(columns))
 
 
 async def fetch_rows(session: ReadSession, query: str, *arguments: object) -> list[Any]:
-    """Return the rows of a query as the driver gives them: for the many small rows of facts."""
-    # A statement of the session's own comes first, so that what it holds back is written.
-    await session.execute(text("SELECT 1"))
-    found: list[Any] = await (await _driver(session)).fetch(query, *arguments)
+    """Return the rows of a query as the driver gives them, `$1` being the first argument.
+
+    A reader borrows a connection of the pool for this statement alone; a writer asks on its own,
+    after what it holds back.
+    """
+    found: list[Any] = await _ask(session, "fetch", query, arguments)
     return found
 
 
-async def _driver(session: ReadSession) -> Any:
-    connection = await (await session.connection()).get_raw_connection()
-    return connection.driver_connection
+async def fetch_row(session: ReadSession, query: str, *arguments: object) -> Any | None:
+    """Return the first row of a query as the driver gives it, or None; else as `fetch_rows`."""
+    return await _ask(session, "fetchrow", query, arguments)
+
+
+async def _ask(session: ReadSession, method: str, query: str, arguments: tuple[object, ...]) -> Any:
+    engine = session.bind
+    if session.in_transaction() or not isinstance(engine, AsyncEngine) or not _autocommits(engine):
+        driver = await driver_of(session)
+        return await getattr(driver, method)(query, *arguments)
+    borrowed = await engine.raw_connection()
+    try:
+        return await getattr(borrowed.driver_connection, method)(query, *arguments)
+    except Exception:
+        raise
+    except BaseException:
+        borrowed.invalidate()  # an answer that nobody waits for may still be on its way
+        raise
+    finally:
+        borrowed.close()  # nothing was begun, so that nothing is sent to end it
+
+
+def _autocommits(given: AsyncEngine | Connection) -> bool:
+    return given.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+
+
+async def driver_of(session: ReadSession) -> Any:
+    """Return the driver's connection of a session, in its transaction, all held back written."""
+    return await greenlet_spawn(_own_driver, session.sync_session)
+
+
+def _own_driver(session: Session) -> Any:
+    # The transaction is begun first: on a fresh connection the driver would write outside of it.
+    session.flush()
+    connection = session.connection()
+    driver: Any = connection.connection.driver_connection
+    if not driver.is_in_transaction() and not _autocommits(connection):
+        connection.exec_driver_sql("SELECT 1")
+    return driver
+
+
+def _refuse_closed(connection: Any, *_: object) -> None:
+    """Have the pool connect anew where the server has ended what it holds."""
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Query, Request, Response, params
@@ -17,8 +18,8 @@ from app.config import Settings
 from app.days import AsOf
 from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
+from app.endpoints import Endpoint
 from app.errors import FieldError, MissingScope, Unauthorized, ValidationFailed, printable
-from app.jsonbody import ClmRequest
 from app.schemas.common.types import Identifier
 from app.services.access import idempotency, keys
 from app.services.access.idempotency import Claim, Replay
@@ -170,30 +171,44 @@ class Route(APIRoute):
     """Reads bodies strictly, refuses unknown parameters, and keeps answers of repeatable POSTs."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-        known = {
+        return self.run
+
+    @cached_property
+    def _endpoint(self) -> Endpoint:
+        return Endpoint(
+            self.dependant,
+            status_code=self.status_code,
+            response_field=self.response_field,
+            exclude_unset=self.response_model_exclude_unset,
+            embed=self._embed_body_fields,
+        )
+
+    @cached_property
+    def _known(self) -> set[str]:
+        return {
             field.alias
             for field in get_flat_params(self.dependant)
             if isinstance(field.field_info, params.Query)
         }
 
-        async def run(request: Request) -> Response:
-            _refuse_parameters(request, known)
-            try:
-                response = await handle(ClmRequest(request.scope, request.receive))
-            except _Replayed as replayed:
-                return _stored(replayed.replay)
-            claim = getattr(request.state, "claim", None)
-            if claim is not None:
-                session, claimed = claim
-                headers = {
-                    name: value for name, value in response.headers.items() if name in _KEPT_HEADERS
-                }
-                answer = Replay(response.status_code, headers, bytes(response.body))
-                await idempotency.store(session, claimed, answer)
-            return response
+    async def run(self, request: Request) -> Response:
+        """Answer a request."""
+        if request.scope["query_string"]:
+            _refuse_parameters(request, self._known)
+        try:
+            return await self._endpoint.run(request, partial(_keep, request))
+        except _Replayed as replayed:
+            return _stored(replayed.replay)
 
-        return run
+
+async def _keep(request: Request, response: Response) -> None:
+    """Store the answer to a request that may be sent again, in the transaction of its effect."""
+    claim = getattr(request.state, "claim", None)
+    if claim is not None:
+        session, claimed = claim
+        headers = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}
+        answer = Replay(response.status_code, headers, bytes(response.body))
+        await idempotency.store(session, claimed, answer)
 
 
 def _refuse_parameters(request: Request, known: set[str]) -> None:

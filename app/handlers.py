@@ -5,7 +5,7 @@ What is not known here is a fault of ours and goes on to the guard, which answer
 
 import json
 import logging
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -40,6 +40,8 @@ MAX_ERRORS = 100
 _MAX_INSTANCE = 1_000
 _MAX_DETAIL = 300
 _ABSENT = object()
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 logger = logging.getLogger("clm.errors")
 
@@ -172,10 +174,23 @@ async def _on_database_error(request: Request, exc: Exception) -> Response:
     return problem_response(error, request.scope)
 
 
+_HANDLERS: Mapping[type[Exception], Handler] = {
+    AppError: _on_app_error,
+    HTTPException: _on_http_exception,
+    RequestValidationError: _on_invalid_request,
+    **dict.fromkeys(
+        (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError),
+        _on_database_error,
+    ),
+}
+
+
+def handler_of(error: Exception) -> Handler | None:
+    """Return what answers an error, None for a fault of ours."""
+    return next((_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS), None)
+
+
 def install(app: FastAPI) -> None:
     """Register every handler; not one for Exception, whose response would break the connection."""
-    app.add_exception_handler(AppError, _on_app_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    for kind in (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        app.add_exception_handler(kind, _on_database_error)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)

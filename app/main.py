@@ -16,6 +16,7 @@ from app import handlers, logs
 from app.config import VERSION, Settings
 from app.db import Database
 from app.deps import State
+from app.dispatch import Dispatch
 from app.guard import Guard
 from app.openapi import ABOUT, describe
 from app.routers import (
@@ -78,6 +79,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.include_router(system.bare_routes)
     patch_fastapi(app, title="CLM")
     handlers.install(app)
+    app.add_middleware(Dispatch)
     app.add_middleware(Guard, settings=settings)
     describe(app)
     return app

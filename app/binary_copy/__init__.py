@@ -5,14 +5,11 @@ On the numpy side a date is the days since 1970, an instant the microseconds sin
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
-
-from sqlalchemy import text
 
 from app.binary_copy.layout import Block, Column, Field, Kind
 from app.binary_copy.reader import BLOCK_BYTES, Reader
 from app.binary_copy.writer import Writer
-from app.db import ReadSession, WriteSession
+from app.db import ReadSession, WriteSession, driver_of
 
 __all__ = ["BLOCK_BYTES", "Block", "Column", "Field", "Kind", "read", "write"]
 
@@ -45,7 +42,7 @@ async def read(
             except Exception as error:  # noqa: BLE001  # raised below
                 failure = error
 
-    driver = await _driver(session)
+    driver = await driver_of(session)
     try:
         await driver.copy_from_query(reader.sql(query), *args, output=output, format="binary")
     except Exception as error:
@@ -62,16 +59,7 @@ async def write(session: WriteSession, table: str, columns: Mapping[str, Column]
     """Append rows, inside the session's transaction."""
     writer = Writer(columns)
     if writer.rows:
-        driver = await _driver(session)
+        driver = await driver_of(session)
         await driver.copy_to_table(
             table, source=writer.stream(), columns=writer.names, format="binary"
         )
-
-
-async def _driver(session: ReadSession) -> Any:
-    """Return the driver's connection, in its transaction as `app.db.copy_rows` has it."""
-    connection = await (await session.connection()).get_raw_connection()
-    driver: Any = connection.driver_connection
-    if not driver.is_in_transaction():
-        await session.execute(text("SELECT 1"))
-    return driver

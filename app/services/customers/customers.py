@@ -26,6 +26,7 @@ COLUMNS = [
     Customer.created_at,
     Customer.updated_at,
 ]
+_NAMES = tuple(column.key for column in COLUMNS)
 _BLOCK = 256
 """Customers taken by one statement at most: a power of two, and a text that the driver keeps."""
 
@@ -110,7 +111,12 @@ def unknown(customer_id: str) -> NotFound:
 
 def to_response(row: AnyRow) -> dict[str, Any]:
     """Return a customer as the API shows it."""
-    found = {column.key: getattr(row, column.key) for column in COLUMNS}
+    return shown(row._asdict())
+
+
+def shown(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a customer as the API shows it, of the columns by name."""
+    found = {name: stored[name] for name in _NAMES}
     return {**found, **country_of(found)}
 
 

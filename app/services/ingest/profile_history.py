@@ -1,13 +1,14 @@
 """Profiles as they were: at an instant, by what was known at another, and all that was said."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, literal, select
+from sqlalchemy import BigInteger, Text, literal
 
 from app.days import AsOf, from_micros, to_micros
-from app.db import AnyRow, ReadSession
+from app.db import ReadSession, fetch_row
 from app.deployment import Deployment
 from app.errors import FieldError, NotFound, ValidationFailed
 from app.lifecycle import profiles
@@ -21,6 +22,10 @@ from app.services.stages import ledger
 
 _ORDER = Sort((literal(0, BigInteger()), literal("", Text())), descending=True)
 """Version, then cell: what became known last comes first."""
+_STORED = (
+    f"SELECT {', '.join(column.key for column in profile_changes.STORED)}"  # noqa: S608  # names
+    " FROM customers WHERE customer_id = $1"
+)
 
 
 async def get(
@@ -36,10 +41,11 @@ async def get(
 
     Without instants that is what is stored.
     """
-    row = await _stored(session, customer_id)
-    found = {**customers.to_response(row), "as_of": now, "recorded_at": None}
+    stored = await _stored(session, customer_id)
+    found = {**customers.shown(stored), "as_of": now, "recorded_at": None}
     if as_of is None and recorded_at is None:
         return found
+    row: Any = SimpleNamespace(**stored)
     as_of = as_of or deployment.as_of(now)
     found["as_of"] = as_of.at
     if recorded_at is not None:
@@ -72,7 +78,7 @@ async def page(
     _check(field)
     bound_to = {"list": "profile_history", "customer_id": customer_id, "field": field}
     after = paging.keys_before(page, _ORDER, bound_to)
-    row = await _stored(session, customer_id)
+    row: Any = SimpleNamespace(**await _stored(session, customer_id))
     said = await profile_changes.of(session, row)
     at = to_micros(max(now, row.updated_at))
     entries = await threads.compute(len(said), _entries, said, field, at)
@@ -135,9 +141,8 @@ def written_once(customer: Customer) -> dict[str, Any]:
     }
 
 
-async def _stored(session: ReadSession, customer_id: str) -> AnyRow:
-    statement = select(*profile_changes.STORED).where(Customer.customer_id == customer_id)
-    row = (await session.execute(statement)).one_or_none()
+async def _stored(session: ReadSession, customer_id: str) -> Mapping[str, Any]:
+    row = await fetch_row(session, _STORED, customer_id)
     if row is None:
         raise customers.unknown(customer_id)
-    return row
+    return dict(row)

@@ -29,7 +29,7 @@ CASES = {
 
 
 class Statements(list[str]):
-    """The statements of a database; what goes past SQLAlchemy begins with one of its own."""
+    """The statements of a database: SQLAlchemy's own, and those that go by the driver."""
 
 
 @pytest.fixture
@@ -39,10 +39,19 @@ def statements(own_database: Database) -> Iterator[Statements]:
     def note(conn, cursor, statement, *rest) -> None:
         found.append(statement)
 
+    def note_driver(logged) -> None:
+        if not logged.query.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+            found.append(logged.query)
+
+    def listen(connection, *rest) -> None:
+        connection.driver_connection.add_query_logger(note_driver)
+
     engine = own_database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "checkout", listen)
     yield found
     event.remove(engine, "before_cursor_execute", note)
+    event.remove(engine, "checkout", listen)
 
 
 @pytest.fixture

@@ -1,0 +1,71 @@
+"""Finds the operation that a request is for, runs it, and sends its answer or its problem.
+
+What is no operation of the API goes on to FastAPI: health, documentation, 404 and 405.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi.routing import iter_route_contexts
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app import handlers
+from app.deps import Route
+from app.jsonbody import ClmRequest
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Dispatch:
+    """The operations by method and number of steps of the path, in the order of their routes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._next = app
+        self._found: dict[tuple[str, int], list[tuple[list[str | None], list[str], Route]]] = {}
+        self._ready = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        route = self._match(scope) if scope["type"] == "http" else None
+        if route is None:
+            await self._next(scope, receive, send)
+            return
+        scope["route"] = route
+        request = ClmRequest(scope, receive)
+        try:
+            response = await route.run(request)
+        except Exception as error:
+            handler = handlers.handler_of(error)
+            if handler is None:
+                raise
+            response = await handler(request, error)
+        await response(scope, receive, send)
+
+    def _match(self, scope: Scope) -> Route | None:
+        if not self._ready:
+            self._index(scope)
+        steps = scope["path"].removeprefix(scope.get("root_path", "")).split("/")
+        for wanted, names, route in self._found.get((scope["method"], len(steps)), ()):
+            values = []
+            for want, step in zip(wanted, steps, strict=True):
+                if want is None and step:
+                    values.append(step)
+                elif want != step:
+                    break
+            else:
+                scope["path_params"] = dict(zip(names, values, strict=True))
+                return route
+        return None
+
+    def _index(self, scope: Scope) -> None:
+        for context in iter_route_contexts(scope["app"].routes):
+            route = context.original_route
+            if not isinstance(route, Route):
+                continue
+            steps = route.path_format.split("/")
+            wanted = [None if step.startswith("{") else step for step in steps]
+            names = [step[1:-1] for step in steps if step.startswith("{")]
+            for method in route.methods or ():
+                self._found.setdefault((method, len(steps)), []).append((wanted, names, route))
+        self._ready = True
