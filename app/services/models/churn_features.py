@@ -31,14 +31,27 @@ class Known:
     complaining: Bools
 
 
-async def read(session: ReadSession, model: FittedModel, buyers: Population, as_of: AsOf) -> Known:
+async def read(
+    session: ReadSession,
+    model: FittedModel,
+    buyers: Population,
+    as_of: AsOf,
+    *,
+    complained: bool = True,
+) -> Known:
     """Return what a model looks at.
 
     `buyers` have a purchase day, as they stand at `as_of`. A model without a churn risk of its own
-    looks at no contacts.
+    looks at no contacts. Where it is known that nobody has `complained`, none is looked for.
     """
-    kinds, contacts = model.interaction_kinds, model.looks_at_contacts
-    return await read_columns(session, buyers, as_of, kinds, contacts=contacts)
+    return await read_columns(
+        session,
+        buyers,
+        as_of,
+        model.interaction_kinds,
+        contacts=model.looks_at_contacts,
+        complained=complained,
+    )
 
 
 async def read_columns(
@@ -48,6 +61,7 @@ async def read_columns(
     declared: Kinds,
     *,
     contacts: bool = True,
+    complained: bool = True,
 ) -> Known:
     """Return all columns of buyers; without contacts those are unknown."""
     refunds = await _refunds(session, buyers, as_of)
@@ -57,7 +71,9 @@ async def read_columns(
             session, everyone, as_of, declared, last_only=True
         )
     else:
-        seen = await interaction_log.read_complaining(session, everyone, as_of)
+        seen = await interaction_log.read_complaining(
+            session, everyone if complained else [], as_of
+        )
     return await threads.compute(len(buyers), _known, buyers, as_of, refunds, seen)
 
 

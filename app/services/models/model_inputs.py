@@ -153,12 +153,13 @@ async def read_inputs(
     as_of: AsOf,
     *,
     terms: ClvTerms | None = None,
+    complained: bool = True,
 ) -> ModelInputs:
     """Read what a model looks at; `buyers` have a purchase day, as they stand at `as_of`.
 
     Margins are read where the model's own lifetime values or those asked for rest on them.
     """
-    known = await churn_features.read(session, model, buyers, as_of)
+    known = await churn_features.read(session, model, buyers, as_of, complained=complained)
     bases = {model.clv_terms.basis, (terms or model.clv_terms).basis}
     sums = None
     if MARGIN in bases:

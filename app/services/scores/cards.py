@@ -17,7 +17,6 @@ from app.scoring.churn import rhythm
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
 from app.services.common import threads
-from app.services.customers import customers
 from app.services.models import clv_terms, model_responses
 from app.services.models.clv_terms import AskedTerms
 from app.services.models.fitted_models import FittedModel
@@ -55,7 +54,7 @@ async def get(
         now=now, pointer="query:",
     )  # fmt: skip
     if not found.cards:
-        raise customers.unknown(customer_id)
+        raise customer_snapshots.unknown(customer_id)
     return found.cards[customer_id]
 
 
@@ -80,7 +79,9 @@ async def of_customers(
     terms = clv_terms.of_question(model, asked, pointer=pointer)
     placed = await customer_snapshots.place(session, deployment, snapshots, timeline, as_of)
     actions = await next_actions.of_placement(session, deployment, placed)
-    scored = await model_scores.score(session, model, placed, horizon_days, terms=terms)
+    scored = await model_scores.score(
+        session, model, placed, horizon_days, terms=terms, complained=snapshots.complained
+    )
     made = await threads.compute(len(placed), cards, deployment, placed, scored)
     why = {}
     if snapshots.recorded_churn:

@@ -79,7 +79,9 @@ async def _told(
     placed = await customer_snapshots.place(
         session, deployment, snapshot.among, snapshot.timeline, as_of
     )
-    found = await model_scores.score(session, snapshot.model, placed, horizon_days)
+    found = await model_scores.score(
+        session, snapshot.model, placed, horizon_days, complained=snapshot.complained
+    )
     if found is None:
         return None
     return {**cards.churn_risk(found, 0), "rhythm": cards.rhythm_of(found, 0)}

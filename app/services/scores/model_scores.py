@@ -72,15 +72,19 @@ async def score(
     horizon_days: int | None,
     *,
     terms: ClvTerms | None = None,
+    complained: bool = True,
 ) -> Scores | None:
     """Score those who have a purchase day; horizon and terms of CLV are those of the model if None.
 
-    None where there is nobody to score, or no model that has seen anybody.
+    None where there is nobody to score, or no model that has seen anybody. Where it is known that
+    nobody has `complained`, complaints are not looked for.
     """
     if model is None or not model.can_score or not placement.bought.any():
         return None
     buyers = placement.buyers()
-    inputs = await read_inputs(session, model, buyers.population, placement.as_of, terms=terms)
+    inputs = await read_inputs(
+        session, model, buyers.population, placement.as_of, terms=terms, complained=complained
+    )
     horizon, by = horizon_days or model.horizon_days, terms or model.clv_terms
     return await threads.compute(len(buyers), compute, inputs, buyers, horizon, by)
 

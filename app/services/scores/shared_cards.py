@@ -8,9 +8,9 @@ from app.days import AsOf
 from app.db import Database, ReadSession
 from app.deployment import Deployment
 from app.services.common.microbatches import MicroBatches
-from app.services.customers import customers
 from app.services.models.clv_terms import GivenTerms
 from app.services.scores import cards
+from app.services.stages import customer_snapshots
 
 
 class Question(NamedTuple):
@@ -55,7 +55,7 @@ def share(database: Database, deployment: Deployment) -> SharedCards:
         return [
             made[each.customer_id]
             if each.customer_id in made
-            else customers.unknown(each.customer_id)
+            else customer_snapshots.unknown(each.customer_id)
             for each in asked
         ]
 

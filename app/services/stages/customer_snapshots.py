@@ -9,6 +9,7 @@ import numpy as np
 from app.days import AsOf
 from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
+from app.errors import NotFound
 from app.lifecycle.dated import Ints
 from app.lifecycle.facts import Summary
 from app.lifecycle.version import DERIVATION_VERSION
@@ -44,6 +45,8 @@ class CustomerSnapshots:
     """Who has ever had an override."""
     recorded_churn: list[str]
     """Of whom there is any churn record."""
+    complained: bool
+    """Whether any has ever had a complaint that is not known to be solved."""
     timeline: PolicyTimeline
     model: FittedModel | None
     settled: bool
@@ -81,6 +84,10 @@ class CustomerSnapshot:
         return self.among.population.summaries[0]
 
     @property
+    def complained(self) -> bool:
+        return self.among.complained
+
+    @property
     def timeline(self) -> PolicyTimeline:
         return self.among.timeline
 
@@ -105,7 +112,7 @@ _POINTERS = ", ".join(
 )
 _WHOLE = [field for field in FIELDS if field.kind != "float8"]
 _SUMMARY = ", ".join(summary_columns.number(field) for field in _WHOLE)
-_FIRST = 13  # the column at which the numbers of the summary begin
+_FIRST = 14  # the column at which the numbers of the summary begin
 _MOVES = (
     "ARRAY(SELECT ROW(from_stage, to_stage, cause, count(*), max(effective_at))"
     " FROM stage_transitions t WHERE t.customer_id = c.customer_id AND t.voided_at IS NULL"
@@ -116,6 +123,8 @@ _SNAPSHOTS = (
     f" {sql_numbers.micros('c.profile_holds_from')}, {{moves}},"
     " EXISTS (SELECT FROM stage_overrides o WHERE o.customer_id = c.customer_id),"
     " EXISTS (SELECT FROM churn_records r WHERE r.customer_id = c.customer_id),"
+    " EXISTS (SELECT FROM interactions i WHERE i.customer_id = c.customer_id"
+    " AND i.kind = 'complaint' AND i.outcome IS DISTINCT FROM 'solved'),"
     " {pointers}, coalesce(s.sum_log_gaps, 0), {summary}"
     " FROM customers c LEFT JOIN purchase_summaries s ON s.customer_id = c.customer_id"
     " AND s.customer_id = ANY($1::text[]) WHERE c.customer_id = ANY($1::text[])"
@@ -132,7 +141,7 @@ async def read(
     rows = await fetch_rows(session, statement, list(customer_ids))
     if not rows:
         return None
-    timeline, model_id, settled, derivation, recorded_until = rows[0][7 : _FIRST - 1]
+    timeline, model_id, settled, derivation, recorded_until = rows[0][8 : _FIRST - 1]
     ids = [row[0] for row in rows]
     table = np.array([row[_FIRST:] for row in rows], dtype=np.int64)
     columns = {field.name: table[:, place] for place, field in enumerate(_WHOLE)}
@@ -148,6 +157,7 @@ async def read(
         moves=[row[4] or [] for row in rows],
         overridden=[row[0] for row in rows if row[5]],
         recorded_churn=[row[0] for row in rows if row[6]],
+        complained=any(row[7] for row in rows),
         timeline=known,
         model=None if model_id is None else await model_store.load(session, model_id),
         settled=settled == str(known.current.version) and derivation == str(DERIVATION_VERSION),
@@ -155,11 +165,16 @@ async def read(
     )
 
 
+def unknown(customer_id: str) -> NotFound:
+    """Return what is told of a customer of whom nothing is stored."""
+    return customers.unknown(customer_id)
+
+
 async def get(session: ReadSession, customer_id: str) -> CustomerSnapshot:
     """Return where a known customer stands."""
     found = await read(session, [customer_id])
     if found is None:
-        raise customers.unknown(customer_id)
+        raise unknown(customer_id)
     return CustomerSnapshot(customer_id, found)
 
 

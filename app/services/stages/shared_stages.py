@@ -8,8 +8,7 @@ from app.days import AsOf
 from app.db import Database, ReadSession
 from app.deployment import Deployment
 from app.services.common.microbatches import MicroBatches
-from app.services.customers import customers
-from app.services.stages import recorded_stages, stages
+from app.services.stages import customer_snapshots, recorded_stages, stages
 
 Answer = tuple[dict[str, Any], int]
 
@@ -36,7 +35,7 @@ def share(database: Database, deployment: Deployment) -> SharedStages:
         return [
             found.answers.get(each.customer_id)
             if each.customer_id in found.known
-            else customers.unknown(each.customer_id)
+            else customer_snapshots.unknown(each.customer_id)
             for each in asked
         ]
 
