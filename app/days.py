@@ -4,7 +4,7 @@ A day is an integer (days since 1970-01-01), an instant in columns is an integer
 since the epoch); at the edges they are `date` and an aware `datetime`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -89,10 +89,11 @@ class Calendar:
 
 @dataclass(frozen=True)
 class AsOf:
-    """The instant an answer is true for, and its day."""
+    """The instant an answer is true for, and its day; `is_now` where nobody asked for another."""
 
     at: datetime
     day: int
+    is_now: bool = field(default=False, compare=False)
 
     @property
     def micros(self) -> int:

@@ -26,6 +26,10 @@ from app.services.access.idempotency import Claim, Replay
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings
 from app.services.common.paging import PageRequest
+from app.services.scores import shared_cards
+from app.services.scores.shared_cards import SharedCards
+from app.services.stages import shared_stages
+from app.services.stages.shared_stages import SharedStages
 
 PRINCIPAL_SECONDS = 10.0
 MAX_KEPT_PRINCIPALS = 10_000
@@ -41,6 +45,8 @@ class State:
     deployment: Deployment
     cursor_secret: bytes
     principals: dict[bytes, tuple[float, keys.Principal]]
+    cards: SharedCards
+    stages: SharedStages
 
     @classmethod
     async def begin(cls, settings_: Settings, database: Database) -> "State":
@@ -48,7 +54,16 @@ class State:
             secret = await deployment_settings.get(
                 ReadSession(session), deployment_settings.CURSOR_SECRET
             )
-        return cls(settings_, database, Deployment.of(settings_), bytes.fromhex(secret), {})
+        deployment = Deployment.of(settings_)
+        return cls(
+            settings_,
+            database,
+            deployment,
+            bytes.fromhex(secret),
+            {},
+            shared_cards.share(database, deployment),
+            shared_stages.share(database, deployment),
+        )
 
 
 # Dependencies are async although few of them wait: FastAPI sends plain functions to a thread each.

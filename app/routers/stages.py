@@ -6,6 +6,7 @@ from urllib.parse import quote
 from fastapi import Query, Response
 
 from app.deps import (
+    AppState,
     AsOfQuery,
     CustomerId,
     Here,
@@ -39,6 +40,7 @@ from app.services.stages import (
     explanations,
     ledger,
     manual_transitions,
+    shared_stages,
     stage_history,
     stages,
     why_churned,
@@ -60,7 +62,7 @@ PolicyVersion = Annotated[
 async def get_stage(
     customer_id: CustomerId,
     session: Read,
-    deployment: Here,
+    state: AppState,
     now: Now,
     as_of: AsOfQuery,
     response: Response,
@@ -71,8 +73,14 @@ async def get_stage(
     By the policy in force at that instant, unless another is asked for. The ETag is of the
     recorded stage: each transition and each override changes it.
     """
-    answer, version = await stages.get(
-        session, deployment, customer_id, as_of=as_of, policy_version=policy_version, now=now
+    answer, version = await shared_stages.get(
+        state.stages,
+        session,
+        state.deployment,
+        customer_id,
+        as_of=as_of,
+        policy_version=policy_version,
+        now=now,
     )
     response.headers["ETag"] = etags.etag(version)
     return answer

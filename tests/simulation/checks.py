@@ -17,7 +17,7 @@ from app.services.customers.customers import PROFILE_FIELDS
 from app.services.ingest import profile_history
 from app.services.scores import cards as score_cards
 from app.services.scores import lookup
-from app.services.stages import derived_state, stages
+from app.services.stages import derived_state, recorded_stages, stages
 from tests import slow_profile
 from tests.kept import kept_summary
 from tests.simulation.customers import Customers, Life
@@ -177,6 +177,18 @@ async def stage(
         expected["rule"] = slow.decide(at)[1]
     assert {name: answer[name] for name in expected} == expected
     assert told_why(answer) == life.why_left(at)
+
+
+async def stages_of_now(
+    session: ReadSession, here: Deployment, customer_ids: Sequence[str], now: datetime
+) -> None:
+    """Check that stages of now by what is recorded are those by whole histories, in all fields."""
+    found = await recorded_stages.of_customers(session, here, [*customer_ids, "nobody"], now)
+    assert found.known == set(customer_ids)
+    for customer_id, answer in found.answers.items():
+        assert answer == await stages.get(
+            session, here, customer_id, as_of=here.as_of(now), policy_version=None, now=now
+        )
 
 
 def told_why(answer: dict[str, Any]) -> Left | None:

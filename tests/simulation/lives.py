@@ -189,6 +189,9 @@ class Lives(Voiding, Declaring):
     @invariant()
     def every_answer_is_true(self) -> None:
         self.check_those_touched()
+        if self.customers.told:
+            told = sorted(self.customers.told)
+            self.world.ask(checks.stages_of_now, self.world.here, told, self.now)
         # Lists and reports of a run stay; reasons on them follow the facts of today.
         if self.published is not None and (self.is_new or self.rng.random() < SEEN_AGAIN):
             self.is_new = False

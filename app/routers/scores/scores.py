@@ -20,7 +20,7 @@ from app.schemas.scores.cards import Scores
 from app.schemas.scores.lists import ChurnRiskPage, LookupAnswer, LookupRequest, RunId, ScorePage
 from app.schemas.scores.rhythm import RhythmStatus
 from app.services.models.clv_terms import GivenTerms
-from app.services.scores import ad_hoc, cards, churn_risks, lists, lookup, streams
+from app.services.scores import ad_hoc, churn_risks, lists, lookup, shared_cards, streams
 from app.services.scores.lists import Asked
 
 
@@ -68,22 +68,15 @@ async def _terms(
 )
 async def get_scores(
     customer_id: CustomerId,
-    session: Read,
-    deployment: Here,
+    state: AppState,
     now: Now,
     as_of: AsOfQuery,
     terms: Annotated[GivenTerms, Depends(_terms)],
     horizon_days: HorizonQuery = None,
 ) -> Any:
     """Return what a customer is worth and how likely to churn, right immediately after a write."""
-    return await cards.get(
-        session,
-        deployment,
-        customer_id,
-        as_of=as_of,
-        horizon_days=horizon_days,
-        asked=terms,
-        now=now,
+    return await shared_cards.get(
+        state.cards, customer_id, as_of=as_of, horizon_days=horizon_days, terms=terms, now=now
     )
 
 

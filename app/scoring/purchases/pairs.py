@@ -7,17 +7,16 @@ The integrals of `app.scoring.purchases.alive` depend on a customer through ``x`
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Hashable
 from functools import lru_cache, partial
-from typing import TypeAlias
 
 import numpy as np
 
 from app.scoring.numerics.array_types import FloatArray, IntArray
 from app.scoring.numerics.blocks import blocks
+from app.scoring.purchases import remembered
 from app.scoring.purchases.alive import discounted_count, expected_count, nodes_needed
-
-Kernel: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
+from app.scoring.purchases.remembered import Kernel, row_by_row
 
 
 def expected_if_alive(
@@ -46,7 +45,8 @@ def expected_if_alive(
     def kernel(n: FloatArray, age: FloatArray) -> FloatArray:
         return expected_count(a, b, n, r + n, horizon / age)
 
-    return on_pairs(kernel, x.ravel(), age.ravel()).reshape(x.shape)
+    name = ("expected", a, b, r, float(horizon))
+    return on_pairs(kernel, x.ravel(), age.ravel(), name).reshape(x.shape)
 
 
 def discounted_if_alive(
@@ -61,7 +61,8 @@ def discounted_if_alive(
         count = partial(expected_count, a, b)
         return discounted_count(count, n, r + n, horizon / age, rate=rate * age)
 
-    return on_pairs(kernel, x.ravel(), age.ravel()).reshape(x.shape)
+    name = ("discounted", a, b, r, float(horizon), rate)
+    return on_pairs(kernel, x.ravel(), age.ravel(), name).reshape(x.shape)
 
 
 @lru_cache(maxsize=4096)
@@ -79,7 +80,9 @@ def _discounted_one(a: float, b: float, n: float, k: float, s: float, *, rate: f
     return count
 
 
-def on_pairs(kernel: Kernel, x: FloatArray, age: FloatArray) -> FloatArray:
+def on_pairs(
+    kernel: Kernel, x: FloatArray, age: FloatArray, name: Hashable | None = None
+) -> FloatArray:
     """Return ``kernel`` for every pair of purchases and age, from few evaluations.
 
     At a given ``x`` the kernels are analytic in the logarithm of the age ``alpha + T``, so where
@@ -92,6 +95,9 @@ def on_pairs(kernel: Kernel, x: FloatArray, age: FloatArray) -> FloatArray:
         ``(x, age) -> values`` with ``x`` ascending of shape (g,), ``age`` and values (g, m).
     x, age : FloatArray
         Shape (n,).
+    name : hashable, optional
+        What the kernel is known by, all of its parameters among it: what few rows ask for again and
+        again is then remembered.
     """
     if not x.size:
         return np.zeros(0)
@@ -99,7 +105,7 @@ def on_pairs(kernel: Kernel, x: FloatArray, age: FloatArray) -> FloatArray:
     half, middle = (high - low) / 2, (high + low) / 2
     points = nodes_needed(half, 38.0) if half > 0 else 1
     if x.max() >= 4 * x.size + 1000:
-        return _row_by_row(kernel, x, age)
+        return row_by_row(kernel, x, age)
     whole = x.astype(np.intp)
     rows_of = np.bincount(whole)
     dense = np.flatnonzero(rows_of > points)
@@ -118,14 +124,9 @@ def on_pairs(kernel: Kernel, x: FloatArray, age: FloatArray) -> FloatArray:
             result[part] = _clenshaw(coefficients, column[whole[part]], z)
     sparse = np.flatnonzero((rows_of <= points)[whole])
     if sparse.size:
-        result[sparse] = _row_by_row(kernel, x[sparse], age[sparse])
-    return result
-
-
-def _row_by_row(kernel: Kernel, x: FloatArray, age: FloatArray) -> FloatArray:
-    order = np.argsort(x, kind="stable")
-    result = np.empty(x.size)
-    result[order] = kernel(x[order], age[order, None])[:, 0]
+        few = name is not None and sparse.size <= remembered.MOST_ROWS
+        one_by_one = partial(remembered.on_rows, name) if few else row_by_row
+        result[sparse] = one_by_one(kernel, x[sparse], age[sparse])
     return result
 
 

@@ -178,6 +178,7 @@ def phased_if_alive(
             ahead = np.ravel(horizon)[order, None]
             found[order] = kernel(n[order], ages[order, None], ahead)[:, 0]
         else:
-            found = on_pairs(kernel, n, ages)
+            name = ("phased", a, b, r, phases, j, float(horizon), rate)
+            found = on_pairs(kernel, n, ages, name)
         total = total + weight * found.reshape(np.shape(age))
     return total[()]

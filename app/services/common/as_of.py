@@ -1,5 +1,6 @@
 """Reading `as_of`: an instant, or a day that means its end in the deployment's zone."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,7 +19,7 @@ def parse(
 ) -> AsOf:
     """Return the asked instant, by default now; what lies after today cannot be known."""
     if text is None:
-        return deployment.as_of(now)
+        return replace(deployment.as_of(now), is_now=True)
     as_of = _read(text, deployment, pointer)
     if as_of.day > deployment.calendar.day_of(now):
         raise _refused(pointer, "must not lie after today")

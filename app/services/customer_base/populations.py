@@ -195,6 +195,21 @@ async def _read(
     return population
 
 
+async def at(
+    session: ReadSession,
+    timeline: PolicyTimeline,
+    inactivity_limit: InactivityLimit,
+    kept: Population,
+    as_of: AsOf,
+) -> Population:
+    """Return customers as they stood at `as_of`, of whom the kept summaries are known."""
+    if true_at(timeline, inactivity_limit, kept.summaries, as_of).all():
+        return kept
+    found = kept.take(np.arange(len(kept)))
+    await _correct(session, timeline, inactivity_limit, found, as_of)
+    return found
+
+
 async def _correct(
     session: ReadSession,
     timeline: PolicyTimeline,
@@ -204,7 +219,7 @@ async def _correct(
 ) -> None:
     """Fold the facts of those whose kept summary says another instant, or another silence."""
     stale = np.flatnonzero(
-        ~_true_at(timeline, inactivity_limit, population.summaries, as_of)
+        ~true_at(timeline, inactivity_limit, population.summaries, as_of)
     ).tolist()
     for start in range(0, len(stale), FOLDED_AT_ONCE):
         rows = stale[start : start + FOLDED_AT_ONCE]
@@ -216,7 +231,7 @@ async def _correct(
         population.summaries.put(rows, folded.summaries())
 
 
-def _true_at(
+def true_at(
     timeline: PolicyTimeline, inactivity_limit: InactivityLimit, kept: Summaries, as_of: AsOf
 ) -> Bools:
     """Say of which summaries `purchase_summaries.at` would take the kept one."""

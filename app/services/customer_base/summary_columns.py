@@ -13,6 +13,7 @@ from app.binary_copy import Field
 from app.lifecycle.facts import RECENT, State, Summary
 from app.lifecycle.version import DERIVATION_VERSION
 from app.money import UNITS
+from app.services.common import sql_numbers
 
 Array = NDArray[Any]
 
@@ -52,14 +53,27 @@ FIELDS = (
 
 
 def sql(field: Field) -> str:
-    """Return the expression of a field over `purchase_summaries s`."""
+    """Return the expression of a field over `purchase_summaries s`, with its name."""
+    return f"{_expression(field)} AS {field.name}"
+
+
+def _expression(field: Field) -> str:
     if field.kind == "numeric":
         known = f"coalesce(s.{field.name}, 0)"  # the least of nothing would be the largest
-        return f"greatest(least({known}, {_LARGEST}), -{_LARGEST}) AS {field.name}"
+        return f"greatest(least({known}, {_LARGEST}), -{_LARGEST})"
     if field.name == "policy_version":  # as `purchase_summaries.from_row` has it
         known = f"CASE WHEN s.derivation_version = {DERIVATION_VERSION} THEN s.policy_version"
-        return f"{known} ELSE 0 END AS policy_version"
-    return f"s.{_DAYS.get(field.name, field.name)} AS {field.name}"
+        return f"{known} ELSE 0 END"
+    return f"s.{_DAYS.get(field.name, field.name)}"
+
+
+def number(field: Field) -> str:
+    """Return the same as a whole number, `fill` where there is none."""
+    plain = {"date": sql_numbers.day, "timestamptz": sql_numbers.micros}.get(field.kind)
+    if field.kind == "numeric":
+        return sql_numbers.units(f"({_expression(field)})")
+    known = _expression(field)
+    return f"coalesce({plain(known) if plain else known}, {field.fill})"
 
 
 class Summaries(Sequence[Summary]):

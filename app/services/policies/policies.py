@@ -49,10 +49,23 @@ class PolicyTimeline:
                 stage = policy.maps.get(stage, stage)
         return stage
 
+    @cached_property
+    def _roles(self) -> dict[Role, list[str]]:
+        found: dict[Role, set[str]] = {"prospect": set(), "customer": set(), "churned": set()}
+        for policy in self.policies:
+            for stage in policy.described:
+                found[stage.role].add(stage.code)
+        return {role: sorted(codes) for role, codes in found.items()}
+
     def stages_of(self, role: Role) -> list[str]:
         """Return the stages of a role under any policy there was."""
-        found = (stage for policy in self.policies for stage in policy.described)
-        return sorted({stage.code for stage in found if stage.role == role})
+        return self._roles[role]
+
+    @cached_property
+    def has_one_role_each(self) -> bool:
+        """Whether each stage has one role under all policies there were."""
+        codes = [code for of_role in self._roles.values() for code in of_role]
+        return len(codes) == len(set(codes))
 
     def inactivity_limit_of(self, version: int) -> InactivityLimit | None:
         """Return the silence by which a version counts lives; None for one never in force."""

@@ -1,5 +1,7 @@
 """The score cards of customers, computed for the asked instant from the facts up to it."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +16,7 @@ from app.money import to_amount
 from app.scoring.churn import rhythm
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
+from app.services.common import threads
 from app.services.models import clv_terms, model_responses
 from app.services.models.clv_terms import AskedTerms
 from app.services.models.fitted_models import FittedModel
@@ -27,6 +30,14 @@ CENT = Decimal("0.01")
 NO_DROPOUT = "no_dropout_identified"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """The cards of those of some customers who are known, and the model that made them."""
+
+    cards: dict[str, dict[str, Any]]
+    model: FittedModel | None
+
+
 async def get(
     session: ReadSession,
     deployment: Deployment,
@@ -38,17 +49,49 @@ async def get(
     now: datetime,
 ) -> dict[str, Any]:
     """Return the score card of a customer; horizon and terms are those of the model if None."""
-    snapshot = await customer_snapshots.get(session, customer_id)
-    placed = await customer_snapshots.place(session, deployment, snapshot, snapshot.timeline, as_of)
-    (actions,) = await next_actions.of_placement(session, deployment, placed)
-    terms = clv_terms.of_question(snapshot.model, asked, pointer="query:")
+    found = await of_customers(
+        session, deployment, [customer_id], as_of=as_of, horizon_days=horizon_days, asked=asked,
+        now=now, pointer="query:",
+    )  # fmt: skip
+    if not found.cards:
+        raise customer_snapshots.unknown(customer_id)
+    return found.cards[customer_id]
+
+
+async def of_customers(
+    session: ReadSession,
+    deployment: Deployment,
+    customer_ids: Sequence[str],
+    *,
+    as_of: AsOf,
+    horizon_days: int | None = None,
+    asked: AskedTerms | None = None,
+    now: datetime,
+    pointer: str = "/",
+    rfm_cuts: Mapping[str, list[float]] | None = None,
+) -> Answered:
+    """Return the score cards of customers, made at once on columns; the unknown have none."""
+    snapshots = await customer_snapshots.read(session, customer_ids)
+    if snapshots is None:
+        return Answered({}, None)
+    timeline, model = snapshots.timeline, snapshots.model
+    model = model and model.with_cuts(rfm_cuts or {})
+    terms = clv_terms.of_question(model, asked, pointer=pointer)
+    placed = await customer_snapshots.place(session, deployment, snapshots, timeline, as_of)
+    actions = await next_actions.of_placement(session, deployment, placed)
     scored = await model_scores.score(
-        session, snapshot.model, placed, horizon_days, terms=terms, complained=snapshot.complained
+        session, model, placed, horizon_days, terms=terms, complained=snapshots.complained
     )
-    (card,) = cards(deployment, placed, scored)
-    why = await why_churned.of_placement(session, deployment, snapshot.timeline, placed)
-    of_policy = {"next_actions": actions, "churn_record": why.get(customer_id)}
-    return card | common(snapshot.model, placed, now) | of_policy
+    made = await threads.compute(len(placed), cards, deployment, placed, scored)
+    why = {}
+    if snapshots.recorded_churn:
+        why = await why_churned.of_placement(session, deployment, timeline, placed)
+    alike = common(model, placed, now)
+    found = {}
+    for card, own in zip(made, actions, strict=True):
+        record = why.get(card["customer_id"])
+        found[card["customer_id"]] = card | alike | {"next_actions": own, "churn_record": record}
+    return Answered(found, model)
 
 
 def common(model: FittedModel | None, placement: Placement, now: datetime) -> dict[str, Any]:

@@ -76,7 +76,9 @@ async def _told(
     horizon_days: int,
 ) -> dict[str, Any] | None:
     """Return the churn risk at an instant, None for one who had not purchased by then."""
-    placed = await customer_snapshots.place(session, deployment, snapshot, snapshot.timeline, as_of)
+    placed = await customer_snapshots.place(
+        session, deployment, snapshot.among, snapshot.timeline, as_of
+    )
     found = await model_scores.score(
         session, snapshot.model, placed, horizon_days, complained=snapshot.complained
     )

@@ -52,32 +52,45 @@ async def unrecorded(
     known = await rule_records.at_instant(
         session, deployment, policy, population, until, since_day=since_day
     )
-    rows = await threads.compute(len(population), _elsewhere, policy, population, known, until.day)
+    rows = await threads.compute(len(population), elsewhere, policy, population, known, until.day)
     found = {population.customer_ids[row] for row in rows.tolist()}
     # With a fact that has waited for its time, a customer may have left and come back.
     found |= await purchase_summaries.overdue(session, after, up_to, at=until.at)
-    if known.interactions is not None:
-        events = known.interactions
-        new = np.unique(events.owner[events.day >= since_day]).tolist()
-        ids = [population.customer_ids[row] for row in new]
-        found |= await rule_facts.waited(session, ids, since, until.at)
+    found |= await waited(session, deployment, population, known, since, until.at)
     # With an override that has ended, rules may since have led away and back to where it held.
     return found | await overridden_stages.ended(session, after, up_to, since=since, at=until.at)
 
 
-def _elsewhere(policy: Policy, population: Population, known: Records, today: int) -> Ints:
+async def waited(
+    session: ReadSession,
+    deployment: Deployment,
+    population: Population,
+    known: Records,
+    since: datetime,
+    until: datetime,
+) -> set[str]:
+    """Return of whom an interaction that rules look at came before its time, since an instant."""
+    if known.interactions is None:
+        return set()
+    events, since_day = known.interactions, deployment.calendar.day_of(since)
+    new = np.unique(events.owner[events.day >= since_day]).tolist()
+    ids = [population.customer_ids[row] for row in new]
+    return await rule_facts.waited(session, ids, since, until) if ids else set()
+
+
+def elsewhere(policy: Policy, population: Population, known: Records, today: int) -> Ints:
     """Return the rows of those who are not where they are recorded, or have been elsewhere."""
     rows = np.arange(len(population))
     places = {stage: place for place, stage in enumerate(population.stages)}
     recorded_as = np.array([places.get(stage, -1) for stage in policy.stages])
 
-    def elsewhere(rows: Ints, day: Ints) -> Bools:
+    def differ(rows: Ints, day: Ints) -> Bools:
         stage, _ = evaluate(policy, known, rows, day)
         return np.asarray(recorded_as[stage] != population.recorded[rows], dtype=np.bool_)
 
     day = np.full(len(population), today)
-    gone = elsewhere(rows, day)
+    gone = differ(rows, day)
     # Who left and came back since the last fact, or the last look, stands where recorded, too.
     turning, on = threshold_crossings(policy, known, rows, known.span.first, day)
-    gone[turning[elsewhere(turning, on)]] = True
+    gone[turning[differ(turning, on)]] = True
     return np.flatnonzero(gone)

@@ -19,9 +19,7 @@ from app.services.policies.policies import PolicyTimeline
 from app.services.stages import customer_snapshots, derivation, next_actions, why_churned
 from app.services.stages.customer_snapshots import CustomerSnapshot
 from app.services.stages.placement import Placement
-
-LOOKED_AHEAD = 36_525
-"""Days, a hundred years, within which time alone may make customers leave."""
+from app.services.stages.recorded_stages import LOOKED_AHEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ async def look(
     return View(
         snapshot,
         timeline,
-        await customer_snapshots.place(session, deployment, snapshot, timeline, as_of),
+        await customer_snapshots.place(session, deployment, snapshot.among, timeline, as_of),
     )
 
 
@@ -81,7 +79,6 @@ async def get(
     """Return the stage at an instant, and the version of the recorded stage."""
     view = await look(session, deployment, customer_id, as_of, policy_version)
     snapshot, policy, placed = view.snapshot, view.policy, view.placement
-    (actions,) = await next_actions.of_placement(session, deployment, placed)
     summary = placed.population.summaries[0]
     found = await view.history(session, deployment, as_of)
     end = end_of(found, placed)
@@ -89,14 +86,15 @@ async def get(
     since, win_backs = await _moves_of(session, view.timeline, customer_id, found)
     left = [customer_id] if policy.has_left(stage) else []
     why = await why_churned.of_churned(session, deployment, view.timeline, left, as_of)
+    (fits,) = await next_actions.fitting(
+        session, deployment, policy, placed.population, [stage], as_of
+    )
     state = summary.state
     bought = state.purchase_days > 0
     answer = {
         "customer_id": customer_id,
         "stage": stage,
-        "sub_stage": await next_actions.sub_stage(
-            session, deployment, policy, placed.population, stage, as_of
-        ),
+        "sub_stage": fits.sub_stage,
         "since": since,
         "rule": BY_HAND if by_hand else policy.rules[end.rule].code,
         "recorded_stage": snapshot.recorded_stage,
@@ -109,7 +107,7 @@ async def get(
         "lives": state.lives,
         "life_started_on": from_day(state.life_start_day) if bought else None,
         "win_backs": win_backs,
-        "next_actions": actions,
+        "next_actions": fits.actions,
         "policy_version": policy.version,
         "model_id": policy.model_id or snapshot.model_id,
         "as_of": as_of.at,

@@ -4,7 +4,8 @@ A record counts for the churned stage that holds at its time, or else for the ne
 last win-back, the latest one up to the asked instant applies.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import select, text
@@ -37,19 +38,7 @@ async def of_churned(
     as_of: AsOf,
 ) -> dict[str, dict[str, Any]]:
     """Return the record that applies to each of some customers who have churned; many have none."""
-    if not customer_ids:
-        return {}
-    statement = (
-        select(*_SHOWN)
-        .where(
-            ChurnRecord.customer_id == text("ANY(CAST(:customer_ids AS text[]))"),
-            ChurnRecord.occurred_at <= as_of.at,
-        )
-        .order_by(*_ORDER)
-    )
-    recorded: dict[str, list[AnyRow]] = {}
-    for row in await session.execute(statement, {"customer_ids": list(customer_ids)}):
-        recorded.setdefault(row.customer_id, []).append(row)
+    recorded = await _recorded(session, customer_ids, as_of)
     if not recorded:
         return {}
     overridden = await overrides.of(session, deployment, list(recorded))
@@ -61,11 +50,41 @@ async def of_churned(
         as_of,
     )
     found = {}
-    for number, (customer_id, rows) in enumerate(recorded.items()):
+    for number, (customer_id, last) in enumerate(recorded.items()):
         returns = history.returns(number)
-        if not returns or rows[-1].occurred_at >= from_micros(returns[-1]):
-            found[customer_id] = to_response(rows[-1])
+        if not returns or last.occurred_at >= from_micros(returns[-1]):
+            found[customer_id] = to_response(last)
     return found
+
+
+async def since(
+    session: ReadSession, returned: Mapping[str, datetime | None], as_of: AsOf
+) -> dict[str, dict[str, Any]]:
+    """Return the same of customers of whom it is known when they last came back, if ever."""
+    recorded = await _recorded(session, list(returned), as_of)
+    return {
+        customer_id: to_response(last)
+        for customer_id, last in recorded.items()
+        if (at := returned[customer_id]) is None or last.occurred_at >= at
+    }
+
+
+async def _recorded(
+    session: ReadSession, customer_ids: Sequence[str], as_of: AsOf
+) -> dict[str, AnyRow]:
+    """Return the last record of each customer up to an instant."""
+    if not customer_ids:
+        return {}
+    statement = (
+        select(*_SHOWN)
+        .where(
+            ChurnRecord.customer_id == text("ANY(CAST(:customer_ids AS text[]))"),
+            ChurnRecord.occurred_at <= as_of.at,
+        )
+        .order_by(*_ORDER)
+    )
+    rows = await session.execute(statement, {"customer_ids": list(customer_ids)})
+    return {row.customer_id: row for row in rows}
 
 
 async def of_placement(

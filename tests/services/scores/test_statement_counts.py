@@ -20,7 +20,7 @@ from tests.twin import Fact
 IDS = [f"c{number:02}" for number in range(12)]
 CASES = {
     "card": ("GET", "/v1/customers/c00/scores", None, 5),
-    "stage": ("GET", "/v1/customers/c00/stage", None, 5),
+    "stage": ("GET", "/v1/customers/c00/stage", None, 3),
     "look-up": ("POST", "/v1/scores/lookup", {"customer_ids": IDS}, 8),
     "look-up of two": ("POST", "/v1/scores/lookup", {"customer_ids": IDS[:2]}, 8),
     "page of churn risks": ("GET", "/v1/churn-risks?limit=10&include=all", None, 11),

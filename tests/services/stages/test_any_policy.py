@@ -42,6 +42,7 @@ async def put_in_force(session: WriteSession, version: int, document: dict[str, 
     await session.flush()
     await session.execute(update(PolicyActivation).values(version=version))
     await deployment_settings.put(session, deployment_settings.ACTIVE_POLICY, version)
+    await deployment_settings.put(session, deployment_settings.SETTLED_POLICY, version)
     await deployment_settings.put(
         session, deployment_settings.POLICY_TIMELINE, deployment_settings.new_name()
     )
