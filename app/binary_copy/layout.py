@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Kind: TypeAlias = Literal[
-    "int2", "int4", "int8", "float8", "bool", "date", "timestamptz", "numeric", "text", "text[]"
+    "int2",
+    "int4",
+    "int8",
+    "float8",
+    "bool",
+    "date",
+    "timestamptz",
+    "numeric",
+    "text",
+    "text[]",
+    "bytea",
 ]
 Array: TypeAlias = NDArray[Any]
 
@@ -62,7 +72,8 @@ class Block:
 class Column:
     """Values for a column of a table; with `codes`, of which a negative is NULL, their choice.
 
-    Lists of texts, of kind `text[]`, are always chosen among few. Nothing reads them.
+    Lists of texts, of kind `text[]`, are always chosen among few; bytes, of kind `bytea`, are all
+    of one length, the width of their numpy type. Nothing reads either.
     """
 
     kind: Kind

@@ -1,6 +1,6 @@
 """What to do next with customers: the actions of their stages whose conditions hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
+from app.lifecycle.dated import Ints
 from app.lifecycle.expressions import terms
 from app.lifecycle.policy import Option, Policy
 from app.services.customer_base.populations import Population
@@ -61,6 +62,42 @@ async def hold(
     as_of: AsOf,
 ) -> list[list[Option]]:
     """Return for each customer which options of the own stage hold."""
+    codes = np.array([policy.stage_code(stage) for stage in stages], dtype=np.int64)
+    by_code = {policy.stage_code(stage): own for stage, own in options.items()}
+    chosen = await masks(session, deployment, policy, population, by_code, codes, as_of)
+    return [held(options[stage], mask) for stage, mask in zip(stages, chosen.tolist(), strict=True)]
+
+
+def held(options: Sequence[Option], mask: int) -> list[Option]:
+    """Return the options of a stage whose bits a mask has."""
+    return [option for place, option in enumerate(options) if mask >> place & 1]
+
+
+async def of_stages(
+    session: ReadSession,
+    deployment: Deployment,
+    policy: Policy,
+    population: Population,
+    stages: Ints,
+    as_of: AsOf,
+) -> Ints:
+    """Return the actions of many customers, given by the number of their stage, as masks."""
+    options = {code: stage.actions for code, stage in enumerate(policy.described)}
+    there = set(np.unique(stages).tolist())
+    of_them = {code: own for code, own in options.items() if code in there}
+    return await masks(session, deployment, policy, population, of_them, stages, as_of)
+
+
+async def masks(
+    session: ReadSession,
+    deployment: Deployment,
+    policy: Policy,
+    population: Population,
+    options: Mapping[int, tuple[Option, ...]],
+    stages: Ints,
+    as_of: AsOf,
+) -> Ints:
+    """Return a bit for each option of the own stage that holds, that of the first the lowest."""
     asked = tuple(
         dict.fromkeys(
             term
@@ -72,10 +109,9 @@ async def hold(
     known = await rule_records.at_instant(session, deployment, policy, population, as_of, asked)
     rows = np.arange(len(population))
     values = known.values(asked, rows, np.full(len(population), as_of.day))
-    found: list[list[Option]] = [[] for _ in stages]
+    found = np.zeros(len(population), np.int64)
     for stage, of_stage in options.items():
-        own = np.array([each == stage for each in stages])
-        for option in of_stage:
-            for row in np.flatnonzero(own & option.when.holds(values, len(population))).tolist():
-                found[row].append(option)
+        own = stages == stage
+        for place, option in enumerate(of_stage):
+            found[own & option.when.holds(values, len(population))] |= 1 << place
     return found
