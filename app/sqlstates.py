@@ -73,6 +73,16 @@ def sqlstate_of(error: BaseException) -> str | None:
     return None
 
 
+def is_missing_table(error: BaseException) -> bool:
+    """Say whether a statement names a table that there is not, or no longer."""
+    return sqlstate_of(error) == "42P01"
+
+
+def is_refused(error: BaseException) -> bool:
+    """Say whether a lock was not to be had at once, or the role may not do it."""
+    return sqlstate_of(error) in ("55P03", "42501")
+
+
 def _by_state(state: str) -> AppError | None:
     for length in (5, 4, 2):
         if meaning := _MEANING.get(state[:length]):

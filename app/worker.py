@@ -36,6 +36,7 @@ TASKS: dict[str, Task] = {
     runs.RUN: runs.plan_part,
     "transition": runs.transition_part,
     "score": runs.score_part,
+    "index": runs.index_part,
     previews.PREVIEW: previews.plan_part,
     previews.COMPARE: previews.compare_part,
     activations.ACTIVATION: activations.plan_part,
@@ -46,7 +47,7 @@ TASKS: dict[str, Task] = {
 COMPLETIONS: dict[str, Completion] = {
     model_store.FIT: refitting.fit_result,
     backtests.BACKTEST: backtests.result,
-    runs.RUN: runs.publish,
+    runs.RUN: runs.complete,
     previews.PREVIEW: previews.result,
     activations.ACTIVATION: activations.apply_next_parts,
     rebuilds.REBUILD: rebuilds.result,

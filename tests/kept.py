@@ -1,15 +1,17 @@
 """Writing facts through the service, and reading back what it keeps in the words of the twin."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Row, insert, select
 
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import Model as ModelRow
-from app.models import PurchaseSummary, StageTransition
+from app.models import PurchaseSummary, Run, StageTransition
+from app.models.scoring import scores_of
 from app.schemas.ingest.transactions import TransactionIn
 from app.scoring.churn.churn_bands import bands
 from app.scoring.purchases import mbg_nbd
@@ -18,6 +20,7 @@ from app.services.common import deployment_settings
 from app.services.ingest import transactions
 from app.services.models import churn_learning
 from app.services.models.model_documents import ModelDocument
+from app.services.runs import score_tables
 from tests.database import NOW
 from tests.twin import Fact, Model, Transition
 
@@ -149,3 +152,31 @@ async def kept_ledger(session: ReadSession, customer_id: str) -> list[Transition
              {name: pytest.approx(value or 0, rel=1e-9) for name, value in row.evidence.items()})
         for row in await session.scalars(statement)
     ]  # fmt: skip
+
+
+async def store_run(
+    session: WriteSession,
+    *,
+    scored: Sequence[str],
+    operation_id: str = "op_of_a_run",
+    **more: Any,
+) -> int:
+    """Store a run, and in its table a row for each of some customers who never purchased."""
+    run = Run(operation_id=operation_id, model_id="m", policy_version=1, as_of=NOW, created_at=NOW,
+              **more)  # fmt: skip
+    session.add(run)
+    await session.flush()
+    await score_tables.create(session, run.run_id)
+    row = {"stage": "s", "status": "ok", "call_reasons": [], "purchase_days": 0, "revenue": 0}
+    if scored:
+        rows = [{"customer_id": each, **row} for each in scored]
+        await session.execute(insert(scores_of(run.run_id)), rows)
+    return run.run_id
+
+
+async def kept_scores(session: ReadSession, run_id: int) -> dict[str, Row[Any]]:
+    """Return the rows of a run by customer, each of whom has one."""
+    rows = (await session.execute(select(scores_of(run_id)))).all()
+    found = {row.customer_id: row for row in rows}
+    assert len(found) == len(rows)
+    return found

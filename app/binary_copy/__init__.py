@@ -55,11 +55,17 @@ async def read(
         await take(block)
 
 
-async def write(session: WriteSession, table: str, columns: Mapping[str, Column]) -> None:
+async def write(
+    session: WriteSession, table: str, columns: Mapping[str, Column], *, schema: str | None = None
+) -> None:
     """Append rows, inside the session's transaction."""
     writer = Writer(columns)
     if writer.rows:
         driver = await driver_of(session)
         await driver.copy_to_table(
-            table, source=writer.stream(), columns=writer.names, format="binary"
+            table,
+            source=writer.stream(),
+            columns=writer.names,
+            format="binary",
+            schema_name=schema,
         )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Kind: TypeAlias = Literal[
-    "int2", "int4", "int8", "float8", "bool", "date", "timestamptz", "numeric", "digest", "text",
+    "int2", "int4", "int8", "float8", "bool", "date", "timestamptz", "numeric", "bytea", "text",
     "text[]", "jsonb", "decimal",
 ]  # fmt: skip
 Array: TypeAlias = NDArray[Any]
@@ -39,7 +39,6 @@ FIXED: Mapping[Kind, Fixed] = {
     "date": Fixed(">i4", "i8", "date", 10_957),
     "timestamptz": Fixed(">i8", "i8", "timestamptz", 946_684_800_000_000),
     "numeric": Fixed(">i8", "i8", "int8"),
-    "digest": Fixed("V16", "V16", "bytea"),
 }
 
 
@@ -66,8 +65,10 @@ class Block:
 class Column:
     """Values for a column of a table; with `codes`, of which a negative is NULL, their choice.
 
-    Nothing reads lists of texts, JSON (`jsonb`) as text, and `decimal`: numbers with up to twelve
-    decimals of which a count of ten thousandths is too coarse.
+    Lists of texts, of kind `text[]`, are always chosen among few; bytes, of kind `bytea`, are all
+    of one length, the width of their numpy type. Nothing reads lists of texts, bytes, JSON (`jsonb`)
+    as text, and `decimal`: numbers with up to twelve decimals of which a count of ten thousandths is
+    too coarse.
     """
 
     kind: Kind

@@ -92,7 +92,7 @@ class _Source:
         self._codes = None if column.codes is None else np.asarray(column.codes)
         if self.kind not in LOOSE:
             self.values = np.asarray(self.values)
-            self.sent = _sent(self.kind)
+            self.sent = _sent(self.kind, self.values)
         elif self._codes is not None or self.kind == "text[]":
             self._table = _Texts.sent_as(self.kind, cast("Sequence[Any]", column.values))
         self.rows = len(self.values if self._codes is None else self._codes)
@@ -176,12 +176,16 @@ class Writer:
         return out.data
 
 
-def _sent(kind: Kind) -> np.dtype[Any]:
+def _sent(kind: Kind, values: Array) -> np.dtype[Any]:
     """Return the layout of a value; that of a numeric is its header and a few digits."""
+    if kind == "bytea":
+        return values.dtype
     return np.dtype((">i2", 4 + _DIGITS) if kind == "numeric" else FIXED[kind].sent)
 
 
 def _encoded(kind: Kind, values: Array) -> Array:
+    if kind == "bytea":
+        return values
     fixed = FIXED[kind]
     sent = np.dtype(fixed.sent)
     if sent.kind != "i":

@@ -12,7 +12,7 @@ from app.models.interaction import (
 )
 from app.models.operation import Operation, OperationPart
 from app.models.rebuild import RebuildDifference
-from app.models.scoring import Backtest, Model, Run, Score
+from app.models.scoring import Backtest, Model, Run
 from app.models.stage import Policy, PolicyActivation, StageOverride, StageTransition
 from app.models.transaction import (
     PurchaseSummary,
@@ -45,7 +45,6 @@ __all__ = [
     "RebuildDifference",
     "RefundAllocation",
     "Run",
-    "Score",
     "Setting",
     "StageOverride",
     "StageTransition",

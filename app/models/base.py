@@ -19,11 +19,12 @@ NAMING = {
 }
 
 MONEY_DIGITS = 18
+SUM_DIGITS = 30
 
 Identifier = Annotated[str, mapped_column(Text(collation="C"))]
 """A caller's own id: compared byte for byte."""
 Money = Annotated[Decimal, mapped_column(Numeric(MONEY_DIGITS, money.PLACES))]
-MoneySum = Annotated[Decimal, mapped_column(Numeric(30, money.PLACES))]
+MoneySum = Annotated[Decimal, mapped_column(Numeric(SUM_DIGITS, money.PLACES))]
 """Wider than one amount, so that a sum of the largest amounts cannot overflow."""
 Instant = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Json = Annotated[dict[str, Any], mapped_column(JSONB)]

@@ -1,11 +1,30 @@
 """Fitted models, their back-tests, scoring runs and the scores they wrote."""
 
-from datetime import date
+from functools import lru_cache
 
-from sqlalchemy import ARRAY, CheckConstraint, Identity, Index, Integer, SmallInteger, Text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.models.base import Base, Identifier, Instant, Json, MoneySum
+from app.models.base import SUM_DIGITS, Base, Instant, Json
+from app.money import PLACES
+
+_SUM = Numeric(SUM_DIGITS, PLACES)
 
 
 class Model(Base):
@@ -48,11 +67,14 @@ class Backtest(Base):
 
 
 class Run(Base):
-    """One scoring of everybody; readable while its scores are kept."""
+    """One scoring of everybody; readable while the table of its scores is kept.
+
+    `explanation` says what stands in the column of this name in that table: `RunExplanation`.
+    """
 
     __tablename__ = "runs"
 
-    run_id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    run_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     operation_id: Mapped[str] = mapped_column(Text(collation="C"), unique=True)
     model_id: Mapped[str] = mapped_column(Text(collation="C"))
     policy_version: Mapped[int] = mapped_column(Integer)
@@ -64,38 +86,75 @@ class Run(Base):
     summary: Mapped[Json | None]
     horizon_days: Mapped[int | None] = mapped_column(Integer)
     monitor: Mapped[Json | None]
+    explanation: Mapped[Json | None]
 
 
-class Score(Base):
-    """One customer in one run. Money is in the deployment's currency."""
+RUN_SCHEMA = "runs"
+"""Where the tables of runs are: the only schema in which the application creates."""
 
-    __tablename__ = "scores"
-    __table_args__ = (
-        Index("ix_scores_value_to_save", "run_id", "value_to_save", "customer_id"),
-        Index("ix_scores_probability", "run_id", "probability", "customer_id"),
-        Index("ix_scores_customer", "run_id", "customer_id"),
+
+def scores_name(run_id: int) -> str:
+    """Return the name of the table of a run, as SQL has it; runs are numbered by the database."""
+    return f"{RUN_SCHEMA}.scores_{int(run_id)}"
+
+
+@lru_cache(maxsize=64)
+def scores_of(run_id: int) -> Table:
+    """Return the table of a run: a row is a customer. Money is in the deployment's currency.
+
+    `customer_version` is that of the customer when scored. `next_actions` has a bit for each action
+    of the stage, in the order of the policy, the first one the lowest. `explanation` is what churn
+    risk is made of, as `Run.explanation` says. No column has an index before all rows are there,
+    and no autovacuum comes in between.
+    """
+    return Table(
+        f"scores_{int(run_id)}",
+        MetaData(schema=RUN_SCHEMA),
+        Column("customer_id", Text(collation="C"), nullable=False),
+        Column("customer_version", BigInteger),
+        Column("stage", Text, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("purchase_days", Integer, nullable=False),
+        Column("first_purchase_on", Date),
+        Column("last_purchase_on", Date),
+        Column("revenue", _SUM, nullable=False),
+        Column("usual_gap_days", Double),
+        Column("r", SmallInteger),
+        Column("f", SmallInteger),
+        Column("m", SmallInteger),
+        Column("rfm_group", Text),
+        Column("p_alive", Double),
+        Column("expected_purchases", Double),
+        Column("probability", Double),
+        Column("rhythm", Text),
+        Column("chance_if_active", Double),
+        Column("call_reasons", ARRAY(Text), nullable=False),
+        Column("clv", _SUM),
+        Column("value_tier", Text),
+        Column("value_to_save", _SUM),
+        Column("reason", Text),
+        Column("next_actions", BigInteger),
+        Column("explanation", LargeBinary),
+        postgresql_with={"autovacuum_enabled": "false"},
     )
 
-    customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
-    run_id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    stage: Mapped[str] = mapped_column(Text)
-    status: Mapped[str] = mapped_column(Text)
-    purchase_days: Mapped[int] = mapped_column(Integer)
-    first_purchase_on: Mapped[date | None]
-    last_purchase_on: Mapped[date | None]
-    revenue: Mapped[MoneySum]
-    usual_gap_days: Mapped[float | None]
-    r: Mapped[int | None] = mapped_column(SmallInteger)
-    f: Mapped[int | None] = mapped_column(SmallInteger)
-    m: Mapped[int | None] = mapped_column(SmallInteger)
-    rfm_group: Mapped[str | None] = mapped_column(Text)
-    p_alive: Mapped[float | None]
-    expected_purchases: Mapped[float | None]
-    probability: Mapped[float | None]
-    rhythm: Mapped[str | None] = mapped_column(Text)
-    chance_if_active: Mapped[float | None]
-    call_reasons: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    clv: Mapped[MoneySum | None]
-    value_tier: Mapped[str | None] = mapped_column(Text)
-    value_to_save: Mapped[MoneySum | None]
-    reason: Mapped[str | None] = mapped_column(Text)
+
+LISTED = "probability IS NOT NULL AND call_reasons <> '{}'"
+"""Of the list of whom to call, in words of its index."""
+_INDEXES = {
+    "customer": ("UNIQUE", "(customer_id)", ""),
+    "value_to_save": ("", "(value_to_save, customer_id)", ""),
+    "probability": ("", "(probability, customer_id)", ""),
+    "calls": ("", "(value_to_save, customer_id)", f" WHERE {LISTED}"),
+}
+SCORE_INDEXES = tuple(_INDEXES)
+"""What is built on the table of a run, each by itself, when all rows are there."""
+
+
+def score_index(run_id: int, name: str) -> str:
+    """Return the statement that builds an index of a run; its pages are never added to."""
+    kind, columns, where = _INDEXES[name]
+    return (
+        f"CREATE {kind} INDEX scores_{int(run_id)}_{name} ON {scores_name(run_id)} {columns}"
+        f" WITH (fillfactor = 100){where}"
+    )

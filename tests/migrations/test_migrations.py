@@ -22,7 +22,7 @@ from app.services.common.deployment_settings import SettingsMismatch
 @pytest.fixture
 async def empty(engine: AsyncEngine) -> AsyncEngine:
     """An engine on a database without a table."""
-    await execute(engine, "DROP SCHEMA public CASCADE")
+    await execute(engine, "DROP SCHEMA public, runs CASCADE")
     await execute(engine, "CREATE SCHEMA public")
     return engine
 

@@ -52,7 +52,7 @@ async def test_groups_that_are_kept_are_named_anew(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         await connection.run_sync(_up)
         await connection.commit()
-    assert dict(await _rows(engine, "SELECT customer_id, rfm_group FROM scores")) == {
+    assert dict(await _rows(engine, "SELECT customer_id, rfm_group FROM runs.scores_1")) == {
         "two_of_13": "rising", "best": "champions", "once": "recent", "nobody": None,
     }  # fmt: skip
     ((stored,),) = await _rows(engine, "SELECT summary FROM runs")

@@ -8,7 +8,7 @@ from app import schema
 from app.db import ReadSession
 from app.services.models import model_store
 from tests.database import writing
-from tests.kept import store_model
+from tests.kept import store_model, store_run
 
 
 def _to(connection: Connection, revision: str) -> None:
@@ -21,11 +21,9 @@ def _to(connection: Connection, revision: str) -> None:
 async def test_models_and_scores_of_before_are_read(engine: AsyncEngine) -> None:
     async with AsyncSession(engine) as session, session.begin():
         await store_model(writing(session), "model_of_before")
+        run_id = await store_run(writing(session), scored=["c"])
         await session.execute(
-            text(
-                "INSERT INTO scores (customer_id, run_id, stage, status, purchase_days, revenue,"
-                " rhythm, call_reasons) VALUES ('c', 1, 'active', 'ok', 2, 5, 'due', '{overdue}')"
-            )
+            text(f"UPDATE runs.scores_{run_id} SET rhythm = 'due', call_reasons = '{{overdue}}'")
         )
     async with engine.connect() as connection:
         await connection.run_sync(_to, "0009")
@@ -40,7 +38,7 @@ async def test_models_and_scores_of_before_are_read(engine: AsyncEngine) -> None
         await connection.commit()
     async with engine.connect() as connection:
         columns = "rhythm, chance_if_active, call_reasons"
-        kept = (await connection.execute(text(f"SELECT {columns} FROM scores"))).one()
+        kept = (await connection.execute(text(f"SELECT {columns} FROM runs.scores_{run_id}"))).one()
     assert tuple(kept) == (None, None, [])
     async with AsyncSession(engine) as session:
         model = await model_store.load(ReadSession(session), "model_of_before")

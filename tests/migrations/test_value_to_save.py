@@ -68,7 +68,7 @@ async def test_earlier_runs_have_none_and_earlier_models_keep_how_they_were_fitt
             {"document": json.dumps({"schema_version": 3, "spend": spend})},
         )
     await _move(engine, "head")
-    assert await _one(engine, "SELECT value_to_save FROM scores") is None
+    assert await _one(engine, "SELECT value_to_save FROM runs.scores_1") is None
     found = RunSummary.load(await _one(engine, "SELECT summary FROM runs"))
     assert found.stages["active"].revenue == 12.5
     assert not found.tells_value_to_save

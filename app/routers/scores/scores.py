@@ -21,7 +21,7 @@ from app.schemas.scores.lists import ChurnRiskPage, LookupAnswer, LookupRequest,
 from app.schemas.scores.rhythm import RhythmStatus
 from app.services.models.clv_terms import GivenTerms
 from app.services.scores import ad_hoc, churn_risks, lists, lookup, shared_cards, streams
-from app.services.scores.lists import Asked
+from app.services.scores.run_selects import Asked
 
 
 class _Lines(StreamingResponse):

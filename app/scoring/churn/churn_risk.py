@@ -199,15 +199,15 @@ class ChurnRisk:
             changed["status"] = calibration.status
         return ChurnRisk(**changed)
 
-    def reference_silence(self, age: FloatArray) -> FloatArray:
-        """Return the days of silence that customers of an age are compared with.
+    def reference_silence(self, age: float) -> float:
+        """Return the days of silence that a customer of an age is compared with.
 
         That is the reference's share of the age: a silence is worth what it is of the age.
 
         Parameters
         ----------
-        age : FloatArray
-            ``T`` in days, shape (n,).
+        age : float
+            ``T`` in days.
         """
         return silent_share(self.reference) * age
 

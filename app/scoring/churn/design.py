@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, Final, Self
 
 import numpy as np
@@ -175,6 +176,23 @@ def memoryless_gap(features: Features) -> FloatArray:
     mean = np.maximum(features.t_x, 1.0) / n
     gap: FloatArray = mean * np.exp(-by_count(_memoryless_spread, n))
     return gap
+
+
+@lru_cache(maxsize=4096)
+def memoryless_share(n: float) -> float:
+    """Return the geometric mean of gaps that purchases without memory have, by their mean.
+
+    Parameters
+    ----------
+    n : float
+        The number of gaps, at least 1.
+
+    Returns
+    -------
+    float
+        In (0, 1): as `memoryless_gap` for many.
+    """
+    return float(np.exp(-by_count(_memoryless_spread, np.array([n])))[0])
 
 
 def _memoryless_spread(n: FloatArray) -> FloatArray:

@@ -38,6 +38,8 @@ class Population:
     """The recorded stage of each, as a place in `stages`."""
     stages: tuple[str, ...]
     summaries: Summaries
+    versions: Ints | None = None
+    """The version of each, where they were read: another one with each write."""
 
     @classmethod
     def of(
@@ -55,7 +57,9 @@ class Population:
 
     def take(self, rows: Ints) -> "Population":
         ids = [self.customer_ids[row] for row in rows.tolist()]
-        return Population(ids, self.recorded[rows], self.stages, self.summaries.take(rows))
+        versions = None if self.versions is None else self.versions[rows]
+        kept = self.summaries.take(rows)
+        return Population(ids, self.recorded[rows], self.stages, kept, versions)
 
     def buyers(self) -> "Population":
         """Return those with a purchase day."""
@@ -171,12 +175,13 @@ async def _read(
 ) -> Population:
     timeline = await policies.timeline(session)
     stages = tuple(sorted({stage for policy in timeline.policies for stage in policy.stages}))
-    asked = [Field("recorded", "int4", fill=0), *fields, Field("customer_id", "text")]
+    own = [Field("recorded", "int4", fill=0), Field("version", "int8")]
+    asked = [*own, *fields, Field("customer_id", "text")]
     known = ", ".join(summary_columns.sql(field) for field in fields)
     query = (
         f"SELECT c.customer_id, array_position(${len(args) + 1}::text[], c.stage) AS recorded,"  # noqa: S608  # names of columns
         # Said of both tables, lest all summaries are read for a few of them.
-        f" {known} FROM customers c LEFT JOIN purchase_summaries s"
+        f" c.version, {known} FROM customers c LEFT JOIN purchase_summaries s"
         f" ON s.customer_id = c.customer_id AND {where.format('s')}"
         f" WHERE {where.format('c')} ORDER BY c.customer_id"
     )
@@ -188,9 +193,12 @@ async def _read(
     await binary_copy.read(session, query, [*args, list(stages)], asked, keep)
     ids = [customer_id for block in blocks for customer_id in block.texts["customer_id"]]
     # A stage that no policy knows is 0 and stands before the others.
-    recorded = np.concatenate([_NONE, *(block.arrays["recorded"] for block in blocks)])
+    recorded, versions = (
+        np.concatenate([_NONE, *(block.arrays[name] for block in blocks)])
+        for name in ("recorded", "version")
+    )
     kept = Summaries.joined(len(ids), [block.arrays for block in blocks], fields)
-    population = Population(ids, recorded, ("", *stages), kept)
+    population = Population(ids, recorded, ("", *stages), kept, versions)
     await _correct(session, timeline, inactivity_limit, population, as_of)
     return population
 

@@ -15,7 +15,7 @@ def of(texts: Mapping[str, Sequence[str]], facts: IncomingFacts) -> dict[str, Co
     """Return the columns of facts, those of texts first; what is NULL everywhere is left out."""
     columns: dict[str, Column] = {
         "revision": Column("int8", facts.revisions),
-        "fingerprint": Column("digest", np.frombuffer(b"".join(facts.fingerprints), "V16")),
+        "fingerprint": Column("bytea", np.frombuffer(b"".join(facts.fingerprints), "V16")),
         "occurred_at": Column("timestamptz", facts.at),
         "occurred_on": Column("date", facts.day),
         "received_at": Column("timestamptz", np.full(len(facts), facts.received_at)),

@@ -1,8 +1,10 @@
 """Removing what nobody can ask for any more, a little at a time."""
 
+import logging
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, TextClause, delete, select, text, tuple_
+from sqlalchemy.exc import DBAPIError
 
 from app.db import WriteSession
 from app.models import (
@@ -11,10 +13,11 @@ from app.models import (
     OperationPart,
     RebuildDifference,
     Run,
-    Score,
     StageTransition,
 )
+from app.models.scoring import scores_name
 from app.services.operations.operations import OPEN
+from app.sqlstates import is_refused
 
 KEPT_RUNS = 8
 RUN_GRACE = timedelta(hours=24)
@@ -22,6 +25,8 @@ KEY_LIFE = timedelta(hours=48)
 OPERATION_LIFE = timedelta(days=30)
 CHUNK = 10_000
 _LOCK = 4_252_018
+
+logger = logging.getLogger("clm.housekeeping")
 
 
 async def sweep(
@@ -42,7 +47,8 @@ async def sweep(
         await session.execute(delete(OperationPart).where(OperationPart.operation_id.in_(ended)))
         await session.execute(delete(Operation).where(Operation.operation_id.in_(ended)))
     more = await _prune_transitions(session, now, voided_kept) or more
-    return await _drop_scores(session, now) or more
+    await _drop_runs(session, now)
+    return more
 
 
 async def _drop_differences(session: WriteSession, ended: Select[str]) -> bool:
@@ -85,8 +91,12 @@ async def _prune(session: WriteSession, gone: ColumnElement[bool] | TextClause) 
     return len(rows)
 
 
-async def _drop_scores(session: WriteSession, now: datetime) -> bool:
-    """Remove scores of runs beyond the newest eight, and of runs that never were published."""
+async def _drop_runs(session: WriteSession, now: datetime) -> None:
+    """Drop runs beyond the newest eight, and those that never were published.
+
+    One that somebody still reads is left for the next time: to wait for it would have everybody
+    wait who comes to read it meanwhile.
+    """
     kept = (
         select(Run.run_id)
         .where(Run.published_at.is_not(None))
@@ -94,7 +104,7 @@ async def _drop_scores(session: WriteSession, now: datetime) -> bool:
         .limit(KEPT_RUNS)
     )
     open_runs = select(Operation.operation_id).where(Operation.state.in_(OPEN))
-    run_id = await session.scalar(
+    found = await session.scalars(
         select(Run.run_id)
         .where(
             Run.run_id.not_in(kept),
@@ -102,14 +112,20 @@ async def _drop_scores(session: WriteSession, now: datetime) -> bool:
             Run.published_at.is_(None) | (Run.replaced_at < now - RUN_GRACE),
         )
         .order_by(Run.run_id)
-        .limit(1)
     )
-    if run_id is None:
-        return False
-    chunk = select(Score.customer_id).where(Score.run_id == run_id).limit(CHUNK)
-    gone = await session.execute(
-        delete(Score).where(Score.run_id == run_id, Score.customer_id.in_(chunk))
-    )
-    if gone.rowcount < CHUNK:  # type: ignore[attr-defined]  # a DELETE has it
-        await session.execute(delete(Run).where(Run.run_id == run_id))
-    return True
+    for run_id in found.all():
+        try:
+            async with session.begin_nested():
+                await _drop_run(session, run_id)
+        except DBAPIError as error:
+            if not is_refused(error):
+                raise
+            logger.warning("run not dropped yet", extra={"run_id": run_id})
+
+
+async def _drop_run(session: WriteSession, run_id: int) -> None:
+    table = scores_name(run_id)
+    if await session.scalar(text("SELECT to_regclass(:table)"), {"table": table}) is not None:
+        await session.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT"))
+        await session.execute(text(f"DROP TABLE {table}"))
+    await session.execute(delete(Run).where(Run.run_id == run_id))

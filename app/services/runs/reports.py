@@ -1,19 +1,19 @@
-"""Reports on the published run. They are counted once, when the run is published."""
+"""Reports on the published run, as it was counted when it was made."""
 
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.models import Model, Run, Score
+from app.models import Model, Run
 from app.scoring.rfm import rfm
 from app.services.common import deployment_settings
 from app.services.models import fitted_models, model_responses
 from app.services.models.model_documents import ModelDocument
 from app.services.policies import policies
-from app.services.scores.run_summaries import GroupTotals, RfmCell, RunSummary, StageTotals
+from app.services.scores.run_summaries import RunSummary, StageTotals
 
 GROUP_NAMES = {
     "champions": {"en": "Champions", "zh": "冠军客户"},
@@ -30,32 +30,6 @@ GROUP_NAMES = {
 
 
 _NO_CUSTOMERS = StageTotals(customers=0, revenue=Decimal(0), value_to_save=Decimal(0))
-
-
-async def summarise(session: ReadSession, run_id: int) -> RunSummary:
-    """Count a run by stage, by RFM cell and by RFM group."""
-    of_run = Score.run_id == run_id
-    sums = func.count(), func.sum(Score.revenue), func.sum(Score.value_to_save)
-    stages = await session.execute(select(Score.stage, *sums).where(of_run).group_by(Score.stage))
-    fm = ((Score.f + Score.m) // 2).label("fm")  # of whole numbers: rounded down, as `rfm.fm` does
-    cells = await session.execute(
-        select(Score.r, fm, func.count()).where(of_run, Score.r.is_not(None)).group_by(Score.r, fm)
-    )
-    groups = await session.execute(
-        select(Score.rfm_group, *sums[:2])
-        .where(of_run, Score.rfm_group.is_not(None))
-        .group_by(Score.rfm_group)
-    )
-    return RunSummary(
-        stages={
-            stage: StageTotals(customers=count, revenue=revenue, value_to_save=to_save)
-            for stage, count, revenue, to_save in stages
-        },
-        cells=[RfmCell(r=r, fm=fm, customers=count) for r, fm, count in cells],
-        groups={
-            group: GroupTotals(customers=count, revenue=revenue) for group, count, revenue in groups
-        },
-    )
 
 
 async def stages(session: ReadSession, deployment: Deployment) -> dict[str, Any]:

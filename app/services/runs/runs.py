@@ -1,4 +1,8 @@
-"""Scoring runs: everybody scored in parts, what time changed recorded, all published at once."""
+"""Scoring runs: everybody scored in parts, what time changed recorded, all published at once.
+
+Parts come in waves: one plans, then transitions and scores, then the indexes of what was written;
+the last of all publishes.
+"""
 
 from datetime import datetime
 from itertools import pairwise
@@ -6,10 +10,12 @@ from typing import Any
 
 from sqlalchemy import insert, update
 
-from app import binary_copy
+from app.binary_copy import Column
 from app.db import WriteSession
 from app.deployment import Deployment
+from app.lifecycle.dated import Ints
 from app.models import Run
+from app.models.scoring import SCORE_INDEXES
 from app.schemas.models.models import RunRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings, threads
@@ -19,9 +25,12 @@ from app.services.models import model_store, refitting
 from app.services.operations import operations, parts
 from app.services.operations.parts import Part
 from app.services.policies import policies
-from app.services.runs import reports
-from app.services.scores import model_scores, run_columns, run_rows
-from app.services.stages import derivation, due_transitions, placement
+from app.services.runs import score_tables
+from app.services.scores import explanations, model_scores, run_columns, run_rows
+from app.services.scores.model_scores import Scores
+from app.services.scores.run_summaries import RunSummary
+from app.services.stages import derivation, due_transitions, next_actions, placement
+from app.services.stages.placement import Placement
 
 RUN = "scoring_run"
 SCORE_PART = 50_000
@@ -68,6 +77,8 @@ async def plan_part(
         )
         .returning(Run.run_id)
     )
+    assert run_id is not None
+    await score_tables.create(session, run_id)
     ranges = [
         (task, {"after": after, "up_to": up_to})
         for task, size in (("transition", TRANSITION_PART), ("score", SCORE_PART))
@@ -115,12 +126,50 @@ async def score_part(
         session, deployment, timeline, as_of, gap_days=model.gap_days, **_range(part)
     )
     scored = await model_scores.score(session, model, placed, run.horizon_days)
-    columns = await threads.compute(len(placed), run_columns.columns, run.run_id, placed, scored)
-    await binary_copy.write(session, "scores", columns)
+    actions = None
+    if scored is not None:
+        buyers = scored.placement
+        actions = await next_actions.of_stages(
+            session, deployment, policy, buyers.population, buyers.stage, as_of
+        )
+    columns, outcome = await threads.compute(len(placed), _written, placed, scored, actions)
+    await score_tables.fill(session, run.run_id, columns)
+    await parts.note(session, part, outcome)
+
+
+def _written(
+    placed: Placement, scored: Scores | None, actions: Ints | None
+) -> tuple[dict[str, Column], dict[str, Any]]:
+    """Return the rows of a part, and what they amount to."""
+    columns = run_columns.columns(placed, scored, actions)
+    return columns, {
+        "summary": RunSummary.of(columns).dump(),
+        "explanation": None if scored is None else explanations.of(scored).dump(),
+    }
+
+
+async def index_part(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> None:
+    """Build one index of a run, all of whose rows are there."""
+    del deployment, now
+    await score_tables.index(session, part.context["run_id"], part.arguments["index"])
 
 
 def _range(part: Part) -> dict[str, Any]:
     return {"after": part.arguments["after"], "up_to": part.arguments["up_to"]}
+
+
+async def complete(
+    session: WriteSession, deployment: Deployment, part: Part, now: datetime
+) -> dict[str, Any] | None:
+    """After the rows, have them indexed; after the indexes, publish."""
+    if "indexed" in part.context:
+        return await publish(session, deployment, part, now)
+    await score_tables.analyse(session, part.context["run_id"])
+    indexes = [("index", {"index": name}) for name in SCORE_INDEXES]
+    await parts.plan(session, part, indexes, {**part.context, "indexed": list(SCORE_INDEXES)})
+    return None
 
 
 async def publish(
@@ -135,7 +184,10 @@ async def publish(
     previous = (await deployment_settings.pointers(session)).run_id
     read = None if previous is None else await run_rows.find(session, previous)
     published = read is None or read.as_of <= run.as_of
-    summary = await reports.summarise(session, run_id)
+    found = [each for each in await parts.noted(session, part) if "summary" in each]
+    summary = RunSummary.added_up(RunSummary.load(each["summary"]) for each in found)
+    explained = (each["explanation"] for each in found if each["explanation"] is not None)
+    await score_tables.release(session, run_id)
     monitor = await refitting.monitor(session, deployment, run)
     await session.execute(
         update(Run)
@@ -145,6 +197,7 @@ async def publish(
             customers=summary.customers,
             summary=summary.dump(),
             monitor=monitor.dump(),
+            explanation=next(explained, None),
         )
     )
     replaced = previous if published else run_id

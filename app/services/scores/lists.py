@@ -1,39 +1,31 @@
 """Lists of a run: which run, which customers of it, and what is shown of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import func, select
 
-from app.days import AsOf, to_day
-from app.db import AnyRow, AnySelect, ReadSession
+from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.errors import FieldError, InvalidCursor, NotFound, ValidationFailed
-from app.models import Customer, Run, Score
+from app.models import Run
 from app.scoring.churn.churn_risk import CAUSES
 from app.scoring.rfm import rfm
-from app.services.common import deployment_settings
-from app.services.common.paging import PageRequest, Sort, choose_sort, fetch, next_part, read_bound
-from app.services.models import clv_terms, model_store
-from app.services.models.fitted_models import FittedModel
+from app.services.common.paging import PageRequest, Sort, choose_sort, next_part, read_bound
 from app.services.operations.housekeeping import KEPT_RUNS, RUN_GRACE
-from app.services.scores import run_rows
-from app.services.scores.cards import kind_of_risk, rhythm_answer
+from app.services.scores import kept_runs, run_selects
+from app.services.scores.cards import rhythm_answer
+from app.services.scores.kept_runs import KeptRun
+from app.services.scores.run_selects import BY_ID, COLUMNS, Asked, RunSelect
+from app.sqlstates import is_missing_table
 
-OF_CUSTOMERS = {"owner": Customer.owner, "channel": Customer.acquisition_channel}
-"""Filters by what is known of a customer now; the others are by what the run says."""
 CODES = {"reason": tuple(CAUSES), "rfm_group": tuple(rfm.GROUPS)}
 """Filters that take one of some codes, of which there may be more one day."""
-PREVIOUS = aliased(Score, name="previous")
-IS_NEW = PREVIOUS.customer_id.is_(None)
-BY_ID = Sort((Score.customer_id,))
 SORTS = {
     "customer_id": BY_ID,
-    "-probability": Sort((Score.probability, Score.customer_id), descending=True),
-    "-value_to_save": Sort((Score.value_to_save, Score.customer_id), descending=True),
+    "-probability": Sort((COLUMNS.probability, COLUMNS.customer_id), descending=True),
+    "-value_to_save": Sort((COLUMNS.value_to_save, COLUMNS.customer_id), descending=True),
 }
 EMPTY: dict[str, Any] = {
     "items": [],
@@ -45,37 +37,100 @@ EMPTY: dict[str, Any] = {
     "churn_risk": None,
     "clv": None,
 }
+_PUBLISHED = "(SELECT value::text::bigint FROM settings WHERE key = 'published_run_id')"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Which run a list is of, which of its customers, and since which run they changed."""
+@dataclass
+class Question:
+    """A page of a run, to be asked for in one statement: its rows `s`, and what is joined to them.
 
-    filters: dict[str, Any]
-    run_id: int | None
-    since: int | None
-    now: datetime
+    A cursor behind its last row is bound to `bound_to`; behind the last page the list goes on with
+    the cursor `rest`, if there is one.
+    """
 
-    @property
-    def bound_to(self) -> dict[str, Any]:
-        """Return what a cursor belongs to."""
-        return {**self.filters, "asked": self.run_id, "since": self.since}
+    select: RunSelect
+    sort: Sort
+    bound_to: Mapping[str, object]
+    columns: Sequence[str] = ("s.*",)
+    joined: str = ""
+    rest: str | None = None
+
+    def sql(self, page: PageRequest) -> str:
+        rows = self.select.page(page, self.sort, self.bound_to)
+        columns = ", ".join([*self.columns, f"{_PUBLISHED} AS published"])
+        order = run_selects.in_order(self.sort)
+        return f"SELECT {columns} FROM ({rows}) AS s{self.joined} {order}"  # noqa: S608
 
 
-async def run_of(session: ReadSession, page: PageRequest, asked: Asked) -> AnyRow | None:
+async def fetch(
+    session: ReadSession,
+    deployment: Deployment,
+    page: PageRequest,
+    asked: Asked,
+    ask: Callable[[KeptRun], Question],
+) -> tuple[KeptRun, list[Any], str | None] | None:
+    """Return a run, a page of its rows, and the next cursor; None before the first run.
+
+    Of the published run unless another one is asked for: if it is another one by now, its page.
+    """
+    run = await run_of(session, deployment, page, asked)
+    follows = asked.run_id is None and page.cursor is None
+    while run is not None:
+        question = ask(run)
+        rows = await _rows(session, question, page)
+        if rows is None and follows:
+            kept_runs.forget(session)
+            run, follows = await run_of(session, deployment, page, asked), False
+            continue
+        if rows is None:
+            raise _dropped(asked)
+        if follows:
+            told = rows[0]["published"] if rows else None
+            if not await kept_runs.is_published(session, run, told):
+                run = await run_of(session, deployment, page, asked)
+                continue
+        cursor = question.rest
+        if len(rows) > page.limit:
+            rows = rows[: page.limit]
+            keys = [rows[-1][column.key] for column in question.sort.columns]
+            cursor = next_part(page, keys, question.bound_to)
+        return run, rows, cursor
+    return None
+
+
+async def _rows(session: ReadSession, question: Question, page: PageRequest) -> list[Any] | None:
+    """Return the rows, or None if a table that they are in has been dropped."""
+    try:
+        return await fetch_rows(session, question.sql(page), *question.select.arguments)
+    except Exception as error:
+        if is_missing_table(error):
+            return None
+        raise
+
+
+def _dropped(asked: Asked) -> NotFound | InvalidCursor:
+    for pointer, run_id in (("run_id", asked.run_id), ("changed_since_run", asked.since)):
+        if run_id is not None:
+            return _unknown(run_id, f"query:{pointer}")
+    return InvalidCursor("The run that this cursor belongs to is no longer kept.")
+
+
+async def run_of(
+    session: ReadSession, deployment: Deployment, page: PageRequest, asked: Asked
+) -> KeptRun | None:
     """Return the run asked for, that of the cursor, or the published one; None before the first."""
     _check(asked.filters)
     if asked.since is not None:
-        await _kept(session, asked.since, asked.now, "query:changed_since_run")
+        await _require(session, asked, asked.since, "query:changed_since_run")
     bound = read_bound(page, "=run_id")
     if asked.run_id is not None:
-        return await _kept(session, asked.run_id, asked.now, "query:run_id")
-    run_id = bound or (await deployment_settings.pointers(session)).run_id
-    if run_id is None:
-        return None
-    run = await run_rows.find(session, run_id)
+        await _require(session, asked, asked.run_id, "query:run_id")
+        return await kept_runs.find(session, deployment, asked.run_id)
+    if bound is None:
+        return await kept_runs.published(session, deployment)
+    run = await kept_runs.find(session, deployment, bound)
     if run is None:
-        raise InvalidCursor("The run that this cursor belongs to is no longer kept.")
+        raise _dropped(asked)
     return run
 
 
@@ -89,101 +144,51 @@ def _check(filters: dict[str, Any]) -> None:
         raise ValidationFailed(errors=faults)
 
 
-async def _kept(session: ReadSession, run_id: int, now: datetime, pointer: str) -> AnyRow:
-    """Return a run that was published and is not being dropped."""
+async def _require(session: ReadSession, asked: Asked, run_id: int, pointer: str) -> None:
+    """Require a run that was published and is not being dropped."""
     newer = select(func.count()).where(Run.run_id > run_id, Run.published_at.is_not(None))
-    statement = select(*Run.__table__.columns).where(
+    statement = select(Run.run_id).where(
         Run.run_id == run_id,
         Run.published_at.is_not(None),
         Run.replaced_at.is_(None)
-        | (Run.replaced_at >= now - RUN_GRACE)
+        | (Run.replaced_at >= asked.now - RUN_GRACE)
         | (newer.scalar_subquery() < KEPT_RUNS),
     )
-    row = (await session.execute(statement)).one_or_none()
-    if row is None:
-        fault = FieldError(pointer, "unknown_run", "is no run, not published yet, or not kept")
-        raise NotFound(f"Run {run_id} is not kept.", errors=[fault])
-    return row
+    if await session.scalar(statement) is None:
+        raise _unknown(run_id, pointer)
 
 
-def head(run: AnyRow, model: FittedModel) -> dict[str, Any]:
-    """Return what a list says of its run as a whole."""
-    window = 0 if model.risk is None else model.risk.label_window
-    risk = kind_of_risk(model, run.horizon_days or model.horizon_days)
-    return {
-        "as_of": run.as_of,
-        "run_id": run.run_id,
-        "model_id": run.model_id,
-        "stage_policy_version": run.policy_version,
-        "churn_risk": {**risk, "label_window_days": window or None},
-        "clv": clv_terms.head(model, model.clv_terms),
-    }
+def _unknown(run_id: int, pointer: str) -> NotFound:
+    fault = FieldError(pointer, "unknown_run", "is no run, not published yet, or not kept")
+    return NotFound(f"Run {run_id} is not kept.", errors=[fault])
 
 
-def chosen(
-    columns: Sequence[ColumnElement[Any]],
-    run_id: int,
-    asked: Asked,
-    *,
-    profiles: bool = False,
-) -> AnySelect:
-    """Select customers of a run.
-
-    With `since` those whose rhythm was another one in that run, or who were not in it.
-    """
-    statement: AnySelect = select(*columns).select_from(Score).where(Score.run_id == run_id)
-    if profiles or any(asked.filters.get(name) is not None for name in OF_CUSTOMERS):
-        statement = statement.join(Customer, Customer.customer_id == Score.customer_id)
-    for name, value in asked.filters.items():
-        if value is not None:
-            column = OF_CUSTOMERS[name] if name in OF_CUSTOMERS else getattr(Score, name)
-            statement = statement.where(column == value)
-    return statement if asked.since is None else _changed(statement, asked.since)
-
-
-def _changed(statement: AnySelect, since: int) -> AnySelect:
-    same = and_(PREVIOUS.customer_id == Score.customer_id, PREVIOUS.run_id == since)
-    return (
-        statement.outerjoin(PREVIOUS, same)
-        .where(or_(IS_NEW, PREVIOUS.rhythm.is_distinct_from(Score.rhythm)))
-        .add_columns(
-            IS_NEW.label("is_new"),
-            PREVIOUS.probability.label("previous_probability"),
-            PREVIOUS.rhythm.label("previous_rhythm"),
-        )
-    )
-
-
-def rhythm(row: AnyRow, as_of: AsOf) -> dict[str, Any] | None:
+def rhythm(row: Mapping[str, Any], run: KeptRun) -> dict[str, Any] | None:
     """Return the rhythm of a row; None for who never purchased, and in runs of before it."""
-    if row.rhythm is None:
+    if row["rhythm"] is None:
         return None
-    silent = as_of.day - to_day(row.last_purchase_on)
-    return rhythm_answer(row.rhythm, row.usual_gap_days, silent, row.chance_if_active)
+    silent = run.silent(row["last_purchase_on"])
+    return rhythm_answer(row["rhythm"], row["usual_gap_days"], silent, row["chance_if_active"])
 
 
-def previous(row: AnyRow, since: int | None) -> dict[str, Any] | None:
+def previous(row: Mapping[str, Any], since: int | None) -> dict[str, Any] | None:
     """Return what the earlier run said; None if it did not know the customer."""
-    if since is None or row.is_new:
+    if since is None or row["is_new"]:
         return None
     return {
         "run_id": since,
-        "probability": row.previous_probability,
-        "rhythm": row.previous_rhythm,
+        "probability": row["previous_probability"],
+        "rhythm": row["previous_rhythm"],
     }
 
 
-AMOUNTS: dict[str, ColumnElement[Any]] = {
-    name: Score.__table__.c[name] for name in ("revenue", "clv", "value_to_save")
-}
+AMOUNTS = ("revenue", "clv", "value_to_save")
 """Money; what is computed of it was rounded when it was written."""
 OF_RHYTHM = ("rhythm", "usual_gap_days", "chance_if_active")
-PLAIN: list[ColumnElement[Any]] = [
-    column
-    for column in Score.__table__.columns
-    if column.key not in AMOUNTS and column.key not in OF_RHYTHM
-]
-NAMES = [str(column.key) for column in PLAIN]
+_APART = (*AMOUNTS, *OF_RHYTHM, "customer_version", "next_actions", "explanation")
+_KEPT = tuple(column.key for column in COLUMNS if column.key not in _APART)
+PLAIN = (_KEPT[0], "run_id", *_KEPT[1:])
+"""What is shown as it stands, in this order."""
 
 
 async def search(
@@ -193,44 +198,50 @@ async def search(
 
     Ordered by a score, those who have none come behind the others, by id.
     """
-    run = await run_of(session, page, asked)
-    if run is None:
+    found = await fetch(session, deployment, page, asked, lambda run: _question(page, asked, run))
+    if found is None:
         return EMPTY
+    run, rows, cursor = found
+    return {
+        "items": [_item(deployment, run, row, asked.since) for row in rows],
+        "next_cursor": cursor,
+        **run.head,
+    }
+
+
+def _question(page: PageRequest, asked: Asked, run: KeptRun) -> Question:
     name, sort = choose_sort(page, SORTS, "customer_id")
     rest = read_bound(page, "=rest") or sort is BY_ID
     bound_to: dict[str, Any] = {"list": "scores", "sort": name, "=run_id": run.run_id,
                                 **asked.bound_to}  # fmt: skip
-    columns = [*PLAIN, *AMOUNTS.values(), *(getattr(Score, name) for name in OF_RHYTHM)]
-    statement = chosen(columns, run.run_id, asked)
+    chosen = RunSelect(run.run_id, asked)
     if sort is not BY_ID:
-        scored = sort.columns[0].is_not(None)
-        statement = statement.where(sort.columns[0].is_(None) if rest else scored)
-    in_order = BY_ID if rest else sort
+        scored = "IS NULL" if rest else "IS NOT NULL"
+        chosen.conditions.append(f"s.{sort.columns[0].key} {scored}")
     last_part = {**bound_to, "=rest": True}
-    rows, cursor = await fetch(
-        session,
-        statement.add_columns(*in_order.columns),
-        page,
-        in_order,
+    columns = [f"s.{name}" for name in (*_KEPT, *AMOUNTS, *OF_RHYTHM)]
+    if asked.since is not None:
+        columns += ["s.is_new", "s.previous_probability", "s.previous_rhythm"]
+    return Question(
+        chosen,
+        BY_ID if rest else sort,
         last_part if rest else bound_to,
+        columns,
+        rest=None if rest else next_part(page, [""], last_part),
     )
-    if cursor is None and not rest:
-        cursor = next_part(page, [""], last_part)
-    return {
-        "items": [_item(deployment, run, row, asked.since) for row in rows],
-        "next_cursor": cursor,
-        **head(run, await model_store.load(session, run.model_id)),
-    }
 
 
-def _item(deployment: Deployment, run: AnyRow, row: AnyRow, since: int | None) -> dict[str, Any]:
-    item: dict[str, Any] = {name: getattr(row, name) for name in NAMES}
+def _item(
+    deployment: Deployment, run: KeptRun, row: Mapping[str, Any], since: int | None
+) -> dict[str, Any]:
+    item: dict[str, Any] = {name: row[name] for name in _KEPT}
     for name in AMOUNTS:
-        amount = getattr(row, name)
+        amount = row[name]
         item[name] = None if amount is None else deployment.money(amount)
     return {
         **item,
-        "rhythm": rhythm(row, deployment.as_of(run.as_of)),
+        "run_id": run.run_id,
+        "rhythm": rhythm(row, run),
         "horizon_days": run.horizon_days,
         "previous": previous(row, since),
     }

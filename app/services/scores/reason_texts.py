@@ -5,7 +5,8 @@ equal the cause adds nothing. It ends by saying which way the cause moves the ri
 is as the data have it: no word of them reads as if it were known beforehand.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from app.days import from_day
 from app.money import UNITS
 from app.scoring.churn import design
 from app.scoring.churn.churn_risk import Reasons
-from app.scoring.histories.features import COMPLAINT_DAYS, Features
+from app.scoring.histories.features import COMPLAINT_DAYS, RECENT
 from app.services.models.fitted_models import FittedModel
 from app.services.models.model_inputs import ModelInputs
 from app.services.scores.wording import apart, count
@@ -27,25 +28,52 @@ _EFFECTS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class ReasonInputs:
-    """One customer as churn risk looks at it, in plain numbers; NaN where nothing is known."""
+    """One customer as churn risk looks at it, in plain numbers; NaN where nothing is known.
 
-    known: Features
-    model: FittedModel
-    day: int
+    `known` are columns of `Features` by name, at least those that the told causes quote.
+    """
+
+    __slots__ = ("T", "day", "known", "model", "silent", "t_x", "x")
+
+    def __init__(self, model: FittedModel, day: int, known: Mapping[str, float]) -> None:
+        self.model, self.day, self.known = model, day, known
+        self.x, self.t_x, self.T = known["x"], known["t_x"], known["T"]
+        self.silent = self.T - self.t_x
 
     def __getattr__(self, name: str) -> float:
-        return float(getattr(self.known, name)[0])
-
-    @property
-    def silent(self) -> float:
-        return self.T - self.t_x
+        return self.known[name]
 
     def recent(self, name: str) -> tuple[float, list[float]]:
-        """Return the mean that counts, and the last gaps or values, the latest first."""
-        found = [getattr(self, f"{name}_{place}") for place in (1, 2, 3)]
-        return float(self.known.recent(name)[0]), [each for each in found if not np.isnan(each)]
+        """Return the mean that counts, and the last gaps or values, the latest first.
+
+        As `Features.recent` has it, to the last bit.
+        """
+        total = weight = 0.0
+        found = []
+        for back, share in enumerate(_SHARES, start=1):
+            each = self.known[f"{name}_{back}"]
+            if not math.isnan(each):
+                found.append(each)
+                total += share * each
+                weight += share
+        return total / weight if weight else math.nan, found
+
+
+_SHARES: Final = tuple(2 * (RECENT - back) / (RECENT * (RECENT + 1)) for back in range(RECENT))
+QUOTED: Final[dict[str, tuple[str, ...]]] = {
+    "frequency_trend": ("gap_1", "gap_2", "gap_3"),
+    "amount_trend": ("value_1", "value_2", "value_3", "mean_value"),
+    "value": ("mean_value",),
+    "regularity": ("sum_log_gaps", "gap_1", "gap_2", "gap_3"),
+    "refunds": ("refunds",),
+    "complaints": ("complaints",),
+    "satisfaction": ("satisfaction",),
+    "surveyed": ("satisfaction",),
+    "contact_silence": ("contact_silence",),
+    "contacted": ("contact_silence",),
+}
+"""The columns that the text of a cause quotes, besides x, t_x and T."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +92,22 @@ def explain(inputs: ModelInputs, reasons: Reasons, row: int) -> list[dict[str, A
 
     Those that move the risk; of a model that looks at x, t_x and T alone, always all three.
     """
-    model, features = inputs.model, inputs.features.take([row])
-    seen = ReasonInputs(features, model, inputs.as_of.day)
+    known = {name: float(column[row]) for name, column in vars(inputs.features).items()}
+    seen = ReasonInputs(inputs.model, inputs.as_of.day, known)
+    return tell(seen, {code: float(part[row]) for code, part in reasons.parts.items()})
+
+
+def tell(seen: ReasonInputs, parts: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return the reasons of one customer, by what each cause adds to the log-odds."""
     told = []
-    for code, part in reasons.parts.items():
-        if part[row] or model.risk is None:
+    for code, part in parts.items():
+        if part or seen.model.risk is None:
             found = _WORDS[code](seen)
-            en, zh = _EFFECTS[int(np.sign(part[row]))]
+            en, zh = _EFFECTS[(part > 0) - (part < 0)]
             told.append(
                 {
                     "code": code,
-                    "contribution": float(part[row]),
+                    "contribution": part,
                     "value": _known(found.value),
                     "reference": _known(found.reference),
                     "text": {"en": f"{found.en}: {en}", "zh": f"{found.zh}，{zh}"},
@@ -85,7 +118,7 @@ def explain(inputs: ModelInputs, reasons: Reasons, row: int) -> list[dict[str, A
 
 
 def _known(value: float | None) -> float | None:
-    return None if value is None or np.isnan(value) else float(value)
+    return None if value is None or math.isnan(value) else float(value)
 
 
 def _on(seen: ReasonInputs, days_ago: float) -> str:
@@ -123,7 +156,7 @@ def _silence(seen: ReasonInputs) -> ReasonText:
         _, t_x, age = seen.model.typical_days
         usual, at_age = age - t_x, ("", "")
     else:
-        usual = float(seen.model.risk.reference_silence(seen.known.T)[0])
+        usual = seen.model.risk.reference_silence(seen.T)
         at_age = (" at this age", "在相同时长下")
     own, other = apart(seen.silent, usual)
     return ReasonText(
@@ -177,7 +210,7 @@ def _value(seen: ReasonInputs) -> ReasonText:
 def _regularity(seen: ReasonInputs) -> ReasonText:
     n = max(seen.x, 1.0)
     middle = float(np.exp(seen.sum_log_gaps / n))
-    random = float(design.memoryless_gap(seen.known)[0])
+    random = max(seen.t_x, 1.0) / n * design.memoryless_share(n)
     own, other = apart(middle, random)
     gaps = [int(gap) for gap in seen.recent("gap")[1]]
     return ReasonText(

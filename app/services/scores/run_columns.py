@@ -12,33 +12,34 @@ from app.scoring.churn import rhythm
 from app.scoring.churn.churn_risk import CAUSES
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
-from app.services.scores import calls
+from app.services.scores import calls, explanations
 from app.services.scores.model_scores import Scores
 from app.services.stages.placement import Placement
 
 STATUSES = ("never_purchased", "insufficient_history", "ok")
 
 
-def columns(run_id: int, placement: Placement, scores: Scores | None) -> dict[str, Column]:
+def columns(placement: Placement, scores: Scores | None, actions: Ints | None) -> dict[str, Column]:
     """Return placed customers and the scores of the buyers among them.
 
     Those who never purchased have a stage and no scores. Without scores nothing can be said of
-    buyers, and they are left out.
+    buyers, and they are left out. `actions` are those of the buyers.
     """
     if scores is None:
         placement = placement.take(np.flatnonzero(~placement.bought))
-        return _of_everybody(run_id, placement, "ok")
+        return _of_everybody(placement, "ok")
     status = "insufficient_history" if scores.model.status == "fallback" else "ok"
-    found = _of_everybody(run_id, placement, status)
-    return found | _of_buyers(scores, placement.bought)
+    found = _of_everybody(placement, status)
+    return found | _of_buyers(scores, placement.bought, actions)
 
 
-def _of_everybody(run_id: int, placement: Placement, status: str) -> dict[str, Column]:
+def _of_everybody(placement: Placement, status: str) -> dict[str, Column]:
     """Return what every row has; `status` is that of buyers."""
     population, bought = placement.population, placement.bought
+    assert population.versions is not None
     return {
         "customer_id": Column("text", population.customer_ids),
-        "run_id": Column("int4", np.full(len(bought), run_id)),
+        "customer_version": Column("int8", population.versions),
         "stage": Column("text", placement.policy.stages, codes=placement.stage),
         "status": Column("text", STATUSES, codes=np.where(bought, STATUSES.index(status), 0)),
         "purchase_days": Column("int4", population.columns.purchase_days),
@@ -50,8 +51,8 @@ def _of_everybody(run_id: int, placement: Placement, status: str) -> dict[str, C
     }
 
 
-def _of_buyers(scores: Scores, bought: Bools) -> dict[str, Column]:
-    def spread(kind: Any, values: Floats | Ints | None) -> Column:
+def _of_buyers(scores: Scores, bought: Bools, actions: Ints | None) -> dict[str, Column]:
+    def spread(kind: Any, values: NDArray[Any] | None) -> Column:
         return Column(kind, *_spread(values, bought))
 
     def named(names: tuple[str, ...], values: Ints) -> Column:
@@ -78,10 +79,12 @@ def _of_buyers(scores: Scores, bought: Bools) -> dict[str, Column]:
         # Who never purchased has nothing to save.
         "value_to_save": Column("numeric", to_save),
         "reason": named(tuple(CAUSES), scores.raising),
+        "next_actions": spread("int8", actions),
+        "explanation": spread("bytea", explanations.packed(scores)),
     }
 
 
-def _spread(values: Floats | Ints | None, rows: Bools) -> tuple[NDArray[Any], Bools]:
+def _spread(values: NDArray[Any] | None, rows: Bools) -> tuple[NDArray[Any], Bools]:
     """Return values of some rows as a column of all, and which of them are NULL."""
     if values is None:
         return np.zeros(len(rows)), np.ones(len(rows), np.bool_)

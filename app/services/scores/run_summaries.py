@@ -1,8 +1,15 @@
-"""What a run amounts to, counted once when it is published."""
+"""What a run amounts to: counted with each part of it, and added up when it is published."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
+
+from app.binary_copy import Column
+from app.money import to_amount
+from app.scoring.rfm import rfm
 from app.services.common.stored_documents import Section, StoredDocument
 
 
@@ -40,3 +47,72 @@ class RunSummary(StoredDocument):
     @property
     def customers(self) -> int:
         return sum(each.customers for each in self.stages.values())
+
+    @classmethod
+    def of(cls, rows: Mapping[str, Column]) -> "RunSummary":
+        """Count rows of a run, given as the columns in which they are written."""
+        stages = _totals(rows["stage"], rows["revenue"], rows["value_to_save"])
+        groups = _totals(rows["rfm_group"], rows["revenue"]) if "rfm_group" in rows else {}
+        return cls(
+            stages={
+                stage: StageTotals(customers=n, revenue=revenue, value_to_save=to_save)
+                for stage, (n, revenue, to_save) in stages.items()
+            },
+            cells=_cells(rows) if "r" in rows else [],
+            groups={
+                group: GroupTotals(customers=n, revenue=revenue)
+                for group, (n, revenue) in groups.items()
+            },
+        )
+
+    @classmethod
+    def added_up(cls, parts: Iterable["RunSummary"]) -> "RunSummary":
+        """Return what parts of a run amount to together."""
+        stages: dict[str, StageTotals] = {}
+        groups: dict[str, GroupTotals] = {}
+        cells = Counter[tuple[int, int]]()
+        for part in parts:
+            for stage, own in part.stages.items():
+                stages[stage] = _sum(stages[stage], own) if stage in stages else own
+            for group, totals in part.groups.items():
+                groups[group] = _sum(groups[group], totals) if group in groups else totals
+            cells.update({(cell.r, cell.fm): cell.customers for cell in part.cells})
+        counted = [RfmCell(r=r, fm=fm, customers=n) for (r, fm), n in sorted(cells.items())]
+        return cls(stages=stages, cells=counted, groups=groups)
+
+
+def _sum(one: Any, other: Any) -> Any:
+    """Return totals of the same kind, each added to its like."""
+    added = {name: value + getattr(other, name) for name, value in one}
+    return one.model_copy(update=added)
+
+
+def _totals(group: Column, *amounts: Column) -> dict[str, tuple[Any, ...]]:
+    """Return how many rows each group has, and the exact sums of amounts of them."""
+    names, codes = np.asarray(group.values), np.asarray(group.codes)
+    there = codes >= 0
+    counts = np.bincount(codes[there], minlength=len(names)).tolist()
+    sums = [_exact(codes[there], np.asarray(each.values)[there], len(names)) for each in amounts]
+    return {
+        str(names[place]): (count, *(to_amount(each[place]) for each in sums))
+        for place, count in enumerate(counts)
+        if count
+    }
+
+
+def _exact(codes: Any, units: Any, size: int) -> list[int]:
+    """Return sums of whole numbers of 64 bits, which may be larger than such."""
+    units = units.astype(np.int64)
+    high, low = units >> 32, units & 0xFFFFFFFF
+    halves = (np.bincount(codes, each, size).tolist() for each in (high, low))
+    return [(int(upper) << 32) + int(lower) for upper, lower in zip(*halves, strict=True)]
+
+
+def _cells(rows: Mapping[str, Column]) -> list[RfmCell]:
+    scored = ~np.asarray(rows["r"].null)
+    r, f, m = (np.asarray(rows[name].values)[scored] for name in ("r", "f", "m"))
+    found, counts = np.unique(np.stack([r, rfm.fm(f, m)]), axis=1, return_counts=True)
+    return [
+        RfmCell(r=r, fm=fm, customers=n)
+        for (r, fm), n in zip(found.T.tolist(), counts.tolist(), strict=True)
+    ]

@@ -9,19 +9,18 @@ import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Text, case, cast, func, literal, null, text
-from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy import text
 
 from app.days import from_day
-from app.db import AnySelect, Database, ReadSession
+from app.db import Database, ReadSession
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
-from app.models import Score
 from app.schemas.common.types import format_instant
 from app.services.common.paging import PageRequest
-from app.services.models import model_store
-from app.services.scores import lists
-from app.services.scores.lists import AMOUNTS, IS_NEW, OF_RHYTHM, PLAIN, PREVIOUS, Asked
+from app.services.scores import kept_runs, lists
+from app.services.scores.kept_runs import KeptRun
+from app.services.scores.lists import AMOUNTS, OF_RHYTHM, PLAIN
+from app.services.scores.run_selects import Asked, RunSelect
 
 Form = Literal["application/json", "application/x-ndjson", "text/csv"]
 FORMS: tuple[Form, ...] = ("application/json", "application/x-ndjson", "text/csv")
@@ -31,7 +30,8 @@ _WAITING = 16
 """Pieces that wait for a slow reader; then the database waits."""
 # In JSON no control character stands as it is, so that nothing is quoted.
 _LINES = {"format": "csv", "delimiter": "\x02", "quote": "\x01"}
-_DIALECT: Any = asyncpg.dialect()  # type: ignore[no-untyped-call]
+CSV_COLUMNS = (*PLAIN, *OF_RHYTHM, "days_silent", *AMOUNTS, "currency", "horizon_days")
+OF_EARLIER = ("previous_probability", "previous_rhythm")
 
 
 def form_of(accept: str | None) -> Form:
@@ -75,19 +75,20 @@ async def open_lines(
     `given` are the names of the parameters that the caller gave.
     """
     check(given)
-    run = await lists.run_of(session, page, asked)
-    # Without a run there is nobody.
-    run_id, horizon_days = 0, None
-    silent: ColumnElement[Any] = null()
-    if run is not None:
-        run_id, horizon_days = run.run_id, run.horizon_days
-        silent = literal(from_day(deployment.as_of(run.as_of).day)) - Score.last_purchase_on
-    columns = (_csv if form == "text/csv" else _json)(deployment, horizon_days, silent, asked.since)
-    statement = lists.chosen(columns, run_id, asked).with_only_columns(*columns)
-    lines = _lines(database, form, *_compiled(statement.order_by(Score.customer_id)))
+    kept_runs.forget(session)
+    run = await lists.run_of(session, deployment, page, asked)
     if run is None:
-        return lines, {}
-    return lines, _headers(lists.head(run, await model_store.load(session, run.model_id)))
+        return _nobody(form), {}
+    chosen = RunSelect(run.run_id, asked)
+    columns = (_csv if form == "text/csv" else _json)(deployment, run, chosen)
+    query = chosen.rows(columns, " ORDER BY s.customer_id")
+    return _lines(database, form, query, chosen.arguments), _headers(run.head)
+
+
+async def _nobody(form: Form) -> AsyncIterator[bytes]:
+    """Yield what there is before the first run: the names of the columns, if there are such."""
+    if form == "text/csv":
+        yield f"{','.join(CSV_COLUMNS)}\r\n".encode()
 
 
 def _headers(head: Mapping[str, Any]) -> dict[str, str]:
@@ -107,61 +108,52 @@ def _headers(head: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _compiled(statement: AnySelect) -> tuple[str, list[Any]]:
-    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    return str(compiled), [compiled.params[name] for name in compiled.positiontup or ()]
+def _csv(deployment: Deployment, run: KeptRun, chosen: RunSelect) -> list[str]:
+    told = {
+        "run_id": f"{run.run_id}::bigint",
+        "call_reasons": "array_to_string(s.call_reasons, ' ')",
+        "days_silent": _silent(run, chosen),
+        **{name: _amount(name) for name in AMOUNTS},
+        "currency": f"{chosen.bind(deployment.currency)}::text",
+        "horizon_days": f"{chosen.bind(run.horizon_days)}::integer",
+        "previous_probability": "p.probability",
+        "previous_rhythm": "p.rhythm",
+    }
+    names = CSV_COLUMNS if chosen.asked.since is None else (*CSV_COLUMNS, *OF_EARLIER)
+    return [f"{told.get(name, f's.{name}')} AS {name}" for name in names]
 
 
-def _csv(
-    deployment: Deployment,
-    horizon_days: int | None,
-    silent: ColumnElement[Any],
-    since: int | None,
-) -> list[ColumnElement[Any]]:
-    plain = [
-        func.array_to_string(each, " ").label(each.key) if each.key == "call_reasons" else each
-        for each in PLAIN
-    ]
-    rhythm = [*(getattr(Score, name) for name in OF_RHYTHM), silent.label("days_silent")]
-    amounts = [_amount(each).label(name) for name, each in AMOUNTS.items()]
-    more = {"currency": deployment.currency, "horizon_days": horizon_days}
-    earlier: list[ColumnElement[Any]] = []
-    if since is not None:
-        earlier.append(PREVIOUS.probability.label("previous_probability"))
-        earlier.append(PREVIOUS.rhythm.label("previous_rhythm"))
-    told = [literal(value).label(name) for name, value in more.items()]
-    return [*plain, *rhythm, *amounts, *told, *earlier]
-
-
-def _json(
-    deployment: Deployment,
-    horizon_days: int | None,
-    silent: ColumnElement[Any],
-    since: int | None,
-) -> list[ColumnElement[Any]]:
-    pairs: list[Any] = [part for each in PLAIN for part in (each.key, each)]
-    rhythm = func.json_build_object(
-        "status", Score.rhythm, "usual_gap_days", Score.usual_gap_days,
-        "days_silent", silent, "chance_if_active", Score.chance_if_active,
-    )  # fmt: skip
-    pairs += ["rhythm", case((Score.rhythm.is_not(None), rhythm), else_=null())]
-    for name, each in AMOUNTS.items():
-        money = func.json_build_object("amount", _amount(each), "currency", deployment.currency)
-        pairs += [name, case((each.is_not(None), money), else_=null())]
-    earlier: Any = null()
-    if since is not None:
-        known = func.json_build_object(
-            "run_id", since, "probability", PREVIOUS.probability, "rhythm", PREVIOUS.rhythm
+def _json(deployment: Deployment, run: KeptRun, chosen: RunSelect) -> list[str]:
+    currency = f"{chosen.bind(deployment.currency)}::text"
+    told = {name: f"s.{name}" for name in PLAIN if name != "run_id"}
+    told["run_id"] = f"{run.run_id}::bigint"
+    told["rhythm"] = (
+        "CASE WHEN s.rhythm IS NOT NULL THEN json_build_object('status', s.rhythm,"
+        " 'usual_gap_days', s.usual_gap_days, 'days_silent',"
+        f" {_silent(run, chosen)}, 'chance_if_active', s.chance_if_active) END"
+    )
+    for name in AMOUNTS:
+        money = f"json_build_object('amount', {_amount(name)}, 'currency', {currency})"
+        told[name] = f"CASE WHEN s.{name} IS NOT NULL THEN {money} END"
+    told["horizon_days"] = f"{chosen.bind(run.horizon_days)}::integer"
+    told["previous"] = "NULL"
+    if chosen.asked.since is not None:
+        told["previous"] = (
+            "CASE WHEN p.customer_id IS NOT NULL THEN json_build_object('run_id',"
+            f" {chosen.asked.since}::bigint, 'probability', p.probability, 'rhythm', p.rhythm) END"
         )
-        earlier = case((IS_NEW, null()), else_=known)
-    pairs += ["horizon_days", horizon_days, "previous", earlier]
-    return [func.json_build_object(*pairs)]
+    pairs = ", ".join(f"'{name}', {value}" for name, value in told.items())
+    return [f"json_build_object({pairs})"]
 
 
-def _amount(each: ColumnElement[Any]) -> ColumnElement[Any]:
+def _silent(run: KeptRun, chosen: RunSelect) -> str:
+    return f"{chosen.bind(from_day(run.as_of.day))}::date - s.last_purchase_on"
+
+
+def _amount(name: str) -> str:
     """Write an amount as the API does: at least two digits behind the point."""
-    cents = func.round(each, 2)
-    return case((each == cents, cast(cents, Text)), else_=cast(func.trim_scale(each), Text))
+    cents = f"round(s.{name}, 2)"
+    return f"CASE WHEN s.{name} = {cents} THEN {cents}::text ELSE trim_scale(s.{name})::text END"
 
 
 async def _lines(

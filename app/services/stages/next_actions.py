@@ -1,6 +1,6 @@
 """What to do next with customers: the actions of their stages whose conditions hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
+from app.lifecycle.dated import Ints
 from app.lifecycle.expressions import terms
 from app.lifecycle.policy import Option, Policy
 from app.services.customer_base.populations import Population
@@ -83,6 +84,45 @@ async def _hold(
     as_of: AsOf,
 ) -> list[list[int]]:
     """Return for each customer the places of the options of the own stage that hold."""
+    codes = np.array([policy.stage_code(stage) for stage in stages], dtype=np.int64)
+    by_code = {policy.stage_code(stage): own for stage, own in options.items()}
+    chosen = await masks(session, deployment, policy, population, by_code, codes, as_of)
+    return [
+        [place for place in range(len(options[stage])) if mask >> place & 1]
+        for stage, mask in zip(stages, chosen.tolist(), strict=True)
+    ]
+
+
+def held(options: Sequence[Option], mask: int) -> list[Option]:
+    """Return the options of a stage whose bits a mask has."""
+    return [option for place, option in enumerate(options) if mask >> place & 1]
+
+
+async def of_stages(
+    session: ReadSession,
+    deployment: Deployment,
+    policy: Policy,
+    population: Population,
+    stages: Ints,
+    as_of: AsOf,
+) -> Ints:
+    """Return the actions of many customers, given by the number of their stage, as masks."""
+    options = {code: stage.actions for code, stage in enumerate(policy.described)}
+    there = set(np.unique(stages).tolist())
+    of_them = {code: own for code, own in options.items() if code in there}
+    return await masks(session, deployment, policy, population, of_them, stages, as_of)
+
+
+async def masks(
+    session: ReadSession,
+    deployment: Deployment,
+    policy: Policy,
+    population: Population,
+    options: Mapping[int, tuple[Option, ...]],
+    stages: Ints,
+    as_of: AsOf,
+) -> Ints:
+    """Return a bit for each option of the own stage that holds, that of the first the lowest."""
     asked = tuple(
         dict.fromkeys(
             term
@@ -94,10 +134,9 @@ async def _hold(
     known = await rule_records.at_instant(session, deployment, policy, population, as_of, asked)
     rows = np.arange(len(population))
     values = known.values(asked, rows, np.full(len(population), as_of.day))
-    found: list[list[int]] = [[] for _ in stages]
+    found = np.zeros(len(population), np.int64)
     for stage, of_stage in options.items():
-        own = np.array([each == stage for each in stages])
+        own = stages == stage
         for place, option in enumerate(of_stage):
-            for row in np.flatnonzero(own & option.when.holds(values, len(population))).tolist():
-                found[row].append(place)
+            found[own & option.when.holds(values, len(population))] |= 1 << place
     return found

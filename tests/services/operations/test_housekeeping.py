@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from app.db import Database, WriteSession
-from app.models import IdempotencyKey, Operation, OperationPart, Run, Score, StageTransition
+from app.models import IdempotencyKey, Operation, OperationPart, Run, StageTransition
 from app.services.operations import housekeeping
 from tests.database import NOW, writing
+from tests.kept import kept_scores, store_run
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -33,28 +34,18 @@ async def add_run(
     number = await session.scalar(select(func.count()).select_from(Run)) or 0
     name = f"op_{number}"
     session.add(operation(name, state=state, kind=f"kind {number}"))
-    run = Run(
-        operation_id=name, model_id="m", policy_version=1, as_of=NOW, created_at=NOW,
+    return await store_run(
+        session, scored=[f"c{n}" for n in range(scores)], operation_id=name,
         published_at=NOW if published else None, replaced_at=replaced_at,
     )  # fmt: skip
-    session.add(run)
-    await session.flush()
-    session.add_all(
-        Score(customer_id=f"c{n}", run_id=run.run_id, stage="s", status="ok", call_reasons=[],
-              purchase_days=0, revenue=0)
-        for n in range(scores)
-    )  # fmt: skip
-    await session.flush()
-    return run.run_id
 
 
 async def kept(session: WriteSession) -> dict[int, int]:
-    """Return the runs there are, each with the number of its scores."""
-    count = func.count(Score.customer_id)
-    rows = await session.execute(
-        select(Run.run_id, count).outerjoin(Score, Score.run_id == Run.run_id).group_by(Run.run_id)
-    )
-    return dict(rows.all())
+    """Return the runs there are, each with the number of its scores; there is no other table."""
+    runs = list(await session.scalars(select(Run.run_id)))
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'runs'"
+    assert set(await session.scalars(text(tables))) == {f"scores_{run_id}" for run_id in runs}
+    return {run_id: len(await kept_scores(session, run_id)) for run_id in runs}
 
 
 async def test_answers_for_repeated_requests_are_kept_two_days(session: WriteSession) -> None:
@@ -68,9 +59,8 @@ async def test_answers_for_repeated_requests_are_kept_two_days(session: WriteSes
 
 
 async def test_scores_go_a_day_after_their_run_was_replaced_save_those_of_the_newest_eight(
-    session: WriteSession, monkeypatch: pytest.MonkeyPatch
+    session: WriteSession,
 ) -> None:
-    monkeypatch.setattr(housekeeping, "CHUNK", 3)
     done: dict[str, Any] = {"published": True, "state": "succeeded", "scores": 2}
     long_ago, lately = NOW - 24 * HOUR - timedelta(seconds=1), NOW - 24 * HOUR
     old = await add_run(session, replaced_at=long_ago, **done | {"scores": 7})
@@ -83,24 +73,8 @@ async def test_scores_go_a_day_after_their_run_was_replaced_save_those_of_the_ne
         for number in range(8)
     ]
     assert (await kept(session)).keys() == {old, fresh, failed, running, *newest}
-    assert await housekeeping.sweep(session, NOW)
-    assert (await kept(session))[old] == 4  # a chunk at a time
-    while await housekeeping.sweep(session, NOW):
-        pass
-    assert await kept(session) == dict.fromkeys([fresh, running, *newest], 2)
-    assert await session.scalar(select(func.count()).select_from(Score)) == 2 * 10
-
-
-async def test_a_chunk_that_is_just_full_leaves_its_run_for_the_next(
-    session: WriteSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(housekeeping, "CHUNK", 3)
-    run_id = await add_run(session, published=False, replaced_at=None, state="cancelled", scores=3)
-    assert await housekeeping.sweep(session, NOW)
-    assert await kept(session) == {run_id: 0}
-    assert await housekeeping.sweep(session, NOW)
     assert not await housekeeping.sweep(session, NOW)
-    assert await kept(session) == {}
+    assert await kept(session) == dict.fromkeys([fresh, running, *newest], 2)
 
 
 async def test_operations_that_ended_go_after_a_month_with_their_parts(
@@ -169,9 +143,10 @@ async def test_one_worker_sweeps_at_a_time(own_database: Database) -> None:
     async with own_database.writes() as one, one.begin():
         await add_run(writing(one), published=False, replaced_at=None, state="failed", scores=1)
     async with own_database.writes() as first, first.begin():
-        assert await housekeeping.sweep(writing(first), NOW)
+        await housekeeping.sweep(writing(first), NOW)
+        assert await kept(writing(first)) == {}
         async with own_database.writes() as second, second.begin():
             assert not await housekeeping.sweep(writing(second), NOW + 365 * DAY)
-            assert len(await kept(writing(second))) == 1
+            assert len(list(await second.scalars(select(Run.run_id)))) == 1
     async with own_database.writes() as third, third.begin():
         assert await kept(writing(third)) == {}

@@ -11,7 +11,8 @@ from sqlalchemy import func, select, text
 from app.config import Settings
 from app.db import Database, WriteSession
 from app.deployment import Deployment
-from app.models import OperationPart, Score
+from app.models import OperationPart, Run
+from app.models.scoring import SCORE_INDEXES
 from app.schemas.models.models import RunRequest
 from app.services.common import deployment_settings as stored
 from app.services.operations import operations, parts
@@ -19,7 +20,7 @@ from app.services.operations.parts import LeaseLost, Part
 from app.services.runs import runs
 from app.worker import Worker
 from tests.database import writing
-from tests.kept import ingest
+from tests.kept import ingest, kept_scores
 
 PURCHASE = {
     "customer_id": "c1",
@@ -27,6 +28,9 @@ PURCHASE = {
     "amount": {"amount": "9.00"},
     "occurred_at": "2026-05-01T12:00:00Z",
 }
+
+
+INDEXES = text("SELECT count(*) FROM pg_indexes WHERE schemaname = 'runs'")
 
 
 @pytest.fixture
@@ -62,22 +66,30 @@ async def seen(database: Database, operation_id: str) -> dict[str, Any]:
         return {
             "state": found.state,
             "left": found.total - found.done,
-            "scores": await session.scalar(select(func.count()).select_from(Score)),
+            "scores": len(await kept_scores(session, await session.scalar(select(Run.run_id)))),
+            "indexes": await session.scalar(INDEXES),
             "published": (await stored.pointers(session)).run_id is not None,
             "attempts": list(await session.scalars(open_parts)),
         }
 
 
-@pytest.fixture
-async def last(own_database: Database, deployment: Deployment, worker: Worker) -> Part:
-    """The last part of a scoring run, claimed by a worker."""
+@pytest.fixture(params=["score", "index"])
+async def last(
+    own_database: Database, deployment: Deployment, worker: Worker, request: pytest.FixtureRequest
+) -> Part:
+    """The last part of a wave of a scoring run, claimed by a worker."""
     now = datetime.now(UTC)
     async with write(own_database) as session:
         await ingest(session, deployment, [PURCHASE], now)
         await runs.submit(session, deployment, RunRequest(), now=now, by="tests")
-    for _ in ("plan", "transition"):
+    before = ("plan", "transition")
+    if request.param == "index":
+        before = (*before, "score", *SCORE_INDEXES[1:])
+    for _ in before:
         assert await worker.work_once()
-    return await claim(own_database)
+    part = await claim(own_database)
+    assert part.task == request.param
+    return part
 
 
 async def test_a_worker_that_lost_its_part_has_no_effect_and_the_other_publishes_once(
@@ -87,15 +99,18 @@ async def test_a_worker_that_lost_its_part_has_no_effect_and_the_other_publishes
     other = await claim(own_database)
     assert (other.part_id, other.attempt) == (last.part_id, last.attempt + 1)
     before = await seen(own_database, last.operation_id)
+    scored = last.task == "index"
     assert before == {
-        "state": "running", "left": 1, "scores": 0, "published": False, "attempts": [2],
+        "state": "running", "left": 1, "scores": int(scored), "indexes": 3 * scored,
+        "published": False, "attempts": [2],
     }  # fmt: skip
     with pytest.raises(LeaseLost):
         await worker._do(last)
     assert await seen(own_database, last.operation_id) == before
     await worker._do(other)
     assert await seen(own_database, last.operation_id) == {
-        "state": "succeeded", "left": 0, "scores": 1, "published": True, "attempts": [],
+        "state": "succeeded" if scored else "running", "left": 0 if scored else 4, "scores": 1,
+        "indexes": 4 * scored, "published": scored, "attempts": [],
     }  # fmt: skip
     async with own_database.writes() as session, session.begin():
         with pytest.raises(LeaseLost):

@@ -10,12 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import Row, func, select, text
 
 from app.config import Settings
 from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
-from app.models import Operation, OperationPart, Score
+from app.models import Operation, OperationPart
 from app.schemas.models.models import RunRequest
 from app.schemas.operations import Operation as Shown
 from app.services.common import deployment_settings as stored_settings
@@ -26,7 +26,14 @@ from app.services.scores import run_rows
 from app.worker import Worker
 from tests import histories
 from tests.database import Clock, writing
-from tests.kept import as_item, ingest, kept_ledger, kept_summary, store_model
+from tests.kept import (
+    as_item,
+    ingest,
+    kept_ledger,
+    kept_scores,
+    kept_summary,
+    store_model,
+)
 from tests.twin import Fact, Twin, start_of
 
 CUSTOMERS = 30
@@ -121,10 +128,7 @@ async def test_a_run_records_the_moves_of_time_as_the_facts_have_them(
     now = datetime.now(UTC)
     moved = 0
     async with read(own_database) as session:
-        rows = await session.execute(
-            select(Score.customer_id, Score.stage).where(Score.run_id == run_id)
-        )
-        stages = {row.customer_id: row.stage for row in rows}
+        stages = {each: row.stage for each, row in (await kept_scores(session, run_id)).items()}
         for each, own in known.items():
             twin = Twin(own, deployment.calendar.zone)
             assert await kept_ledger(session, each) == twin.ledger(now)
@@ -175,8 +179,7 @@ async def test_the_scores_kept_are_those_answered_for_the_instant_of_the_run(
         clock.now = datetime.now(UTC)
         async with read(own_database) as session:
             at = (await run_rows.get(session, run_id)).as_of.isoformat()
-            rows = await session.scalars(select(Score).where(Score.run_id == run_id))
-            kept = {row.customer_id: row for row in rows}
+            kept = await kept_scores(session, run_id)
         assert kept.keys() == people.keys()
         for customer_id, row in kept.items():
             answer = await own_client.get(
@@ -185,7 +188,7 @@ async def test_the_scores_kept_are_those_answered_for_the_instant_of_the_run(
             assert_same(row, answer.json())
 
 
-def assert_same(row: Score, card: dict[str, Any]) -> None:
+def assert_same(row: Row[Any], card: dict[str, Any]) -> None:
     for name in ("status", "stage", "purchase_days", "r", "f", "m", "rfm_group", "value_tier"):
         assert getattr(row, name) == card[name]
     assert row.call_reasons == card["call_reasons"]
@@ -405,5 +408,5 @@ async def test_what_rests_on_a_dropout_that_is_not_identified_is_withheld(
     assert "no_dropout_identified" in card["clv"]["caveats"]
     assert 0 < card["churn_risk"]["probability"] < 1
     async with read(own_database) as session:
-        told = select(func.count(Score.p_alive)).where(Score.run_id == run_id)
-        assert await session.scalar(told) == 0
+        kept = await kept_scores(session, run_id)
+        assert {row.p_alive for row in kept.values()} == {None}

@@ -23,8 +23,9 @@ CASES = {
     "stage": ("GET", "/v1/customers/c00/stage", None, 3),
     "look-up": ("POST", "/v1/scores/lookup", {"customer_ids": IDS}, 8),
     "look-up of two": ("POST", "/v1/scores/lookup", {"customer_ids": IDS[:2]}, 8),
-    "page of churn risks": ("GET", "/v1/churn-risks?limit=10&include=all", None, 11),
-    "page of two": ("GET", "/v1/churn-risks?limit=2&include=all", None, 11),
+    "page of churn risks": ("GET", "/v1/churn-risks?limit=10&include=all", None, 1),
+    "page of two": ("GET", "/v1/churn-risks?limit=2&include=all", None, 1),
+    "page of scores": ("GET", "/v1/scores?limit=10", None, 1),
 }
 
 

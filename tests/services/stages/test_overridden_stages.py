@@ -6,16 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select
-
 from app.config import Settings
 from app.db import Database
 from app.deployment import Deployment
-from app.models import Score
 from app.services.common import deployment_settings as stored_settings
 from app.worker import Worker
 from tests.database import Clock
-from tests.kept import store_model
+from tests.kept import kept_scores, store_model
 from tests.services.runs import test_runs as made
 from tests.twin import Fact
 
@@ -161,7 +158,5 @@ async def test_everything_answers_the_stage_that_stands(
     then = (set_at - timedelta(hours=1)).isoformat()
     run_id = await made.run(own_database, deployment, worker, as_of=then)
     async with made.read(own_database) as session:
-        rows = await session.execute(
-            select(Score.customer_id, Score.stage).where(Score.run_id == run_id)
-        )
-        assert {row.customer_id: row.stage for row in rows} == before
+        rows = await kept_scores(session, run_id)
+        assert {each: row.stage for each, row in rows.items()} == before
