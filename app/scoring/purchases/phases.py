@@ -178,6 +178,6 @@ def phased_if_alive(
             ahead = np.ravel(horizon)[order, None]
             found[order] = kernel(n[order], ages[order, None], ahead)[:, 0]
         else:
-            found = on_pairs(kernel, n, ages)
+            found = on_pairs(kernel, (a, b, r, phases, j, float(horizon), rate), n, ages)
         total = total + weight * found.reshape(np.shape(age))
     return total[()]
