@@ -21,6 +21,7 @@ from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.records import UNITS, Columns, Records, Span
+from app.lifecycle.version import DERIVATION_VERSION
 from app.migrate import migrate
 from app.services.policies import policies
 
@@ -156,6 +157,7 @@ def _profiles(ids: list[str], stage: Array, policy: Any, now: datetime) -> dict[
         "acquisition_channel": Column("text", ["web", "shop", "fair", "mail"], codes=codes % 4),
         "attributes": Column("text", ["\x01{}"], codes=codes * 0),  # jsonb, version 1
         "stage": Column("text", policy.stages, codes=stage),
+        "stage_since": Column("timestamptz", at),
         "created_at": Column("timestamptz", at),
         "updated_at": Column("timestamptz", at),
     }  # fmt: skip
@@ -184,7 +186,6 @@ def _summaries(ids: list[str], made: Histories, policy: Any) -> dict[str, Column
         "life_purchase_days": number(columns.life_purchase_days),
         "lives": number(columns.lives),
         "revenue": amount(made.total),
-        "purchase_value": amount(made.total),
         "first_day_value": amount(made.first_value),
         "last_day_value": amount(made.values[0]),
         "paid_days": number(days),
@@ -193,6 +194,7 @@ def _summaries(ids: list[str], made: Histories, policy: Any) -> dict[str, Column
         **{f"gap_{k}": Column("int4", made.gaps[k - 1, rows], days <= k) for k in (1, 2, 3)},
         **{f"value_{k}": amount(made.values[k - 1], days < k) for k in (2, 3)},
         "policy_version": number(days * 0 + policy.version),
+        "derivation_version": number(days * 0 + DERIVATION_VERSION),
     }
 
 

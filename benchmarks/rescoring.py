@@ -1,7 +1,9 @@
 """A full scoring run from database to database by the real worker. `--customers N`, `--quick`.
 
-Beside it: COPY of the same rows out and in again, the same job as a script of pandas and lifetimes
-(`.venv-bench`), and the latency of single score cards while a run is under way.
+By a process of purchases alone, and by a learnt churn risk. Beside it: COPY of the columns that
+decide out, and of the same rows into a bare table, and then its indexes; the same job as a script
+of pandas and lifetimes (`.venv-bench`); two workers; and the latency of single score cards while a
+run is under way. `--before FOLDER` runs the workers of another tree too.
 """
 
 import argparse
@@ -10,14 +12,10 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,28 +26,27 @@ from sqlalchemy import text
 
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.schemas.models.models import RunRequest
+from app.scoring.churn import landmark
+from app.scoring.histories.features import Facts
 from app.services.operations import operations
 from app.services.runs import runs
-from benchmarks import million
+from benchmarks import business, load, million
 from tests.kept import store_model
 from tests.service import Service, running_service
 
 PEER = Path(__file__).with_name("rescoring_peer.py")
 PEER_PYTHON = Path(__file__).parents[1] / ".venv-bench" / "bin" / "python"
 PEER_CUSTOMERS = 100_000
-MODEL = "model_of_benchmark"
+MODEL, LEARNT = "model_of_benchmark", "model_with_learnt_risk"
+LEARNT_FROM = 8_000  # customers
 READ = (
     "SELECT c.customer_id, c.stage, s.* FROM customers c"
     " LEFT JOIN purchase_summaries s USING (customer_id) ORDER BY 1"
 )
 READ_BY_PEER = (
     "SELECT customer_id, purchase_days, first_purchase_on, last_purchase_on, revenue,"
-    " purchase_value, first_day_value FROM customers LEFT JOIN purchase_summaries"
+    " revenue AS purchase_value, first_day_value FROM customers LEFT JOIN purchase_summaries"
     " USING (customer_id) ORDER BY 1"
-)
-WORKER = (
-    "import sys; from app.config import Settings; from app.worker import work;"
-    " work(Settings(scoring_every=None, log_level='ERROR'), sys.argv[1], until_eof=True)"
 )
 
 
@@ -65,32 +62,20 @@ class Peak:
                 self.megabytes = int(line.split()[1]) / 1024
 
 
-@contextmanager
-def workers(service: Service, count: int) -> Iterator[list[Peak]]:
-    url = service.dsn.replace("postgresql:", "postgresql+asyncpg:")
-    started = [
-        subprocess.Popen([sys.executable, "-c", WORKER, url], stdin=subprocess.PIPE)
-        for _ in range(count)
-    ]
-    try:
-        yield [Peak(each.pid) for each in started]
-    finally:
-        for each in started:
-            assert each.stdin is not None
-            each.stdin.close()
-            each.wait(60)
-
-
-async def run(database: Database, service: Service, count: int) -> tuple[float, float]:
+async def run(
+    database: Database, service: Service, count: int, model: str, tree: Path | None = None
+) -> tuple[float, float]:
     """Return the seconds of a run by some workers, and the memory of the largest."""
-    with workers(service, count) as peaks:
+    with business.workers(service, count, tree) as started:
+        peaks = [Peak(pid) for pid in started]
         await asyncio.sleep(6)  # until they have begun to ask for work
+        before = sum(load.processor(pid) for pid in started)
         async with database.writes() as session, session.begin():
             writing, now = WriteSession(ReadSession(session)), datetime.now(UTC)
-            asked = RunRequest(model_id=MODEL)
+            asked = RunRequest(model_id=model)
             operation = await runs.submit(writing, million.HERE, asked, now=now, by="benchmark")
         while True:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.1)
             for peak in peaks:
                 peak.look()
             async with database.reads() as session:
@@ -99,14 +84,25 @@ async def run(database: Database, service: Service, count: int) -> tuple[float, 
                 raise RuntimeError(row.error)
             if row.state == "succeeded":
                 seconds = (row.finished_at - row.started_at).total_seconds()
+                spent = sum(load.processor(pid) for pid in started) - before
+                print(f"{count} x {model}{', before' if tree else ''}: {seconds:.1f} s, "
+                      f"{spent:.1f} s of the workers' processor; load {os.getloadavg()[0]:.1f}",
+                      flush=True)  # fmt: skip
                 return seconds, max(peak.megabytes for peak in peaks)
 
 
-async def copied(database: Database, dsn: str) -> tuple[float, float]:
-    """Return the seconds of COPY of what a run reads, and of what it writes into a like table."""
+async def copied(dsn: str) -> tuple[float, float, float]:
+    """Return the seconds of COPY of what a run reads, into a bare table, and of its indexes."""
     connection = await asyncpg.connect(dsn)
-    async with database.writes() as session, session.begin():
-        await session.execute(text("CREATE TABLE taken (LIKE scores INCLUDING ALL)"))
+    run_id = await connection.fetchval("SELECT max(run_id) FROM runs")
+    own = await connection.fetchval("SELECT to_regclass($1)::text", f"runs.scores_{run_id}")
+    table = own or "public.scores"
+    latest = f"SELECT * FROM {table}" + ("" if own else f" WHERE run_id = {run_id}")
+    indexes = await connection.fetch(
+        "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = $1::text::regclass",
+        table,
+    )
+    await connection.execute(f"CREATE TABLE taken (LIKE {table})")
     pieces: list[bytes] = []
 
     async def keep(piece: bytes) -> None:
@@ -122,14 +118,44 @@ async def copied(database: Database, dsn: str) -> tuple[float, float]:
     started = time.perf_counter()
     await connection.copy_from_query(READ, output=ignore, format="binary")
     read = time.perf_counter() - started
-    latest = "SELECT * FROM scores WHERE run_id = (SELECT max(run_id) FROM scores)"
     await connection.copy_from_query(latest, output=keep, format="binary")
     started = time.perf_counter()
     await connection.copy_to_table("taken", source=source(), format="binary")
     written = time.perf_counter() - started
+    started = time.perf_counter()
+    for number, (made,) in enumerate(indexes):
+        _, _, rest = made.partition(" USING ")
+        unique = "UNIQUE " if " UNIQUE " in made else ""
+        await connection.execute(f"CREATE {unique}INDEX taken_{number} ON taken USING {rest}")
+    indexed = time.perf_counter() - started
     await connection.execute("DROP TABLE taken")
     await connection.close()
-    return read, written
+    return read, written, indexed
+
+
+def learnt_risk() -> dict[str, Any]:
+    """Return a churn risk learnt from customers like those of the business."""
+    known = business.purchases(LEARNT_FROM)
+    at = [datetime.fromisoformat(item["occurred_at"]) for item in known]
+    day = np.array([each.toordinal() for each in at])
+    facts = Facts(
+        customer=np.array([int(item["customer_id"][2:]) for item in known]),
+        day=day,
+        amount=np.array([float(item["amount"]["amount"]) for item in known]),
+    )
+    return landmark.fit(facts, as_of=int(day.max()), horizon=90).as_dict()
+
+
+async def store_models(database: Database) -> None:
+    async with database.writes() as session, session.begin():
+        await store_model(WriteSession(ReadSession(session)), LEARNT)
+        await session.execute(
+            text(
+                "UPDATE models SET document = jsonb_set(document, '{risk}', CAST(:risk AS jsonb))"
+            ),
+            {"risk": json.dumps(learnt_risk())},
+        )
+        await store_model(WriteSession(ReadSession(session)), MODEL)
 
 
 class Caller:
@@ -193,44 +219,54 @@ async def by_peer(dsn: str, customers: int) -> float | None:
     return seconds * customers / some
 
 
-async def main(service: Service, *, customers: int, quick: bool) -> None:
-    now = million.instant()
+async def main(asked: argparse.Namespace, service: Service) -> None:
+    now, customers = million.instant(), asked.customers
     url = service.dsn.replace("postgresql:", "postgresql+asyncpg:")
     database = Database.on(create_engine(url, server_settings=million.NO_LIMIT))
     started = time.perf_counter()
     await million.fill(database, customers, now)
-    async with database.writes() as session, session.begin():
-        await store_model(WriteSession(ReadSession(session)), MODEL)
-    print(f"{customers:,} customers made in {time.perf_counter() - started:.0f} s; "
-          f"load {os.getloadavg()[0]:.1f}", flush=True)  # fmt: skip
-    seconds, megabytes = await run(database, service, 1)
-    print(f"run by one worker: {seconds:.1f} s, at most {megabytes:.0f} MB", flush=True)
-    read, written = await copied(database, service.dsn)
-    print(f"COPY out {read:.1f} s, COPY in {written:.1f} s", flush=True)
+    await store_models(database)
+    print(f"{customers:,} customers made in {time.perf_counter() - started:.0f} s", flush=True)
+    seconds: dict[str, list[float]] = {}
+    trees = {"": None} | ({", before": asked.before} if asked.before else {})
+    for _ in range(asked.rounds):
+        for model in (MODEL, LEARNT):
+            for mark, tree in trees.items():
+                took, megabytes = await run(database, service, 1, model, tree)
+                seconds.setdefault(model + mark, []).append(took)
+    copies = [await copied(service.dsn) for _ in range(asked.rounds)]
+    read, written, indexed = (statistics.median(each) for each in zip(*copies, strict=True))
+    print(f"at most {megabytes:.0f} MB; COPY out {read:.1f} s, into a bare table {written:.1f} s, "
+          f"its indexes {indexed:.1f} s", flush=True)  # fmt: skip
+    one = {name: statistics.median(took) for name, took in seconds.items()}
     ratios = []
-    if not quick:
-        two, _ = await run(database, service, 2)
-        print(f"run by two workers: {two:.1f} s", flush=True)
-        ratios.append(f"two workers: {seconds / two:.2f} x as fast as one")
+    if not asked.quick:
+        two, _ = await run(database, service, 2, MODEL)
+        ratios.append(f"two workers: {one[MODEL] / two:.2f} x as fast as one")
         with Caller(service, customers) as idle:
-            await asyncio.sleep(min(seconds, 10))
+            await asyncio.sleep(min(one[MODEL], 10))
         with Caller(service, customers) as busy:
-            await run(database, service, 1)
+            await run(database, service, 1, MODEL)
         print(f"score card p99: idle {idle.p99():.1f} ms, during a run {busy.p99():.1f} ms "
               f"({len(busy.seconds)} calls)", flush=True)  # fmt: skip
         ratios.append(f"p99 of score cards during a run: {busy.p99() / idle.p99():.1f} x idle")
         if (peer := await by_peer(service.dsn, customers)) is not None:
             print(f"pandas and lifetimes: {peer:.1f} s, by what {PEER_CUSTOMERS:,} customers took")
-            ratios.append(f"rescoring: {peer / seconds:.1f} x as fast as pandas and lifetimes")
+            ratios.append(f"rescoring: {peer / one[MODEL]:.1f} x as fast as pandas and lifetimes")
     await database.close()
     print("\n".join(ratios))
-    print(f"rescoring {customers:,}: {seconds / (read + written):.2f} x COPY out and in")
+    for name, took in one.items():
+        ratio = took / (read + written + indexed)
+        print(f"rescoring {customers:,} by {name}: {ratio:.2f} x COPY out, into a bare table, and "
+              "its indexes")  # fmt: skip
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="one worker beside COPY alone")
-    asked = parser.parse_args()
-    with running_service() as service:
-        asyncio.run(partial(main, service, customers=asked.customers, quick=asked.quick)())
+    parser.add_argument("--before", type=Path, help="folder of another tree")
+    given = parser.parse_args()
+    with running_service() as running:
+        asyncio.run(main(given, running))

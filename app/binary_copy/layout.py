@@ -66,9 +66,9 @@ class Column:
     """Values for a column of a table; with `codes`, of which a negative is NULL, their choice.
 
     Lists of texts, of kind `text[]`, are always chosen among few; bytes, of kind `bytea`, are all
-    of one length, the width of their numpy type. Nothing reads lists of texts, bytes, JSON (`jsonb`)
-    as text, and `decimal`: numbers with up to twelve decimals of which a count of ten thousandths is
-    too coarse.
+    of one length, the width of their numpy type. Nothing reads either, nor JSON (`jsonb`) as
+    text, nor `decimal`: numbers with up to twelve decimals of which a count of ten thousandths
+    is too coarse.
     """
 
     kind: Kind

@@ -31,6 +31,7 @@ import numpy as np
 
 from app.scoring.churn import design
 from app.scoring.churn.design import Scales
+from app.scoring.histories import distinct
 from app.scoring.numerics.array_types import FloatArray
 
 Function: TypeAlias = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
@@ -90,6 +91,13 @@ def at_horizons(
     fitted: Fitted, x: FloatArray, t_x: FloatArray, T: FloatArray, horizons: Sequence[float]
 ) -> list[FloatArray]:
     """Return the part of the log-odds of histories at each of some horizons, of their shape."""
+    if np.ndim(x) > 1 and np.size(x) >= distinct.LEAST:
+        each = [at_horizons(fitted, *one, horizons) for one in zip(x, t_x, T, strict=True)]
+        return [np.stack(some) for some in zip(*each, strict=True)]
+    alike = distinct.histories(x, t_x, T)
+    if alike is not None:
+        x, t_x, T = (column[alike.rows] for column in (x, t_x, T))
+        return [found[alike.places] for found in at_horizons(fitted, x, t_x, T, horizons)]
     odds = _LogOdds(fitted, x, t_x, T)
     odds.ask_process({days for horizon in horizons for days in odds.days_needed(horizon)})
     return [_soft_clipped(odds.at(horizon)) for horizon in horizons]
@@ -112,11 +120,14 @@ class _LogOdds:
         self._trust = fitted.weights.get("process", 0.0)
         self._window = fitted.label_window
         total = np.full(np.shape(T), fitted.intercept)
-        columns = design.baseline(total, x, t_x, T, fitted.scales)
-        for name, column in zip(design.BASELINE, columns, strict=True):
-            weight = fitted.weights.get(name, 0.0)
-            if weight and name != "process":
-                total = total + weight * column
+        weighty = {
+            name: weight
+            for name in design.BASELINE
+            if name != "process" and (weight := fitted.weights.get(name, 0.0))
+        }
+        columns = design.baseline(total, x, t_x, T, fitted.scales, weighty)
+        for weight, column in zip(weighty.values(), columns, strict=True):
+            total = total + weight * column
         self._rest = total
 
     def days_needed(self, horizon: float) -> set[float]:

@@ -13,7 +13,7 @@ few dozen, whatever the facts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, Self
@@ -121,26 +121,34 @@ def process_log_odds_at(
 
 
 def baseline(
-    process_odds: FloatArray, x: FloatArray, t_x: FloatArray, T: FloatArray, scales: Scales
+    process_odds: FloatArray,
+    x: FloatArray,
+    t_x: FloatArray,
+    T: FloatArray,
+    scales: Scales,
+    names: Collection[str] = BASELINE,
 ) -> list[FloatArray]:
-    """Return the features of `BASELINE`, each of the shape of the histories."""
+    """Return features of `BASELINE`, each of the shape of the histories; no others are computed."""
     silence = T - t_x
-    usual = contributions.usual_gap(t_x, x + 1, scales.gap)
-    return [
-        process_odds,
-        np.log1p(silence / usual),
-        np.log1p(silence),
-        np.log1p(T),
-        np.log1p(x),
-        _beyond(silence / usual, scales.cadence_cut),
-        _beyond(silence, scales.silence_cut),
-    ]
+    found = {"process": process_odds}
+    if "overdue" in names or "past_cadence" in names:
+        measure = silence / contributions.usual_gap(t_x, x + 1, scales.gap)
+        found["overdue"] = log = np.log1p(measure)
+        found["past_cadence"] = _beyond(measure, log, scales.cadence_cut)
+    if "silent" in names or "past_silence" in names:
+        found["silent"] = log = np.log1p(silence)
+        found["past_silence"] = _beyond(silence, log, scales.silence_cut)
+    if "tenure" in names:
+        found["tenure"] = np.log1p(T)
+    if "frequency" in names:
+        found["frequency"] = np.log1p(x)
+    return [found[name] for name in BASELINE if name in names]
 
 
-def _beyond(measure: FloatArray, cut: float | None) -> FloatArray:
+def _beyond(measure: FloatArray, log: FloatArray, cut: float | None) -> FloatArray:
     """Return a step at a cut, that rises a little on either side: reasons need that."""
     step = np.zeros_like(measure) if cut is None else np.where(measure > cut, 1.0, 0.0)
-    return step + _SLOPE * np.log1p(measure)
+    return step + _SLOPE * log
 
 
 def _frequency_trend(features: Features, scales: Scales) -> FloatArray:

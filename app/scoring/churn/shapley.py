@@ -26,18 +26,20 @@ Shapley (1953), A value for n-person games, Annals of Mathematics Studies 28, 30
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Final, TypeAlias
 
 import numpy as np
 
+from app.scoring.histories import distinct
 from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import BoolArray, FloatArray
 from app.scoring.numerics.blocks import blocks
 
 _TINY = float(np.finfo(float).tiny)
+Function: TypeAlias = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 Corners: TypeAlias = dict[tuple[bool, ...], FloatArray]
 REFERENCE: Final = (False, False, False)
 MIXED: Final = tuple(side for side in product((False, True), repeat=3) if side != REFERENCE)
@@ -115,20 +117,56 @@ class MixedHistories:
 
 
 def shares(
-    function: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
+    function: Function,
     own: tuple[FloatArray, FloatArray, FloatArray],
     reference: tuple[float, float, float],
     base: float,
 ) -> FloatArray:
     """Return what each of the three causes adds, shape (3, n); ``base`` is of the reference."""
+    alike = distinct.histories(*own)
+    if alike is None:
+        return _shares(function, own, reference, base)
+    x, t_x, T = (column[alike.rows] for column in own)
+    return _shares(function, (x, t_x, T), reference, base)[:, alike.places]
+
+
+def _shares(
+    function: Function,
+    own: tuple[FloatArray, FloatArray, FloatArray],
+    reference: tuple[float, float, float],
+    base: float,
+) -> FloatArray:
     result = np.empty((3, own[0].size))
+    shared = _without_silence(function, own, reference)
+    others = [side for side in MIXED if side not in shared]
     for part in blocks(own[0].size):
         x, t_x, T = (column[part] for column in own)
-        mixed = MixedHistories((x, t_x, T), reference)
-        at = (np.stack(columns) for columns in zip(*map(mixed.at, MIXED), strict=True))
-        corners = dict(zip(MIXED, function(*at), strict=True))
-        result[:, part] = _split(corners, base)
+        found = _at(function, MixedHistories((x, t_x, T), reference), others)
+        corners = {**found, **{side: column[part] for side, column in shared.items()}}
+        result[:, part] = _split({side: corners[side] for side in MIXED}, base)
     return result
+
+
+def _without_silence(
+    function: Function,
+    own: tuple[FloatArray, FloatArray, FloatArray],
+    reference: tuple[float, float, float],
+) -> Corners:
+    """Return the corners whose silence is the reference's, if they are few: of ``x`` and ``T``."""
+    x, t_x, T = own
+    alike = distinct.pairs(x, T)
+    if alike is None:
+        return {}
+    x, t_x, T = x[alike.rows], t_x[alike.rows], T[alike.rows]
+    sides = [side for side in MIXED if not side[2]]
+    found = _at(function, MixedHistories((x, t_x, T), reference), sides)
+    return {side: column[alike.places] for side, column in found.items()}
+
+
+def _at(function: Function, mixed: MixedHistories, sides: Sequence[tuple[bool, ...]]) -> Corners:
+    """Return the function at some corners, from one call: of few customers calls are the cost."""
+    x, t_x, T = (np.stack(columns) for columns in zip(*map(mixed.at, sides), strict=True))
+    return dict(zip(sides, function(x, t_x, T), strict=True))
 
 
 def _split(corners: Corners, base: float) -> FloatArray:

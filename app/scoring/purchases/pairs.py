@@ -18,6 +18,10 @@ from app.scoring.purchases import remembered
 from app.scoring.purchases.alive import discounted_count, expected_count, nodes_needed
 from app.scoring.purchases.remembered import Kernel, row_by_row
 
+_STEPS = 4  # of the logarithm of the age, to each of which an interval reaches at least
+_MANY = 10_000
+_SERIES_KEPT = 4096
+
 
 def expected_if_alive(
     a: float, b: float, r: float, x: FloatArray, age: FloatArray, *, horizon: FloatArray
@@ -45,8 +49,8 @@ def expected_if_alive(
     def kernel(n: FloatArray, age: FloatArray) -> FloatArray:
         return expected_count(a, b, n, r + n, horizon / age)
 
-    name = ("expected", a, b, r, float(horizon))
-    return on_pairs(kernel, x.ravel(), age.ravel(), name).reshape(x.shape)
+    key = "expected", a, b, r, float(horizon)
+    return on_pairs(kernel, key, x.ravel(), age.ravel()).reshape(x.shape)
 
 
 def discounted_if_alive(
@@ -61,8 +65,8 @@ def discounted_if_alive(
         count = partial(expected_count, a, b)
         return discounted_count(count, n, r + n, horizon / age, rate=rate * age)
 
-    name = ("discounted", a, b, r, float(horizon), rate)
-    return on_pairs(kernel, x.ravel(), age.ravel(), name).reshape(x.shape)
+    key = "discounted", a, b, r, horizon, rate
+    return on_pairs(kernel, key, x.ravel(), age.ravel()).reshape(x.shape)
 
 
 @lru_cache(maxsize=4096)
@@ -80,54 +84,78 @@ def _discounted_one(a: float, b: float, n: float, k: float, s: float, *, rate: f
     return count
 
 
-def on_pairs(
-    kernel: Kernel, x: FloatArray, age: FloatArray, name: Hashable | None = None
-) -> FloatArray:
+def on_pairs(kernel: Kernel, key: Hashable, x: FloatArray, age: FloatArray) -> FloatArray:
     """Return ``kernel`` for every pair of purchases and age, from few evaluations.
 
     At a given ``x`` the kernels are analytic in the logarithm of the age ``alpha + T``, so where
     an ``x`` has more rows than Chebyshev nodes are needed, a polynomial through those nodes
-    gives all of them to rounding.
+    gives all of them to rounding. Ages are taken in intervals that many sets of customers share,
+    so that the polynomials of one serve the next.
 
     Parameters
     ----------
     kernel : callable
         ``(x, age) -> values`` with ``x`` ascending of shape (g,), ``age`` and values (g, m).
+    key : hashable
+        All that the kernel depends on: what is kept of one is taken for all with an equal key.
     x, age : FloatArray
         Shape (n,).
-    name : hashable, optional
-        What the kernel is known by, all of its parameters among it: what few rows ask for again and
-        again is then remembered.
     """
     if not x.size:
         return np.zeros(0)
-    low, high = math.log(float(age.min())), math.log(float(age.max()))
-    half, middle = (high - low) / 2, (high + low) / 2
-    points = nodes_needed(half, 38.0) if half > 0 else 1
     if x.max() >= 4 * x.size + 1000:
         return row_by_row(kernel, x, age)
+    low = math.floor(math.log(float(age.min())) * _STEPS) / _STEPS
+    high = math.ceil(math.log(float(age.max())) * _STEPS) / _STEPS
+    half, middle = (high - low) / 2, (high + low) / 2
+    points = nodes_needed(half, 38.0) if half > 0 else 1
     whole = x.astype(np.intp)
     rows_of = np.bincount(whole)
-    dense = np.flatnonzero(rows_of > points)
+    # Of many customers as many will be asked for again: then more of the series pay.
+    enough = points if x.size < _MANY else points // 4
+    dense = np.flatnonzero(rows_of > enough)
     result = np.empty(x.size)
     if dense.size:
-        angle = math.pi * (np.arange(points) + 0.5) / points
-        at = np.exp(middle + half * np.cos(angle))
-        values = kernel(dense.astype(float), np.broadcast_to(at, (dense.size, points)))
-        basis = np.cos(np.arange(points)[:, None] * angle) * (2 / points)
-        basis[0] /= 2
         column = np.zeros(rows_of.size, dtype=np.int64)
         column[dense] = np.arange(dense.size)
-        coefficients = basis @ values.T
+        coefficients = _series(kernel, key, dense, low, high, points)
         for part in blocks(x.size):
             z = (np.log(age[part]) - middle) / (half or 1.0)
             result[part] = _clenshaw(coefficients, column[whole[part]], z)
-    sparse = np.flatnonzero((rows_of <= points)[whole])
+    sparse = np.flatnonzero((rows_of <= enough)[whole])
     if sparse.size:
-        few = name is not None and sparse.size <= remembered.MOST_ROWS
-        one_by_one = partial(remembered.on_rows, name) if few else row_by_row
+        few = sparse.size <= remembered.MOST_ROWS
+        one_by_one = partial(remembered.on_rows, key) if few else row_by_row
         result[sparse] = one_by_one(kernel, x[sparse], age[sparse])
     return result
+
+
+def _series(
+    kernel: Kernel, key: Hashable, counts: IntArray, low: float, high: float, points: int
+) -> FloatArray:
+    """Return Chebyshev coefficients for each of some ``x``, shape (points, g).
+
+    Each is computed by itself, lest it depend on who else was asked for first.
+    """
+    known = _known(key, low, high)
+    if len(known) > _SERIES_KEPT:
+        known.clear()
+    missing = [n for n in counts.tolist() if n not in known]
+    if missing:
+        angle = math.pi * (np.arange(points) + 0.5) / points
+        at = np.exp((high + low) / 2 + (high - low) / 2 * np.cos(angle))[None, :]
+        basis = np.cos(np.arange(points)[:, None] * angle) * (2 / points)
+        basis[0] /= 2
+        for n in missing:
+            known[n] = basis @ kernel(np.array([float(n)]), at)[0]
+    return np.stack([known[n] for n in counts.tolist()], axis=1)
+
+
+@lru_cache(maxsize=64)
+def _known(key: Hashable, low: float, high: float) -> dict[int, FloatArray]:
+    """Return what is known of a kernel on an interval, by ``x``; whoever finds more puts it in."""
+    del key, low, high
+    return {}
 
 
 def _clenshaw(coefficients: FloatArray, column: IntArray, z: FloatArray) -> FloatArray:

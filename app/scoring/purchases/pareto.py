@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 from typing import Protocol
 
@@ -47,10 +47,15 @@ def _table(
     kernel: Callable[[FloatArray, FloatArray], FloatArray],
     x: FloatArray,
     t: FloatArray,
+    *asked: Hashable,
 ) -> FloatArray:
-    """Return ``kernel(x, age)`` at ``age = min(alpha, beta) + t``, of any shape."""
+    """Return ``kernel(x, age)`` at ``age = min(alpha, beta) + t``, of any shape.
+
+    The kernel is told from others by the model and by what is ``asked``.
+    """
     age = min(model.alpha, model.beta) + t
-    return on_pairs(kernel, np.ravel(x), np.ravel(age)).reshape(np.shape(t))[()]
+    key = *asked, model.r, model.alpha, model.s, model.beta
+    return on_pairs(kernel, key, np.ravel(x), np.ravel(age)).reshape(np.shape(t))[()]
 
 
 def log_chance(event: Event, model: Parameters, x: FloatArray, t: FloatArray) -> FloatArray:
@@ -65,7 +70,7 @@ def log_chance(event: Event, model: Parameters, x: FloatArray, t: FloatArray) ->
         k = model.r + np.repeat(n, age.shape[1])
         return np.log(np.maximum(chance(event, k, model.s, a, b), _TINY)).reshape(age.shape)
 
-    return _table(model, kernel, x, t)
+    return _table(model, kernel, x, t, event)
 
 
 @lru_cache(maxsize=4096)  # a score card asks for the same several times
@@ -120,7 +125,7 @@ def log_purchase_within(
         values = kernel(np.repeat(n, age.shape[1]), age.ravel(), horizon)
         return values.reshape(age.shape)
 
-    return _table(model, on_grid, x, T)
+    return _table(model, on_grid, x, T, "within", float(ahead))
 
 
 def time_alive(model: Parameters, T: FloatArray, *, end: float, rate: float) -> FloatArray:
@@ -137,7 +142,7 @@ def time_alive(model: Parameters, T: FloatArray, *, end: float, rate: float) -> 
         scale = np.minimum(1 / (rate + model.s / b), b)
         return _integral(log_f, last, scale).reshape(age.shape)
 
-    return _table(model, kernel, np.zeros_like(T), T)
+    return _table(model, kernel, np.zeros_like(T), T, "alive", end, rate)
 
 
 def pareto_pmf(model: Parameters, n: FloatArray, t: FloatArray) -> FloatArray:

@@ -178,7 +178,7 @@ def phased_if_alive(
             ahead = np.ravel(horizon)[order, None]
             found[order] = kernel(n[order], ages[order, None], ahead)[:, 0]
         else:
-            name = ("phased", a, b, r, phases, j, float(horizon), rate)
-            found = on_pairs(kernel, n, ages, name)
+            key = "phased", a, b, r, phases, j, float(horizon), rate
+            found = on_pairs(kernel, key, n, ages)
         total = total + weight * found.reshape(np.shape(age))
     return total[()]

@@ -151,6 +151,21 @@ def test_one_customer_scores_as_in_a_crowd(risk, features):
         assert risk.log_odds(features.take([i]), horizon=60)[0] == pytest.approx(many[i], abs=1e-9)
 
 
+@settings(max_examples=15)
+@given(risk=risks(), seed=st.integers(0, 99), horizon=st.sampled_from([30.0, 90.0, 365.0]))
+def test_reasons_of_one_customer_are_those_in_a_crowd_of_whom_many_are_alike(risk, seed, horizon):
+    rng, n = np.random.default_rng(seed), 3000
+    T = rng.integers(1, 500, n)
+    x = np.where(rng.random(n) < 0.5, rng.geometric(0.5, n), 0)
+    features = Features.of(x, np.where(x > 0, rng.integers(1, T + 1), 0), T)
+    many = risk.reasons(features, horizon=horizon)
+    for row in rng.integers(0, n, 20).tolist():
+        alone = risk.reasons(features.take([row]), horizon=horizon)
+        assert alone.total[0] == pytest.approx(many.total[row], rel=1e-12, abs=1e-12)
+        for cause, part in alone.parts.items():
+            assert part[0] == pytest.approx(many.parts[cause][row], rel=1e-11, abs=1e-11), cause
+
+
 @pytest.mark.parametrize("kind", sorted(PROCESSES))
 @settings(max_examples=100)
 @given(x=st.integers(0, 300), age=st.floats(1, 5000), q=st.floats(0, 0.99), more=st.floats(1, 9))
