@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _MICROSECOND = timedelta(microseconds=1)
+_MICROS_A_DAY = 86_400_000_000
 
 
 def to_micros(at: datetime) -> int:
@@ -60,6 +61,11 @@ class Calendar:
         distinct, place = np.unique(days, return_inverse=True)
         starts = [to_micros(self.start_of(int(day))) for day in distinct]
         return np.array(starts, dtype=np.int64)[place.reshape(days.shape)]
+
+    def days(self, instants: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the days on which instants fall; cost follows the distinct days."""
+        day = instants // _MICROS_A_DAY
+        return day + (self.starts(day + 1) <= instants) - (self.starts(day) > instants)
 
 
 @dataclass(frozen=True)
