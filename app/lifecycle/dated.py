@@ -73,7 +73,8 @@ class Amounts:
     @cached_property
     def _before(self) -> Ints:
         """The sum of all that stands before each place."""
-        return np.r_[0, np.cumsum(self.amount)]
+        found: Ints = np.r_[0, np.cumsum(self.amount)]
+        return found
 
     def within(self, owner: Ints, at: Ints, after_day: Ints | None) -> Ints:
         """Return the sum of each owner of what counts at an instant, of days after one."""
@@ -86,7 +87,7 @@ class Amounts:
             first = np.maximum(first, passed)
         end = last_place(self.owner, self.at, owner, at) + 1
         before = self._before
-        found: Ints = np.where(end > first, before[end] - before[np.minimum(first, end)], 0)
+        found = np.where(end > first, before[end] - before[np.minimum(first, end)], 0)
         if self.late is not None and len(self.late.owner):
             found = found + _late(self.late, owner, at, after_day)
         return found

@@ -140,12 +140,7 @@ async def through_time(
         {limit: States.of([each.points for each in own]) for limit, own in followed.items()},
         Worth.of([each.worth for each in customers]),
         await _interactions(session, deployment, terms, customers, until),
-        await rule_profiles.through_time(
-            session,
-            terms,
-            ids,
-            [BEGINNING if each.since is None else each.since for each in customers],
-        ),
+        await rule_profiles.through_time(session, terms, ids, since),
         await rule_purchases.through_time(session, terms, ids, until),
     )
     made: dict[_RuleInputs, Records] = {}
