@@ -92,8 +92,24 @@ class Amounts:
             found = found + _late(self.late, owner, at, after_day)
         return found
 
+    @classmethod
+    def join(cls, parts: Sequence[tuple[Ints, "Amounts"]], from_day: Ints) -> "Amounts":
+        """Return the amounts of several, given who the owners of each are among all."""
+        late = [(owners, own.late) for owners, own in parts if own.late is not None]
+        return cls(*_joined(parts), from_day, Late(*_joined(late)) if late else None)
+
     def _from(self, owner: Ints) -> int | Ints:
         return self.from_day if isinstance(self.from_day, int) else self.from_day[owner]
+
+
+def _joined(parts: Sequence[tuple[Ints, Any]]) -> list[Ints]:
+    """Return owner, at, day and amount of all parts, in order of owner and time."""
+    owner = np.concatenate([owners[own.owner] for owners, own in parts])
+    others = [
+        np.concatenate([getattr(own, name) for _, own in parts]) for name in ("at", "day", "amount")
+    ]
+    order = np.argsort(owner, kind="stable")
+    return [column[order] for column in (owner, *others)]
 
 
 def _late(late: Late, owner: Ints, at: Ints, after_day: Ints | None) -> Ints:

@@ -141,7 +141,7 @@ async def through_time(
         Worth.of([each.worth for each in customers]),
         await _interactions(session, deployment, terms, customers, until),
         await rule_profiles.through_time(session, terms, ids, since),
-        await rule_purchases.through_time(session, terms, ids, until),
+        await rule_purchases.through_time(session, terms, ids, days, until),
     )
     made: dict[_RuleInputs, Records] = {}
     found = []
