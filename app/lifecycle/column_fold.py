@@ -34,6 +34,11 @@ class PurchaseColumns:
     def __len__(self) -> int:
         return len(self.owner)
 
+    @classmethod
+    def none(cls) -> "PurchaseColumns":
+        zero = np.zeros(0, np.int64)
+        return cls(zero, zero, zero, zero)
+
     def take(self, rows: Ints | Bools) -> "PurchaseColumns":
         return PurchaseColumns(self.owner[rows], self.at[rows], self.day[rows], self.value[rows])
 
@@ -70,7 +75,7 @@ def extend(
     worth = np.add.reduceat(bought.value, starts)
     # Of who has bought on the last day before, the first stretch belongs to that day still.
     is_new = makes_day[starts]
-    days = _Days.of(before, bought.take(starts[is_new]), worth[is_new], len(before))
+    days = _Days.of(before, bought.take(starts[is_new]), worth[is_new])
     points = days.points(before, limit)
     still = starts[~is_new]
     after = _summarise(before, bought, days, points, bought.owner[still], worth[~is_new])
@@ -93,7 +98,8 @@ def _makes_day(before: SummaryColumns, bought: PurchaseColumns, begins: Bools) -
     width = int(bought.day.max()) - low + 1
     latest = np.maximum.accumulate(bought.owner * width + (bought.day - low))
     earlier = np.r_[0, latest[:-1]] - bought.owner * width + low
-    return bought.day > np.maximum(np.where(begins, _BEFORE_ALL, earlier), last)
+    found: Bools = bought.day > np.maximum(np.where(begins, _BEFORE_ALL, earlier), last)
+    return found
 
 
 @dataclass(frozen=True)
@@ -115,9 +121,7 @@ class _Days:
     """How many purchase days the customer then has."""
 
     @classmethod
-    def of(
-        cls, before: SummaryColumns, first: PurchaseColumns, value: Column, owners: int
-    ) -> "_Days":
+    def of(cls, before: SummaryColumns, first: PurchaseColumns, value: Column) -> "_Days":
         owner, day = first.owner, first.day
         begins = np.r_[True, owner[1:] != owner[:-1]][: len(owner)]
         place = np.arange(len(owner))
@@ -158,7 +162,7 @@ class _Days:
 
     def _new_lives(self, before: SummaryColumns, limit: InactivityLimit) -> Bools:
         """Say which purchase days begin a life, as `facts.next_state` does."""
-        found = self.number == 1
+        found: Bools = self.number == 1
         states = before.states
         start_day = np.where(states.purchase_days > 0, states.life_start_day, 0)
         start_number = states.purchase_days - states.life_purchase_days + 1

@@ -15,11 +15,11 @@ from app.lifecycle.steps import Worth
 from app.lifecycle.summary_columns import LARGEST, SummaryColumns
 
 
-def standing(before: SummaryColumns, owners: Ints) -> Worth:
-    """Return what the purchases of some customers are worth where their summaries stand."""
+def standing(before: SummaryColumns, owners: Ints, since: Ints) -> Worth:
+    """Return what the purchases of some customers are worth from an instant each on."""
     own = before.take(owners)
     money = (own.revenue, own.first_day_value, own.paid_days, own.gaps, own.values)
-    return Worth(owners, own.facts_until, Money(*map(_bounded, money)))
+    return Worth(owners, since, Money(*map(_bounded, money)))
 
 
 def follow(before: SummaryColumns, bought: PurchaseColumns) -> Worth:

@@ -96,20 +96,21 @@ class Amounts:
     def join(cls, parts: Sequence[tuple[Ints, "Amounts"]], from_day: Ints) -> "Amounts":
         """Return the amounts of several, given who the owners of each are among all."""
         late = [(owners, own.late) for owners, own in parts if own.late is not None]
-        return cls(*_joined(parts), from_day, Late(*_joined(late)) if late else None)
+        owner, at, day, amount = _joined(parts)
+        return cls(owner, at, day, amount, from_day, Late(*_joined(late)) if late else None)
 
     def _from(self, owner: Ints) -> int | Ints:
         return self.from_day if isinstance(self.from_day, int) else self.from_day[owner]
 
 
-def _joined(parts: Sequence[tuple[Ints, Any]]) -> list[Ints]:
+def _joined(parts: Sequence[tuple[Ints, Any]]) -> tuple[Ints, Ints, Ints, Ints]:
     """Return owner, at, day and amount of all parts, in order of owner and time."""
     owner = np.concatenate([owners[own.owner] for owners, own in parts])
-    others = [
+    at, day, amount = (
         np.concatenate([getattr(own, name) for _, own in parts]) for name in ("at", "day", "amount")
-    ]
+    )
     order = np.argsort(owner, kind="stable")
-    return [column[order] for column in (owner, *others)]
+    return owner[order], at[order], day[order], amount[order]
 
 
 def _late(late: Late, owner: Ints, at: Ints, after_day: Ints | None) -> Ints:

@@ -177,22 +177,26 @@ class History:
         """Return the changes of stage in order of owner and time."""
         rows = np.flatnonzero(self.changed)
         told = self._evidence(rows)
+        policies = [period.policy for period in self.periods]
+        found = self.rows
+        columns = (found.owner, self.before, self.stage, found.at, found.cause, found.period,
+                   self.rule)  # fmt: skip
         transitions = []
-        for place, row in enumerate(rows.tolist()):
-            policy = self.periods[self.rows.period[row]].policy
-            manual = self.rows.cause[row] == MANUAL
-            by_hand = row in self.overruled.stood
+        for place, (row, owner, before, stage, at, cause, period, rule) in enumerate(
+            zip(rows.tolist(), *(column[rows].tolist() for column in columns), strict=True)
+        ):
             made = self.overruled.made.get(row)
+            by_hand = row in self.overruled.stood
             transitions.append(
                 Transition(
-                    int(self.rows.owner[row]),
-                    self.names[self.before[row]],
-                    self.names[self.stage[row]],
-                    int(self.rows.at[row]),
-                    CAUSES[self.rows.cause[row]],
-                    BY_HAND if by_hand else policy.rules[self.rule[row]].code,
-                    policy.version,
-                    made.reason if made else OVERRIDE_ENDED if manual else None,
+                    owner,
+                    self.names[before],
+                    self.names[stage],
+                    at,
+                    CAUSES[cause],
+                    BY_HAND if by_hand else policies[period].rules[rule].code,
+                    policies[period].version,
+                    made.reason if made else OVERRIDE_ENDED if cause == MANUAL else None,
                     made.actor if made else None,
                     told[place],
                 )
@@ -200,7 +204,7 @@ class History:
         return transitions
 
     def _evidence(self, rows: Ints) -> list[str]:
-        """Return, as JSON, the values that decided."""
+        """Return, as JSON, the values that decided, in the order in which jsonb has them."""
         told = ["{}"] * len(rows)
         for number, period in enumerate(self.periods):
             here = np.flatnonzero(self.rows.period[rows] == number)
@@ -208,8 +212,9 @@ class History:
             values = period.records.values(
                 period.policy.terms, self.rows.record[own], self.rows.day[own]
             )
-            shown = [_as_json(term, column) for term, column in values.items()]
-            names = [json.dumps(term.key, ensure_ascii=False).replace("%", "%%") for term in values]
+            terms = sorted(values, key=lambda term: (len(term.key.encode()), term.key.encode()))
+            shown = [_as_json(term, values[term]) for term in terms]
+            names = [json.dumps(term.key, ensure_ascii=False).replace("%", "%%") for term in terms]
             form = "{" + ", ".join(f"{name}: %s" for name in names) + "}"
             for place, parts in zip(here.tolist(), zip(*shown, strict=True), strict=False):
                 told[place] = form % parts

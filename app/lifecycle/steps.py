@@ -10,9 +10,10 @@ from itertools import chain
 import numpy as np
 
 from app.lifecycle.dated import Ints, last_place
-from app.lifecycle.facts import NO_PURCHASES, RECENT, Point
+from app.lifecycle.facts import NO_PURCHASES, RECENT
 from app.lifecycle.money import MonetaryState
 from app.lifecycle.records import Columns, Money
+from app.lifecycle.summary_columns import PointColumns
 
 Instants = tuple[Ints, Ints]
 """Owners, and an instant of each."""
@@ -28,26 +29,10 @@ def merged(parts: Iterable[Instants]) -> Instants:
     return owner[kept], at[kept]
 
 
-@dataclass(frozen=True)
-class States:
-    """What purchases amount to, by owner and from an instant on."""
-
-    owner: Ints
-    at: Ints
-    columns: Columns
-
-    @classmethod
-    def of(cls, points: Sequence[Sequence[Point]]) -> "States":
-        """Return the states of each customer as columns."""
-        numbers = chain.from_iterable((each.at, *each.state) for own in points for each in own)
-        table = np.fromiter(numbers, dtype=np.int64).reshape(-1, 1 + len(NO_PURCHASES)).T
-        at, *state = np.ascontiguousarray(table)
-        return cls(_owners(points), at, Columns(*state))
-
-    def in_force(self, owner: Ints, at: Ints) -> Columns:
-        """Return the states at instants, of no purchases before the first of an owner."""
-        before = (np.r_[0, getattr(self.columns, name)] for name in NO_PURCHASES._fields)
-        return Columns(*before).take(last_place(self.owner, self.at, owner, at) + 1)
+def states_in_force(points: PointColumns, owner: Ints, at: Ints) -> Columns:
+    """Return the states at instants, of no purchases before the first point of an owner."""
+    before = (np.r_[0, getattr(points.states, name)] for name in NO_PURCHASES._fields)
+    return Columns(*before).take(last_place(points.owner, points.at, owner, at) + 1)
 
 
 @dataclass(frozen=True)
@@ -71,6 +56,32 @@ class Worth:
         gaps, values = np.ascontiguousarray(table[4:]).reshape(2, RECENT, -1)
         money = Money(revenue, first_day_value, paid_days, gaps, values)
         return cls(_owners(worth), at, money)
+
+    @classmethod
+    def none(cls) -> "Worth":
+        return cls.of([])
+
+    @classmethod
+    def join(cls, parts: Sequence["Worth"]) -> "Worth":
+        """Return the sums of several, by owner; those of one owner in the order of the parts."""
+        owner = np.concatenate([part.owner for part in parts])
+        order = np.argsort(owner, kind="stable")
+        return cls(
+            owner[order],
+            np.concatenate([part.at for part in parts])[order],
+            Money(
+                *(
+                    np.concatenate([getattr(part.money, name) for part in parts], axis=-1)[
+                        ..., order
+                    ]
+                    for name in ("revenue", "first_day_value", "paid_days", "gaps", "values")
+                )
+            ),
+        )
+
+    def of_owners(self, owners: Ints) -> "Worth":
+        """Return the same of customers who have other numbers elsewhere."""
+        return Worth(owners[self.owner], self.at, self.money)
 
     def in_force(self, owner: Ints, at: Ints) -> Money:
         """Return the sums at instants, nothing before the first of an owner."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -108,11 +109,11 @@ def money(values: Sequence[int]) -> Column:
     return np.array(values, dtype=object if large else np.int64)
 
 
-def _taken(column: Column | Columns, rows: Ints) -> Column | Columns:
+def _taken(column: Column | Columns, rows: Ints) -> Any:
     return column.take(rows) if isinstance(column, Columns) else column[..., rows]
 
 
-def _joined(parts: Sequence[Column | Columns]) -> Column | Columns:
+def _joined(parts: Sequence[Any]) -> Any:
     if isinstance(parts[0], Columns):
         columns = ([getattr(part, name) for part in parts] for name in State._fields)
         return Columns(*(np.concatenate(each) for each in columns))
@@ -188,7 +189,7 @@ class PointColumns:
             np.concatenate([part.owner for part in parts]),
             np.concatenate([part.at for part in parts]),
             np.concatenate([part.day for part in parts]),
-            _joined([part.states for part in parts]),  # type: ignore[arg-type]
+            _joined([part.states for part in parts]),
         )
         return joined.take(np.argsort(joined.owner, kind="stable"))
 

@@ -2,17 +2,21 @@
 
 import random
 from dataclasses import replace
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.lifecycle import column_fold
+from app.lifecycle import column_fold, counted_facts
 from app.lifecycle.column_fold import PurchaseColumns
 from app.lifecycle.facts import EMPTY, Point, Summary, extend, fold
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.purchases import Fact
 from app.lifecycle.summary_columns import NO_MORE, PointColumns, SummaryColumns
+from tests import histories
+from tests.lifecycle.assembled import as_lifecycle, micros
 
 DAY = 86_400_000_000
 many = settings(max_examples=150, deadline=None, derandomize=True)
@@ -111,3 +115,26 @@ def test_instants_far_apart_are_put_in_order_too() -> None:
     columns = as_columns(facts, random.Random(1))
     owners = replace(columns, owner=columns.owner + 7)
     assert owners.in_order().at.tolist() == [-(2**61), 0, 2**60]
+
+
+@given(rng=st.randoms(use_true_random=False), sizes=st.integers(1, 5))
+@many
+def test_with_refunds_and_facts_to_come_it_is_the_fold_of_each(
+    rng: random.Random, sizes: int
+) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    facts, until = [], []
+    for _ in range(sizes):
+        own = histories.facts(rng, zone, date(2020, 1, 1) + timedelta(days=rng.randint(0, 2000)))
+        until.append(micros(histories.moment(rng, own, zone)))
+        facts.append([as_lifecycle(each, zone) for each in own])
+    with_refunds = {
+        owner: own for owner, own in enumerate(facts) if any(fact.refunds for fact in own)
+    }
+    bought = [[] if owner in with_refunds else own for owner, own in enumerate(facts)]
+    counted = counted_facts.count(as_columns(bought, rng), with_refunds, np.array(until))
+    for limit in (InactivityLimit(180, 3, 365), InactivityLimit(20, 1, 5)):
+        summaries, points = counted.fold(limit)
+        anew = [fold(own, limit, until=at) for own, at in zip(facts, until, strict=True)]
+        assert summaries.summaries() == [summary for summary, _ in anew]
+        assert points.points(sizes) == [own for _, own in anew]

@@ -56,4 +56,4 @@ def test_it_follows_as_each_would_from_anywhere(
     )
     begun = np.array([owner for owner, own in enumerate(earlier) if own], dtype=np.int64)
     ends = [[replay(own, until=NO_MORE)[-1]] if own else [] for own in earlier]
-    assert rows(column_money.standing(before, begun)) == slow_rows(ends)
+    assert rows(column_money.standing(before, begun, before.facts_until[begun])) == slow_rows(ends)

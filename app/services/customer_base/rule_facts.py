@@ -11,6 +11,7 @@ from app.days import AsOf, from_day, from_micros
 from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.lifecycle.dated import NEVER, Interactions, Ints, objects
+from app.lifecycle.variables import registry
 from app.lifecycle.variables.definition import Term
 from app.services.common import sql_numbers
 
@@ -205,13 +206,8 @@ def _grouped(
 
 def kinds_of(terms: Iterable[Term]) -> list[str] | None:
     """Return the kinds of interactions that terms look at; None for all of them."""
-    found: set[str] = set()
-    for term in terms:
-        if term.needs & {"interactions", "answers"}:
-            if term.kinds is None:
-                return None
-            found |= term.kinds
-    return sorted(found)
+    found = registry.kinds_of(terms)
+    return None if found is None else sorted(found)
 
 
 async def waited(

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from app.days import to_day, to_micros
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.kinds import Kind
@@ -26,6 +27,7 @@ from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.voids import Voiding
 from app.services.stages import derivation
+from app.services.stages.derivation import Change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +117,15 @@ async def _settle(
     changes = Counter((fact.customer_id, fact.kind, fact.occurred_on) for fact in written.stored)
     changes.subtract(written.removed)
     await _count(session, {key: change for key, change in sorted(changes.items()) if change})
-    since: dict[str, date] = {}
-    for customer_id, day in sorted((each, day) for each, _, day in changes):
-        since.setdefault(customer_id, day)
-    if since:
-        await derivation.revise(session, intake.deployment, since, intake.now)
+    seen = [(fact.customer_id, fact.kind, to_micros(fact.occurred_at)) for fact in written.stored]
+    start_of = intake.deployment.calendar.start_of
+    seen += [(each, kind, to_micros(start_of(to_day(day)))) for each, kind, day in written.removed]
+    first: dict[str, dict[str, int]] = {}
+    for customer_id, kind, at in sorted(seen):
+        first.setdefault(customer_id, {}).setdefault(kind, at)
+    if first:
+        news = {each: Change(min(kinds.values()), kinds) for each, kinds in first.items()}
+        await derivation.revise(session, intake.deployment, news, intake.now)
 
 
 _DAYS = (

@@ -4,93 +4,154 @@ The caller has locked the customers (`customers.lock_or_create`), so nobody else
 is read here is read in a later statement and is therefore the newest.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from app.days import AsOf, from_micros, to_day, to_micros
+import numpy as np
+
+from app.days import AsOf, to_micros
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
-from app.lifecycle.facts import EMPTY, Point, Summary, extend
+from app.lifecycle.column_fold import PurchaseColumns
+from app.lifecycle.dated import Bools, Ints
+from app.lifecycle.fact_columns import FactColumns
+from app.lifecycle.facts import Summary
 from app.lifecycle.history import History
 from app.lifecycle.instants import Override
-from app.lifecycle.policy import Policy
-from app.lifecycle.purchases import Fact
+from app.lifecycle.summary_columns import NEVER, NO_MORE, SummaryColumns
 from app.services.customer_base import (
     interaction_counts,
     purchase_summaries,
     refund_allocations,
     rule_facts,
+    summary_rows,
 )
-from app.services.customer_base.purchase_summaries import Folded
+from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages import overrides, tracing, transitions
-from app.services.stages.tracing import ResumePoint
+from app.services.stages import overrides, resumption, tracing, transitions
+from app.services.stages.tracing import ResumePoints, Standing
 
 
 @dataclass(frozen=True, slots=True)
 class NewFacts:
-    """Facts of one customer that were just written; `replaced` if any took another's place."""
+    """Facts that were just written, of all customers of whom any was written or taken away.
 
-    facts: Sequence[Fact]
-    replaced: bool
+    Of the customers `replaced`, a fact took another's place or was voided; those `created` were
+    made for these facts, so that nothing else is kept of them.
+    """
+
+    facts: FactColumns
+    replaced: Collection[str] = ()
+    created: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Who goes on from a state instead of from the first fact, and what was bought since then.
+
+    `standing` says the state of each; of the others it says nothing.
+    """
+
+    going_on: Bools
+    standing: Standing
+    bought: PurchaseColumns
+
+    @classmethod
+    def anew(cls, customers: int) -> "Start":
+        """Begin with the first fact of everybody."""
+        nobody = np.zeros(customers, np.bool_)
+        return cls(nobody, Standing.of(SummaryColumns.empty(customers)), PurchaseColumns.none())
+
+    def resume(self, deployment: Deployment, timeline: PolicyTimeline) -> ResumePoints:
+        """Return where those who go on begin, brought up to their last purchase."""
+        owners = np.flatnonzero(self.going_on)
+        number = np.cumsum(self.going_on) - 1
+        own = self.bought.take(self.going_on[self.bought.owner])
+        bought = PurchaseColumns(number[own.owner], own.at, own.day, own.value)
+        return ResumePoints.of(deployment, timeline, owners, self.standing.take(owners), bought)
 
 
 async def settle(
-    session: WriteSession, deployment: Deployment, written: Mapping[str, NewFacts], now: datetime
+    session: WriteSession, deployment: Deployment, new: NewFacts, now: datetime
 ) -> None:
     """Make summary, ledger and stage of each customer exact after purchases were written."""
     timeline = await policies.timeline(session)
-    stored = await purchase_summaries.stored(session, list(written))
-    micros = to_micros(now)
-    extended = {
-        customer_id: _extend(
-            deployment, stored.get(customer_id, EMPTY), new.facts, timeline.current
-        )
-        for customer_id, new in written.items()
-        if _can_extend(timeline, stored.get(customer_id, EMPTY), new, micros)
-    }
-    await _record(session, deployment, timeline, list(written), extended, stored, now)
+    ids = list(new.facts.customer_ids)
+    kept = await summary_rows.read(session, ids, created=new.created)
+    going_on, first = _can_extend(kept, new, to_micros(now))
+    if (kept.summaries.refunds[going_on] > 0).any():
+        going_on &= ~await _awaited(session, kept, new)
+    going_on, standing = await resumption.find(
+        session, timeline, ids, kept, going_on, first, to_micros(now), created=new.created
+    )
+    facts = new.facts
+    bought = PurchaseColumns(facts.owner, facts.at, facts.day, facts.value)
+    start = Start(going_on, standing, bought)
+    await _record(session, deployment, timeline, ids, start, kept, now, created=new.created)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was written of a customer besides purchases, each with the first instant that it is of.
+
+    Since `begun_from` it may be new that there is a customer at all; kinds of interactions, and
+    cells of the profile, have nothing new before their instants.
+    """
+
+    begun_from: int | None
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    cells: Mapping[str, int] = field(default_factory=dict)
+
+    def first(self, timeline: PolicyTimeline) -> int | None:
+        """Return the instant before which nothing is new to rules, None if they see nothing."""
+        kinds, cells = timeline.kinds, timeline.cells
+        seen = [at for kind, at in self.kinds.items() if kinds is None or kind in kinds]
+        seen += [at for cell, at in self.cells.items() if cell in cells]
+        if seen and self.begun_from is not None:
+            seen.append(self.begun_from)
+        return min(seen, default=None)
 
 
 async def revise(
-    session: WriteSession, deployment: Deployment, since: Mapping[str, date | None], now: datetime
+    session: WriteSession, deployment: Deployment, changes: Mapping[str, Change], now: datetime
 ) -> None:
     """Make ledger and stage exact after something else than purchases was written.
 
-    It may be new `since` a day that there is a customer at all. Where purchases alone decide,
-    that matters if the policy has changed after it.
+    Where no rule has ever looked at that, it matters only if there is a customer earlier now.
     """
     timeline = await policies.timeline(session)
-    customer_ids = list(since)
-    if timeline.is_plain:
-        customer_ids = await _begun_anew(session, deployment, timeline, since)
-    if customer_ids:
-        stored = await purchase_summaries.stored(session, customer_ids)
-        await _record(session, deployment, timeline, customer_ids, {}, stored, now)
+    firsts = {customer_id: own.first(timeline) for customer_id, own in changes.items()}
+    unseen = {each: changes[each].begun_from for each, first in firsts.items() if first is None}
+    begun = await _begun_anew(session, timeline, unseen) if unseen else set()
+    ids = [each for each, first in firsts.items() if first is not None or each in begun]
+    if not ids:
+        return
+    kept = await summary_rows.read(session, ids)
+    first = np.array([NEVER if (at := firsts[each]) is None else at for each in ids])
+    going_on, standing = await resumption.find(
+        session, timeline, ids, kept, _holds_at(kept, to_micros(now)), first, to_micros(now)
+    )
+    start = Start(going_on, standing, PurchaseColumns.none())
+    await _record(session, deployment, timeline, ids, start, kept, now)
 
 
 async def _begun_anew(
-    session: ReadSession,
-    deployment: Deployment,
-    timeline: PolicyTimeline,
-    since: Mapping[str, date | None],
-) -> list[str]:
-    """Return the customers who may begin at another instant now, before the policy changed."""
-    if len(timeline.policies) == 1:
-        return []
-    last = deployment.calendar.day_of(from_micros(timeline.starts[-1]))
-    days = {customer_id: to_day(day) for customer_id, day in since.items() if day is not None}
-    early = [customer_id for customer_id, day in days.items() if day <= last]
-    first_seen = await rule_facts.first_seen(session, early) if early else {}
-    # Of whom was heard before the first day that has changed, was heard before, too.
-    return [
-        customer_id
-        for customer_id in early
-        if deployment.calendar.day_of(from_micros(first_seen[customer_id])) >= days[customer_id]
-    ]
+    session: ReadSession, timeline: PolicyTimeline, since: Mapping[str, int | None]
+) -> set[str]:
+    """Return the customers who may begin at another instant now, where that matters.
+
+    If purchases alone decide, it does before the policy changed.
+    """
+    if timeline.is_plain and len(timeline.policies) == 1:
+        return set()
+    last = timeline.starts[-1] if timeline.is_plain else NO_MORE
+    asked = {each: at for each, at in since.items() if at is not None and at <= last}
+    first_seen = await rule_facts.first_seen(session, list(asked)) if asked else {}
+    # Of whom was heard before the first instant that has changed, was heard before, too.
+    return {customer_id for customer_id, at in asked.items() if first_seen[customer_id] >= at}
 
 
 async def advance(
@@ -105,17 +166,17 @@ async def advance(
 
     What was recorded from `invalid_from` on is looked at anew, too.
     """
-    doubted = None if invalid_from is None else to_micros(invalid_from)
     timeline = await policies.timeline(session)
-    stored = await purchase_summaries.stored(session, customer_ids)
-    resumed = {
-        customer_id: _resume_from(deployment, summary)
-        for customer_id, summary in stored.items()
-        if purchase_summaries.holds_at(summary, to_micros(now))
-        and _can_resume(timeline, summary)
-        and (doubted is None or (summary.facts_until or doubted) < doubted)
-    }
-    return await _record(session, deployment, timeline, list(customer_ids), resumed, stored, now)
+    ids = list(customer_ids)
+    kept = await summary_rows.read(session, ids)
+    first = np.full(len(ids), NO_MORE)
+    if invalid_from is not None:
+        first[:] = to_micros(invalid_from) - 1
+    going_on, standing = await resumption.find(
+        session, timeline, ids, kept, _holds_at(kept, to_micros(now)), first, to_micros(now)
+    )
+    start = Start(going_on, standing, PurchaseColumns.none())
+    return await _record(session, deployment, timeline, ids, start, kept, now)
 
 
 async def rebuild(
@@ -125,8 +186,10 @@ async def rebuild(
     await interaction_counts.keep(session, customer_ids)
     await derived_profiles.rewrite(session, deployment, customer_ids)
     timeline = await policies.timeline(session)
-    stored = await purchase_summaries.stored(session, customer_ids)
-    await _record(session, deployment, timeline, customer_ids, {}, stored, now, rewrite=True)
+    ids = list(customer_ids)
+    kept = await summary_rows.read(session, ids)
+    start = Start.anew(len(ids))
+    await _record(session, deployment, timeline, ids, start, kept, now, rewrite=True)
 
 
 async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
@@ -149,14 +212,21 @@ async def history(
     Nothing is written, and nobody needs to have been taken.
     """
     overridden = await overrides.of(session, deployment, [customer_id])
-    goes_on = purchase_summaries.holds_at(summary, as_of.micros) and _can_resume(timeline, summary)
-    resumed = {}
-    if goes_on and not whole and not overridden:
-        resumed[customer_id] = _resume_from(deployment, summary)
-    until = {customer_id: as_of.micros}
-    folded = await tracing.fold(session, timeline, {} if resumed else until)
+    kept = StoredSummaries.of(summary)
+    going_on = _holds_at(kept, as_of.micros) & (not whole and not overridden)
+    if going_on[0]:
+        first = np.array([as_of.micros + 1])
+        going_on, standing = await resumption.find(
+            session, timeline, [customer_id], kept, going_on, first, as_of.micros
+        )
+    start = Start(going_on, standing, PurchaseColumns.none()) if going_on[0] else Start.anew(1)
+    resumed = start.resume(deployment, timeline)
+    until = np.array([as_of.micros])
+    ids = [customer_id]
+    anew = slice(0, 0) if going_on[0] else slice(0, 1)
+    folding = await tracing.fold(session, timeline, ids[anew], until[anew])
     return await tracing.trace(
-        session, deployment, timeline, [customer_id], resumed, folded, until, overridden
+        session, deployment, timeline, ids, resumed, folding, until, overridden
     )
 
 
@@ -168,61 +238,56 @@ async def follow_overridden(
     as_of: AsOf,
 ) -> History:
     """Follow customers with overrides, from their beginnings up to an instant."""
-    until = dict.fromkeys(overridden, as_of.micros)
-    folded = await tracing.fold(session, timeline, until)
+    ids, until = list(overridden), np.full(len(overridden), as_of.micros)
+    folding = await tracing.fold(session, timeline, ids, until)
+    resumed = ResumePoints.none()
     return await tracing.trace(
-        session, deployment, timeline, list(overridden), {}, folded, until, overridden
+        session, deployment, timeline, ids, resumed, folding, until, overridden
     )
 
 
-def _resume_from(
-    deployment: Deployment,
-    before: Summary,
-    after: Summary | None = None,
-    points: Sequence[Point] = (),
-) -> ResumePoint:
-    """Go on from where a summary stands, instead of from the first fact."""
-    if before.facts_until is None:
-        return ResumePoint(Folded(after or before, list(points)), None)
-    day = deployment.calendar.day_of(from_micros(before.facts_until))
-    start = Point(before.facts_until, day, before.state)
-    return ResumePoint(Folded(after or before, [start, *points]), before.facts_until)
+def _holds_at(kept: StoredSummaries, at: int) -> Bools:
+    """Say whose summary is what the facts up to an instant amount to."""
+    return (kept.summaries.facts_until <= at) & (at < kept.summaries.next_fact_at)
 
 
-def _can_resume(timeline: PolicyTimeline, summary: Summary) -> bool:
-    """Whether the state a summary ends with is all that the rules since then look at."""
-    if not timeline.is_plain:
-        return False
-    since = summary.facts_until
-    if since is None:
-        return len(timeline.policies) == 1
-    limits = {timeline.at(since).inactivity_limit} | {
-        policy.inactivity_limit
-        for policy, start in zip(timeline.policies, timeline.starts, strict=True)
-        if start > since
-    }
-    return limits == {timeline.inactivity_limit_of(summary.policy_version)}
+def _can_extend(kept: StoredSummaries, new: NewFacts, now: int) -> tuple[Bools, Ints]:
+    """Say whose summaries can be added to, and the first instant of what is new of each.
+
+    All that is new has to lie behind all that is old.
+
+    What was refunded is not touched by purchases that are later than all refunds, unless one is
+    named by a refund that waits for it, see `_awaited`, or is of nothing.
+    """
+    facts, known, n = new.facts, kept.summaries, len(kept.known)
+    first, last = np.full(n, NO_MORE), np.full(n, NEVER)
+    np.minimum.at(first, facts.owner, facts.at)
+    np.maximum.at(last, facts.owner, facts.at)
+    refunds = np.array([named is not None for named in facts.refunds], dtype=np.bool_)
+    others = np.zeros(n, np.bool_)
+    others[facts.owner[refunds]] = True
+    of_nothing = facts.owner[facts.amount == 0]
+    others[of_nothing] |= known.refunds[of_nothing] > 0
+    if new.replaced:
+        replaced = set(new.replaced)
+        others |= np.array([customer_id in replaced for customer_id in facts.customer_ids])
+    after = np.where(known.refunds > 0, known.facts_until < first, known.facts_until <= first)
+    found = after & (last <= now) & (known.next_fact_at == NO_MORE) & ~others
+    return found, first
 
 
-def _can_extend(timeline: PolicyTimeline, summary: Summary, new: NewFacts, now: int) -> bool:
-    """Whether the summary can be added to, because all that is new lies behind all that is old."""
-    earliest = min(fact.at for fact in new.facts) if new.facts else now
-    return (
-        not new.replaced
-        and summary.refunds == 0
-        and summary.next_fact_at is None
-        and all(fact.refunds is None and fact.at <= now for fact in new.facts)
-        and (summary.facts_until is None or summary.facts_until <= earliest)
-        and _can_resume(timeline, summary)
+async def _awaited(session: ReadSession, kept: StoredSummaries, new: NewFacts) -> Bools:
+    """Say of which customers a refund that waits names what was bought now."""
+    facts = new.facts
+    owners = np.flatnonzero(kept.summaries.refunds > 0).tolist()
+    names = await refund_allocations.awaited(
+        session, [facts.customer_ids[owner] for owner in owners]
     )
-
-
-def _extend(
-    deployment: Deployment, summary: Summary, facts: Sequence[Fact], policy: Policy
-) -> ResumePoint:
-    in_order = sorted(facts, key=lambda fact: fact.at)
-    after, points = extend(summary, in_order, policy.inactivity_limit)
-    return _resume_from(deployment, summary, after, points)
+    found = np.zeros(len(kept.known), np.bool_)
+    rows = zip(facts.owner.tolist(), facts.source, facts.fact_id, strict=True)
+    for owner, source, fact_id in rows if names else ():
+        found[owner] |= (facts.customer_ids[owner], source, fact_id) in names
+    return found
 
 
 async def _record(
@@ -230,56 +295,47 @@ async def _record(
     deployment: Deployment,
     timeline: PolicyTimeline,
     customer_ids: Sequence[str],
-    extended: Mapping[str, ResumePoint],
-    stored: Mapping[str, Summary],
+    start: Start,
+    kept: StoredSummaries,
     now: datetime,
     *,
+    created: Collection[str] = (),
     rewrite: bool = False,
 ) -> int:
     """Follow the customers, keep their summaries, and record the transitions that follow."""
     if not customer_ids:
         return 0
-    overridden = await overrides.of(session, deployment, customer_ids)
-    resumed = {
-        customer_id: one for customer_id, one in extended.items() if customer_id not in overridden
-    }
-    since = {
-        customer_id: resumed[customer_id].since if customer_id in resumed else None
-        for customer_id in customer_ids
-    }
-    live = await transitions.live(session, since)
+    new = set(created)
+    before = [customer_id for customer_id in customer_ids if customer_id not in new]
+    overridden = await overrides.of(session, deployment, before) if before else {}
+    for customer_id in overridden:
+        start.going_on[customer_ids.index(customer_id)] = False
+    resumed = start.resume(deployment, timeline)
+    since = np.full(len(customer_ids), NEVER)
+    since[resumed.owners] = resumed.since
+    live = await transitions.live(session, customer_ids, since, created=new)
     # What was recorded as having come to pass is not undone by a clock that is a little behind:
     # neither a transition nor the activation for whose end this writer has waited.
-    until = {
-        customer_id: max(
-            [
-                to_micros(now),
-                timeline.starts[-1],
-                *(row.effective_at for row in live.get(customer_id, ())),
-                *(override.at for override in overridden.get(customer_id, ())),
-            ]
-        )
-        for customer_id in customer_ids
-    }
-    found = await tracing.derive(session, deployment, timeline, resumed, until, overridden)
-    had_refunds = {customer_id for customer_id, before in stored.items() if before.refunds}
-    await refund_allocations.save(
-        session,
-        {
-            customer_id: netted
-            for customer_id, netted in found.set_off.items()
-            if found.summaries[customer_id].refunds or customer_id in had_refunds
-        },
+    until = np.full(len(customer_ids), max(to_micros(now), timeline.starts[-1]))
+    for number, customer_id in enumerate(customer_ids if live or overridden else ()):
+        instants = [row.effective_at for row in live.get(customer_id, ())]
+        instants += [override.at for override in overridden.get(customer_id, ())]
+        until[number] = max([int(until[number]), *instants])
+    found = await tracing.derive(
+        session, deployment, timeline, customer_ids, resumed, until, overridden
     )
-    await purchase_summaries.save(
+    refunds = (found.summaries.refunds > 0) | (kept.summaries.refunds > 0)
+    with_refunds = [customer_ids[number] for number in np.flatnonzero(refunds).tolist()]
+    await refund_allocations.save(
+        session, {each: found.set_off[each] for each in with_refunds if each in found.set_off}
+    )
+    stands = np.flatnonzero(kept.known | (found.summaries.facts > 0))
+    await summary_rows.save(
         session,
         timeline.current,
-        {
-            customer_id: end
-            for customer_id, end in found.summaries.items()
-            if end.facts or customer_id in stored
-        },
-        known=stored,
+        [customer_ids[number] for number in stands.tolist()],
+        found.summaries.take(stands),
+        known=kept.known[stands],
     )
     return await transitions.record(
         session, customer_ids, found.history, live, since, now, rewrite=rewrite

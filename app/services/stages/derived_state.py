@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import text
 
 from app.days import from_day, from_micros, to_micros
@@ -28,6 +29,7 @@ from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import overrides, tracing, transitions
+from app.services.stages.tracing import ResumePoints
 from app.services.stages.transitions import LiveRow
 
 Document = dict[str, Any]
@@ -83,7 +85,7 @@ async def kept(
     recorded = {row.customer_id: row for row in await session.execute(_RECORDED, {"ids": ids})}
     summaries = await purchase_summaries.stored(session, ids)
     derived_by = {row.customer_id: row for row in await session.execute(_DERIVED_BY, {"ids": ids})}
-    live = await transitions.live(session, dict.fromkeys(ids))
+    live = await transitions.live(session, ids)
     allocated = await refund_allocations.stored(session, ids)
     counted = await interaction_counts.stored(session, ids)
     overridden = await overrides.of(session, deployment, ids)
@@ -120,11 +122,14 @@ async def derived(
     """Return what follows from the facts of customers, up to an instant each."""
     ids = list(until)
     overridden = await overrides.of(session, deployment, ids)
-    found = await tracing.derive(session, deployment, timeline, {}, until, overridden)
+    ends = np.array(list(until.values()), dtype=np.int64)
+    none = ResumePoints.none()
+    found = await tracing.derive(session, deployment, timeline, ids, none, ends, overridden)
     told: dict[str, dict[str, Any]] = {customer_id: {} for customer_id in ids}
     for transition in found.history.transitions():
         told[ids[transition.owner]][_at(transition.at)] = _found(transition)
-    ends = found.history.last(len(ids))
+    stages = found.history.last(len(ids))
+    summaries = found.summaries.summaries()
     allocated = refund_allocations.documents(found.set_off)
     counted = await interaction_counts.count(session, ids)
     of_profiles = await derived_profiles.derived(session, deployment, ids)
@@ -132,13 +137,13 @@ async def derived(
     return {
         customer_id: {
             "stage": {"stage": stage, "since": None if since is None else _at(since)},
-            "summary": _summary(found.summaries[customer_id], limit),
+            "summary": _summary(summary, limit),
             "transitions": told[customer_id],
             **allocated[customer_id],
             "interaction_days": counted[customer_id],
             **of_profiles[customer_id],
         }
-        for customer_id, (stage, since) in zip(ids, ends, strict=True)
+        for customer_id, (stage, since), summary in zip(ids, stages, summaries, strict=True)
     }
 
 

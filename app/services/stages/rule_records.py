@@ -9,14 +9,13 @@ import numpy as np
 from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.lifecycle.dated import NEVER, Interactions, Ints
-from app.lifecycle.facts import Point
+from app.lifecycle.dated import NEVER as NO_DAY
+from app.lifecycle.dated import Interactions, Ints
 from app.lifecycle.inactivity import InactivityLimit
-from app.lifecycle.money import MonetaryState
 from app.lifecycle.policy import Policy
-from app.lifecycle.profiles import BEGINNING
 from app.lifecycle.records import Computed, PurchaseFilter, Purchases, Records, Span, Stages
-from app.lifecycle.steps import Instants, States, Worth, merged
+from app.lifecycle.steps import Instants, Worth, merged, states_in_force
+from app.lifecycle.summary_columns import NEVER, PointColumns
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import sources
 from app.services.customer_base import rule_facts, rule_purchases
@@ -102,45 +101,41 @@ async def _computed(session: ReadSession, policy: Policy, terms: Iterable[Term])
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerTimeline:
-    """A customer whose stage is followed: what purchases amount to, and since when there is one.
+class Timelines:
+    """Customers by number whose stages are followed: what purchases amount to, and since when.
 
-    Without `begun_at` the first point is where the ledger stands, `since` it is gone on with, or
-    the first purchase, before which nothing can have happened.
+    `since` is the instant of which all is known from the first point and the first sums, so that
+    one goes on from there; `begun_at` is where everything begins. `NEVER` stands for neither; with
+    both, the first point is the first purchase, before which nothing can have happened.
     """
 
-    customer_id: str
-    points: Sequence[Point]
-    worth: Sequence[MonetaryState]
-    begun_at: int | None
-    since: int | None = None
-
-    @property
-    def start(self) -> int:
-        """The instant before which nothing is looked at."""
-        known = (at for at in (self.since, self.begun_at) if at is not None)
-        return next(known, self.points[0].at if self.points else BEGINNING)
+    customer_ids: Sequence[str]
+    points: PointColumns
+    worth: Worth
+    since: Ints
+    begun_at: Ints
 
 
 async def through_time(
     session: ReadSession,
     deployment: Deployment,
     policies: Sequence[Policy],
-    followed: Mapping[InactivityLimit, Sequence[CustomerTimeline]],
+    followed: Mapping[InactivityLimit, Timelines],
     until: AsOf,
 ) -> list[Records]:
     """Return for each policy a record for each instant at which its rules may look anew."""
     terms = tuple(dict.fromkeys(term for policy in policies for term in policy.terms))
-    customers = next(iter(followed.values()))
-    ids = [each.customer_id for each in customers]
-    since = [BEGINNING if each.since is None else each.since for each in customers]
+    one = next(iter(followed.values()))
+    ids = list(one.customer_ids)
+    resumed = one.since != NEVER
+    days = np.full(len(ids), NO_DAY)
+    if sources(terms) & {"interactions", "answers", "transactions"} and resumed.any():
+        days[resumed] = deployment.calendar.days(one.since[resumed])
     read = _Read(
         deployment,
-        np.array([each.start for each in customers], dtype=np.int64),
-        {limit: States.of([each.points for each in own]) for limit, own in followed.items()},
-        Worth.of([each.worth for each in customers]),
-        await _interactions(session, deployment, terms, customers, until),
-        await rule_profiles.through_time(session, terms, ids, since),
+        followed,
+        await rule_facts.through_time(session, deployment, terms, ids, days, until),
+        await rule_profiles.through_time(session, terms, ids, one.since.tolist()),
         await rule_purchases.through_time(session, terms, ids, days, until),
     )
     made: dict[_RuleInputs, Records] = {}
@@ -152,21 +147,6 @@ async def through_time(
         computed = await _computed(session, policy, policy.terms)
         found.append(replace(made[look], computed=computed))
     return found
-
-
-async def _interactions(
-    session: ReadSession,
-    deployment: Deployment,
-    terms: Iterable[Term],
-    customers: Sequence[CustomerTimeline],
-    until: AsOf,
-) -> Interactions | None:
-    """Return what is looked at of interactions: all, or what is seen from where one goes on."""
-    resumed = np.array([each.since is not None for each in customers])
-    since = np.array([each.since or 0 for each in customers], dtype=np.int64)
-    days = np.where(resumed, deployment.calendar.days(since), NEVER)
-    ids = [each.customer_id for each in customers]
-    return await rule_facts.through_time(session, deployment, terms, ids, days, until)
 
 
 class _RuleInputs(NamedTuple):
@@ -189,49 +169,53 @@ class _RuleInputs(NamedTuple):
 
 @dataclass(frozen=True)
 class _Read:
-    """What was read of customers, each from a `start` on."""
+    """What was read of customers who are followed."""
 
     deployment: Deployment
-    start: Ints
-    states: Mapping[InactivityLimit, States]
-    worth: Worth
+    followed: Mapping[InactivityLimit, Timelines]
     interactions: Interactions | None
     profiles: ProfileTimelines
     purchases: Mapping[PurchaseFilter, Purchases]
 
     def history(self, look: _RuleInputs) -> Records:
         """Return a record for each instant of a customer at which something is new."""
-        states = self.states[look.inactivity_limit]
-        owner, at = merged(self._news(look, states))
-        day = self.deployment.calendar.days(at)
+        customers = self.followed[look.inactivity_limit]
+        points = customers.points
+        owner, at, day, states = points.owner, points.at, points.day, points.states
+        news = [each for each in self._news(look, customers) if len(each[0])]
+        if news:
+            owner, at = merged([(owner, at), *news])
+            day = self.deployment.calendar.days(at)
+            states = states_in_force(points, owner, at)
         return Records(
             inactivity_limit=look.inactivity_limit,
             owner=owner,
             at=at,
             day=day,
             span=Span.until_next(owner, day),
-            columns=states.in_force(owner, at),
-            money=self.worth.in_force(owner, at) if look.worth else None,
+            columns=states,
+            money=customers.worth.in_force(owner, at) if look.worth else None,
             interactions=self.interactions,
             purchases=self.purchases,
             profiles=self.profiles.profiles,
         )
 
-    def _news(self, look: _RuleInputs, states: States) -> Iterator[Instants]:
-        """Yield when what is looked at may be new.
+    def _news(self, look: _RuleInputs, customers: Timelines) -> Iterator[Instants]:
+        """Yield when something besides purchase days is new.
 
         What is true of somebody before anybody heard of him begins no history.
         """
-        yield states.owner, states.at
-        begun = np.flatnonzero(self.start > BEGINNING)
-        yield begun, self.start[begun]
+        start = np.maximum(customers.since, customers.begun_at)
+        begun = np.flatnonzero(customers.begun_at != NEVER)
+        yield begun, customers.begun_at[begun]
         if look.worth:
-            yield self.worth.owner, self.worth.at
+            yield customers.worth.owner, customers.worth.at
         if self.interactions is not None:
             events = self.interactions.of_kinds(look.kinds)
-            yield self._after_start(events.owner, events.at)
-        yield self._after_start(*self.profiles.turns_of(look.cells))
+            yield _after(start, events.owner, events.at)
+        yield _after(start, *self.profiles.turns_of(look.cells))
 
-    def _after_start(self, owner: Ints, at: Ints) -> Instants:
-        later = at > self.start[owner]
-        return owner[later], at[later]
+
+def _after(start: Ints, owner: Ints, at: Ints) -> Instants:
+    later = at > start[owner]
+    return owner[later], at[later]

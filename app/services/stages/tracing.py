@@ -1,45 +1,125 @@
-"""The stages of customers through time, read from the database: what was, and what followed."""
+"""The stages of customers through time, read from the database: what was, and what followed.
+
+Customers are told apart by number: their places in a list of ids.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from app.days import from_micros
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.lifecycle import history
-from app.lifecycle.facts import Summary
+from app.lifecycle import column_fold, column_money, history
+from app.lifecycle.column_fold import PurchaseColumns
+from app.lifecycle.dated import Ints
 from app.lifecycle.history import History
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.instants import Customers, Override, PolicyPeriod
 from app.lifecycle.purchases import SetOff
-from app.services.customer_base import purchase_facts, purchase_summaries, rule_facts
-from app.services.customer_base.purchase_summaries import Folded
+from app.lifecycle.records import Columns
+from app.lifecycle.steps import Worth
+from app.lifecycle.summary_columns import NEVER, PointColumns, SummaryColumns
+from app.services.customer_base import purchase_facts, purchase_folds, rule_facts
+from app.services.customer_base.purchase_folds import Folding
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import rule_records
-from app.services.stages.rule_records import CustomerTimeline
+from app.services.stages.rule_records import Timelines
 
 
-@dataclass(frozen=True, slots=True)
-class ResumePoint:
-    """A folding, and where it begins: None for the whole history."""
+@dataclass(frozen=True)
+class ResumePoints:
+    """The customers at places `owners`, who go on from a state at an instant each.
 
-    folded: Folded
-    since: int | None
+    That is `since`; `NEVER` for those of whom there was nothing before, of whom `begun_at` may say
+    since when they are known. `points`, by the silence that ends a life, and `worth` are numbered
+    as `owners` are: what held at the instant, and what followed.
+    """
+
+    owners: Ints
+    since: Ints
+    begun_at: Ints
+    summaries: SummaryColumns
+    points: Mapping[InactivityLimit, PointColumns]
+    worth: Worth
+
+    @classmethod
+    def of(
+        cls,
+        deployment: Deployment,
+        timeline: PolicyTimeline,
+        owners: Ints,
+        start: "Standing",
+        bought: PurchaseColumns,
+    ) -> "ResumePoints":
+        """Go on from where customers stand with the purchases since, none of them earlier."""
+        before, since = start.before, start.since
+        begun = np.flatnonzero(since != NEVER)
+        day = deployment.calendar.days(since[begun])
+
+        def points_from(states: Columns, followed: PointColumns) -> PointColumns:
+            first = PointColumns(begun, since[begun], day, states.take(begun))
+            return PointColumns.join([first, followed])
+
+        limit = timeline.current.inactivity_limit
+        after, added = column_fold.extend(before, bought, limit)
+        points = {limit: points_from(before.states, added)}
+        for other in {policy.inactivity_limit for policy in timeline.policies} - {limit}:
+            points[other] = points[limit]
+            if other in start.lives:
+                own = replace(before, states=start.lives[other])
+                added = column_fold.extend(own, bought, other)[1]
+                points[other] = points_from(own.states, added)
+        worth = Worth.none()
+        if any(policy.follows_transactions for policy in timeline.policies):
+            stood = column_money.standing(before, begun, since[begun])
+            worth = Worth.join([stood, column_money.follow(before, bought)])
+        return cls(owners, since, start.begun_at, after, points, worth)
+
+    @classmethod
+    def none(cls) -> "ResumePoints":
+        zero = np.zeros(0, np.int64)
+        return cls(zero, zero, zero, SummaryColumns.empty(0), {}, Worth.none())
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of customers at an instant each, `since`, or `NEVER` if nothing is.
+
+    `lives` are the states of `before` by other silences than the one by which those count lives,
+    where they may differ. `begun_at` says since when those without an instant are known.
+    """
+
+    before: SummaryColumns
+    since: Ints
+    lives: Mapping[InactivityLimit, Columns]
+    begun_at: Ints
+
+    @classmethod
+    def of(cls, before: SummaryColumns) -> "Standing":
+        """Say what is known of customers where their summaries stand."""
+        return cls(before, before.facts_until, {}, np.full(len(before), NEVER))
+
+    def take(self, rows: Ints) -> "Standing":
+        lives = {limit: states.take(rows) for limit, states in self.lives.items()}
+        return Standing(self.before.take(rows), self.since[rows], lives, self.begun_at[rows])
 
 
 async def fold(
     session: ReadSession,
     timeline: PolicyTimeline,
-    until: Mapping[str, int],
+    customer_ids: Sequence[str],
+    until: Ints,
     *,
     netted: bool = False,
-) -> dict[InactivityLimit, dict[str, Folded]]:
+) -> Folding:
     """Fold all facts of customers by each silence that some policy allows."""
     limits = list(dict.fromkeys(policy.inactivity_limit for policy in timeline.policies))
     worth = any(policy.follows_transactions for policy in timeline.policies)
-    return await purchase_summaries.fold_by(session, limits, until, worth=worth, netted=netted)
+    return await purchase_folds.fold_by(
+        session, limits, customer_ids, until, worth=worth, netted=netted
+    )
 
 
 async def trace(
@@ -47,37 +127,38 @@ async def trace(
     deployment: Deployment,
     timeline: PolicyTimeline,
     customer_ids: Sequence[str],
-    resumed: Mapping[str, ResumePoint],
-    folded: Mapping[InactivityLimit, Mapping[str, Folded]],
-    until: Mapping[str, int],
+    resumed: ResumePoints,
+    folding: Folding,
+    until: Ints,
     overridden: Mapping[str, Sequence[Override]],
 ) -> History:
-    """Follow the stages of customers up to an instant each."""
-    anew = [customer_id for customer_id in customer_ids if customer_id not in resumed]
-    first_seen = await _first_seen(session, timeline, anew, overridden)
+    """Follow the stages of customers up to an instant each, by the folding of all not resumed."""
+    anew = _others(len(customer_ids), resumed.owners)
+    since, begun_at = np.full((2, len(customer_ids)), NEVER)
+    since[resumed.owners], begun_at[resumed.owners] = resumed.since, resumed.begun_at
+    first_seen = await _first_seen(
+        session, timeline, [customer_ids[owner] for owner in anew.tolist()], overridden
+    )
+    for owner in anew.tolist() if first_seen else ():
+        begun_at[owner] = first_seen.get(customer_ids[owner], NEVER)
+    worth = [resumed.worth.of_owners(resumed.owners), folding.worth.of_owners(anew)]
     followed = {
-        limit: [
-            CustomerTimeline(customer_id, resumed[customer_id].folded.points, (), None)
-            if customer_id in resumed
-            else CustomerTimeline(
-                customer_id,
-                found[customer_id].points,
-                found[customer_id].worth,
-                first_seen.get(customer_id),
-            )
-            for customer_id in customer_ids
-        ]
-        for limit, found in folded.items()
+        limit: Timelines(
+            customer_ids,
+            PointColumns.join(
+                [
+                    resumed.points.get(limit, PointColumns.of([])).of_owners(resumed.owners),
+                    found.points.of_owners(anew),
+                ]
+            ),
+            Worth.join(worth),
+            since,
+            begun_at,
+        )
+        for limit, found in folding.by_limit.items()
     }
-    numbers = {customer_id: number for number, customer_id in enumerate(customer_ids)}
-    decided = {
-        customer_id: min(override.at for override in overridden[customer_id])
-        for customer_id in customer_ids
-        if overridden.get(customer_id)
-    }
-    bought = await purchase_facts.purchase_instants(session, decided) if decided else {}
-    latest = deployment.as_of(from_micros(max(until.values())))
-    found = await rule_records.through_time(
+    latest = deployment.as_of(from_micros(until.max()))
+    records = await rule_records.through_time(
         session, deployment, timeline.policies, followed, latest
     )
     periods = [
@@ -85,28 +166,43 @@ async def trace(
             policy, own, start, deployment.calendar.day_of(from_micros(start)) if number else 0
         )
         for number, (policy, own, start) in enumerate(
-            zip(timeline.policies, found, timeline.starts, strict=True)
+            zip(timeline.policies, records, timeline.starts, strict=True)
         )
     ]
-    customers = Customers(
-        until=np.array([until[customer_id] for customer_id in customer_ids], dtype=np.int64),
-        until_day=np.array(
-            [
-                deployment.calendar.day_of(from_micros(until[customer_id]))
-                for customer_id in customer_ids
-            ],
-            dtype=np.int64,
-        ),
-        known=np.array(
-            [
-                customer_id in resumed and resumed[customer_id].since is not None
-                for customer_id in customer_ids
-            ]
-        ),
-        overrides={numbers[customer_id]: overridden[customer_id] for customer_id in decided},
-        purchases={numbers[customer_id]: own for customer_id, own in bought.items()},
+    customers = await _customers(
+        session, deployment, customer_ids, since != NEVER, until, overridden
     )
     return history.trace(periods, customers, deployment.calendar.starts)
+
+
+async def _customers(
+    session: ReadSession,
+    deployment: Deployment,
+    customer_ids: Sequence[str],
+    known: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    until: Ints,
+    overridden: Mapping[str, Sequence[Override]],
+) -> Customers:
+    """Say whose history is asked for, with their overrides and what was bought since these."""
+    ends, place = np.unique(until, return_inverse=True)
+    days = [deployment.calendar.day_of(from_micros(end)) for end in ends.tolist()]
+    numbers = {
+        customer_id: number
+        for number, customer_id in enumerate(customer_ids if overridden else ())
+        if overridden.get(customer_id)
+    }
+    decided = {
+        customer_id: min(override.at for override in overridden[customer_id])
+        for customer_id in numbers
+    }
+    bought = await purchase_facts.purchase_instants(session, decided) if decided else {}
+    return Customers(
+        until=until,
+        until_day=np.array(days, dtype=np.int64)[place],
+        known=known,
+        overrides={number: overridden[customer_id] for customer_id, number in numbers.items()},
+        purchases={numbers[customer_id]: own for customer_id, own in bought.items()},
+    )
 
 
 async def _first_seen(
@@ -125,7 +221,7 @@ async def _first_seen(
 class Derived:
     """What follows from the facts of customers, up to an instant each."""
 
-    summaries: dict[str, Summary]
+    summaries: SummaryColumns
     set_off: dict[str, SetOff]
     """What refunds take back; those who are gone on with have none, and are not in it."""
     history: History
@@ -135,22 +231,32 @@ async def derive(
     session: ReadSession,
     deployment: Deployment,
     timeline: PolicyTimeline,
-    resumed: Mapping[str, ResumePoint],
-    until: Mapping[str, int],
+    customer_ids: Sequence[str],
+    resumed: ResumePoints,
+    until: Ints,
     overridden: Mapping[str, Sequence[Override]],
 ) -> Derived:
     """Derive what is kept of customers, of all but those who are gone on with from all facts."""
-    others = {
-        customer_id: instant for customer_id, instant in until.items() if customer_id not in resumed
-    }
-    folded = await fold(session, timeline, others, netted=True)
-    anew = folded[timeline.current.inactivity_limit]
+    anew = _others(len(customer_ids), resumed.owners)
+    others = [customer_ids[owner] for owner in anew.tolist()]
+    folding = await fold(session, timeline, others, until[anew], netted=True)
     found = await trace(
-        session, deployment, timeline, list(until), resumed, folded, until, overridden
+        session, deployment, timeline, customer_ids, resumed, folding, until, overridden
     )
-    kept = {customer_id: one.folded.summary for customer_id, one in resumed.items()}
+    folded = folding.by_limit[timeline.current.inactivity_limit].summaries
+    place = np.argsort(np.concatenate([resumed.owners, anew]))
     return Derived(
-        kept | {customer_id: one.summary for customer_id, one in anew.items()},
-        {customer_id: one.netted or SetOff([]) for customer_id, one in anew.items()},
+        SummaryColumns.join([resumed.summaries, folded]).take(place),
+        {
+            customer_id: folding.set_off.get(number, SetOff([]))
+            for number, customer_id in enumerate(others)
+        },
         found,
     )
+
+
+def _others(customers: int, owners: Ints) -> Ints:
+    """Return the numbers of all other customers."""
+    others = np.ones(customers, np.bool_)
+    others[owners] = False
+    return np.flatnonzero(others)
