@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _MICROSECOND = timedelta(microseconds=1)
-_DAY = 86_400_000_000
+_MICROS_A_DAY = 86_400_000_000
 _CHANGES = 2**62
 
 
@@ -45,8 +45,8 @@ def _shift(zone: ZoneInfo, utc_day: int) -> int:
 
     On a few days they change. No zone has ever moved its clocks and moved them back within a day.
     """
-    first = from_micros(utc_day * _DAY).astimezone(zone).utcoffset()
-    last = from_micros((utc_day + 1) * _DAY).astimezone(zone).utcoffset()
+    first = from_micros(utc_day * _MICROS_A_DAY).astimezone(zone).utcoffset()
+    last = from_micros((utc_day + 1) * _MICROS_A_DAY).astimezone(zone).utcoffset()
     assert first is not None
     return first // _MICROSECOND if first == last else _CHANGES
 
@@ -63,10 +63,10 @@ class Calendar:
 
     def days_of(self, micros: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the days on which instants fall; cost follows the distinct days."""
-        utc_days = micros // _DAY
+        utc_days = micros // _MICROS_A_DAY
         distinct, place = np.unique(utc_days, return_inverse=True)
         shifts = np.array([_shift(self.zone, day) for day in distinct.tolist()], dtype=np.int64)
-        days: NDArray[np.int64] = (micros + shifts[place]) // _DAY
+        days: NDArray[np.int64] = (micros + shifts[place]) // _MICROS_A_DAY
         for row in np.flatnonzero(shifts[place] == _CHANGES).tolist():
             days[row] = self.day_of(from_micros(micros[row]))
         return days
@@ -85,6 +85,11 @@ class Calendar:
         distinct, place = np.unique(days, return_inverse=True)
         starts = [to_micros(self.start_of(int(day))) for day in distinct]
         return np.array(starts, dtype=np.int64)[place.reshape(days.shape)]
+
+    def days(self, instants: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the days on which instants fall; cost follows the distinct days."""
+        day = instants // _MICROS_A_DAY
+        return day + (self.starts(day + 1) <= instants) - (self.starts(day) > instants)
 
 
 @dataclass(frozen=True)

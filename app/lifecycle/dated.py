@@ -5,7 +5,8 @@ window is found by bisection for all who are asked for at once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,16 +30,18 @@ def objects(values: Sequence[object]) -> Column:
 
 
 def last_place(owner: Ints, at: Ints, asked_owner: Ints, asked_at: Ints) -> Ints:
-    """Return the place of the last row of each asked owner up to a time, -1 if there is none."""
-    if not len(owner):
-        return np.full(len(asked_owner), -1)
-    order = np.lexsort((np.r_[np.zeros(len(at)), np.ones(len(asked_at))], np.r_[at, asked_at],
-                        np.r_[owner, asked_owner]))  # fmt: skip
-    is_row = order < len(owner)
-    seen = np.cumsum(is_row) - 1
-    place = np.empty(len(asked_owner), dtype=np.int64)
-    place[order[~is_row] - len(owner)] = seen[~is_row]
-    return np.where((place >= 0) & (owner[place] == asked_owner), place, -1)
+    """Return the place of the last row of each asked owner up to a time, -1 if there is none.
+
+    Found by bisection within the rows of the owner, for all who are asked for at once.
+    """
+    first = np.searchsorted(owner, asked_owner, side="left")
+    low, high = first, np.searchsorted(owner, asked_owner, side="right")
+    while (still := low < high).any():
+        middle = (low + high) // 2
+        passed = at[np.minimum(middle, len(at) - 1)] <= asked_at
+        low = np.where(still & passed, middle + 1, low)
+        high = np.where(still & ~passed, middle, high)
+    return np.where(low > first, low - 1, -1)
 
 
 @dataclass(frozen=True)
@@ -55,31 +58,59 @@ class Late:
 class Amounts:
     """Amounts that belong to days and count from instants of the same days on; few come late.
 
-    Those of days before `from_day` may be missing, so that no window may reach further back.
+    Those of days before `from_day`, of all or of each owner, may be missing, so that no window may
+    reach further back; `whole` says that nothing is missing, but stands on the last of these days.
     """
 
     owner: Ints
     at: Ints
     day: Ints
     amount: Ints
-    from_day: int = NEVER
+    from_day: int | Ints = NEVER
     late: Late | None = None
+    whole: bool = False
+
+    @cached_property
+    def _before(self) -> Ints:
+        """The sum of all that stands before each place."""
+        found: Ints = np.r_[0, np.cumsum(self.amount)]
+        return found
 
     def within(self, owner: Ints, at: Ints, after_day: Ints | None) -> Ints:
         """Return the sum of each owner of what counts at an instant, of days after one."""
         first = np.searchsorted(self.owner, owner, side="left")
         if after_day is None:
-            assert self.from_day == NEVER, "not all was read"
+            assert self.whole or np.all(self.from_day == NEVER), "not all was read"
         else:
-            assert (after_day >= self.from_day - 1).all(), "a window reaches back too far"
+            assert (after_day >= self._from(owner) - 1).all(), "a window reaches back too far"
             passed = last_place(self.owner, self.day, owner, after_day) + 1
             first = np.maximum(first, passed)
         end = last_place(self.owner, self.at, owner, at) + 1
-        before = np.r_[0, np.cumsum(self.amount)]
+        before = self._before
         found = np.where(end > first, before[end] - before[np.minimum(first, end)], 0)
         if self.late is not None and len(self.late.owner):
             found = found + _late(self.late, owner, at, after_day)
         return found
+
+    @classmethod
+    def join(cls, parts: Sequence[tuple[Ints, "Amounts"]], from_day: Ints) -> "Amounts":
+        """Return the amounts of several, given who the owners of each are among all."""
+        late = [(owners, own.late) for owners, own in parts if own.late is not None]
+        owner, at, day, amount = _joined(parts)
+        return cls(owner, at, day, amount, from_day, Late(*_joined(late)) if late else None)
+
+    def _from(self, owner: Ints) -> int | Ints:
+        return self.from_day if isinstance(self.from_day, int) else self.from_day[owner]
+
+
+def _joined(parts: Sequence[tuple[Ints, Any]]) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return owner, at, day and amount of all parts, in order of owner and time."""
+    owner = np.concatenate([owners[own.owner] for owners, own in parts])
+    at, day, amount = (
+        np.concatenate([getattr(own, name) for _, own in parts]) for name in ("at", "day", "amount")
+    )
+    order = np.argsort(owner, kind="stable")
+    return owner[order], at[order], day[order], amount[order]
 
 
 def _late(late: Late, owner: Ints, at: Ints, after_day: Ints | None) -> Ints:
@@ -98,7 +129,7 @@ class Interactions:
     """Interactions as columns; `count` many of a kind at once.
 
     Of several at one instant the last one counts as the latest. Those of days before `from_day`
-    may be missing.
+    may be missing, as of `Amounts`.
     """
 
     owner: Ints
@@ -107,12 +138,21 @@ class Interactions:
     kind: Column
     count: Ints
     score: Floats
-    from_day: int = NEVER
+    from_day: int | Ints = NEVER
+    whole: bool = False
+    _narrowed: dict[frozenset[str] | None, "Interactions"] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def of_kinds(self, kinds: frozenset[str] | None) -> "Interactions":
+        """Return those of some kinds; made once, for rules ask for them over and over."""
         if kinds is None:
             return self
-        kept = np.isin(self.kind, list(kinds))
+        if kinds not in self._narrowed:
+            self._narrowed[kinds] = self._take(np.isin(self.kind, list(kinds)))
+        return self._narrowed[kinds]
+
+    def _take(self, kept: Bools) -> "Interactions":
         return Interactions(
             self.owner[kept],
             self.at[kept],
@@ -121,8 +161,14 @@ class Interactions:
             self.count[kept],
             self.score[kept],
             self.from_day,
+            self.whole,
         )
 
-    @property
+    @cached_property
     def counts(self) -> Amounts:
-        return Amounts(self.owner, self.at, self.day, self.count, self.from_day)
+        return Amounts(self.owner, self.at, self.day, self.count, self.from_day, whole=self.whole)
+
+    @cached_property
+    def answers(self) -> "Interactions":
+        """Those with a score."""
+        return self._take(~np.isnan(self.score))

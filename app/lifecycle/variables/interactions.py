@@ -31,11 +31,10 @@ def _satisfied(inputs: Inputs, term: Term) -> Column:
 
 def _last_answer(inputs: Inputs, term: Term) -> tuple[Column, Floats]:
     """Return kind and score of the last answer of each; None and NaN without any."""
-    events = inputs.interactions.of_kinds(term.kinds)
-    known = ~np.isnan(events.score)
-    place = last_place(events.owner[known], events.at[known], inputs.owner, inputs.at)
-    kind = np.append(events.kind[known], np.array([None], dtype=object))[place]
-    return kind, np.asarray(np.r_[events.score[known], np.nan][place], dtype=np.float64)
+    events = inputs.interactions.of_kinds(term.kinds).answers
+    place = last_place(events.owner, events.at, inputs.owner, inputs.at)
+    kind = np.append(events.kind, np.array([None], dtype=object))[place]
+    return kind, np.asarray(np.r_[events.score, np.nan][place], dtype=np.float64)
 
 
 def _number(inputs: Inputs, term: Term) -> Floats:

@@ -21,3 +21,14 @@ def sources(terms: Iterable[Term]) -> frozenset[Source]:
     for term in terms:
         found |= term.needs
     return frozenset(found)
+
+
+def kinds_of(terms: Iterable[Term]) -> frozenset[str] | None:
+    """Return the kinds of interactions that terms look at; None for all of them."""
+    found: set[str] = set()
+    for term in terms:
+        if term.needs & {"interactions", "answers"}:
+            if term.kinds is None:
+                return None
+            found |= term.kinds
+    return frozenset(found)

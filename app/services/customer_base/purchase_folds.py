@@ -1,18 +1,19 @@
 """All facts of customers, read and folded: what they amount to, and every state on the way."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from app.db import ReadSession
-from app.lifecycle import counted_facts
+from app.lifecycle import column_money, counted_facts
 from app.lifecycle.column_fold import PurchaseColumns
 from app.lifecycle.counted_facts import CountedFacts
 from app.lifecycle.dated import Ints
 from app.lifecycle.inactivity import InactivityLimit
-from app.lifecycle.money import MonetaryState, replay
+from app.lifecycle.money import replay
 from app.lifecycle.purchases import Fact, SetOff, set_off
+from app.lifecycle.steps import Worth
 from app.lifecycle.summary_columns import PointColumns, SummaryColumns
 from app.services.customer_base import purchase_facts
 
@@ -36,8 +37,8 @@ class Folding:
     """
 
     by_limit: Mapping[InactivityLimit, Folded]
-    worth: dict[int, list[MonetaryState]] = field(default_factory=dict)
-    set_off: dict[int, SetOff] = field(default_factory=dict)
+    worth: Worth
+    set_off: Mapping[int, SetOff]
 
 
 async def fold(
@@ -59,7 +60,7 @@ async def fold_by(
 ) -> Folding:
     """Fold all facts of customers, up to an instant each, by each of several limits of silence."""
     found: dict[InactivityLimit, list[Folded]] = {limit: [] for limit in limits}
-    folding = Folding({})
+    sums, netted_by = [Worth.none()], dict[int, SetOff]()
     # By some customers at a time rather than a cursor, which needs a transaction: reads have none.
     for start in range(0, max(len(customer_ids), 1), _AT_A_TIME):
         ids, ends = customer_ids[start : start + _AT_A_TIME], until[start : start + _AT_A_TIME]
@@ -70,11 +71,10 @@ async def fold_by(
             summaries, points = counted.fold(limit)
             found[limit].append(Folded(summaries, points.of_owners(owners)))
         if worth:
-            for owner, own in enumerate(_listed(bought, with_refunds, len(ids))):
-                folding.worth[start + owner] = replay(own, until=int(ends[owner]))
+            sums.append(_worth(bought, with_refunds, ends).of_owners(owners))
         if netted:
             for owner, own in with_refunds.items():
-                folding.set_off[start + owner] = _in_the_end(counted, owner, own)
+                netted_by[start + owner] = _in_the_end(counted, owner, own)
     by_limit = {
         limit: Folded(
             SummaryColumns.join([part.summaries for part in parts]),
@@ -82,7 +82,7 @@ async def fold_by(
         )
         for limit, parts in found.items()
     }
-    return Folding(by_limit, folding.worth, folding.set_off)
+    return Folding(by_limit, Worth.join(sums), netted_by)
 
 
 def _in_the_end(counted: CountedFacts, owner: int, own: Sequence[Fact]) -> SetOff:
@@ -105,12 +105,10 @@ async def _read(
     return others, dict(zip(owners.tolist(), own.values(), strict=True))
 
 
-def _listed(
-    bought: PurchaseColumns, with_refunds: Mapping[int, list[Fact]], owners: int
-) -> list[list[Fact]]:
-    """Return the facts of each customer; where nothing is refunded, none needs its name."""
-    found: list[list[Fact]] = [with_refunds.get(owner, []) for owner in range(owners)]
-    columns = (bought.owner, bought.at, bought.day, bought.value)
-    for owner, at, day, value in zip(*(each.tolist() for each in columns), strict=True):
-        found[owner].append(Fact(at, day, value, ("", ""), None, value, ""))
-    return found
+def _worth(bought: PurchaseColumns, with_refunds: Mapping[int, list[Fact]], until: Ints) -> Worth:
+    """Return what purchases are worth through time."""
+    counted = bought.take(bought.at <= until[bought.owner])
+    replayed = [replay(own, until=int(until[owner])) for owner, own in with_refunds.items()]
+    owners = np.array(list(with_refunds), dtype=np.int64)
+    followed = column_money.follow(SummaryColumns.empty(len(until)), counted)
+    return Worth.join([followed, Worth.of(replayed).of_owners(owners)])

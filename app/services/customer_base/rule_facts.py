@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from app.days import AsOf
+from app.days import AsOf, from_day, from_micros
 from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
-from app.lifecycle.dated import NEVER, Interactions, objects
+from app.lifecycle.dated import NEVER, Interactions, Ints, objects
+from app.lifecycle.variables import registry
 from app.lifecycle.variables.definition import Term
 from app.services.common import sql_numbers
+
+DayOrDays = TypeVar("DayOrDays", int, Ints)
 
 # Any fact tells that there is somebody, whether or not the rules of some policy look at it.
 _EARLIEST = (
@@ -31,8 +35,6 @@ _HAPPENED = (
     f"SELECT customer_id, kind, {_AT}, {_ON}, 1, {{score}} FROM interactions"  # noqa: S608  # no value of a caller
     f" WHERE {_OF_KINDS} AND occurred_at <= $3"
 )
-# What happened at one instant has one order, whichever arrived first.
-_EVENTS = _HAPPENED.format(score="score") + " ORDER BY occurred_at, source, interaction_id"
 # Days that are over have been counted; of the last one only what came before the instant counts.
 _COUNTED = (
     f"SELECT customer_id, kind, NULL::int8, {_ON}, count, NULL::float8"  # noqa: S608  # no value of a caller
@@ -48,6 +50,46 @@ _ANSWERS = (
     " AND occurred_at <= $2"
     " ORDER BY customer_id, kind, occurred_at DESC, source DESC, interaction_id DESC"
     ") last ORDER BY occurred_at, source, interaction_id"
+)
+# Of each customer from an instant and its day on, by two days; what happened at one instant has one
+# order, whichever arrived first.
+_ASKED = (
+    "unnest($1::text[], $2::timestamptz[], $3::date[], $4::date[])"
+    " AS asked (customer_id, since, since_on, first_on)"
+)
+_ONE_BY_ONE = (
+    f"SELECT i.customer_id, {_AT} AS at, {_ON} AS day, kind, 1 AS count, score,"  # noqa: S608  # no value of a caller
+    f" source, interaction_id FROM {_ASKED} JOIN interactions i ON i.customer_id"
+    " = asked.customer_id AND i.occurred_at >= asked.since WHERE i.customer_id = ANY($1::text[])"
+    " AND i.occurred_at <= $5 AND ($6::text[] IS NULL OR i.kind = ANY($6))"
+)
+_BY_DAY = (
+    f"SELECT d.customer_id, NULL::int8, {_ON}, kind, count, NULL::float8, NULL, NULL"  # noqa: S608  # no value of a caller
+    f" FROM {_ASKED} JOIN interaction_days d ON d.customer_id = asked.customer_id"
+    " AND d.occurred_on >= asked.first_on AND d.occurred_on < asked.since_on"
+    " WHERE d.customer_id = ANY($1::text[]) AND ($7::text[] IS NULL OR d.kind = ANY($7))"
+)
+_IN_ALL = (
+    f"SELECT d.customer_id, NULL::int8, max({_ON}), kind, CAST(sum(count) AS int4), NULL::float8,"  # noqa: S608  # no value of a caller
+    f" NULL, NULL FROM {_ASKED} JOIN interaction_days d ON d.customer_id = asked.customer_id"
+    " AND d.occurred_on < CASE WHEN $7::text[] IS NULL OR d.kind = ANY($7) THEN asked.first_on"
+    " ELSE asked.since_on END WHERE d.customer_id = ANY($1::text[])"
+    " AND ($8::text[] IS NULL OR d.kind = ANY($8)) GROUP BY d.customer_id, kind"
+)
+_LAST_ANSWERS = (
+    f"SELECT customer_id, {_AT}, {_ON}, kind, 0, score, source, interaction_id FROM ("  # noqa: S608  # no value of a caller
+    f"SELECT DISTINCT ON (i.customer_id, i.kind) i.* FROM {_ASKED} JOIN interactions i"
+    " ON i.customer_id = asked.customer_id AND i.occurred_at < asked.since"
+    " WHERE i.customer_id = ANY($1::text[]) AND i.kind = ANY($9::text[]) AND i.score IS NOT NULL"
+    " ORDER BY i.customer_id, i.kind, i.occurred_at DESC, i.source DESC, i.interaction_id DESC"
+    ") AS last"
+)
+_ORDER = "ORDER BY at, source, interaction_id"
+_THROUGH_TIME = (
+    "SELECT customer_id, "  # noqa: S608  # no value of a caller
+    + ", ".join(f"array_agg({name} {_ORDER})" for name in ("at", "day", "kind", "count", "score"))
+    + f" FROM ({_ONE_BY_ONE} UNION ALL {_BY_DAY} UNION ALL {_IN_ALL} UNION ALL {_LAST_ANSWERS})"
+    " AS seen GROUP BY customer_id"
 )
 # What was posted before its time takes nobody to another stage until a run looks.
 _WAITED = (
@@ -67,11 +109,13 @@ class Event(NamedTuple):
     score: float | None
 
 
-def looks_back_to(terms: Iterable[Term], first_day: int) -> int:
+def looks_back_to(terms: Iterable[Term], first_day: DayOrDays) -> DayOrDays:
     """Return the first day whose facts count for the values of terms on `first_day`."""
     windows = [term.days for term in terms if term.needs & {"interactions", "transactions"}]
     known = [days for days in windows if days is not None]
-    return first_day - max(known, default=1) + 1 if len(known) == len(windows) else NEVER
+    if len(known) < len(windows):
+        return first_day * 0 + NEVER
+    return first_day - max(known, default=1) + 1
 
 
 async def counted(
@@ -97,23 +141,73 @@ async def counted(
     return [Event(*row) for row in rows]
 
 
-async def events(
-    session: ReadSession, terms: Iterable[Term], customer_ids: Sequence[str], until: AsOf
-) -> list[Event]:
-    """Return each interaction up to an instant that terms look at, in order of time."""
-    rows = await fetch_rows(session, _EVENTS, list(customer_ids), kinds_of(terms), until.at)
-    return [Event(*row) for row in rows]
+async def through_time(
+    session: ReadSession,
+    deployment: Deployment,
+    terms: Iterable[Term],
+    customer_ids: Sequence[str],
+    since: Ints,
+    until: AsOf,
+) -> Interactions | None:
+    """Return the interactions that terms look at from a day of each customer on up to an instant.
+
+    Each is told by itself; of the days before, only what windows of that day on can still see is:
+    how many there were on each day, in all before that, and the last answers.
+    """
+    looked_at = [term for term in terms if term.needs & {"interactions", "answers"}]
+    if not looked_at:
+        return None
+    counted = [term for term in looked_at if "interactions" in term.needs]
+    windows = [term for term in counted if term.days is not None]
+    ids, first = list(customer_ids), looks_back_to(windows, since) if windows else since
+    rows = await fetch_rows(
+        session,
+        _THROUGH_TIME,
+        ids,
+        [from_micros(at) for at in deployment.calendar.starts(since).tolist()],
+        [from_day(day) for day in since.tolist()],
+        [from_day(day) for day in first.tolist()],
+        until.at,
+        kinds_of(looked_at),
+        kinds_of(windows),
+        kinds_of([term for term in counted if term.days is None]),
+        kinds_of([term for term in looked_at if "answers" in term.needs]),
+    )
+    return _grouped(deployment, rows, ids, first)
+
+
+def _grouped(
+    deployment: Deployment, rows: Sequence[Any], customer_ids: Sequence[str], first: Ints
+) -> Interactions:
+    """Return what was read of each customer as columns."""
+    number = {customer_id: place for place, customer_id in enumerate(customer_ids)}
+    many = np.array([len(row[1]) for row in rows], dtype=np.int64)
+    owner = np.repeat(np.array([number[row[0]] for row in rows], dtype=np.int64), many)
+    at, day, kind, count, score = (
+        list(chain.from_iterable(row[place] for row in rows)) for place in range(1, 6)
+    )
+    days = np.array(day, dtype=np.int64)
+    # What was counted by day may stand anywhere in it: nothing is asked of the days before.
+    known = np.array([each is not None for each in at], dtype=np.bool_)
+    instants = np.array([each or 0 for each in at], dtype=np.int64)
+    instants = np.where(known, instants, deployment.calendar.starts(days))
+    order = np.lexsort((instants, owner))
+    return Interactions(
+        owner[order],
+        instants[order],
+        days[order],
+        objects(kind)[order],
+        np.array(count, dtype=np.int64)[order],
+        np.array(score, dtype=np.float64)[order],
+        first,
+        whole=True,
+    )
 
 
 def kinds_of(terms: Iterable[Term]) -> list[str] | None:
     """Return the kinds of interactions that terms look at; None for all of them."""
-    found: set[str] = set()
-    for term in terms:
-        if term.needs & {"interactions", "answers"}:
-            if term.kinds is None:
-                return None
-            found |= term.kinds
-    return sorted(found)
+    found = registry.kinds_of(terms)
+    return None if found is None else sorted(found)
 
 
 async def waited(

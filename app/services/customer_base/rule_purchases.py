@@ -5,17 +5,17 @@ from fractions import Fraction
 
 import numpy as np
 
-from app.days import AsOf
+from app.days import AsOf, from_day
 from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
-from app.lifecycle.dated import Amounts
+from app.lifecycle.dated import NEVER, Amounts, Ints
 from app.lifecycle.purchase_steps import purchases_of
 from app.lifecycle.records import PurchaseFilter, Purchases
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.transactions import filter_of
 from app.money import UNITS
 from app.services.common import sql_numbers
-from app.services.customer_base import net_purchases, purchase_facts
+from app.services.customer_base import net_purchases, purchase_facts, rule_facts
 
 # A transaction fits by its channel, and by a line of it; its lines share in what it is worth.
 _FITTING = (
@@ -38,12 +38,22 @@ _SHARES = (
     f" FROM transactions t{_FITTING} AND t.kind = 'purchase' AND t.customer_id = ANY($1::text[])"
     " AND t.occurred_at <= $5"
 )
+_UNITS = (
+    f"CASE WHEN l.lines = 0 THEN t.net * {UNITS}"
+    f" ELSE coalesce(div(t.net * {UNITS} * l.part, nullif(l.whole, 0)), 0) END"
+)
 _BY_DAY = (
     f"SELECT t.customer_id, f.number, {sql_numbers.day('t.occurred_on')},"  # noqa: S608  # no value of a caller
-    f" CAST(sum(CASE WHEN l.lines = 0 THEN t.net * {UNITS}"
-    f" ELSE coalesce(div(t.net * {UNITS} * l.part, nullif(l.whole, 0)), 0) END) AS int8)"
+    f" CAST(sum({_UNITS}) AS int8)"
     f" FROM ({net_purchases.snapshot('$5', '$1::text[]')}) t{_FITTING}"
     f" AND t.occurred_on >= {sql_numbers.date_of('$6')} GROUP BY 1, 2, 3"
+)
+_ONE_BY_ONE = (
+    f"SELECT t.customer_id, f.number, {sql_numbers.micros('t.occurred_at')},"  # noqa: S608  # no value of a caller
+    f" {sql_numbers.day('t.occurred_on')}, CAST({_UNITS} AS int8)"
+    f" FROM ({net_purchases.snapshot('$5', '$1::text[]')}) t"
+    " JOIN unnest($1::text[], $6::date[]) AS asked (customer_id, first_on)"
+    f" ON asked.customer_id = t.customer_id AND t.occurred_on >= asked.first_on{_FITTING}"
 )
 
 
@@ -91,13 +101,48 @@ def _by_day(deployment: Deployment, rows: Sequence[tuple[int, int, int]], since:
 
 
 async def through_time(
-    session: ReadSession, terms: Iterable[Term], customer_ids: Sequence[str], until: AsOf
+    session: ReadSession,
+    terms: Iterable[Term],
+    customer_ids: Sequence[str],
+    since: Ints,
+    until: AsOf,
 ) -> dict[PurchaseFilter, Purchases]:
-    """Return what terms look at with every change that a refund makes, up to an instant."""
-    asked = _filters(terms)
+    """Return what terms look at of purchases from a day of each customer on up to an instant.
+
+    Where that is `NEVER`, with every change that a refund makes; where not, no refund is later, and
+    of the days before only those count that windows can still see.
+    """
+    looking = [term for term in terms if "transactions" in term.needs]
+    asked = _filters(looking)
     if not asked:
         return {}
-    ids = list(customer_ids)
+    anew, resumed = np.flatnonzero(since == NEVER), np.flatnonzero(since != NEVER)
+    first = rule_facts.looks_back_to(looking, since)
+    parts = [
+        (anew, await _all(session, asked, [customer_ids[owner] for owner in anew.tolist()], until)),
+        (
+            resumed,
+            await _seen(
+                session, asked, [customer_ids[owner] for owner in resumed.tolist()],
+                first[resumed], until,
+            ),
+        ),
+    ]  # fmt: skip
+    return {
+        each: Purchases(
+            Amounts.join([(owners, found[place].days) for owners, found in parts], first),
+            Amounts.join([(owners, found[place].value) for owners, found in parts], first),
+        )
+        for place, each in enumerate(asked)
+    }
+
+
+async def _all(
+    session: ReadSession, asked: Sequence[PurchaseFilter], ids: Sequence[str], until: AsOf
+) -> list[Purchases]:
+    """Return by filter all that purchases of customers ever counted for."""
+    if not ids:
+        return [purchases_of([]) for _ in asked]
     facts = {
         customer_id: [fact for fact in own if fact.at <= until.micros]
         for customer_id, own in (await purchase_facts.of_customers(session, ids)).items()
@@ -109,7 +154,37 @@ async def through_time(
     for customer_id, place, source, transaction_id, part, whole in rows:
         share = Fraction(part) / Fraction(whole) if whole else Fraction(0)
         shares[place - 1][customer_id][source, transaction_id] = share
-    return {
-        each: purchases_of([(facts[one], own[one]) for one in ids])
-        for each, own in zip(asked, shares, strict=True)
-    }
+    return [purchases_of([(facts[one], own[one]) for one in ids]) for own in shares]
+
+
+async def _seen(
+    session: ReadSession,
+    asked: Sequence[PurchaseFilter],
+    ids: Sequence[str],
+    first: Ints,
+    until: AsOf,
+) -> list[Purchases]:
+    """Return by filter what purchases from a day of each customer on count for by now."""
+    if not ids:
+        return [purchases_of([]) for _ in asked]
+    days = [from_day(day) for day in first.tolist()]
+    rows = await fetch_rows(session, _ONE_BY_ONE, ids, *_arrays(asked), until.at, days)
+    number = {customer_id: place for place, customer_id in enumerate(ids)}
+    table = np.array(
+        [(number[row[0]], *row[1:]) for row in rows], dtype=np.int64
+    ).reshape(-1, 5)  # fmt: skip
+    return [
+        _counting(table[table[:, 1] == place][:, [0, 2, 3, 4]])
+        for place in range(1, len(asked) + 1)
+    ]
+
+
+def _counting(table: Ints) -> Purchases:
+    """Return purchases as columns, given (owner, at, day, units)."""
+    owner, at, day, units = table[np.lexsort((table[:, 1], table[:, 0]))].T
+    first = np.flatnonzero(
+        np.r_[True, (owner[1:] != owner[:-1]) | (day[1:] != day[:-1])][: len(owner)]
+    )
+    ones = np.ones(len(first), dtype=np.int64)
+    return Purchases(Amounts(owner[first], at[first], day[first], ones),
+                     Amounts(owner, at, day, units))  # fmt: skip

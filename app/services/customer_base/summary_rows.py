@@ -11,6 +11,7 @@ from app.binary_copy import Column
 from app.days import from_day, from_micros
 from app.db import ReadSession, WriteSession, copy_rows, fetch_rows
 from app.lifecycle.dated import Bools, Floats, Ints
+from app.lifecycle.facts import Summary
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Columns
 from app.lifecycle.summary_columns import LARGEST, NEVER, NO_MORE, SummaryColumns
@@ -52,6 +53,11 @@ class StoredSummaries:
 
     known: Bools
     summaries: SummaryColumns
+
+    @classmethod
+    def of(cls, summary: Summary) -> "StoredSummaries":
+        """Return what is kept of one customer."""
+        return cls(np.array([summary.facts > 0]), SummaryColumns.of([summary]))
 
     @property
     def exact(self) -> Bools:

@@ -2,12 +2,12 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, text
 
-from app.days import from_day
+from app.days import to_day, to_micros
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import ChurnRecord, Customer
@@ -20,6 +20,7 @@ from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family
 from app.services.ingest.voids import Voiding
 from app.services.stages import derivation, manual_transitions, why_churned
+from app.services.stages.derivation import Change
 
 MANUAL = "manual"
 """The source of records that an override to a churned stage writes."""
@@ -62,11 +63,12 @@ async def _settle(session: WriteSession, intake: Intake, written: Written) -> No
     That somebody left tells that there was somebody: a history may begin with it.
     """
     stored = written.stored
-    days = list(zip(stored.customer_ids, map(from_day, stored.day), strict=True))
-    days += [(customer_id, day) for customer_id, _, day in written.removed]
-    since: dict[str, date | None] = {}
-    for customer_id, day in sorted(days):
-        since.setdefault(customer_id, day)
+    instants = list(zip(stored.customer_ids, stored.at.tolist(), strict=True))
+    start_of = intake.deployment.calendar.start_of
+    instants += [
+        (customer_id, to_micros(start_of(to_day(day)))) for customer_id, _, day in written.removed
+    ]
+    since = {customer_id: Change(at) for customer_id, at in sorted(instants, reverse=True)}
     if not since:
         return
     await derivation.revise(session, intake.deployment, since, intake.now)

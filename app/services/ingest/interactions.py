@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from sqlalchemy import text
 
-from app.days import from_day, to_day
+from app.days import from_day, to_day, to_micros
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.kinds import Kind
@@ -27,6 +27,7 @@ from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.voids import Voiding
 from app.services.stages import derivation
+from app.services.stages.derivation import Change
 
 Revision = tuple[str, str, str, int]
 """Customer, source, id and number of a revision."""
@@ -120,11 +121,15 @@ async def _settle(session: WriteSession, intake: Intake, written: Written) -> No
     changes = Counter(zip(stored.customer_ids, stored.kinds, stored.day.tolist(), strict=True))
     changes.subtract((customer_id, kind, to_day(on)) for customer_id, kind, on in written.removed)
     await _count(session, {key: change for key, change in sorted(changes.items()) if change})
-    since: dict[str, date] = {}
-    for customer_id, day in sorted((each, day) for each, _, day in changes):
-        since.setdefault(customer_id, from_day(day))
-    if since:
-        await derivation.revise(session, intake.deployment, since, intake.now)
+    seen = list(zip(stored.customer_ids, stored.kinds, stored.at.tolist(), strict=True))
+    start_of = intake.deployment.calendar.start_of
+    seen += [(each, kind, to_micros(start_of(to_day(day)))) for each, kind, day in written.removed]
+    first: dict[str, dict[str, int]] = {}
+    for customer_id, kind, at in sorted(seen):
+        first.setdefault(customer_id, {}).setdefault(kind, at)
+    if first:
+        news = {each: Change(min(kinds.values()), kinds) for each, kinds in first.items()}
+        await derivation.revise(session, intake.deployment, news, intake.now)
 
 
 _DAYS = (

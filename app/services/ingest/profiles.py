@@ -4,13 +4,13 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import PydanticCustomError
 from sqlalchemy import select, text
 
-from app.days import from_day, from_micros
+from app.days import from_micros, to_micros
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
@@ -26,6 +26,7 @@ from app.services.customers.found_by import LOOKED_AT, Derived
 from app.services.ingest import profile_drafts, profile_warnings
 from app.services.ingest.profile_drafts import Draft
 from app.services.stages import derivation
+from app.services.stages.derivation import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +175,10 @@ async def write(
     await search_rows.replace(session, derived)
     unstored = {key: draft.unstored for key, draft in changed.items()}
     await profile_changes.store(session, {key: said for key, said in unstored.items() if said})
-    heard_of = {key: _is_first_seen(deployment, changed[key]) for key in sorted(changed)}
+    news = {key: _change(changed[key]) for key in sorted(changed)}
     # A change that is true since it is known has come to pass, also by a clock a little behind.
     until = from_micros(max(draft.recorded_at for draft in changed.values()))
-    await derivation.revise(session, deployment, heard_of, max(now, until))
+    await derivation.revise(session, deployment, news, max(now, until))
 
 
 def _looked_at(changed: Mapping[str, Draft]) -> dict[str, dict[str, Any]]:
@@ -209,12 +210,18 @@ def _instant(at: int) -> str:
     return format_instant(from_micros(at))
 
 
-def _is_first_seen(deployment: Deployment, draft: Draft) -> date | None:
-    """Return the first day whose being the first contact has changed."""
+def _change(draft: Draft) -> Change:
+    """Return what is new, and since when: what is said of a cell first holds from the beginning."""
     after = draft.cells.get("first_contact_at")
     told = {draft.row.first_contact_at, after and datetime.fromisoformat(after)}
-    days = [from_day(deployment.calendar.day_of(at)) for at in told if at is not None]
-    return min(days) if len(told) > 1 else None
+    instants = [to_micros(at) for at in told if at is not None]
+    known, cells = profile_changes.current(draft.row), dict[str, int]()
+    for said in draft.new:
+        for cell in said.values:
+            unsaid = profiles.BEGINNING if cell not in known else said.recorded_at
+            at = unsaid if said.valid_from is None else said.valid_from
+            cells[cell] = min(at, cells.get(cell, at))
+    return Change(min(instants) if len(told) > 1 else None, cells=cells)
 
 
 _FIELDS = frozenset(PROFILE_FIELDS)

@@ -13,6 +13,8 @@ from app.errors import NotFound
 from app.lifecycle import documents, kinds
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.policy import Policy, Role
+from app.lifecycle.variables import registry
+from app.lifecycle.variables.definition import Term
 from app.models import Policy as Stored
 from app.models import PolicyActivation
 from app.services.common import deployment_settings
@@ -41,6 +43,21 @@ class PolicyTimeline:
     def is_plain(self) -> bool:
         """Whether purchases alone decide, under every policy there was."""
         return all(policy.sources == {"purchases"} for policy in self.policies)
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """Everything that has decided a stage under any policy there was."""
+        return tuple(dict.fromkeys(term for policy in self.policies for term in policy.terms))
+
+    @cached_property
+    def kinds(self) -> frozenset[str] | None:
+        """The kinds of interactions that any policy looks at; None for all of them."""
+        return registry.kinds_of(self.terms)
+
+    @cached_property
+    def cells(self) -> frozenset[str]:
+        """The cells of profiles that any policy looks at."""
+        return frozenset(cell for term in self.terms for cell in term.cells)
 
     def called(self, stage: str, since: int, until: int) -> str:
         """Return what the stage of an instant is called at a later one, after renames between."""

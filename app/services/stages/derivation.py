@@ -5,16 +5,16 @@ is read here is read in a later statement and is therefore the newest.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 
-from app.days import AsOf, from_micros, to_day, to_micros
+from app.days import AsOf, to_micros
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.column_fold import PurchaseColumns
-from app.lifecycle.dated import Bools
+from app.lifecycle.dated import Bools, Ints
 from app.lifecycle.fact_columns import FactColumns
 from app.lifecycle.facts import Summary
 from app.lifecycle.history import History
@@ -31,8 +31,8 @@ from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages import overrides, tracing, transitions
-from app.services.stages.tracing import ResumePoints
+from app.services.stages import overrides, resumption, tracing, transitions
+from app.services.stages.tracing import ResumePoints, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,18 @@ class NewFacts:
 class Start:
     """Who goes on from a state instead of from the first fact, and what was bought since then.
 
-    `before` says the state of each, at its `facts_until`; of the others it says nothing.
+    `standing` says the state of each; of the others it says nothing.
     """
 
     going_on: Bools
-    before: SummaryColumns
+    standing: Standing
     bought: PurchaseColumns
 
     @classmethod
     def anew(cls, customers: int) -> "Start":
         """Begin with the first fact of everybody."""
         nobody = np.zeros(customers, np.bool_)
-        return cls(nobody, SummaryColumns.empty(customers), PurchaseColumns.none())
+        return cls(nobody, Standing.of(SummaryColumns.empty(customers)), PurchaseColumns.none())
 
     def resume(self, deployment: Deployment, timeline: PolicyTimeline) -> ResumePoints:
         """Return where those who go on begin, brought up to their last purchase."""
@@ -71,8 +71,7 @@ class Start:
         number = np.cumsum(self.going_on) - 1
         own = self.bought.take(self.going_on[self.bought.owner])
         bought = PurchaseColumns(number[own.owner], own.at, own.day, own.value)
-        limit = timeline.current.inactivity_limit
-        return ResumePoints.of(deployment, owners, self.before.take(owners), bought, limit)
+        return ResumePoints.of(deployment, timeline, owners, self.standing.take(owners), bought)
 
 
 async def settle(
@@ -82,52 +81,77 @@ async def settle(
     timeline = await policies.timeline(session)
     ids = list(new.facts.customer_ids)
     kept = await summary_rows.read(session, ids, created=new.created)
-    going_on = _can_extend(timeline, kept, new, to_micros(now))
+    going_on, first = _can_extend(kept, new, to_micros(now))
     if (kept.summaries.refunds[going_on] > 0).any():
         going_on &= ~await _awaited(session, kept, new)
+    going_on, standing = await resumption.find(
+        session, timeline, ids, kept, going_on, first, to_micros(now), created=new.created
+    )
     facts = new.facts
     bought = PurchaseColumns(facts.owner, facts.at, facts.day, facts.value)
-    start = Start(going_on, kept.summaries, bought)
+    start = Start(going_on, standing, bought)
     await _record(session, deployment, timeline, ids, start, kept, now, created=new.created)
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was written of a customer besides purchases, each with the first instant that it is of.
+
+    Since `begun_from` it may be new that there is a customer at all; kinds of interactions, and
+    cells of the profile, have nothing new before their instants.
+    """
+
+    begun_from: int | None
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    cells: Mapping[str, int] = field(default_factory=dict)
+
+    def first(self, timeline: PolicyTimeline) -> int | None:
+        """Return the instant before which nothing is new to rules, None if they see nothing."""
+        kinds, cells = timeline.kinds, timeline.cells
+        seen = [at for kind, at in self.kinds.items() if kinds is None or kind in kinds]
+        seen += [at for cell, at in self.cells.items() if cell in cells]
+        if seen and self.begun_from is not None:
+            seen.append(self.begun_from)
+        return min(seen, default=None)
+
+
 async def revise(
-    session: WriteSession, deployment: Deployment, since: Mapping[str, date | None], now: datetime
+    session: WriteSession, deployment: Deployment, changes: Mapping[str, Change], now: datetime
 ) -> None:
     """Make ledger and stage exact after something else than purchases was written.
 
-    It may be new `since` a day that there is a customer at all. Where purchases alone decide,
-    that matters if the policy has changed after it.
+    Where no rule has ever looked at that, it matters only if there is a customer earlier now.
     """
     timeline = await policies.timeline(session)
-    customer_ids = list(since)
-    if timeline.is_plain:
-        customer_ids = await _begun_anew(session, deployment, timeline, since)
-    if customer_ids:
-        kept = await summary_rows.read(session, customer_ids)
-        start = Start.anew(len(customer_ids))
-        await _record(session, deployment, timeline, customer_ids, start, kept, now)
+    firsts = {customer_id: own.first(timeline) for customer_id, own in changes.items()}
+    unseen = {each: changes[each].begun_from for each, first in firsts.items() if first is None}
+    begun = await _begun_anew(session, timeline, unseen) if unseen else set()
+    ids = [each for each, first in firsts.items() if first is not None or each in begun]
+    if not ids:
+        return
+    kept = await summary_rows.read(session, ids)
+    first = np.array([NEVER if (at := firsts[each]) is None else at for each in ids])
+    going_on, standing = await resumption.find(
+        session, timeline, ids, kept, _holds_at(kept, to_micros(now)), first, to_micros(now)
+    )
+    start = Start(going_on, standing, PurchaseColumns.none())
+    await _record(session, deployment, timeline, ids, start, kept, now)
 
 
 async def _begun_anew(
-    session: ReadSession,
-    deployment: Deployment,
-    timeline: PolicyTimeline,
-    since: Mapping[str, date | None],
-) -> list[str]:
-    """Return the customers who may begin at another instant now, before the policy changed."""
-    if len(timeline.policies) == 1:
-        return []
-    last = deployment.calendar.day_of(from_micros(timeline.starts[-1]))
-    days = {customer_id: to_day(day) for customer_id, day in since.items() if day is not None}
-    early = [customer_id for customer_id, day in days.items() if day <= last]
-    first_seen = await rule_facts.first_seen(session, early) if early else {}
-    # Of whom was heard before the first day that has changed, was heard before, too.
-    return [
-        customer_id
-        for customer_id in early
-        if deployment.calendar.day_of(from_micros(first_seen[customer_id])) >= days[customer_id]
-    ]
+    session: ReadSession, timeline: PolicyTimeline, since: Mapping[str, int | None]
+) -> set[str]:
+    """Return the customers who may begin at another instant now, where that matters.
+
+    If purchases alone decide, it does before the policy changed.
+    """
+    if timeline.is_plain and len(timeline.policies) == 1:
+        return set()
+    last = timeline.starts[-1] if timeline.is_plain else NO_MORE
+    asked = {each: at for each, at in since.items() if at is not None and at <= last}
+    first_seen = await rule_facts.first_seen(session, list(asked)) if asked else {}
+    # Of whom was heard before the first instant that has changed, was heard before, too.
+    return {customer_id for customer_id, at in asked.items() if first_seen[customer_id] >= at}
 
 
 async def advance(
@@ -145,12 +169,13 @@ async def advance(
     timeline = await policies.timeline(session)
     ids = list(customer_ids)
     kept = await summary_rows.read(session, ids)
-    until, micros = kept.summaries.facts_until, to_micros(now)
-    going_on = _can_resume_all(timeline, kept) & kept.known
-    going_on &= (until <= micros) & (micros < kept.summaries.next_fact_at)
+    first = np.full(len(ids), NO_MORE)
     if invalid_from is not None:
-        going_on &= (until != NEVER) & (until < to_micros(invalid_from))
-    start = Start(going_on, kept.summaries, PurchaseColumns.none())
+        first[:] = to_micros(invalid_from) - 1
+    going_on, standing = await resumption.find(
+        session, timeline, ids, kept, _holds_at(kept, to_micros(now)), first, to_micros(now)
+    )
+    start = Start(going_on, standing, PurchaseColumns.none())
     return await _record(session, deployment, timeline, ids, start, kept, now)
 
 
@@ -187,9 +212,14 @@ async def history(
     Nothing is written, and nobody needs to have been taken.
     """
     overridden = await overrides.of(session, deployment, [customer_id])
-    goes_on = purchase_summaries.holds_at(summary, as_of.micros) and _can_resume(timeline, summary)
-    going_on = np.array([goes_on and not whole and not overridden])
-    start = Start(going_on, SummaryColumns.of([summary]), PurchaseColumns.none())
+    kept = StoredSummaries.of(summary)
+    going_on = _holds_at(kept, as_of.micros) & (not whole and not overridden)
+    if going_on[0]:
+        first = np.array([as_of.micros + 1])
+        going_on, standing = await resumption.find(
+            session, timeline, [customer_id], kept, going_on, first, as_of.micros
+        )
+    start = Start(going_on, standing, PurchaseColumns.none()) if going_on[0] else Start.anew(1)
     resumed = start.resume(deployment, timeline)
     until = np.array([as_of.micros])
     ids = [customer_id]
@@ -216,35 +246,15 @@ async def follow_overridden(
     )
 
 
-def _can_resume(timeline: PolicyTimeline, summary: Summary) -> bool:
-    """Whether the state a summary ends with is all that the rules since then look at."""
-    if not timeline.is_plain:
-        return False
-    since = summary.facts_until
-    if since is None:
-        return len(timeline.policies) == 1
-    limits = {timeline.at(since).inactivity_limit} | {
-        policy.inactivity_limit
-        for policy, start in zip(timeline.policies, timeline.starts, strict=True)
-        if start > since
-    }
-    return limits == {timeline.inactivity_limit_of(summary.policy_version)}
+def _holds_at(kept: StoredSummaries, at: int) -> Bools:
+    """Say whose summary is what the facts up to an instant amount to."""
+    return (kept.summaries.facts_until <= at) & (at < kept.summaries.next_fact_at)
 
 
-def _can_resume_all(timeline: PolicyTimeline, kept: StoredSummaries) -> Bools:
-    """Say of many what `_can_resume` says of each: it depends on the period and the version."""
-    known = kept.summaries
-    period = np.searchsorted(timeline.starts, known.facts_until, side="right")
-    period[known.facts_until == NEVER] = -1
-    kinds = np.stack([period, known.policy_version])
-    _, first, kind = np.unique(kinds, axis=1, return_index=True, return_inverse=True)
-    can = [_can_resume(timeline, one) for one in known.take(first).summaries()]
-    found: Bools = kept.exact & np.array(can, dtype=np.bool_)[kind.ravel()]
-    return found
+def _can_extend(kept: StoredSummaries, new: NewFacts, now: int) -> tuple[Bools, Ints]:
+    """Say whose summaries can be added to, and the first instant of what is new of each.
 
-
-def _can_extend(timeline: PolicyTimeline, kept: StoredSummaries, new: NewFacts, now: int) -> Bools:
-    """Say whose summaries can be added to, because all that is new lies behind all that is old.
+    All that is new has to lie behind all that is old.
 
     What was refunded is not touched by purchases that are later than all refunds, unless one is
     named by a refund that waits for it, see `_awaited`, or is of nothing.
@@ -263,7 +273,7 @@ def _can_extend(timeline: PolicyTimeline, kept: StoredSummaries, new: NewFacts, 
         others |= np.array([customer_id in replaced for customer_id in facts.customer_ids])
     after = np.where(known.refunds > 0, known.facts_until < first, known.facts_until <= first)
     found = after & (last <= now) & (known.next_fact_at == NO_MORE) & ~others
-    return found & _can_resume_all(timeline, kept) if found.any() else found
+    return found, first
 
 
 async def _awaited(session: ReadSession, kept: StoredSummaries, new: NewFacts) -> Bools:

@@ -4,8 +4,8 @@ The columns of `customers` hold at the present, and nothing else is read of who 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -32,10 +32,16 @@ _SINCE = sql_numbers.micros("profile_holds_from")
 
 @dataclass(frozen=True, slots=True)
 class ProfileTimelines:
-    """Profiles through time, and by customer the instants at which a cell changes its value."""
+    """Profiles through time, and the instants of owners at which a cell changes its value."""
 
     profiles: Profiles | None = None
-    turns: Mapping[str, Sequence[tuple[int, str]]] = field(default_factory=dict)
+    turns: Sequence[tuple[int, int, str]] = ()
+
+    def turns_of(self, cells: Container[str]) -> tuple[Ints, Ints]:
+        """Return owners and instants of the changes of some cells."""
+        own = [turn[:2] for turn in self.turns if turn[2] in cells]
+        owner, at = np.array(own, dtype=np.int64).reshape(-1, 2).T
+        return owner, at
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +90,33 @@ def _since(said: Iterable[Said], at: int) -> int:
 
 
 async def through_time(
-    session: ReadSession, terms: Iterable[Term], customer_ids: Sequence[str]
+    session: ReadSession, terms: Iterable[Term], customer_ids: Sequence[str], since: Sequence[int]
 ) -> ProfileTimelines:
-    """Return the profiles of customers at all instants, and when they changed."""
+    """Return the profiles of customers from an instant each on, and when they changed.
+
+    What has held since before that is all there is to be known of it.
+    """
     asked = list(terms)
     names, cells = _names(asked), frozenset(cell for term in asked for cell in term.cells)
     if not names:
         return ProfileTimelines()
     stored = await _read(session, names, customer_ids)
-    changed = [customer_id for customer_id, one in stored.items() if one.since is not None]
+    changed = [
+        customer_id
+        for customer_id, start in zip(customer_ids, since, strict=True)
+        if (since_at := stored[customer_id].since) is not None and since_at > start
+    ]
     said = await profile_changes.stored(session, changed) if changed else {}
     owner: list[int] = []
     at: list[int] = []
     values: list[Mapping[str, Any]] = []
-    turns: dict[str, list[tuple[int, str]]] = {}
+    turns: list[tuple[int, int, str]] = []
     for number, customer_id in enumerate(customer_ids):
         one, own = stored[customer_id], said.get(customer_id)
         periods = [(BEGINNING, one.values)]
         if own is not None:
             changes, held = _followed(own, cells)
-            turns[customer_id] = changes
+            turns += [(number, *change) for change in changes]
             periods = [(start, one.at(each)) for start, each in held]
         owner += [number] * len(periods)
         at += [start for start, _ in periods]

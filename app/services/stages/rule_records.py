@@ -1,29 +1,29 @@
 """What rules look at, read for many customers: at one instant, or through all their history."""
 
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from app.days import AsOf, from_micros
+from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.lifecycle.dated import NEVER, Interactions, Ints
-from app.lifecycle.facts import NO_PURCHASES, RECENT, Point
+from app.lifecycle.dated import NEVER as NO_DAY
+from app.lifecycle.dated import Interactions, Ints
 from app.lifecycle.inactivity import InactivityLimit
-from app.lifecycle.money import NOTHING, MonetaryState
 from app.lifecycle.policy import Policy
-from app.lifecycle.records import Columns, Computed, Money, Records, Span, Stages
-from app.lifecycle.summary_columns import PointColumns
+from app.lifecycle.records import Computed, PurchaseFilter, Purchases, Records, Span, Stages
+from app.lifecycle.steps import Instants, Worth, merged, states_in_force
+from app.lifecycle.summary_columns import NEVER, PointColumns
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import sources
 from app.services.customer_base import rule_facts, rule_purchases
 from app.services.customer_base.populations import Population
-from app.services.customer_base.rule_facts import Event, interaction_columns
+from app.services.customer_base.rule_facts import interaction_columns
 from app.services.models import model_variables
 from app.services.stages import rule_profiles, rule_stages
+from app.services.stages.rule_profiles import ProfileTimelines
 
 
 async def at_instant(
@@ -93,20 +93,6 @@ def _since_last_fact(
     return Span(first, np.full(len(population), as_of.day))
 
 
-def _money(worth: Sequence[MonetaryState]) -> Money:
-    def recent(rows: list[tuple[int, ...]]) -> Any:
-        padded = [(*row, *([0] * (RECENT - len(row)))) for row in rows]
-        return np.array(padded, dtype=np.int64).reshape(len(rows), RECENT).T
-
-    return Money(
-        np.array([state.revenue for state in worth], dtype=np.int64),
-        np.array([state.first_day_value for state in worth], dtype=np.int64),
-        np.array([state.paid_days for state in worth], dtype=np.int64),
-        recent([state.gaps for state in worth]),
-        recent([state.values for state in worth]),
-    )
-
-
 async def _computed(session: ReadSession, policy: Policy, terms: Iterable[Term]) -> Computed | None:
     """Return how the variables of the policy's own model are computed, if any is asked for."""
     if "model" not in sources(terms) or policy.model_id is None:
@@ -115,37 +101,19 @@ async def _computed(session: ReadSession, policy: Policy, terms: Iterable[Term])
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerTimeline:
-    """A customer whose stage is followed: what purchases amount to, and since when there is one.
-
-    Without `begun_at` the first point is where the ledger stands, or the first purchase, before
-    which nothing can have happened.
-    """
-
-    customer_id: str
-    points: Sequence[Point]
-    worth: Sequence[MonetaryState]
-    begun_at: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Timelines:
-    """Customers by number whose stages are followed, as columns; see `CustomerTimeline`."""
+    """Customers by number whose stages are followed: what purchases amount to, and since when.
+
+    `since` is the instant of which all is known from the first point and the first sums, so that
+    one goes on from there; `begun_at` is where everything begins. `NEVER` stands for neither; with
+    both, the first point is the first purchase, before which nothing can have happened.
+    """
 
     customer_ids: Sequence[str]
     points: PointColumns
-    worth: Mapping[int, Sequence[MonetaryState]]
-    begun_at: Mapping[int, int]
-
-    def customers(self) -> list[CustomerTimeline]:
-        """Return the customers one by one."""
-        own = self.points.points(len(self.customer_ids))
-        return [
-            CustomerTimeline(
-                customer_id, own[number], self.worth.get(number, ()), self.begun_at.get(number)
-            )
-            for number, customer_id in enumerate(self.customer_ids)
-        ]
+    worth: Worth
+    since: Ints
+    begun_at: Ints
 
 
 async def through_time(
@@ -157,31 +125,25 @@ async def through_time(
 ) -> list[Records]:
     """Return for each policy a record for each instant at which its rules may look anew."""
     terms = tuple(dict.fromkeys(term for policy in policies for term in policy.terms))
-    ids = list(next(iter(followed.values())).customer_ids)
-    events: list[Event] = []
-    interactions = None
-    if sources(terms) & {"interactions", "answers"}:
-        events = await rule_facts.events(session, terms, ids, until)
-        interactions = interaction_columns(deployment, events, ids, NEVER)
-    happened: dict[str, list[Event]] = {}
-    for event in events:
-        happened.setdefault(event.customer_id, []).append(event)
-    profiles = await rule_profiles.through_time(session, terms, ids)
-    purchases = await rule_purchases.through_time(session, terms, ids, until)
+    one = next(iter(followed.values()))
+    ids = list(one.customer_ids)
+    resumed = one.since != NEVER
+    days = np.full(len(ids), NO_DAY)
+    if sources(terms) & {"interactions", "answers", "transactions"} and resumed.any():
+        days[resumed] = deployment.calendar.days(one.since[resumed])
+    read = _Read(
+        deployment,
+        followed,
+        await rule_facts.through_time(session, deployment, terms, ids, days, until),
+        await rule_profiles.through_time(session, terms, ids, one.since.tolist()),
+        await rule_purchases.through_time(session, terms, ids, days, until),
+    )
     made: dict[_RuleInputs, Records] = {}
     found = []
     for policy in policies:
         look = _RuleInputs.of(policy)
         if look not in made:
-            records = _history(
-                deployment, look, followed[policy.inactivity_limit], happened, profiles.turns
-            )
-            made[look] = replace(
-                records,
-                interactions=interactions,
-                purchases=purchases,
-                profiles=profiles.profiles,
-            )
+            made[look] = read.history(look)
         computed = await _computed(session, policy, policy.terms)
         found.append(replace(made[look], computed=computed))
     return found
@@ -205,78 +167,55 @@ class _RuleInputs(NamedTuple):
         )
 
 
-def _history(
-    deployment: Deployment,
-    look: _RuleInputs,
-    followed: Timelines,
-    happened: Mapping[str, Sequence[Event]],
-    turns: Mapping[str, Sequence[tuple[int, str]]],
-) -> Records:
-    """Return a record for each instant of a customer at which something is new."""
-    if not (look.worth or happened or followed.begun_at):  # Purchase days alone are news.
-        known = followed.points
-        span = Span.until_next(known.owner, known.day)
-        limit = look.inactivity_limit
-        return Records(limit, known.owner, known.at, known.day, span, known.states)
-    owner: list[int] = []
-    points: list[Point] = []
-    sums: list[MonetaryState] = []
-    for number, each in enumerate(followed.customers()):
-        worth = each.worth if look.worth else ()
-        events = [
-            event
-            for event in happened.get(each.customer_id, ())
-            if look.kinds is None or event.kind in look.kinds
-        ]
-        told = [at for at, cell in turns.get(each.customer_id, ()) if cell in look.cells]
-        own = list(each.points)
-        if each.begun_at is not None or worth or events:
-            own = _merged(deployment, each, events, worth, told)
-        owner += [number] * len(own)
-        points += own
+@dataclass(frozen=True)
+class _Read:
+    """What was read of customers who are followed."""
+
+    deployment: Deployment
+    followed: Mapping[InactivityLimit, Timelines]
+    interactions: Interactions | None
+    profiles: ProfileTimelines
+    purchases: Mapping[PurchaseFilter, Purchases]
+
+    def history(self, look: _RuleInputs) -> Records:
+        """Return a record for each instant of a customer at which something is new."""
+        customers = self.followed[look.inactivity_limit]
+        points = customers.points
+        owner, at, day, states = points.owner, points.at, points.day, points.states
+        news = [each for each in self._news(look, customers) if len(each[0])]
+        if news:
+            owner, at = merged([(owner, at), *news])
+            day = self.deployment.calendar.days(at)
+            states = states_in_force(points, owner, at)
+        return Records(
+            inactivity_limit=look.inactivity_limit,
+            owner=owner,
+            at=at,
+            day=day,
+            span=Span.until_next(owner, day),
+            columns=states,
+            money=customers.worth.in_force(owner, at) if look.worth else None,
+            interactions=self.interactions,
+            purchases=self.purchases,
+            profiles=self.profiles.profiles,
+        )
+
+    def _news(self, look: _RuleInputs, customers: Timelines) -> Iterator[Instants]:
+        """Yield when something besides purchase days is new.
+
+        What is true of somebody before anybody heard of him begins no history.
+        """
+        start = np.maximum(customers.since, customers.begun_at)
+        begun = np.flatnonzero(customers.begun_at != NEVER)
+        yield begun, customers.begun_at[begun]
         if look.worth:
-            sums += _in_force([point.at for point in own], worth)
-    owners = np.array(owner, dtype=np.int64)
-    days = np.array([point.day for point in points], dtype=np.int64)
-    return Records(
-        inactivity_limit=look.inactivity_limit,
-        owner=owners,
-        at=np.array([point.at for point in points], dtype=np.int64),
-        day=days,
-        span=Span.until_next(owners, days),
-        columns=Columns.of([point.state for point in points]),
-        money=_money(sums) if look.worth else None,
-    )
+            yield customers.worth.owner, customers.worth.at
+        if self.interactions is not None:
+            events = self.interactions.of_kinds(look.kinds)
+            yield _after(start, events.owner, events.at)
+        yield _after(start, *self.profiles.turns_of(look.cells))
 
 
-def _merged(
-    deployment: Deployment,
-    each: CustomerTimeline,
-    events: Sequence[Event],
-    worth: Sequence[MonetaryState],
-    told: Sequence[int],
-) -> list[Point]:
-    """Return the states of a customer at all instants at which anything is new.
-
-    What is true of somebody before anybody heard of him begins no history.
-    """
-    new = {point.at for point in each.points} | {one.at for one in worth}
-    new |= {event.at for event in events if event.at is not None}
-    if each.begun_at is not None:
-        new.add(each.begun_at)
-        new |= {at for at in told if at > each.begun_at}
-    states = [NO_PURCHASES, *(point.state for point in each.points)]
-    starts = [point.at for point in each.points]
-    days = {point.at: point.day for point in each.points}
-    days |= {event.at: event.day for event in events if event.at is not None}
-    merged = []
-    for at in sorted(new):
-        day = days[at] if at in days else deployment.calendar.day_of(from_micros(at))
-        merged.append(Point(at, day, states[bisect_right(starts, at)]))
-    return merged
-
-
-def _in_force(instants: Sequence[int], worth: Sequence[MonetaryState]) -> list[MonetaryState]:
-    starts = [state.at for state in worth]
-    steps = [NOTHING, *worth]
-    return [steps[bisect_right(starts, at)] for at in instants]
+def _after(start: Ints, owner: Ints, at: Ints) -> Instants:
+    later = at > start[owner]
+    return owner[later], at[later]

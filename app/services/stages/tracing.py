@@ -4,20 +4,22 @@ Customers are told apart by number: their places in a list of ids.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from app.days import from_micros
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.lifecycle import column_fold, history
+from app.lifecycle import column_fold, column_money, history
 from app.lifecycle.column_fold import PurchaseColumns
 from app.lifecycle.dated import Ints
 from app.lifecycle.history import History
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.instants import Customers, Override, PolicyPeriod
 from app.lifecycle.purchases import SetOff
+from app.lifecycle.records import Columns
+from app.lifecycle.steps import Worth
 from app.lifecycle.summary_columns import NEVER, PointColumns, SummaryColumns
 from app.services.customer_base import purchase_facts, purchase_folds, rule_facts
 from app.services.customer_base.purchase_folds import Folding
@@ -30,39 +32,78 @@ from app.services.stages.rule_records import Timelines
 class ResumePoints:
     """The customers at places `owners`, who go on from a state at an instant each.
 
-    That is `since`; `NEVER` for those of whom there was nothing before. `points` are numbered as
-    `owners` are: the state at the instant, and those that followed.
+    That is `since`; `NEVER` for those of whom there was nothing before, of whom `begun_at` may say
+    since when they are known. `points`, by the silence that ends a life, and `worth` are numbered
+    as `owners` are: what held at the instant, and what followed.
     """
 
     owners: Ints
     since: Ints
+    begun_at: Ints
     summaries: SummaryColumns
-    points: PointColumns
+    points: Mapping[InactivityLimit, PointColumns]
+    worth: Worth
 
     @classmethod
     def of(
         cls,
         deployment: Deployment,
+        timeline: PolicyTimeline,
         owners: Ints,
-        before: SummaryColumns,
+        start: "Standing",
         bought: PurchaseColumns,
-        limit: InactivityLimit,
     ) -> "ResumePoints":
-        """Go on from where summaries stand with the purchases since, none of them earlier."""
-        since = before.facts_until
+        """Go on from where customers stand with the purchases since, none of them earlier."""
+        before, since = start.before, start.since
         begun = np.flatnonzero(since != NEVER)
-        day = before.states.last_day.copy()
-        # Where all facts are purchases, the last one is of the last purchase day.
-        for row in np.flatnonzero((before.refunds > 0) & (since != NEVER)).tolist():
-            day[row] = deployment.calendar.day_of(from_micros(since[row]))
-        start = PointColumns(begun, since[begun], day[begun], before.states.take(begun))
-        after, points = column_fold.extend(before, bought, limit)
-        return cls(owners, since, after, PointColumns.join([start, points]))
+        day = deployment.calendar.days(since[begun])
+
+        def points_from(states: Columns, followed: PointColumns) -> PointColumns:
+            first = PointColumns(begun, since[begun], day, states.take(begun))
+            return PointColumns.join([first, followed])
+
+        limit = timeline.current.inactivity_limit
+        after, added = column_fold.extend(before, bought, limit)
+        points = {limit: points_from(before.states, added)}
+        for other in {policy.inactivity_limit for policy in timeline.policies} - {limit}:
+            points[other] = points[limit]
+            if other in start.lives:
+                own = replace(before, states=start.lives[other])
+                added = column_fold.extend(own, bought, other)[1]
+                points[other] = points_from(own.states, added)
+        worth = Worth.none()
+        if any(policy.follows_transactions for policy in timeline.policies):
+            stood = column_money.standing(before, begun, since[begun])
+            worth = Worth.join([stood, column_money.follow(before, bought)])
+        return cls(owners, since, start.begun_at, after, points, worth)
 
     @classmethod
     def none(cls) -> "ResumePoints":
         zero = np.zeros(0, np.int64)
-        return cls(zero, zero, SummaryColumns.empty(0), PointColumns.of([]))
+        return cls(zero, zero, zero, SummaryColumns.empty(0), {}, Worth.none())
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of customers at an instant each, `since`, or `NEVER` if nothing is.
+
+    `lives` are the states of `before` by other silences than the one by which those count lives,
+    where they may differ. `begun_at` says since when those without an instant are known.
+    """
+
+    before: SummaryColumns
+    since: Ints
+    lives: Mapping[InactivityLimit, Columns]
+    begun_at: Ints
+
+    @classmethod
+    def of(cls, before: SummaryColumns) -> "Standing":
+        """Say what is known of customers where their summaries stand."""
+        return cls(before, before.facts_until, {}, np.full(len(before), NEVER))
+
+    def take(self, rows: Ints) -> "Standing":
+        lives = {limit: states.take(rows) for limit, states in self.lives.items()}
+        return Standing(self.before.take(rows), self.since[rows], lives, self.begun_at[rows])
 
 
 async def fold(
@@ -93,22 +134,25 @@ async def trace(
 ) -> History:
     """Follow the stages of customers up to an instant each, by the folding of all not resumed."""
     anew = _others(len(customer_ids), resumed.owners)
+    since, begun_at = np.full((2, len(customer_ids)), NEVER)
+    since[resumed.owners], begun_at[resumed.owners] = resumed.since, resumed.begun_at
     first_seen = await _first_seen(
         session, timeline, [customer_ids[owner] for owner in anew.tolist()], overridden
     )
-    begun_at = {
-        owner: first_seen[customer_ids[owner]]
-        for owner in (anew.tolist() if first_seen else ())
-        if customer_ids[owner] in first_seen
-    }
-    worth = {int(anew[place]): own for place, own in folding.worth.items()}
+    for owner in anew.tolist() if first_seen else ():
+        begun_at[owner] = first_seen.get(customer_ids[owner], NEVER)
+    worth = [resumed.worth.of_owners(resumed.owners), folding.worth.of_owners(anew)]
     followed = {
         limit: Timelines(
             customer_ids,
             PointColumns.join(
-                [resumed.points.of_owners(resumed.owners), found.points.of_owners(anew)]
+                [
+                    resumed.points.get(limit, PointColumns.of([])).of_owners(resumed.owners),
+                    found.points.of_owners(anew),
+                ]
             ),
-            worth,
+            Worth.join(worth),
+            since,
             begun_at,
         )
         for limit, found in folding.by_limit.items()
@@ -125,9 +169,9 @@ async def trace(
             zip(timeline.policies, records, timeline.starts, strict=True)
         )
     ]
-    known = np.zeros(len(customer_ids), np.bool_)
-    known[resumed.owners] = resumed.since != NEVER
-    customers = await _customers(session, deployment, customer_ids, known, until, overridden)
+    customers = await _customers(
+        session, deployment, customer_ids, since != NEVER, until, overridden
+    )
     return history.trace(periods, customers, deployment.calendar.starts)
 
 

@@ -1,0 +1,160 @@
+"""Going on from where customers stand ends where the first fact leads, under any policies."""
+
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.db import WriteSession
+from app.deployment import Deployment
+from app.lifecycle import kinds
+from app.lifecycle.documents import parse
+from app.lifecycle.presets.kinds import CORE
+from app.lifecycle.summary_columns import NEVER
+from app.models import Policy, PolicyActivation
+from app.schemas.common.types import format_instant
+from app.schemas.ingest.interactions import InteractionIn
+from app.services.common import deployment_settings
+from app.services.ingest import interactions, profiles
+from app.services.policies import policies
+from app.services.stages import derivation, derived_state, resumption
+from tests.kept import as_item, ingest, store_model
+from tests.lifecycle import at_random
+from tests.services.stages.test_any_policy import patch_of, profile_of, put_in_force
+from tests.slow_policy import Person
+
+PEOPLE = 3
+Post = tuple[datetime, str, Any]
+
+
+@pytest.fixture
+def went_on(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count the customers who went on from an instant at which there was something before."""
+    counts: list[int] = []
+    find = resumption.find
+
+    async def counting(*args: Any, **more: Any) -> Any:
+        going_on, standing = await find(*args, **more)
+        counts.append(int(np.count_nonzero(going_on & (standing.since != NEVER))))
+        return going_on, standing
+
+    monkeypatch.setattr(resumption, "find", counting)
+    return counts
+
+
+def posts_of(rng: random.Random, people: dict[str, Person]) -> list[Post]:
+    """Return what is told of people and when it happened, mostly in order."""
+    posts: list[Post] = []
+    for each, one in people.items():
+        posts.append((one.begun_at, "profile", (each, one)))
+        posts += [(fact.at, "purchase", as_item(each, fact)) for fact in one.facts]
+        posts += [(said.since, "said", (each, said)) for said in one.said if said.since]
+        posts += [
+            (event.at, "interaction", {
+                "customer_id": each, "interaction_id": f"i{number}", "kind": event.kind,
+                "occurred_at": format_instant(event.at), "score": event.score,
+            })
+            for number, event in enumerate(one.interactions)
+        ]  # fmt: skip
+    posts.sort(key=lambda post: post[0])
+    for _ in range(rng.choice((0, 1, 4))):
+        late = posts.pop(rng.randrange(len(posts)))
+        posts.insert(rng.randint(0, len(posts)), late)
+    # Who is known by the profile is known first: it is put, not merged into what was said.
+    return sorted(posts, key=lambda post: post[1] != "profile")
+
+
+async def post(
+    session: WriteSession, deployment: Deployment, kind: str, what: Any, now: datetime
+) -> None:
+    where: dict[str, Any] = {"if_match": None, "now": now, "by": "test"}
+    if kind == "profile":
+        await profiles.put(session, deployment, what[0], profile_of(what[1]), **where)
+    elif kind == "said":
+        await profiles.patch(session, deployment, what[0], patch_of(what[1]), **where)
+    elif kind == "purchase":
+        await ingest(session, deployment, [what], now)
+    else:
+        item = InteractionIn.model_validate(what)
+        await interactions.ingest(session, deployment, [item], atomic=True, now=now)
+
+
+async def activate(
+    session: WriteSession, deployment: Deployment, document: dict[str, Any], number: int,
+    ids: list[str], at: datetime, *, settled: bool,
+) -> None:  # fmt: skip
+    """Put another policy in force, and record for everybody what it changes."""
+    copied = kinds.copy_of(CORE, CORE)
+    session.add(Policy(version=number, document=document, interaction_kinds=copied, created_at=at))
+    await session.flush()
+    session.add(PolicyActivation(activation_id=number, version=number, activated_at=at))
+    await session.flush()
+    put = deployment_settings.put
+    await put(session, deployment_settings.ACTIVE_POLICY, number)
+    await put(session, deployment_settings.POLICY_TIMELINE, deployment_settings.new_name())
+    await put(session, deployment_settings.BEGINNING, parse(number, document).beginning)
+    await derivation.advance(session, deployment, ids, at, invalid_from=at)
+    if settled:
+        await put(session, deployment_settings.SETTLED_POLICY, number)
+
+
+async def check(session: WriteSession, deployment: Deployment, ids: list[str]) -> None:
+    """Compare all that is kept with what follows from all facts."""
+    timeline = await policies.timeline(session)
+    kept = await derived_state.kept(session, deployment, timeline, ids)
+    until = {customer_id: one.until for customer_id, one in kept.items()}
+    found = await derived_state.derived(session, deployment, timeline, until)
+    assert {each: one.document for each, one in kept.items()} == found
+
+
+Draw = Callable[[random.Random], dict[str, Any]]
+
+
+def plain(rng: random.Random) -> dict[str, Any]:
+    """Return a policy by purchase days alone, which counts lives in its own way."""
+    while True:
+        document = at_random.policy(rng)[0]
+        if parse(1, document).sources == {"purchases"}:
+            return document
+
+
+def any_policy(rng: random.Random) -> dict[str, Any]:
+    return at_random.policy(rng)[0]
+
+
+@pytest.mark.parametrize("draw", [any_policy, plain])
+@pytest.mark.parametrize("seed", range(12))
+async def test_it_ends_where_all_facts_lead(
+    session: WriteSession, deployment: Deployment, went_on: list[int], seed: int, draw: Draw
+) -> None:
+    rng, zone = random.Random(seed), deployment.calendar.zone
+    people = {f"c{number}": at_random.person(rng, zone) for number in range(PEOPLE)}
+    ids = list(people)
+    posts = posts_of(rng, people)
+    now = min(at for at, _, _ in posts) - timedelta(days=1)
+    await store_model(session, at_random.MODEL_ID)
+    await put_in_force(session, 50, draw(rng))
+    await deployment_settings.put(session, deployment_settings.RECORDED_UNTIL, now.isoformat())
+    changes = sorted(rng.sample(range(len(posts)), min(rng.choice((0, 1, 2)), len(posts))))
+    for place, (at, kind, what) in enumerate(posts):
+        ahead = 0 if kind == "said" else rng.choice((0, 0, 20))
+        now = max(now, at - timedelta(hours=ahead))
+        now += timedelta(seconds=rng.choice((0, 1, 100_000)))
+        await post(session, deployment, kind, what, now)
+        if place in changes:
+            now += timedelta(hours=rng.choice((0, 1, 30)))
+            known = [each for each in ids if any(post_of(each, p) for p in posts[: place + 1])]
+            await activate(
+                session, deployment, draw(rng), 51 + place, known, now, settled=rng.random() < 0.8
+            )
+        await check(session, deployment, ids)
+    few = max(sum(post_of(each, told) for told in posts) for each in ids) < 4
+    assert sum(went_on) > 0 or few
+
+
+def post_of(customer_id: str, told: Post) -> bool:
+    what = told[2]
+    return bool((what["customer_id"] if isinstance(what, dict) else what[0]) == customer_id)
