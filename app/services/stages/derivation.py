@@ -329,7 +329,11 @@ async def _record(
     await refund_allocations.save(
         session, {each: found.set_off[each] for each in with_refunds if each in found.set_off}
     )
-    stands = np.flatnonzero(kept.known | (found.summaries.facts > 0))
+    # Of who goes on without a purchase, the summary says what it said.
+    changed = kept.summaries.policy_version != timeline.current.version
+    changed |= ~start.going_on
+    changed[start.bought.owner] = True
+    stands = np.flatnonzero(changed & (kept.known | (found.summaries.facts > 0)))
     await summary_rows.save(
         session,
         timeline.current,
