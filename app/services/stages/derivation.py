@@ -262,8 +262,10 @@ def _can_extend(timeline: PolicyTimeline, kept: StoredSummaries, new: NewFacts, 
         replaced = set(new.replaced)
         others |= np.array([customer_id in replaced for customer_id in facts.customer_ids])
     after = np.where(known.refunds > 0, known.facts_until < first, known.facts_until <= first)
-    found = after & (last <= now) & (known.next_fact_at == NO_MORE) & ~others
-    return found & _can_resume_all(timeline, kept) if found.any() else found
+    found: Bools = after & (last <= now) & (known.next_fact_at == NO_MORE) & ~others
+    if found.any():
+        found &= _can_resume_all(timeline, kept)
+    return found
 
 
 async def _awaited(session: ReadSession, kept: StoredSummaries, new: NewFacts) -> Bools:
