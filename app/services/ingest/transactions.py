@@ -30,7 +30,7 @@ from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.transaction_intake import IncomingTransaction
 from app.services.ingest.voids import Voiding
 from app.services.stages import derivation
-from app.services.stages.derivation import NewFacts
+from app.services.stages.resuming import NewFacts
 
 
 async def _settle(
