@@ -61,9 +61,9 @@ def extend(
     """
     if not len(bought):
         return before, PointColumns.of([])
-    bought = _exact(before, bought.in_order())
+    bought = exact_values(before, bought.in_order())
     begins = np.r_[True, bought.owner[1:] != bought.owner[:-1]]
-    makes_day = _makes_day(before, bought, begins)
+    makes_day = makes_purchase_day(before, bought, begins)
     starts = np.flatnonzero(begins | makes_day)
     worth = np.add.reduceat(bought.value, starts)
     # Of who has bought on the last day before, the first stretch belongs to that day still.
@@ -75,7 +75,7 @@ def extend(
     return after, points
 
 
-def _exact(before: SummaryColumns, bought: PurchaseColumns) -> PurchaseColumns:
+def exact_values(before: SummaryColumns, bought: PurchaseColumns) -> PurchaseColumns:
     """Return the purchases with values that can be added without bound, if they are so large."""
     largest = float(np.abs(bought.value.astype(np.float64)).sum())
     for known in (before.revenue, before.first_day_value, before.values):
@@ -83,7 +83,7 @@ def _exact(before: SummaryColumns, bought: PurchaseColumns) -> PurchaseColumns:
     return bought if largest < LARGEST else replace(bought, value=bought.value.astype(object))
 
 
-def _makes_day(before: SummaryColumns, bought: PurchaseColumns, begins: Bools) -> Bools:
+def makes_purchase_day(before: SummaryColumns, bought: PurchaseColumns, begins: Bools) -> Bools:
     """Say which purchases lie on a later day than all before them."""
     known = before.states.purchase_days > 0
     last = np.where(known, before.states.last_day, _BEFORE_ALL)[bought.owner]
