@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.lifecycle.dated import Bools, Column, Floats, Ints
+from app.lifecycle.dated import Bools, Column, Floats, Ints, in_order
 from app.lifecycle.facts import RECENT
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.records import Columns
@@ -49,14 +49,7 @@ class PurchaseColumns:
 
     def in_order(self) -> "PurchaseColumns":
         """Return the purchases by owner and time; of one instant, in any order."""
-        if not len(self):
-            return self
-        since = self.at - self.at.min()
-        bits = int(since.max()).bit_length() + int(self.owner.max()).bit_length()
-        if bits < 63:  # one number says both, and is sorted several times as fast
-            key = (self.owner << int(since.max()).bit_length()) | since
-            return self if (key[1:] >= key[:-1]).all() else self.take(np.argsort(key))
-        return self.take(np.lexsort((self.at, self.owner)))
+        return self.take(in_order(self.owner, self.at))
 
 
 def extend(
@@ -68,9 +61,9 @@ def extend(
     """
     if not len(bought):
         return before, PointColumns.of([])
-    bought = _exact(before, bought.in_order())
+    bought = exact_values(before, bought.in_order())
     begins = np.r_[True, bought.owner[1:] != bought.owner[:-1]]
-    makes_day = _makes_day(before, bought, begins)
+    makes_day = makes_purchase_day(before, bought, begins)
     starts = np.flatnonzero(begins | makes_day)
     worth = np.add.reduceat(bought.value, starts)
     # Of who has bought on the last day before, the first stretch belongs to that day still.
@@ -82,7 +75,7 @@ def extend(
     return after, points
 
 
-def _exact(before: SummaryColumns, bought: PurchaseColumns) -> PurchaseColumns:
+def exact_values(before: SummaryColumns, bought: PurchaseColumns) -> PurchaseColumns:
     """Return the purchases with values that can be added without bound, if they are so large."""
     largest = float(np.abs(bought.value.astype(np.float64)).sum())
     for known in (before.revenue, before.first_day_value, before.values):
@@ -90,7 +83,7 @@ def _exact(before: SummaryColumns, bought: PurchaseColumns) -> PurchaseColumns:
     return bought if largest < LARGEST else replace(bought, value=bought.value.astype(object))
 
 
-def _makes_day(before: SummaryColumns, bought: PurchaseColumns, begins: Bools) -> Bools:
+def makes_purchase_day(before: SummaryColumns, bought: PurchaseColumns, begins: Bools) -> Bools:
     """Say which purchases lie on a later day than all before them."""
     known = before.states.purchase_days > 0
     last = np.where(known, before.states.last_day, _BEFORE_ALL)[bought.owner]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.lifecycle.column_fold import PurchaseColumns, _exact, _makes_day
+from app.lifecycle.column_fold import PurchaseColumns, exact_values, makes_purchase_day
 from app.lifecycle.dated import Bools, Column, Ints
 from app.lifecycle.facts import RECENT
 from app.lifecycle.records import Money
@@ -30,7 +30,7 @@ def follow(before: SummaryColumns, bought: PurchaseColumns) -> Worth:
     if not len(bought):
         zero, recent = np.zeros(0, np.int64), np.zeros((RECENT, 0), np.int64)
         return Worth(zero, zero, Money(zero, zero, zero, recent, recent))
-    bought = _exact(before, bought.in_order())
+    bought = exact_values(before, bought.in_order())
     owner, at = bought.owner, bought.at
     stretches = _Stretches.of(before, bought)
     last = np.flatnonzero(np.r_[(owner[1:] != owner[:-1]) | (at[1:] != at[:-1]), True])
@@ -58,7 +58,7 @@ class _Stretches:
     def of(cls, before: SummaryColumns, bought: PurchaseColumns) -> "_Stretches":
         owner = bought.owner
         begins = np.r_[True, owner[1:] != owner[:-1]]
-        is_new = _makes_day(before, bought, begins)
+        is_new = makes_purchase_day(before, bought, begins)
         opens = begins | is_new
         starts = np.flatnonzero(opens)
         stretch = np.cumsum(opens) - 1

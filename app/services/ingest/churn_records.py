@@ -20,7 +20,7 @@ from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family
 from app.services.ingest.voids import Voiding
 from app.services.stages import derivation, manual_transitions, why_churned
-from app.services.stages.derivation import Change
+from app.services.stages.resuming import Change
 
 MANUAL = "manual"
 """The source of records that an override to a churned stage writes."""

@@ -27,7 +27,7 @@ from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.voids import Voiding
 from app.services.stages import derivation
-from app.services.stages.derivation import Change
+from app.services.stages.resuming import Change
 
 Revision = tuple[str, str, str, int]
 """Customer, source, id and number of a revision."""

@@ -26,7 +26,7 @@ from app.services.customers.found_by import LOOKED_AT, Derived
 from app.services.ingest import profile_drafts, profile_warnings
 from app.services.ingest.profile_drafts import Draft
 from app.services.stages import derivation
-from app.services.stages.derivation import Change
+from app.services.stages.resuming import Change
 
 
 @dataclass(frozen=True, slots=True)

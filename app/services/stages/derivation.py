@@ -5,7 +5,6 @@ is read here is read in a later statement and is therefore the newest.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -14,12 +13,10 @@ from app.days import AsOf, to_micros
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.column_fold import PurchaseColumns
-from app.lifecycle.dated import Bools, Ints
-from app.lifecycle.fact_columns import FactColumns
 from app.lifecycle.facts import Summary
 from app.lifecycle.history import History
 from app.lifecycle.instants import Override
-from app.lifecycle.summary_columns import NEVER, NO_MORE, SummaryColumns
+from app.lifecycle.summary_columns import NEVER, NO_MORE
 from app.services.customer_base import (
     interaction_counts,
     purchase_summaries,
@@ -31,47 +28,9 @@ from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages import overrides, resumption, tracing, transitions
-from app.services.stages.tracing import ResumePoints, Standing
-
-
-@dataclass(frozen=True, slots=True)
-class NewFacts:
-    """Facts that were just written, of all customers of whom any was written or taken away.
-
-    Of the customers `replaced`, a fact took another's place or was voided; those `created` were
-    made for these facts, so that nothing else is kept of them.
-    """
-
-    facts: FactColumns
-    replaced: Collection[str] = ()
-    created: Collection[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Who goes on from a state instead of from the first fact, and what was bought since then.
-
-    `standing` says the state of each; of the others it says nothing.
-    """
-
-    going_on: Bools
-    standing: Standing
-    bought: PurchaseColumns
-
-    @classmethod
-    def anew(cls, customers: int) -> "Start":
-        """Begin with the first fact of everybody."""
-        nobody = np.zeros(customers, np.bool_)
-        return cls(nobody, Standing.of(SummaryColumns.empty(customers)), PurchaseColumns.none())
-
-    def resume(self, deployment: Deployment, timeline: PolicyTimeline) -> ResumePoints:
-        """Return where those who go on begin, brought up to their last purchase."""
-        owners = np.flatnonzero(self.going_on)
-        number = np.cumsum(self.going_on) - 1
-        own = self.bought.take(self.going_on[self.bought.owner])
-        bought = PurchaseColumns(number[own.owner], own.at, own.day, own.value)
-        return ResumePoints.of(deployment, timeline, owners, self.standing.take(owners), bought)
+from app.services.stages import overrides, resuming, resumption, tracing, transitions
+from app.services.stages.resuming import Change, NewFacts, Start
+from app.services.stages.tracing import ResumePoints
 
 
 async def settle(
@@ -81,9 +40,9 @@ async def settle(
     timeline = await policies.timeline(session)
     ids = list(new.facts.customer_ids)
     kept = await summary_rows.read(session, ids, created=new.created)
-    going_on, first = _can_extend(kept, new, to_micros(now))
+    going_on, first = resuming.can_extend(kept, new, to_micros(now))
     if (kept.summaries.refunds[going_on] > 0).any():
-        going_on &= ~await _awaited(session, kept, new)
+        going_on &= ~await resuming.awaited(session, kept, new)
     going_on, standing = await resumption.find(
         session, timeline, ids, kept, going_on, first, to_micros(now), created=new.created
     )
@@ -91,28 +50,6 @@ async def settle(
     bought = PurchaseColumns(facts.owner, facts.at, facts.day, facts.value)
     start = Start(going_on, standing, bought)
     await _record(session, deployment, timeline, ids, start, kept, now, created=new.created)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What was written of a customer besides purchases, each with the first instant that it is of.
-
-    Since `begun_from` it may be new that there is a customer at all; kinds of interactions, and
-    cells of the profile, have nothing new before their instants.
-    """
-
-    begun_from: int | None
-    kinds: Mapping[str, int] = field(default_factory=dict)
-    cells: Mapping[str, int] = field(default_factory=dict)
-
-    def first(self, timeline: PolicyTimeline) -> int | None:
-        """Return the instant before which nothing is new to rules, None if they see nothing."""
-        kinds, cells = timeline.kinds, timeline.cells
-        seen = [at for kind, at in self.kinds.items() if kinds is None or kind in kinds]
-        seen += [at for cell, at in self.cells.items() if cell in cells]
-        if seen and self.begun_from is not None:
-            seen.append(self.begun_from)
-        return min(seen, default=None)
 
 
 async def revise(
@@ -132,7 +69,7 @@ async def revise(
     kept = await summary_rows.read(session, ids)
     first = np.array([NEVER if (at := firsts[each]) is None else at for each in ids])
     going_on, standing = await resumption.find(
-        session, timeline, ids, kept, _holds_at(kept, to_micros(now)), first, to_micros(now)
+        session, timeline, ids, kept, resuming.holds_at(kept, to_micros(now)), first, to_micros(now)
     )
     start = Start(going_on, standing, PurchaseColumns.none())
     await _record(session, deployment, timeline, ids, start, kept, now)
@@ -173,7 +110,7 @@ async def advance(
     if invalid_from is not None:
         first[:] = to_micros(invalid_from) - 1
     going_on, standing = await resumption.find(
-        session, timeline, ids, kept, _holds_at(kept, to_micros(now)), first, to_micros(now)
+        session, timeline, ids, kept, resuming.holds_at(kept, to_micros(now)), first, to_micros(now)
     )
     start = Start(going_on, standing, PurchaseColumns.none())
     return await _record(session, deployment, timeline, ids, start, kept, now)
@@ -213,7 +150,7 @@ async def history(
     """
     overridden = await overrides.of(session, deployment, [customer_id])
     kept = StoredSummaries.of(summary)
-    going_on = _holds_at(kept, as_of.micros) & (not whole and not overridden)
+    going_on = resuming.holds_at(kept, as_of.micros) & (not whole and not overridden)
     if going_on[0]:
         first = np.array([as_of.micros + 1])
         going_on, standing = await resumption.find(
@@ -244,50 +181,6 @@ async def follow_overridden(
     return await tracing.trace(
         session, deployment, timeline, ids, resumed, folding, until, overridden
     )
-
-
-def _holds_at(kept: StoredSummaries, at: int) -> Bools:
-    """Say whose summary is what the facts up to an instant amount to."""
-    return (kept.summaries.facts_until <= at) & (at < kept.summaries.next_fact_at)
-
-
-def _can_extend(kept: StoredSummaries, new: NewFacts, now: int) -> tuple[Bools, Ints]:
-    """Say whose summaries can be added to, and the first instant of what is new of each.
-
-    All that is new has to lie behind all that is old.
-
-    What was refunded is not touched by purchases that are later than all refunds, unless one is
-    named by a refund that waits for it, see `_awaited`, or is of nothing.
-    """
-    facts, known, n = new.facts, kept.summaries, len(kept.known)
-    first, last = np.full(n, NO_MORE), np.full(n, NEVER)
-    np.minimum.at(first, facts.owner, facts.at)
-    np.maximum.at(last, facts.owner, facts.at)
-    refunds = np.array([named is not None for named in facts.refunds], dtype=np.bool_)
-    others = np.zeros(n, np.bool_)
-    others[facts.owner[refunds]] = True
-    of_nothing = facts.owner[facts.amount == 0]
-    others[of_nothing] |= known.refunds[of_nothing] > 0
-    if new.replaced:
-        replaced = set(new.replaced)
-        others |= np.array([customer_id in replaced for customer_id in facts.customer_ids])
-    after = np.where(known.refunds > 0, known.facts_until < first, known.facts_until <= first)
-    found = after & (last <= now) & (known.next_fact_at == NO_MORE) & ~others
-    return found, first
-
-
-async def _awaited(session: ReadSession, kept: StoredSummaries, new: NewFacts) -> Bools:
-    """Say of which customers a refund that waits names what was bought now."""
-    facts = new.facts
-    owners = np.flatnonzero(kept.summaries.refunds > 0).tolist()
-    names = await refund_allocations.awaited(
-        session, [facts.customer_ids[owner] for owner in owners]
-    )
-    found = np.zeros(len(kept.known), np.bool_)
-    rows = zip(facts.owner.tolist(), facts.source, facts.fact_id, strict=True)
-    for owner, source, fact_id in rows if names else ():
-        found[owner] |= (facts.customer_ids[owner], source, fact_id) in names
-    return found
 
 
 async def _record(
@@ -329,7 +222,11 @@ async def _record(
     await refund_allocations.save(
         session, {each: found.set_off[each] for each in with_refunds if each in found.set_off}
     )
-    stands = np.flatnonzero(kept.known | (found.summaries.facts > 0))
+    # Of who goes on without a purchase, the summary says what it said.
+    changed = kept.summaries.policy_version != timeline.current.version
+    changed |= ~start.going_on
+    changed[start.bought.owner] = True
+    stands = np.flatnonzero(changed & (kept.known | (found.summaries.facts > 0)))
     await summary_rows.save(
         session,
         timeline.current,

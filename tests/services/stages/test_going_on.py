@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from app.lifecycle.presets.kinds import CORE
 from app.lifecycle.summary_columns import NEVER
 from app.models import Policy, PolicyActivation
 from app.schemas.common.types import format_instant
+from app.schemas.customers import ProfilePatch
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.common import deployment_settings
 from app.services.ingest import interactions, profiles
@@ -23,8 +25,9 @@ from app.services.policies import policies
 from app.services.stages import derivation, derived_state, resumption
 from tests.kept import as_item, ingest, store_model
 from tests.lifecycle import at_random
-from tests.services.stages.test_any_policy import patch_of, profile_of, put_in_force
+from tests.services.stages.test_any_policy import ledger, patch_of, profile_of, put_in_force
 from tests.slow_policy import Person
+from tests.twin import Fact
 
 PEOPLE = 3
 Post = tuple[datetime, str, Any]
@@ -151,8 +154,83 @@ async def test_it_ends_where_all_facts_lead(
                 session, deployment, draw(rng), 51 + place, known, now, settled=rng.random() < 0.8
             )
         await check(session, deployment, ids)
-    few = max(sum(post_of(each, told) for told in posts) for each in ids) < 4
-    assert sum(went_on) > 0 or few
+    purchases = [told for told in posts if told[1] == "purchase"]
+    assert sum(went_on) > 0 or len(purchases) < 4
+
+
+@pytest.mark.parametrize("draw", [any_policy, plain])
+@pytest.mark.parametrize("seed", range(8))
+async def test_what_is_told_after_policies_have_changed_follows_those_of_its_time(
+    session: WriteSession, deployment: Deployment, went_on: list[int], seed: int, draw: Draw
+) -> None:
+    """All is told in order once all policies were put in force: lives by each limit matter."""
+    rng, zone = random.Random(seed), deployment.calendar.zone
+    people = {f"c{number}": at_random.person(rng, zone) for number in range(PEOPLE)}
+    posts = posts_of(rng, people)
+    instants = sorted(at for at, _, _ in posts)
+    await store_model(session, at_random.MODEL_ID)
+    await put_in_force(session, 50, draw(rng))
+    put, recorded = deployment_settings.put, deployment_settings.RECORDED_UNTIL
+    await put(session, recorded, (instants[0] - timedelta(days=1)).isoformat())
+    for number, at in enumerate(sorted(rng.sample(instants, min(2, len(instants))))):
+        await activate(session, deployment, draw(rng), 51 + number, [], at, settled=True)
+    now = instants[-1] + timedelta(days=rng.choice((1, 200)))
+    for _, kind, what in posts:
+        await post(session, deployment, kind, what, now)
+        await check(session, deployment, list(people))
+
+
+SEEN: dict[str, Any] = {
+    "stages": [
+        {"code": code, "name": {"en": code, "zh": code}, "role": "customer"}
+        for code in ("plain", "gold", "angry", "ended")
+    ],
+    "inactivity_limit": {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5},
+    "rules": [
+        {"code": "over", "stage": "ended",
+         "when": {"variable": "days_until_contract_end", "op": "<", "value": 0}},
+        {"code": "cross", "stage": "angry",
+         "when": {"variable": "complaints_90_days", "op": ">=", "value": 1}},
+        {"code": "often", "stage": "gold",
+         "when": {"variable": "interactions", "kind": "visit", "op": ">=", "value": 3}},
+        {"code": "otherwise", "stage": "plain"},
+    ],
+}  # fmt: skip
+
+
+async def test_windows_counts_and_what_waited_are_seen_from_where_one_goes_on(
+    session: WriteSession, deployment: Deployment, went_on: list[int]
+) -> None:
+    start = datetime(2025, 1, 1, 12, tzinfo=UTC)
+    await put_in_force(session, 50, SEEN)
+    await deployment_settings.put(session, deployment_settings.RECORDED_UNTIL, start.isoformat())
+
+    async def tell(kind: str, day: float, told_on: float | None = None) -> None:
+        at, now = (start + timedelta(days=each) for each in (day, told_on or day))
+        await post(session, deployment, "interaction", {
+            "customer_id": "c", "interaction_id": f"{day}", "kind": kind,
+            "occurred_at": format_instant(at),
+        }, now)  # fmt: skip
+        await check(session, deployment, ["c"])
+
+    bought = as_item("c", Fact(("default", "p"), start, Decimal(5)))
+    await ingest(session, deployment, [bought], start)
+    await tell("visit", 5)
+    await tell("visit", 10)
+    await tell("complaint", 20.8, told_on=20)
+    await tell("visit", 25)
+    await tell("visit", 150)
+    assert went_on[-4:] == [1, 1, 1, 1]
+    stages = [change.to_stage for change in await ledger(session, "c")]
+    assert stages == ["angry", "gold"]
+    # What is first said of a contract holds from the beginning: nobody goes on from after it.
+    ends = {"contract_ends_on": "2025-04-01", "valid_from": None}
+    await profiles.patch(
+        session, deployment, "c", ProfilePatch.model_validate(ends), if_match=None,
+        now=start + timedelta(days=160), by="test",
+    )  # fmt: skip
+    await check(session, deployment, ["c"])
+    assert [change.to_stage for change in await ledger(session, "c")][-1] == "ended"
 
 
 def post_of(customer_id: str, told: Post) -> bool:
