@@ -77,11 +77,17 @@ class History:
 
     def last(self, customers: int) -> list[tuple[str, int | None]]:
         """Return for each customer the stage at the end, and the instant of the last transition."""
-        beginning = self.periods[-1].policy.beginning
-        found: list[tuple[str, int | None]] = [(beginning, None)] * customers
-        for row, owner in enumerate(self.rows.owner.tolist()):
-            since = int(self.rows.at[row]) if self.changed[row] else found[owner][1]
-            found[owner] = self.names[self.stage[row]], since
+        found: list[tuple[str, int | None]] = [
+            (self.periods[-1].policy.beginning, None)
+        ] * customers
+        owner = self.rows.owner
+        begins = np.r_[True, owner[1:] != owner[:-1]][: len(owner)]
+        ends = np.flatnonzero(np.r_[begins[1:], True][: len(owner)])
+        place = np.arange(len(owner))
+        moved = np.maximum.accumulate(np.where(self.changed | begins, place, 0))[ends]
+        columns = owner[ends], self.stage[ends], self.changed[moved], self.rows.at[moved]
+        for number, stage, has_moved, at in zip(*(each.tolist() for each in columns), strict=True):
+            found[number] = self.names[stage], at if has_moved else None
         return found
 
     def beginning(self, owner: int) -> str:
