@@ -49,7 +49,9 @@ async def read(
 
     driver = await _driver(session)
     try:
-        await driver.copy_from_query(reader.sql(query, order_by), *args, output=output, format="binary")
+        await driver.copy_from_query(
+            reader.sql(query, order_by), *args, output=output, format="binary"
+        )
     except Exception as error:
         if getattr(error, "sqlstate", None) == _OUT_OF_RANGE:
             raise OverflowError("a number is outside the type that it is read as") from error

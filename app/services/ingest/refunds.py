@@ -53,7 +53,8 @@ _REFUNDS = ByName(
     lambda of: (
         "SELECT t.customer_id, t.source, t.transaction_id"  # noqa: S608
         f" FROM {ASKED} JOIN transactions t ON t.customer_id = asked.customer_id"
-        f" AND t.source = asked.source AND t.transaction_id = asked.fact_id{of} AND t.kind = 'refund'"
+        f" AND t.source = asked.source AND t.transaction_id = asked.fact_id{of}"
+        " AND t.kind = 'refund'"
     )
 )
 
