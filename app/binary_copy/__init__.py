@@ -23,10 +23,12 @@ async def read(
     fields: Sequence[Field],
     take: Callable[[Block], Awaitable[None]],
     *,
+    order_by: str | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> None:
     """Hand the answer of a query to `take`, block after block; the connection is busy meanwhile.
 
+    It comes in the order of the column `order_by`: an order inside of the query may be dropped.
     After a failure the rest is read and dropped: when the last `output` fails, the driver waits
     for ever for the cancellation of a COPY that is already over.
     """
@@ -44,7 +46,9 @@ async def read(
 
     driver = await driver_of(session)
     try:
-        await driver.copy_from_query(reader.sql(query), *args, output=output, format="binary")
+        await driver.copy_from_query(
+            reader.sql(query, order_by), *args, output=output, format="binary"
+        )
     except Exception as error:
         if getattr(error, "sqlstate", None) == _OUT_OF_RANGE:
             raise OverflowError("a number is outside the type that it is read as") from error

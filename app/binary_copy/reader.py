@@ -30,11 +30,12 @@ class Reader:
         self._pending = 0
         self._header = len(HEADER)
 
-    def sql(self, query: str) -> str:
+    def sql(self, query: str, order_by: str | None = None) -> str:
         columns = [_expression(each) for each in self._fixed]
         columns += [f"{_quoted(each.name)} IS NULL" for each in self._masked]
         columns += [_expression(each) for each in self._texts]
-        return f"SELECT {', '.join(columns)} FROM ({query}) AS asked"  # noqa: S608  # ours
+        order = "" if order_by is None else f" ORDER BY asked.{_quoted(order_by)}"
+        return f"SELECT {', '.join(columns)} FROM ({query}) AS asked{order}"  # noqa: S608  # ours
 
     def feed(self, chunk: bytes) -> Block | None:
         self._chunks.append(chunk)

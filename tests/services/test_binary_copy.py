@@ -1,6 +1,7 @@
 """What `app.binary_copy` transitions is what asyncpg itself reads and writes."""
 
 import dataclasses
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -331,3 +332,56 @@ async def test_written_rows_are_part_of_the_transaction(own_database: Database) 
             await getattr(session, end)()
         async with own_database.reads() as session:
             assert await count(writing(session), "SELECT count(*) FROM written") == expected
+
+
+DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, places=10).filter(
+    lambda number: abs(number) < 10**10
+)
+
+
+@QUICK
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.binary(min_size=16, max_size=16),
+            st.none() | st.dictionaries(texts, texts | st.floats(-9, 9) | st.booleans()),
+            st.none() | DECIMALS,
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+async def test_writes_digests_json_and_decimals(
+    tables: WriteSession, rows: list[tuple[bytes, Any, Decimal | None]]
+) -> None:
+    await tables.execute(
+        text(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS rare"
+            " (n int4, digest bytea, free jsonb, rate numeric(20, 10))"
+        )
+    )
+    await tables.execute(text("TRUNCATE rare"))
+    digests, free, rates = zip(*rows, strict=True)
+    said = [json.dumps(value) for value in free if value is not None]
+    known = np.array([value is not None for value in free])
+    columns = {
+        "n": Column("int4", np.arange(len(rows))),
+        "digest": Column("digest", np.frombuffer(b"".join(digests), "V16")),
+        "free": Column("jsonb", said or ["0"], codes=np.where(known, known.cumsum() - 1, -1)),
+        "rate": Column(
+            "decimal", [rate or Decimal(0) for rate in rates], [rate is None for rate in rates]
+        ),
+    }
+    await binary_copy.write(tables, "rare", columns)
+    stored = await tables.execute(text("SELECT digest, free, rate FROM rare ORDER BY n"))
+    assert [tuple(row) for row in stored] == rows
+
+
+async def test_rows_come_in_the_order_that_is_asked_for(tables: WriteSession) -> None:
+    await empty(tables)
+    ids = ["b", "Ä", "a", "B", "_"]
+    await copy_rows(tables, "theirs", NAMES, [(*[None] * 8, each, None) for each in ids])
+    taken = Taken()
+    query = 'SELECT id COLLATE "C" AS id FROM theirs'
+    await binary_copy.read(tables, query, [], [Field("id", "text")], taken, order_by="id")
+    assert [block_id for block in taken.blocks for block_id in block.texts["id"]] == sorted(ids)

@@ -183,14 +183,16 @@ async def _read(
         # Said of both tables, lest all summaries are read for a few of them.
         f" c.version, {known} FROM customers c LEFT JOIN purchase_summaries s"
         f" ON s.customer_id = c.customer_id AND {where.format('s')}"
-        f" WHERE {where.format('c')} ORDER BY c.customer_id"
+        f" WHERE {where.format('c')}"
     )
     blocks: list[Block] = []
 
     async def keep(block: Block) -> None:
         blocks.append(block)
 
-    await binary_copy.read(session, query, [*args, list(stages)], asked, keep)
+    await binary_copy.read(
+        session, query, [*args, list(stages)], asked, keep, order_by="customer_id"
+    )
     ids = [customer_id for block in blocks for customer_id in block.texts["customer_id"]]
     # A stage that no policy knows is 0 and stands before the others.
     recorded, versions = (

@@ -53,7 +53,8 @@ _REDUCTIONS = (
 )
 _REFUNDS = (
     f"SELECT c.code, count(*){CUSTOMERS} JOIN transactions t USING (customer_id)"
-    " WHERE t.kind = 'refund' AND t.occurred_at <= $2 GROUP BY 1"
+    " WHERE t.kind = 'refund' AND t.occurred_at <= $2 AND t.customer_id = ANY($1::text[])"
+    " GROUP BY 1"
 )
 
 

@@ -27,7 +27,7 @@ COLUMNS = [
     Customer.updated_at,
 ]
 _NAMES = tuple(column.key for column in COLUMNS)
-_BLOCK = 256
+BLOCK = 256
 """Customers taken by one statement at most: a power of two, and a text that the driver keeps."""
 
 
@@ -55,7 +55,7 @@ async def lock_or_create(
     taken: dict[str, bool] = {}
     while len(taken) < len(ids):
         block = ids[len(taken) :]
-        size = min(_BLOCK, 1 << (len(block).bit_length() - 1))
+        size = min(BLOCK, 1 << (len(block).bit_length() - 1))
         arguments: list[object] = [*block[:size]]
         if placed is not None:
             ends = [placed.get(each) for each in block[:size]]

@@ -1,6 +1,6 @@
 """Where facts and their revisions are kept, and which of several versions counts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from app.db import WriteSession, copy_rows
 from app.money import to_amount
 from app.services.ingest import fact_columns
 from app.services.ingest.fact_intake import IncomingFacts, Name, to_json
+from app.services.ingest.named_facts import ASKED, ByName
 
 _IDENTITY = ("customer_id", "source", "fact_id", "revision", "fingerprint")
 
@@ -25,10 +26,10 @@ class Store:
 
     noun: str
     kind: str
-    versions: TextClause
-    revisions: TextClause
-    keep_replaced: TextClause
-    delete: TextClause
+    versions: ByName
+    revisions: ByName
+    keep_replaced: ByName
+    delete: ByName
     mark_voided: TextClause
 
     @property
@@ -42,7 +43,7 @@ class Store:
     @classmethod
     def of(cls, noun: str, kind: str = "kind") -> "Store":
         """Return the store of facts with the column `kind` of their kind."""
-        return cls(noun, kind, *_statements(noun, kind))
+        return cls(noun, kind, *_by_name(noun, kind), _mark_voided(noun))
 
     def columns(self, facts: IncomingFacts) -> dict[str, Column]:
         """Return facts as the table has them."""
@@ -64,50 +65,50 @@ class Store:
         return {"occurred_at": at, "occurred_on": on, self.kind: facts.kinds[row], **said}
 
 
-def _statements(
-    noun: str, kind: str
-) -> tuple[TextClause, TextClause, TextClause, TextClause, TextClause]:
-    """Return how to read versions and revisions, to keep a revision, to delete it and to void it.
+def _by_name(noun: str, kind: str) -> tuple[ByName, ByName, ByName, ByName]:
+    """Return how to read versions and revisions, to keep a revision that is replaced, to delete it.
 
     The versions are those in force and those voided; an index has the few of the latter.
     """
     named = f"customer_id, source, {noun}_id"
-    arrays = ", ".join(f"CAST(:{name} AS text[])" for name in _ARRAYS)
-    asked = f"unnest({arrays}) AS asked ({named})"
-    one_of = "= ANY(CAST(:customer_ids AS text[]))"
-    joined = f" t JOIN {asked} USING ({named}) WHERE t.customer_id {one_of}"
+    same = (
+        "t.customer_id = asked.customer_id AND t.source = asked.source"
+        f" AND t.{noun}_id = asked.fact_id"
+    )
     found = ", ".join(f"t.{name}" for name in (*named.split(", "), "revision", "fingerprint"))
     outside = f"'customer_id', 'source', '{noun}_id', 'revision', 'fingerprint', 'received_at'"
+    facts = f"FROM {noun}s t JOIN {ASKED} ON {same}"
+    revisions = f"FROM {noun}_revisions t JOIN {ASKED} ON {same}"
     return (
-        text(
-            f"SELECT {found}, false FROM {noun}s{joined}"  # noqa: S608  # nouns are ours
-            f" UNION ALL SELECT {found}, true FROM {noun}_revisions{joined}"
-            " AND t.voided_at IS NOT NULL"
+        ByName(
+            lambda of: (
+                f"SELECT {found}, false {facts}{of}"  # nouns are ours
+                f" UNION ALL SELECT {found}, true {revisions}{of} AND t.voided_at IS NOT NULL"
+            )
         ),
-        text(f"SELECT {found} FROM {noun}_revisions{joined}"),  # noqa: S608
-        text(
-            f"INSERT INTO {noun}_revisions ({named}, revision, fingerprint, content, received_at)"  # noqa: S608
-            f" SELECT {found}, to_jsonb(t) - ARRAY[{outside}], t.received_at FROM {noun}s{joined}"
+        ByName(lambda of: f"SELECT {found} {revisions}{of}"),
+        ByName(
+            lambda of: (
+                f"INSERT INTO {noun}_revisions ({named}, revision, fingerprint, content,"
+                f" received_at) SELECT {found}, to_jsonb(t) - ARRAY[{outside}], t.received_at"
+                f" {facts}{of}"
+            )
         ),
-        text(
-            f"DELETE FROM {noun}s t USING {asked} WHERE t.customer_id {one_of}"  # noqa: S608
-            " AND t.customer_id = asked.customer_id AND t.source = asked.source"
-            f" AND t.{noun}_id = asked.{noun}_id"
-            f" RETURNING t.customer_id, t.{kind}, t.occurred_on"
-        ),
-        text(
-            f"UPDATE {noun}_revisions SET voided_at = :now, voided_by = :actor,"  # noqa: S608
-            " void_reason = :reason WHERE customer_id = :customer_id AND source = :source"
-            f" AND {noun}_id = :fact_id AND revision = :revision"
+        ByName(
+            lambda of: (
+                f"DELETE FROM {noun}s t USING {ASKED} WHERE {same}{of}"  # noqa: S608
+                f" RETURNING t.customer_id, t.{kind}, t.occurred_on"
+            )
         ),
     )
 
 
-_ARRAYS = ("customer_ids", "sources", "fact_ids")
-
-
-def _arrays(names: Iterable[Name]) -> dict[str, list[str]]:
-    return dict(zip(_ARRAYS, map(list, zip(*names, strict=True)), strict=True))
+def _mark_voided(noun: str) -> TextClause:
+    return text(
+        f"UPDATE {noun}_revisions SET voided_at = :now, voided_by = :actor,"  # noqa: S608
+        " void_reason = :reason WHERE customer_id = :customer_id AND source = :source"
+        f" AND {noun}_id = :fact_id AND revision = :revision"
+    )
 
 
 @dataclass(slots=True)
@@ -187,9 +188,8 @@ async def replace(
     session: WriteSession, store: Store, names: Sequence[Name]
 ) -> list[tuple[str, str, date]]:
     """Take facts out of force, and keep them as revisions; return customer, kind and day."""
-    arrays = _arrays(names)
-    await session.execute(store.keep_replaced, arrays)
-    removed = await session.execute(store.delete, arrays)
+    await store.keep_replaced.fetch(session, names)
+    removed = await store.delete.fetch(session, names)
     return [(row[0], row[1], row[2]) for row in removed]
 
 
@@ -219,7 +219,7 @@ async def _on_file(
     names = {name for name in incoming.names if not created[name[0]]}
     if not names:
         return {}
-    rows = await session.execute(store.versions, _arrays(names))
+    rows = await store.versions.fetch(session, names)
     versions: dict[Name, _Version] = {}
     for customer_id, source, fact_id, revision, mark, voided in rows:
         version = versions.get((customer_id, source, fact_id))
@@ -233,7 +233,7 @@ async def _on_file(
         if name in versions and revision < versions[name].revision
     }
     if late:
-        for *name, revision, mark in await session.execute(store.revisions, _arrays(late)):
+        for *name, revision, mark in await store.revisions.fetch(session, late):
             versions[name[0], name[1], name[2]].known[revision] = mark
     return versions
 

@@ -144,8 +144,7 @@ _ADD = text(
 )
 _DROP = text(
     f"DELETE FROM interaction_days kept USING {_DAYS}"  # noqa: S608
-    " WHERE kept.customer_id = ANY(CAST(:customer_ids AS text[]))"
-    " AND kept.customer_id = changed.customer_id AND kept.kind = changed.kind"
+    " WHERE kept.customer_id = changed.customer_id AND kept.kind = changed.kind"
     " AND kept.occurred_on = changed.occurred_on AND kept.count = 0"
 )
 

@@ -9,6 +9,7 @@ from app.db import ReadSession
 from app.lifecycle.purchases import FREE, Key
 from app.models import Transaction, UnallocatedRefund
 from app.services.ingest.fact_intake import IncomingFacts, Intake, Name
+from app.services.ingest.named_facts import ASKED, ByName
 
 _ARRAYS = ("customer_ids", "sources", "fact_ids")
 _ASKED = "unnest({}) AS asked (customer_id, source, fact_id)".format(
@@ -40,17 +41,21 @@ _UNALLOCATED = text(
     " AND u.customer_id = asked.customer_id AND u.source = asked.source"
     " AND u.transaction_id = asked.fact_id"
 )
-_ELSEWHERE = text(
-    "SELECT asked.customer_id, asked.fact_id, min(p.source) AS source"  # noqa: S608
-    f" FROM {_ASKED} JOIN transactions p ON p.customer_id = ANY(CAST(:customer_ids AS text[]))"
-    " AND p.customer_id = asked.customer_id AND p.transaction_id = asked.fact_id"
-    " AND p.source <> asked.source AND p.kind = 'purchase' GROUP BY 1, 2"
+_ELSEWHERE = ByName(
+    lambda of: (
+        "SELECT asked.customer_id, asked.fact_id, min(t.source) AS source"  # noqa: S608
+        f" FROM {ASKED} JOIN transactions t ON t.customer_id = asked.customer_id"
+        f" AND t.transaction_id = asked.fact_id AND t.source <> asked.source{of}"
+        " AND t.kind = 'purchase' GROUP BY 1, 2"
+    )
 )
-_NO_PURCHASES = text(
-    "SELECT asked.customer_id, asked.source, asked.fact_id"  # noqa: S608
-    f" FROM {_ASKED} JOIN transactions t ON t.customer_id = ANY(CAST(:customer_ids AS text[]))"
-    " AND t.customer_id = asked.customer_id AND t.source = asked.source"
-    " AND t.transaction_id = asked.fact_id AND t.kind = 'refund'"
+_REFUNDS = ByName(
+    lambda of: (
+        "SELECT t.customer_id, t.source, t.transaction_id"  # noqa: S608
+        f" FROM {ASKED} JOIN transactions t ON t.customer_id = asked.customer_id"
+        f" AND t.source = asked.source AND t.transaction_id = asked.fact_id{of}"
+        " AND t.kind = 'refund'"
+    )
 )
 
 
@@ -123,7 +128,7 @@ async def warn(session: ReadSession, intake: Intake, stored: IncomingFacts) -> N
     waiting = [refunds[tuple(row[:3])].named for row in rows if row.waits]
     named = [name for name in waiting if name is not None]
     elsewhere = await _elsewhere(session, named)
-    no_purchases = await session.execute(_NO_PURCHASES, _arrays(named)) if named else ()
+    no_purchases = await _REFUNDS.fetch(session, named) if named else ()
     of_refunds = {tuple(row) for row in no_purchases}
     for row in rows:
         fact = refunds[tuple(row[:3])]
@@ -163,8 +168,8 @@ async def _elsewhere(session: ReadSession, waiting: Sequence[Name]) -> dict[Name
     """Return the source of a purchase that a waiting refund may mean, by what it names."""
     if not waiting:
         return {}
-    rows = await session.execute(_ELSEWHERE, _arrays(waiting))
-    found = {(row.customer_id, row.fact_id): row.source for row in rows}
+    rows = await _ELSEWHERE.fetch(session, waiting)
+    found = {(customer_id, fact_id): source for customer_id, fact_id, source in rows}
     return {name: found[name[0], name[2]] for name in waiting if (name[0], name[2]) in found}
 
 

@@ -1,0 +1,34 @@
+"""Statements on facts by their identities: what is read is what is named, however much is stored.
+
+Of one customer, who is bound as such, so that a sharded database asks one server. Several are not
+told apart beside the join: by `customer_id = ANY(…)` the planner reads all facts of theirs instead
+of those named (docs/decisions/0026).
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from app.db import ReadSession, fetch_rows
+from app.services.ingest.fact_intake import Name
+
+ASKED = "unnest($1::text[], $2::text[], $3::text[]) AS asked (customer_id, source, fact_id)"
+"""The identities that a statement is about."""
+
+
+class ByName:
+    """A statement on the facts `t` whose customer, source and id are those of `asked`.
+
+    `sql` is given what to add to the conditions of the join.
+    """
+
+    def __init__(self, sql: Callable[[str], str]) -> None:
+        self.of_several = sql("")
+        self.of_one = sql(" AND t.customer_id = $4")
+
+    async def fetch(self, session: ReadSession, names: Collection[Name]) -> list[Any]:
+        """Return the rows about some facts."""
+        arrays = [list(column) for column in zip(*names, strict=True)]
+        customers = set(arrays[0])
+        if len(customers) == 1:
+            return await fetch_rows(session, self.of_one, *arrays, *customers)
+        return await fetch_rows(session, self.of_several, *arrays)
