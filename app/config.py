@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
+    processes: int = Field(1, ge=1, le=64, description="processes of the API on the one port")
     pool_size: int = Field(10, ge=3, le=200, description="database connections of one process")
     admission_limit: int = Field(
         1000, ge=1, le=100_000, description="requests in flight before a process answers 503"
