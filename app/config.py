@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     admission_limit: int = Field(
         1000, ge=1, le=100_000, description="requests in flight before a process answers 503"
     )
-    body_limit: int = Field(10_000_000, ge=1_000, description="bytes of a request body")
+    body_limit: int = Field(2_000_000, ge=1_000, description="bytes of a request body")
     body_seconds: float = Field(20.0, gt=0, description="time in which a body must arrive")
     drain_seconds: float = Field(0.0, ge=0, description="time between not ready and closing")
     log_level: str = Field("INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")

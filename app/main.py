@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import FrameType
@@ -36,6 +37,8 @@ from app.routers.runs import reports, runs
 from app.routers.scores import diffs, scores
 
 SHUTDOWN_SECONDS = 25
+SWITCH_SECONDS = 0.001
+"""How long a thread that reads a large body keeps the event loop waiting for the interpreter."""
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
@@ -138,4 +141,5 @@ def serve(settings: Settings, url: str, listening: socket.socket | None = None) 
     # What lives as long as the process need not be looked at by each collection amid a request.
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(SWITCH_SECONDS)
     Server(app, settings).run(None if listening is None else [listening])
