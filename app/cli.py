@@ -7,11 +7,12 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import embedded, migrate
+from app import embedded, logs, migrate
 from app.config import VERSION, Settings, load_settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.services.access import keys as keys_service
@@ -29,6 +30,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Customer lif
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 app.add_typer(keys, name="keys")
 
+BACKLOG = 4096
+"""Connections that may wait to be taken, as those of a single process."""
+WORKER_CONNECTIONS = 3
+
 Result = TypeVar("Result")
 
 
@@ -36,7 +41,11 @@ Result = TypeVar("Result")
 def serve(
     host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
     port: Annotated[int | None, typer.Option(help="port to listen on")] = None,
+    processes: Annotated[int | None, typer.Option(help="processes of the API")] = None,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="serve the API alone")] = False,
+    listening: Annotated[
+        int | None, typer.Option("--listening", hidden=True, help="descriptor of an open socket")
+    ] = None,
     until_eof: Annotated[
         bool, typer.Option("--until-eof", help="end when standard input does")
     ] = False,
@@ -45,7 +54,8 @@ def serve(
     from app import children
     from app import main as api
 
-    settings = _settings(host=host, port=port)
+    settings = _settings(host=host, port=port, processes=processes)
+    opened = None if listening is None else socket.socket(fileno=listening)
     # Once it has closed its door, uvicorn sends itself the signal again: it must unwind this
     # stack, which stops the worker and then the database, and not end the process at once.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -53,9 +63,46 @@ def serve(
         threading.Thread(target=_end_at_eof, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         url = stack.enter_context(_database(settings, own=True))
+        if opened is None:
+            _warn_of_connections(settings, url, worker=not no_worker)
+        if settings.processes > 1:
+            opened = stack.enter_context(_listening(settings))
         if not no_worker:
             stack.enter_context(children.worker_beside(url))
-        api.serve(settings, url)
+        if settings.processes == 1 or opened is None:
+            api.serve(settings, url, opened)
+            return
+        logs.configure(settings.log_level)
+        stop_seconds = settings.drain_seconds + api.SHUTDOWN_SECONDS + children.STOP_SECONDS
+        stack.enter_context(children.apis(url, opened, settings.processes, stop_seconds))
+        threading.Event().wait()
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """Yield a socket that takes connections for several processes."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        opened = socket.create_server(
+            (settings.host, settings.port), family=family, backlog=BACKLOG
+        )
+    except OSError as error:
+        _fail(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}")
+    with opened:
+        yield opened
+
+
+def _warn_of_connections(settings: Settings, url: str, *, worker: bool) -> None:
+    """Say so if all processes together may ask for more connections than the database has."""
+    wanted = settings.processes * settings.pool_size + (WORKER_CONNECTIONS if worker else 0)
+    allowed = _with_engine(url, lambda database: database.most_connections())
+    if wanted > allowed:
+        typer.echo(
+            f"clm: CLM_PROCESSES={settings.processes} with CLM_POOL_SIZE={settings.pool_size}"
+            f"{' and a worker' if worker else ''} may take {wanted} connections, the database"
+            f" allows {allowed}: lower them, or raise max_connections",
+            err=True,
+        )
 
 
 def _end_at_eof() -> None:
@@ -194,7 +241,7 @@ def _in_transaction(use: Callable[[WriteSession], Awaitable[Result]]) -> Result:
         return _with_engine(url, run)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     typer.echo(f"clm: {message}", err=True)
     raise typer.Exit(1)
 

@@ -68,11 +68,12 @@ class Settings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
+    processes: int = Field(1, ge=1, le=64, description="processes of the API on the one port")
     pool_size: int = Field(10, ge=3, le=200, description="database connections of one process")
     admission_limit: int = Field(
         1000, ge=1, le=100_000, description="requests in flight before a process answers 503"
     )
-    body_limit: int = Field(10_000_000, ge=1_000, description="bytes of a request body")
+    body_limit: int = Field(2_000_000, ge=1_000, description="bytes of a request body")
     body_seconds: float = Field(20.0, gt=0, description="time in which a body must arrive")
     drain_seconds: float = Field(0.0, ge=0, description="time between not ready and closing")
     log_level: str = Field("INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")

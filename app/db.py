@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NewType, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, event
+from sqlalchemy import Connection, Row, Select, event, func, select
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -98,6 +98,14 @@ class Database:
             async_sessionmaker(autocommit, class_=_LazySession, expire_on_commit=False),
             async_sessionmaker(engine, expire_on_commit=False),
         )
+
+    async def most_connections(self) -> int:
+        """Return how many connections the server has for applications."""
+        async with self.reads() as session:
+            asked = "max_connections", "superuser_reserved_connections"
+            row = (await session.execute(select(*map(func.current_setting, asked)))).one()
+        most, reserved = map(int, row)
+        return most - reserved
 
     async def close(self) -> None:
         await self.engine.dispose()

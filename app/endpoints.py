@@ -7,16 +7,21 @@ walked three times; here each is one step of a list. Order, errors and answers a
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from inspect import isasyncgenfunction
 from typing import Any, TypeAlias
 
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import request_body_to_args, request_params_to_args
-from fastapi.exceptions import RequestValidationError, ResponseValidationError
+from fastapi.exceptions import RequestValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticUndefined
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
+
+from app.answers import Answers
+from app.jsonbody import aside
 
 _UNSUPPORTED = (
     "cookie_params",
@@ -26,6 +31,7 @@ _UNSUPPORTED = (
     "concurrency",
 )
 _FAILED = object()
+_MANY_FAULTS = 5_000
 Errors = list[Any]
 ModelField: TypeAlias = Any
 """FastAPI's own, which it does not export."""
@@ -77,6 +83,40 @@ class _Parameters:
         return headers
 
 
+class _Body:
+    """What a function takes from the body."""
+
+    def __init__(self, fields: list[ModelField], *, embed: bool) -> None:
+        self._fields = fields
+        self._embed = embed
+
+    @cached_property
+    def _whole(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self._fields[0].field_info.annotation)
+
+    async def read(self, request: Request, body: Any, values: dict[str, Any]) -> Errors:
+        """Put the body into `values`; return what is wrong with it."""
+        if self._embed or body is PydanticUndefined:
+            found, faults = await request_body_to_args(
+                self._fields, body, embed_body_fields=self._embed
+            )
+            values.update(found)
+            return faults
+        size = len(await request.body())
+        values[self._fields[0].name], faults = await aside(size, self._validate, body)
+        return faults
+
+    def _validate(self, body: Any) -> tuple[Any, Errors]:
+        try:
+            return self._whole.validate_python(body, from_attributes=True), []
+        except ValidationError as error:
+            if error.error_count() > _MANY_FAULTS:  # to list them would take longer than the rest
+                detail = f"{error.error_count()} faults, too many to be listed"
+                return None, [{"type": "too_many_faults", "loc": ("body",), "msg": detail}]
+            faults = error.errors(include_url=False)
+            return None, [{**each, "loc": ("body", *each["loc"])} for each in faults]
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """One function to call: a dependency, or the endpoint itself, which comes last."""
@@ -87,7 +127,7 @@ class _Step:
     sources: tuple[tuple[str | None, int], ...]
     """Which argument is what an earlier step gave; one without a name must have been right."""
     parameters: tuple[_Parameters, ...]
-    body: tuple[list[ModelField], bool] | None
+    body: "_Body | None"
     request_name: str | None
     response_name: str | None
 
@@ -119,7 +159,7 @@ def _steps(dependant: Dependant, *, embed: bool) -> list[_Step]:
             opens,
             sources,
             tuple(_Parameters(place, of_place) for place, of_place in fields.items() if of_place),
-            (dependant.body_params, embed) if dependant.body_params else None,
+            _Body(dependant.body_params, embed=embed) if dependant.body_params else None,
             dependant.request_param_name or dependant.http_connection_param_name,
             dependant.response_param_name,
         )
@@ -146,8 +186,7 @@ class Endpoint:
         self._steps = _steps(dependant, embed=embed)
         self._has_body = any(step.body for step in self._steps)
         self._status_code = status_code
-        self._response_field = response_field
-        self._exclude_unset = exclude_unset
+        self._answers = response_field and Answers(response_field, exclude_unset=exclude_unset)
 
     async def run(self, request: Request, keep: Callable[[Response], Any]) -> Response:
         """Return the answer to a request; `keep` is awaited with it before anything commits."""
@@ -157,7 +196,7 @@ class Endpoint:
         merged = _Merged()
         async with AsyncExitStack() as stack:
             answer = await self._call(request, body, merged, stack)
-            response = self._respond(answer, merged)
+            response = await self._respond(answer, merged)
             await keep(response)
         return response
 
@@ -184,16 +223,12 @@ class Endpoint:
                 results.append(await call(**values))
         return results[last]
 
-    def _respond(self, answer: Any, merged: "_Merged") -> Response:
+    async def _respond(self, answer: Any, merged: "_Merged") -> Response:
         if isinstance(answer, Response):
             return answer
-        field = self._response_field
-        assert field is not None
-        value, faults = field.validate(answer, {}, loc=("response",))
-        if faults:
-            raise ResponseValidationError(errors=faults, body=answer)
+        assert self._answers is not None
+        content = await self._answers.to_json(answer)
         status = merged.status_code or self._status_code or 200
-        content = field.serialize_json(value, exclude_unset=self._exclude_unset)
         response = Response(content, status_code=status, media_type="application/json")
         response.raw_headers.extend(merged.raw_headers)
         return response
@@ -223,10 +258,7 @@ async def _arguments(
     for parameters in step.parameters:
         faults += parameters.read(request, values)
     if step.body is not None:
-        fields, embed = step.body
-        found, wrong = await request_body_to_args(fields, body, embed_body_fields=embed)
-        values.update(found)
-        faults += wrong
+        faults += await step.body.read(request, body, values)
     if step.request_name is not None:
         values[step.request_name] = request
     if step.response_name is not None:

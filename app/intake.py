@@ -28,7 +28,7 @@ class ClientLeftError(Exception):
 
 
 def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The limit is {limit} bytes")
+    return PayloadTooLarge(f"The limit is {limit} bytes: send what it holds in several requests")
 
 
 def check_headers(headers: Mapping[str, str], limit: int) -> int:

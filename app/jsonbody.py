@@ -1,8 +1,10 @@
 """Reads a JSON body strictly: what two readers could take for two things is refused."""
 
+import asyncio
 import json
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from starlette.requests import Request
 
@@ -11,11 +13,25 @@ from app.schemas.common.decimals import JsonNumber
 
 MAX_DEPTH = 200
 MAX_KEYS = 1_000
-# 10 MB of `{},` would become three million objects; a full batch has some ten thousand.
+# 2 MB of `{},` would become six hundred thousand objects; a full batch has some ten thousand.
 MAX_CONTAINERS = 150_000
+INLINE_BYTES = 32_768
+"""Bodies that are read on the event loop; larger ones in a thread, which shares the interpreter
+with it: what is read calls our functions for each object and number, and gives way between them."""
 
 _JSON_TYPE = re.compile(r"application/([\w.-]+\+)?json", re.IGNORECASE)
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def aside(size: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Call a function on a body of so many bytes, where it keeps nobody waiting."""
+    if size > INLINE_BYTES:
+        return await asyncio.to_thread(function, *arguments, **named)
+    return function(*arguments, **named)
 
 
 def malformed(detail: str, code: str = "malformed_json") -> MalformedRequest:
@@ -114,5 +130,6 @@ class ClmRequest(Request):
     async def json(self) -> Any:
         """Return the parsed body."""
         if not hasattr(self, "_json"):
-            self._json = loads(await self.body())
+            body = await self.body()
+            self._json = await aside(len(body), loads, body)
         return self._json

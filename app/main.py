@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import signal
+import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import FrameType
@@ -11,8 +13,9 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi_swagger import patch_fastapi
+from sqlalchemy.pool import QueuePool
 
-from app import handlers, logs
+from app import handlers, logs, metrics
 from app.config import VERSION, Settings
 from app.db import Database
 from app.deps import State
@@ -34,6 +37,8 @@ from app.routers.runs import reports, runs
 from app.routers.scores import diffs, scores
 
 SHUTDOWN_SECONDS = 25
+SWITCH_SECONDS = 0.001
+"""How long a thread that reads a large body keeps the event loop waiting for the interpreter."""
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
@@ -42,7 +47,10 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.clm = await State.begin(settings, database)
+        telling = asyncio.create_task(_tell_pool(database)) if metrics.shared() else None
         yield
+        if telling is not None:
+            telling.cancel()
         await database.close()
 
     app = FastAPI(
@@ -85,6 +93,15 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     return app
 
 
+async def _tell_pool(database: Database) -> None:
+    """Keep saying what the pool holds, as another process may be the one that is asked."""
+    pool = database.engine.pool
+    assert isinstance(pool, QueuePool)
+    while True:
+        metrics.set_pool(pool.size(), pool.checkedout())
+        await asyncio.sleep(1)
+
+
 def _operation_id(route: APIRoute) -> str:
     return route.name
 
@@ -117,11 +134,12 @@ class Server(uvicorn.Server):
         asyncio.get_running_loop().call_later(self._drain_seconds, super().handle_exit, sig, frame)
 
 
-def serve(settings: Settings, url: str) -> None:
-    """Serve the API until a signal ends it."""
+def serve(settings: Settings, url: str, listening: socket.socket | None = None) -> None:
+    """Serve the API until a signal ends it, on a socket that is open already if one is given."""
     logs.configure(settings.log_level)
     app = create_app(settings, Database.connect(settings, url))
     # What lives as long as the process need not be looked at by each collection amid a request.
     gc.collect()
     gc.freeze()
-    Server(app, settings).run()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    Server(app, settings).run(None if listening is None else [listening])

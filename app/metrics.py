@@ -4,6 +4,7 @@ Labels are route templates and fixed words, never ids: their number must not gro
 """
 
 import math
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, Literal
@@ -16,9 +17,13 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
+    multiprocess,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder in which processes of one service count together; set before the first import
+of the client."""
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 UNMATCHED: Final = "unmatched"
 
@@ -47,16 +52,23 @@ _durations = Histogram(
     registry=REGISTRY,
 )
 requests_in_flight: Final = Gauge(
-    "clm_http_requests_in_flight", "Requests begun and not yet answered.", registry=REGISTRY
+    "clm_http_requests_in_flight",
+    "Requests begun and not yet answered.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
 )
 _facts = Counter(
     "clm_facts_ingested", "Facts received, by outcome.", ("kind", "result"), registry=REGISTRY
 )
 _pool = Gauge(
-    "clm_pool_connections", "Database connections of this process.", ("state",), registry=REGISTRY
+    "clm_pool_connections",
+    "Database connections, of all processes that answer at this address.",
+    ("state",),
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
 )
 _gauges: Final[Mapping[str, Gauge]] = {
-    name: Gauge(f"clm_{name}", text, registry=REGISTRY)
+    name: Gauge(f"clm_{name}", text, registry=REGISTRY, multiprocess_mode="mostrecent")
     for name, text in (
         ("operations_queue_depth", "Operations waiting or running."),
         ("operations_queue_age_seconds", "Age of the oldest operation that waits or runs."),
@@ -110,8 +122,7 @@ def set_gauges(
     churn_calibration_in_the_large: float | None = None,
 ) -> None:
     """Set the gauges read at a scrape; what is not known is NaN, since 0 would read as good."""
-    _pool.labels("size").set(_known(pool_size))
-    _pool.labels("checked_out").set(_known(pool_checked_out))
+    set_pool(pool_size, pool_checked_out)
     _gauges["operations_queue_depth"].set(_known(queue_depth))
     _gauges["operations_queue_age_seconds"].set(_known(queue_age_seconds))
     _gauges["last_scoring_run_age_seconds"].set(_known(last_scoring_run_age_seconds))
@@ -120,13 +131,34 @@ def set_gauges(
     _gauges["churn_calibration_in_the_large"].set(_known(churn_calibration_in_the_large))
 
 
+def set_pool(size: float | None, checked_out: float | None) -> None:
+    """Set what the pool of this process holds."""
+    _pool.labels("size").set(_known(size))
+    _pool.labels("checked_out").set(_known(checked_out))
+
+
 def _known(value: float | None) -> float:
     return math.nan if value is None else value
 
 
+def shared() -> bool:
+    """Say whether this process counts together with others."""
+    return SHARED_FOLDER in os.environ
+
+
+def forget(pid: int, folder: str) -> None:
+    """Take out what held only while a process lived; what it counted stays counted."""
+    multiprocess.mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+
+
 def render() -> bytes:
     """Return every metric in the Prometheus text format, of content type `CONTENT_TYPE`."""
-    return generate_latest(REGISTRY)
+    if not shared():
+        return generate_latest(REGISTRY)
+    together = CollectorRegistry()
+    multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+    return generate_latest(together)
 
 
-set_gauges()
+if not shared():
+    set_gauges()

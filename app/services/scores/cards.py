@@ -12,6 +12,7 @@ from app import money
 from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
+from app.lifecycle.facts import Summary
 from app.money import to_amount
 from app.scoring.churn import rhythm
 from app.scoring.rfm import rfm
@@ -111,7 +112,8 @@ def cards(
     deployment: Deployment, placement: Placement, scores: Scores | None
 ) -> list[dict[str, Any]]:
     """Return the card of each customer; `scores` are those of the buyers, None without a model."""
-    made = [_facts(deployment, placement, row) for row in range(len(placement))]
+    summaries = enumerate(placement.population.summaries)
+    made = [_facts(deployment, placement, row, summary) for row, summary in summaries]
     for place, row in enumerate(np.flatnonzero(placement.bought).tolist()):
         if scores is None:
             made[row]["status"] = "no_model"
@@ -124,9 +126,10 @@ def cards(
     return made
 
 
-def _facts(deployment: Deployment, placement: Placement, row: int) -> dict[str, Any]:
+def _facts(
+    deployment: Deployment, placement: Placement, row: int, summary: Summary
+) -> dict[str, Any]:
     """Return what needs no model; the rest is null until one fills it in."""
-    summary = placement.population.summaries[row]
     bought = summary.state.purchase_days > 0
     card: dict[str, Any] = dict.fromkeys(_MODEL_FIELDS)
     card |= {
