@@ -62,10 +62,13 @@ class ReasonInputs:
 
 _SHARES: Final = tuple(2 * (RECENT - back) / (RECENT * (RECENT + 1)) for back in range(RECENT))
 QUOTED: Final[dict[str, tuple[str, ...]]] = {
-    "frequency_trend": ("gap_1", "gap_2", "gap_3"),
+    "purchases": ("x",),
+    "age": ("T",),
+    "inactivity": ("t_x", "T"),
+    "frequency_trend": ("x", "t_x", "gap_1", "gap_2", "gap_3"),
     "amount_trend": ("value_1", "value_2", "value_3", "mean_value"),
     "value": ("mean_value",),
-    "regularity": ("sum_log_gaps", "gap_1", "gap_2", "gap_3"),
+    "regularity": ("x", "t_x", "sum_log_gaps", "gap_1", "gap_2", "gap_3"),
     "refunds": ("refunds",),
     "complaints": ("complaints",),
     "satisfaction": ("satisfaction",),
@@ -73,7 +76,7 @@ QUOTED: Final[dict[str, tuple[str, ...]]] = {
     "contact_silence": ("contact_silence",),
     "contacted": ("contact_silence",),
 }
-"""The columns that the text of a cause quotes, besides x, t_x and T."""
+"""The columns of `Features` that the text of a cause is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +102,24 @@ def explain(inputs: ModelInputs, reasons: Reasons, row: int) -> list[dict[str, A
 
 def tell(seen: ReasonInputs, parts: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return the reasons of one customer, by what each cause adds to the log-odds."""
-    told = []
-    for code, part in parts.items():
-        if part or seen.model.risk is None:
-            found = _WORDS[code](seen)
-            en, zh = _EFFECTS[(part > 0) - (part < 0)]
-            told.append(
-                {
-                    "code": code,
-                    "contribution": part,
-                    "value": _known(found.value),
-                    "reference": _known(found.reference),
-                    "text": {"en": f"{found.en}: {en}", "zh": f"{found.zh}，{zh}"},
-                    "facts": found.facts,
-                }
-            )
-    return sorted(told, key=lambda reason: -abs(reason["contribution"]))
+    told = [
+        {"code": code, "contribution": part, **reason(seen, code, part)}
+        for code, part in parts.items()
+        if part or seen.model.risk is None
+    ]
+    return sorted(told, key=lambda each: -abs(each["contribution"]))
+
+
+def reason(seen: ReasonInputs, code: str, part: float) -> dict[str, Any]:
+    """Return what is said of a cause that adds a part: it follows from `QUOTED` and its sign."""
+    found = _WORDS[code](seen)
+    en, zh = _EFFECTS[(part > 0) - (part < 0)]
+    return {
+        "value": _known(found.value),
+        "reference": _known(found.reference),
+        "text": {"en": f"{found.en}: {en}", "zh": f"{found.zh}，{zh}"},
+        "facts": found.facts,
+    }
 
 
 def _known(value: float | None) -> float | None:
