@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from app.config import Settings
 from app.db import Database
 from app.deployment import Deployment
