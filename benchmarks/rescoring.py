@@ -27,6 +27,7 @@ import numpy as np
 from sqlalchemy import text
 
 from app.db import Database, ReadSession, WriteSession, create_engine
+from app.models.scoring import SCORE_INDEXES, score_index, scores_name
 from app.schemas.models.models import RunRequest
 from app.services.operations import operations
 from app.services.runs import runs
@@ -103,7 +104,7 @@ async def run(database: Database, service: Service, count: int) -> tuple[float, 
 
 
 async def copied(database: Database, dsn: str) -> tuple[float, float]:
-    """Return the seconds of COPY of what a run reads, and of what it writes into a like table."""
+    """Return the seconds of COPY of what a run reads, and of what it writes, with its indexes."""
     connection = await asyncpg.connect(dsn)
     async with database.writes() as session, session.begin():
         latest = await session.scalar(text("SELECT max(run_id) FROM runs"))
@@ -123,10 +124,13 @@ async def copied(database: Database, dsn: str) -> tuple[float, float]:
     started = time.perf_counter()
     await connection.copy_from_query(READ, output=ignore, format="binary")
     read = time.perf_counter() - started
-    every = f"SELECT * FROM {scores_name(latest)}"  # noqa: S608  # a number of ours
+    every = f"SELECT * FROM {scores_name(latest)}"  # a number of ours
     await connection.copy_from_query(every, output=keep, format="binary")
     started = time.perf_counter()
     await connection.copy_to_table("taken", source=source(), format="binary")
+    for name in SCORE_INDEXES:
+        statement = score_index(latest, name).replace(scores_name(latest), "taken")
+        await connection.execute(statement)
     written = time.perf_counter() - started
     await connection.execute("DROP TABLE taken")
     await connection.close()

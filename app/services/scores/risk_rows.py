@@ -1,8 +1,8 @@
 """Rows of a run as churn risks in JSON, in UTF-8.
 
 What many rows share, such as what is said of 62 days of silence at one age, is made once and kept
-with the run, as are the rows that were shown last; a row puts its pieces together. `tests/services/scores/test_risk_rows.py` has the
-same the slow way.
+with the run, as are the rows that were shown last; a row puts its pieces together. The same the
+slow way is in `tests/services/scores/test_risk_rows.py`.
 """
 
 import json
