@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.scoring.churn.design import BASELINE_CAUSES
 from app.services.common.stored_documents import StoredDocument
 from app.services.scores.model_scores import Scores
-from app.services.scores.reason_texts import QUOTED
+from app.services.scores.reason_inputs import QUOTED
 
 
 class RunExplanation(StoredDocument):

@@ -16,7 +16,7 @@ from app.schemas.common.types import format_amount
 from app.services.scores import card_sentences, lists, reason_texts
 from app.services.scores.card_sentences import CardFigures
 from app.services.scores.kept_runs import KeptRun
-from app.services.scores.reason_texts import QUOTED, ReasonInputs
+from app.services.scores.reason_inputs import QUOTED, ReasonInputs
 from app.services.stages import next_actions
 
 _MOST_PIECES = 20_000

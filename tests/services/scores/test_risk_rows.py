@@ -11,7 +11,7 @@ from app.deployment import Deployment
 from app.schemas.scores.lists import ChurnRiskPage
 from app.services.scores import card_sentences, kept_runs, reason_texts, risk_rows
 from app.services.scores.kept_runs import KeptRun
-from app.services.scores.reason_texts import ReasonInputs
+from app.services.scores.reason_inputs import ReasonInputs
 from tests.kept import kept_scores
 from tests.services.runs import test_runs as made
 from tests.services.scores.test_lists import people, run_id, worker  # noqa: F401  # fixtures
