@@ -126,9 +126,14 @@ async def test_a_run_whose_worker_is_killed_often_is_whole_and_scores_each_once(
             assert amid == faults.kills_in_run
         stop.set()
         seen = await reader
-    scored = await connection.fetch(
-        "SELECT run_id, count(*), count(DISTINCT customer_id) FROM scores GROUP BY 1 ORDER BY 1"
-    )
+    run_ids = [row[0] for row in await connection.fetch("SELECT run_id FROM runs ORDER BY 1")]
+    scored = [
+        await connection.fetchrow(
+            f"SELECT {run_id} AS run_id, count(*), count(DISTINCT customer_id)"
+            f" FROM runs.scores_{run_id}"
+        )
+        for run_id in run_ids
+    ]
     tried = await connection.fetchval("SELECT count(*) FROM operation_parts WHERE attempt > 1")
     twice = await connection.fetchval(
         "SELECT count(*) FROM (SELECT FROM stage_transitions WHERE voided_at IS NULL"

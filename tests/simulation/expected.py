@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 
 from app.db import ReadSession
 from app.deployment import Deployment
+from app.schemas.scores.lists import ChurnRiskPage
 from app.services.common import deployment_settings as stored_settings
 from app.services.common.paging import PageRequest
 from app.services.runs import reports
 from app.services.scores import churn_risks, lists
-from app.services.scores.lists import Asked
+from app.services.scores.run_selects import Asked
 from tests.simulation.customers import Customers, Life
 from tests.simulation.scoring import Scorer
 from tests.simulation.world import World
@@ -80,6 +82,8 @@ class Run:
     document: Document
     scorer: Scorer | None
     rows: dict[str, dict[str, Any]]
+    told: dict[str, Any]
+    """What had been told of the facts of each."""
 
     @classmethod
     def of(
@@ -87,12 +91,29 @@ class Run:
     ) -> "Run":
         in_force = customers.timeline.at(at)
         rows = {each: _row(customers.life(each), scorer, at) for each in customers}
-        return cls(result["run_id"], at, in_force.version, in_force.document, scorer, rows)
+        told = {each: _told(customers, each) for each in customers}
+        return cls(result["run_id"], at, in_force.version, in_force.document, scorer, rows, told)
 
     def check(self, world: World, customers: Customers) -> None:
         world.ask(_check_scores, world.here, self, world.now)
         world.ask(_check_risks, world.here, self, customers, world.now)
         world.ask(_check_reports, world.here, self)
+
+
+def _told(customers: Customers, customer_id: str) -> Any:
+    """Return all that has been told of the facts of a customer, whether it counts or not."""
+    told = customers.told[customer_id]
+    return deepcopy((told.facts, told.interactions, told.voided, told.voided_interactions))
+
+
+def _known(customers: Customers, customer_id: str, told: Any, at: datetime) -> Any:
+    """Return the facts up to an instant that count, of what has been told."""
+    facts, interactions, voided, voided_interactions = told
+    own = replace(
+        customers.told[customer_id], facts=facts, interactions=interactions, voided=voided,
+        voided_interactions=voided_interactions,
+    ).person(customers.zone)  # fmt: skip
+    return [each for each in (*own.facts, *own.interactions) if each.at <= at]
 
 
 def _row(life: Life, scorer: Scorer | None, at: datetime) -> dict[str, Any]:
@@ -156,9 +177,8 @@ async def _check_risks(
     listed = {}
     for include in (None, "lost", "all"):
         asked = Asked({}, None, None, now)
-        answer = await churn_risks.search(
-            session, here, await _page(session), asked, include=include
-        )
+        page = await churn_risks.search(session, here, await _page(session), asked, include=include)
+        answer = ChurnRiskPage.model_validate_json(page).model_dump()
         _assert_head(run, answer, "stage_policy_version")
         listed[include] = {item["customer_id"] for item in answer["items"]}
     assert listed["all"] == {each for each, row in run.rows.items() if "p_alive" in row}
@@ -171,7 +191,8 @@ async def _check_risks(
     for item in answer["items"]:
         _assert_row(item, run.rows[item["customer_id"]])
         _assert_calls(item, run, customers.life(item["customer_id"]))
-        _assert_reasons(item, run, customers.life(item["customer_id"]))
+        _assert_reasons(item, run)
+        _assert_changed(item, run, customers)
 
 
 def _assert_calls(item: Mapping[str, Any], run: Run, life: Life) -> None:
@@ -181,22 +202,26 @@ def _assert_calls(item: Mapping[str, Any], run: Run, life: Life) -> None:
     assert ("overdue" in item["call_reasons"]) == overdue
 
 
-def _assert_reasons(item: Mapping[str, Any], run: Run, life: Life) -> None:
-    """Check that reasons are those of the facts of today, and that it says so if they differ."""
+def _assert_reasons(item: Mapping[str, Any], run: Run) -> None:
+    """Check that reasons are those that the run found."""
     assert run.scorer is not None
     if not run.scorer.is_plain:
         return
     told = {each["code"]: each["contribution"] for each in item["reasons"]}
-    if not life.twin.at(run.as_of)[0]:
-        assert (told, item["facts_changed"]) == ({}, True)
-        return
-    today = run.scorer.expected(life, run.as_of)
+    row = run.rows[item["customer_id"]]
     assert told == pytest.approx(
-        {name: today[name] for name in ("purchases", "age", "inactivity")}, rel=1e-9, abs=1e-9
+        {name: row[name] for name in ("purchases", "age", "inactivity")}, rel=1e-9, abs=1e-9
     )
-    before = run.rows[item["customer_id"]]["probability"]
-    if abs(today["probability"] - before) > 1e-5 or today["probability"] == before:
-        assert item["facts_changed"] == (today["probability"] != before)
+
+
+def _assert_changed(item: Mapping[str, Any], run: Run, customers: Customers) -> None:
+    """Check that it says so where the facts are others, and not where none were told since."""
+    each = item["customer_id"]
+    before, now = run.told[each], _told(customers, each)
+    if before == now:
+        assert not item["facts_changed"]
+    elif _known(customers, each, before, run.as_of) != _known(customers, each, now, run.as_of):
+        assert item["facts_changed"]
 
 
 async def _check_reports(session: ReadSession, here: Deployment, run: Run) -> None:

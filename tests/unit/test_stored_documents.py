@@ -18,6 +18,7 @@ from app.services.common.stored_documents import (
 from app.services.models.backtests import BacktestDocument
 from app.services.models.model_documents import ModelDocument
 from app.services.models.run_monitor import RunMonitor
+from app.services.scores.explanations import RunExplanation
 from app.services.scores.run_summaries import RunSummary
 
 SUMMARY = RunSummary.model_validate(
@@ -75,6 +76,7 @@ def shape_of(document: type[StoredDocument]) -> str:
 SHAPES = {
     BacktestDocument: (1, "f52e2907c452"),
     ModelDocument: (4, "f7d325e55b5b"),
+    RunExplanation: (1, "c61d8896563d"),
     RunMonitor: (1, "f036e0a17c2d"),
     RunSummary: (3, "e4582e350c60"),
 }

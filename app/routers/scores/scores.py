@@ -4,13 +4,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.deps import AppState, AsOfQuery, CustomerId, Here, Now, Page, Read
 from app.errors import NoModel, NotFound
 from app.routers.api import router, scope
+from app.schemas.common.encoding import to_json
 from app.schemas.common.fields import Tier
 from app.schemas.common.types import Code, Text
 from app.schemas.models.clv import BASIS, DISCOUNT, HORIZON, OF_MODEL, ClvBasis
@@ -134,7 +135,8 @@ async def list_churn_risks(
     was told has none, and is by probability. A cursor stays with the run that it began with.
     """
     asked = Asked(filters, run_id, changed_since_run, now)
-    return await churn_risks.search(session, deployment, page, asked, include=include)
+    found = await churn_risks.search(session, deployment, page, asked, include=include)
+    return Response(found, media_type=streams.FORMS[0])
 
 
 @routes.get(
@@ -171,7 +173,8 @@ async def list_scores(
     form = streams.form_of(request.headers.get("accept"))
     asked = Asked({**filters, "rfm_group": rfm_group}, run_id, changed_since_run, now)
     if form == "application/json":
-        return await lists.search(session, deployment, page, asked)
+        found = await lists.search(session, deployment, page, asked)
+        return Response(to_json(found), media_type=form)
     lines, of_run = await streams.open_lines(
         state.database, session, deployment, page, form, asked, request.query_params.keys()
     )

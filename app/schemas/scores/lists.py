@@ -103,10 +103,9 @@ class PreviousRisk(Answer):
 
 
 class ChurnRiskItem(Answer):
-    """A customer of a run, with the reasons by the facts up to the instant of the run.
+    """A customer of a run: all that is told but `name` is what the run found and kept.
 
-    `base_log_odds` plus all contributions is `log_odds`: that of `probability`, unless
-    `facts_changed`.
+    `base_log_odds` plus all contributions is `log_odds`, that of `probability`.
     """
 
     customer_id: CustomerKey
@@ -128,18 +127,18 @@ class ChurnRiskItem(Answer):
     reason: ReasonCode | None = Field(description="code of what raised the risk most at the run")
     base_log_odds: BaseLogOdds | None
     log_odds: LogOdds | None = Field(
-        description="log-odds of the customer; null, as is `base_log_odds`, if no purchase is left "
-        "by the facts known now"
+        description="log-odds of the customer; null, as is `base_log_odds`, and without `reasons`, "
+        "in a run of before reasons were kept with it"
     )
     reasons: list[Reason] = Field(description="the causes, the weightiest first")
     facts_changed: bool = Field(
-        description="facts of before `as_of` have come or changed since the run: `log_odds` and "
-        "`reasons` know them, the other figures are those of the run and do not; the next run, or "
-        "the card of the customer, says what they amount to"
+        description="transactions or interactions of before `as_of` have come, changed or been "
+        "voided since the run began: the run may not know of them, the next one does, and so does "
+        "the card of the customer"
     )
     previous: PreviousRisk | None = Field(None, description=_PREVIOUS)
     next_actions: list[NextAction] = Field(
-        description="what the policy suggests now for customers of this stage"
+        description="what the policy of the run suggested at `as_of` for customers of this stage"
     )
 
 

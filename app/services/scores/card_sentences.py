@@ -5,7 +5,7 @@ word for the silence is that of the rhythm; it says "late" only of a silence lon
 beside it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -46,7 +46,7 @@ class CardFigures:
     chance_if_active: float | None = None
     expected_purchases: float | None = None
     horizon_days: int | None = None
-    call_reasons: tuple[str, ...] = ()
+    call_reasons: Sequence[str] = ()
     to_save: tuple[Decimal, str] | None = None
     uncertain: bool = False
 

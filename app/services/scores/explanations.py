@@ -11,17 +11,15 @@ from numpy.typing import NDArray
 
 from app.scoring.churn.design import BASELINE_CAUSES
 from app.services.common.stored_documents import StoredDocument
-from app.services.models.fitted_models import FittedModel
-from app.services.scores import reason_texts
 from app.services.scores.model_scores import Scores
-from app.services.scores.reason_texts import QUOTED, ReasonInputs
+from app.services.scores.reason_inputs import QUOTED
 
 
 class RunExplanation(StoredDocument):
     """What stands in the `explanation` of a row: numbers of 64 bits, the lowest byte first.
 
     The log-odds; what each of `causes` adds to those of the reference customer, `base_log_odds`;
-    and `features`, the columns that the texts of these causes quote, besides x, t_x and T.
+    and `features`, the columns that the texts of these causes quote and no other column has.
     """
 
     base_log_odds: float
@@ -29,26 +27,27 @@ class RunExplanation(StoredDocument):
     features: list[str]
 
     @cached_property
-    def _layout(self) -> struct.Struct:
+    def layout(self) -> struct.Struct:
         return struct.Struct(f"<{1 + len(self.causes) + len(self.features)}d")
 
-    def reasons(
-        self, model: FittedModel, day: int, row: Mapping[str, Any]
-    ) -> tuple[float, list[dict[str, Any]]]:
-        """Return the log-odds of a row, and its reasons in words, as of the day of the run."""
-        log_odds, *numbers = self._layout.unpack(row["explanation"])
-        last, first = row["last_purchase_on"], row["first_purchase_on"]
+    def read(
+        self, row: Mapping[str, Any], day: int
+    ) -> tuple[float, dict[str, float], dict[str, float]]:
+        """Return log-odds, what each cause adds, and the columns that it has of `Features`."""
+        log_odds, *numbers = self.layout.unpack(row["explanation"])
+        last, first = row["last_purchase_on"].toordinal(), row["first_purchase_on"].toordinal()
         known = {
             "x": row["purchase_days"] - 1.0,
-            "t_x": float((last - first).days),
-            "T": float(day - first.toordinal() + _EPOCH),
+            "t_x": float(last - first),
+            "T": float(day - first + _EPOCH),
             **dict(zip(self.features, numbers[len(self.causes) :], strict=True)),
         }
-        parts = dict(zip(self.causes, numbers, strict=False))
-        return log_odds, reason_texts.tell(ReasonInputs(model, day, known), parts)
+        return log_odds, dict(zip(self.causes, numbers, strict=False)), known
 
 
 _EPOCH = date(1970, 1, 1).toordinal()
+_OF_ROWS = ("x", "t_x", "T")
+"""Columns that follow from others of a row."""
 
 
 def of(scores: Scores) -> RunExplanation:
@@ -57,9 +56,10 @@ def of(scores: Scores) -> RunExplanation:
     if risk is not None:
         weighty = [cause for cause, weight in risk.weights.items() if weight]
         causes = [each for each in causes if each in BASELINE_CAUSES or each in weighty]
-    features = dict.fromkeys(name for cause in causes for name in QUOTED.get(cause, ()))
+    quoted = dict.fromkeys(name for cause in causes for name in QUOTED[cause])
+    features = [name for name in quoted if name not in _OF_ROWS]
     return RunExplanation(
-        base_log_odds=float(scores.reasons.base), causes=causes, features=list(features)
+        base_log_odds=float(scores.reasons.base), causes=causes, features=features
     )
 
 

@@ -24,7 +24,7 @@ from app.services.scores.cards import kind_of_risk
 from app.services.scores.explanations import RunExplanation
 from app.services.scores.run_summaries import RunSummary
 
-_KEPT = 32
+_KEPT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,10 @@ class KeptRun:
     tells_value_to_save: bool
     explanation: RunExplanation | None
     head: Mapping[str, Any]
+    pieces: dict[tuple[Any, ...], bytes] = field(default_factory=dict)
+    """Pieces of answers that rows share, by what they are made of; see `risk_rows`."""
+    rows: dict[str, tuple[bytes, bytes, bytes]] = field(default_factory=dict)
+    """Rows that were shown lately, by customer."""
 
     @property
     def horizon(self) -> int:

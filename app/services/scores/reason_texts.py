@@ -16,9 +16,9 @@ from app.days import from_day
 from app.money import UNITS
 from app.scoring.churn import design
 from app.scoring.churn.churn_risk import Reasons
-from app.scoring.histories.features import COMPLAINT_DAYS, RECENT
-from app.services.models.fitted_models import FittedModel
+from app.scoring.histories.features import COMPLAINT_DAYS
 from app.services.models.model_inputs import ModelInputs
+from app.services.scores.reason_inputs import ReasonInputs
 from app.services.scores.wording import apart, count
 
 _EFFECTS: Final = {
@@ -26,54 +26,6 @@ _EFFECTS: Final = {
     -1: ("lowers the risk", "使风险降低"),
     0: ("does not move the risk", "不影响风险"),
 }
-
-
-class ReasonInputs:
-    """One customer as churn risk looks at it, in plain numbers; NaN where nothing is known.
-
-    `known` are columns of `Features` by name, at least those that the told causes quote.
-    """
-
-    __slots__ = ("T", "day", "known", "model", "silent", "t_x", "x")
-
-    def __init__(self, model: FittedModel, day: int, known: Mapping[str, float]) -> None:
-        self.model, self.day, self.known = model, day, known
-        self.x, self.t_x, self.T = known["x"], known["t_x"], known["T"]
-        self.silent = self.T - self.t_x
-
-    def __getattr__(self, name: str) -> float:
-        return self.known[name]
-
-    def recent(self, name: str) -> tuple[float, list[float]]:
-        """Return the mean that counts, and the last gaps or values, the latest first.
-
-        As `Features.recent` has it, to the last bit.
-        """
-        total = weight = 0.0
-        found = []
-        for back, share in enumerate(_SHARES, start=1):
-            each = self.known[f"{name}_{back}"]
-            if not math.isnan(each):
-                found.append(each)
-                total += share * each
-                weight += share
-        return total / weight if weight else math.nan, found
-
-
-_SHARES: Final = tuple(2 * (RECENT - back) / (RECENT * (RECENT + 1)) for back in range(RECENT))
-QUOTED: Final[dict[str, tuple[str, ...]]] = {
-    "frequency_trend": ("gap_1", "gap_2", "gap_3"),
-    "amount_trend": ("value_1", "value_2", "value_3", "mean_value"),
-    "value": ("mean_value",),
-    "regularity": ("sum_log_gaps", "gap_1", "gap_2", "gap_3"),
-    "refunds": ("refunds",),
-    "complaints": ("complaints",),
-    "satisfaction": ("satisfaction",),
-    "surveyed": ("satisfaction",),
-    "contact_silence": ("contact_silence",),
-    "contacted": ("contact_silence",),
-}
-"""The columns that the text of a cause quotes, besides x, t_x and T."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +51,24 @@ def explain(inputs: ModelInputs, reasons: Reasons, row: int) -> list[dict[str, A
 
 def tell(seen: ReasonInputs, parts: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return the reasons of one customer, by what each cause adds to the log-odds."""
-    told = []
-    for code, part in parts.items():
-        if part or seen.model.risk is None:
-            found = _WORDS[code](seen)
-            en, zh = _EFFECTS[(part > 0) - (part < 0)]
-            told.append(
-                {
-                    "code": code,
-                    "contribution": part,
-                    "value": _known(found.value),
-                    "reference": _known(found.reference),
-                    "text": {"en": f"{found.en}: {en}", "zh": f"{found.zh}，{zh}"},
-                    "facts": found.facts,
-                }
-            )
-    return sorted(told, key=lambda reason: -abs(reason["contribution"]))
+    told = [
+        {"code": code, "contribution": part, **reason(seen, code, part)}
+        for code, part in parts.items()
+        if part or seen.model.risk is None
+    ]
+    return sorted(told, key=lambda each: -abs(each["contribution"]))
+
+
+def reason(seen: ReasonInputs, code: str, part: float) -> dict[str, Any]:
+    """Return what is said of a cause that adds a part: it follows from `QUOTED` and its sign."""
+    found = _WORDS[code](seen)
+    en, zh = _EFFECTS[(part > 0) - (part < 0)]
+    return {
+        "value": _known(found.value),
+        "reference": _known(found.reference),
+        "text": {"en": f"{found.en}: {en}", "zh": f"{found.zh}，{zh}"},
+        "facts": found.facts,
+    }
 
 
 def _known(value: float | None) -> float | None:

@@ -28,6 +28,7 @@ from tests.database import NOW, Clock
 from tests.kept import store_model
 from tests.services.policy_changes import test_policy_changes as changes
 from tests.services.runs import test_runs as made
+from tests.services.scores.test_churn_risk import nearly
 from tests.twin import Fact
 
 CUSTOMERS = 30
@@ -371,20 +372,7 @@ async def test_a_lookup_answers_what_each_card_does(
         assert [item["customer_id"] for item in found["items"]] == asked
         for item in found["items"]:
             card = await own_client.get(f"/v1/customers/{item['customer_id']}/scores", params=more)
-            assert item == _near(card.json())
-
-
-def _near(card: dict[str, Any]) -> dict[str, Any]:
-    """Columns of many may round otherwise than one alone, in the last place."""
-    return {name: _nearly(value) for name, value in card.items()}
-
-
-def _nearly(value: Any) -> Any:
-    if isinstance(value, float):
-        return pytest.approx(value, rel=1e-9, abs=1e-12)
-    if isinstance(value, dict):
-        return {name: _nearly(each) for name, each in value.items()}
-    return [_nearly(each) for each in value] if isinstance(value, list) else value
+            assert item == nearly(card.json())
 
 
 @pytest.mark.parametrize(
