@@ -22,7 +22,8 @@ MOST_ROWS: Final = 256
 """Rows at most that are looked up one by one."""
 ASKED_BEFORE: Final = 2
 """How often an octave is asked for before it is worth to be remembered: it costs some rows."""
-_KEPT: Final = 30_000
+KEPT = 30_000
+"""Octaves at most that are remembered; then all are forgotten."""
 _POINTS: Final = nodes_needed(math.log(2.0) / 2, 38.0)
 _ANGLES: Final = math.pi * (np.arange(_POINTS) + 0.5) / _POINTS
 _PLACES: Final = np.arange(_POINTS)
@@ -77,6 +78,17 @@ def on_rows(name: Hashable, kernel: Kernel, x: FloatArray, age: FloatArray) -> F
     return result
 
 
+def count() -> int:
+    """Return how many octaves are remembered."""
+    return len(_series)
+
+
+def forget() -> None:
+    """Forget all octaves, and which were asked for."""
+    _series.clear()
+    _asked.clear()
+
+
 def _learn(kernel: Kernel, octaves: list[_Octave]) -> None:
     """Remember those octaves that have been asked for before."""
     new = []
@@ -85,12 +97,13 @@ def _learn(kernel: Kernel, octaves: list[_Octave]) -> None:
             times = _asked[each] = _asked.get(each, 0) + 1
             if times > ASKED_BEFORE:
                 new.append(each)
-    if len(_asked) > _KEPT:
+    if len(_asked) > KEPT:
         _asked.clear()
     if not new:
         return
-    if len(_series) + len(new) > _KEPT:
+    if len(_series) + len(new) > KEPT:
         _series.clear()
+        new = new[:KEPT]
     new.sort(key=lambda each: each[1])
     x = np.array([each[1] for each in new])
     age = np.exp2(np.array([each[2] for each in new])[:, None] + _NODES)
