@@ -13,6 +13,7 @@ from app.binary_copy.layout import FIXED, HEADER, TRAILER, Array, Block, Field, 
 from app.money import UNITS
 
 BLOCK_BYTES = 8_000_000
+_ALIKE = 16  # rows in a row whose text is of one length, before more of them are looked for
 _BEYOND = bytes(4)  # behind the data, so that a length may be read there
 _UNREADABLE = "the stream breaks off, or a field without a fill is NULL"
 
@@ -75,7 +76,15 @@ class Reader:
         found: list[str] = []
         end, limit = at, len(data) - len(_BEYOND)
         last = limit - fixed - 4 * len(texts)
+        alike = before = size = 0
         while at <= last:
+            if alike >= _ALIKE:
+                some = self._alike(data, at, before, limit)
+                starts += range(at, at + len(some) * (fixed + 4 + before), fixed + 4 + before)
+                found += some
+                end = at = at + len(some) * (fixed + 4 + before)
+                alike = 0
+                continue
             starts.append(at)
             at += fixed
             for _ in texts:
@@ -87,8 +96,29 @@ class Reader:
                     return starts, found[: (len(starts) - 1) * len(texts)], end
                 found.append(data[at : at + size].decode())
                 at += size
+            alike = alike + 1 if size == before and len(texts) == 1 else 0
+            before = size
             end = at
         return starts, found, end
+
+    def _alike(self, data: bytes, at: int, size: int, limit: int) -> list[str]:
+        """Return the texts of the rows from an offset on whose one text is of a size, in a row.
+
+        Ids are mostly of one length, so that many rows are found at once.
+        """
+        fixed = self._row.itemsize
+        stride = fixed + 4 + size
+        rows = (limit - at) // stride
+        if not rows or not size:
+            return []
+        other = np.ndarray((rows,), ">u4", data, at + fixed, (stride,)) != size
+        # Where one is of another size, those behind it do not begin where they were looked for.
+        rows = int(other.argmax()) if other.any() else rows
+        same = np.ndarray((rows,), f"V{size}", data, at + fixed + 4, (stride,)).tobytes()
+        if same.isascii():
+            joined = same.decode()
+            return [joined[start : start + size] for start in range(0, len(same), size)]
+        return [same[start : start + size].decode() for start in range(0, len(same), size)]
 
     def _check(self, rows: Array) -> None:
         """Refuse NULL, whose length is another, before what follows it is taken for a row."""

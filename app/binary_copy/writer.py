@@ -126,9 +126,10 @@ class _Source:
 
 
 def _by_size(data: Array, starts: Array, sizes: Array) -> Iterator[tuple[Array, Array]]:
-    for size in np.unique(sizes[sizes > 0]):
+    lengths = np.bincount(np.maximum(sizes, 0)) if sizes.size else sizes
+    for size in np.flatnonzero(lengths[1:]) + 1:
         same = np.flatnonzero(sizes == size)
-        yield same, everywhere(data, size)[starts[same]]
+        yield same, everywhere(data, int(size))[starts[same]]
 
 
 class Writer:

@@ -14,7 +14,9 @@ from sqlalchemy import text
 
 from app import binary_copy
 from app.binary_copy import Block, Column, Field, writer
+from app.binary_copy import reader as reader_module
 from app.binary_copy.reader import Reader
+from app.binary_copy.writer import Writer
 from app.db import Database, WriteSession, copy_rows
 from tests.database import writing
 
@@ -215,6 +217,34 @@ async def test_blocks_and_chunks_may_end_anywhere(
         await taken(block)
     at = [NAMES.index(name) for name in wanted]
     assert taken.rows(fields) == [tuple(to_numpy(row[i]) for i in at) for row in rows]
+
+
+LETTERS = st.sampled_from(["c", "-", "7", "é", "客"])
+ALIKE = st.lists(st.tuples(st.text(LETTERS, max_size=6), st.integers(1, 40)), max_size=8).map(
+    lambda runs: [text for text, times in runs for _ in range(times)]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ids=ALIKE, cuts=st.lists(st.floats(0, 1), max_size=8).map(sorted), after=st.integers(1, 9))
+async def test_rows_whose_texts_are_of_one_length_are_read_like_any(
+    ids: list[str], cuts: list[float], after: int
+) -> None:
+    fields = [Field("number", "int4"), Field("id", "text")]
+    numbers = list(range(len(ids)))
+    columns = {"number": Column("int4", numbers), "id": Column("text", ids)}
+    stream = b"".join([bytes(piece) async for piece in Writer(columns).stream()])
+    bounds = [int(cut * len(stream)) for cut in cuts]
+    for rows_before in (after, len(ids) + 1):  # the second one reads row by row
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reader_module, "_ALIKE", rows_before)
+            reader, taken = Reader(fields, 1), Taken()
+            for begin, end in zip([0, *bounds], [*bounds, len(stream)], strict=True):
+                if block := reader.feed(stream[begin:end]):
+                    await taken(block)
+            if block := reader.finish():
+                await taken(block)
+        assert taken.rows(fields) == list(zip(numbers, ids, strict=True))
 
 
 async def copied(session: WriteSession, sql: str) -> bytes:

@@ -20,8 +20,10 @@ from app.services.common import sql_numbers
 from app.services.customer_base.interaction_log import (
     CUSTOMERS,
     CUSTOMERS_AT_A_TIME,
+    NAMED,
     InteractionLog,
     coded,
+    named,
     read_contacts,
 )
 
@@ -34,7 +36,7 @@ _TRADES = (
     " WHERE a.customer_id = t.customer_id AND a.purchase_source = t.source"
     f" AND a.purchase_id = t.transaction_id AND a.effective_at <= $2) THEN {_REDUCED}"
     f" ELSE {_WHOLE} END{CUSTOMERS} JOIN transactions t USING (customer_id)"
-    " WHERE t.occurred_at <= $2 AND t.customer_id = ANY($1::text[])"
+    f" WHERE t.occurred_at <= $2 AND t.customer_id = ANY({NAMED})"
 )
 # For each day on which refunds took something back from a purchase: how many such days there were
 # before, the day and value of the purchase, the day, the value left on it, whether that is the end.
@@ -47,7 +49,7 @@ _REDUCTIONS = (
     f" sum(a.amount) AS part{CUSTOMERS} JOIN refund_allocations a USING (customer_id)"
     " JOIN transactions t ON t.customer_id = a.customer_id AND t.source = a.purchase_source"
     " AND t.transaction_id = a.purchase_id WHERE a.effective_at <= $2"
-    " AND a.customer_id = ANY($1::text[])"
+    f" AND a.customer_id = ANY({NAMED})"
     " GROUP BY c.code, t.customer_id, t.source, t.transaction_id, a.effective_on) AS reduced"
     " WINDOW by_day AS (PARTITION BY code, source, transaction_id ORDER BY since)"
 )
@@ -103,7 +105,7 @@ async def read_trades(
     """Return all purchases and refunds of customers up to an instant, as they then stood."""
     blocks = [np.zeros((0, 4), dtype=np.int64)]
     for start in range(0, len(customer_ids), CUSTOMERS_AT_A_TIME):
-        some = list(customer_ids[start : start + CUSTOMERS_AT_A_TIME])
+        some = named(customer_ids[start : start + CUSTOMERS_AT_A_TIME])
         blocks.append(coded(await fetch_rows(session, _TRADES, some, as_of.at), start, np.int64))
     code, day, units, kind = np.concatenate(blocks).T
     whole, back = kind == _WHOLE, kind == _REFUND
@@ -124,7 +126,7 @@ async def _reduced(session: ReadSession, customer_ids: Sequence[str], as_of: AsO
     """
     blocks = [np.zeros((0, 8), dtype=np.int64)]
     for start in range(0, len(customer_ids), CUSTOMERS_AT_A_TIME):
-        some = list(customer_ids[start : start + CUSTOMERS_AT_A_TIME])
+        some = named(customer_ids[start : start + CUSTOMERS_AT_A_TIME])
         rows = await fetch_rows(session, _REDUCTIONS, some, as_of.at)
         blocks.append(coded(rows, start, np.int64, width=8))
     code, place, day, units, since, left, until, refunded = np.concatenate(blocks).T
@@ -145,7 +147,7 @@ async def count_refunds(session: ReadSession, customer_ids: Sequence[str], as_of
     """Return how many refunds each of some customers has up to an instant."""
     found = np.zeros(len(customer_ids), dtype=np.int64)
     for start in range(0, len(customer_ids), CUSTOMERS_AT_A_TIME):
-        some = list(customer_ids[start : start + CUSTOMERS_AT_A_TIME])
+        some = named(customer_ids[start : start + CUSTOMERS_AT_A_TIME])
         rows = coded(await fetch_rows(session, _REFUNDS, some, as_of.at), start, np.int64)
         if len(rows):
             found[rows[:, 0]] = rows[:, 1]
