@@ -201,8 +201,8 @@ async def _record(
     new = set(created)
     before = [customer_id for customer_id in customer_ids if customer_id not in new]
     overridden = await overrides.of(session, deployment, before) if before else {}
-    for customer_id in overridden:
-        start.going_on[customer_ids.index(customer_id)] = False
+    if overridden:
+        start.going_on[:] &= [customer_id not in overridden for customer_id in customer_ids]
     resumed = start.resume(deployment, timeline)
     since = np.full(len(customer_ids), NEVER)
     since[resumed.owners] = resumed.since
