@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.lifecycle.dated import Bools, Column, Floats, Ints
+from app.lifecycle.dated import Bools, Column, Floats, Ints, in_order
 from app.lifecycle.facts import RECENT
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.records import Columns
@@ -49,14 +49,7 @@ class PurchaseColumns:
 
     def in_order(self) -> "PurchaseColumns":
         """Return the purchases by owner and time; of one instant, in any order."""
-        if not len(self):
-            return self
-        since = self.at - self.at.min()
-        bits = int(since.max()).bit_length() + int(self.owner.max()).bit_length()
-        if bits < 63:  # one number says both, and is sorted several times as fast
-            key = (self.owner << int(since.max()).bit_length()) | since
-            return self if (key[1:] >= key[:-1]).all() else self.take(np.argsort(key))
-        return self.take(np.lexsort((self.at, self.owner)))
+        return self.take(in_order(self.owner, self.at))
 
 
 def extend(

@@ -8,12 +8,11 @@ import numpy as np
 from app.db import ReadSession
 from app.lifecycle import counted_facts
 from app.lifecycle.column_fold import PurchaseColumns
-from app.lifecycle.counted_facts import CountedFacts
 from app.lifecycle.dated import Ints
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.money import MonetaryState, replay
 from app.lifecycle.purchases import Fact, SetOff, set_off
-from app.lifecycle.summary_columns import PointColumns, SummaryColumns
+from app.lifecycle.summary_columns import NO_MORE, PointColumns, SummaryColumns
 from app.services.customer_base import purchase_facts
 
 _AT_A_TIME = 2_000
@@ -74,7 +73,10 @@ async def fold_by(
                 folding.worth[start + owner] = replay(own, until=int(ends[owner]))
         if netted:
             for owner, own in with_refunds.items():
-                folding.set_off[start + owner] = _in_the_end(counted, owner, own)
+                all_count = counted.next_fact_at[owner] == NO_MORE
+                folding.set_off[start + owner] = (
+                    counted.netted[owner] if all_count else set_off(own)
+                )
     by_limit = {
         limit: Folded(
             SummaryColumns.join([part.summaries for part in parts]),
@@ -83,10 +85,6 @@ async def fold_by(
         for limit, parts in found.items()
     }
     return Folding(by_limit, folding.worth, folding.set_off)
-
-
-def _in_the_end(counted: CountedFacts, owner: int, own: Sequence[Fact]) -> SetOff:
-    return counted.cancelled.get(owner) or set_off(own)
 
 
 async def _read(

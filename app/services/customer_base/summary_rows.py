@@ -1,6 +1,6 @@
 """The kept summaries of customers as columns: read, and written, for many at once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from app.lifecycle.policy import Policy
 from app.lifecycle.records import Columns
 from app.lifecycle.summary_columns import LARGEST, NEVER, NO_MORE, SummaryColumns
 from app.lifecycle.version import DERIVATION_VERSION
-from app.money import UNIT, UNITS, to_amount
+from app.money import UNITS, to_amount
 from app.services.common import sql_numbers
 
 _COUNTS = ("facts", "refunds", "purchase_days", "life_purchase_days", "lives", "paid_days")
@@ -112,11 +112,18 @@ async def save(
     summaries: SummaryColumns,
     known: Bools,
 ) -> None:
-    """Keep the summaries of customers that the session has taken; those not known are new."""
-    for rows, write in ((np.flatnonzero(~known), _insert), (np.flatnonzero(known), _update)):
-        if len(rows):
-            ids = [customer_ids[row] for row in rows.tolist()]
-            await write(session, policy, ids, summaries.take(rows))
+    """Keep the summaries of customers that the session has taken; those not known are new.
+
+    Rows are taken away and copied in: that costs less than half of an update of all columns.
+    """
+    old = [customer_ids[row] for row in np.flatnonzero(known).tolist()]
+    if old:
+        await fetch_rows(session, _WITHOUT, old)
+    if len(summaries):
+        await _insert(session, policy, list(customer_ids), summaries)
+
+
+_WITHOUT = "DELETE FROM purchase_summaries WHERE customer_id = ANY($1::text[])"
 
 
 def _written(policy: Policy, kept: SummaryColumns) -> dict[str, Column]:
@@ -129,11 +136,10 @@ def _written(policy: Policy, kept: SummaryColumns) -> dict[str, Column]:
     money = (kept.revenue, kept.first_day_value, kept.refund_excess, *kept.values)
     missing = (None, None, None, None, states.purchase_days < 2, states.purchase_days < 3)
     until, upcoming = kept.facts_until, kept.next_fact_at
-    waits = upcoming != NO_MORE
     return {
         **{name: Column("int4", each) for name, each in zip(_COUNTS, counts, strict=True)},
         "facts_until": Column("timestamptz", until, null=until == NEVER),
-        "next_fact_at": Column("timestamptz", np.where(waits, upcoming, 0), null=~waits),
+        "next_fact_at": Column("timestamptz", upcoming, null=upcoming == NO_MORE),
         **{name: Column("date", each, null=none) for name, each in zip(_DAYS, days, strict=True)},
         **{
             name: Column("int4", each, null=states.purchase_days < place + 2)
@@ -163,40 +169,19 @@ async def _insert(
     await copy_rows(session, "purchase_summaries", ["customer_id", *columns], rows)
 
 
-async def _update(
-    session: WriteSession, policy: Policy, ids: list[str], kept: SummaryColumns
-) -> None:
-    columns = _written(policy, kept)
-    large = any(np.asarray(column.values).dtype == object for column in columns.values())
-    # Whole units cost a fraction of what decimals do; the server divides them.
-    kinds = [_kind(column, large=large) for column in columns.values()]
-    sets = [
-        f"{name} = new.{name}{f' * {UNIT}' if column.kind == 'numeric' else ''}"
-        for name, column in columns.items()
+def _listed(column: Column) -> list[object]:
+    """Return the values of a column as the driver takes them."""
+    values: list[Any] = np.asarray(column.values).tolist()
+    null = [False] * len(values) if column.null is None else np.asarray(column.null).tolist()
+    make: Callable[[Any], object] | None = _MAKE.get(column.kind)
+    return [
+        None if is_null else value if make is None else make(value)
+        for value, is_null in zip(values, null, strict=True)
     ]
-    arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(kinds, 2))
-    statement = (
-        f"UPDATE purchase_summaries s SET {', '.join(sets)}"  # noqa: S608  # names of columns
-        f" FROM unnest($1::text[], {arrays}) AS new (customer_id, {', '.join(columns)})"
-        " WHERE s.customer_id = new.customer_id AND s.customer_id = ANY($1::text[])"
-    )
-    values = [_listed(column, units=True) for column in columns.values()]
-    await fetch_rows(session, statement, ids, *values)
 
 
-def _kind(column: Column, *, large: bool) -> str:
-    if column.kind == "numeric":
-        return "numeric" if large else "int8"
-    return column.kind
-
-
-def _listed(column: Column, *, units: bool = False) -> list[object]:
-    """Return the values of a column as the driver takes them, money in units if so asked."""
-    made: list[Any] = np.asarray(column.values).tolist()
-    if column.kind == "numeric" and not units:
-        made = [to_amount(value) for value in made]
-    if column.null is None:
-        return made
-    null: list[bool] = np.asarray(column.null).tolist()
-    make = {"timestamptz": from_micros, "date": from_day}.get(column.kind, lambda value: value)
-    return [None if is_null else make(value) for value, is_null in zip(made, null, strict=True)]
+_MAKE: dict[str, Callable[[Any], object]] = {
+    "timestamptz": from_micros,
+    "date": from_day,
+    "numeric": to_amount,
+}

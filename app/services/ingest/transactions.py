@@ -27,7 +27,7 @@ from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.voids import Voiding
 from app.services.stages import derivation
-from app.services.stages.derivation import NewFacts
+from app.services.stages.resuming import NewFacts
 
 
 async def _settle(session: WriteSession, intake: Intake, written: Written) -> None:

@@ -5,7 +5,6 @@ is read here is read in a later statement and is therefore the newest.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 
 import numpy as np
@@ -14,12 +13,10 @@ from app.days import AsOf, from_micros, to_day, to_micros
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.column_fold import PurchaseColumns
-from app.lifecycle.dated import Bools
-from app.lifecycle.fact_columns import FactColumns
 from app.lifecycle.facts import Summary
 from app.lifecycle.history import History
 from app.lifecycle.instants import Override
-from app.lifecycle.summary_columns import NEVER, NO_MORE, SummaryColumns
+from app.lifecycle.summary_columns import NEVER, SummaryColumns
 from app.services.customer_base import (
     interaction_counts,
     purchase_summaries,
@@ -31,48 +28,9 @@ from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages import overrides, tracing, transitions
+from app.services.stages import overrides, resuming, tracing, transitions
+from app.services.stages.resuming import NewFacts, Start
 from app.services.stages.tracing import ResumePoints
-
-
-@dataclass(frozen=True, slots=True)
-class NewFacts:
-    """Facts that were just written, of all customers of whom any was written or taken away.
-
-    Of the customers `replaced`, a fact took another's place or was voided; those `created` were
-    made for these facts, so that nothing else is kept of them.
-    """
-
-    facts: FactColumns
-    replaced: Collection[str] = ()
-    created: Collection[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Who goes on from a state instead of from the first fact, and what was bought since then.
-
-    `before` says the state of each, at its `facts_until`; of the others it says nothing.
-    """
-
-    going_on: Bools
-    before: SummaryColumns
-    bought: PurchaseColumns
-
-    @classmethod
-    def anew(cls, customers: int) -> "Start":
-        """Begin with the first fact of everybody."""
-        nobody = np.zeros(customers, np.bool_)
-        return cls(nobody, SummaryColumns.empty(customers), PurchaseColumns.none())
-
-    def resume(self, deployment: Deployment, timeline: PolicyTimeline) -> ResumePoints:
-        """Return where those who go on begin, brought up to their last purchase."""
-        owners = np.flatnonzero(self.going_on)
-        number = np.cumsum(self.going_on) - 1
-        own = self.bought.take(self.going_on[self.bought.owner])
-        bought = PurchaseColumns(number[own.owner], own.at, own.day, own.value)
-        limit = timeline.current.inactivity_limit
-        return ResumePoints.of(deployment, owners, self.before.take(owners), bought, limit)
 
 
 async def settle(
@@ -82,9 +40,9 @@ async def settle(
     timeline = await policies.timeline(session)
     ids = list(new.facts.customer_ids)
     kept = await summary_rows.read(session, ids, created=new.created)
-    going_on = _can_extend(timeline, kept, new, to_micros(now))
+    going_on = resuming.can_extend(timeline, kept, new, to_micros(now))
     if (kept.summaries.refunds[going_on] > 0).any():
-        going_on &= ~await _awaited(session, kept, new)
+        going_on &= ~await resuming.awaited(session, kept, new)
     facts = new.facts
     bought = PurchaseColumns(facts.owner, facts.at, facts.day, facts.value)
     start = Start(going_on, kept.summaries, bought)
@@ -146,7 +104,7 @@ async def advance(
     ids = list(customer_ids)
     kept = await summary_rows.read(session, ids)
     until, micros = kept.summaries.facts_until, to_micros(now)
-    going_on = _can_resume_all(timeline, kept) & kept.known
+    going_on = resuming.can_resume_all(timeline, kept) & kept.known
     going_on &= (until <= micros) & (micros < kept.summaries.next_fact_at)
     if invalid_from is not None:
         going_on &= (until != NEVER) & (until < to_micros(invalid_from))
@@ -187,7 +145,9 @@ async def history(
     Nothing is written, and nobody needs to have been taken.
     """
     overridden = await overrides.of(session, deployment, [customer_id])
-    goes_on = purchase_summaries.holds_at(summary, as_of.micros) and _can_resume(timeline, summary)
+    goes_on = purchase_summaries.holds_at(summary, as_of.micros) and resuming.can_resume(
+        timeline, summary
+    )
     going_on = np.array([goes_on and not whole and not overridden])
     start = Start(going_on, SummaryColumns.of([summary]), PurchaseColumns.none())
     resumed = start.resume(deployment, timeline)
@@ -216,70 +176,6 @@ async def follow_overridden(
     )
 
 
-def _can_resume(timeline: PolicyTimeline, summary: Summary) -> bool:
-    """Whether the state a summary ends with is all that the rules since then look at."""
-    if not timeline.is_plain:
-        return False
-    since = summary.facts_until
-    if since is None:
-        return len(timeline.policies) == 1
-    limits = {timeline.at(since).inactivity_limit} | {
-        policy.inactivity_limit
-        for policy, start in zip(timeline.policies, timeline.starts, strict=True)
-        if start > since
-    }
-    return limits == {timeline.inactivity_limit_of(summary.policy_version)}
-
-
-def _can_resume_all(timeline: PolicyTimeline, kept: StoredSummaries) -> Bools:
-    """Say of many what `_can_resume` says of each: it depends on the period and the version."""
-    known = kept.summaries
-    period = np.searchsorted(timeline.starts, known.facts_until, side="right")
-    period[known.facts_until == NEVER] = -1
-    kinds = np.stack([period, known.policy_version])
-    _, first, kind = np.unique(kinds, axis=1, return_index=True, return_inverse=True)
-    can = [_can_resume(timeline, one) for one in known.take(first).summaries()]
-    found: Bools = kept.exact & np.array(can, dtype=np.bool_)[kind.ravel()]
-    return found
-
-
-def _can_extend(timeline: PolicyTimeline, kept: StoredSummaries, new: NewFacts, now: int) -> Bools:
-    """Say whose summaries can be added to, because all that is new lies behind all that is old.
-
-    What was refunded is not touched by purchases that are later than all refunds, unless one is
-    named by a refund that waits for it, see `_awaited`, or is of nothing.
-    """
-    facts, known, n = new.facts, kept.summaries, len(kept.known)
-    first, last = np.full(n, NO_MORE), np.full(n, NEVER)
-    np.minimum.at(first, facts.owner, facts.at)
-    np.maximum.at(last, facts.owner, facts.at)
-    refunds = np.array([named is not None for named in facts.refunds], dtype=np.bool_)
-    others = np.zeros(n, np.bool_)
-    others[facts.owner[refunds]] = True
-    of_nothing = facts.owner[facts.amount == 0]
-    others[of_nothing] |= known.refunds[of_nothing] > 0
-    if new.replaced:
-        replaced = set(new.replaced)
-        others |= np.array([customer_id in replaced for customer_id in facts.customer_ids])
-    after = np.where(known.refunds > 0, known.facts_until < first, known.facts_until <= first)
-    found = after & (last <= now) & (known.next_fact_at == NO_MORE) & ~others
-    return found & _can_resume_all(timeline, kept) if found.any() else found
-
-
-async def _awaited(session: ReadSession, kept: StoredSummaries, new: NewFacts) -> Bools:
-    """Say of which customers a refund that waits names what was bought now."""
-    facts = new.facts
-    owners = np.flatnonzero(kept.summaries.refunds > 0).tolist()
-    names = await refund_allocations.awaited(
-        session, [facts.customer_ids[owner] for owner in owners]
-    )
-    found = np.zeros(len(kept.known), np.bool_)
-    rows = zip(facts.owner.tolist(), facts.source, facts.fact_id, strict=True)
-    for owner, source, fact_id in rows if names else ():
-        found[owner] |= (facts.customer_ids[owner], source, fact_id) in names
-    return found
-
-
 async def _record(
     session: WriteSession,
     deployment: Deployment,
@@ -298,8 +194,8 @@ async def _record(
     new = set(created)
     before = [customer_id for customer_id in customer_ids if customer_id not in new]
     overridden = await overrides.of(session, deployment, before) if before else {}
-    for customer_id in overridden:
-        start.going_on[customer_ids.index(customer_id)] = False
+    if overridden:
+        start.going_on[:] &= [customer_id not in overridden for customer_id in customer_ids]
     resumed = start.resume(deployment, timeline)
     since = np.full(len(customer_ids), NEVER)
     since[resumed.owners] = resumed.since
