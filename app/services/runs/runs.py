@@ -79,10 +79,12 @@ async def plan_part(
     )
     assert run_id is not None
     await score_tables.create(session, run_id)
+    sizes = {"transition": TRANSITION_PART, "score": SCORE_PART}
+    cuts = {size: await populations.boundaries(session, size) for size in set(sizes.values())}
     ranges = [
         (task, {"after": after, "up_to": up_to})
-        for task, size in (("transition", TRANSITION_PART), ("score", SCORE_PART))
-        for after, up_to in await populations.boundaries(session, size)
+        for task, size in sizes.items()
+        for after, up_to in cuts[size]
     ]
     context = {
         "run_id": run_id,
