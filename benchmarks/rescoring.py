@@ -3,7 +3,7 @@
 By a process of purchases alone, and by a learnt churn risk. Beside it: COPY of the columns that
 decide out, and of the same rows into a bare table, and then its indexes; the same job as a script
 of pandas and lifetimes (`.venv-bench`); two workers; and the latency of single score cards while a
-run is under way. `--before FOLDER` runs the workers of another tree too.
+run is under way.
 """
 
 import argparse
@@ -62,11 +62,9 @@ class Peak:
                 self.megabytes = int(line.split()[1]) / 1024
 
 
-async def run(
-    database: Database, service: Service, count: int, model: str, tree: Path | None = None
-) -> tuple[float, float]:
+async def run(database: Database, service: Service, count: int, model: str) -> tuple[float, float]:
     """Return the seconds of a run by some workers, and the memory of the largest."""
-    with business.workers(service, count, tree) as started:
+    with business.workers(service, count) as started:
         peaks = [Peak(pid) for pid in started]
         await asyncio.sleep(6)  # until they have begun to ask for work
         before = sum(load.processor(pid) for pid in started)
@@ -85,7 +83,7 @@ async def run(
             if row.state == "succeeded":
                 seconds = (row.finished_at - row.started_at).total_seconds()
                 spent = sum(load.processor(pid) for pid in started) - before
-                print(f"{count} x {model}{', before' if tree else ''}: {seconds:.1f} s, "
+                print(f"{count} x {model}: {seconds:.1f} s, "
                       f"{spent:.1f} s of the workers' processor; load {os.getloadavg()[0]:.1f}",
                       flush=True)  # fmt: skip
                 return seconds, max(peak.megabytes for peak in peaks)
@@ -228,12 +226,10 @@ async def main(asked: argparse.Namespace, service: Service) -> None:
     await store_models(database)
     print(f"{customers:,} customers made in {time.perf_counter() - started:.0f} s", flush=True)
     seconds: dict[str, list[float]] = {}
-    trees = {"": None} | ({", before": asked.before} if asked.before else {})
     for _ in range(asked.rounds):
         for model in (MODEL, LEARNT):
-            for mark, tree in trees.items():
-                took, megabytes = await run(database, service, 1, model, tree)
-                seconds.setdefault(model + mark, []).append(took)
+            took, megabytes = await run(database, service, 1, model)
+            seconds.setdefault(model, []).append(took)
     copies = [await copied(service.dsn) for _ in range(asked.rounds)]
     read, written, indexed = (statistics.median(each) for each in zip(*copies, strict=True))
     print(f"at most {megabytes:.0f} MB; COPY out {read:.1f} s, into a bare table {written:.1f} s, "
@@ -266,7 +262,6 @@ if __name__ == "__main__":
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="one worker beside COPY alone")
-    parser.add_argument("--before", type=Path, help="folder of another tree")
     given = parser.parse_args()
     with running_service() as running:
         asyncio.run(main(given, running))
