@@ -7,15 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.engine import make_url
 
+from app.binary_copy import Column
 from app.config import Settings
 from app.db import Database, create_engine
 from app.deployment import Deployment
 from app.models import Run
 from app.models.scoring import SCORE_INDEXES, scores_name
+from app.money import to_amount
 from app.services.operations import housekeeping
 from app.services.scores.run_summaries import GroupTotals, RfmCell, RunSummary, StageTotals
 from app.worker import Worker
@@ -211,3 +214,20 @@ async def test_a_page_of_nobody_is_one_of_the_run_that_is_published_now(
     second = await made.run(own_database, deployment, worker)
     found = (await own_client.get(path)).json()
     assert (found["run_id"], found["items"]) == (second, [])
+
+
+def test_sums_are_exact_beyond_numbers_of_64_bits() -> None:
+    units = [2**62, 2**62 + 1, 2**62 + 2, -5, 2**40 + 3, -(2**63)]
+    codes = np.array([0, 0, 0, 1, 1, 2])
+    rows = {
+        "stage": Column("text", ("a", "b", "c", "none"), codes=codes),
+        "revenue": Column("numeric", np.array(units)),
+        "value_to_save": Column("numeric", np.array(units)),
+    }
+    found = RunSummary.of(rows).stages
+    assert {stage: each.revenue for stage, each in found.items()} == {
+        stage: to_amount(sum(each for each, own in zip(units, codes, strict=True) if own == place))
+        for place, stage in enumerate("abc")
+    }
+    twice = RunSummary.added_up([RunSummary.of(rows)] * 2).stages["a"]
+    assert (twice.customers, twice.revenue) == (6, 2 * found["a"].revenue)
