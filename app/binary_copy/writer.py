@@ -6,7 +6,8 @@ Every other value is put where the lengths of those before it say, all of one le
 import struct
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple, cast
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,11 @@ from app.binary_copy.layout import (
 )
 
 PIECE_ROWS = 8192
+FEW_ROWS = 16
 _DIGITS = 5  # to the base 10,000, the last one behind the point: as many as 64 bits need
 _NEGATIVE = 0x4000
 _PLACES = 12  # of a decimal
+_SHORT, _SIZE = struct.Struct(">h"), struct.Struct(">i")
 
 
 class _Texts(NamedTuple):
@@ -93,8 +96,6 @@ class _Source:
         if self.kind not in LOOSE:
             self.values = np.asarray(self.values)
             self.sent = _sent(self.kind, self.values)
-        elif self._codes is not None or self.kind == "text[]":
-            self._table = _Texts.sent_as(self.kind, cast("Sequence[Any]", column.values))
         self.rows = len(self.values if self._codes is None else self._codes)
         null = np.zeros(self.rows, bool)
         if column.null is not None:
@@ -103,6 +104,24 @@ class _Source:
             null |= self._codes < 0
         self._null = null if null.any() else None
         self.solid = self.kind not in LOOSE and self._null is None
+
+    @cached_property
+    def _table(self) -> _Texts:
+        """Return what codes choose among."""
+        return _Texts.sent_as(self.kind, self.values)
+
+    def one_by_one(self, rows: slice) -> list[bytes | None]:
+        """Return each value as it is sent, None for NULL."""
+        some = range(*rows.indices(self.rows))
+        there = [i for i in some if self._null is None or not self._null[i]]
+        if self.kind in LOOSE:
+            places = there if self._codes is None else self._codes[there]
+            sent = iter([_sent_alone(self.kind, self.values[place]) for place in places])
+        else:
+            data, width = _encoded(self.kind, self.values[there]).tobytes(), self.sent.itemsize
+            sent = iter([data[at : at + width] for at in range(0, len(data), width)])
+        known = set(there)
+        return [next(sent) if i in known else None for i in some]
 
     def fixed(self, rows: slice) -> Array:
         return _encoded(self.kind, self.values[rows])
@@ -141,11 +160,16 @@ class Writer:
         self._solid = [each for each in sources if each.solid]
         self._loose = [each for each in sources if not each.solid]
         self.names = [each.name for each in (*self._solid, *self._loose)]
+
+    @cached_property
+    def _stretch(self) -> Array:
+        """Return room for what is of one width in each row, with all lengths."""
         sent = sized([each.sent for each in self._solid])
-        self._stretch = np.empty(min(self.rows, PIECE_ROWS), np.dtype([("fields", ">i2"), *sent]))
-        self._stretch["fields"] = len(sources)
+        room = np.empty(min(self.rows, PIECE_ROWS), np.dtype([("fields", ">i2"), *sent]))
+        room["fields"] = len(self.names)
         for i, each in enumerate(self._solid):
-            self._stretch[f"size{i}"] = each.sent.itemsize
+            room[f"size{i}"] = each.sent.itemsize
+        return room
 
     async def stream(self) -> AsyncIterator[Any]:
         yield HEADER
@@ -154,6 +178,8 @@ class Writer:
         yield TRAILER
 
     def _piece(self, rows: slice) -> bytes | memoryview:
+        if rows.stop - rows.start <= FEW_ROWS:
+            return self._one_by_one(rows)
         stretch = self._stretch[: rows.stop - rows.start]
         for i, each in enumerate(self._solid):
             stretch[f"value{i}"] = each.fixed(rows)
@@ -175,6 +201,29 @@ class Writer:
                 everywhere(out, values.itemsize)[at[which]] = values
             at += np.maximum(sizes, 0)
         return out.data
+
+    def _one_by_one(self, rows: slice) -> bytes:
+        """Return a few rows, for which moving columns costs more than it saves."""
+        columns = [each.one_by_one(rows) for each in (*self._solid, *self._loose)]
+        parts = []
+        for row in zip(*columns, strict=True):
+            parts.append(_SHORT.pack(len(row)))
+            for value in row:
+                parts.append(_SIZE.pack(-1 if value is None else len(value)))
+                parts.append(value or b"")
+        return b"".join(parts)
+
+
+def _sent_alone(kind: Kind, value: Any) -> bytes:
+    """Return a value of one of the kinds of many lengths as it is sent."""
+    if kind == "text[]":
+        return _list(value)
+    if kind == "decimal":
+        return _decimal(value)
+    if "\0" in value:
+        raise ValueError("a text holds NUL")
+    text: str = value
+    return text.encode() if kind == "text" else b"\1" + text.encode()
 
 
 def _sent(kind: Kind, values: Array) -> np.dtype[Any]:

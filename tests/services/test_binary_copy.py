@@ -133,8 +133,15 @@ async def count(session: WriteSession, sql: str) -> int:
     return (await session.execute(text(sql))).scalar_one()
 
 
+@pytest.fixture(params=[0, 100], ids=["columns", "one_by_one"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write few rows as many, and then as few."""
+    monkeypatch.setattr(writer, "FEW_ROWS", request.param)
+
+
 @QUICK
 @given(rows=ROWS, piece=st.integers(1, 5))
+@pytest.mark.usefixtures("either_way")
 async def test_writes_what_the_driver_writes(
     tables: WriteSession, monkeypatch: pytest.MonkeyPatch, rows: list[Any], piece: int
 ) -> None:
@@ -165,6 +172,7 @@ def columns_of_none() -> dict[str, Column]:
     lists=st.lists(st.lists(texts, max_size=4), min_size=1, max_size=5),
     chosen=st.lists(st.integers(-1, 4), min_size=1, max_size=20),
 )
+@pytest.mark.usefixtures("either_way")
 async def test_writes_lists_of_texts(
     tables: WriteSession, lists: list[list[str]], chosen: list[int]
 ) -> None:
@@ -322,6 +330,7 @@ async def test_numbers_too_large_to_read(session: WriteSession, kind: Any, sql: 
         (Column("text", ["a"], codes=[1]), IndexError),
     ],
 )
+@pytest.mark.usefixtures("either_way")
 async def test_values_that_cannot_be_written(
     tables: WriteSession, column: Column, error: type[Exception]
 ) -> None:
@@ -381,6 +390,7 @@ DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, places=10).filter(
         max_size=12,
     )
 )
+@pytest.mark.usefixtures("either_way")
 async def test_writes_digests_json_and_decimals(
     tables: WriteSession, rows: list[tuple[bytes, Any, Decimal | None]]
 ) -> None:
