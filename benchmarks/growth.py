@@ -11,14 +11,16 @@ import os
 import statistics
 import time
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import asyncpg
 import httpx
 import numpy as np
+from sqlalchemy import event
 
+from app.config import Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
+from app.main import create_app
 from benchmarks import business, load, million
 from benchmarks.reads import PAGE, pages
 from tests.kept import store_model
@@ -78,17 +80,35 @@ def page(client: httpx.Client, service: Service) -> list[float]:
     return [load.ask(asked).p99 for _ in range(ROUNDS)]
 
 
-async def plans(dsn: str) -> list[str]:
-    """Return the plans of what the service's connections asked of scores last."""
-    connection = await asyncpg.connect(dsn)
-    asked = await connection.fetch(
-        "SELECT DISTINCT query FROM pg_stat_activity WHERE datname = current_database()"
-        " AND pid <> pg_backend_pid() AND query ILIKE '%scores%' AND query ILIKE '%limit%'"
-    )
+async def plans(service: Service) -> list[str]:
+    """Ask for a page in this process, and return the plans of its statements on scores."""
+    asked: list[tuple[str, Any]] = []
+    engine = create_engine(service.dsn.replace("postgresql:", "postgresql+asyncpg:"))
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _(connection: Any, _: object) -> None:
+        connection.driver_connection.add_query_logger(
+            lambda record: asked.append((record.query, record.args))
+        )
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def _(_connection: Any, _cursor: object, query: str, given: Any, *_: object) -> None:
+        asked.append((query, given))
+
+    api = create_app(Settings(), Database.on(engine))
+    async with (
+        api.router.lifespan_context(api),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(api), base_url="http://here", headers=service.headers
+        ) as client,
+    ):
+        (await client.get("/v1/churn-risks?limit=50")).raise_for_status()
+    connection = await asyncpg.connect(service.dsn)
     found: list[str] = []
-    for row in asked:
-        plan = await connection.fetch(f"EXPLAIN (GENERIC_PLAN) {row['query']}")
-        found += ["; ".join(str(line[0]).strip() for line in plan[:6])]
+    for query, arguments in asked:
+        if "scores" in query and "LIMIT" in query.upper():
+            plan = await connection.fetch(f"EXPLAIN (ANALYZE) {query}", *arguments)
+            found += ["", *(str(line[0]) for line in plan[:12])]
     await connection.close()
     return found
 
@@ -102,8 +122,8 @@ def listed(customers: int) -> float:
         found: Any = page(client, service)
         print(f"{customers:,} customers, {PAGE}: p99 {statistics.median(found):.1f} ms at {RATE:g} "
               f"a second; load {os.getloadavg()[0]:.1f}")  # fmt: skip
-        for plan in asyncio.run(partial(plans, service.dsn)()):
-            print(f"    {plan}")
+        for line in asyncio.run(plans(service)):
+            print(f"    {line[:120]}")
     return statistics.median(found)
 
 
