@@ -5,7 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, LiteralString, Self
 
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _LONGEST = 100
@@ -45,7 +45,9 @@ def decimal_of(
     number = {"type": "number"} if negative is None else {"type": "number", "minimum": 0}
     text = {"type": "string", "maxLength": _LONGEST, "pattern": f"^{sign}{_NUMBER}$"}
     schema = {"anyOf": [text, number], "examples": [example]}
-    return PlainValidator(parse), WithJsonSchema(schema)
+    # Nothing but our own function looks at a value: so does what writes it as JSON.
+    written = PlainSerializer(str, return_type=str, when_used="json")
+    return PlainValidator(parse), written, WithJsonSchema(schema)
 
 
 def _parser(

@@ -1,5 +1,6 @@
 """How many statements the answers about scores take: one more is a change made on purpose."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -89,6 +90,7 @@ async def test_an_answer_takes_no_more_statements_than_it_did(
     statements.clear()
     answer = await own_client.request(method, path, json=body)
     assert answer.status_code == 200, answer.text
+    await asyncio.sleep(0)  # the driver tells of a statement when the loop comes to it
     assert len(statements) == allowed, "\n".join(statements)
 
 
