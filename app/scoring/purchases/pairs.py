@@ -124,8 +124,8 @@ def on_pairs(kernel: Kernel, key: Hashable, x: FloatArray, age: FloatArray) -> F
             result[part] = _clenshaw(coefficients, column[whole[part]], z)
     sparse = np.flatnonzero((rows_of <= enough)[whole])
     if sparse.size:
-        few = sparse.size <= remembered.MOST_ROWS
-        one_by_one = partial(remembered.on_rows, key) if few else row_by_row
+        again = remembered.pays(sparse.size)
+        one_by_one = partial(remembered.on_rows, key) if again else row_by_row
         result[sparse] = one_by_one(kernel, x[sparse], age[sparse])
     return result
 

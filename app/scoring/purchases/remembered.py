@@ -8,7 +8,9 @@ score card takes one of these in place of the integrals that it is made of.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -20,8 +22,8 @@ Kernel: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
 
 MOST_ROWS: Final = 256
 """Rows at most that are looked up one by one."""
-ASKED_BEFORE: Final = 2
-"""How often an octave is asked for before it is worth to be remembered: it costs some rows."""
+LEARNT_AT_ONCE: Final = 4
+"""New octaves that one question may learn: each costs as much as some rows, and others wait."""
 KEPT = 30_000
 """Octaves at most that are remembered; then all are forgotten."""
 _POINTS: Final = nodes_needed(math.log(2.0) / 2, 38.0)
@@ -32,7 +34,25 @@ _BASIS: Final = np.cos(_PLACES[:, None] * _ANGLES) * np.where(_PLACES, 2, 1)[:, 
 
 _Octave: TypeAlias = tuple[Hashable, float, int]
 _series: dict[_Octave, FloatArray] = {}
-_asked: dict[_Octave, int] = {}
+_asked_again: ContextVar[bool] = ContextVar("asked_again", default=False)
+
+
+@contextmanager
+def asked_again() -> Iterator[None]:
+    """Say that what few rows ask for within will be asked for again, and is to be remembered.
+
+    What a fit or a comparison evaluates once is not: there, each row is evaluated for itself.
+    """
+    token = _asked_again.set(True)
+    try:
+        yield
+    finally:
+        _asked_again.reset(token)
+
+
+def pays(rows: int) -> bool:
+    """Say whether so many rows are to be looked up in what is remembered."""
+    return rows <= MOST_ROWS and _asked_again.get()
 
 
 def row_by_row(kernel: Kernel, x: FloatArray, age: FloatArray) -> FloatArray:
@@ -84,30 +104,19 @@ def count() -> int:
 
 
 def forget() -> None:
-    """Forget all octaves, and which were asked for."""
+    """Forget all octaves."""
     _series.clear()
-    _asked.clear()
 
 
 def _learn(kernel: Kernel, octaves: list[_Octave]) -> None:
-    """Remember those octaves that have been asked for before."""
-    new = []
-    for each in dict.fromkeys(octaves):
-        if each not in _series:
-            times = _asked[each] = _asked.get(each, 0) + 1
-            if times > ASKED_BEFORE:
-                new.append(each)
-    if len(_asked) > KEPT:
-        _asked.clear()
+    """Remember some of the octaves that are new."""
+    new = [each for each in dict.fromkeys(octaves) if each not in _series][:LEARNT_AT_ONCE]
     if not new:
         return
     if len(_series) + len(new) > KEPT:
         _series.clear()
-        new = new[:KEPT]
     new.sort(key=lambda each: each[1])
     x = np.array([each[1] for each in new])
     age = np.exp2(np.array([each[2] for each in new])[:, None] + _NODES)
     values = kernel(x, age) @ _BASIS.T
-    for each, series in zip(new, values, strict=True):
-        _series[each] = series
-        _asked.pop(each, None)
+    _series.update(zip(new, values, strict=True))

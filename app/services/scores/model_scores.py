@@ -14,6 +14,7 @@ from app.db import ReadSession
 from app.lifecycle.dated import Floats, Ints
 from app.scoring.churn import rhythm
 from app.scoring.churn.churn_risk import CAUSES, Reasons
+from app.scoring.purchases import remembered
 from app.scoring.rfm import rfm
 from app.services.common import threads
 from app.services.customer_base.populations import Population
@@ -86,7 +87,8 @@ async def score(
         session, model, buyers.population, placement.as_of, terms=terms, complained=complained
     )
     horizon, by = horizon_days or model.horizon_days, terms or model.clv_terms
-    return await threads.compute(len(buyers), compute, inputs, buyers, horizon, by)
+    with remembered.asked_again():
+        return await threads.compute(len(buyers), compute, inputs, buyers, horizon, by)
 
 
 def compute(inputs: ModelInputs, buyers: Placement, horizon_days: int, terms: ClvTerms) -> Scores:

@@ -46,11 +46,12 @@ def test_single_customers_get_what_an_evaluation_of_their_own_gives(model: Purch
     x, t_x = np.where(age > 0, x, 0.0), np.where(age > 0, t_x, 0.0)
     rows = [np.array([[x[n]], [t_x[n]], [age[n]]]) for n in range(40)]
     slow = [asked(model, row) for row in rows]  # nothing is remembered of what is new
-    for _ in range(remembered.ASKED_BEFORE):
-        for row in rows:
-            asked(model, row)
+    assert remembered.count() == 0
+    with remembered.asked_again():
+        fast = [asked(model, row) for row in rows]
+        again = [asked(model, row) for row in rows]
     assert remembered.count() > 0
-    fast = [asked(model, row) for row in rows]
+    np.testing.assert_array_equal(again, fast)
     np.testing.assert_allclose(fast, slow, rtol=1e-12)
     together = asked(model, np.concatenate(rows, axis=1))
     np.testing.assert_allclose(together, np.concatenate(slow, axis=1), rtol=1e-12)
@@ -59,9 +60,8 @@ def test_single_customers_get_what_an_evaluation_of_their_own_gives(model: Purch
 def test_another_parameter_is_another_kernel() -> None:
     one, other = MODELS[0], bg_nbd.Model.from_params(r=0.25, alpha=4.414, a=0.793, b=2.426)
     row = np.array([[3.0], [40.0], [60.0]])
-    for _ in range(remembered.ASKED_BEFORE + 2):
+    with remembered.asked_again():
         first, second = asked(one, row), asked(other, row)
-    remembered.forget()
     assert (first != second).all()
     np.testing.assert_allclose(second, asked(other, row), rtol=1e-12)
     later = one.purchases_if_any(*row, horizon=30.0)
@@ -72,6 +72,6 @@ def test_it_never_holds_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(remembered, "KEPT", 20)
     for x in range(1, 61):
         row = np.array([[float(x)], [50.0], [60.0]])
-        for _ in range(remembered.ASKED_BEFORE + 1):
+        with remembered.asked_again():
             asked(MODELS[1], row)
         assert remembered.count() <= 20
