@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Annotated, Any
@@ -14,9 +14,8 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from app.config import Settings
 from app.days import AsOf
-from app.db import Database, ReadSession, WriteSession
+from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.endpoints import Endpoint
 from app.errors import FieldError, MissingScope, Unauthorized, ValidationFailed, printable
@@ -24,46 +23,12 @@ from app.schemas.common.types import Identifier
 from app.services.access import idempotency, keys
 from app.services.access.idempotency import Claim, Replay
 from app.services.common import as_of as as_ofs
-from app.services.common import deployment_settings
 from app.services.common.paging import PageRequest
-from app.services.scores import shared_cards
-from app.services.scores.shared_cards import SharedCards
-from app.services.stages import shared_stages
-from app.services.stages.shared_stages import SharedStages
+from app.state import State
 
 PRINCIPAL_SECONDS = 10.0
 MAX_KEPT_PRINCIPALS = 10_000
 _KEPT_HEADERS = ("content-type", "etag", "location", "retry-after")
-
-
-@dataclass
-class State:
-    """What a process of the API holds from start to end."""
-
-    settings: Settings
-    database: Database
-    deployment: Deployment
-    cursor_secret: bytes
-    principals: dict[bytes, tuple[float, keys.Principal]]
-    cards: SharedCards
-    stages: SharedStages
-
-    @classmethod
-    async def begin(cls, settings_: Settings, database: Database) -> "State":
-        async with database.reads() as session:
-            secret = await deployment_settings.get(
-                ReadSession(session), deployment_settings.CURSOR_SECRET
-            )
-        deployment = Deployment.of(settings_)
-        return cls(
-            settings_,
-            database,
-            deployment,
-            bytes.fromhex(secret),
-            {},
-            shared_cards.share(database, deployment),
-            shared_stages.share(database, deployment),
-        )
 
 
 # Dependencies are async although few of them wait: FastAPI sends plain functions to a thread each.

@@ -18,7 +18,6 @@ from sqlalchemy.pool import QueuePool
 from app import handlers, logs, metrics
 from app.config import VERSION, Settings
 from app.db import Database
-from app.deps import State
 from app.dispatch import Dispatch
 from app.guard import Guard
 from app.openapi import ABOUT, describe
@@ -35,6 +34,7 @@ from app.routers.ingest import churn_records, interactions, timeline, transactio
 from app.routers.models import backtests, models
 from app.routers.runs import reports, runs
 from app.routers.scores import diffs, scores
+from app.state import State
 
 SHUTDOWN_SECONDS = 25
 SWITCH_SECONDS = 0.001
