@@ -1,7 +1,7 @@
 """Transactions in, and the lifecycle that follows from them in the same database transaction."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from app.days import AsOf, to_day, to_micros
@@ -27,7 +27,7 @@ from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.transaction_intake import IncomingTransaction
 from app.services.ingest.voids import Voiding
 from app.services.stages import derivation
-from app.services.stages.derivation import NewFacts
+from app.services.stages.new_facts import NewFacts
 
 
 async def _settle(
@@ -40,11 +40,13 @@ async def _settle(
 
 def _new_facts(written: Written[IncomingTransaction]) -> dict[str, NewFacts]:
     """Group what was stored by customer."""
-    replaced = {customer_id for customer_id, _, _ in written.removed}
-    found: dict[str, list[Fact]] = {customer_id: [] for customer_id in replaced}
+    removed: dict[str, list[tuple[str, date]]] = {}
+    for customer_id, kind, day in written.removed:
+        removed.setdefault(customer_id, []).append((kind, day))
+    found: dict[str, list[Fact]] = {customer_id: [] for customer_id in removed}
     for fact in written.stored:
         found.setdefault(fact.customer_id, []).append(to_fact(fact))
-    return {each: NewFacts(own, replaced=each in replaced) for each, own in found.items()}
+    return {each: NewFacts(own, removed.get(each, ())) for each, own in found.items()}
 
 
 def to_fact(each: IncomingTransaction) -> Fact:

@@ -4,9 +4,9 @@ The caller has locked the customers (`customers.lock_or_create`), so nobody else
 is read here is read in a later statement and is therefore the newest.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+from types import MappingProxyType
 
 from app.days import AsOf, from_micros, to_day, to_micros
 from app.db import ReadSession, WriteSession
@@ -26,16 +26,10 @@ from app.services.customer_base.purchase_summaries import Folded
 from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages import overrides, tracing, transitions
+from app.services.stages import long_histories, overrides, tracing, transitions
+from app.services.stages.long_histories import LongHistory
+from app.services.stages.new_facts import NewFacts
 from app.services.stages.tracing import ResumePoint
-
-
-@dataclass(frozen=True, slots=True)
-class NewFacts:
-    """Facts of one customer that were just written; `replaced` if any took another's place."""
-
-    facts: Sequence[Fact]
-    replaced: bool
 
 
 async def settle(
@@ -45,14 +39,26 @@ async def settle(
     timeline = await policies.timeline(session)
     stored = await purchase_summaries.stored(session, list(written))
     micros = to_micros(now)
+    overridden = await overrides.of(session, deployment, list(written))
     extended = {
         customer_id: _extend(
             deployment, stored.get(customer_id, EMPTY), new.facts, timeline.current
         )
         for customer_id, new in written.items()
-        if _can_extend(timeline, stored.get(customer_id, EMPTY), new, micros)
+        if customer_id not in overridden
+        and _can_extend(timeline, stored.get(customer_id, EMPTY), new, micros)
     }
-    await _record(session, deployment, timeline, list(written), extended, stored, now)
+    others = {
+        customer_id: new for customer_id, new in written.items() if customer_id not in extended
+    }
+    long = await long_histories.read(session, deployment, timeline, others, stored, now)
+    resumed = long_histories.resumed(deployment, timeline, long, overridden)
+    by_days = {customer_id: one for customer_id, one in long.items() if customer_id not in resumed}
+    await _record(
+        session, deployment, timeline, list(written), extended | resumed, stored, now,
+        overridden=overridden, by_days=by_days, outdated=others.keys() - long.keys(),
+        in_order={customer_id: written[customer_id] for customer_id in extended},
+    )  # fmt: skip
 
 
 async def revise(
@@ -126,7 +132,10 @@ async def rebuild(
     await derived_profiles.rewrite(session, deployment, customer_ids)
     timeline = await policies.timeline(session)
     stored = await purchase_summaries.stored(session, customer_ids)
-    await _record(session, deployment, timeline, customer_ids, {}, stored, now, rewrite=True)
+    await _record(
+        session, deployment, timeline, customer_ids, {}, stored, now,
+        outdated=customer_ids, rewrite=True,
+    )  # fmt: skip
 
 
 async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
@@ -196,19 +205,16 @@ def _can_resume(timeline: PolicyTimeline, summary: Summary) -> bool:
     since = summary.facts_until
     if since is None:
         return len(timeline.policies) == 1
-    limits = {timeline.at(since).inactivity_limit} | {
-        policy.inactivity_limit
-        for policy, start in zip(timeline.policies, timeline.starts, strict=True)
-        if start > since
+    return timeline.inactivity_limits_since(since) == {
+        timeline.inactivity_limit_of(summary.policy_version)
     }
-    return limits == {timeline.inactivity_limit_of(summary.policy_version)}
 
 
 def _can_extend(timeline: PolicyTimeline, summary: Summary, new: NewFacts, now: int) -> bool:
     """Whether the summary can be added to, because all that is new lies behind all that is old."""
     earliest = min(fact.at for fact in new.facts) if new.facts else now
     return (
-        not new.replaced
+        not new.removed
         and summary.refunds == 0
         and summary.next_fact_at is None
         and all(fact.refunds is None and fact.at <= now for fact in new.facts)
@@ -234,12 +240,21 @@ async def _record(
     stored: Mapping[str, Summary],
     now: datetime,
     *,
+    overridden: Mapping[str, Sequence[Override]] | None = None,
+    by_days: Mapping[str, LongHistory] = MappingProxyType({}),
+    in_order: Mapping[str, NewFacts] = MappingProxyType({}),
+    outdated: Collection[str] = (),
     rewrite: bool = False,
 ) -> int:
-    """Follow the customers, keep their summaries, and record the transitions that follow."""
+    """Follow the customers, keep their summaries, and record the transitions that follow.
+
+    Of those with long histories, what came `in_order` is added to their days; those of who is
+    `outdated` are made anew.
+    """
     if not customer_ids:
         return 0
-    overridden = await overrides.of(session, deployment, customer_ids)
+    if overridden is None:
+        overridden = await overrides.of(session, deployment, customer_ids)
     resumed = {
         customer_id: one for customer_id, one in extended.items() if customer_id not in overridden
     }
@@ -261,7 +276,7 @@ async def _record(
         )
         for customer_id in customer_ids
     }
-    found = await tracing.derive(session, deployment, timeline, resumed, until, overridden)
+    found = await tracing.derive(session, deployment, timeline, resumed, until, overridden, by_days)
     had_refunds = {customer_id for customer_id, before in stored.items() if before.refunds}
     await refund_allocations.save(
         session,
@@ -281,6 +296,7 @@ async def _record(
         },
         known=stored,
     )
+    await long_histories.keep(session, stored, found.summaries, in_order, outdated)
     return await transitions.record(
         session, customer_ids, found.history, live, since, now, rewrite=rewrite
     )

@@ -23,7 +23,12 @@ from app.lifecycle.version import DERIVATION_VERSION
 from app.money import to_amount
 from app.schemas.common.types import format_amount, format_instant
 from app.services.common import deployment_settings
-from app.services.customer_base import interaction_counts, purchase_summaries, refund_allocations
+from app.services.customer_base import (
+    interaction_counts,
+    purchase_days,
+    purchase_summaries,
+    refund_allocations,
+)
 from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
@@ -85,6 +90,7 @@ async def kept(
     derived_by = {row.customer_id: row for row in await session.execute(_DERIVED_BY, {"ids": ids})}
     live = await transitions.live(session, dict.fromkeys(ids))
     allocated = await refund_allocations.stored(session, ids)
+    by_day = await purchase_days.stored(session, ids)
     counted = await interaction_counts.stored(session, ids)
     overridden = await overrides.of(session, deployment, ids)
     of_profiles = await derived_profiles.kept(session, ids)
@@ -101,6 +107,7 @@ async def kept(
             "summary": _summary(summary, limit),
             "transitions": {_at(row.effective_at): _live(row) for row in rows},
             **allocated[customer_id],
+            "purchase_days": by_day.get(customer_id),
             "interaction_days": counted[customer_id],
             **of_profiles[customer_id],
         }
@@ -120,12 +127,18 @@ async def derived(
     """Return what follows from the facts of customers, up to an instant each."""
     ids = list(until)
     overridden = await overrides.of(session, deployment, ids)
-    found = await tracing.derive(session, deployment, timeline, {}, until, overridden)
+    found = await tracing.derive(session, deployment, timeline, {}, until, overridden, {})
     told: dict[str, dict[str, Any]] = {customer_id: {} for customer_id in ids}
     for transition in found.history.transitions():
         told[ids[transition.owner]][_at(transition.at)] = _found(transition)
     ends = found.history.last(len(ids))
     allocated = refund_allocations.documents(found.set_off)
+    long = {
+        customer_id: one.facts_until
+        for customer_id, one in found.summaries.items()
+        if purchase_days.is_long(one.facts) and one.facts_until is not None
+    }
+    by_day = await purchase_days.derived(session, long)
     counted = await interaction_counts.count(session, ids)
     of_profiles = await derived_profiles.derived(session, deployment, ids)
     limit = timeline.current.inactivity_limit
@@ -135,6 +148,7 @@ async def derived(
             "summary": _summary(found.summaries[customer_id], limit),
             "transitions": told[customer_id],
             **allocated[customer_id],
+            "purchase_days": by_day.get(customer_id),
             "interaction_days": counted[customer_id],
             **of_profiles[customer_id],
         }

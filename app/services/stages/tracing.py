@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -121,13 +122,21 @@ async def _first_seen(
     return await rule_facts.first_seen(session, customer_ids) if customer_ids else {}
 
 
+class FoldedByDays(Protocol):
+    """A customer whose facts need not be read, since the days of the purchases are known."""
+
+    def folded(self, limit: InactivityLimit) -> Folded:
+        """Return what all facts fold to."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Derived:
     """What follows from the facts of customers, up to an instant each."""
 
     summaries: dict[str, Summary]
     set_off: dict[str, SetOff]
-    """What refunds take back; those who are gone on with have none, and are not in it."""
+    """What refunds take back of those whose facts were read."""
     history: History
 
 
@@ -138,12 +147,20 @@ async def derive(
     resumed: Mapping[str, ResumePoint],
     until: Mapping[str, int],
     overridden: Mapping[str, Sequence[Override]],
+    by_days: Mapping[str, FoldedByDays],
 ) -> Derived:
-    """Derive what is kept of customers, of all but those who are gone on with from all facts."""
+    """Derive what is kept of customers: of all from their facts, but for two kinds of them.
+
+    Those who are gone on with, and those whose days are known.
+    """
     others = {
-        customer_id: instant for customer_id, instant in until.items() if customer_id not in resumed
+        customer_id: instant
+        for customer_id, instant in until.items()
+        if customer_id not in resumed and customer_id not in by_days
     }
     folded = await fold(session, timeline, others, netted=True)
+    for limit, found_by_limit in folded.items():
+        found_by_limit |= {each: one.folded(limit) for each, one in by_days.items()}
     anew = folded[timeline.current.inactivity_limit]
     found = await trace(
         session, deployment, timeline, list(until), resumed, folded, until, overridden
@@ -151,6 +168,6 @@ async def derive(
     kept = {customer_id: one.folded.summary for customer_id, one in resumed.items()}
     return Derived(
         kept | {customer_id: one.summary for customer_id, one in anew.items()},
-        {customer_id: one.netted or SetOff([]) for customer_id, one in anew.items()},
+        {customer_id: anew[customer_id].netted or SetOff([]) for customer_id in others},
         found,
     )
