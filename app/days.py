@@ -6,6 +6,7 @@ since the epoch); at the edges they are `date` and an aware `datetime`.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -58,8 +59,14 @@ class Calendar:
     def starts(self, days: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the first instants of days, in microseconds; cost follows the distinct days."""
         distinct, place = np.unique(days, return_inverse=True)
-        starts = [to_micros(self.start_of(int(day))) for day in distinct]
+        starts = [_start(self, day) for day in distinct.tolist()]
         return np.array(starts, dtype=np.int64)[place.reshape(days.shape)]
+
+
+@lru_cache(maxsize=100_000)
+def _start(calendar: Calendar, day: int) -> int:
+    """Return the first instant of a day; a zone has some ten thousand that are asked for."""
+    return to_micros(calendar.start_of(day))
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,12 @@ class PurchaseDays(NamedTuple):
         )
 
     @property
+    def begun(self) -> int:
+        """Return when the first of them became a purchase day."""
+        begins = [turns[0][0] for turns in self.turns.values() if turns]
+        return min([*begins, *self.begins[:1].tolist()], default=FOR_ALL_TIME)
+
+    @property
     def in_order(self) -> bool:
         """Whether days begin in their order: there are zones in which one has begun twice."""
         begun = {day: turns[0][0] for day, turns in self.turns.items() if turns}

@@ -37,9 +37,9 @@ class LongHistory:
     def resumed(self, deployment: Deployment, limit: InactivityLimit) -> ResumePoint | None:
         """Go on from the state before the earliest change; None where there was no purchase yet."""
         since = self.changed_from - 1
-        summary, points = fold_days(self.days, self.counted, limit, since=since)
-        if not points or points[0].at > since:
+        if self.days.begun > since:
             return None
+        summary, points = fold_days(self.days, self.counted, limit, since=since)
         day = deployment.calendar.day_of(from_micros(since))
         start = Point(since, day, points[0].state)
         return ResumePoint(Folded(summary, [start, *points[1:]]), since)
