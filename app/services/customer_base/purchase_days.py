@@ -5,7 +5,7 @@ so. Who has fewer than `LONG_HISTORY` facts has none.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,11 +30,15 @@ def is_long(facts: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The days that are kept of a customer, how many purchases they hold, and the last fact."""
+    """The days that are kept of a customer, how many purchases they hold, and what they do not.
+
+    That is when the last fact was, and what refunds take back from no purchase.
+    """
 
     days: PurchaseDays
     purchases: int
     facts_until: int
+    refund_excess: int
 
 
 async def read(
@@ -44,7 +48,7 @@ async def read(
     found = {}
     interrupted = []
     for row in await fetch_rows(session, _KEPT, list(customer_ids)):
-        customer_id, day, begins, turned, purchases, value, paid, first, last, until = row
+        customer_id, day, begins, turned, purchases, value, paid, first, last, until, excess = row
         if turned:
             interrupted.append(customer_id)
         order = np.argsort(np.array(day or (), dtype=np.int64))
@@ -57,15 +61,14 @@ async def read(
             0 if first is None else to_units(first),
             tuple(map(to_units, last)),
         )
-        found[customer_id] = Kept(days, purchases, until)
+        found[customer_id] = Kept(days, purchases, until, to_units(excess))
     if interrupted:
         turns: dict[str, dict[int, list[Turn]]] = {each: {} for each in interrupted}
         for customer_id, number, instants in await fetch_rows(session, _TURNED, interrupted):
             turns[customer_id][number] = [(to_micros(at), calendar.day_of(at)) for at in instants]
         for customer_id, own in turns.items():
             one = found[customer_id]
-            days = one.days._replace(turns=own)
-            found[customer_id] = Kept(days, one.purchases, one.facts_until)
+            found[customer_id] = replace(one, days=one.days._replace(turns=own))
     return found
 
 
@@ -79,7 +82,8 @@ _KEPT = (
     " sum(d.purchases), sum(d.value), count(*) FILTER (WHERE d.value > 0),"
     f" ({_VALUE} ORDER BY o.purchased_on LIMIT 1),"
     f" ARRAY({_VALUE} ORDER BY o.purchased_on DESC LIMIT 3),"
-    f" (SELECT {sql_numbers.micros('max(o.occurred_at)')} FROM transactions o WHERE {_OWN})"
+    f" (SELECT {sql_numbers.micros('max(o.occurred_at)')} FROM transactions o WHERE {_OWN}),"
+    f" (SELECT coalesce(sum(o.value), 0) FROM unallocated_refunds o WHERE {_OWN})"
     " FROM purchase_days d WHERE d.customer_id = ANY($1::text[]) GROUP BY 1"
 )
 _TURNED = (

@@ -15,7 +15,7 @@ from app.lifecycle.facts import EMPTY, Point, Summary
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.purchase_days import PurchaseDays, fold_days
 from app.lifecycle.purchases import Fact
-from app.services.customer_base import purchase_days
+from app.services.customer_base import named_refunds, purchase_days
 from app.services.customer_base.purchase_summaries import Folded
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages.new_facts import NewFacts
@@ -61,17 +61,31 @@ async def read(
         for customer_id, new in written.items()
         if _is_told_by_days(stored.get(customer_id, EMPTY), new, to_micros(now))
     }
-    if not changed:
-        return {}
     days = {customer_id: new.days for customer_id, new in changed.items()}
+    refunded = {
+        each: new.facts for each, new in changed.items() if new.refunds or stored[each].refunds
+    }
+    touched = await named_refunds.save(session, refunded) if refunded else {}
+    for customer_id in refunded:
+        if customer_id in touched:
+            days[customer_id] |= touched[customer_id]
+        else:
+            del days[customer_id]
+    if not days:
+        return {}
     await purchase_days.make_some(session, days, now)
-    kept = await purchase_days.read(session, deployment.calendar, list(changed))
+    kept = await purchase_days.read(session, deployment.calendar, list(days))
     found = {}
     for customer_id, one in kept.items():
         new, before = changed[customer_id], stored[customer_id]
-        facts = new.count_after(before)
-        if one.purchases == facts and one.days.in_order:
-            counted = before._replace(facts=facts, facts_until=one.facts_until)
+        facts, refunds = new.count_after(before), before.refunds + new.refunds
+        if one.purchases == facts - refunds and one.days.in_order:
+            counted = before._replace(
+                facts=facts,
+                refunds=refunds,
+                facts_until=one.facts_until,
+                refund_excess=one.refund_excess,
+            )
             found[customer_id] = LongHistory(one.days, counted, _earliest(deployment, new))
     return found
 
@@ -95,15 +109,15 @@ def resumed(
 
 
 def _is_told_by_days(before: Summary, new: NewFacts, now: int) -> bool:
-    """Whether days decide what follows: no refund is on file, and no fact waits for its time."""
+    """Whether days may decide what follows: no fact waits for its time, and none else is gone."""
     return (
         purchase_days.is_long(before.facts)
         and purchase_days.is_long(new.count_after(before))
-        and before.refunds == 0
+        and not (new.removed and (before.refunds or new.refunds))
         and before.next_fact_at is None
         and before.policy_version > 0
         and (before.facts_until is None or before.facts_until <= now)
-        and all(fact.refunds is None and fact.at <= now for fact in new.facts)
+        and all(fact.at <= now for fact in new.facts)
     )
 
 

@@ -24,6 +24,12 @@ class NewFacts:
         return before.facts + len(self.facts) - len(self.removed)
 
     @property
+    def refunds(self) -> int:
+        """Return how many refunds are new."""
+        return sum(fact.refunds is not None for fact in self.facts)
+
+    @property
     def days(self) -> set[int]:
-        """Return the days on which facts are new, or no longer there."""
-        return {fact.day for fact in self.facts} | {to_day(day) for _, day in self.removed}
+        """Return the days on which purchases are new, or facts are no longer there."""
+        bought = {fact.day for fact in self.facts if fact.refunds is None}
+        return bought | {to_day(day) for _, day in self.removed}
