@@ -4,9 +4,8 @@ The caller has locked the customers (`customers.lock_or_create`), so nobody else
 is read here is read in a later statement and is therefore the newest.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from types import MappingProxyType
 
 from app.days import AsOf, from_micros, to_day, to_micros
 from app.db import ReadSession, WriteSession
@@ -27,9 +26,11 @@ from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import long_histories, overrides, tracing, transitions
-from app.services.stages.long_histories import LongHistory
+from app.services.stages.long_histories import DaysWritten
 from app.services.stages.new_facts import NewFacts
 from app.services.stages.tracing import ResumePoint
+
+_NO_DAYS = DaysWritten()
 
 
 async def settle(
@@ -53,11 +54,10 @@ async def settle(
     }
     long = await long_histories.read(session, deployment, timeline, others, stored, now)
     resumed = long_histories.resumed(deployment, timeline, long, overridden)
-    by_days = {customer_id: one for customer_id, one in long.items() if customer_id not in resumed}
+    in_order = {customer_id: written[customer_id] for customer_id in extended}
     await _record(
         session, deployment, timeline, list(written), extended | resumed, stored, now,
-        overridden=overridden, by_days=by_days, outdated=others.keys() - long.keys(),
-        in_order={customer_id: written[customer_id] for customer_id in extended},
+        overridden=overridden, days=DaysWritten(in_order, others.keys() - long.keys(), long),
     )  # fmt: skip
 
 
@@ -134,7 +134,7 @@ async def rebuild(
     stored = await purchase_summaries.stored(session, customer_ids)
     await _record(
         session, deployment, timeline, customer_ids, {}, stored, now,
-        outdated=customer_ids, rewrite=True,
+        days=DaysWritten(outdated=customer_ids), rewrite=True,
     )  # fmt: skip
 
 
@@ -241,16 +241,10 @@ async def _record(
     now: datetime,
     *,
     overridden: Mapping[str, Sequence[Override]] | None = None,
-    by_days: Mapping[str, LongHistory] = MappingProxyType({}),
-    in_order: Mapping[str, NewFacts] = MappingProxyType({}),
-    outdated: Collection[str] = (),
+    days: DaysWritten = _NO_DAYS,
     rewrite: bool = False,
 ) -> int:
-    """Follow the customers, keep their summaries, and record the transitions that follow.
-
-    Of those with long histories, what came `in_order` is added to their days; those of who is
-    `outdated` are made anew.
-    """
+    """Follow the customers, keep their summaries, and record the transitions that follow."""
     if not customer_ids:
         return 0
     if overridden is None:
@@ -276,7 +270,9 @@ async def _record(
         )
         for customer_id in customer_ids
     }
-    found = await tracing.derive(session, deployment, timeline, resumed, until, overridden, by_days)
+    found = await tracing.derive(
+        session, deployment, timeline, resumed, until, overridden, days.known
+    )
     had_refunds = {customer_id for customer_id, before in stored.items() if before.refunds}
     await refund_allocations.save(
         session,
@@ -296,7 +292,7 @@ async def _record(
         },
         known=stored,
     )
-    await long_histories.keep(session, stored, found.summaries, in_order, outdated)
+    await long_histories.keep(session, stored, found.summaries, days)
     return await transitions.record(
         session, customer_ids, found.history, live, since, now, rewrite=rewrite
     )

@@ -5,7 +5,7 @@ the earliest change; for the rest, the caller folds all facts.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.days import from_micros, to_day, to_micros
@@ -43,6 +43,15 @@ class LongHistory:
         day = deployment.calendar.day_of(from_micros(since))
         start = Point(since, day, points[0].state)
         return ResumePoint(Folded(summary, [start, *points[1:]]), since)
+
+
+@dataclass(frozen=True, slots=True)
+class DaysWritten:
+    """Whose days a write leaves to be added to or made anew, and whose are up to date."""
+
+    in_order: Mapping[str, NewFacts] = field(default_factory=dict)
+    outdated: Collection[str] = ()
+    known: Mapping[str, LongHistory] = field(default_factory=dict)
 
 
 async def read(
@@ -131,12 +140,11 @@ async def keep(
     session: WriteSession,
     before: Mapping[str, Summary],
     after: Mapping[str, Summary],
-    in_order: Mapping[str, NewFacts],
-    outdated: Collection[str],
+    written: DaysWritten,
 ) -> None:
     """Keep the days of those whose history is long: added to where facts came in order.
 
-    They are made anew of those who are `outdated`, and where a fact has begun to count.
+    They are made anew of those who are outdated, and where a fact has begun to count.
     """
     added: dict[str, Sequence[Fact]] = {}
     until: dict[str, int] = {}
@@ -145,11 +153,13 @@ async def keep(
         former = before.get(customer_id, EMPTY)
         was_long = purchase_days.is_long(former.facts)
         if not purchase_days.is_long(summary.facts) or summary.facts_until is None:
-            if was_long or customer_id in outdated:
+            if was_long or customer_id in written.outdated:
                 short.append(customer_id)
-        elif customer_id in in_order and was_long:
-            added[customer_id] = in_order[customer_id].facts
-        elif customer_id in outdated or summary.facts_until != former.facts_until:
+        elif customer_id in written.in_order and was_long:
+            added[customer_id] = written.in_order[customer_id].facts
+        elif customer_id in written.outdated or (
+            summary.facts_until != former.facts_until and customer_id not in written.known
+        ):
             until[customer_id] = summary.facts_until
     await purchase_days.add(session, added)
     await purchase_days.make(session, until)

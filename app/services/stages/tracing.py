@@ -160,7 +160,9 @@ async def derive(
     }
     folded = await fold(session, timeline, others, netted=True)
     for limit, found_by_limit in folded.items():
-        found_by_limit |= {each: one.folded(limit) for each, one in by_days.items()}
+        found_by_limit |= {
+            each: one.folded(limit) for each, one in by_days.items() if each not in resumed
+        }
     anew = folded[timeline.current.inactivity_limit]
     found = await trace(
         session, deployment, timeline, list(until), resumed, folded, until, overridden
