@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Kind: TypeAlias = Literal[
-    "int2", "int4", "int8", "float8", "bool", "date", "timestamptz", "numeric", "text", "text[]"
-]
+    "int2", "int4", "int8", "float8", "bool", "date", "timestamptz", "numeric", "text", "text[]",
+    "jsonb",
+]  # fmt: skip
 Array: TypeAlias = NDArray[Any]
 
-TEXTS: tuple[Kind, ...] = ("text", "text[]")
+TEXTS: tuple[Kind, ...] = ("text", "text[]", "jsonb")
 OID_OF_TEXT = 25
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -62,7 +63,8 @@ class Block:
 class Column:
     """Values for a column of a table; with `codes`, of which a negative is NULL, their choice.
 
-    Lists of texts, of kind `text[]`, are always chosen among few. Nothing reads them.
+    Lists of texts, of kind `text[]`, are always chosen among few. Nothing reads them, nor `jsonb`,
+    whose values are texts.
     """
 
     kind: Kind

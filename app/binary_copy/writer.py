@@ -26,6 +26,8 @@ from app.binary_copy.layout import (
 PIECE_ROWS = 8192
 _DIGITS = 5  # to the base 10,000, the last one behind the point: as many as 64 bits need
 _NEGATIVE = 0x4000
+_JSONB = "\x01"
+"""The version of what is sent of a document, before its text."""
 
 
 class _Texts(NamedTuple):
@@ -69,13 +71,15 @@ class _Source:
         self.name, self.kind = name, column.kind
         self.values: Any = column.values
         self._codes = None if column.codes is None else np.asarray(column.codes)
+        if self.kind == "jsonb":
+            self.values = [_JSONB + text for text in cast("Sequence[str]", column.values)]
         if self.kind not in TEXTS:
             self.values = np.asarray(self.values)
             self.sent = _sent(self.kind)
         elif self.kind == "text[]":
             self._table = _Texts.of_lists(cast("Sequence[Sequence[str]]", column.values))
         elif self._codes is not None:
-            self._table = _Texts.of(cast("Sequence[str]", column.values))
+            self._table = _Texts.of(self.values)
         self.rows = len(self.values if self._codes is None else self._codes)
         null = np.zeros(self.rows, bool)
         if column.null is not None:

@@ -28,6 +28,23 @@ def objects(values: Sequence[object]) -> Column:
     return column
 
 
+def in_order(owner: Ints, at: Ints, last: Ints | None = None) -> Ints:
+    """Return the places of rows by owner, time and, where given, a small number not below 0.
+
+    Where one number says all of it, that is sorted: several times as fast, and faster still where
+    rows stand in order already.
+    """
+    if not len(owner):
+        return np.zeros(0, np.int64)
+    since = at - at.min()
+    width = int(since.max()).bit_length()
+    small = 0 if last is None else int(last.max()).bit_length()
+    if since.min() >= 0 and int(owner.max()).bit_length() + width + small < 63:
+        key = (owner << width | since) << small
+        return np.argsort(key if last is None else key | last, kind="stable")
+    return np.lexsort((at, owner) if last is None else (last, at, owner))
+
+
 def last_place(owner: Ints, at: Ints, asked_owner: Ints, asked_at: Ints) -> Ints:
     """Return the place of the last row of each asked owner up to a time, -1 if there is none."""
     if not len(owner):

@@ -86,7 +86,7 @@ def fold(
         (counted if fact.at <= until else later).append(fact)
     netted = set_off(counted, until=until)
     purchases = netted.purchases
-    points, states = _sweep(purchases, limit)
+    points, states = sweep(purchases, limit)
     value_of: dict[int, int] = {}
     for purchase in purchases:
         if purchase.refunded is None:
@@ -113,7 +113,7 @@ def fold(
 def lives(facts: Iterable[Fact], limit: InactivityLimit, *, until: int) -> list[State]:
     """Return the state at the end of each life of a customer, as facts stood at `until`."""
     purchases = set_off(facts, until=until).purchases
-    return list({state.lives: state for state in _sweep(purchases, limit)[1]}.values())
+    return list({state.lives: state for state in sweep(purchases, limit)[1]}.values())
 
 
 def recent_gaps(days: Sequence[int]) -> tuple[int, ...]:
@@ -159,9 +159,7 @@ def extend(
     ), points
 
 
-def _sweep(
-    purchases: Sequence[Purchase], limit: InactivityLimit
-) -> tuple[list[Point], list[State]]:
+def sweep(purchases: Sequence[Purchase], limit: InactivityLimit) -> tuple[list[Point], list[State]]:
     """Follow the purchase days through time; return each change, and the states at the end."""
     refunded = [
         (purchase.day, purchase.refunded) for purchase in purchases if purchase.refunded is not None
@@ -193,7 +191,7 @@ def _sweep(
 
 
 def _rise(purchases: Sequence[Purchase], limit: InactivityLimit) -> tuple[list[Point], list[State]]:
-    """Do what `_sweep` does where purchase days are only added: in order of time, each once."""
+    """Do what `sweep` does where purchase days are only added: in order of time, each once."""
     state = NO_PURCHASES
     states: list[State] = []
     points: list[Point] = []

@@ -5,7 +5,7 @@ an override still stands.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -77,11 +77,17 @@ class History:
 
     def last(self, customers: int) -> list[tuple[str, int | None]]:
         """Return for each customer the stage at the end, and the instant of the last transition."""
-        beginning = self.periods[-1].policy.beginning
-        found: list[tuple[str, int | None]] = [(beginning, None)] * customers
-        for row, owner in enumerate(self.rows.owner.tolist()):
-            since = int(self.rows.at[row]) if self.changed[row] else found[owner][1]
-            found[owner] = self.names[self.stage[row]], since
+        found: list[tuple[str, int | None]] = [
+            (self.periods[-1].policy.beginning, None)
+        ] * customers
+        owner = self.rows.owner
+        begins = np.r_[True, owner[1:] != owner[:-1]][: len(owner)]
+        ends = np.flatnonzero(np.r_[begins[1:], True][: len(owner)])
+        place = np.arange(len(owner))
+        moved = np.maximum.accumulate(np.where(self.changed | begins, place, 0))[ends]
+        columns = owner[ends], self.stage[ends], self.changed[moved], self.rows.at[moved]
+        for number, stage, has_moved, at in zip(*(each.tolist() for each in columns), strict=True):
+            found[number] = self.names[stage], at if has_moved else None
         return found
 
     def beginning(self, owner: int) -> str:
@@ -175,32 +181,39 @@ class History:
 
     def transitions(self) -> list[Transition]:
         """Return the changes of stage in order of owner and time."""
-        rows = np.flatnonzero(self.changed)
-        told = self._evidence(rows)
-        transitions = []
-        for place, row in enumerate(rows.tolist()):
-            policy = self.periods[self.rows.period[row]].policy
-            manual = self.rows.cause[row] == MANUAL
-            by_hand = row in self.overruled.stood
-            made = self.overruled.made.get(row)
-            transitions.append(
-                Transition(
-                    int(self.rows.owner[row]),
-                    self.names[self.before[row]],
-                    self.names[self.stage[row]],
-                    int(self.rows.at[row]),
-                    CAUSES[self.rows.cause[row]],
-                    BY_HAND if by_hand else policy.rules[self.rule[row]].code,
-                    policy.version,
-                    made.reason if made else OVERRIDE_ENDED if manual else None,
-                    made.actor if made else None,
-                    told[place],
-                )
-            )
-        return transitions
+        changed = np.flatnonzero(self.changed)
+        found, rows = self.rows, changed.tolist()
+        cause = found.cause[changed].tolist()
+        period, rule = found.period[changed].tolist(), self.rule[changed].tolist()
+        policies = [period.policy for period in self.periods]
+        stood, made = self.overruled.stood, self.overruled.made
+        why = (
+            ([self._reason(row, number) for row, number in zip(rows, cause, strict=True)],
+             [made[row].actor if row in made else None for row in rows])
+            if made or MANUAL in cause else ([None] * len(rows), [None] * len(rows))
+        )  # fmt: skip
+        columns = (
+            found.owner[changed].tolist(),
+            [self.names[code] for code in self.before[changed].tolist()],
+            [self.names[code] for code in self.stage[changed].tolist()],
+            found.at[changed].tolist(),
+            [CAUSES[number] for number in cause],
+            [
+                BY_HAND if row in stood else policies[number].rules[place].code
+                for row, number, place in zip(rows, period, rule, strict=True)
+            ],
+            [policies[number].version for number in period],
+            *why,
+            self._evidence(changed),
+        )
+        return list(map(Transition._make, zip(*columns, strict=True)))
+
+    def _reason(self, row: int, cause: int) -> str | None:
+        made = self.overruled.made.get(row)
+        return made.reason if made else OVERRIDE_ENDED if cause == MANUAL else None
 
     def _evidence(self, rows: Ints) -> list[str]:
-        """Return, as JSON, the values that decided."""
+        """Return, as JSON, the values that decided, in the order in which jsonb has them."""
         told = ["{}"] * len(rows)
         for number, period in enumerate(self.periods):
             here = np.flatnonzero(self.rows.period[rows] == number)
@@ -208,12 +221,24 @@ class History:
             values = period.records.values(
                 period.policy.terms, self.rows.record[own], self.rows.day[own]
             )
-            shown = [_as_json(term, column) for term, column in values.items()]
-            names = [json.dumps(term.key, ensure_ascii=False).replace("%", "%%") for term in values]
-            form = "{" + ", ".join(f"{name}: %s" for name in names) + "}"
-            for place, parts in zip(here.tolist(), zip(*shown, strict=True), strict=False):
-                told[place] = form % parts
+            for place, text in zip(here.tolist(), _documents(values), strict=False):
+                told[place] = text
         return told
+
+
+def _documents(values: Mapping[Term, Column]) -> list[str]:
+    """Return the values of each row as JSON; rows that are alike are written once."""
+    terms = sorted(values, key=lambda term: (len(term.key.encode()), term.key.encode()))
+    names = [json.dumps(term.key, ensure_ascii=False).replace("%", "%%") for term in terms]
+    form = "{" + ", ".join(f"{name}: %s" for name in names) + "}"
+    written = [_as_json(term, values[term]) for term in terms]
+    kinds = np.zeros(0 if not written else len(written[0][1]), np.int64)
+    for texts, codes in written:
+        _, kinds = np.unique(kinds * len(texts) + codes, return_inverse=True)
+    _, first = np.unique(kinds, return_index=True)
+    parts = ([texts[code] for code in codes[first].tolist()] for texts, codes in written)
+    documents = [form % row for row in zip(*parts, strict=True)]
+    return [documents[kind] for kind in kinds.tolist()]
 
 
 def shown(term: Term, column: Column) -> list[object]:
@@ -227,10 +252,18 @@ def shown(term: Term, column: Column) -> list[object]:
     ]
 
 
-def _as_json(term: Term, column: Column) -> list[str]:
-    if column.dtype != object and term.variable.levels is None:
-        return ["null" if value != value else f"{value:.10g}" for value in column.tolist()]  # noqa: PLR0124
-    return [json.dumps(value, ensure_ascii=False) for value in shown(term, column)]
+def _as_json(term: Term, column: Column) -> tuple[list[str], Ints]:
+    """Return the distinct values of a column as JSON, and which of them each row has."""
+    if column.dtype != object:
+        values, codes = np.unique(column, return_inverse=True)
+        if term.variable.levels is None:
+            told = ["null" if value != value else f"{value:.10g}" for value in values.tolist()]  # noqa: PLR0124
+            return told, codes
+        return [json.dumps(value, ensure_ascii=False) for value in shown(term, values)], codes
+    texts: dict[str, int] = {}
+    written = [json.dumps(value, ensure_ascii=False) for value in shown(term, column)]
+    found = [texts.setdefault(text, len(texts)) for text in written]
+    return list(texts), np.array(found, dtype=np.int64)
 
 
 def trace(periods: Sequence[PolicyPeriod], customers: Customers, day_start: DayStart) -> History:

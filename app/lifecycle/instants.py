@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from app.lifecycle.dated import Bools, Ints, last_place
+from app.lifecycle.dated import Bools, Ints, in_order, last_place
 from app.lifecycle.evaluator import threshold_crossings
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Records
@@ -85,7 +85,7 @@ class Rows:
 
     def in_order(self) -> "Rows":
         """Return the rows by owner and time; of those of one instant the last cause counts."""
-        rows = self.take(np.lexsort((self.cause, self.at, self.owner)))
+        rows = self.take(in_order(self.owner, self.at, self.cause))
         same = (rows.owner[1:] == rows.owner[:-1]) & (rows.at[1:] == rows.at[:-1])
         return rows.take(np.flatnonzero(~np.r_[same, False])) if same.any() else rows
 

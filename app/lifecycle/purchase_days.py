@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from app.lifecycle.dated import Ints
-from app.lifecycle.facts import NO_PURCHASES, RECENT, Point, State, Summary, fold, recent_gaps
+from app.lifecycle.facts import NO_PURCHASES, RECENT, State, Summary, fold, recent_gaps
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.purchases import FOR_ALL_TIME, Fact, Purchase
+from app.lifecycle.records import Columns
+from app.lifecycle.summary_columns import PointColumns
 
 Turn = tuple[int, int]
 """An instant at which a day becomes a purchase day or ceases to be one, and its own day."""
@@ -115,7 +117,7 @@ def _turns(purchases: Sequence[Purchase]) -> list[Turn]:
 
 def fold_days(
     days: PurchaseDays, counted: Summary, limit: InactivityLimit, *, since: int | None = None
-) -> tuple[Summary, list[Point]]:
+) -> tuple[Summary, PointColumns]:
     """Return what `fold` makes of all facts, from the days on which purchases were made.
 
     They are in order. `counted` says what days do not: how many facts there are, when, and the
@@ -123,10 +125,11 @@ def fold_days(
     With `since`, the points are those after it, behind the one that was in force then.
     """
     if days.turns:
-        folded, points = fold(_stand_ins(days), limit, until=FOR_ALL_TIME)
+        folded, listed = fold(_stand_ins(days), limit, until=FOR_ALL_TIME)
         found = folded.state, folded.sum_log_gaps, folded.gaps
         if since is not None:
-            points = points[max(bisect_right(points, since, key=itemgetter(0)) - 1, 0) :]
+            listed = listed[max(bisect_right(listed, since, key=itemgetter(0)) - 1, 0) :]
+        points = PointColumns.of([listed])
     else:
         found, points = _rise(days, limit, since)
     state, sum_log_gaps, gaps = found
@@ -160,12 +163,12 @@ def _stand_ins(days: PurchaseDays) -> list[Fact]:
 
 def _rise(
     days: PurchaseDays, limit: InactivityLimit, since: int | None
-) -> tuple[tuple[State, float, tuple[int, ...]], list[Point]]:
+) -> tuple[tuple[State, float, tuple[int, ...]], PointColumns]:
     """Fold days of which none ceased to be one: only where a silence is long can a life end."""
     day = days.day.tolist()
     n = len(day)
     if not n:
-        return (NO_PURCHASES, 0.0, ()), []
+        return (NO_PURCHASES, 0.0, ()), PointColumns.of([])
     gaps = np.diff(days.day)
     starts = [0]
     for last in np.flatnonzero(gaps > limit.floor_days).tolist():
@@ -178,10 +181,19 @@ def _rise(
     first = 0
     if since is not None:
         first = max(int(np.searchsorted(days.begins, since, side="right")) - 1, 0)
-    points = []
-    lives = np.searchsorted(starts, np.arange(first, n), side="right").tolist()
-    for place, at, lived in zip(range(first, n), days.begins[first:].tolist(), lives, strict=True):
-        start = starts[lived - 1]
-        state = State(place + 1, day[0], day[place], day[start], place + 1 - start, lived)
-        points.append(Point(at, day[place], state))
-    return (points[-1].state, total, recent_gaps(day[-RECENT - 1 :])), points
+    place = np.arange(first, n)
+    lives = np.searchsorted(starts, place, side="right")
+    start = np.array(starts, dtype=np.int64)[lives - 1]
+    states = Columns(
+        place + 1,
+        np.full(n - first, day[0]),
+        days.day[first:],
+        days.day[start],
+        place + 1 - start,
+        lives,
+    )
+    owner = np.zeros(n - first, dtype=np.int64)
+    points = PointColumns(owner, days.begins[first:], days.day[first:], states)
+    last = n - starts[-1]
+    state = State(n, day[0], day[-1], day[starts[-1]], last, len(starts))
+    return (state, total, recent_gaps(day[-RECENT - 1 :])), points

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.lifecycle.facts import EMPTY, Summary, fold
+from app.lifecycle.facts import EMPTY, Point, Summary, fold
+from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.purchase_days import PurchaseDays, by_day, fold_days
 from app.lifecycle.purchases import Fact, set_off
 from tests import histories
@@ -28,6 +29,13 @@ def counted(summary: Summary) -> Summary:
     )
 
 
+def folded(
+    days: PurchaseDays, summary: Summary, limit: InactivityLimit, since: int | None = None
+) -> tuple[Summary, list[Point]]:
+    after, points = fold_days(days, summary, limit, since=since)
+    return after, points.points(1)[0]
+
+
 def days_of(facts: list[Fact], until: int) -> PurchaseDays:
     return PurchaseDays.of(by_day(set_off(facts, until=until).purchases))
 
@@ -45,11 +53,11 @@ def test_folding_days_equals_folding_facts(
     facts = [fact for fact in facts if refunds or fact.refunds is None]
     summary, points = fold(facts, LIMIT, until=until)
     days = days_of(facts, until)
-    assert fold_days(days, counted(summary), LIMIT) == (summary, points)
+    assert folded(days, counted(summary), LIMIT) == (summary, points)
     since = rng.choice([until, *(fact.at for fact in facts)]) - rng.choice((0, 1))
     before = [point for point in points if point.at <= since][-1:]
     after = [point for point in points if point.at > since]
-    assert fold_days(days, counted(summary), LIMIT, since=since) == (summary, before + after)
+    assert folded(days, counted(summary), LIMIT, since=since) == (summary, before + after)
 
 
 @given(rng=rngs, steps=st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=30))
@@ -64,7 +72,7 @@ def test_a_day_begins_and_ends_by_turns(rng: random.Random, steps: list[tuple[in
             back = at + rng.randint(-1, 3)
             facts.append(Fact(back, 0, 5, ("r", str(number)), bought.key, 5, "EUR"))
     summary, points = fold(facts, LIMIT, until=99)
-    assert fold_days(days_of(facts, 99), counted(summary), LIMIT) == (summary, points)
+    assert folded(days_of(facts, 99), counted(summary), LIMIT) == (summary, points)
 
 
 def test_days_that_begin_in_another_order_are_told_apart() -> None:

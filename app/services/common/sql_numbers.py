@@ -20,6 +20,14 @@ def micros(at: str) -> str:
     return f"CAST(extract(epoch FROM {at}) * 1000000 AS int8)"
 
 
+def instant_of(micros: str) -> str:
+    """Return the instant of a count of microseconds, exactly; in UTC each day has 24 hours."""
+    return (
+        f"(timestamptz 'epoch' + {micros} / 86400000000 * interval '1 day'"
+        f" + {micros} % 86400000000 * interval '1 microsecond')"
+    )
+
+
 def units(amount: str) -> str:
     """Return an amount of money as a count of the smallest unit."""
     return f"CAST({amount} * {UNITS} AS int8)"

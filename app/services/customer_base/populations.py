@@ -19,7 +19,7 @@ from app.lifecycle.records import Columns, Money
 from app.models import Customer
 from app.money import UNITS, to_amount
 from app.scoring.spend import evidence
-from app.services.customer_base import purchase_summaries, summary_columns
+from app.services.customer_base import purchase_folds, summary_columns
 from app.services.customer_base.summary_columns import FIELDS, STATE_FIELDS, Summaries
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
@@ -208,9 +208,12 @@ async def _correct(
     ).tolist()
     for start in range(0, len(stale), FOLDED_AT_ONCE):
         rows = stale[start : start + FOLDED_AT_ONCE]
-        until = {population.customer_ids[row]: as_of.micros for row in rows}
-        folded = await purchase_summaries.fold_facts(session, inactivity_limit, until)
-        population.summaries.put(rows, [folded[customer_id].summary for customer_id in until])
+        ids, until = (
+            [population.customer_ids[row] for row in rows],
+            np.full(len(rows), as_of.micros),
+        )
+        folded = await purchase_folds.fold(session, inactivity_limit, ids, until)
+        population.summaries.put(rows, folded.summaries())
 
 
 def _true_at(

@@ -93,7 +93,7 @@ _TURNED = (
 
 
 async def add(session: WriteSession, bought: Mapping[str, Sequence[Fact]]) -> None:
-    """Add purchases that come in order, where no refund is on file, to the days of customers."""
+    """Add purchases behind all facts, which no refund names, to the days of customers."""
     days: dict[tuple[str, int], list[Fact]] = {}
     for customer_id, facts in bought.items():
         for fact in facts:
@@ -119,7 +119,9 @@ _ADD = text(
     " CAST(:purchases AS int[]), CAST(:values AS numeric[]), CAST(:begins AS timestamptz[]))"
     " AS bought (customer_id, day, purchases, value, begins)"
     " ON CONFLICT (customer_id, purchased_on) DO UPDATE SET"
-    " purchases = d.purchases + excluded.purchases, value = d.value + excluded.value"
+    " purchases = d.purchases + excluded.purchases, value = d.value + excluded.value,"
+    " turns = d.turns || CASE WHEN cardinality(d.turns) % 2 = 0 THEN excluded.turns"
+    " ELSE '{}' END"
 )
 
 

@@ -2,8 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from app.binary_copy.layout import FIXED
 from app.days import from_micros
 from app.db import ReadSession, fetch_rows
+from app.lifecycle.column_fold import PurchaseColumns
+from app.lifecycle.dated import Bools
 from app.lifecycle.purchases import FREE, Fact
 from app.services.common import sql_numbers
 
@@ -15,7 +20,13 @@ _FACTS = (
     f" {sql_numbers.units('amount')}, currency"
     " FROM transactions WHERE customer_id = ANY($1::text[])"
 )
-
+# One value a customer, of stretches of one width: a row for each fact costs more than its numbers.
+_PACKED = (
+    "SELECT customer_id, string_agg(timestamptz_send(occurred_at) || date_send(occurred_on)"  # noqa: S608
+    f" || int8send({sql_numbers.units('value')}) || boolsend(kind = 'refund'), ''::bytea)"
+    " FROM transactions WHERE customer_id = ANY($1::text[]) GROUP BY customer_id"
+)
+_FACT = np.dtype([("at", ">i8"), ("day", ">i4"), ("value", ">i8"), ("refund", "?")])
 
 # Whatever became of it: who set an override could know of no later refund.
 _BOUGHT = (
@@ -46,3 +57,26 @@ async def of_customers(session: ReadSession, customer_ids: Sequence[str]) -> dic
         refunds = None if not is_refund else FREE if named is None else (names, named)
         facts[customer_id].append(Fact(at, day, value, (source, name), refunds, *paid))
     return facts
+
+
+async def columns(
+    session: ReadSession, customer_ids: Sequence[str]
+) -> tuple[PurchaseColumns, Bools]:
+    """Return all facts of customers as columns, and which of them are refunds.
+
+    Owners are the places of customers.
+    """
+    number = {customer_id: place for place, customer_id in enumerate(customer_ids)}
+    rows = await fetch_rows(session, _PACKED, list(customer_ids))
+    facts = np.frombuffer(b"".join([packed for _, packed in rows]), _FACT)
+    owner = np.repeat(
+        np.array([number[customer_id] for customer_id, _ in rows], dtype=np.int64),
+        np.array([len(packed) // _FACT.itemsize for _, packed in rows], dtype=np.int64),
+    )
+    found = PurchaseColumns(
+        owner,
+        facts["at"].astype(np.int64) + FIXED["timestamptz"].epoch,
+        facts["day"].astype(np.int64) + FIXED["date"].epoch,
+        facts["value"].astype(np.int64),
+    )
+    return found, facts["refund"]

@@ -1,24 +1,20 @@
 """The summary of each customer's purchases: reading it for an instant, and keeping it."""
 
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Dialect, select, text
-from sqlalchemy.dialects import postgresql
+import numpy as np
+from sqlalchemy import select, text
 
-from app.days import from_day, from_micros, to_day, to_micros
-from app.db import AnyRow, ReadSession, WriteSession, copy_rows
-from app.lifecycle.facts import Point, State, Summary, fold
+from app.days import to_day, to_micros
+from app.db import AnyRow, ReadSession, WriteSession
+from app.lifecycle.facts import State, Summary
 from app.lifecycle.inactivity import InactivityLimit
-from app.lifecycle.money import MonetaryState, replay
-from app.lifecycle.policy import Policy
-from app.lifecycle.purchases import SetOff, set_off
 from app.lifecycle.version import DERIVATION_VERSION
 from app.models import PurchaseSummary
-from app.money import to_amount, to_units
-from app.services.customer_base import purchase_facts
+from app.money import to_units
+from app.services.customer_base import purchase_folds
 from app.services.policies.policies import PolicyTimeline
 
 COLUMNS = [
@@ -46,20 +42,6 @@ COLUMNS = [
     PurchaseSummary.policy_version,
     PurchaseSummary.derivation_version,
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """The facts of a customer folded: the summary, and every state on the way to it.
-
-    `worth` follows their value through time, and `netted` is what refunds take back in the end,
-    where somebody asked for it.
-    """
-
-    summary: Summary
-    points: list[Point]
-    worth: list[MonetaryState] = field(default_factory=list)
-    netted: SetOff | None = None
 
 
 def from_row(row: AnyRow) -> Summary:
@@ -148,8 +130,9 @@ async def at(
     ]
     if not others:
         return dict(summaries)
-    folded = await fold_facts(session, inactivity_limit, dict.fromkeys(others, micros))
-    return {**summaries, **{customer_id: folded[customer_id].summary for customer_id in others}}
+    ends = np.full(len(others), micros)
+    folded = await purchase_folds.fold(session, inactivity_limit, others, ends)
+    return {**summaries, **dict(zip(others, folded.summaries(), strict=True))}
 
 
 def counts_lives(
@@ -162,71 +145,6 @@ def counts_lives(
     )
 
 
-async def fold_facts(
-    session: ReadSession, limit: InactivityLimit, until: Mapping[str, int]
-) -> dict[str, Folded]:
-    """Fold all facts of customers, each up to its own instant."""
-    return (await fold_by(session, [limit], until, worth=False))[limit]
-
-
-async def fold_by(
-    session: ReadSession,
-    limits: Sequence[InactivityLimit],
-    until: Mapping[str, int],
-    *,
-    worth: bool,
-    netted: bool = False,
-) -> dict[InactivityLimit, dict[str, Folded]]:
-    """Fold all facts of customers by each of several limits of silence."""
-    folded: dict[InactivityLimit, dict[str, Folded]] = {limit: {} for limit in limits}
-    ids = list(until)
-    # By some customers at a time rather than a cursor, which needs a transaction: reads have none.
-    for start in range(0, len(ids), _AT_A_TIME):
-        facts = await purchase_facts.of_customers(session, ids[start : start + _AT_A_TIME])
-        for customer_id, own in facts.items():
-            more = (
-                replay(own, until=until[customer_id]) if worth else [],
-                set_off(own) if netted and any(each.refunds for each in own) else None,
-            )
-            for limit, found in folded.items():
-                found[customer_id] = Folded(*fold(own, limit, until=until[customer_id]), *more)
-    return folded
-
-
-_AT_A_TIME = 500
-
-
-_NAMES = ["customer_id", *(column.key for column in COLUMNS)]
-_DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-_TYPES = [
-    PurchaseSummary.__table__.c[name].type.compile(dialect=_DIALECT).split(" COLLATE")[0]
-    for name in _NAMES
-]
-_UPDATE = text(
-    "UPDATE purchase_summaries s SET "  # noqa: S608  # names of columns
-    + ", ".join(f"{name} = new.{name}" for name in _NAMES[1:])
-    + " FROM unnest("
-    + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in zip(_NAMES, _TYPES, strict=True))
-    + f") AS new ({', '.join(_NAMES)}) WHERE s.customer_id = new.customer_id"
-)
-
-
-async def save(
-    session: WriteSession, policy: Policy, summaries: Mapping[str, Summary], known: Container[str]
-) -> None:
-    """Keep the summaries of customers that the session has taken; those not known are new."""
-    rows = [
-        (customer_id, *_to_row(summary), policy.version, DERIVATION_VERSION)
-        for customer_id, summary in summaries.items()
-    ]
-    await copy_rows(
-        session, "purchase_summaries", _NAMES, [row for row in rows if row[0] not in known]
-    )
-    columns = list(zip(*(row for row in rows if row[0] in known), strict=True))
-    if columns:
-        await session.execute(_UPDATE, dict(zip(_NAMES, map(list, columns), strict=True)))
-
-
 async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
     """Let summaries of customers who are locked be by the present rules, which say the same."""
     await session.execute(_CONFIRM, {"ids": list(customer_ids), "version": DERIVATION_VERSION})
@@ -236,32 +154,3 @@ _CONFIRM = text(
     "UPDATE purchase_summaries SET derivation_version = :version"
     " WHERE customer_id = ANY(CAST(:ids AS text[])) AND derivation_version <> :version"
 )
-
-
-def _to_row(summary: Summary) -> tuple[object, ...]:
-    state = summary.state
-    days = state.first_day, state.last_day, state.life_start_day
-    first, last, life_start = map(from_day, days) if state.purchase_days else (None, None, None)
-    return (
-        summary.facts,
-        summary.refunds,
-        None if summary.facts_until is None else from_micros(summary.facts_until),
-        None if summary.next_fact_at is None else from_micros(summary.next_fact_at),
-        state.purchase_days,
-        first,
-        last,
-        life_start,
-        state.life_purchase_days,
-        state.lives,
-        to_amount(summary.revenue),
-        to_amount(summary.first_day_value),
-        to_amount(summary.last_day_value),
-        summary.paid_days,
-        to_amount(summary.refund_excess),
-        summary.sum_log_gaps,
-        *(summary.gaps[place] if place < len(summary.gaps) else None for place in range(3)),
-        *(
-            to_amount(summary.values[place]) if place < len(summary.values) else None
-            for place in (1, 2)
-        ),
-    )

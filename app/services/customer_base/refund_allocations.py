@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import TextClause, text
 
 from app.days import from_day, from_micros
-from app.db import AnyRow, ReadSession, WriteSession, copy_rows
+from app.db import AnyRow, ReadSession, WriteSession, copy_rows, fetch_rows
 from app.lifecycle.purchases import Allocation, Key, SetOff, Unallocated
 from app.models import RefundAllocation, UnallocatedRefund
 from app.models.base import Base
@@ -88,6 +88,20 @@ _WITHOUT_SOME = [
     )
     for kept in (_ALLOCATIONS, _UNALLOCATED)
 ]
+
+
+async def awaited(session: ReadSession, customer_ids: Sequence[str]) -> set[tuple[str, str, str]]:
+    """Return customer, source and id of the purchases that refunds on file wait for."""
+    rows = await fetch_rows(session, _AWAITED, list(customer_ids))
+    return {tuple(row) for row in rows}
+
+
+_AWAITED = (
+    "SELECT t.customer_id, t.refunds_source, t.refunds_transaction_id"
+    " FROM unallocated_refunds u JOIN transactions t ON t.customer_id = u.customer_id"
+    " AND t.source = u.source AND t.transaction_id = u.transaction_id"
+    " WHERE u.waits AND u.customer_id = ANY($1::text[]) AND t.customer_id = ANY($1::text[])"
+)
 
 
 async def stored(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, Documents]:

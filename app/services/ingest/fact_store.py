@@ -128,6 +128,8 @@ class Written(Generic[Fact]):
     conflicts: list[int] = field(default_factory=list)
     stored: list[Fact] = field(default_factory=list)
     removed: list[tuple[str, str, date]] = field(default_factory=list)
+    created: set[str] = field(default_factory=set)
+    """The customers who were made for this write."""
 
 
 @dataclass(slots=True)
@@ -155,6 +157,7 @@ async def write(
     first = [each for each, on_file in winners if each is not None and not on_file]
     replacing = [each for each, on_file in winners if each is not None and on_file]
     written.stored = first + replacing
+    written.created = {customer_id for customer_id, is_new in created.items() if is_new}
     if replacing:
         written.removed = await replace(session, store, [fact.name for fact in replacing])
     rows = [store.values(fact) for fact in written.stored]

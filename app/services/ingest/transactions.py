@@ -1,13 +1,16 @@
 """Transactions in, and the lifecycle that follows from them in the same database transaction."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
+
+import numpy as np
 
 from app.days import AsOf, to_day, to_micros
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
-from app.lifecycle.purchases import FREE, Fact
+from app.lifecycle.fact_columns import FactColumns
+from app.lifecycle.purchases import FREE, Key
 from app.models import Transaction
 from app.money import to_units
 from app.schemas.common.shapes import Rejected
@@ -27,7 +30,7 @@ from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.transaction_intake import IncomingTransaction
 from app.services.ingest.voids import Voiding
 from app.services.stages import derivation
-from app.services.stages.new_facts import NewFacts
+from app.services.stages.resuming import NewFacts, Removed
 
 
 async def _settle(
@@ -38,32 +41,35 @@ async def _settle(
     await refunds.warn(session, intake, written.stored)
 
 
-def _new_facts(written: Written[IncomingTransaction]) -> dict[str, NewFacts]:
-    """Group what was stored by customer."""
-    removed: dict[str, list[tuple[str, date]]] = {}
+def _new_facts(written: Written[IncomingTransaction]) -> NewFacts:
+    """Return what was stored as the lifecycle sees it."""
+    replaced: dict[str, list[Removed]] = {}
     for customer_id, kind, day in written.removed:
-        removed.setdefault(customer_id, []).append((kind, day))
-    found: dict[str, list[Fact]] = {customer_id: [] for customer_id in removed}
-    for fact in written.stored:
-        found.setdefault(fact.customer_id, []).append(to_fact(fact))
-    return {each: NewFacts(own, removed.get(each, ())) for each, own in found.items()}
-
-
-def to_fact(each: IncomingTransaction) -> Fact:
-    """Return a stored transaction as the lifecycle sees it."""
-    taken_back = None
-    if each.kind == "refund":
-        named = each.refunds_transaction_id
-        taken_back = FREE if named is None else (each.refunds_source or "", named)
-    return Fact(
-        to_micros(each.occurred_at),
-        to_day(each.occurred_on),
-        to_units(each.value),
-        (each.source, each.fact_id),
-        taken_back,
-        to_units(each.amount),
-        each.currency,
+        replaced.setdefault(customer_id, []).append((kind, day))
+    stored = written.stored
+    number: dict[str, int] = {customer_id: place for place, customer_id in enumerate(replaced)}
+    owner = [number.setdefault(fact.customer_id, len(number)) for fact in stored]
+    facts = FactColumns(
+        customer_ids=list(number),
+        owner=np.array(owner, dtype=np.int64),
+        at=np.array([to_micros(fact.occurred_at) for fact in stored], dtype=np.int64),
+        day=np.array([to_day(fact.occurred_on) for fact in stored], dtype=np.int64),
+        value=np.array([to_units(fact.value) for fact in stored], dtype=np.int64),
+        amount=np.array([to_units(fact.amount) for fact in stored], dtype=np.int64),
+        currency=[fact.currency for fact in stored],
+        source=[fact.source for fact in stored],
+        fact_id=[fact.fact_id for fact in stored],
+        refunds=[_taken_back(fact) for fact in stored],
     )
+    return NewFacts(facts, replaced, written.created)
+
+
+def _taken_back(each: IncomingTransaction) -> Key | None:
+    """Return what a refund names; None for a purchase."""
+    if each.kind != "refund":
+        return None
+    named = each.refunds_transaction_id
+    return FREE if named is None else (each.refunds_source or "", named)
 
 
 def to_response(deployment: Deployment, row: AnyRow | Transaction) -> dict[str, Any]:

@@ -4,61 +4,73 @@ The caller has locked the customers (`customers.lock_or_create`), so nobody else
 is read here is read in a later statement and is therefore the newest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+
+import numpy as np
 
 from app.days import AsOf, from_micros, to_day, to_micros
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
-from app.lifecycle.facts import EMPTY, Point, Summary, extend
+from app.lifecycle.column_fold import PurchaseColumns
+from app.lifecycle.facts import Summary
 from app.lifecycle.history import History
 from app.lifecycle.instants import Override
-from app.lifecycle.policy import Policy
-from app.lifecycle.purchases import Fact
+from app.lifecycle.summary_columns import NEVER, SummaryColumns
 from app.services.customer_base import (
     interaction_counts,
     purchase_summaries,
     refund_allocations,
     rule_facts,
+    summary_rows,
 )
-from app.services.customer_base.purchase_summaries import Folded
+from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages import long_histories, overrides, tracing, transitions
+from app.services.stages import long_histories, overrides, resuming, tracing, transitions
 from app.services.stages.long_histories import DaysWritten
-from app.services.stages.new_facts import NewFacts
-from app.services.stages.tracing import ResumePoint
+from app.services.stages.resuming import NewFacts, Start
+from app.services.stages.tracing import ResumePoints
 
 _NO_DAYS = DaysWritten()
 
 
 async def settle(
-    session: WriteSession, deployment: Deployment, written: Mapping[str, NewFacts], now: datetime
+    session: WriteSession, deployment: Deployment, new: NewFacts, now: datetime
 ) -> None:
     """Make summary, ledger and stage of each customer exact after purchases were written."""
     timeline = await policies.timeline(session)
-    stored = await purchase_summaries.stored(session, list(written))
-    micros = to_micros(now)
-    overridden = await overrides.of(session, deployment, list(written))
-    extended = {
-        customer_id: _extend(
-            deployment, stored.get(customer_id, EMPTY), new.facts, timeline.current
-        )
-        for customer_id, new in written.items()
-        if customer_id not in overridden
-        and _can_extend(timeline, stored.get(customer_id, EMPTY), new, micros)
-    }
-    others = {
-        customer_id: new for customer_id, new in written.items() if customer_id not in extended
-    }
-    long = await long_histories.read(session, deployment, timeline, others, stored, now)
-    resumed = long_histories.resumed(deployment, timeline, long, overridden)
-    in_order = {customer_id: written[customer_id] for customer_id in extended}
+    ids = list(new.facts.customer_ids)
+    kept = await summary_rows.read(session, ids, created=new.created)
+    going_on = resuming.can_extend(timeline, kept, new, to_micros(now))
+    if (kept.summaries.refunds[going_on] > 0).any():
+        going_on &= ~await resuming.awaited(session, kept, new)
+    created = set(new.created)
+    overridden = await overrides.of(
+        session, deployment, [each for each in ids if each not in created]
+    )
+    if overridden:
+        going_on &= [customer_id not in overridden for customer_id in ids]
+    days = await long_histories.read(session, deployment, timeline, kept, new, going_on, now)
+    facts = new.facts
+    bought = PurchaseColumns(facts.owner, facts.at, facts.day, facts.value)
+    start = Start(going_on, kept.summaries, bought)
     await _record(
-        session, deployment, timeline, list(written), extended | resumed, stored, now,
-        overridden=overridden, days=DaysWritten(in_order, others.keys() - long.keys(), long),
+        session, deployment, timeline, ids, start, kept, now,
+        created=new.created, overridden=overridden, days=days,
     )  # fmt: skip
+
+
+async def _overridden(
+    session: ReadSession,
+    deployment: Deployment,
+    customer_ids: Sequence[str],
+    created: Collection[str],
+) -> dict[str, list[Override]]:
+    new = set(created)
+    before = [customer_id for customer_id in customer_ids if customer_id not in new]
+    return await overrides.of(session, deployment, before) if before else {}
 
 
 async def revise(
@@ -74,8 +86,9 @@ async def revise(
     if timeline.is_plain:
         customer_ids = await _begun_anew(session, deployment, timeline, since)
     if customer_ids:
-        stored = await purchase_summaries.stored(session, customer_ids)
-        await _record(session, deployment, timeline, customer_ids, {}, stored, now)
+        kept = await summary_rows.read(session, customer_ids)
+        start = Start.anew(len(customer_ids))
+        await _record(session, deployment, timeline, customer_ids, start, kept, now)
 
 
 async def _begun_anew(
@@ -111,17 +124,16 @@ async def advance(
 
     What was recorded from `invalid_from` on is looked at anew, too.
     """
-    doubted = None if invalid_from is None else to_micros(invalid_from)
     timeline = await policies.timeline(session)
-    stored = await purchase_summaries.stored(session, customer_ids)
-    resumed = {
-        customer_id: _resume_from(deployment, summary)
-        for customer_id, summary in stored.items()
-        if purchase_summaries.holds_at(summary, to_micros(now))
-        and _can_resume(timeline, summary)
-        and (doubted is None or (summary.facts_until or doubted) < doubted)
-    }
-    return await _record(session, deployment, timeline, list(customer_ids), resumed, stored, now)
+    ids = list(customer_ids)
+    kept = await summary_rows.read(session, ids)
+    until, micros = kept.summaries.facts_until, to_micros(now)
+    going_on = resuming.can_resume_all(timeline, kept) & kept.known
+    going_on &= (until <= micros) & (micros < kept.summaries.next_fact_at)
+    if invalid_from is not None:
+        going_on &= (until != NEVER) & (until < to_micros(invalid_from))
+    start = Start(going_on, kept.summaries, PurchaseColumns.none())
+    return await _record(session, deployment, timeline, ids, start, kept, now)
 
 
 async def rebuild(
@@ -131,11 +143,11 @@ async def rebuild(
     await interaction_counts.keep(session, customer_ids)
     await derived_profiles.rewrite(session, deployment, customer_ids)
     timeline = await policies.timeline(session)
-    stored = await purchase_summaries.stored(session, customer_ids)
-    await _record(
-        session, deployment, timeline, customer_ids, {}, stored, now,
-        days=DaysWritten(outdated=customer_ids), rewrite=True,
-    )  # fmt: skip
+    ids = list(customer_ids)
+    kept = await summary_rows.read(session, ids)
+    start = Start.anew(len(ids))
+    days = DaysWritten(outdated=True, all_of_them=True)
+    await _record(session, deployment, timeline, ids, start, kept, now, days=days, rewrite=True)
 
 
 async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
@@ -158,14 +170,18 @@ async def history(
     Nothing is written, and nobody needs to have been taken.
     """
     overridden = await overrides.of(session, deployment, [customer_id])
-    goes_on = purchase_summaries.holds_at(summary, as_of.micros) and _can_resume(timeline, summary)
-    resumed = {}
-    if goes_on and not whole and not overridden:
-        resumed[customer_id] = _resume_from(deployment, summary)
-    until = {customer_id: as_of.micros}
-    folded = await tracing.fold(session, timeline, {} if resumed else until)
+    goes_on = purchase_summaries.holds_at(summary, as_of.micros) and resuming.can_resume(
+        timeline, summary
+    )
+    going_on = np.array([goes_on and not whole and not overridden])
+    start = Start(going_on, SummaryColumns.of([summary]), PurchaseColumns.none())
+    resumed = start.resume(deployment, timeline)
+    until = np.array([as_of.micros])
+    ids = [customer_id]
+    anew = slice(0, 0) if going_on[0] else slice(0, 1)
+    folding = await tracing.fold(session, timeline, ids[anew], until[anew])
     return await tracing.trace(
-        session, deployment, timeline, [customer_id], resumed, folded, until, overridden
+        session, deployment, timeline, ids, resumed, folding, until, overridden
     )
 
 
@@ -177,58 +193,12 @@ async def follow_overridden(
     as_of: AsOf,
 ) -> History:
     """Follow customers with overrides, from their beginnings up to an instant."""
-    until = dict.fromkeys(overridden, as_of.micros)
-    folded = await tracing.fold(session, timeline, until)
+    ids, until = list(overridden), np.full(len(overridden), as_of.micros)
+    folding = await tracing.fold(session, timeline, ids, until)
+    resumed = ResumePoints.none()
     return await tracing.trace(
-        session, deployment, timeline, list(overridden), {}, folded, until, overridden
+        session, deployment, timeline, ids, resumed, folding, until, overridden
     )
-
-
-def _resume_from(
-    deployment: Deployment,
-    before: Summary,
-    after: Summary | None = None,
-    points: Sequence[Point] = (),
-) -> ResumePoint:
-    """Go on from where a summary stands, instead of from the first fact."""
-    if before.facts_until is None:
-        return ResumePoint(Folded(after or before, list(points)), None)
-    day = deployment.calendar.day_of(from_micros(before.facts_until))
-    start = Point(before.facts_until, day, before.state)
-    return ResumePoint(Folded(after or before, [start, *points]), before.facts_until)
-
-
-def _can_resume(timeline: PolicyTimeline, summary: Summary) -> bool:
-    """Whether the state a summary ends with is all that the rules since then look at."""
-    if not timeline.is_plain:
-        return False
-    since = summary.facts_until
-    if since is None:
-        return len(timeline.policies) == 1
-    return timeline.inactivity_limits_since(since) == {
-        timeline.inactivity_limit_of(summary.policy_version)
-    }
-
-
-def _can_extend(timeline: PolicyTimeline, summary: Summary, new: NewFacts, now: int) -> bool:
-    """Whether the summary can be added to, because all that is new lies behind all that is old."""
-    earliest = min(fact.at for fact in new.facts) if new.facts else now
-    return (
-        not new.removed
-        and summary.refunds == 0
-        and summary.next_fact_at is None
-        and all(fact.refunds is None and fact.at <= now for fact in new.facts)
-        and (summary.facts_until is None or summary.facts_until <= earliest)
-        and _can_resume(timeline, summary)
-    )
-
-
-def _extend(
-    deployment: Deployment, summary: Summary, facts: Sequence[Fact], policy: Policy
-) -> ResumePoint:
-    in_order = sorted(facts, key=lambda fact: fact.at)
-    after, points = extend(summary, in_order, policy.inactivity_limit)
-    return _resume_from(deployment, summary, after, points)
 
 
 async def _record(
@@ -236,10 +206,11 @@ async def _record(
     deployment: Deployment,
     timeline: PolicyTimeline,
     customer_ids: Sequence[str],
-    extended: Mapping[str, ResumePoint],
-    stored: Mapping[str, Summary],
+    start: Start,
+    kept: StoredSummaries,
     now: datetime,
     *,
+    created: Collection[str] = (),
     overridden: Mapping[str, Sequence[Override]] | None = None,
     days: DaysWritten = _NO_DAYS,
     rewrite: bool = False,
@@ -247,52 +218,42 @@ async def _record(
     """Follow the customers, keep their summaries, and record the transitions that follow."""
     if not customer_ids:
         return 0
-    if overridden is None:
-        overridden = await overrides.of(session, deployment, customer_ids)
-    resumed = {
-        customer_id: one for customer_id, one in extended.items() if customer_id not in overridden
-    }
-    since = {
-        customer_id: resumed[customer_id].since if customer_id in resumed else None
-        for customer_id in customer_ids
-    }
-    live = await transitions.live(session, since)
+    new = set(created)
+    before = [customer_id for customer_id in customer_ids if customer_id not in new]
+    overridden = await overrides.of(session, deployment, before) if before else {}
+    for customer_id in overridden:
+        start.going_on[customer_ids.index(customer_id)] = False
+    in_hand = [number for number, each in enumerate(customer_ids) if each in overridden]
+    resumed = ResumePoints.join(
+        [start.resume(deployment, timeline), days.resume(deployment, timeline, in_hand)]
+    )
+    since = np.full(len(customer_ids), NEVER)
+    since[resumed.owners] = resumed.since
+    live = await transitions.live(session, customer_ids, since, created=set(created))
     # What was recorded as having come to pass is not undone by a clock that is a little behind:
     # neither a transition nor the activation for whose end this writer has waited.
-    until = {
-        customer_id: max(
-            [
-                to_micros(now),
-                timeline.starts[-1],
-                *(row.effective_at for row in live.get(customer_id, ())),
-                *(override.at for override in overridden.get(customer_id, ())),
-            ]
-        )
-        for customer_id in customer_ids
-    }
+    until = np.full(len(customer_ids), max(to_micros(now), timeline.starts[-1]))
+    for number, customer_id in enumerate(customer_ids if live or overridden else ()):
+        instants = [row.effective_at for row in live.get(customer_id, ())]
+        instants += [override.at for override in overridden.get(customer_id, ())]
+        until[number] = max([int(until[number]), *instants])
     found = await tracing.derive(
-        session, deployment, timeline, resumed, until, overridden, days.known
+        session, deployment, timeline, customer_ids, resumed, until, overridden, days.known
     )
-    had_refunds = {customer_id for customer_id, before in stored.items() if before.refunds}
+    refunds = (found.summaries.refunds > 0) | (kept.summaries.refunds > 0)
+    with_refunds = [customer_ids[number] for number in np.flatnonzero(refunds).tolist()]
     await refund_allocations.save(
-        session,
-        {
-            customer_id: netted
-            for customer_id, netted in found.set_off.items()
-            if found.summaries[customer_id].refunds or customer_id in had_refunds
-        },
+        session, {each: found.set_off[each] for each in with_refunds if each in found.set_off}
     )
-    await purchase_summaries.save(
+    stands = np.flatnonzero(kept.known | (found.summaries.facts > 0))
+    await summary_rows.save(
         session,
         timeline.current,
-        {
-            customer_id: end
-            for customer_id, end in found.summaries.items()
-            if end.facts or customer_id in stored
-        },
-        known=stored,
+        [customer_ids[number] for number in stands.tolist()],
+        found.summaries.take(stands),
+        known=kept.known[stands],
     )
-    await long_histories.keep(session, stored, found.summaries, days)
+    await long_histories.keep(session, customer_ids, kept, found.summaries, days)
     return await transitions.record(
         session, customer_ids, found.history, live, since, now, rewrite=rewrite
     )

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import text
 
 from app.days import from_day, from_micros, to_micros
@@ -33,6 +34,7 @@ from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import overrides, tracing, transitions
+from app.services.stages.tracing import ResumePoints
 from app.services.stages.transitions import LiveRow
 
 Document = dict[str, Any]
@@ -88,7 +90,7 @@ async def kept(
     recorded = {row.customer_id: row for row in await session.execute(_RECORDED, {"ids": ids})}
     summaries = await purchase_summaries.stored(session, ids)
     derived_by = {row.customer_id: row for row in await session.execute(_DERIVED_BY, {"ids": ids})}
-    live = await transitions.live(session, dict.fromkeys(ids))
+    live = await transitions.live(session, ids)
     allocated = await refund_allocations.stored(session, ids)
     by_day = await purchase_days.stored(session, ids)
     counted = await interaction_counts.stored(session, ids)
@@ -127,16 +129,19 @@ async def derived(
     """Return what follows from the facts of customers, up to an instant each."""
     ids = list(until)
     overridden = await overrides.of(session, deployment, ids)
-    found = await tracing.derive(session, deployment, timeline, {}, until, overridden, {})
+    ends = np.array(list(until.values()), dtype=np.int64)
+    none = ResumePoints.none()
+    found = await tracing.derive(session, deployment, timeline, ids, none, ends, overridden)
     told: dict[str, dict[str, Any]] = {customer_id: {} for customer_id in ids}
     for transition in found.history.transitions():
         told[ids[transition.owner]][_at(transition.at)] = _found(transition)
-    ends = found.history.last(len(ids))
+    stages = found.history.last(len(ids))
+    summaries = found.summaries.summaries()
     allocated = refund_allocations.documents(found.set_off)
     long = {
-        customer_id: one.facts_until
-        for customer_id, one in found.summaries.items()
-        if purchase_days.is_long(one.facts) and one.facts_until is not None
+        customer_id: summary.facts_until
+        for customer_id, summary in zip(ids, summaries, strict=True)
+        if purchase_days.is_long(summary.facts) and summary.facts_until is not None
     }
     by_day = await purchase_days.derived(session, long)
     counted = await interaction_counts.count(session, ids)
@@ -145,14 +150,14 @@ async def derived(
     return {
         customer_id: {
             "stage": {"stage": stage, "since": None if since is None else _at(since)},
-            "summary": _summary(found.summaries[customer_id], limit),
+            "summary": _summary(summary, limit),
             "transitions": told[customer_id],
             **allocated[customer_id],
             "purchase_days": by_day.get(customer_id),
             "interaction_days": counted[customer_id],
             **of_profiles[customer_id],
         }
-        for customer_id, (stage, since) in zip(ids, ends, strict=True)
+        for customer_id, (stage, since), summary in zip(ids, stages, summaries, strict=True)
     }
 
 

@@ -8,18 +8,22 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+
 from app.days import from_micros, to_day, to_micros
 from app.db import WriteSession
 from app.deployment import Deployment
-from app.lifecycle.facts import EMPTY, Point, Summary
+from app.lifecycle.dated import Bools
+from app.lifecycle.facts import Summary
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.purchase_days import PurchaseDays, fold_days
 from app.lifecycle.purchases import Fact
+from app.lifecycle.summary_columns import NEVER, PointColumns, SummaryColumns
 from app.services.customer_base import named_refunds, purchase_days
-from app.services.customer_base.purchase_summaries import Folded
+from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages.new_facts import NewFacts
-from app.services.stages.tracing import ResumePoint
+from app.services.stages.resuming import NewFacts, Removed
+from app.services.stages.tracing import ResumePoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,50 +34,138 @@ class LongHistory:
     counted: Summary
     changed_from: int
 
-    def folded(self, limit: InactivityLimit) -> Folded:
+    def folded(self, limit: InactivityLimit) -> tuple[Summary, PointColumns]:
         """Return what all facts fold to."""
-        return Folded(*fold_days(self.days, self.counted, limit))
+        return fold_days(self.days, self.counted, limit)
 
-    def resumed(self, deployment: Deployment, limit: InactivityLimit) -> ResumePoint | None:
-        """Go on from the state before the earliest change; None where there was no purchase yet."""
+    def resumed(
+        self, deployment: Deployment, limit: InactivityLimit
+    ) -> tuple[int, Summary, PointColumns]:
+        """Go on from the state at the instant before the earliest change."""
         since = self.changed_from - 1
-        if self.days.begun > since:
-            return None
         summary, points = fold_days(self.days, self.counted, limit, since=since)
-        day = deployment.calendar.day_of(from_micros(since))
-        start = Point(since, day, points[0].state)
-        return ResumePoint(Folded(summary, [start, *points[1:]]), since)
+        at, day = points.at.copy(), points.day.copy()
+        at[0], day[0] = since, deployment.calendar.day_of(from_micros(since))
+        return since, summary, PointColumns(points.owner, at, day, points.states)
 
 
 @dataclass(frozen=True, slots=True)
 class DaysWritten:
-    """Whose days a write leaves to be added to or made anew, and whose are up to date."""
+    """Customers with long histories, by number: whose days are `known`, and who has new purchases.
 
-    in_order: Mapping[str, NewFacts] = field(default_factory=dict)
-    outdated: Collection[str] = ()
-    known: Mapping[str, LongHistory] = field(default_factory=dict)
+    Those are `in_order`; everybody else's days are `outdated` if facts were written.
+    """
+
+    known: Mapping[int, LongHistory] = field(default_factory=dict)
+    in_order: Mapping[int, Sequence[Fact]] = field(default_factory=dict)
+    outdated: bool = False
+    all_of_them: bool = False
+    """Also of who has no long history, and should have no days."""
+
+    def resume(
+        self, deployment: Deployment, timeline: PolicyTimeline, overridden: Collection[int]
+    ) -> ResumePoints:
+        """Go on from before the earliest change with those of whom purchases alone decide."""
+        limit = timeline.current.inactivity_limit
+        resumed = {
+            number: one.resumed(deployment, limit)
+            for number, one in self.known.items()
+            if timeline.is_plain
+            and number not in overridden
+            and one.days.begun < one.changed_from
+            and timeline.inactivity_limits_since(one.changed_from - 1) == {limit}
+            and number not in overridden
+        }
+        if not resumed:
+            return ResumePoints.none()
+        since, summaries, points = zip(*resumed.values(), strict=True)
+        own = [each.of_owners(np.array([place])) for place, each in enumerate(points)]
+        return ResumePoints(
+            np.array(list(resumed), dtype=np.int64),
+            np.array(since, dtype=np.int64),
+            SummaryColumns.of(summaries),
+            PointColumns.join(own),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What was written of a customer, and what was kept before."""
+
+    before: Summary
+    facts: Sequence[Fact]
+    removed: Sequence[Removed]
+
+    @property
+    def count(self) -> int:
+        """Return how many facts there are now."""
+        return self.before.facts + len(self.facts) - len(self.removed)
+
+    @property
+    def refunds(self) -> int:
+        """Return how many of them are refunds, where none was removed."""
+        return self.before.refunds + sum(fact.refunds is not None for fact in self.facts)
+
+    @property
+    def days(self) -> set[int]:
+        """Return the days on which purchases are new, or facts are no longer there."""
+        bought = {fact.day for fact in self.facts if fact.refunds is None}
+        return bought | {to_day(day) for _, day in self.removed}
+
+    def is_told_by_days(self, now: int) -> bool:
+        """Whether days may decide: no fact waits for its time, and no refund lost its purchase."""
+        return (
+            purchase_days.is_long(self.count)
+            and not (self.removed and self.refunds)
+            and self.before.next_fact_at is None
+            and self.before.policy_version > 0
+            and (self.before.facts_until is None or self.before.facts_until <= now)
+            and all(fact.at <= now for fact in self.facts)
+        )
+
+    def earliest(self, deployment: Deployment) -> int:
+        """Return the instant before which nothing has changed."""
+        starts = [to_micros(deployment.calendar.start_of(to_day(day))) for _, day in self.removed]
+        return min([fact.at for fact in self.facts] + starts)
 
 
 async def read(
     session: WriteSession,
     deployment: Deployment,
     timeline: PolicyTimeline,
-    written: Mapping[str, NewFacts],
-    stored: Mapping[str, Summary],
+    kept: StoredSummaries,
+    new: NewFacts,
+    going_on: Bools,
     now: datetime,
-) -> dict[str, LongHistory]:
-    """Bring the days of customers with long histories up to date; return those that suffice."""
-    if any(policy.follows_transactions for policy in timeline.policies):
-        return {}
-    changed = {
-        customer_id: new
-        for customer_id, new in written.items()
-        if _is_told_by_days(stored.get(customer_id, EMPTY), new, to_micros(now))
-    }
-    days = {customer_id: new.days for customer_id, new in changed.items()}
-    refunded = {
-        each: new.facts for each, new in changed.items() if new.refunds or stored[each].refunds
-    }
+) -> DaysWritten:
+    """Bring the days of customers with long histories up to date; say whose suffice."""
+    long = np.flatnonzero(kept.summaries.facts >= purchase_days.LONG_HISTORY)
+    if not len(long):
+        return DaysWritten(outdated=True)
+    ids = new.facts.customer_ids
+    facts = new.facts.take_owners(long)
+    in_order = {number: facts[number] for number in long[going_on[long]].tolist()}
+    changed = {}
+    if not any(policy.follows_transactions for policy in timeline.policies):
+        late = long[~going_on[long] & kept.exact[long]]
+        for number, before in zip(
+            late.tolist(), kept.summaries.take(late).summaries(), strict=True
+        ):
+            change = _Change(before, facts[number], new.replaced.get(ids[number], ()))
+            if change.is_told_by_days(to_micros(now)):
+                changed[ids[number]] = number, change
+    known = await _known(session, deployment, changed, now) if changed else {}
+    return DaysWritten(known, in_order, outdated=True)
+
+
+async def _known(
+    session: WriteSession,
+    deployment: Deployment,
+    changed: Mapping[str, tuple[int, _Change]],
+    now: datetime,
+) -> dict[int, LongHistory]:
+    days = {customer_id: change.days for customer_id, (_, change) in changed.items()}
+    refunded = {each: change.facts for each, (_, change) in changed.items() if change.refunds}
     touched = await named_refunds.save(session, refunded) if refunded else {}
     for customer_id in refunded:
         if customer_id in touched:
@@ -83,84 +175,51 @@ async def read(
     if not days:
         return {}
     await purchase_days.make_some(session, days, now)
-    kept = await purchase_days.read(session, deployment.calendar, list(days))
     found = {}
-    for customer_id, one in kept.items():
-        new, before = changed[customer_id], stored[customer_id]
-        facts, refunds = new.count_after(before), before.refunds + new.refunds
-        if one.purchases == facts - refunds and one.days.in_order:
-            counted = before._replace(
-                facts=facts,
-                refunds=refunds,
+    for customer_id, one in (
+        await purchase_days.read(session, deployment.calendar, list(days))
+    ).items():
+        number, change = changed[customer_id]
+        if one.purchases == change.count - change.refunds and one.days.in_order:
+            counted = change.before._replace(
+                facts=change.count,
+                refunds=change.refunds,
                 facts_until=one.facts_until,
                 refund_excess=one.refund_excess,
             )
-            found[customer_id] = LongHistory(one.days, counted, _earliest(deployment, new))
+            found[number] = LongHistory(one.days, counted, change.earliest(deployment))
     return found
-
-
-def resumed(
-    deployment: Deployment,
-    timeline: PolicyTimeline,
-    known: Mapping[str, LongHistory],
-    overridden: Collection[str],
-) -> dict[str, ResumePoint]:
-    """Go on from before the earliest change with those of whom purchases alone decide."""
-    found = {}
-    limit = timeline.current.inactivity_limit
-    for customer_id, one in known.items() if timeline.is_plain else ():
-        limits = timeline.inactivity_limits_since(one.changed_from - 1)
-        if customer_id not in overridden and limits == {limit}:
-            resumed = one.resumed(deployment, limit)
-            if resumed is not None:
-                found[customer_id] = resumed
-    return found
-
-
-def _is_told_by_days(before: Summary, new: NewFacts, now: int) -> bool:
-    """Whether days may decide what follows: no fact waits for its time, and none else is gone."""
-    return (
-        purchase_days.is_long(before.facts)
-        and purchase_days.is_long(new.count_after(before))
-        and not (new.removed and (before.refunds or new.refunds))
-        and before.next_fact_at is None
-        and before.policy_version > 0
-        and (before.facts_until is None or before.facts_until <= now)
-        and all(fact.at <= now for fact in new.facts)
-    )
-
-
-def _earliest(deployment: Deployment, new: NewFacts) -> int:
-    """Return the instant before which nothing has changed."""
-    starts = [to_micros(deployment.calendar.start_of(to_day(day))) for _, day in new.removed]
-    return min([fact.at for fact in new.facts] + starts)
 
 
 async def keep(
     session: WriteSession,
-    before: Mapping[str, Summary],
-    after: Mapping[str, Summary],
+    customer_ids: Sequence[str],
+    before: StoredSummaries,
+    after: SummaryColumns,
     written: DaysWritten,
 ) -> None:
     """Keep the days of those whose history is long: added to where facts came in order.
 
     They are made anew of those who are outdated, and where a fact has begun to count.
     """
-    added: dict[str, Sequence[Fact]] = {}
-    until: dict[str, int] = {}
-    short = []
-    for customer_id, summary in after.items():
-        former = before.get(customer_id, EMPTY)
-        was_long = purchase_days.is_long(former.facts)
-        if not purchase_days.is_long(summary.facts) or summary.facts_until is None:
-            if was_long or customer_id in written.outdated:
-                short.append(customer_id)
-        elif customer_id in written.in_order and was_long:
-            added[customer_id] = written.in_order[customer_id].facts
-        elif customer_id in written.outdated or (
-            summary.facts_until != former.facts_until and customer_id not in written.known
-        ):
-            until[customer_id] = summary.facts_until
+    was_long = before.summaries.facts >= purchase_days.LONG_HISTORY
+    is_long = (after.facts >= purchase_days.LONG_HISTORY) & (after.facts_until != NEVER)
+    counts_more = after.facts_until != before.summaries.facts_until
+    outdated = counts_more | written.outdated
+    outdated[list(written.known)] = False
+    added = {}
+    for number, facts in written.in_order.items():
+        added[customer_ids[number]] = facts
+        outdated[number] = False
+    short = ~is_long & (was_long | written.all_of_them)
     await purchase_days.add(session, added)
-    await purchase_days.make(session, until)
-    await purchase_days.drop(session, short)
+    await purchase_days.make(
+        session,
+        {
+            customer_ids[number]: int(after.facts_until[number])
+            for number in np.flatnonzero(is_long & outdated).tolist()
+        },
+    )
+    await purchase_days.drop(
+        session, [customer_ids[number] for number in np.flatnonzero(short).tolist()]
+    )

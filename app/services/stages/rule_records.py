@@ -16,6 +16,7 @@ from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.money import NOTHING, MonetaryState
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Columns, Computed, Money, Records, Span, Stages
+from app.lifecycle.summary_columns import PointColumns
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import sources
 from app.services.customer_base import rule_facts, rule_purchases
@@ -127,16 +128,36 @@ class CustomerTimeline:
     begun_at: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Timelines:
+    """Customers by number whose stages are followed, as columns; see `CustomerTimeline`."""
+
+    customer_ids: Sequence[str]
+    points: PointColumns
+    worth: Mapping[int, Sequence[MonetaryState]]
+    begun_at: Mapping[int, int]
+
+    def customers(self) -> list[CustomerTimeline]:
+        """Return the customers one by one."""
+        own = self.points.points(len(self.customer_ids))
+        return [
+            CustomerTimeline(
+                customer_id, own[number], self.worth.get(number, ()), self.begun_at.get(number)
+            )
+            for number, customer_id in enumerate(self.customer_ids)
+        ]
+
+
 async def through_time(
     session: ReadSession,
     deployment: Deployment,
     policies: Sequence[Policy],
-    followed: Mapping[InactivityLimit, Sequence[CustomerTimeline]],
+    followed: Mapping[InactivityLimit, Timelines],
     until: AsOf,
 ) -> list[Records]:
     """Return for each policy a record for each instant at which its rules may look anew."""
     terms = tuple(dict.fromkeys(term for policy in policies for term in policy.terms))
-    ids = [each.customer_id for each in next(iter(followed.values()))]
+    ids = list(next(iter(followed.values())).customer_ids)
     events: list[Event] = []
     interactions = None
     if sources(terms) & {"interactions", "answers"}:
@@ -187,15 +208,20 @@ class _RuleInputs(NamedTuple):
 def _history(
     deployment: Deployment,
     look: _RuleInputs,
-    customers: Sequence[CustomerTimeline],
+    followed: Timelines,
     happened: Mapping[str, Sequence[Event]],
     turns: Mapping[str, Sequence[tuple[int, str]]],
 ) -> Records:
     """Return a record for each instant of a customer at which something is new."""
+    if not (look.worth or happened or followed.begun_at):  # Purchase days alone are news.
+        known = followed.points
+        span = Span.until_next(known.owner, known.day)
+        limit = look.inactivity_limit
+        return Records(limit, known.owner, known.at, known.day, span, known.states)
     owner: list[int] = []
     points: list[Point] = []
     sums: list[MonetaryState] = []
-    for number, each in enumerate(customers):
+    for number, each in enumerate(followed.customers()):
         worth = each.worth if look.worth else ()
         events = [
             event

@@ -1,7 +1,11 @@
-"""The stages of customers through time, read from the database: what was, and what followed."""
+"""The stages of customers through time, read from the database: what was, and what followed.
+
+Customers are told apart by number: their places in a list of ids.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -9,38 +13,90 @@ import numpy as np
 from app.days import from_micros
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.lifecycle import history
+from app.lifecycle import column_fold, history
+from app.lifecycle.column_fold import PurchaseColumns
+from app.lifecycle.dated import Ints
 from app.lifecycle.facts import Summary
 from app.lifecycle.history import History
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.instants import Customers, Override, PolicyPeriod
 from app.lifecycle.purchases import SetOff
-from app.services.customer_base import purchase_facts, purchase_summaries, rule_facts
-from app.services.customer_base.purchase_summaries import Folded
+from app.lifecycle.summary_columns import NEVER, PointColumns, SummaryColumns
+from app.services.customer_base import purchase_facts, purchase_folds, rule_facts
+from app.services.customer_base.purchase_folds import Folded, Folding
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import rule_records
-from app.services.stages.rule_records import CustomerTimeline
+from app.services.stages.rule_records import Timelines
 
 
-@dataclass(frozen=True, slots=True)
-class ResumePoint:
-    """A folding, and where it begins: None for the whole history."""
+@dataclass(frozen=True)
+class ResumePoints:
+    """The customers at places `owners`, who go on from a state at an instant each.
 
-    folded: Folded
-    since: int | None
+    That is `since`; `NEVER` for those of whom there was nothing before. `points` are numbered as
+    `owners` are: the state at the instant, and those that followed.
+    """
+
+    owners: Ints
+    since: Ints
+    summaries: SummaryColumns
+    points: PointColumns
+
+    @classmethod
+    def of(
+        cls,
+        deployment: Deployment,
+        owners: Ints,
+        before: SummaryColumns,
+        bought: PurchaseColumns,
+        limit: InactivityLimit,
+    ) -> "ResumePoints":
+        """Go on from where summaries stand with the purchases since, none of them earlier."""
+        since = before.facts_until
+        begun = np.flatnonzero(since != NEVER)
+        day = before.states.last_day.copy()
+        # Where all facts are purchases, the last one is of the last purchase day.
+        for row in np.flatnonzero((before.refunds > 0) & (since != NEVER)).tolist():
+            day[row] = deployment.calendar.day_of(from_micros(since[row]))
+        start = PointColumns(begun, since[begun], day[begun], before.states.take(begun))
+        after, points = column_fold.extend(before, bought, limit)
+        return cls(owners, since, after, PointColumns.join([start, points]))
+
+    @classmethod
+    def join(cls, parts: Sequence["ResumePoints"]) -> "ResumePoints":
+        """Return some who go on, and behind them others."""
+        first = np.cumsum([0, *(len(part.owners) for part in parts)])
+        points = [
+            part.points.of_owners(np.arange(start, start + len(part.owners)))
+            for start, part in zip(first.tolist(), parts, strict=False)
+        ]
+        return cls(
+            np.concatenate([part.owners for part in parts]),
+            np.concatenate([part.since for part in parts]),
+            SummaryColumns.join([part.summaries for part in parts]),
+            PointColumns.join(points),
+        )
+
+    @classmethod
+    def none(cls) -> "ResumePoints":
+        zero = np.zeros(0, np.int64)
+        return cls(zero, zero, SummaryColumns.empty(0), PointColumns.of([]))
 
 
 async def fold(
     session: ReadSession,
     timeline: PolicyTimeline,
-    until: Mapping[str, int],
+    customer_ids: Sequence[str],
+    until: Ints,
     *,
     netted: bool = False,
-) -> dict[InactivityLimit, dict[str, Folded]]:
+) -> Folding:
     """Fold all facts of customers by each silence that some policy allows."""
     limits = list(dict.fromkeys(policy.inactivity_limit for policy in timeline.policies))
     worth = any(policy.follows_transactions for policy in timeline.policies)
-    return await purchase_summaries.fold_by(session, limits, until, worth=worth, netted=netted)
+    return await purchase_folds.fold_by(
+        session, limits, customer_ids, until, worth=worth, netted=netted
+    )
 
 
 async def trace(
@@ -48,37 +104,35 @@ async def trace(
     deployment: Deployment,
     timeline: PolicyTimeline,
     customer_ids: Sequence[str],
-    resumed: Mapping[str, ResumePoint],
-    folded: Mapping[InactivityLimit, Mapping[str, Folded]],
-    until: Mapping[str, int],
+    resumed: ResumePoints,
+    folding: Folding,
+    until: Ints,
     overridden: Mapping[str, Sequence[Override]],
 ) -> History:
-    """Follow the stages of customers up to an instant each."""
-    anew = [customer_id for customer_id in customer_ids if customer_id not in resumed]
-    first_seen = await _first_seen(session, timeline, anew, overridden)
+    """Follow the stages of customers up to an instant each, by the folding of all not resumed."""
+    anew = _others(len(customer_ids), resumed.owners)
+    first_seen = await _first_seen(
+        session, timeline, [customer_ids[owner] for owner in anew.tolist()], overridden
+    )
+    begun_at = {
+        owner: first_seen[customer_ids[owner]]
+        for owner in (anew.tolist() if first_seen else ())
+        if customer_ids[owner] in first_seen
+    }
+    worth = {int(anew[place]): own for place, own in folding.worth.items()}
     followed = {
-        limit: [
-            CustomerTimeline(customer_id, resumed[customer_id].folded.points, (), None)
-            if customer_id in resumed
-            else CustomerTimeline(
-                customer_id,
-                found[customer_id].points,
-                found[customer_id].worth,
-                first_seen.get(customer_id),
-            )
-            for customer_id in customer_ids
-        ]
-        for limit, found in folded.items()
+        limit: Timelines(
+            customer_ids,
+            PointColumns.join(
+                [resumed.points.of_owners(resumed.owners), found.points.of_owners(anew)]
+            ),
+            worth,
+            begun_at,
+        )
+        for limit, found in folding.by_limit.items()
     }
-    numbers = {customer_id: number for number, customer_id in enumerate(customer_ids)}
-    decided = {
-        customer_id: min(override.at for override in overridden[customer_id])
-        for customer_id in customer_ids
-        if overridden.get(customer_id)
-    }
-    bought = await purchase_facts.purchase_instants(session, decided) if decided else {}
-    latest = deployment.as_of(from_micros(max(until.values())))
-    found = await rule_records.through_time(
+    latest = deployment.as_of(from_micros(until.max()))
+    records = await rule_records.through_time(
         session, deployment, timeline.policies, followed, latest
     )
     periods = [
@@ -86,28 +140,43 @@ async def trace(
             policy, own, start, deployment.calendar.day_of(from_micros(start)) if number else 0
         )
         for number, (policy, own, start) in enumerate(
-            zip(timeline.policies, found, timeline.starts, strict=True)
+            zip(timeline.policies, records, timeline.starts, strict=True)
         )
     ]
-    customers = Customers(
-        until=np.array([until[customer_id] for customer_id in customer_ids], dtype=np.int64),
-        until_day=np.array(
-            [
-                deployment.calendar.day_of(from_micros(until[customer_id]))
-                for customer_id in customer_ids
-            ],
-            dtype=np.int64,
-        ),
-        known=np.array(
-            [
-                customer_id in resumed and resumed[customer_id].since is not None
-                for customer_id in customer_ids
-            ]
-        ),
-        overrides={numbers[customer_id]: overridden[customer_id] for customer_id in decided},
+    known = np.zeros(len(customer_ids), np.bool_)
+    known[resumed.owners] = resumed.since != NEVER
+    customers = await _customers(session, deployment, customer_ids, known, until, overridden)
+    return history.trace(periods, customers, deployment.calendar.starts)
+
+
+async def _customers(
+    session: ReadSession,
+    deployment: Deployment,
+    customer_ids: Sequence[str],
+    known: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    until: Ints,
+    overridden: Mapping[str, Sequence[Override]],
+) -> Customers:
+    """Say whose history is asked for, with their overrides and what was bought since these."""
+    ends, place = np.unique(until, return_inverse=True)
+    days = [deployment.calendar.day_of(from_micros(end)) for end in ends.tolist()]
+    numbers = {
+        customer_id: number
+        for number, customer_id in enumerate(customer_ids if overridden else ())
+        if overridden.get(customer_id)
+    }
+    decided = {
+        customer_id: min(override.at for override in overridden[customer_id])
+        for customer_id in numbers
+    }
+    bought = await purchase_facts.purchase_instants(session, decided) if decided else {}
+    return Customers(
+        until=until,
+        until_day=np.array(days, dtype=np.int64)[place],
+        known=known,
+        overrides={number: overridden[customer_id] for customer_id, number in numbers.items()},
         purchases={numbers[customer_id]: own for customer_id, own in bought.items()},
     )
-    return history.trace(periods, customers, deployment.calendar.starts)
 
 
 async def _first_seen(
@@ -122,54 +191,81 @@ async def _first_seen(
     return await rule_facts.first_seen(session, customer_ids) if customer_ids else {}
 
 
-class FoldedByDays(Protocol):
-    """A customer whose facts need not be read, since the days of the purchases are known."""
-
-    def folded(self, limit: InactivityLimit) -> Folded:
-        """Return what all facts fold to."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Derived:
     """What follows from the facts of customers, up to an instant each."""
 
-    summaries: dict[str, Summary]
+    summaries: SummaryColumns
     set_off: dict[str, SetOff]
     """What refunds take back of those whose facts were read."""
     history: History
+
+
+class FoldedByDays(Protocol):
+    """A customer whose facts need not be read, since the days of the purchases are known."""
+
+    def folded(self, limit: InactivityLimit) -> tuple[Summary, PointColumns]:
+        """Return what all facts fold to."""
+        ...
 
 
 async def derive(
     session: ReadSession,
     deployment: Deployment,
     timeline: PolicyTimeline,
-    resumed: Mapping[str, ResumePoint],
-    until: Mapping[str, int],
+    customer_ids: Sequence[str],
+    resumed: ResumePoints,
+    until: Ints,
     overridden: Mapping[str, Sequence[Override]],
-    by_days: Mapping[str, FoldedByDays],
+    by_days: Mapping[int, FoldedByDays] = MappingProxyType({}),
 ) -> Derived:
     """Derive what is kept of customers: of all from their facts, but for two kinds of them.
 
-    Those who are gone on with, and those whose days are known.
+    Those who are gone on with, and those whose days are known, by number.
     """
-    others = {
-        customer_id: instant
-        for customer_id, instant in until.items()
-        if customer_id not in resumed and customer_id not in by_days
+    anew = _others(len(customer_ids), resumed.owners)
+    told = {number: one for number, one in by_days.items() if number in set(anew.tolist())}
+    read = anew[~np.isin(anew, list(told))]
+    others = [customer_ids[owner] for owner in read.tolist()]
+    folding = await fold(session, timeline, others, until[read], netted=True)
+    set_off = {
+        customer_id: folding.set_off.get(number, SetOff([]))
+        for number, customer_id in enumerate(others)
     }
-    folded = await fold(session, timeline, others, netted=True)
-    for limit, found_by_limit in folded.items():
-        found_by_limit |= {
-            each: one.folded(limit) for each, one in by_days.items() if each not in resumed
-        }
-    anew = folded[timeline.current.inactivity_limit]
+    if told:
+        folding = _beside(
+            folding,
+            np.searchsorted(anew, read),
+            {int(np.searchsorted(anew, number)): one for number, one in told.items()},
+        )
     found = await trace(
-        session, deployment, timeline, list(until), resumed, folded, until, overridden
+        session, deployment, timeline, customer_ids, resumed, folding, until, overridden
     )
-    kept = {customer_id: one.folded.summary for customer_id, one in resumed.items()}
-    return Derived(
-        kept | {customer_id: one.summary for customer_id, one in anew.items()},
-        {customer_id: anew[customer_id].netted or SetOff([]) for customer_id in others},
-        found,
-    )
+    folded = folding.by_limit[timeline.current.inactivity_limit].summaries
+    place = np.argsort(np.concatenate([resumed.owners, anew]))
+    return Derived(SummaryColumns.join([resumed.summaries, folded]).take(place), set_off, found)
+
+
+def _beside(folding: Folding, read: Ints, by_days: Mapping[int, FoldedByDays]) -> Folding:
+    """Return a folding of the customers numbered `read`, and of those whose days are known."""
+    owners = np.array(list(by_days), dtype=np.int64)
+    by_limit = {}
+    for limit, folded in folding.by_limit.items():
+        days = [one.folded(limit) for one in by_days.values()]
+        summaries = SummaryColumns.join(
+            [folded.summaries, SummaryColumns.of([summary for summary, _ in days])]
+        )
+        points = [own.of_owners(owners[place : place + 1]) for place, (_, own) in enumerate(days)]
+        by_limit[limit] = Folded(
+            summaries.take(np.argsort(np.concatenate([read, owners]))),
+            PointColumns.join([folded.points.of_owners(read), *points]),
+        )
+    worth = {int(read[place]): own for place, own in folding.worth.items()}
+    return Folding(by_limit, worth)
+
+
+def _others(customers: int, owners: Ints) -> Ints:
+    """Return the numbers of all other customers."""
+    others = np.ones(customers, np.bool_)
+    others[owners] = False
+    return np.flatnonzero(others)

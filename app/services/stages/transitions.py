@@ -1,18 +1,22 @@
 """The ledger of transitions: reading its live rows, and making it say what the facts say."""
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import text
-
-from app.days import from_micros, to_micros
-from app.db import ReadSession, WriteSession, copy_rows
+from app import binary_copy
+from app.binary_copy import Column
+from app.days import to_micros
+from app.db import ReadSession, WriteSession, fetch_rows
+from app.lifecycle.dated import Ints
 from app.lifecycle.history import History, Transition
+from app.lifecycle.summary_columns import NEVER
 from app.lifecycle.version import DERIVATION_VERSION
+from app.services.common import sql_numbers
 
-_EVER = datetime(1, 1, 2, tzinfo=UTC)
+Ends = dict[str, tuple[str, int | None]]
+"""The stage of each customer, and since when it has held."""
 
 
 class LiveRow(NamedTuple):
@@ -29,35 +33,56 @@ class LiveRow(NamedTuple):
     actor: str | None
     evidence: str
 
-    @property
-    def content(self) -> tuple[object, ...]:
-        return self[1:-1]
+    def says(self, transition: Transition) -> bool:
+        """Whether this is the row of a transition."""
+        return self[1:-1] == transition[1:-1] and (
+            self.evidence == transition.evidence
+            # Written alike it mostly is; numbers have several spellings.
+            or json.loads(self.evidence) == json.loads(transition.evidence)
+        )
 
 
-_LIVE = text(
-    "SELECT t.customer_id, t.transition_id, t.from_stage, t.to_stage, t.effective_at, t.cause,"
-    " t.rule, t.policy_version, t.reason, t.actor, CAST(t.evidence AS text)"
-    " FROM unnest(CAST(:customer_ids AS text[]), CAST(:since AS timestamptz[]))"
-    " AS asked (customer_id, since)"
+_LIVE = (
+    "SELECT t.customer_id, t.transition_id, t.from_stage, t.to_stage,"  # noqa: S608  # no value of a caller
+    f" {sql_numbers.micros('t.effective_at')}, t.cause, t.rule, t.policy_version, t.reason,"
+    " t.actor, CAST(t.evidence AS text)"
+    " FROM unnest($1::text[], $2::int8[]) AS asked (customer_id, since)"
     " JOIN stage_transitions t ON t.customer_id = asked.customer_id"
-    " AND t.effective_at > asked.since AND t.voided_at IS NULL"
+    f" AND t.effective_at > {sql_numbers.instant_of('asked.since')} AND t.voided_at IS NULL"
+    " ORDER BY t.customer_id, t.effective_at"
+)
+_ALL_LIVE = (
+    _LIVE.partition(" FROM unnest")[0]
+    + " FROM stage_transitions t WHERE t.customer_id = ANY($1::text[]) AND t.voided_at IS NULL"
     " ORDER BY t.customer_id, t.effective_at"
 )
 
 
-async def live(session: ReadSession, since: Mapping[str, int | None]) -> dict[str, list[LiveRow]]:
-    """Return the live rows of customers after an instant each (None: all), in order of time."""
-    rows = await session.execute(
-        _LIVE,
-        {
-            "customer_ids": list(since),
-            "since": [_EVER if at is None else from_micros(at) for at in since.values()],
-        },
-    )
+async def live(
+    session: ReadSession,
+    customer_ids: Sequence[str],
+    since: Ints | None = None,
+    *,
+    created: Collection[str] = (),
+) -> dict[str, list[LiveRow]]:
+    """Return the live rows of customers after an instant each (else all), in order of time.
+
+    Of those just `created` there is none.
+    """
+    after = [NEVER] * len(customer_ids) if since is None else since.tolist()
+    asked = {
+        customer_id: at
+        for customer_id, at in zip(customer_ids, after, strict=True)
+        if customer_id not in created
+    }
+    whole = [customer_id for customer_id, at in asked.items() if at == NEVER]
+    later = {customer_id: at for customer_id, at in asked.items() if at != NEVER}
+    rows = await fetch_rows(session, _ALL_LIVE, whole) if whole else []
+    if later:
+        rows += await fetch_rows(session, _LIVE, list(later), list(later.values()))
     found: dict[str, list[LiveRow]] = {}
-    for customer_id, transition_id, before, after, at, *rest in rows:
-        row = LiveRow(transition_id, before, after, to_micros(at), *rest)
-        found.setdefault(customer_id, []).append(row)
+    for customer_id, *row in rows:
+        found.setdefault(customer_id, []).append(LiveRow(*row))
     return found
 
 
@@ -66,7 +91,7 @@ async def record(
     owners: Sequence[str],
     history: History,
     live: Mapping[str, Sequence[LiveRow]],
-    since: Mapping[str, int | None],
+    since: Ints,
     now: datetime,
     *,
     rewrite: bool = False,
@@ -78,42 +103,34 @@ async def record(
     Where a transition still follows, but from other evidence, that is another row, too.
     """
     unclaimed = {
-        (customer_id, row.content): row for customer_id, rows in live.items() for row in rows
+        (customer_id, row.effective_at): row for customer_id, rows in live.items() for row in rows
     }
     added: list[Transition] = []
     for transition in history.transitions():
-        key = owners[transition.owner], transition[1:-1]
+        key = owners[transition.owner], transition.at
         row = unclaimed.get(key)
         # A fact from before a transition may leave it as it is, and yet change its evidence.
-        if row is not None and json.loads(row.evidence) == json.loads(transition.evidence):
+        if row is not None and row.says(transition):
             del unclaimed[key]
         else:
             added.append(transition)
     await _void(session, {key: row.transition_id for key, row in unclaimed.items()}, now)
-    await copy_rows(
-        session,
-        "stage_transitions",
-        _ADDED,
-        [_row(owners, transition, now) for transition in added],
-    )
+    await _add(session, owners, added, now)
     called = history.called_anew()
     await _rename(session, {owners[owner]: stage for owner, stage in called.items()}, history)
     changed = {each for each, _ in unclaimed} | {owners[transition.owner] for transition in added}
     if rewrite:
         changed |= set(owners)
     if changed:
-        ends = dict(zip(owners, history.last(len(owners)), strict=True))
+        ends = history.last(len(owners))
         # Where the ledger was gone on with, its last row tells since when a stage has held.
-        known = {
-            customer_id: ends[customer_id]
-            for customer_id in changed
-            if since[customer_id] is None or ends[customer_id][1]
-        }
-        await _move(
-            session,
-            known,
-            {customer_id: ends[customer_id] for customer_id in changed if customer_id not in known},
-        )
+        known: Ends = {}
+        others: Ends = {}
+        for owner, at in enumerate(since.tolist()):
+            if owners[owner] in changed:
+                told = known if at == NEVER or ends[owner][1] is not None else others
+                told[owners[owner]] = ends[owner]
+        await _move(session, known, others)
     return len(added) + len(unclaimed)
 
 
@@ -121,89 +138,77 @@ async def _rename(session: WriteSession, stages: Mapping[str, str], history: His
     """Call the recorded stages of customers as given, where they have a name of before still."""
     codes = {code for period in history.periods for code in period.policy.maps}
     if stages:
-        await session.execute(
-            text(
-                "UPDATE customers c SET stage = called.stage, stage_version = c.stage_version + 1"
-                " FROM unnest(CAST(:customer_ids AS text[]), CAST(:stages AS text[]))"
-                " AS called (customer_id, stage) WHERE c.customer_id = called.customer_id"
-                " AND c.customer_id = ANY(CAST(:customer_ids AS text[]))"
-                " AND c.stage = ANY(CAST(:codes AS text[])) AND c.stage <> called.stage"
-            ),
-            {
-                "customer_ids": list(stages),
-                "stages": list(stages.values()),
-                "codes": sorted(codes),
-            },
-        )
+        named = list(stages), list(stages.values()), sorted(codes)
+        await fetch_rows(session, _RENAME, *named)
 
 
-async def _void(session: WriteSession, rows: Mapping[tuple[str, Any], int], now: datetime) -> None:
-    if rows:
-        await session.execute(
-            text(
-                "UPDATE stage_transitions t SET voided_at = :now"
-                " FROM unnest(CAST(:customer_ids AS text[]), CAST(:transition_ids AS bigint[]))"
-                " AS gone (customer_id, transition_id)"
-                " WHERE t.customer_id = gone.customer_id AND t.transition_id = gone.transition_id"
-            ),
-            {
-                "now": now,
-                "customer_ids": [each for each, _ in rows],
-                "transition_ids": list(rows.values()),
-            },
-        )
-
-
-_ADDED = (
-    "customer_id",
-    "from_stage",
-    "to_stage",
-    "effective_at",
-    "cause",
-    "rule",
-    "policy_version",
-    "reason",
-    "actor",
-    "evidence",
-    "recorded_at",
-    "derivation_version",
+_RENAME = (
+    "UPDATE customers c SET stage = called.stage, stage_version = c.stage_version + 1"
+    " FROM unnest($1::text[], $2::text[]) AS called (customer_id, stage)"
+    " WHERE c.customer_id = called.customer_id AND c.customer_id = ANY($1::text[])"
+    " AND c.stage = ANY($3::text[]) AND c.stage <> called.stage"
 )
 
 
-def _row(owners: Sequence[str], transition: Transition, now: datetime) -> tuple[object, ...]:
-    return (
-        owners[transition.owner],
-        *transition[1:3],
-        from_micros(transition.at),
-        *transition[4:],
-        now,
-        DERIVATION_VERSION,
+async def _void(session: WriteSession, rows: Mapping[tuple[str, int], int], now: datetime) -> None:
+    if rows:
+        owners = [customer_id for customer_id, _ in rows]
+        await fetch_rows(session, _VOID, now, owners, list(rows.values()))
+
+
+_VOID = (
+    "UPDATE stage_transitions t SET voided_at = $1"
+    " FROM unnest($2::text[], $3::bigint[]) AS gone (customer_id, transition_id)"
+    " WHERE t.customer_id = gone.customer_id AND t.transition_id = gone.transition_id"
+    " AND t.customer_id = ANY($2::text[])"
+)
+
+
+async def _add(
+    session: WriteSession, owners: Sequence[str], added: Sequence[Transition], now: datetime
+) -> None:
+    if not added:
+        return
+    owner, before, after, at, cause, rule, version, reason, actor, evidence = zip(
+        *added, strict=True
     )
+    columns = {
+        "customer_id": Column("text", [owners[number] for number in owner]),
+        "from_stage": Column("text", before),
+        "to_stage": Column("text", after),
+        "effective_at": Column("timestamptz", at),
+        "cause": Column("text", cause),
+        "rule": Column("text", rule),
+        "policy_version": Column("int4", version),
+        "reason": _texts(reason),
+        "actor": _texts(actor),
+        "evidence": Column("jsonb", evidence),
+        "recorded_at": Column("timestamptz", [to_micros(now)] * len(added)),
+        "derivation_version": Column("int4", [DERIVATION_VERSION] * len(added)),
+    }
+    await binary_copy.write(session, "stage_transitions", columns)
+
+
+def _texts(values: Sequence[str | None]) -> Column:
+    return Column("text", [value or "" for value in values], [value is None for value in values])
 
 
 async def _move(
     session: WriteSession,
-    ends: Mapping[str, tuple[str, int | None]],
-    others: Mapping[str, tuple[str, int | None]],
+    ends: Ends,
+    others: Ends,
 ) -> None:
     """Set the recorded stage of customers; of the others the ledger says since when it holds."""
-    known = {
-        customer_id: (stage, None if at is None else from_micros(at))
-        for customer_id, (stage, at) in {**ends, **others}.items()
-    }
-    for customer_id, rows in (await live(session, dict.fromkeys(others)) if others else {}).items():
-        known[customer_id] = (others[customer_id][0], from_micros(rows[-1].effective_at))
-    await session.execute(
-        text(
-            "UPDATE customers c SET stage = moved.stage, stage_since = moved.since,"
-            " stage_version = c.stage_version + 1"
-            " FROM unnest(CAST(:customer_ids AS text[]), CAST(:stages AS text[]),"
-            " CAST(:since AS timestamptz[])) AS moved (customer_id, stage, since)"
-            " WHERE c.customer_id = moved.customer_id"
-        ),
-        {
-            "customer_ids": list(known),
-            "stages": [stage for stage, _ in known.values()],
-            "since": [at for _, at in known.values()],
-        },
-    )
+    known = {**ends, **others}
+    for customer_id, rows in (await live(session, list(others)) if others else {}).items():
+        known[customer_id] = (others[customer_id][0], rows[-1].effective_at)
+    stages, since = zip(*known.values(), strict=True)
+    await fetch_rows(session, _MOVE, list(known), list(stages), list(since))
+
+
+_MOVE = (
+    "UPDATE customers c SET stage = moved.stage,"  # noqa: S608  # no value of a caller
+    f" stage_since = {sql_numbers.instant_of('moved.since')}, stage_version = c.stage_version + 1"
+    " FROM unnest($1::text[], $2::text[], $3::int8[]) AS moved (customer_id, stage, since)"
+    " WHERE c.customer_id = moved.customer_id AND c.customer_id = ANY($1::text[])"
+)

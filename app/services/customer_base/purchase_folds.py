@@ -1,0 +1,114 @@
+"""All facts of customers, read and folded: what they amount to, and every state on the way."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from app.db import ReadSession
+from app.lifecycle import counted_facts
+from app.lifecycle.column_fold import PurchaseColumns
+from app.lifecycle.dated import Ints
+from app.lifecycle.inactivity import InactivityLimit
+from app.lifecycle.money import MonetaryState, replay
+from app.lifecycle.purchases import Fact, SetOff, set_off
+from app.lifecycle.summary_columns import NO_MORE, PointColumns, SummaryColumns
+from app.services.customer_base import purchase_facts
+
+_AT_A_TIME = 2_000
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Customers by number: what their facts amount to, and the states on the way."""
+
+    summaries: SummaryColumns
+    points: PointColumns
+
+
+@dataclass(frozen=True)
+class Folding:
+    """The facts of customers folded by each of several limits of silence.
+
+    `worth` follows their value through time, and `set_off` is what refunds take back in the end,
+    where somebody asked for it.
+    """
+
+    by_limit: Mapping[InactivityLimit, Folded]
+    worth: dict[int, list[MonetaryState]] = field(default_factory=dict)
+    set_off: dict[int, SetOff] = field(default_factory=dict)
+
+
+async def fold(
+    session: ReadSession, limit: InactivityLimit, customer_ids: Sequence[str], until: Ints
+) -> SummaryColumns:
+    """Return what the facts of customers up to an instant each amount to."""
+    folding = await fold_by(session, [limit], customer_ids, until)
+    return folding.by_limit[limit].summaries
+
+
+async def fold_by(
+    session: ReadSession,
+    limits: Sequence[InactivityLimit],
+    customer_ids: Sequence[str],
+    until: Ints,
+    *,
+    worth: bool = False,
+    netted: bool = False,
+) -> Folding:
+    """Fold all facts of customers, up to an instant each, by each of several limits of silence."""
+    found: dict[InactivityLimit, list[Folded]] = {limit: [] for limit in limits}
+    folding = Folding({})
+    # By some customers at a time rather than a cursor, which needs a transaction: reads have none.
+    for start in range(0, max(len(customer_ids), 1), _AT_A_TIME):
+        ids, ends = customer_ids[start : start + _AT_A_TIME], until[start : start + _AT_A_TIME]
+        bought, with_refunds = await _read(session, ids)
+        counted = counted_facts.count(bought, with_refunds, ends)
+        owners = np.arange(start, start + len(ids))
+        for limit in limits:
+            summaries, points = counted.fold(limit)
+            found[limit].append(Folded(summaries, points.of_owners(owners)))
+        if worth:
+            for owner, own in enumerate(_listed(bought, with_refunds, len(ids))):
+                folding.worth[start + owner] = replay(own, until=int(ends[owner]))
+        if netted:
+            for owner, own in with_refunds.items():
+                all_count = counted.next_fact_at[owner] == NO_MORE
+                folding.set_off[start + owner] = (
+                    counted.netted[owner] if all_count else set_off(own)
+                )
+    by_limit = {
+        limit: Folded(
+            SummaryColumns.join([part.summaries for part in parts]),
+            PointColumns.join([part.points for part in parts]),
+        )
+        for limit, parts in found.items()
+    }
+    return Folding(by_limit, folding.worth, folding.set_off)
+
+
+async def _read(
+    session: ReadSession, customer_ids: Sequence[str]
+) -> tuple[PurchaseColumns, dict[int, list[Fact]]]:
+    """Return the purchases of those without refunds, and all facts of those with any."""
+    if not customer_ids:
+        return PurchaseColumns.none(), {}
+    facts, refunds = await purchase_facts.columns(session, customer_ids)
+    owners = np.unique(facts.owner[refunds])
+    if not len(owners):
+        return facts, {}
+    names = [customer_ids[owner] for owner in owners.tolist()]
+    own = await purchase_facts.of_customers(session, names)
+    others = facts.take(~np.isin(facts.owner, owners))
+    return others, dict(zip(owners.tolist(), own.values(), strict=True))
+
+
+def _listed(
+    bought: PurchaseColumns, with_refunds: Mapping[int, list[Fact]], owners: int
+) -> list[list[Fact]]:
+    """Return the facts of each customer; where nothing is refunded, none needs its name."""
+    found: list[list[Fact]] = [with_refunds.get(owner, []) for owner in range(owners)]
+    columns = (bought.owner, bought.at, bought.day, bought.value)
+    for owner, at, day, value in zip(*(each.tolist() for each in columns), strict=True):
+        found[owner].append(Fact(at, day, value, ("", ""), None, value, ""))
+    return found
