@@ -83,13 +83,14 @@ class Calendar:
     def starts(self, days: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the first instants of days, in microseconds; cost follows the distinct days."""
         distinct, place = np.unique(days, return_inverse=True)
-        starts = [to_micros(self.start_of(int(day))) for day in distinct]
+        starts = [_start(self, day) for day in distinct.tolist()]
         return np.array(starts, dtype=np.int64)[place.reshape(days.shape)]
 
-    def days(self, instants: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the days on which instants fall; cost follows the distinct days."""
-        day = instants // _MICROS_A_DAY
-        return day + (self.starts(day + 1) <= instants) - (self.starts(day) > instants)
+
+@lru_cache(maxsize=100_000)
+def _start(calendar: Calendar, day: int) -> int:
+    """Return the first instant of a day; a zone has some ten thousand that are asked for."""
+    return to_micros(calendar.start_of(day))
 
 
 @dataclass(frozen=True)

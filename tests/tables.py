@@ -20,8 +20,8 @@ Drawn from `app/models` by `make tables`; a test fails when the two differ.
   keep them true, and nothing stands in the way of parting customers.
 - `PK` is the primary key. A column with `"or null"` may be empty.
 - Derived from facts and profiles, and made anew from them, are `purchase_summaries`,
-  `interaction_days`, `customer_search`, `stage_transitions`, and the stage and the `phone_e164` of
-  `customers`.
+  `purchase_days`, `interaction_days`, `customer_search`, `stage_transitions`, and the stage and the
+  `phone_e164` of `customers`.
 - The scores of each run are in a table of their own, customer-owned:
   `scores_of` in `app/models/scoring.py` describes it, `docs/decisions/0032` says why.
 """

@@ -54,12 +54,15 @@ class FactColumns:
 
     def facts(self) -> dict[str, list[Fact]]:
         """Return the facts of each customer, in the order of the columns."""
-        found: dict[str, list[Fact]] = {customer_id: [] for customer_id in self.customer_ids}
-        rows = zip(
-            self.owner.tolist(), self.at.tolist(), self.day.tolist(), self.value.tolist(),
-            zip(self.source, self.fact_id, strict=True), self.refunds, self.amount.tolist(),
-            self.currency, strict=True,
-        )  # fmt: skip
-        for owner, *fact in rows:
-            found[self.customer_ids[owner]].append(Fact(*fact))
+        found = self.take_owners(np.arange(len(self.customer_ids)))
+        return {customer_id: found[owner] for owner, customer_id in enumerate(self.customer_ids)}
+
+    def take_owners(self, owners: Ints) -> dict[int, list[Fact]]:
+        """Return the facts of some customers by number, in the order of the columns."""
+        found: dict[int, list[Fact]] = {owner: [] for owner in owners.tolist()}
+        for row in np.flatnonzero(np.isin(self.owner, owners)).tolist():
+            numbers = (int(self.at[row]), int(self.day[row]), int(self.value[row]))
+            key, amount = (self.source[row], self.fact_id[row]), int(self.amount[row])
+            fact = Fact(*numbers, key, self.refunds[row], amount, self.currency[row])
+            found[int(self.owner[row])].append(fact)
         return found

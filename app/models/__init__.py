@@ -15,6 +15,7 @@ from app.models.rebuild import RebuildDifference
 from app.models.scoring import Backtest, Model, Run
 from app.models.stage import Policy, PolicyActivation, StageOverride, StageTransition
 from app.models.transaction import (
+    PurchaseDay,
     PurchaseSummary,
     RefundAllocation,
     Transaction,
@@ -41,6 +42,7 @@ __all__ = [
     "Policy",
     "PolicyActivation",
     "ProfileChange",
+    "PurchaseDay",
     "PurchaseSummary",
     "RebuildDifference",
     "RefundAllocation",

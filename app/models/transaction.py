@@ -1,10 +1,21 @@
 """Transactions, the revisions they replaced, and the summary kept of each customer's purchases."""
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, Numeric, Text, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    Numeric,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -146,3 +157,20 @@ class PurchaseSummary(Base):
     value_3: Mapped[MoneySum | None]
     policy_version: Mapped[int] = mapped_column(Integer)
     derivation_version: Mapped[int] = mapped_column(Integer)
+
+
+class PurchaseDay(Base):
+    """The purchases of a customer with a long history on one day, after refunds.
+
+    `value` is what refunds leave of them. `turns` are the instants at which the day became a
+    purchase day and, where all was refunded, ceased to be one, by turns. Of whom there are rows
+    for all purchases up to `facts_until` of the summary, a late fact reads these in place of facts.
+    """
+
+    __tablename__ = "purchase_days"
+
+    customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
+    purchased_on: Mapped[date] = mapped_column(primary_key=True)
+    purchases: Mapped[int] = mapped_column(Integer)
+    value: Mapped[MoneySum]
+    turns: Mapped[list[datetime]] = mapped_column(ARRAY(DateTime(timezone=True)))

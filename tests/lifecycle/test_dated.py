@@ -37,5 +37,5 @@ def test_the_days_of_instants_are_those_of_each_by_itself(zone: ZoneInfo) -> Non
     instants = [rng.randrange(-400 * DAY, 20_000 * DAY) for _ in range(300)]
     starts = calendar.starts(np.array([rng.randrange(14_000, 20_000) for _ in range(300)]))
     instants += [at + by for at in starts.tolist() for by in (-1, 0, 1)]
-    found = calendar.days(np.array(instants))
+    found = calendar.days_of(np.array(instants))
     assert found.tolist() == [calendar.day_of(from_micros(at)) for at in instants]

@@ -10,7 +10,7 @@ from sqlalchemy import TextClause, text
 
 from app.days import from_day, from_micros
 from app.db import AnyRow, ReadSession, WriteSession, copy_rows, fetch_rows
-from app.lifecycle.purchases import Allocation, SetOff, Unallocated
+from app.lifecycle.purchases import Allocation, Key, SetOff, Unallocated
 from app.models import RefundAllocation, UnallocatedRefund
 from app.models.base import Base
 from app.money import to_amount
@@ -62,6 +62,32 @@ async def save(session: WriteSession, found: Mapping[str, SetOff]) -> None:
     allocated, unallocated = rows_of(found)
     await _replace(session, _ALLOCATIONS, list(found), allocated)
     await _replace(session, _UNALLOCATED, list(found), unallocated)
+
+
+async def save_some(
+    session: WriteSession, refunds: Mapping[str, Sequence[Key]], found: Mapping[str, SetOff]
+) -> None:
+    """Make the rows of some refunds of customers say what was set off, and leave the others."""
+    names = [(customer_id, *key) for customer_id, keys in refunds.items() for key in keys]
+    if names:
+        columns = map(list, zip(*names, strict=True))
+        asked = dict(zip(("customer_ids", "sources", "names"), columns, strict=True))
+        for statement in _WITHOUT_SOME:
+            await session.execute(statement, asked)
+        rows = rows_of(found)
+        for kept, own in zip((_ALLOCATIONS, _UNALLOCATED), rows, strict=True):
+            await copy_rows(session, kept.table, kept.names, own)
+
+
+_WITHOUT_SOME = [
+    text(
+        f"DELETE FROM {kept.table} k USING unnest(CAST(:customer_ids AS text[]),"  # noqa: S608  # names of ours
+        " CAST(:sources AS text[]), CAST(:names AS text[])) AS gone (customer_id, source, name)"
+        " WHERE k.customer_id = ANY(CAST(:customer_ids AS text[])) AND"
+        f" (k.{', k.'.join(kept.key[:3])}) = (gone.customer_id, gone.source, gone.name)"
+    )
+    for kept in (_ALLOCATIONS, _UNALLOCATED)
+]
 
 
 async def awaited(session: ReadSession, customer_ids: Sequence[str]) -> set[tuple[str, str, str]]:

@@ -27,7 +27,7 @@ from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.voids import Voiding
 from app.services.stages import derivation
-from app.services.stages.resuming import NewFacts
+from app.services.stages.resuming import NewFacts, Removed
 
 
 async def _settle(session: WriteSession, intake: Intake, written: Written) -> None:
@@ -38,7 +38,9 @@ async def _settle(session: WriteSession, intake: Intake, written: Written) -> No
 
 def _new_facts(written: Written) -> NewFacts:
     """Return what was stored as the lifecycle sees it."""
-    replaced = {customer_id for customer_id, _, _ in written.removed}
+    replaced: dict[str, list[Removed]] = {}
+    for customer_id, kind, day in written.removed:
+        replaced.setdefault(customer_id, []).append((kind, day))
     stored, said = written.stored, written.stored.content
     number: dict[str, int] = {customer_id: place for place, customer_id in enumerate(replaced)}
     owner = [number.setdefault(each, len(number)) for each in stored.customer_ids]

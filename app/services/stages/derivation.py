@@ -28,9 +28,19 @@ from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages import overrides, resuming, resumption, tracing, transitions
+from app.services.stages import (
+    long_histories,
+    overrides,
+    resuming,
+    resumption,
+    tracing,
+    transitions,
+)
+from app.services.stages.long_histories import DaysWritten
+from app.services.stages.resume_points import ResumePoints
 from app.services.stages.resuming import Change, NewFacts, Start
-from app.services.stages.tracing import ResumePoints
+
+_NO_DAYS = DaysWritten()
 
 
 async def settle(
@@ -43,13 +53,33 @@ async def settle(
     going_on, first = resuming.can_extend(kept, new, to_micros(now))
     if (kept.summaries.refunds[going_on] > 0).any():
         going_on &= ~await resuming.awaited(session, kept, new)
+    in_order = going_on.copy()
     going_on, standing = await resumption.find(
         session, timeline, ids, kept, going_on, first, to_micros(now), created=new.created
     )
+    overridden = await _overridden(session, deployment, ids, new.created)
+    if overridden:
+        going_on &= [customer_id not in overridden for customer_id in ids]
+    asked = long_histories.Asked(in_order, going_on)
+    days = await long_histories.read(session, deployment, timeline, kept, new, asked, now)
     facts = new.facts
     bought = PurchaseColumns(facts.owner, facts.at, facts.day, facts.value)
     start = Start(going_on, standing, bought)
-    await _record(session, deployment, timeline, ids, start, kept, now, created=new.created)
+    await _record(
+        session, deployment, timeline, ids, start, kept, now,
+        created=new.created, overridden=overridden, days=days,
+    )  # fmt: skip
+
+
+async def _overridden(
+    session: ReadSession,
+    deployment: Deployment,
+    customer_ids: Sequence[str],
+    created: Collection[str],
+) -> dict[str, list[Override]]:
+    new = set(created)
+    before = [customer_id for customer_id in customer_ids if customer_id not in new]
+    return await overrides.of(session, deployment, before) if before else {}
 
 
 async def revise(
@@ -126,7 +156,8 @@ async def rebuild(
     ids = list(customer_ids)
     kept = await summary_rows.read(session, ids)
     start = Start.anew(len(ids))
-    await _record(session, deployment, timeline, ids, start, kept, now, rewrite=True)
+    days = DaysWritten(outdated=True, all_of_them=True)
+    await _record(session, deployment, timeline, ids, start, kept, now, days=days, rewrite=True)
 
 
 async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
@@ -193,20 +224,24 @@ async def _record(
     now: datetime,
     *,
     created: Collection[str] = (),
+    overridden: Mapping[str, Sequence[Override]] | None = None,
+    days: DaysWritten = _NO_DAYS,
     rewrite: bool = False,
 ) -> int:
     """Follow the customers, keep their summaries, and record the transitions that follow."""
     if not customer_ids:
         return 0
-    new = set(created)
-    before = [customer_id for customer_id in customer_ids if customer_id not in new]
-    overridden = await overrides.of(session, deployment, before) if before else {}
+    if overridden is None:
+        overridden = await overrides.of(session, deployment, list(customer_ids))
     if overridden:
         start.going_on[:] &= [customer_id not in overridden for customer_id in customer_ids]
-    resumed = start.resume(deployment, timeline)
+    in_hand = [number for number, each in enumerate(customer_ids) if each in overridden]
+    resumed = ResumePoints.join(
+        [start.resume(deployment, timeline), days.resume(deployment, timeline, in_hand)]
+    )
     since = np.full(len(customer_ids), NEVER)
     since[resumed.owners] = resumed.since
-    live = await transitions.live(session, customer_ids, since, created=new)
+    live = await transitions.live(session, customer_ids, since, created=set(created))
     # What was recorded as having come to pass is not undone by a clock that is a little behind:
     # neither a transition nor the activation for whose end this writer has waited.
     until = np.full(len(customer_ids), max(to_micros(now), timeline.starts[-1]))
@@ -215,7 +250,7 @@ async def _record(
         instants += [override.at for override in overridden.get(customer_id, ())]
         until[number] = max([int(until[number]), *instants])
     found = await tracing.derive(
-        session, deployment, timeline, customer_ids, resumed, until, overridden
+        session, deployment, timeline, customer_ids, resumed, until, overridden, days.known
     )
     refunds = (found.summaries.refunds > 0) | (kept.summaries.refunds > 0)
     with_refunds = [customer_ids[number] for number in np.flatnonzero(refunds).tolist()]
@@ -234,6 +269,7 @@ async def _record(
         found.summaries.take(stands),
         known=kept.known[stands],
     )
+    await long_histories.keep(session, customer_ids, kept, found.summaries, days)
     return await transitions.record(
         session, customer_ids, found.history, live, since, now, rewrite=rewrite
     )

@@ -24,12 +24,17 @@ from app.lifecycle.version import DERIVATION_VERSION
 from app.money import to_amount
 from app.schemas.common.types import format_amount, format_instant
 from app.services.common import deployment_settings
-from app.services.customer_base import interaction_counts, purchase_summaries, refund_allocations
+from app.services.customer_base import (
+    interaction_counts,
+    purchase_days,
+    purchase_summaries,
+    refund_allocations,
+)
 from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import overrides, tracing, transitions
-from app.services.stages.tracing import ResumePoints
+from app.services.stages.resume_points import ResumePoints
 from app.services.stages.transitions import LiveRow
 
 Document = dict[str, Any]
@@ -87,6 +92,7 @@ async def kept(
     derived_by = {row.customer_id: row for row in await session.execute(_DERIVED_BY, {"ids": ids})}
     live = await transitions.live(session, ids)
     allocated = await refund_allocations.stored(session, ids)
+    by_day = await purchase_days.stored(session, ids)
     counted = await interaction_counts.stored(session, ids)
     overridden = await overrides.of(session, deployment, ids)
     of_profiles = await derived_profiles.kept(session, ids)
@@ -103,6 +109,7 @@ async def kept(
             "summary": _summary(summary, limit),
             "transitions": {_at(row.effective_at): _live(row) for row in rows},
             **allocated[customer_id],
+            "purchase_days": by_day.get(customer_id),
             "interaction_days": counted[customer_id],
             **of_profiles[customer_id],
         }
@@ -131,6 +138,12 @@ async def derived(
     stages = found.history.last(len(ids))
     summaries = found.summaries.summaries()
     allocated = refund_allocations.documents(found.set_off)
+    long = {
+        customer_id: summary.facts_until
+        for customer_id, summary in zip(ids, summaries, strict=True)
+        if purchase_days.is_long(summary.facts) and summary.facts_until is not None
+    }
+    by_day = await purchase_days.derived(session, long)
     counted = await interaction_counts.count(session, ids)
     of_profiles = await derived_profiles.derived(session, deployment, ids)
     limit = timeline.current.inactivity_limit
@@ -140,6 +153,7 @@ async def derived(
             "summary": _summary(summary, limit),
             "transitions": told[customer_id],
             **allocated[customer_id],
+            "purchase_days": by_day.get(customer_id),
             "interaction_days": counted[customer_id],
             **of_profiles[customer_id],
         }

@@ -1,7 +1,8 @@
 """What was written, and from where customers are followed after it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 
@@ -14,19 +15,22 @@ from app.lifecycle.summary_columns import NEVER, NO_MORE, SummaryColumns
 from app.services.customer_base import refund_allocations
 from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages.tracing import ResumePoints, Standing
+from app.services.stages.resume_points import ResumePoints, Standing
+
+Removed = tuple[str, date]
+"""Kind and day of a fact that is no longer in force."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewFacts:
     """Facts that were just written, of all customers of whom any was written or taken away.
 
-    Of the customers `replaced`, a fact took another's place or was voided; those `created` were
-    made for these facts, so that nothing else is kept of them.
+    `replaced` has what is no longer in force, because a fact took its place or it was voided;
+    the customers `created` were made for these facts, so that nothing else is kept of them.
     """
 
     facts: FactColumns
-    replaced: Collection[str] = ()
+    replaced: Mapping[str, Sequence[Removed]] = field(default_factory=dict)
     created: Collection[str] = ()
 
 
@@ -101,8 +105,7 @@ def can_extend(kept: StoredSummaries, new: NewFacts, now: int) -> tuple[Bools, I
     of_nothing = facts.owner[facts.amount == 0]
     others[of_nothing] |= known.refunds[of_nothing] > 0
     if new.replaced:
-        replaced = set(new.replaced)
-        others |= np.array([customer_id in replaced for customer_id in facts.customer_ids])
+        others |= np.array([customer_id in new.replaced for customer_id in facts.customer_ids])
     after = np.where(known.refunds > 0, known.facts_until < first, known.facts_until <= first)
     found: Bools = after & (last <= now) & (known.next_fact_at == NO_MORE) & ~others
     return found, first

@@ -20,7 +20,7 @@ from app.services.common import deployment_settings, sql_numbers
 from app.services.customer_base import purchase_facts, rule_facts
 from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages.tracing import Standing
+from app.services.stages.resume_points import Standing
 
 CLOCKS_DIFFER = 3_600_000_000
 """Microseconds after an activation within which a writer may not have known of it."""

@@ -130,7 +130,7 @@ async def through_time(
     resumed = one.since != NEVER
     days = np.full(len(ids), NO_DAY)
     if sources(terms) & {"interactions", "answers", "transactions"} and resumed.any():
-        days[resumed] = deployment.calendar.days(one.since[resumed])
+        days[resumed] = deployment.calendar.days_of(one.since[resumed])
     read = _Read(
         deployment,
         followed,
@@ -185,7 +185,7 @@ class _Read:
         news = [each for each in self._news(look, customers) if len(each[0])]
         if news:
             owner, at = merged([(owner, at), *news])
-            day = self.deployment.calendar.days(at)
+            day = self.deployment.calendar.days_of(at)
             states = states_in_force(points, owner, at)
         return Records(
             inactivity_limit=look.inactivity_limit,

@@ -4,106 +4,30 @@ Customers are told apart by number: their places in a list of ids.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 
 from app.days import from_micros
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.lifecycle import column_fold, column_money, history
-from app.lifecycle.column_fold import PurchaseColumns
+from app.lifecycle import history
 from app.lifecycle.dated import Ints
+from app.lifecycle.facts import Summary
 from app.lifecycle.history import History
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.instants import Customers, Override, PolicyPeriod
 from app.lifecycle.purchases import SetOff
-from app.lifecycle.records import Columns
 from app.lifecycle.steps import Worth
 from app.lifecycle.summary_columns import NEVER, PointColumns, SummaryColumns
 from app.services.customer_base import purchase_facts, purchase_folds, rule_facts
-from app.services.customer_base.purchase_folds import Folding
+from app.services.customer_base.purchase_folds import Folded, Folding
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import rule_records
+from app.services.stages.resume_points import ResumePoints
 from app.services.stages.rule_records import Timelines
-
-
-@dataclass(frozen=True)
-class ResumePoints:
-    """The customers at places `owners`, who go on from a state at an instant each.
-
-    That is `since`; `NEVER` for those of whom there was nothing before, of whom `begun_at` may say
-    since when they are known. `points`, by the silence that ends a life, and `worth` are numbered
-    as `owners` are: what held at the instant, and what followed.
-    """
-
-    owners: Ints
-    since: Ints
-    begun_at: Ints
-    summaries: SummaryColumns
-    points: Mapping[InactivityLimit, PointColumns]
-    worth: Worth
-
-    @classmethod
-    def of(
-        cls,
-        deployment: Deployment,
-        timeline: PolicyTimeline,
-        owners: Ints,
-        start: "Standing",
-        bought: PurchaseColumns,
-    ) -> "ResumePoints":
-        """Go on from where customers stand with the purchases since, none of them earlier."""
-        before, since = start.before, start.since
-        begun = np.flatnonzero(since != NEVER)
-        day = deployment.calendar.days(since[begun])
-
-        def points_from(states: Columns, followed: PointColumns) -> PointColumns:
-            first = PointColumns(begun, since[begun], day, states.take(begun))
-            return PointColumns.join([first, followed])
-
-        limit = timeline.current.inactivity_limit
-        after, added = column_fold.extend(before, bought, limit)
-        points = {limit: points_from(before.states, added)}
-        for other in {policy.inactivity_limit for policy in timeline.policies} - {limit}:
-            points[other] = points[limit]
-            if other in start.lives:
-                own = replace(before, states=start.lives[other])
-                added = column_fold.extend(own, bought, other)[1]
-                points[other] = points_from(own.states, added)
-        worth = Worth.none()
-        if any(policy.follows_transactions for policy in timeline.policies):
-            stood = column_money.standing(before, begun, since[begun])
-            worth = Worth.join([stood, column_money.follow(before, bought)])
-        return cls(owners, since, start.begun_at, after, points, worth)
-
-    @classmethod
-    def none(cls) -> "ResumePoints":
-        zero = np.zeros(0, np.int64)
-        return cls(zero, zero, zero, SummaryColumns.empty(0), {}, Worth.none())
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What is known of customers at an instant each, `since`, or `NEVER` if nothing is.
-
-    `lives` are the states of `before` by other silences than the one by which those count lives,
-    where they may differ. `begun_at` says since when those without an instant are known.
-    """
-
-    before: SummaryColumns
-    since: Ints
-    lives: Mapping[InactivityLimit, Columns]
-    begun_at: Ints
-
-    @classmethod
-    def of(cls, before: SummaryColumns) -> "Standing":
-        """Say what is known of customers where their summaries stand."""
-        return cls(before, before.facts_until, {}, np.full(len(before), NEVER))
-
-    def take(self, rows: Ints) -> "Standing":
-        lives = {limit: states.take(rows) for limit, states in self.lives.items()}
-        return Standing(self.before.take(rows), self.since[rows], lives, self.begun_at[rows])
 
 
 async def fold(
@@ -223,8 +147,16 @@ class Derived:
 
     summaries: SummaryColumns
     set_off: dict[str, SetOff]
-    """What refunds take back; those who are gone on with have none, and are not in it."""
+    """What refunds take back of those whose facts were read."""
     history: History
+
+
+class FoldedByDays(Protocol):
+    """A customer whose facts need not be read, since the days of the purchases are known."""
+
+    def folded(self, limit: InactivityLimit) -> tuple[Summary, PointColumns]:
+        """Return what all facts fold to."""
+        ...
 
 
 async def derive(
@@ -235,24 +167,51 @@ async def derive(
     resumed: ResumePoints,
     until: Ints,
     overridden: Mapping[str, Sequence[Override]],
+    by_days: Mapping[int, FoldedByDays] = MappingProxyType({}),
 ) -> Derived:
-    """Derive what is kept of customers, of all but those who are gone on with from all facts."""
+    """Derive what is kept of customers: of all from their facts, but for two kinds of them.
+
+    Those who are gone on with, and those whose days are known, by number.
+    """
     anew = _others(len(customer_ids), resumed.owners)
-    others = [customer_ids[owner] for owner in anew.tolist()]
-    folding = await fold(session, timeline, others, until[anew], netted=True)
+    told = {number: one for number, one in by_days.items() if number in set(anew.tolist())}
+    read = anew[~np.isin(anew, list(told))]
+    others = [customer_ids[owner] for owner in read.tolist()]
+    folding = await fold(session, timeline, others, until[read], netted=True)
+    set_off = {
+        customer_id: folding.set_off.get(number, SetOff([]))
+        for number, customer_id in enumerate(others)
+    }
+    if told:
+        folding = _beside(
+            folding,
+            np.searchsorted(anew, read),
+            {int(np.searchsorted(anew, number)): one for number, one in told.items()},
+        )
     found = await trace(
         session, deployment, timeline, customer_ids, resumed, folding, until, overridden
     )
     folded = folding.by_limit[timeline.current.inactivity_limit].summaries
     place = np.argsort(np.concatenate([resumed.owners, anew]))
-    return Derived(
-        SummaryColumns.join([resumed.summaries, folded]).take(place),
-        {
-            customer_id: folding.set_off.get(number, SetOff([]))
-            for number, customer_id in enumerate(others)
-        },
-        found,
-    )
+    return Derived(SummaryColumns.join([resumed.summaries, folded]).take(place), set_off, found)
+
+
+def _beside(folding: Folding, read: Ints, by_days: Mapping[int, FoldedByDays]) -> Folding:
+    """Return a folding of the customers numbered `read`, and of those whose days are known."""
+    owners = np.array(list(by_days), dtype=np.int64)
+    by_limit = {}
+    for limit, folded in folding.by_limit.items():
+        days = [one.folded(limit) for one in by_days.values()]
+        summaries = SummaryColumns.join(
+            [folded.summaries, SummaryColumns.of([summary for summary, _ in days])]
+        )
+        points = [own.of_owners(owners[place : place + 1]) for place, (_, own) in enumerate(days)]
+        by_limit[limit] = Folded(
+            summaries.take(np.argsort(np.concatenate([read, owners]))),
+            PointColumns.join([folded.points.of_owners(read), *points]),
+        )
+    set_off = {int(read[place]): own for place, own in folding.set_off.items()}
+    return Folding(by_limit, folding.worth.of_owners(read), set_off)
 
 
 def _others(customers: int, owners: Ints) -> Ints:

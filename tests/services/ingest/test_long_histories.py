@@ -1,0 +1,195 @@
+"""Histories that are long, of whom days are kept: as everybody else's, in any order of arrival."""
+
+import asyncio
+import random
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import text
+
+from app.db import Database, ReadSession, WriteSession
+from app.deployment import Deployment
+from app.services.customer_base import purchase_days, purchase_summaries
+from app.services.ingest import transactions
+from app.services.ingest.voids import Voiding
+from app.services.stages import derivation
+from tests import histories
+from tests.database import NOW, writing
+from tests.kept import as_item, ingest, kept_ledger, kept_summary, store_model
+from tests.services.ingest.test_ingest_properties import Facts, batches, check, people, shuffled
+from tests.twin import Fact, Twin
+
+SEEDS = range(10)
+
+
+def bought(name: str, days_ago: int) -> Fact:
+    return Fact(("default", name), NOW - timedelta(days=days_ago), Decimal(5))
+
+
+def back(name: str, named: str | None, days_ago: int) -> Fact:
+    """Return a refund of all that a purchase was worth."""
+    refunds = named and ("default", named)
+    at = NOW - timedelta(days=days_ago)
+    return Fact(("default", name), at, Decimal(5), "refund", refunds or None)
+
+
+@pytest.fixture(autouse=True, params=[1, 4])
+def bound(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """From so few facts on, a history is long."""
+    monkeypatch.setattr(purchase_days, "LONG_HISTORY", request.param)
+    bound: int = request.param
+    return bound
+
+
+async def check_days(session: ReadSession, facts: Facts) -> None:
+    """Hold the days that are kept against all facts, and those who have none against the bound."""
+    summaries = await purchase_summaries.stored(session, list(facts))
+    until = {
+        each: one.facts_until
+        for each, one in summaries.items()
+        if purchase_days.is_long(one.facts) and one.facts_until is not None
+    }
+    kept = await purchase_days.stored(session, list(facts))
+    assert kept == await purchase_days.derived(session, until)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_any_order_and_batching_of_long_histories_agrees_with_the_twin(
+    session: WriteSession, deployment: Deployment, seed: int
+) -> None:
+    rng = random.Random(seed)
+    await store_model(session, f"model_long_{seed}")
+    for facts in (
+        people(rng, deployment, "any", 3),
+        only_purchases(people(rng, deployment, "bought", 3)),
+        with_named_refunds(rng, deployment, "named", 3),
+    ):
+        for batch in batches(rng, shuffled(rng, facts)):
+            await ingest(session, deployment, batch, NOW)
+        await check_days(session, facts)
+        await check(session, deployment, facts, NOW, rng)
+
+
+def only_purchases(facts: Facts) -> Facts:
+    """Leave refunds out, and what is to come: of such histories days alone decide."""
+    found = {
+        each: [fact for fact in own if fact.kind == "purchase" and fact.at <= NOW]
+        for each, own in facts.items()
+    }
+    return {each: own for each, own in found.items() if own}
+
+
+def with_named_refunds(rng: random.Random, deployment: Deployment, prefix: str, many: int) -> Facts:
+    """Return the facts of customers of whom each refund names a purchase, known or not."""
+    today = NOW.astimezone(deployment.calendar.zone).date()
+    found = {}
+    while len(found) < many:
+        end = today - timedelta(days=rng.choice((1, 90, 400)))
+        facts = [
+            fact
+            for fact in histories.facts(rng, deployment.calendar.zone, end)
+            if (fact.kind == "purchase" or fact.refunds) and fact.at <= NOW
+        ]
+        if any(fact.refunds for fact in facts):
+            found[f"{prefix}{len(found)}"] = facts
+    return found
+
+
+async def forget_values(session: WriteSession) -> None:
+    """Make the facts on file worth nothing, so that whoever reads them tells another revenue."""
+    await session.execute(text("UPDATE transactions SET value = 0"))
+
+
+@pytest.mark.parametrize(
+    ("on_file", "late", "reads_facts"),
+    [
+        ([], bought("late", 25), False),
+        ([], bought("first", 90), False),
+        ([back("r", "p3", 2)], bought("late", 25), False),
+        ([back("r", "p3", 2)], bought("in order", 1), False),
+        ([back("r", "p3", 2)], back("late", "p2", 15), False),
+        ([back("r", "late", 2)], bought("late", 25), False),
+        ([back("free", None, 30)], bought("late", 25), False),
+        ([back("free", None, 20)], bought("late", 25), True),
+        ([back("free", None, 5)], back("late", "p2", 4), True),
+        ([], back("free", None, 5), True),
+    ],
+)
+async def test_what_days_tell_reads_no_other_fact(
+    session: WriteSession, deployment: Deployment, on_file: list[Fact], late: Fact,
+    reads_facts: bool,
+) -> None:  # fmt: skip
+    facts = [bought(f"p{number}", 10 * number) for number in (6, 5, 4, 3, 2)] + on_file
+    for fact in facts:
+        await ingest(session, deployment, [as_item("c", fact)], NOW)
+    await check_days(session, {"c": facts})
+    twin = Twin([*facts, late], deployment.calendar.zone)
+    await forget_values(session)
+    await ingest(session, deployment, [as_item("c", late)], NOW)
+    told = {"revenue", "first_day_value", "last_day_value", "paid_days", "value_2", "value_3"}
+    kept, expected = await kept_summary(session, "c"), twin.summary(NOW)
+    assert (kept == expected) is not reads_facts
+    assert {**kept, **{name: expected[name] for name in told}} == expected
+    assert await kept_ledger(session, "c") == twin.ledger(NOW)
+
+
+async def test_facts_that_arrive_over_time_agree_with_the_twin(
+    session: WriteSession, deployment: Deployment
+) -> None:
+    rng = random.Random(77)
+    await store_model(session, "model_over_time")
+    for number in range(6):
+        facts = people(rng, deployment, f"r{number}-", 4)
+        now = NOW - timedelta(hours=3)
+        for batch in batches(rng, shuffled(rng, facts)):
+            now += (NOW - now) * rng.random()
+            await ingest(session, deployment, batch, now)
+        later = NOW + timedelta(days=rng.choice((1, 2, 181, 400)))
+        await derivation.advance(session, deployment, list(facts), later)
+        await check_days(session, facts)
+        await check(session, deployment, facts, later, rng)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_voided_facts_of_long_histories_leave_no_trace(
+    session: WriteSession, deployment: Deployment, seed: int
+) -> None:
+    rng = random.Random(seed)
+    await store_model(session, f"model_voided_{seed}")
+    facts = only_purchases(people(rng, deployment, "c", 4))
+    for batch in batches(rng, shuffled(rng, facts)):
+        await ingest(session, deployment, batch, NOW)
+    for customer_id, own in list(facts.items()):
+        names = sorted({fact.name for fact in own})
+        for name in rng.sample(names, len(names) // 2):
+            asked = Voiding((customer_id, *name), None, "tests", "wrong")
+            await transactions.void(session, deployment, asked, now=NOW)
+            facts[customer_id] = own = [fact for fact in own if fact.name != name]
+        if not own:
+            del facts[customer_id]
+    await check_days(session, facts)
+    await check(session, deployment, facts, NOW, rng)
+
+
+async def test_two_writers_of_long_histories_at_once_agree_with_the_twin(
+    own_database: Database, deployment: Deployment
+) -> None:
+    rng = random.Random(6)
+    async with own_database.writes() as session, session.begin():
+        await store_model(writing(session), "model_two_long")
+
+    async def write(parts: list[list[dict[str, object]]]) -> None:
+        for batch in parts:
+            async with own_database.writes() as session, session.begin():
+                await ingest(writing(session), deployment, batch, NOW)
+
+    for number in range(6):
+        facts = only_purchases(people(rng, deployment, f"round{number}-", 4))
+        stream = shuffled(rng, facts)
+        half = [fact for fact in stream if rng.random() < 0.6]
+        rest = [fact for fact in stream if fact not in half or rng.random() < 0.3]
+        await asyncio.gather(write(batches(rng, half)), write(batches(rng, rest)))
+        async with own_database.reads() as session:
+            await check_days(ReadSession(session), facts)
+            await check(ReadSession(session), deployment, facts, NOW, rng)
