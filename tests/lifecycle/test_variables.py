@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from app.lifecycle.documents import InvalidPolicy, parse
+from app.lifecycle.evidence import shown
 from app.lifecycle.expressions import Compare
-from app.lifecycle.history import shown
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.policy import Policy, Rule, Stage
 from app.lifecycle.variables.definition import Term, Turning, Variable

@@ -11,15 +11,11 @@ from numpy.typing import NDArray
 
 from app.binary_copy import Field
 from app.lifecycle.facts import RECENT, State, Summary
+from app.lifecycle.summary_columns import NEVER, NO_MORE
 from app.lifecycle.version import DERIVATION_VERSION
 from app.money import UNITS
 
 Array = NDArray[Any]
-
-NEVER = -(2**62)
-"""`facts_until` where nothing counts yet."""
-NO_MORE = 2**62
-"""`next_fact_at` where no fact waits for its time."""
 
 _DAYS = {
     "first_day": "first_purchase_on",

@@ -12,12 +12,12 @@ from app.days import AsOf
 from app.db import ReadSession
 from app.lifecycle.dated import Bools, Floats, Ints
 from app.lifecycle.kinds import Kinds
+from app.lifecycle.summary_columns import NO_MORE
 from app.scoring.histories.features import COUNTS, Facts, Features, features_at
 from app.services.common import threads
 from app.services.customer_base import interaction_log, training_data
 from app.services.customer_base.interaction_log import InteractionLog
 from app.services.customer_base.populations import Population
-from app.services.customer_base.summary_columns import NO_MORE
 from app.services.models.fitted_models import FittedModel
 
 OF_CONTACTS = ("complaints", "satisfaction", "contact_silence")

@@ -46,10 +46,7 @@ async def settle(
     going_on = resuming.can_extend(timeline, kept, new, to_micros(now))
     if (kept.summaries.refunds[going_on] > 0).any():
         going_on &= ~await resuming.awaited(session, kept, new)
-    created = set(new.created)
-    overridden = await overrides.of(
-        session, deployment, [each for each in ids if each not in created]
-    )
+    overridden = await _overridden(session, deployment, ids, new.created)
     if overridden:
         going_on &= [customer_id not in overridden for customer_id in ids]
     days = await long_histories.read(session, deployment, timeline, kept, new, going_on, now)
@@ -218,11 +215,10 @@ async def _record(
     """Follow the customers, keep their summaries, and record the transitions that follow."""
     if not customer_ids:
         return 0
-    new = set(created)
-    before = [customer_id for customer_id in customer_ids if customer_id not in new]
-    overridden = await overrides.of(session, deployment, before) if before else {}
-    for customer_id in overridden:
-        start.going_on[customer_ids.index(customer_id)] = False
+    if overridden is None:
+        overridden = await _overridden(session, deployment, customer_ids, created)
+    if overridden:
+        start.going_on[:] &= [customer_id not in overridden for customer_id in customer_ids]
     in_hand = [number for number, each in enumerate(customer_ids) if each in overridden]
     resumed = ResumePoints.join(
         [start.resume(deployment, timeline), days.resume(deployment, timeline, in_hand)]

@@ -9,7 +9,7 @@ import numpy as np
 from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.lifecycle import history
+from app.lifecycle import evidence
 from app.lifecycle.expressions import Values, comparisons, words
 from app.lifecycle.policy import Rule
 from app.lifecycle.variables.definition import Term
@@ -52,7 +52,7 @@ async def explain(
 
 
 def _told(rule: Rule, values: Values) -> dict[str, Any]:
-    shown = {term: history.shown(term, column)[0] for term, column in values.items()}
+    shown = {term: evidence.shown(term, column)[0] for term, column in values.items()}
     return {
         "code": rule.code,
         "stage": rule.stage,

@@ -11,7 +11,7 @@ import pytest
 from app.db import WriteSession
 from app.deployment import Deployment
 from app.lifecycle.documents import parse
-from app.lifecycle.history import shown
+from app.lifecycle.evidence import shown
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import VARIABLES
 from app.schemas.common.types import format_instant
