@@ -1,5 +1,6 @@
 """The purchases and refunds of customers, read as the fold takes them."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -49,13 +50,19 @@ async def purchase_instants(
     return found
 
 
+_AT_A_TIME = 2_000
+
+
 async def of_customers(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, list[Fact]]:
     """Return all facts of customers as the fold takes them."""
     facts: dict[str, list[Fact]] = {customer_id: [] for customer_id in customer_ids}
     rows = await fetch_rows(session, _FACTS, list(customer_ids))
-    for customer_id, source, name, at, day, value, is_refund, names, named, *paid in rows:
-        refunds = None if not is_refund else FREE if named is None else (names, named)
-        facts[customer_id].append(Fact(at, day, value, (source, name), refunds, *paid))
+    for start in range(0, len(rows), _AT_A_TIME):
+        for row in rows[start : start + _AT_A_TIME]:
+            customer_id, source, name, at, day, value, is_refund, names, named, *paid = row
+            refunds = None if not is_refund else FREE if named is None else (names, named)
+            facts[customer_id].append(Fact(at, day, value, (source, name), refunds, *paid))
+        await asyncio.sleep(0)  # Others may go on: a long history has a hundred thousand facts.
     return facts
 
 

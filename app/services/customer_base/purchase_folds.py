@@ -1,7 +1,9 @@
 """All facts of customers, read and folded: what they amount to, and every state on the way."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
@@ -17,6 +19,10 @@ from app.lifecycle.summary_columns import NO_MORE, PointColumns, SummaryColumns
 from app.services.customer_base import purchase_facts
 
 _AT_A_TIME = 2_000
+_INLINE_FACTS = 5_000
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,17 +70,21 @@ async def fold_by(
     for start in range(0, max(len(customer_ids), 1), _AT_A_TIME):
         ids, ends = customer_ids[start : start + _AT_A_TIME], until[start : start + _AT_A_TIME]
         bought, with_refunds = await _read(session, ids)
-        counted = counted_facts.count(bought, with_refunds, ends)
+        facts = len(bought) + sum(map(len, with_refunds.values()))
+        counted = await _beside(facts, counted_facts.count, bought, with_refunds, ends)
         owners = np.arange(start, start + len(ids))
         for limit in limits:
-            summaries, points = counted.fold(limit)
+            summaries, points = await _beside(facts, counted.fold, limit)
             found[limit].append(Folded(summaries, points.of_owners(owners)))
         if worth:
-            sums.append(_worth(bought, with_refunds, ends).of_owners(owners))
+            followed = await _beside(facts, _worth, bought, with_refunds, ends)
+            sums.append(followed.of_owners(owners))
         if netted:
             for owner, own in with_refunds.items():
                 all_count = counted.next_fact_at[owner] == NO_MORE
-                netted_by[start + owner] = counted.netted[owner] if all_count else set_off(own)
+                netted_by[start + owner] = (
+                    counted.netted[owner] if all_count else await _beside(len(own), set_off, own)
+                )
     by_limit = {
         limit: Folded(
             SummaryColumns.join([part.summaries for part in parts]),
@@ -83,6 +93,13 @@ async def fold_by(
         for limit, parts in found.items()
     }
     return Folding(by_limit, Worth.join(sums), netted_by)
+
+
+async def _beside(facts: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Call a function of so many facts, of many in a thread: other requests go on meanwhile."""
+    if facts > _INLINE_FACTS:
+        return await asyncio.to_thread(function, *arguments, **named)
+    return function(*arguments, **named)
 
 
 async def _read(

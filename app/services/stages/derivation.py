@@ -232,7 +232,7 @@ async def _record(
     if not customer_ids:
         return 0
     if overridden is None:
-        overridden = await overrides.of(session, deployment, list(customer_ids))
+        overridden = await _overridden(session, deployment, customer_ids, created)
     if overridden:
         start.going_on[:] &= [customer_id not in overridden for customer_id in customer_ids]
     in_hand = [number for number, each in enumerate(customer_ids) if each in overridden]

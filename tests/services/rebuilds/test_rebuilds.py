@@ -16,6 +16,7 @@ from app.lifecycle.version import DERIVATION_VERSION
 from app.schemas.customers import BulkProfile
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.common import deployment_settings
+from app.services.customer_base import purchase_days
 from app.services.ingest import bulk_profiles, interactions
 from app.services.policies import policies
 from app.services.rebuilds import rebuilds
@@ -39,6 +40,12 @@ def people(deployment: Deployment) -> People:
         f"c{number:02}": histories.facts(rng, zone, end - timedelta(days=rng.choice((1, 9, 300))))
         for number in range(25)
     }
+
+
+@pytest.fixture(autouse=True)
+def bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let some histories be long."""
+    monkeypatch.setattr(purchase_days, "LONG_HISTORY", 4)
 
 
 @pytest.fixture
@@ -105,6 +112,8 @@ async def break_something(database: Database) -> None:
             "UPDATE customers SET city = 'Nowhere' WHERE customer_id = 'c07'",
             "UPDATE customer_search SET words = 'nobody' WHERE customer_id = 'c08'",
             "UPDATE customers SET phone_e164 = NULL WHERE customer_id = 'c09'",
+            "UPDATE purchase_days SET value = value + 1 WHERE customer_id = 'c10'",
+            "DELETE FROM purchase_days WHERE customer_id = 'c11'",
             "UPDATE interaction_days SET count = count + 1 WHERE customer_id IN ('c05', 'c06')",
         ):
             await session.execute(text(statement))
@@ -121,7 +130,7 @@ async def test_a_rebuild_finds_nothing_and_the_order_of_arrival_leaves_no_trace(
     kept = await everything(own_database, deployment, list(people))
     async with made.write(own_database) as session:
         tables = ("customers", "transactions", "transaction_revisions", "interactions",
-                  "interaction_days", "purchase_summaries", "refund_allocations",
+                  "interaction_days", "purchase_summaries", "purchase_days", "refund_allocations",
                   "unallocated_refunds", "stage_transitions", "profile_changes",
                   "customer_search")  # fmt: skip
         await session.execute(text(f"TRUNCATE {', '.join(tables)}"))
