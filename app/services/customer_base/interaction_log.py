@@ -25,7 +25,7 @@ _STILL_OPEN = 2
 _TODAY = sql_numbers.date_of("$3")
 _ON_DAYS_OVER = (
     f"{CUSTOMERS} JOIN interaction_days d USING (customer_id) WHERE d.occurred_on < {_TODAY}"
-    " AND d.customer_id = ANY($1::text[])"
+    f" AND d.customer_id = ANY({NAMED})"
 )
 # A row for each day on which there was anything, or any complaint.
 _ALL_CONTACTS = (
@@ -51,7 +51,7 @@ _OF_THE_DAY = (
     f" UNION ALL SELECT c.code, {sql_numbers.day('i.occurred_on')},"
     f" CAST(i.kind = 'complaint' AS int), 1{CUSTOMERS} JOIN interactions i USING (customer_id)"
     f" WHERE i.occurred_at <= $2 AND i.occurred_on >= {_TODAY} AND i.kind <> ALL($4::text[])"
-    " AND i.customer_id = ANY($1::text[])"
+    f" AND i.customer_id = ANY({NAMED})"
 )
 _ANSWERS = (
     f"SELECT c.code, {sql_numbers.day('i.occurred_on')} AS day, i.score,"
@@ -59,7 +59,7 @@ _ANSWERS = (
     f" {sql_numbers.day('max(i.occurred_on) OVER (PARTITION BY c.code)')} AS last{CUSTOMERS}"
     " JOIN interactions i USING (customer_id)"
     " WHERE i.kind = ANY($3::text[]) AND i.score IS NOT NULL AND i.occurred_at <= $2"
-    " AND i.customer_id = ANY($1::text[])"
+    f" AND i.customer_id = ANY({NAMED})"
 )
 _SORTED = " ORDER BY 1, 2, 3, 4"  # in one order, so that sums of the same answers agree to the bit
 _ALL_ANSWERS = f"SELECT code, day, score, survey FROM ({_ANSWERS}) a{_SORTED}"  # noqa: S608  # constants

@@ -55,7 +55,7 @@ _REDUCTIONS = (
 )
 _REFUNDS = (
     f"SELECT c.code, count(*){CUSTOMERS} JOIN transactions t USING (customer_id)"
-    " WHERE t.kind = 'refund' AND t.occurred_at <= $2 AND t.customer_id = ANY($1::text[])"
+    f" WHERE t.kind = 'refund' AND t.occurred_at <= $2 AND t.customer_id = ANY({NAMED})"
     " GROUP BY 1"
 )
 
