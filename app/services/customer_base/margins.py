@@ -15,6 +15,7 @@ from app.days import AsOf
 from app.db import ReadSession, fetch_rows
 from app.lifecycle.dated import Floats, Ints
 from app.services.customer_base import net_purchases
+from app.services.customer_base.interaction_log import NAMED, named
 
 # In exact numbers, so that no order of rows changes a bit. In the currency of the deployment:
 # `margin / amount` is a share, whatever the currency of the purchase.
@@ -26,7 +27,7 @@ _COLUMNS = (
 _WITH_MARGIN = "WHERE margin IS NOT NULL AND amount > 0 AND net > 0"
 _OF_CUSTOMERS = (
     f"SELECT customer_id, {_COLUMNS}"  # noqa: S608  # names of columns
-    f" FROM ({net_purchases.snapshot('$2', '$1::text[]')}) AS standing {_WITH_MARGIN} GROUP BY 1"
+    f" FROM ({net_purchases.snapshot('$2', NAMED)}) AS standing {_WITH_MARGIN} GROUP BY 1"
 )
 _OF_ALL = text(
     f"SELECT customer_id, {_COLUMNS}"  # noqa: S608  # names of columns
@@ -57,7 +58,7 @@ async def of_customers(
     session: ReadSession, customer_ids: Sequence[str], as_of: AsOf
 ) -> MarginSums:
     """Return what is left of the margins of customers, from the facts up to an instant."""
-    rows = await fetch_rows(session, _OF_CUSTOMERS, list(customer_ids), as_of.at)
+    rows = await fetch_rows(session, _OF_CUSTOMERS, named(customer_ids), as_of.at)
     return _aligned(customer_ids, rows)
 
 

@@ -14,6 +14,7 @@ from app.lifecycle.dated import NEVER, Interactions, Ints, objects
 from app.lifecycle.variables import registry
 from app.lifecycle.variables.definition import Term
 from app.services.common import sql_numbers
+from app.services.customer_base.interaction_log import NAMED, named
 
 DayOrDays = TypeVar("DayOrDays", int, Ints)
 
@@ -26,11 +27,11 @@ _EARLIEST = (
 )
 _BEGUN = (
     f"SELECT customer_id, {sql_numbers.micros(_EARLIEST)}"  # noqa: S608  # no value of a caller
-    " FROM customers c WHERE customer_id = ANY($1::text[])"
+    f" FROM customers c WHERE customer_id = ANY({NAMED})"
 )
 _AT, _ON = sql_numbers.micros("occurred_at"), sql_numbers.day("occurred_on")
 _LAST_DAY, _FIRST_DAY = sql_numbers.date_of("$4"), sql_numbers.date_of("$5")
-_OF_KINDS = "customer_id = ANY($1::text[]) AND ($2::text[] IS NULL OR kind = ANY($2))"
+_OF_KINDS = f"customer_id = ANY({NAMED}) AND ($2::text[] IS NULL OR kind = ANY($2))"
 _HAPPENED = (
     f"SELECT customer_id, kind, {_AT}, {_ON}, 1, {{score}} FROM interactions"  # noqa: S608  # no value of a caller
     f" WHERE {_OF_KINDS} AND occurred_at <= $3"
@@ -46,7 +47,7 @@ _COUNTED = (
 _ANSWERS = (
     f"SELECT customer_id, kind, {_AT}, {_ON}, 0, score FROM ("  # noqa: S608  # no value of a caller
     "SELECT DISTINCT ON (customer_id, kind) * FROM interactions"
-    " WHERE customer_id = ANY($1::text[]) AND kind = ANY($3::text[]) AND score IS NOT NULL"
+    f" WHERE customer_id = ANY({NAMED}) AND kind = ANY($3::text[]) AND score IS NOT NULL"
     " AND occurred_at <= $2"
     " ORDER BY customer_id, kind, occurred_at DESC, source DESC, interaction_id DESC"
     ") last ORDER BY occurred_at, source, interaction_id"
@@ -93,7 +94,7 @@ _THROUGH_TIME = (
 )
 # What was posted before its time takes nobody to another stage until a run looks.
 _WAITED = (
-    "SELECT DISTINCT customer_id FROM interactions WHERE customer_id = ANY($1::text[])"
+    f"SELECT DISTINCT customer_id FROM interactions WHERE customer_id = ANY({NAMED})"  # noqa: S608  # no value of a caller
     " AND occurred_at > $2 AND occurred_at <= $3 AND received_at < occurred_at"
 )
 
@@ -129,7 +130,7 @@ async def counted(
 
     The days are those that `looks_back_to` says.
     """
-    ids, rows = list(customer_ids), []
+    ids, rows = named(customer_ids), []
     by_need = {
         need: [term for term in terms if need in term.needs] for need in ("interactions", "answers")
     }
@@ -214,13 +215,13 @@ async def waited(
     session: ReadSession, customer_ids: Sequence[str], since: datetime, until: datetime
 ) -> set[str]:
     """Return those of whom an interaction began to count later than it came, since an instant."""
-    rows = await fetch_rows(session, _WAITED, list(customer_ids), since, until)
+    rows = await fetch_rows(session, _WAITED, named(customer_ids), since, until)
     return {row[0] for row in rows}
 
 
 async def first_seen(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, int]:
     """Return when customers were first heard of: where their histories begin."""
-    rows = await fetch_rows(session, _BEGUN, list(customer_ids))
+    rows = await fetch_rows(session, _BEGUN, named(customer_ids))
     return {row[0]: row[1] for row in rows}
 
 

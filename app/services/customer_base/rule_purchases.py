@@ -16,6 +16,7 @@ from app.lifecycle.variables.transactions import filter_of
 from app.money import UNITS
 from app.services.common import sql_numbers
 from app.services.customer_base import net_purchases, purchase_facts, rule_facts
+from app.services.customer_base.interaction_log import NAMED, named
 
 # A transaction fits by its channel, and by a line of it; its lines share in what it is worth.
 _FITTING = (
@@ -45,7 +46,7 @@ _UNITS = (
 _BY_DAY = (
     f"SELECT t.customer_id, f.number, {sql_numbers.day('t.occurred_on')},"  # noqa: S608  # no value of a caller
     f" CAST(sum({_UNITS}) AS int8)"
-    f" FROM ({net_purchases.snapshot('$5', '$1::text[]')}) t{_FITTING}"
+    f" FROM ({net_purchases.snapshot('$5', NAMED)}) t{_FITTING}"
     f" AND t.occurred_on >= {sql_numbers.date_of('$6')} GROUP BY 1, 2, 3"
 )
 _ONE_BY_ONE = (
@@ -79,7 +80,7 @@ async def at_instant(
     if not asked:
         return {}
     number = {customer_id: place for place, customer_id in enumerate(customer_ids)}
-    rows = await fetch_rows(session, _BY_DAY, list(customer_ids), *_arrays(asked), as_of.at, since)
+    rows = await fetch_rows(session, _BY_DAY, named(customer_ids), *_arrays(asked), as_of.at, since)
     days: list[list[tuple[int, int, int]]] = [[] for _ in asked]
     value: list[list[tuple[int, int, int]]] = [[] for _ in asked]
     for customer_id, place, day, units in rows:

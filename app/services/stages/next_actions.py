@@ -1,6 +1,6 @@
 """What to do next with customers: the actions of their stages whose conditions hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,19 @@ from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.dated import Ints
-from app.lifecycle.expressions import terms
+from app.lifecycle.expressions import Values, terms
 from app.lifecycle.policy import Option, Policy
+from app.lifecycle.records import Records
+from app.lifecycle.variables.definition import Term
+from app.lifecycle.variables.registry import sources
+from app.services.common import threads
 from app.services.customer_base.populations import Population
 from app.services.stages import rule_records
 from app.services.stages.placement import Placement
+
+MANY = 1000
+"""Customers of whom more are read stage by stage; of fewer, one statement costs less than two."""
+Options = Mapping[int, tuple[Option, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,25 +126,48 @@ async def masks(
     deployment: Deployment,
     policy: Policy,
     population: Population,
-    options: Mapping[int, tuple[Option, ...]],
+    options: Options,
     stages: Ints,
     as_of: AsOf,
 ) -> Ints:
     """Return a bit for each option of the own stage that holds, that of the first the lowest."""
-    asked = tuple(
-        dict.fromkeys(
-            term
-            for of_stage in options.values()
-            for stage in of_stage
-            for term in terms(stage.when)
-        )
-    )
-    known = await rule_records.at_instant(session, deployment, policy, population, as_of, asked)
-    rows = np.arange(len(population))
-    values = known.values(asked, rows, np.full(len(population), as_of.day))
     found = np.zeros(len(population), np.int64)
+    for alike in _alike(options) if len(population) > MANY else [options]:
+        rows = np.flatnonzero(np.isin(stages, list(alike)))
+        asked = tuple(dict.fromkeys(term for own in alike.values() for term in _terms(own)))
+        if asked:
+            some = population.take(rows) if len(rows) < len(population) else population
+            known = await rule_records.at_instant(session, deployment, policy, some, as_of, asked)
+            held = await threads.compute(len(rows), _held, alike, stages[rows], known, asked, as_of)
+        else:
+            held = _told(alike, stages[rows], {})
+        found[rows] = held
+    return found
+
+
+def _terms(options: Iterable[Option]) -> Iterator[Term]:
+    return (term for option in options for term in terms(option.when))
+
+
+def _alike(options: Options) -> list[dict[int, tuple[Option, ...]]]:
+    """Return stages by what their options look at: of others it is not read."""
+    found: dict[frozenset[str], dict[int, tuple[Option, ...]]] = {}
+    for stage, own in options.items():
+        found.setdefault(frozenset(sources(_terms(own))), {})[stage] = own
+    return list(found.values())
+
+
+def _held(
+    options: Options, stages: Ints, known: Records, asked: tuple[Term, ...], as_of: AsOf
+) -> Ints:
+    rows = np.arange(len(stages))
+    return _told(options, stages, known.values(asked, rows, np.full(len(rows), as_of.day)))
+
+
+def _told(options: Options, stages: Ints, values: Values) -> Ints:
+    found = np.zeros(len(stages), np.int64)
     for stage, of_stage in options.items():
         own = stages == stage
         for place, option in enumerate(of_stage):
-            found[own & option.when.holds(values, len(population))] |= 1 << place
+            found[own & option.when.holds(values, len(stages))] |= 1 << place
     return found

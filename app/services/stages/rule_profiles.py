@@ -21,6 +21,7 @@ from app.lifecycle.records import Profiles
 from app.lifecycle.variables.definition import Term
 from app.models import Customer
 from app.services.common import sql_numbers
+from app.services.customer_base.interaction_log import NAMED, named
 from app.services.customers import countries, profile_changes
 from app.services.customers.customers import PROFILE_FIELDS
 
@@ -150,7 +151,7 @@ async def _read(
     )
     query = f"SELECT customer_id, {_SINCE} AS since, {shown} FROM customers"  # noqa: S608  # names of columns
     rows = await fetch_rows(
-        session, f"{query} WHERE customer_id = ANY($1::text[])", list(customer_ids)
+        session, f"{query} WHERE customer_id = ANY({NAMED})", named(customer_ids)
     )
     return {
         row["customer_id"]: _Stored({name: _plain(name, row[name]) for name in names}, row["since"])

@@ -4,20 +4,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.days import AsOf, from_micros, to_micros
+from app.days import AsOf, to_micros
 from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.lifecycle.dated import objects
 from app.lifecycle.records import Stages
 from app.services.customer_base import rule_facts
+from app.services.customer_base.interaction_log import NAMED, named
 from app.services.policies import policies
 
+# Who came into the present stage by then is told by the customer alone, where no policy has given
+# stages other names.
 _RECORDED = (
-    "SELECT c.customer_id, last.to_stage, last.effective_at FROM customers c"
+    "SELECT c.customer_id, CASE WHEN now.tells THEN c.stage ELSE last.to_stage END,"  # noqa: S608  # no value of a caller
+    " CASE WHEN now.tells THEN c.stage_since ELSE last.effective_at END FROM customers c"
+    " CROSS JOIN LATERAL (SELECT $3::bool AND coalesce(c.stage_since <= $2, false)) AS now (tells)"
     " LEFT JOIN LATERAL (SELECT to_stage, effective_at FROM stage_transitions t"
-    "  WHERE t.customer_id = c.customer_id AND t.voided_at IS NULL AND t.effective_at <= $2"
+    "  WHERE NOT now.tells AND t.customer_id = c.customer_id"
+    "  AND t.voided_at IS NULL AND t.effective_at <= $2"
     "  ORDER BY t.effective_at DESC, t.transition_id DESC LIMIT 1) AS last ON true"
-    " WHERE c.customer_id = ANY($1::text[])"
+    f" WHERE c.customer_id = ANY({NAMED})"
 )
 
 
@@ -26,18 +32,22 @@ async def read(
 ) -> Stages:
     """Return what the ledger says of customers at an instant; nothing of those not yet known."""
     ids = list(customer_ids)
-    rows = {row[0]: row[1:] for row in await fetch_rows(session, _RECORDED, ids, as_of.at)}
-    first_seen = await rule_facts.first_seen(session, ids)
     timeline = await policies.timeline(session)
+    same_names = not any(policy.maps for policy in timeline.policies)
+    found = await fetch_rows(session, _RECORDED, named(ids), as_of.at, same_names)
+    rows = {row[0]: row[1:] for row in found}
+    begun = [row[0] for row in found if row[2] is None]
+    first_seen = await rule_facts.first_seen(session, begun) if begun else {}
+    since = np.empty(len(ids), dtype=np.int64)
     stage: list[str | None] = []
-    since: list[float] = []
-    for customer_id in ids:
+    for row, customer_id in enumerate(ids):
         recorded, at = rows[customer_id]
-        since_at = first_seen[customer_id] if at is None else to_micros(at)
+        since[row] = since_at = first_seen[customer_id] if at is None else to_micros(at)
         # Before the first transition there was the stage in which the customer began.
         entered = recorded or timeline.at(since_at).beginning
-        at = from_micros(since_at)
-        known = at <= as_of.at
-        stage.append(timeline.called(entered, since_at, as_of.micros) if known else None)
-        since.append(deployment.calendar.day_of(at) if known else np.nan)
-    return Stages(objects(stage), np.array(since, dtype=np.float64))
+        if not same_names:
+            entered = timeline.called(entered, since_at, as_of.micros)
+        stage.append(entered if since_at <= as_of.micros else None)
+    known = since <= as_of.micros
+    since_day = np.where(known, deployment.calendar.days(since), np.nan)
+    return Stages(objects(stage), since_day)
