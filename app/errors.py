@@ -36,7 +36,10 @@ from typing import Any, ClassVar
 
 def printable(text: str, limit: int = 100) -> str:
     """Return the text cut, without control characters and lone surrogates."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in text[:limit])
+    text = text[:limit]
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,8 @@ async def list_scores(
 @routes.post("/scores/lookup", response_model=LookupAnswer, **scope("scores:read"))
 async def score_customers(request: LookupRequest, session: Read, deployment: Here, now: Now) -> Any:
     """Score up to 1,000 customers live, each as `GET /v1/customers/{id}/scores` does."""
-    return await lookup.find(session, deployment, request, now)
+    found = await lookup.find(session, deployment, request, now)
+    return Response(found, media_type=streams.FORMS[0])
 
 
 @routes.post(

@@ -1,10 +1,12 @@
 """What every bulk write has in common: items that did not validate, and how they are told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from app.errors import FieldError
 from app.schemas.common.shapes import BulkItemError, ProblemField, Rejected
+from app.services.common import threads
 
 Outcome = tuple[str, BulkItemError | None]
 
@@ -20,10 +22,10 @@ def item_error(code: str, detail: str, faults: Sequence[FieldError] = ()) -> Bul
     return BulkItemError(code=code, detail=detail, errors=fields)
 
 
-def rejections(items: Sequence[Any]) -> list[Outcome]:
+async def rejections(items: Sequence[Any]) -> list[Outcome]:
     """Return an outcome for each item: rejected where it did not validate, else still open."""
     outcomes: list[Outcome] = []
-    for index, item in enumerate(items):
+    async for index, item in threads.in_turns(enumerate(items)):
         error = None
         if isinstance(item, Rejected):
             error = validation_error(
@@ -38,11 +40,14 @@ def rejections(items: Sequence[Any]) -> list[Outcome]:
 
 def faults(outcomes: Sequence[Outcome]) -> list[FieldError]:
     """Return the faults of all rejected items, for the problem of an atomic batch."""
-    found = []
+    return list(islice(_faults(outcomes), 100))
+
+
+def _faults(outcomes: Sequence[Outcome]) -> Iterator[FieldError]:
     for index, (_, error) in enumerate(outcomes):
         if error is None:
             continue
         if not error.errors:
-            found.append(FieldError(f"/items/{index}", error.code, error.detail))
-        found += [FieldError(each.pointer, each.code, each.detail) for each in error.errors]
-    return found[:100]
+            yield FieldError(f"/items/{index}", error.code, error.detail)
+        for each in error.errors:
+            yield FieldError(each.pointer, each.code, each.detail)

@@ -13,7 +13,7 @@ from app.lifecycle import profiles
 from app.lifecycle.profiles import ATTRIBUTES, Cells, Said
 from app.models import Customer
 from app.schemas.common.types import format_instant
-from app.services.common import sql_numbers
+from app.services.common import sql_numbers, threads
 from app.services.customers.customers import COLUMNS, PROFILE_FIELDS
 
 DEFAULT_SOURCE = "default"
@@ -57,7 +57,7 @@ async def store(session: WriteSession, said: Mapping[str, Sequence[Said]]) -> No
             each.actor,
             json.dumps(each.values, ensure_ascii=False),
         )
-        for customer_id in sorted(said)
+        async for customer_id in threads.in_turns(sorted(said))
         for each in said[customer_id]
     ]
     await copy_rows(session, "profile_changes", _NAMES, rows)

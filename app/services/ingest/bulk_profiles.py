@@ -11,7 +11,7 @@ from app.errors import BatchRejected, FieldError
 from app.schemas.common.shapes import Rejected
 from app.schemas.common.warnings import Warnings
 from app.schemas.customers import BulkProfile
-from app.services.common import batches
+from app.services.common import batches, threads
 from app.services.common.batches import Outcome
 from app.services.customers.customers import lock_or_create
 from app.services.ingest import profile_drafts, profile_warnings, profiles
@@ -29,15 +29,15 @@ async def merge(
     by: str,
 ) -> tuple[list[Outcome], Warnings]:
     """Merge each item into its customer, in order; a customer not known is made."""
-    outcomes, warnings, written = batches.rejections(items), Warnings(), list[Contact]()
-    good = _possible(items, outcomes, now)
+    outcomes, warnings, written = await batches.rejections(items), Warnings(), list[Contact]()
+    good = await _possible(items, outcomes, now)
     created = (
         await lock_or_create(session, [item.customer_id for _, item in good], now) if good else {}
     )
     stated = profiles.stated([(item.customer_id, item) for _, item in good])
     drafts = await profiles.drafts(session, created, stated, now)
     unseen = {customer_id for customer_id, new in created.items() if new}
-    for index, item in good:
+    async for index, item in threads.in_turns(good):
         each = item.customer_id
         try:
             is_news = drafts[each].merge(item, by)
@@ -57,12 +57,12 @@ async def merge(
     return outcomes, warnings
 
 
-def _possible(
+async def _possible(
     items: Sequence[BulkProfile | Rejected], outcomes: list[Outcome], now: datetime
 ) -> list[tuple[int, BulkProfile]]:
     """Return the items that may be written, and reject those that lie ahead or contradict."""
     good, claims = [], Claims()
-    for index, item in enumerate(items):
+    async for index, item in threads.in_turns(enumerate(items)):
         if isinstance(item, Rejected):
             continue
         fault = profile_drafts.fault_of(item, now) or claims.fault_of(item.customer_id, item)

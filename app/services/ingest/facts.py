@@ -16,7 +16,7 @@ from app.errors import BatchRejected, Conflict, FieldError, ValidationFailed
 from app.schemas.common.shapes import Rejected
 from app.schemas.common.warnings import Warnings
 from app.schemas.ingest.facts import FactIn
-from app.services.common import batches
+from app.services.common import batches, threads
 from app.services.common.batches import Outcome
 from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
 from app.services.customers import customers
@@ -82,9 +82,9 @@ async def ingest(
     time_zone: str | None = None,
 ) -> Ingested:
     """Write a batch; what is kept of every touched customer is exact after it."""
-    outcomes = batches.rejections(items)
+    outcomes = await batches.rejections(items)
     intake = Intake(deployment, now, Warnings(), time_zone)
-    places, times = _accepted(intake, family, items, outcomes)
+    places, times = await _accepted(intake, family, items, outcomes)
     if atomic and len(places) < len(items):
         raise BatchRejected(errors=batches.faults(outcomes))
     if not places:
@@ -120,7 +120,7 @@ def _tell(intake: Intake, written: Written) -> None:
         intake.warnings.add(index, "voided", detail, "/revision")
 
 
-def _accepted(
+async def _accepted(
     intake: Intake,
     family: Family[Item],
     items: Sequence[Item | Rejected],
@@ -128,7 +128,7 @@ def _accepted(
 ) -> tuple[list[int], list[datetime]]:
     """Return places and instants of the items that fit, and reject the others."""
     places, times = [], []
-    for index, item in enumerate(items):
+    async for index, item in threads.in_turns(enumerate(items)):
         if isinstance(item, Rejected):
             continue
         try:

@@ -19,7 +19,7 @@ from app.models import Customer
 from app.schemas.common.types import format_instant
 from app.schemas.common.warnings import Warnings
 from app.schemas.customers import ProfilePatch, ProfileWrite
-from app.services.common import etags, locks
+from app.services.common import etags, locks, threads
 from app.services.customers import customers, profile_changes, search_rows
 from app.services.customers.customers import PROFILE_FIELDS
 from app.services.customers.found_by import LOOKED_AT, Derived
@@ -145,7 +145,7 @@ async def drafts(
         row.customer_id: Draft.of(
             row, said.get(row.customer_id, ()), now, created=created[row.customer_id]
         )
-        for row in rows
+        async for row in threads.in_turns(rows)
     }
 
 
@@ -169,13 +169,16 @@ async def write(
     if not changed:
         return
     derived = await search_rows.derive(_looked_at(changed), deployment)
-    rows = [_row(draft, derived.get(key)) for key, draft in changed.items()]
-    written = json.dumps(rows, ensure_ascii=False)
+    rows = [
+        json.dumps(_row(draft, derived.get(key)), ensure_ascii=False)
+        async for key, draft in threads.in_turns(changed.items())
+    ]
+    written = f"[{','.join(rows)}]"
     await session.execute(_UPDATE, {"customer_ids": list(changed), "written": written})
     await search_rows.replace(session, derived)
     unstored = {key: draft.unstored for key, draft in changed.items()}
     await profile_changes.store(session, {key: said for key, said in unstored.items() if said})
-    news = {key: _change(changed[key]) for key in sorted(changed)}
+    news = {key: _change(changed[key]) async for key in threads.in_turns(sorted(changed))}
     # A change that is true since it is known has come to pass, also by a clock a little behind.
     until = from_micros(max(draft.recorded_at for draft in changed.values()))
     await derivation.revise(session, deployment, news, max(now, until))

@@ -1,6 +1,6 @@
 """The score cards of customers, computed for the asked instant from the facts up to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,6 +12,7 @@ from app import money
 from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
+from app.lifecycle.dated import Floats
 from app.lifecycle.facts import Summary
 from app.money import to_amount
 from app.scoring.churn import rhythm
@@ -114,11 +115,14 @@ def cards(
     """Return the card of each customer; `scores` are those of the buyers, None without a model."""
     summaries = enumerate(placement.population.summaries)
     made = [_facts(deployment, placement, row, summary) for row, summary in summaries]
-    for place, row in enumerate(np.flatnonzero(placement.bought).tolist()):
-        if scores is None:
+    buyers = np.flatnonzero(placement.bought).tolist()
+    if scores is None:
+        for row in buyers:
             made[row]["status"] = "no_model"
-        else:
-            made[row] |= _scores(deployment, scores, place)
+    else:
+        found = _scores(deployment, scores, len(buyers))
+        for row, own in zip(buyers, found, strict=True):
+            made[row] |= own
     uncertain = scores is not None and scores.model.little_history
     for card, stage in zip(made, placement.stage.tolist(), strict=True):
         name = placement.policy.described[stage].name
@@ -164,7 +168,11 @@ _MODEL_FIELDS = (
 
 def cents(value: float) -> Decimal:
     """Return a computed value of money, rounded as it is shown."""
-    return Decimal(int(money.cents(np.asarray(value)))).scaleb(-2)
+    return _all_cents(np.asarray([value]))[0]
+
+
+def _all_cents(values: Floats) -> list[Decimal]:
+    return [Decimal(each).scaleb(-2) for each in money.cents(values).tolist()]
 
 
 def _usual_gap(placement: Placement, row: int) -> float | None:
@@ -216,48 +224,55 @@ def rhythm_answer(
     }
 
 
-def _scores(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
-    """Return what the model says of one customer."""
+def _scores(deployment: Deployment, scores: Scores, buyers: int) -> Iterator[dict[str, Any]]:
+    """Yield what the model says of each buyer; what it says of all alike is found once."""
     model, inputs = scores.model, scores.inputs
-    r, f, m = int(scores.r[row]), int(scores.f[row]), int(scores.m[row])
     identified = model.dropout_identified
+    status = "insufficient_history" if model.status == "fallback" else "ok"
+    few_classes = model_responses.few_classes(model.rfm_classes)
     x, t_x, age = inputs.history
-    return {
-        "status": "insufficient_history" if model.status == "fallback" else "ok",
-        "r": r,
-        "f": f,
-        "m": m,
-        "rfm_score": r + f + m,
-        "rfm_group": rfm.GROUPS[scores.group[row]],
-        "rfm_class8": rfm.CLASSES8[scores.class8[row]],
-        "rfm_few_classes": model_responses.few_classes(model.rfm_classes),
-        "model_inputs": {
-            "x": int(x[row]),
-            "t_x": float(t_x[row]),
-            "T": float(age[row]),
-            "unit": model.time_unit,
-        },
-        "p_alive": float(scores.p_alive[row]) if identified else None,
-        "expected_purchases": {
-            "horizon_days": scores.horizon_days,
-            "value": float(scores.expected_purchases[row]),
-        },
-        "clv": _clv(deployment, scores, row),
-        "value_tier": clv.TIERS[scores.tier[row]],
-        "value_to_save": deployment.money(cents(scores.value_to_save[row])),
-        "withheld": {} if identified else {"p_alive": NO_DROPOUT},
-        "churn_risk": churn_risk(scores, row),
-        "rhythm": rhythm_of(scores, row),
-        "call_reasons": list(calls.SETS[scores.calls[row]]),
-    }
+    lifetime, to_save = _lifetimes(deployment, scores), _all_cents(scores.value_to_save)
+    for row in range(buyers):
+        r, f, m = int(scores.r[row]), int(scores.f[row]), int(scores.m[row])
+        yield {
+            "status": status,
+            "r": r,
+            "f": f,
+            "m": m,
+            "rfm_score": r + f + m,
+            "rfm_group": rfm.GROUPS[scores.group[row]],
+            "rfm_class8": rfm.CLASSES8[scores.class8[row]],
+            "rfm_few_classes": few_classes,
+            "model_inputs": {
+                "x": int(x[row]),
+                "t_x": float(t_x[row]),
+                "T": float(age[row]),
+                "unit": model.time_unit,
+            },
+            "p_alive": float(scores.p_alive[row]) if identified else None,
+            "expected_purchases": {
+                "horizon_days": scores.horizon_days,
+                "value": float(scores.expected_purchases[row]),
+            },
+            "clv": lifetime[row],
+            "value_tier": clv.TIERS[scores.tier[row]],
+            "value_to_save": deployment.money(to_save[row]),
+            "withheld": {} if identified else {"p_alive": NO_DROPOUT},
+            "churn_risk": churn_risk(scores, row),
+            "rhythm": rhythm_of(scores, row),
+            "call_reasons": list(calls.SETS[scores.calls[row]]),
+        }
 
 
-def _clv(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
-    """Return the lifetime value of one customer, and what to beware of in it."""
-    terms = scores.clv_terms
-    of_row = []
-    sums = scores.inputs.margins
-    if terms.basis == MARGIN and sums is not None and not sums.purchases[row]:
-        of_row.append("population_margin_rate")
-    found = clv_terms.head(scores.model, terms, of_row)
-    return {**found, "value": deployment.money(cents(scores.clv[row]))}
+def _lifetimes(deployment: Deployment, scores: Scores) -> list[dict[str, Any]]:
+    """Return the lifetime value of each buyer, and what to beware of in it."""
+    model, terms, sums = scores.model, scores.clv_terms, scores.inputs.margins
+    values = _all_cents(scores.clv)
+    own = np.ones(len(values), bool)
+    if terms.basis == MARGIN and sums is not None:
+        own = sums.purchases > 0
+    told = clv_terms.head(model, terms, ["population_margin_rate"]), clv_terms.head(model, terms)
+    return [
+        {**told[knows], "value": deployment.money(value)}
+        for knows, value in zip(own.tolist(), values, strict=True)
+    ]

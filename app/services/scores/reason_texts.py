@@ -44,9 +44,9 @@ def explain(inputs: ModelInputs, reasons: Reasons, row: int) -> list[dict[str, A
 
     Those that move the risk; of a model that looks at x, t_x and T alone, always all three.
     """
-    known = {name: float(column[row]) for name, column in vars(inputs.features).items()}
+    known = {name: column.item(row) for name, column in vars(inputs.features).items()}
     seen = ReasonInputs(inputs.model, inputs.as_of.day, known)
-    return tell(seen, {code: float(part[row]) for code, part in reasons.parts.items()})
+    return tell(seen, {code: part.item(row) for code, part in reasons.parts.items()})
 
 
 def tell(seen: ReasonInputs, parts: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ async def fitting(
 
 
 def _shown(option: Option) -> dict[str, Any]:
-    return {"code": option.code, "name": option.name}
+    return {"code": option.code, "name": dict(option.name)}
 
 
 async def of(

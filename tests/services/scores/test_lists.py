@@ -19,7 +19,7 @@ from app.config import Settings
 from app.db import Database
 from app.deployment import Deployment
 from app.lifecycle.records import UNITS
-from app.schemas.scores.lists import ScoreItem
+from app.schemas.scores.lists import LookupAnswer, ScoreItem
 from app.services.common import threads
 from app.services.scores import cards, run_columns, streams
 from app.worker import Worker
@@ -368,6 +368,7 @@ async def test_a_lookup_answers_what_each_card_does(
         assert answer.status_code == 200, answer.text
         found = answer.json()
         assert found["unknown"] == ["nobody"]
+        assert LookupAnswer.model_validate_json(answer.content).model_dump(mode="json") == found
         asked = [each for each in dict.fromkeys(ids) if each != "nobody"]
         assert [item["customer_id"] for item in found["items"]] == asked
         for item in found["items"]:
