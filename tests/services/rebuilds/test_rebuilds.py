@@ -16,6 +16,7 @@ from app.lifecycle.version import DERIVATION_VERSION
 from app.schemas.customers import BulkProfile
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.common import deployment_settings
+from app.services.customer_base import purchase_days
 from app.services.ingest import bulk_profiles, interactions
 from app.services.policies import policies
 from app.services.rebuilds import rebuilds
@@ -29,6 +30,12 @@ from tests.twin import Fact, Twin
 
 People = dict[str, list[Fact]]
 KINDS = ("call", "complaint", "visit")
+
+
+@pytest.fixture(autouse=True)
+def every_history_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the purchase days of everybody."""
+    monkeypatch.setattr(purchase_days, "LONG_HISTORY", 1)
 
 
 @pytest.fixture
@@ -106,6 +113,7 @@ async def break_something(database: Database) -> None:
             "UPDATE customer_search SET words = 'nobody' WHERE customer_id = 'c08'",
             "UPDATE customers SET phone_e164 = NULL WHERE customer_id = 'c09'",
             "UPDATE interaction_days SET count = count + 1 WHERE customer_id IN ('c05', 'c06')",
+            "UPDATE purchase_days SET value = value + 1 WHERE customer_id = 'c10'",
         ):
             await session.execute(text(statement))
 
@@ -123,7 +131,7 @@ async def test_a_rebuild_finds_nothing_and_the_order_of_arrival_leaves_no_trace(
         tables = ("customers", "transactions", "transaction_revisions", "interactions",
                   "interaction_days", "purchase_summaries", "refund_allocations",
                   "unallocated_refunds", "stage_transitions", "profile_changes",
-                  "customer_search")  # fmt: skip
+                  "customer_search", "purchase_days")  # fmt: skip
         await session.execute(text(f"TRUNCATE {', '.join(tables)}"))
     await post(own_database, deployment, people, 2, now)
     assert await everything(own_database, deployment, list(people)) == kept
