@@ -32,6 +32,12 @@ People = dict[str, list[Fact]]
 KINDS = ("call", "complaint", "visit")
 
 
+@pytest.fixture(autouse=True)
+def every_history_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the purchase days of everybody."""
+    monkeypatch.setattr(purchase_days, "LONG_HISTORY", 1)
+
+
 @pytest.fixture
 def people(deployment: Deployment) -> People:
     rng, zone = random.Random(11), deployment.calendar.zone
@@ -115,6 +121,7 @@ async def break_something(database: Database) -> None:
             "UPDATE purchase_days SET value = value + 1 WHERE customer_id = 'c10'",
             "DELETE FROM purchase_days WHERE customer_id = 'c11'",
             "UPDATE interaction_days SET count = count + 1 WHERE customer_id IN ('c05', 'c06')",
+            "UPDATE purchase_days SET value = value + 1 WHERE customer_id = 'c10'",
         ):
             await session.execute(text(statement))
 
@@ -132,7 +139,7 @@ async def test_a_rebuild_finds_nothing_and_the_order_of_arrival_leaves_no_trace(
         tables = ("customers", "transactions", "transaction_revisions", "interactions",
                   "interaction_days", "purchase_summaries", "purchase_days", "refund_allocations",
                   "unallocated_refunds", "stage_transitions", "profile_changes",
-                  "customer_search")  # fmt: skip
+                  "customer_search", "purchase_days")  # fmt: skip
         await session.execute(text(f"TRUNCATE {', '.join(tables)}"))
     await post(own_database, deployment, people, 2, now)
     assert await everything(own_database, deployment, list(people)) == kept

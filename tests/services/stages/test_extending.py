@@ -12,7 +12,6 @@ from app.db import WriteSession
 from app.deployment import Deployment
 from app.lifecycle.fact_columns import FactColumns
 from app.services.customer_base import summary_rows
-from app.services.policies import policies
 from app.services.stages import resuming
 from app.services.stages.resuming import NewFacts
 from tests import histories
@@ -56,8 +55,7 @@ async def test_a_later_purchase_goes_on_unless_a_refund_waits_for_it(
     zone = deployment.calendar.zone
     written = NewFacts(FactColumns.of({"c": [as_lifecycle(each, zone) for each in new]}))
     kept = await summary_rows.read(session, ["c"])
-    timeline = await policies.timeline(session)
-    found = resuming.can_extend(timeline, kept, written, to_micros(NOW))
+    found, _ = resuming.can_extend(kept, written, to_micros(NOW))
     found &= ~await resuming.awaited(session, kept, written)
     assert found.tolist() == [goes_on]
     await ingest(session, deployment, [as_item("c", each) for each in new], NOW)
