@@ -49,5 +49,5 @@ async def read(
             entered = timeline.called(entered, since_at, as_of.micros)
         stage.append(entered if since_at <= as_of.micros else None)
     known = since <= as_of.micros
-    since_day = np.where(known, deployment.calendar.days(since), np.nan)
+    since_day = np.where(known, deployment.calendar.days_of(since), np.nan)
     return Stages(objects(stage), since_day)
