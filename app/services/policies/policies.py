@@ -90,12 +90,6 @@ class PolicyTimeline:
             (policy.inactivity_limit for policy in self.policies if policy.version == version), None
         )
 
-    def inactivity_limits_since(self, instant: int) -> set[InactivityLimit | None]:
-        """Return the silences that policies have allowed since an instant."""
-        later = zip(self.policies, self.starts, strict=True)
-        since = [policy.inactivity_limit for policy, start in later if start > instant]
-        return {self.at(instant).inactivity_limit, *since}
-
     def under(self, policy: Policy, instant: int) -> "PolicyTimeline":
         """Return what there was if it led to a policy at an instant, else that policy alone."""
         same = self.at(instant).version == policy.version
