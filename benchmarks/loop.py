@@ -94,8 +94,14 @@ def requests() -> Iterator[Asked]:
         yield f"{name}, gzip", "POST", "/v1/transactions/bulk", gzip.compress(body), zipped
     names = [business.name(number) for number in BULK]
     yield "look-up", "POST", "/v1/scores/lookup", to_json(customer_ids=names), {}
-    history = {"x": 3, "t_x": 100, "T": 200, "mean_value": 12.5}
-    yield "histories", "POST", "/v1/score", to_json(items=[history] * 10_000), {}
+    history = {"x": 3, "t_x": 100, "T": 200}
+    yield (
+        "histories",
+        "POST",
+        "/v1/score",
+        to_json(items=[{**history, "mean_value": {"amount": "12.50"}}] * 10_000),
+        {},
+    )
     yield "name of a MB", "PUT", "/v1/customers/one", to_json(name="x" * (MB - 20)), {}
     rule = {"variable": "purchase_days", "op": ">=", "value": 1}
     stage = {"code": "potential", "name": {"en": "p", "zh": "p"}}
