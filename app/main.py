@@ -5,6 +5,7 @@ import gc
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import FrameType
@@ -142,4 +143,6 @@ def serve(settings: Settings, url: str, listening: socket.socket | None = None) 
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(SWITCH_SECONDS)
+    # A second of work, which whoever asked for it first would hold everybody up with.
+    threading.Thread(target=app.openapi, daemon=True).start()
     Server(app, settings).run(None if listening is None else [listening])
