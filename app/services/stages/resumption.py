@@ -28,9 +28,9 @@ CLOCKS_DIFFER = 3_600_000_000
 _LAST_TOLD = (
     f"SELECT asked.customer_id, {sql_numbers.micros('last.occurred_at')}"  # noqa: S608  # no value of a caller
     " FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[])"
-    " AS asked (customer_id, after, before) CROSS JOIN LATERAL ("
+    " AS asked (customer_id, since, until) CROSS JOIN LATERAL ("
     "SELECT i.occurred_at FROM interactions i WHERE i.customer_id = asked.customer_id"
-    " AND i.occurred_at > asked.after AND i.occurred_at < asked.before"
+    " AND i.occurred_at > asked.since AND i.occurred_at < asked.until"
     " AND i.received_at >= i.occurred_at AND ($4::text[] IS NULL OR i.kind = ANY($4))"
     " ORDER BY i.occurred_at DESC LIMIT 1) AS last"
 )
