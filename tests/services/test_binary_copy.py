@@ -406,7 +406,7 @@ async def test_writes_digests_json_and_decimals(
     known = np.array([value is not None for value in free])
     columns = {
         "n": Column("int4", np.arange(len(rows))),
-        "digest": Column("digest", np.frombuffer(b"".join(digests), "V16")),
+        "digest": Column("bytea", np.frombuffer(b"".join(digests), "V16")),
         "free": Column("jsonb", said or ["0"], codes=np.where(known, known.cumsum() - 1, -1)),
         "rate": Column(
             "decimal", [rate or Decimal(0) for rate in rates], [rate is None for rate in rates]

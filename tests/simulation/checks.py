@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.models import Customer, InteractionDay, StageTransition
-from app.schemas.scores.lists import LookupRequest
+from app.schemas.scores.lists import LookupAnswer, LookupRequest
 from app.services.customers.customers import PROFILE_FIELDS
 from app.services.ingest import profile_history
 from app.services.scores import cards as score_cards
@@ -205,7 +205,8 @@ async def cards(
     request = LookupRequest.model_validate(
         {"customer_ids": [*asked, "nobody"], "as_of": at.isoformat()}
     )
-    found = await lookup.find(session, here, request, now)
+    written = await lookup.find(session, here, request, now)
+    found = LookupAnswer.model_validate_json(written).model_dump()
     assert found["unknown"] == ["nobody"]
     assert [item["customer_id"] for item in found["items"]] == list(asked)
     card = await score_cards.get(session, here, alone, as_of=here.as_of(at), now=now)
