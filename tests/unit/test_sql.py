@@ -27,7 +27,9 @@ SAYS_WHOSE = re.compile(r"customer_id = (ANY\(|\$\d|:)")
 # By the instants and identities that are named, however many facts there are beside them: see
 # docs/decisions/0026.
 NAMED = re.compile(
-    r"= (asked|changed)\.customer_id\b.*(asked\.(fact_id|since)|changed\.kind)", re.DOTALL
+    r"= (asked|changed|gone)\.customer_id\b"
+    r".*(asked\.(fact_id|since)|changed\.kind|gone\.transition_id)",
+    re.DOTALL,
 )
 
 

@@ -156,11 +156,11 @@ async def _void(session: WriteSession, rows: Mapping[tuple[str, int], int], now:
         await fetch_rows(session, _VOID, now, owners, list(rows.values()))
 
 
+# By whole keys alone: with ANY beside them, all rows of the customers are read for each.
 _VOID = (
     "UPDATE stage_transitions t SET voided_at = $1"
     " FROM unnest($2::text[], $3::bigint[]) AS gone (customer_id, transition_id)"
     " WHERE t.customer_id = gone.customer_id AND t.transition_id = gone.transition_id"
-    " AND t.customer_id = ANY($2::text[])"
 )
 
 
