@@ -73,9 +73,8 @@ def test_what_is_joined_with_lists_says_whose_rows_it_is_about(where: str) -> No
         assert SAYS_WHOSE.search(sql) or NAMED.search(sql)
 
 
-@pytest.mark.parametrize("placed", [False, True])
-def test_customers_are_taken_by_rows_in_their_order(placed: bool) -> None:
-    sql = customers._take(3, placed=placed)
+def test_customers_are_taken_by_rows_in_their_order() -> None:
+    sql = customers._take(3)
     assert "VALUES ($3" in sql
     assert "SELECT" not in sql
     assert sql.index("$3") < sql.index("$4") < sql.index("$5")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import select
 
@@ -31,23 +31,12 @@ BLOCK = 256
 """Customers taken by one statement at most: a power of two, and a text that the driver keeps."""
 
 
-class Placed(NamedTuple):
-    """The stage that a customer to be made ends in, and since when."""
-
-    stage: str
-    since: datetime | None
-
-
 async def lock_or_create(
-    session: WriteSession,
-    customer_ids: Iterable[str],
-    now: datetime,
-    placed: Mapping[str, Placed] | None = None,
+    session: WriteSession, customer_ids: Iterable[str], now: datetime
 ) -> dict[str, bool]:
     """Lock customers in one order for this transaction, making those not known; tell which.
 
-    What is read in later statements is what the writers before this one committed. Who is made is
-    made in the stage `placed`, as if moved there, or else in the first one of the policy.
+    What is read in later statements is what the writers before this one committed.
     """
     await locks.share(session, locks.POLICY_IN_FORCE)
     beginning = await deployment_settings.get(session, deployment_settings.BEGINNING)
@@ -56,33 +45,21 @@ async def lock_or_create(
     while len(taken) < len(ids):
         block = ids[len(taken) :]
         size = min(BLOCK, 1 << (len(block).bit_length() - 1))
-        arguments: list[object] = [*block[:size]]
-        if placed is not None:
-            ends = [placed.get(each) for each in block[:size]]
-            arguments += [end and end.stage for end in ends] + [end and end.since for end in ends]
-        query = _take(size, placed=placed is not None)
-        taken |= await fetch_rows(session, query, now, beginning, *arguments)
+        taken |= await fetch_rows(session, _take(size), now, beginning, *block[:size])
     return taken
 
 
 @cache
-def _take(size: int, *, placed: bool) -> str:
+def _take(size: int) -> str:
     """Return the statement for so many customers: of a few sizes, so that it stays prepared.
 
     Rows given one by one are locked one by one, in their order, on any number of servers; those
     that a query yields are not.
     """
-    first, stage, since = 3, 3 + size, 3 + 2 * size
-    rows = (
-        f"(${first + i},1,1,'{{}}',coalesce(${stage + i},$2),${since + i}::timestamptz,"
-        f"CASE WHEN ${stage + i} IS NULL THEN 1 ELSE 2 END,$1,$1)"
-        if placed
-        else f"(${first + i},1,1,'{{}}',$2,NULL,1,$1,$1)"
-        for i in range(size)
-    )
+    rows = (f"(${place},1,1,'{{}}',$2,1,$1,$1)" for place in range(3, 3 + size))
     return (
         "INSERT INTO customers (customer_id, version, profile_version, attributes, stage,"  # noqa: S608  # numbers alone
-        f" stage_since, stage_version, created_at, updated_at) VALUES {','.join(rows)}"
+        f" stage_version, created_at, updated_at) VALUES {','.join(rows)}"
         " ON CONFLICT (customer_id) DO UPDATE SET version = customers.version + 1"
         " RETURNING customer_id, version = 1"
     )
