@@ -28,7 +28,7 @@ SAYS_WHOSE = re.compile(r"customer_id = (ANY\(|\$\d|:)")
 # docs/decisions/0026.
 NAMED = re.compile(
     r"= (asked|changed|gone)\.customer_id\b"
-    r".*(asked\.(fact_id|since)|changed\.kind|gone\.transition_id)",
+    r".*(asked\.(fact_id|since)|changed\.kind|gone\.((transition|refund|transaction)_id))",
     re.DOTALL,
 )
 

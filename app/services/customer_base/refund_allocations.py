@@ -6,10 +6,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import TextClause, text
-
 from app.days import from_day, from_micros
-from app.db import AnyRow, ReadSession, WriteSession, copy_rows, fetch_rows
+from app.db import ReadSession, WriteSession, copy_rows, fetch_rows
 from app.lifecycle.purchases import Allocation, Key, SetOff, Unallocated
 from app.models import RefundAllocation, UnallocatedRefund
 from app.models.base import Base
@@ -22,7 +20,10 @@ Documents = dict[str, dict[str, Any]]
 
 
 class _Kept(NamedTuple):
-    """A table of which a customer's rows are all that follows from the facts."""
+    """A table of which a customer's rows are all that follows from the facts.
+
+    Rows go by whole keys: with ANY beside these, all rows of the customers are read for each.
+    """
 
     table: str
     names: list[str]
@@ -35,19 +36,20 @@ class _Kept(NamedTuple):
         return cls(table.name, names, [column.key for column in table.primary_key])
 
     @property
-    def all_of(self) -> TextClause:
-        return text(
+    def all_of(self) -> str:
+        return (
             f"SELECT {', '.join(self.names)} FROM {self.table}"  # noqa: S608  # names of ours
-            " WHERE customer_id = ANY(CAST(:customer_ids AS text[]))"
+            " WHERE customer_id = ANY($1::text[])"
         )
 
-    @property
-    def without(self) -> TextClause:
-        arrays = ", ".join(f"CAST(:{name} AS text[])" for name in self.key)
-        same = " AND ".join(f"k.{name} = gone.{name}" for name in self.key)
-        return text(
-            f"DELETE FROM {self.table} k USING unnest({arrays}) AS gone ({', '.join(self.key)})"  # noqa: S608
-            f" WHERE k.customer_id = ANY(CAST(:customer_id AS text[])) AND {same}"
+    def without(self, length: int) -> str:
+        """Return how to delete rows by so many columns of the key."""
+        key = self.key[:length]
+        arrays = ", ".join(f"${place}::text[]" for place in range(1, length + 1))
+        same = " AND ".join(f"k.{name} = gone.{name}" for name in key)
+        return (
+            f"DELETE FROM {self.table} k USING unnest({arrays}) AS gone ({', '.join(key)})"  # noqa: S608
+            f" WHERE {same}"
         )
 
 
@@ -70,24 +72,16 @@ async def save_some(
     """Make the rows of some refunds of customers say what was set off, and leave the others."""
     names = [(customer_id, *key) for customer_id, keys in refunds.items() for key in keys]
     if names:
-        columns = map(list, zip(*names, strict=True))
-        asked = dict(zip(("customer_ids", "sources", "names"), columns, strict=True))
+        columns = [list(column) for column in zip(*names, strict=True)]
         for statement in _WITHOUT_SOME:
-            await session.execute(statement, asked)
+            await fetch_rows(session, statement, *columns)
         rows = rows_of(found)
         for kept, own in zip((_ALLOCATIONS, _UNALLOCATED), rows, strict=True):
             await copy_rows(session, kept.table, kept.names, own)
 
 
-_WITHOUT_SOME = [
-    text(
-        f"DELETE FROM {kept.table} k USING unnest(CAST(:customer_ids AS text[]),"  # noqa: S608  # names of ours
-        " CAST(:sources AS text[]), CAST(:names AS text[])) AS gone (customer_id, source, name)"
-        " WHERE k.customer_id = ANY(CAST(:customer_ids AS text[])) AND"
-        f" (k.{', k.'.join(kept.key[:3])}) = (gone.customer_id, gone.source, gone.name)"
-    )
-    for kept in (_ALLOCATIONS, _UNALLOCATED)
-]
+_WITHOUT_SOME = [kept.without(3) for kept in (_ALLOCATIONS, _UNALLOCATED)]
+_WITHOUT = {kept.table: kept.without(len(kept.key)) for kept in (_ALLOCATIONS, _UNALLOCATED)}
 
 
 async def awaited(session: ReadSession, customer_ids: Sequence[str]) -> set[tuple[str, str, str]]:
@@ -106,9 +100,8 @@ _AWAITED = (
 
 async def stored(session: ReadSession, customer_ids: Sequence[str]) -> dict[str, Documents]:
     """Return what is kept of customers, as `documents` has it."""
-    asked = {"customer_ids": list(customer_ids)}
     kept = [
-        [tuple(row) for row in await session.execute(each.all_of, asked)]
+        [tuple(row) for row in await fetch_rows(session, each.all_of, list(customer_ids))]
         for each in (_ALLOCATIONS, _UNALLOCATED)
     ]
     return _documents(customer_ids, *kept)
@@ -165,7 +158,7 @@ async def _replace(
     session: WriteSession, kept: _Kept, customer_ids: Sequence[str], wanted: Iterable[Row]
 ) -> None:
     """Write what differs: a customer with a long history has one new refund at a time."""
-    rows: Iterable[AnyRow] = await session.execute(kept.all_of, {"customer_ids": customer_ids})
+    rows = await fetch_rows(session, kept.all_of, list(customer_ids))
     width = len(kept.key)
     stored = {tuple(row)[:width]: tuple(row) for row in rows}
     missing = []
@@ -175,6 +168,6 @@ async def _replace(
         else:
             missing.append(row)
     if stored:
-        keys = map(list, zip(*stored, strict=True))
-        await session.execute(kept.without, dict(zip(kept.key, keys, strict=True)))
+        keys = [list(column) for column in zip(*stored, strict=True)]
+        await fetch_rows(session, _WITHOUT[kept.table], *keys)
     await copy_rows(session, kept.table, kept.names, missing)

@@ -15,7 +15,7 @@ from app.db import WriteSession, copy_rows
 from app.money import to_amount
 from app.services.ingest import fact_columns
 from app.services.ingest.fact_intake import IncomingFacts, Name, to_json
-from app.services.ingest.named_facts import ASKED, ByName
+from app.services.ingest.named_facts import ASKED, ByName, each_named
 
 _IDENTITY = ("customer_id", "source", "fact_id", "revision", "fingerprint")
 
@@ -77,21 +77,20 @@ def _by_name(noun: str, kind: str) -> tuple[ByName, ByName, ByName, ByName]:
     )
     found = ", ".join(f"t.{name}" for name in (*named.split(", "), "revision", "fingerprint"))
     outside = f"'customer_id', 'source', '{noun}_id', 'revision', 'fingerprint', 'received_at'"
-    facts = f"FROM {noun}s t JOIN {ASKED} ON {same}"
-    revisions = f"FROM {noun}_revisions t JOIN {ASKED} ON {same}"
+    facts, revisions = each_named(f"{noun}s", same), each_named(f"{noun}_revisions", same)
     return (
         ByName(
             lambda of: (
-                f"SELECT {found}, false {facts}{of}"  # nouns are ours
-                f" UNION ALL SELECT {found}, true {revisions}{of} AND t.voided_at IS NOT NULL"
+                f"SELECT {found}, false {facts(of)}"  # nouns are ours
+                f" UNION ALL SELECT {found}, true {revisions(of + ' AND t.voided_at IS NOT NULL')}"
             )
         ),
-        ByName(lambda of: f"SELECT {found} {revisions}{of}"),
+        ByName(lambda of: f"SELECT {found} {revisions(of)}"),
         ByName(
             lambda of: (
                 f"INSERT INTO {noun}_revisions ({named}, revision, fingerprint, content,"
                 f" received_at) SELECT {found}, to_jsonb(t) - ARRAY[{outside}], t.received_at"
-                f" {facts}{of}"
+                f" {facts(of)}"
             )
         ),
         ByName(
