@@ -1,15 +1,15 @@
 """The settings table: what facts depend on, and the pointers to what is active."""
 
+import json
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.config import Settings
-from app.db import ReadSession, WriteSession
+from app.db import ReadSession, WriteSession, fetch_row, fetch_rows
 from app.errors import Conflict
 from app.lifecycle.version import DERIVATION_VERSION
 from app.models import PolicyActivation, Setting
@@ -100,7 +100,13 @@ async def verify(session: ReadSession, settings: Settings) -> None:
 
 async def get(session: ReadSession, key: str) -> Any:
     """Return one value, or None."""
-    return await session.scalar(select(Setting.value).where(Setting.key == key))
+    row = await fetch_row(session, "SELECT CAST(value AS text) FROM settings WHERE key = $1", key)
+    return None if row is None else _read(row[0])
+
+
+def _read(value: str | None) -> Any:
+    """Return a value of the JSON that the driver has of it."""
+    return None if value is None else json.loads(value)
 
 
 async def recorded_until(session: ReadSession) -> datetime:
@@ -127,21 +133,16 @@ async def require_derived(session: ReadSession) -> None:
         )
 
 
-_POINTERS = text(
-    "SELECT (SELECT value FROM settings WHERE key = 'active_policy_version'),"
-    " (SELECT value FROM settings WHERE key = 'active_model_id'),"
-    " (SELECT value FROM settings WHERE key = 'published_run_id'),"
-    " (SELECT value FROM settings WHERE key = 'policy_timeline'),"
-    " (SELECT value FROM settings WHERE key = 'settled_policy_version')"
-).columns(
-    policy=Setting.value.type,
-    model=Setting.value.type,
-    run=Setting.value.type,
-    timeline=Setting.value.type,
-    settled=Setting.value.type,
+_POINTERS = (
+    "SELECT (SELECT CAST(value AS text) FROM settings WHERE key = 'active_policy_version'),"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'active_model_id'),"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'published_run_id'),"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'policy_timeline'),"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'settled_policy_version')"
 )
 
 
 async def pointers(session: ReadSession) -> Pointers:
     """Return what is active."""
-    return Pointers(*(await session.execute(_POINTERS)).one())
+    (row,) = await fetch_rows(session, _POINTERS)
+    return Pointers(*map(_read, row))

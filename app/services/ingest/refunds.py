@@ -1,9 +1,10 @@
 """What callers are told of refunds: what they take back, from which purchases, or from none yet."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, exists, text
+from sqlalchemy import ColumnElement, exists
 
 from app.db import ReadSession
 from app.lifecycle.purchases import FREE, Key
@@ -11,35 +12,35 @@ from app.models import Transaction, UnallocatedRefund
 from app.services.ingest.fact_intake import IncomingFacts, Intake, Name
 from app.services.ingest.named_facts import ASKED, ByName
 
-_ARRAYS = ("customer_ids", "sources", "fact_ids")
-_ASKED = "unnest({}) AS asked (customer_id, source, fact_id)".format(
-    ", ".join(f"CAST(:{name} AS text[])" for name in _ARRAYS)
+_PURCHASE = (
+    "JOIN transactions p ON p.customer_id = t.customer_id"
+    " AND p.source = t.purchase_source AND p.transaction_id = t.purchase_id"
 )
-_OF_REFUNDS = (
-    "a.customer_id = ANY(CAST(:customer_ids AS text[])) AND a.customer_id = asked.customer_id"
-    " AND a.refund_source = asked.source AND a.refund_id = asked.fact_id"
-)
-_OF_PURCHASES = _OF_REFUNDS.replace("a.refund_", "a.purchase_")
+
+
+def _of(which: str) -> str:
+    return (
+        f"FROM {ASKED} JOIN refund_allocations t ON t.customer_id = asked.customer_id"
+        f" AND t.{which}_source = asked.source AND t.{which}_id = asked.fact_id"
+    )
+
+
 # What a refund takes back is told in the currency of the purchase, on both.
-_ALLOCATED = text(
-    "SELECT asked.customer_id, asked.source, asked.fact_id, a.purchase_source AS other_source,"  # noqa: S608  # names of ours
-    " a.purchase_id AS other_id, a.amount, p.currency, a.effective_at"
-    f" FROM {_ASKED} JOIN refund_allocations a ON {_OF_REFUNDS}"
-    " JOIN transactions p ON p.customer_id = a.customer_id"
-    " AND p.source = a.purchase_source AND p.transaction_id = a.purchase_id"
-    " UNION ALL SELECT asked.customer_id, asked.source, asked.fact_id, a.refund_source,"
-    " a.refund_id, a.amount, p.currency, a.effective_at"
-    f" FROM {_ASKED} JOIN refund_allocations a ON {_OF_PURCHASES}"
-    " JOIN transactions p ON p.customer_id = a.customer_id"
-    " AND p.source = a.purchase_source AND p.transaction_id = a.purchase_id"
-    " ORDER BY effective_at, other_source, other_id"
+_ALLOCATED = ByName(
+    lambda of: (
+        "SELECT asked.*, t.purchase_source AS other_source, t.purchase_id AS other_id, t.amount,"
+        f" p.currency, t.effective_at {_of('refund')}{of} {_PURCHASE}"
+        " UNION ALL SELECT asked.*, t.refund_source, t.refund_id, t.amount, p.currency,"
+        f" t.effective_at {_of('purchase')}{of} {_PURCHASE}"
+        " ORDER BY effective_at, other_source, other_id"
+    )
 )
-_UNALLOCATED = text(
-    "SELECT u.customer_id, u.source, u.transaction_id, u.amount, u.waits"  # noqa: S608
-    f" FROM {_ASKED} JOIN unallocated_refunds u"
-    " ON u.customer_id = ANY(CAST(:customer_ids AS text[]))"
-    " AND u.customer_id = asked.customer_id AND u.source = asked.source"
-    " AND u.transaction_id = asked.fact_id"
+_UNALLOCATED = ByName(
+    lambda of: (
+        "SELECT asked.*, t.amount, t.waits"  # noqa: S608
+        f" FROM {ASKED} JOIN unallocated_refunds t ON t.customer_id = asked.customer_id"
+        f" AND t.source = asked.source AND t.transaction_id = asked.fact_id{of}"
+    )
 )
 _ELSEWHERE = ByName(
     lambda of: (
@@ -59,10 +60,6 @@ _REFUNDS = ByName(
 )
 
 
-def _arrays(names: Iterable[Name]) -> dict[str, list[str]]:
-    return dict(zip(_ARRAYS, map(list, zip(*names, strict=True)), strict=True))
-
-
 async def complete(session: ReadSession, shown: Sequence[dict[str, Any]]) -> None:
     """Add to transactions as the API shows them what was set off, and what of it was not."""
     by_name = {(one["customer_id"], one["source"], one["transaction_id"]): one for one in shown}
@@ -70,22 +67,22 @@ async def complete(session: ReadSession, shown: Sequence[dict[str, Any]]) -> Non
         one |= {"allocations": [], "unallocated": None}
     if not by_name:
         return
-    asked = _arrays(by_name)
-    for row in await session.execute(_ALLOCATED, asked):
-        by_name[row.customer_id, row.source, row.fact_id]["allocations"].append(
+    for *name, source, transaction_id, amount, currency, at in await _ALLOCATED.fetch(
+        session, by_name
+    ):
+        by_name[name[0], name[1], name[2]]["allocations"].append(
             {
-                "source": row.other_source,
-                "transaction_id": row.other_id,
-                "amount": {"amount": row.amount, "currency": row.currency},
-                "effective_at": row.effective_at,
+                "source": source,
+                "transaction_id": transaction_id,
+                "amount": {"amount": amount, "currency": currency},
+                "effective_at": at,
             }
         )
     refunds = [name for name, one in by_name.items() if one["kind"] == "refund"]
-    for row in await session.execute(_UNALLOCATED, _arrays(refunds)) if refunds else ():
-        one = by_name[row.customer_id, row.source, row.transaction_id]
+    for *name, amount, waits in await _UNALLOCATED.fetch(session, refunds) if refunds else ():
+        one = by_name[name[0], name[1], name[2]]
         currency = one["amount"]["currency"]
-        rest = {"amount": {"amount": row.amount, "currency": currency}, "waits": row.waits}
-        one["unallocated"] = rest
+        one["unallocated"] = {"amount": {"amount": amount, "currency": currency}, "waits": waits}
 
 
 class _Refund(NamedTuple):
@@ -124,40 +121,44 @@ async def warn(session: ReadSession, intake: Intake, stored: IncomingFacts) -> N
     refunds = _refunds(stored)
     if not refunds:
         return
-    rows = (await session.execute(_UNALLOCATED, _arrays(refunds))).all()
-    waiting = [refunds[tuple(row[:3])].named for row in rows if row.waits]
+    rows = [
+        (refunds[row[0], row[1], row[2]], row["amount"], row["waits"])
+        for row in await _UNALLOCATED.fetch(session, refunds)
+    ]
+    waiting = [fact.named for fact, _, waits in rows if waits]
     named = [name for name in waiting if name is not None]
     elsewhere = await _elsewhere(session, named)
     no_purchases = await _REFUNDS.fetch(session, named) if named else ()
     of_refunds = {tuple(row) for row in no_purchases}
-    for row in rows:
-        fact = refunds[tuple(row[:3])]
-        if row.waits and fact.named is not None and fact.named in of_refunds:
+    for fact, amount, waits in rows:
+        if waits and fact.named is not None and fact.named in of_refunds:
             detail = f"{fact.named[2]!r} is a refund: it cannot be taken back."
             intake.warnings.add(fact.place, "refund_waits", detail, "/refunds")
         else:
-            _tell(intake, fact, row, elsewhere)
+            _tell(intake, fact, amount, elsewhere, waits=waits)
     for fact in refunds.values():
         if fact.amount == 0 and fact.named is None:
             detail = "It gives nothing back and names no purchase: it changes nothing."
             intake.warnings.add(fact.place, "refund_of_nothing", detail, "/amount")
 
 
-def _tell(intake: Intake, fact: _Refund, row: Any, elsewhere: Mapping[Name, str]) -> None:
+def _tell(
+    intake: Intake, fact: _Refund, amount: Decimal, elsewhere: Mapping[Name, str], *, waits: bool
+) -> None:
     source = None if fact.named is None else elsewhere.get(fact.named)
     named = "" if fact.named is None else f"{fact.named[2]!r} of source {fact.named[1]!r}"
-    if row.waits and source is not None:
+    if waits and source is not None:
         detail = (
             f"There is no purchase {named}, but one of source {source!r}: name that in"
             " `refunds.source`. Until then it takes nothing back."
         )
         intake.warnings.add(fact.place, "refund_of_another_source", detail, "/refunds")
-    elif row.waits:
+    elif waits:
         detail = f"There is no purchase {named} yet: it takes nothing back until that comes."
         intake.warnings.add(fact.place, "refund_waits", detail, "/refunds")
     else:
         detail = (
-            f"{row.amount.normalize():f} {fact.currency} of it exceed what is left of "
+            f"{amount.normalize():f} {fact.currency} of it exceed what is left of "
             + ("the purchase that it names." if fact.named else "earlier purchases.")
             + " That takes nothing back."
         )

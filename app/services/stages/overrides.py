@@ -1,46 +1,52 @@
 """Overrides: the stage somebody set a customer to, and until when no rule replaces it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import insert, select, update
 
 from app.days import to_micros
-from app.db import AnyRow, ReadSession, WriteSession
+from app.db import ReadSession, WriteSession, fetch_rows
 from app.deployment import Deployment
 from app.lifecycle.instants import Override
 from app.models import Customer, StageOverride
 
-_ORDER = StageOverride.set_at, StageOverride.override_id
+_OF = (
+    "SELECT customer_id, set_at, stage, stands_until, released_at, reason, actor"
+    " FROM stage_overrides WHERE customer_id = ANY($1::text[]) ORDER BY set_at, override_id"
+)
 
 
 async def of(
     session: ReadSession, deployment: Deployment, customer_ids: Sequence[str]
 ) -> dict[str, list[Override]]:
     """Return the overrides of customers, in order; most have none."""
-    rows = await session.execute(
-        select(*StageOverride.__table__.columns)
-        .where(StageOverride.customer_id == text("ANY(CAST(:customer_ids AS text[]))"))
-        .order_by(*_ORDER),
-        {"customer_ids": list(customer_ids)},
-    )
     found: dict[str, list[Override]] = {}
-    for row in rows:
-        found.setdefault(row.customer_id, []).append(_read(deployment, row))
+    for customer_id, *row in await fetch_rows(session, _OF, list(customer_ids)):
+        found.setdefault(customer_id, []).append(_read(deployment, *row))
     return found
 
 
-def _read(deployment: Deployment, row: AnyRow) -> Override:
-    ends = [at for at in (row.stands_until, row.released_at) if at is not None]
+def _read(
+    deployment: Deployment,
+    set_at: datetime,
+    stage: str,
+    stands_until: datetime | None,
+    released_at: datetime | None,
+    reason: str,
+    actor: str,
+) -> Override:
+    ends = [at for at in (stands_until, released_at) if at is not None]
     until = min(ends) if ends else None
     return Override(
-        at=to_micros(row.set_at),
-        day=deployment.calendar.day_of(row.set_at),
-        stage=row.stage,
+        at=to_micros(set_at),
+        day=deployment.calendar.day_of(set_at),
+        stage=stage,
         until=None if until is None else to_micros(until),
         until_day=0 if until is None else deployment.calendar.day_of(until),
-        reason=row.reason,
-        actor=row.actor,
+        reason=reason,
+        actor=actor,
     )
 
 
