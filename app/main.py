@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from fastapi_swagger import patch_fastapi
 from sqlalchemy.pool import QueuePool
 
-from app import handlers, logs, metrics
+from app import dispatch, handlers, logs, metrics
 from app.config import VERSION, Settings
 from app.db import Database
 from app.dispatch import Dispatch
@@ -88,7 +88,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.include_router(system.bare_routes)
     patch_fastapi(app, title="CLM")
     handlers.install(app)
-    app.add_middleware(Dispatch)
+    app.add_middleware(Dispatch, found=dispatch.operations(app))
     app.add_middleware(Guard, settings=settings)
     describe(app)
     return app
