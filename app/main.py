@@ -41,6 +41,13 @@ SHUTDOWN_SECONDS = 25
 SWITCH_SECONDS = 0.001
 """How long a thread that reads a large body keeps the event loop waiting for the interpreter."""
 
+COLLECTED_AFTER = 10_000, 20, 50
+"""How many new objects, and younger collections, have the collector look at each generation.
+
+By default it looks at all that the requests under way hold, some hundred thousand objects of a
+large body, again and again, and nothing else runs meanwhile.
+"""
+
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """Return the API on a database whose schema is the newest."""
@@ -142,6 +149,7 @@ def serve(settings: Settings, url: str, listening: socket.socket | None = None) 
     # What lives as long as the process need not be looked at by each collection amid a request.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTED_AFTER)
     sys.setswitchinterval(SWITCH_SECONDS)
     # A second of work, which whoever asked for it first would hold everybody up with.
     threading.Thread(target=app.openapi, daemon=True).start()

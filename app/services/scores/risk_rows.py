@@ -10,6 +10,7 @@ from typing import Any
 
 from app.deployment import Deployment
 from app.schemas.common.encoding import to_json
+from app.services.common import threads
 from app.services.scores import lists, pieces
 from app.services.scores.card_sentences import CardFigures
 from app.services.scores.kept_runs import KeptRun
@@ -32,7 +33,7 @@ _UNEXPLAINED = _EXPLAINED % (b"null", b"null", b"[]")
 """In a run of before reasons were kept with it."""
 
 
-def page(
+async def page(
     deployment: Deployment,
     run: KeptRun,
     rows: Sequence[Mapping[str, Any]],
@@ -44,7 +45,7 @@ def page(
         run.pieces.clear()
     if len(run.rows) + len(rows) > _MOST_ROWS:
         run.rows.clear()
-    items = b",".join([_item(deployment, run, row, since) for row in rows])
+    items = b",".join([_item(deployment, run, row, since) async for row in threads.in_turns(rows)])
     rest = to_json({"next_cursor": cursor, **run.head})
     return b'{"items":[%b],%b' % (items, rest[1:])
 
