@@ -153,6 +153,13 @@ class Route(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         return self.run
 
+    def prepare(self) -> None:
+        """Work out how the endpoint is run; fail if there is no way."""
+        try:
+            self._endpoint  # noqa: B018  # kept
+        except NotImplementedError as error:
+            raise NotImplementedError(f"{self.name}: {error}") from None
+
     @cached_property
     def _endpoint(self) -> Endpoint:
         return Endpoint(

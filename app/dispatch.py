@@ -5,6 +5,7 @@ What is no operation of the API goes on to FastAPI: health, documentation, 404 a
 
 from collections.abc import Awaitable, Callable
 
+from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,13 +18,38 @@ from app.jsonbody import ClmRequest
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-class Dispatch:
-    """The operations by method and number of steps of the path, in the order of their routes."""
+Operations = dict[tuple[str, int], list[tuple[list[str | None], list[str], Route]]]
+"""By method and number of steps of the path, in the order of their routes."""
 
-    def __init__(self, app: ASGIApp) -> None:
+
+def operations(app: FastAPI) -> Operations:
+    """Return the operations of an API, each of which there is a way to run.
+
+    Raises
+    ------
+    NotImplementedError
+        If an endpoint asks for what is not done here, see `app/endpoints.py`.
+    """
+    found: Operations = {}
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if not isinstance(route, Route):
+            continue
+        route.prepare()
+        steps = route.path_format.split("/")
+        wanted = [None if step.startswith("{") else step for step in steps]
+        names = [step[1:-1] for step in steps if step.startswith("{")]
+        for method in route.methods or ():
+            found.setdefault((method, len(steps)), []).append((wanted, names, route))
+    return found
+
+
+class Dispatch:
+    """Runs operations."""
+
+    def __init__(self, app: ASGIApp, found: Operations) -> None:
         self._next = app
-        self._found: dict[tuple[str, int], list[tuple[list[str | None], list[str], Route]]] = {}
-        self._ready = False
+        self._found = found
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -43,8 +69,6 @@ class Dispatch:
         await response(scope, receive, send)
 
     def _match(self, scope: Scope) -> Route | None:
-        if not self._ready:
-            self._index(scope)
         steps = scope["path"].removeprefix(scope.get("root_path", "")).split("/")
         for wanted, names, route in self._found.get((scope["method"], len(steps)), ()):
             values = []
@@ -57,15 +81,3 @@ class Dispatch:
                 scope["path_params"] = dict(zip(names, values, strict=True))
                 return route
         return None
-
-    def _index(self, scope: Scope) -> None:
-        for context in iter_route_contexts(scope["app"].routes):
-            route = context.original_route
-            if not isinstance(route, Route):
-                continue
-            steps = route.path_format.split("/")
-            wanted = [None if step.startswith("{") else step for step in steps]
-            names = [step[1:-1] for step in steps if step.startswith("{")]
-            for method in route.methods or ():
-                self._found.setdefault((method, len(steps)), []).append((wanted, names, route))
-        self._ready = True

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from inspect import isasyncgenfunction
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, TypeAlias
 
 from fastapi.dependencies.models import Dependant
@@ -132,22 +132,35 @@ class _Step:
     response_name: str | None
 
 
+def _check(dependant: Dependant, call: Callable[..., Any]) -> None:
+    """Refuse what is not done here, rather than ignore it or fail at a request."""
+    unknown = [name for name in _UNSUPPORTED if getattr(dependant, name)]
+    # One that ended after the answer was sent could not tell that its commit failed.
+    if isasyncgenfunction(call) and dependant.scope != "function":
+        unknown.append("a scope other than that of the function")
+    own = getattr(call, "__call__", None)  # noqa: B004  # of an object that can be called
+    if not any(test(each) for test in (isasyncgenfunction, iscoroutinefunction)
+               for each in (call, own)):  # fmt: skip
+        unknown.append("a function that is not async")
+    if not dependant.use_cache:
+        unknown.append("a dependency called more than once")
+    if unknown:
+        raise NotImplementedError(f"{dependant.name or call!r} asks for {', '.join(unknown)}")
+
+
 def _steps(dependant: Dependant, *, embed: bool) -> list[_Step]:
     steps: list[_Step] = []
     places: dict[int, int] = {}
 
     def add(dependant: Dependant) -> int:
-        if unknown := [name for name in _UNSUPPORTED if getattr(dependant, name)]:
-            raise NotImplementedError(f"an endpoint asks for {', '.join(unknown)}")
         call = dependant.call
         assert call is not None
+        _check(dependant, call)
         if id(call) in places:
             return places[id(call)]
         sources = tuple((each.name, add(each)) for each in dependant.dependencies)
         opens = None
         if isasyncgenfunction(call):
-            # One that ended after the answer was sent could not tell that its commit failed.
-            assert dependant.scope == "function"
             opens = asynccontextmanager(call)
         fields = {
             "path": dependant.path_params,

@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from fastapi_swagger import patch_fastapi
 from sqlalchemy.pool import QueuePool
 
-from app import handlers, logs, metrics
+from app import dispatch, handlers, logs, metrics
 from app.config import VERSION, Settings
 from app.db import Database
 from app.dispatch import Dispatch
@@ -40,6 +40,13 @@ from app.state import State
 SHUTDOWN_SECONDS = 25
 SWITCH_SECONDS = 0.001
 """How long a thread that reads a large body keeps the event loop waiting for the interpreter."""
+
+COLLECTED_AFTER = 10_000, 20, 50
+"""How many new objects, and younger collections, have the collector look at each generation.
+
+By default it looks at all that the requests under way hold, some hundred thousand objects of a
+large body, again and again, and nothing else runs meanwhile.
+"""
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
@@ -88,7 +95,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.include_router(system.bare_routes)
     patch_fastapi(app, title="CLM")
     handlers.install(app)
-    app.add_middleware(Dispatch)
+    app.add_middleware(Dispatch, found=dispatch.operations(app))
     app.add_middleware(Guard, settings=settings)
     describe(app)
     return app
@@ -142,6 +149,7 @@ def serve(settings: Settings, url: str, listening: socket.socket | None = None) 
     # What lives as long as the process need not be looked at by each collection amid a request.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTED_AFTER)
     sys.setswitchinterval(SWITCH_SECONDS)
     # A second of work, which whoever asked for it first would hold everybody up with.
     threading.Thread(target=app.openapi, daemon=True).start()

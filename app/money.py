@@ -33,3 +33,8 @@ def cents(amounts: NDArray[Any]) -> NDArray[np.int64]:
     largest = _LARGEST * CENTS / UNITS
     found: NDArray[np.int64] = np.rint(np.clip(amounts * CENTS, -largest, largest)).astype(np.int64)
     return found
+
+
+def to_cents(value: float) -> Decimal:
+    """Return a computed amount of money, rounded as it is shown."""
+    return Decimal(cents(np.asarray([value])).item()).scaleb(-2)

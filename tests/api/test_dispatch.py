@@ -4,15 +4,16 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Request, Response
+from fastapi import BackgroundTasks, Cookie, Depends, FastAPI, Request, Response
 from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.security import SecurityScopes
 from starlette.types import ASGIApp
 
-from app import deps, main
+from app import deps, dispatch, main
 from app.config import Settings
 from app.db import Database
 from app.deps import Route
@@ -32,7 +33,8 @@ BODIES = (None, b"", b"{", b"[]", b"{}", b'{"items": 5, "nonsense": 1}', b'{"ite
 class _Without:
     """In the place of the dispatcher: FastAPI finds the routes, and runs them."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, found: Any) -> None:
+        del found
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -135,3 +137,48 @@ async def test_what_is_no_operation_is_told_so_as_ever(
     ):
         answers = [await each.request(method, path) for each in (twin, client)]
         assert plain(answers[0]) == plain(answers[1]), (method, path)
+
+
+async def with_cookie(token: Annotated[str, Cookie()] = "") -> None: ...
+
+
+async def with_tasks(tasks: BackgroundTasks) -> None: ...
+
+
+async def with_scopes(scopes: SecurityScopes) -> None: ...
+
+
+def not_async() -> None: ...
+
+
+async def until_sent() -> AsyncIterator[None]:
+    yield
+
+
+async def depending(given: Annotated[None, Depends(not_async)]) -> None: ...
+
+
+async def holding(given: Annotated[None, Depends(until_sent)]) -> None: ...
+
+
+async def twice(given: Annotated[None, Depends(with_scopes, use_cache=False)]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "what"),
+    [
+        (with_cookie, "cookie"),
+        (with_tasks, "background_tasks"),
+        (with_scopes, "security_scopes"),
+        (not_async, "not async"),
+        (depending, "not async"),
+        (holding, "scope"),
+        (twice, "more than once"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_at_start(endpoint: Callable[..., Any], what: str) -> None:
+    app = FastAPI()
+    app.router.route_class = Route
+    app.add_api_route("/v1/odd", endpoint, methods=["POST"])
+    with pytest.raises(NotImplementedError, match=f"{endpoint.__name__}: .*{what}"):
+        dispatch.operations(app)

@@ -15,10 +15,9 @@ from app.models import Customer, InteractionDay, StageTransition
 from app.schemas.scores.lists import LookupAnswer, LookupRequest
 from app.services.customers.customers import PROFILE_FIELDS
 from app.services.ingest import profile_history
-from app.services.scores import cards as score_cards
 from app.services.scores import lookup
 from app.services.stages import derived_state, recorded_stages, stages
-from tests import slow_profile
+from tests import slow_cards, slow_profile
 from tests.kept import kept_summary
 from tests.simulation.customers import Customers, Life
 from tests.simulation.scoring import Scorer
@@ -209,7 +208,7 @@ async def cards(
     found = LookupAnswer.model_validate_json(written).model_dump()
     assert found["unknown"] == ["nobody"]
     assert [item["customer_id"] for item in found["items"]] == list(asked)
-    card = await score_cards.get(session, here, alone, as_of=here.as_of(at), now=now)
+    card = await slow_cards.asked(session, here, alone, as_of=here.as_of(at), now=now)
     for each in (card, *found["items"]):
         card_of(each, customers, customers.life(each["customer_id"]), scorer, at)
 

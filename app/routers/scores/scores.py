@@ -76,9 +76,10 @@ async def get_scores(
     horizon_days: HorizonQuery = None,
 ) -> Any:
     """Return what a customer is worth and how likely to churn, right immediately after a write."""
-    return await shared_cards.get(
+    card = await shared_cards.get(
         state.cards, customer_id, as_of=as_of, horizon_days=horizon_days, terms=terms, now=now
     )
+    return Response(card, media_type=streams.FORMS[0])
 
 
 async def _filters(

@@ -7,10 +7,9 @@ from typing import Any
 
 from app.deployment import Deployment
 from app.lifecycle.policy import Policy
-from app.money import to_amount
+from app.money import to_amount, to_cents
 from app.schemas.common.types import format_amount
 from app.services.customer_base.populations import Population
-from app.services.scores.cards import cents
 
 Cell = tuple[str, str]
 Cells = dict[Cell, list[Any]]
@@ -76,7 +75,7 @@ def matrix(deployment: Deployment, policy: Policy, cells: Cells) -> list[dict[st
             "renamed": before != after and not is_transition(policy, (before, after)),
             "customers": customers,
             "revenue": _money(deployment, to_amount(revenue)),
-            "clv": None if clv is None else _money(deployment, cents(clv)),
+            "clv": None if clv is None else _money(deployment, to_cents(clv)),
             "samples": [customer_id for _, customer_id in samples],
         }
         for (before, after), (customers, revenue, clv, samples) in order

@@ -9,6 +9,7 @@ from app.db import ReadSession
 from app.deployment import Deployment
 from app.errors import FieldError, NoModel, ValidationFailed
 from app.lifecycle.dated import Floats, Ints
+from app.money import to_cents
 from app.schemas.common.types import MoneyIn
 from app.schemas.scores.ad_hoc import HistoryRow, ScoreRequest
 from app.scoring.rfm import rfm
@@ -17,7 +18,6 @@ from app.services.common import deployment_settings, threads
 from app.services.models import clv_terms, given_cuts, model_responses, model_store
 from app.services.models.fitted_models import DAYS_PER_UNIT, FittedModel, probability
 from app.services.models.model_documents import MARGIN, ClvTerms
-from app.services.scores.cards import cents
 
 
 async def score(
@@ -166,8 +166,8 @@ def _score(
             "p_alive": float(alive[row]) if model.dropout_identified else None,
             "expected_purchases": float(expected[row]),
             "probability": float(risk[row]),
-            "mean_spend": deployment.money(cents(mean_spend[row])),
-            "clv": deployment.money(cents(value[row])),
+            "mean_spend": deployment.money(to_cents(mean_spend[row])),
+            "clv": deployment.money(to_cents(value[row])),
         }
         for row in range(len(asked.items))
     ]

@@ -8,7 +8,7 @@ beside it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from app.services.scores.wording import count, plain
 
@@ -64,34 +64,6 @@ def sentence(card: CardFigures) -> dict[str, str]:
         "en": " ".join(f"{each}." for each, _ in parts),
         "zh": "".join(f"{each}。" for _, each in parts),
     }
-
-
-def of_answer(
-    stage: Mapping[str, str], card: Mapping[str, Any], *, uncertain: bool = False
-) -> dict[str, str]:
-    """Return the sentence of a card or of a row of a list, from what it tells itself.
-
-    `expected_purchases` is a number with its horizon beside it, as in cards, or by itself.
-    """
-    rhythm, expected = card["rhythm"] or {}, card["expected_purchases"]
-    if not isinstance(expected, Mapping):
-        expected = {"value": expected, "horizon_days": card.get("horizon_days")}
-    to_save = card["value_to_save"]
-    return sentence(
-        CardFigures(
-            stage=stage,
-            purchase_days=card["purchase_days"],
-            days_silent=rhythm.get("days_silent", card.get("days_since_last_purchase")),
-            usual_gap_days=rhythm.get("usual_gap_days"),
-            rhythm=rhythm.get("status"),
-            chance_if_active=rhythm.get("chance_if_active"),
-            expected_purchases=expected["value"],
-            horizon_days=expected["horizon_days"],
-            call_reasons=tuple(card["call_reasons"]),
-            to_save=None if to_save is None else (to_save["amount"], to_save["currency"]),
-            uncertain=uncertain,
-        )
-    )
 
 
 def _habit(card: CardFigures) -> Both:

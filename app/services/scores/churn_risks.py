@@ -71,7 +71,7 @@ async def search(
     if found is None:
         return to_json(lists.EMPTY)
     run, rows, cursor = found
-    return risk_rows.page(deployment, run, rows, cursor, asked.since)
+    return await risk_rows.page(deployment, run, rows, cursor, asked.since)
 
 
 def _question(page: PageRequest, asked: Asked, include: Include | None, run: KeptRun) -> Question:

@@ -8,7 +8,7 @@ from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.errors import FieldError, NoModel, ValidationFailed
 from app.services.common import as_of as as_ofs
-from app.services.scores import cards, model_scores
+from app.services.scores import model_scores, risk_answers
 from app.services.stages import customer_snapshots
 
 _HAPPENED = (
@@ -84,7 +84,7 @@ async def _told(
     )
     if found is None:
         return None
-    return {**cards.churn_risk(found, 0), "rhythm": cards.rhythm_of(found, 0)}
+    return {**risk_answers.churn_risk(found, 0), "rhythm": risk_answers.rhythm_of(found, 0)}
 
 
 def _figures(risk: dict[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from app.services.models import clv_terms, model_store
 from app.services.models.fitted_models import FittedModel
 from app.services.policies import policies
 from app.services.scores import run_rows
-from app.services.scores.cards import kind_of_risk
 from app.services.scores.explanations import RunExplanation
+from app.services.scores.risk_answers import kind_of_risk
 from app.services.scores.run_summaries import RunSummary
 
 _KEPT = 8

@@ -15,8 +15,8 @@ from app.scoring.rfm import rfm
 from app.services.common.paging import PageRequest, Sort, choose_sort, next_part, read_bound
 from app.services.operations.housekeeping import KEPT_RUNS, RUN_GRACE
 from app.services.scores import kept_runs, run_selects
-from app.services.scores.cards import rhythm_answer
 from app.services.scores.kept_runs import KeptRun
+from app.services.scores.risk_answers import rhythm_answer
 from app.services.scores.run_selects import BY_ID, COLUMNS, Asked, RunSelect
 from app.sqlstates import is_missing_table
 

@@ -5,18 +5,15 @@ with the run, as are the rows that were shown last; a row puts its pieces togeth
 slow way is in `tests/services/scores/test_risk_rows.py`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from app.deployment import Deployment
 from app.schemas.common.encoding import to_json
-from app.schemas.common.types import format_amount
-from app.services.scores import card_sentences, lists, reason_texts
+from app.services.common import threads
+from app.services.scores import lists, pieces
 from app.services.scores.card_sentences import CardFigures
 from app.services.scores.kept_runs import KeptRun
-from app.services.scores.reason_inputs import QUOTED, ReasonInputs
 from app.services.stages import next_actions
 
 _MOST_PIECES = 20_000
@@ -31,14 +28,12 @@ _MIDDLE = (
 )
 _LAST = b',"next_actions":%b}'
 _CHANGED = {False: b'false,"previous":', True: b'true,"previous":'}
-_RHYTHM = b'{"status":%b,"usual_gap_days":%b,"days_silent":%d,"chance_if_active":%b}'
-_SENTENCE = b'{"en":%b,"zh":%b}'
-_EXPLAINED = b'"base_log_odds":%b,"log_odds":%b,"reasons":[%b]'
-_UNEXPLAINED = _EXPLAINED % (b"null", b"null", b"")
+_EXPLAINED = b'"base_log_odds":%b,"log_odds":%b,"reasons":%b'
+_UNEXPLAINED = _EXPLAINED % (b"null", b"null", b"[]")
 """In a run of before reasons were kept with it."""
 
 
-def page(
+async def page(
     deployment: Deployment,
     run: KeptRun,
     rows: Sequence[Mapping[str, Any]],
@@ -50,7 +45,7 @@ def page(
         run.pieces.clear()
     if len(run.rows) + len(rows) > _MOST_ROWS:
         run.rows.clear()
-    items = b",".join([_item(deployment, run, row, since) for row in rows])
+    items = b",".join([_item(deployment, run, row, since) async for row in threads.in_turns(rows)])
     rest = to_json({"next_cursor": cursor, **run.head})
     return b'{"items":[%b],%b' % (items, rest[1:])
 
@@ -60,9 +55,9 @@ def _item(deployment: Deployment, run: KeptRun, row: Mapping[str, Any], since: i
     if kept is None:
         kept = run.rows[row["customer_id"]] = _kept(deployment, run, row)
     first, middle, last = kept
-    previous = b"null" if since is None else _json(lists.previous(row, since))
+    previous = b"null" if since is None else pieces.written(lists.previous(row, since))
     return b"".join(
-        (first, _json(row["name"]), middle, _CHANGED[row["facts_changed"]], previous, last)
+        (first, pieces.written(row["name"]), middle, _CHANGED[row["facts_changed"]], previous, last)
     )
 
 
@@ -73,59 +68,41 @@ def _kept(
     last, currency = row["last_purchase_on"], deployment.currency
     silent = run.silent(last)
     middle = _MIDDLE % (
-        _json(row["stage"]),
+        pieces.written(row["stage"]),
         _rhythm(row, silent),
         _shared(run, row["call_reasons"]),
         _sentence(deployment, run, row, silent),
-        _json(row["value_tier"]),
+        pieces.written(row["value_tier"]),
         row["purchase_days"],
         last.isoformat().encode(),
-        _number(row["probability"]),
-        _number(row["expected_purchases"]),
+        pieces.number(row["probability"]),
+        pieces.number(row["expected_purchases"]),
         run.horizon,
-        _money(row["value_to_save"], currency),
-        _money(row["clv"], currency),
-        _json(row["reason"]),
+        pieces.money(row["value_to_save"], currency),
+        pieces.money(row["clv"], currency),
+        pieces.written(row["reason"]),
         _explained(run, row),
     )
-    return _FIRST % _json(row["customer_id"]), middle, _LAST % _actions(run, row)
-
-
-def _json(value: Any) -> bytes:
-    return b"null" if value is None else _encode(value).encode()
-
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-
-
-def _number(value: float | None) -> bytes:
-    return b"null" if value is None else repr(value).encode()
-
-
-def _money(amount: Decimal | None, currency: str) -> bytes:
-    if amount is None:
-        return b"null"
-    return f'{{"amount":"{format_amount(amount)}","currency":"{currency}"}}'.encode()
+    return _FIRST % pieces.written(row["customer_id"]), middle, _LAST % _actions(run, row)
 
 
 def _shared(run: KeptRun, texts: Sequence[str]) -> bytes:
     key = tuple(texts)
     found = run.pieces.get(key)
     if found is None:
-        found = run.pieces[key] = _json(texts)
+        found = run.pieces[key] = pieces.written(texts)
     return found
 
 
 def _rhythm(row: Mapping[str, Any], silent: int) -> bytes:
     if row["rhythm"] is None:
-        return b"null"
-    gap, chance = _number(row["usual_gap_days"]), _number(row["chance_if_active"])
-    return _RHYTHM % (_json(row["rhythm"]), gap, silent, chance)
+        return pieces.NULL
+    return pieces.rhythm(row["rhythm"], row["usual_gap_days"], silent, row["chance_if_active"])
 
 
 def _sentence(deployment: Deployment, run: KeptRun, row: Mapping[str, Any], silent: int) -> bytes:
     to_save, rhythm = row["value_to_save"], row["rhythm"]
-    told = card_sentences.sentence(
+    return pieces.sentence(
         CardFigures(
             stage=run.policy.stage(row["stage"]).name,
             purchase_days=row["purchase_days"],
@@ -140,7 +117,6 @@ def _sentence(deployment: Deployment, run: KeptRun, row: Mapping[str, Any], sile
             uncertain=run.model.little_history,
         )
     )
-    return _SENTENCE % (_json(told["en"]), _json(told["zh"]))
 
 
 def _explained(run: KeptRun, row: Mapping[str, Any]) -> bytes:
@@ -148,24 +124,9 @@ def _explained(run: KeptRun, row: Mapping[str, Any]) -> bytes:
     if run.explanation is None or row["explanation"] is None:
         return _UNEXPLAINED
     log_odds, parts, known = run.explanation.read(row, run.as_of.day)
-    told = [
-        (-abs(part), place, _reason(run, code, part, known))
-        for place, (code, part) in enumerate(parts.items())
-        if part or run.model.risk is None
-    ]
-    told.sort()
+    reasons = pieces.reasons(run.pieces, run.model, run.as_of.day, parts, known)
     base = run.explanation.base_log_odds
-    reasons = b",".join([each for _, _, each in told])
-    return _EXPLAINED % (_number(base), _number(log_odds), reasons)
-
-
-def _reason(run: KeptRun, code: str, part: float, known: Mapping[str, float]) -> bytes:
-    key = (code, part > 0, part < 0, *[known[name] for name in QUOTED[code]])
-    found = run.pieces.get(key)
-    if found is None:
-        seen = ReasonInputs(run.model, run.as_of.day, known)
-        found = run.pieces[key] = _json(reason_texts.reason(seen, code, part))
-    return b'{"code":"%b","contribution":%b,%b' % (code.encode(), _number(part), found[1:])
+    return _EXPLAINED % (pieces.number(base), pieces.number(log_odds), reasons)
 
 
 def _actions(run: KeptRun, row: Mapping[str, Any]) -> bytes:
@@ -173,6 +134,5 @@ def _actions(run: KeptRun, row: Mapping[str, Any]) -> bytes:
     found = run.pieces.get(key)
     if found is None:
         held = next_actions.held(run.policy.stage(key[0]).actions, key[1] or 0)
-        named = [{"code": each.code, "name": dict(each.name)} for each in held]
-        found = run.pieces[key] = _json(named)
+        found = run.pieces[key] = pieces.actions(held)
     return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from app.days import AsOf
 from app.db import Database, ReadSession
@@ -28,15 +28,13 @@ class Asked(NamedTuple):
     at: datetime
 
 
-SharedCards = MicroBatches[Question, Asked, dict[str, Any]]
+SharedCards = MicroBatches[Question, Asked, bytes]
 
 
 def share(database: Database, deployment: Deployment) -> SharedCards:
     """Return what answers all who ask for cards of one process."""
 
-    async def answer(
-        question: Question, asked: Sequence[Asked]
-    ) -> Sequence[dict[str, Any] | Exception]:
+    async def answer(question: Question, asked: Sequence[Asked]) -> Sequence[bytes | Exception]:
         # Of the last who asked: what anybody had written before he asked has happened by then.
         now = max(each.at for each in asked)
         ids = list(dict.fromkeys(each.customer_id for each in asked))
@@ -70,7 +68,7 @@ async def get(
     horizon_days: int | None,
     terms: GivenTerms,
     now: datetime,
-) -> dict[str, Any]:
-    """Return the score card of a customer; horizon and terms are those of the model if None."""
+) -> bytes:
+    """Return a score card in JSON; horizon and terms are those of the model if None."""
     question = Question(None if as_of.is_now else as_of, horizon_days, terms)
     return await shared.ask(question, Asked(customer_id, now))

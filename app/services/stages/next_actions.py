@@ -18,7 +18,6 @@ from app.lifecycle.variables.registry import sources
 from app.services.common import threads
 from app.services.customer_base.populations import Population
 from app.services.stages import rule_records
-from app.services.stages.placement import Placement
 
 MANY = 1000
 """Customers of whom more are read stage by stage; of fewer, one statement costs less than two."""
@@ -55,31 +54,6 @@ async def fitting(
 
 def _shown(option: Option) -> dict[str, Any]:
     return {"code": option.code, "name": dict(option.name)}
-
-
-async def of(
-    session: ReadSession,
-    deployment: Deployment,
-    policy: Policy,
-    population: Population,
-    stages: Sequence[str],
-    as_of: AsOf,
-) -> list[list[dict[str, Any]]]:
-    """Return the actions of each customer, who is in one of the stages of the policy."""
-    options = {stage: policy.stage(stage).actions for stage in set(stages)}
-    held = await _hold(session, deployment, policy, population, options, stages, as_of)
-    return [
-        [_shown(options[stage][place]) for place in places]
-        for stage, places in zip(stages, held, strict=True)
-    ]
-
-
-async def of_placement(
-    session: ReadSession, deployment: Deployment, placement: Placement
-) -> list[list[dict[str, Any]]]:
-    """Return the actions of each customer in the stage that stands."""
-    policy, population = placement.policy, placement.population
-    return await of(session, deployment, policy, population, placement.stages, placement.as_of)
 
 
 async def _hold(

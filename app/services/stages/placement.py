@@ -4,7 +4,7 @@ Whoever needs stages asks here, be it for one customer, for some, or for a range
 fitted model says of them follows from a placement, see `score_cards`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -88,23 +88,6 @@ async def of_range(
     policy, ends = timeline.at(as_of.micros), {"after": after, "up_to": up_to}
     population = await populations.read(session, policy.inactivity_limit, as_of, **ends)
     overrides = await overridden_stages.of_range(session, deployment, timeline, as_of, **ends)
-    return await of_population(session, deployment, policy, population, as_of,
-                               gap_days=gap_days, overrides=overrides)  # fmt: skip
-
-
-async def of_customers(
-    session: ReadSession,
-    deployment: Deployment,
-    timeline: PolicyTimeline,
-    as_of: AsOf,
-    customer_ids: Sequence[str],
-    *,
-    gap_days: float | None,
-) -> Placement:
-    """Place those of some customers who are known, in the order of their ids."""
-    policy, ids = timeline.at(as_of.micros), list(customer_ids)
-    population = await populations.of_customers(session, policy.inactivity_limit, as_of, ids)
-    overrides = await overridden_stages.of_customers(session, deployment, timeline, as_of, ids)
     return await of_population(session, deployment, policy, population, as_of,
                                gap_days=gap_days, overrides=overrides)  # fmt: skip
 

@@ -16,9 +16,8 @@ from app.deployment import Deployment
 from app.models import Customer
 from app.schemas.ingest.transactions import TransactionIn
 from app.services.ingest import transactions
-from app.services.scores import cards
 from app.services.stages import derivation, stages
-from tests import histories
+from tests import histories, slow_cards
 from tests.database import NOW, Clock, writing
 from tests.kept import MODEL, as_item, ingest, kept_ledger, kept_summary, store_model
 from tests.twin import Fact, Twin, flat
@@ -86,7 +85,9 @@ async def check_answers(
     )
     before = twin.ledger(at)
     assert (stage["stage"], stage["since"]) == (twin.stage(at), before[-1].at if before else None)
-    card = await cards.get(session, deployment, customer_id, as_of=as_of, horizon_days=90, now=NOW)
+    card = await slow_cards.asked(
+        session, deployment, customer_id, as_of=as_of, horizon_days=90, now=NOW
+    )
     summary = twin.summary(at)
     assert card["stage"] == twin.stage(at)
     assert card["revenue"]["amount"] == summary["revenue"]

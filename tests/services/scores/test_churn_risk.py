@@ -30,11 +30,11 @@ from app.services.customer_base.populations import Population
 from app.services.ingest import interactions
 from app.services.models import churn_features, fitted_models, model_store
 from app.services.policies import policies
-from app.services.scores import cards as score_services
 from app.services.scores import diffs
 from app.services.stages import derivation
 from app.worker import Worker
 from tests import histories as random_histories
+from tests import slow_cards
 from tests.database import NOW, Clock, writing
 from tests.kept import MODEL, as_item, ingest, kept_scores, store_model
 from tests.twin import Fact
@@ -231,7 +231,7 @@ async def test_reasons_add_up_and_a_purchase_removes_what_silence_raised(
         own = own if number else REGULAR
         await ingest(session, deployment, [as_item(f"c{number}", fact) for fact in own], NOW)
         await tell(session, deployment, contacts(rng, f"c{number}"))
-        ask = partial(score_services.get, session, deployment, f"c{number}",
+        ask = partial(slow_cards.asked, session, deployment, f"c{number}",
                       as_of=deployment.as_of(NOW), now=NOW)  # fmt: skip
         for horizon in (None, 7, 60, 400):
             card = await ask(horizon_days=horizon)

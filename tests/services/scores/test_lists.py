@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from app import money
 from app.config import Settings
 from app.db import Database
 from app.deployment import Deployment
 from app.lifecycle.records import UNITS
 from app.schemas.scores.lists import LookupAnswer, ScoreItem
 from app.services.common import threads
-from app.services.scores import cards, run_columns, streams
+from app.services.scores import run_columns, streams
 from app.worker import Worker
 from tests import histories
 from tests.database import NOW, Clock
@@ -382,7 +383,7 @@ async def test_a_lookup_answers_what_each_card_does(
 )
 def test_money_is_rounded_alike_for_one_and_for_columns(value: float, shown: str) -> None:
     (units,) = run_columns._units(np.array([value])).tolist()
-    assert str(cards.cents(value)) == shown
+    assert str(money.to_cents(value)) == shown
     assert Decimal(units) / UNITS == Decimal(shown)
 
 

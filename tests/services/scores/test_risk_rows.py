@@ -9,9 +9,10 @@ import pytest
 from app.db import Database
 from app.deployment import Deployment
 from app.schemas.scores.lists import ChurnRiskPage
-from app.services.scores import card_sentences, kept_runs, reason_texts, risk_rows
+from app.services.scores import kept_runs, reason_texts, risk_rows
 from app.services.scores.kept_runs import KeptRun
 from app.services.scores.reason_inputs import ReasonInputs
+from tests import slow_cards
 from tests.kept import kept_scores
 from tests.services.runs import test_runs as made
 from tests.services.scores.test_lists import people, run_id, worker  # noqa: F401  # fixtures
@@ -55,7 +56,7 @@ def slow_item(deployment: Deployment, run: KeptRun, row: Any) -> dict[str, Any]:
             if row.next_actions & 2**place
         ],
     }
-    item["sentence"] = card_sentences.of_answer(stage.name, item)
+    item["sentence"] = slow_cards.sentence(stage.name, item)
     return item
 
 
