@@ -1,17 +1,17 @@
 """Scoring runs: everybody scored in parts, what time changed recorded, all published at once.
 
-Parts come in waves: one plans, then transitions and scores, then the indexes of what was written;
-the last of all publishes.
+Parts come in waves: one plans, then scores, with the transitions of whom time has moved, then the
+indexes of what was written; the last of all publishes.
 """
 
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import insert, update
 
 from app.binary_copy import Column
-from app.db import WriteSession
+from app.db import AnyRow, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.dated import Ints
 from app.models import Run
@@ -22,6 +22,7 @@ from app.services.common import deployment_settings, threads
 from app.services.customer_base import populations
 from app.services.customers import customers
 from app.services.models import model_store, refitting
+from app.services.models.fitted_models import FittedModel
 from app.services.operations import operations, parts
 from app.services.operations.parts import Part
 from app.services.policies import policies
@@ -34,9 +35,15 @@ from app.services.stages.placement import Placement
 
 RUN = "scoring_run"
 SCORE_PART = 50_000
-TRANSITION_PART = 50_000
 TRANSITIONS_AT_ONCE = 5_000
 """Customers are locked while their transitions are recorded: few of them, and briefly."""
+
+
+class _Outcome(NamedTuple):
+    """What some rows of a run amount to, and what their explanations are made of, as stored."""
+
+    summary: RunSummary
+    explanation: dict[str, Any] | None
 
 
 async def submit(
@@ -79,12 +86,9 @@ async def plan_part(
     )
     assert run_id is not None
     await score_tables.create(session, run_id)
-    sizes = {"transition": TRANSITION_PART, "score": SCORE_PART}
-    cuts = {size: await populations.boundaries(session, size) for size in set(sizes.values())}
     ranges = [
-        (task, {"after": after, "up_to": up_to})
-        for task, size in sizes.items()
-        for after, up_to in cuts[size]
+        ("score", {"after": after, "up_to": up_to})
+        for after, up_to in await populations.boundaries(session, SCORE_PART)
     ]
     context = {
         "run_id": run_id,
@@ -98,7 +102,7 @@ async def plan_part(
 async def transition_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Record what time has changed in a range of customers, or split it if they are many."""
+    """Record what time has changed in a range of customers, split where they are many."""
     ends = _range(part)
     moved = await due_transitions.due(session, deployment, now, **ends)
     if len(moved) > TRANSITIONS_AT_ONCE:
@@ -117,37 +121,71 @@ async def transition_part(
 async def score_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Score a range of customers and write them by binary COPY."""
-    del now
-    run = await run_rows.get(session, part.context["run_id"])
+    """Score a range of customers, and record what time has changed of them.
+
+    Whom time has moved is written last, so that rules that look at stages see the new ones, and
+    nobody is locked for longer than that takes.
+    """
+    run, ends = await run_rows.get(session, part.context["run_id"]), _range(part)
     policy = await policies.get(session, run.policy_version)
     model = await model_store.load(session, run.model_id)
     as_of = deployment.as_of(run.as_of)
     timeline = (await policies.timeline(session)).under(policy, as_of.micros)
-    placed = await placement.of_range(
-        session, deployment, timeline, as_of, gap_days=model.gap_days, **_range(part)
+    planned_at = datetime.fromisoformat(part.context["planned_at"])
+    placed, moved = await due_transitions.placed_and_due(
+        session, deployment, timeline, as_of, planned_at, gap_days=model.gap_days, **ends
     )
+    if part.arguments.get("recorded"):
+        moved = []
+    elif len(moved) > TRANSITIONS_AT_ONCE:
+        again = [("transition", ends), ("score", {**ends, "recorded": True})]
+        await parts.plan(session, part, again, part.context)
+        return
+    found = [await _scored(session, deployment, run, model, placed.without(set(moved)))]
+    if moved:
+        await customers.lock_or_create(session, moved, now)
+        await derivation.advance(session, deployment, moved, now)
+        there = await placement.of_customers(
+            session, deployment, timeline, as_of, moved, gap_days=model.gap_days
+        )
+        found.append(await _scored(session, deployment, run, model, there))
+    await parts.note(
+        session,
+        part,
+        {
+            "summary": RunSummary.added_up(each.summary for each in found).dump(),
+            "explanation": next((each.explanation for each in found if each.explanation), None),
+        },
+    )
+
+
+async def _scored(
+    session: WriteSession,
+    deployment: Deployment,
+    run: AnyRow,
+    model: FittedModel,
+    placed: Placement,
+) -> _Outcome:
+    """Score customers where they stand, and write them by binary COPY."""
     scored = await model_scores.score(session, model, placed, run.horizon_days)
     actions = None
     if scored is not None:
         buyers = scored.placement
         actions = await next_actions.of_stages(
-            session, deployment, policy, buyers.population, buyers.stage, as_of
+            session, deployment, buyers.policy, buyers.population, buyers.stage, buyers.as_of
         )
     columns, outcome = await threads.compute(len(placed), _written, placed, scored, actions)
     await score_tables.fill(session, run.run_id, columns)
-    await parts.note(session, part, outcome)
+    return outcome
 
 
 def _written(
     placed: Placement, scored: Scores | None, actions: Ints | None
-) -> tuple[dict[str, Column], dict[str, Any]]:
-    """Return the rows of a part, and what they amount to."""
+) -> tuple[dict[str, Column], _Outcome]:
+    """Return the rows of some customers, and what they amount to."""
     columns = run_columns.columns(placed, scored, actions)
-    return columns, {
-        "summary": RunSummary.of(columns).dump(),
-        "explanation": None if scored is None else explanations.of(scored).dump(),
-    }
+    explanation = None if scored is None else explanations.of(scored).dump()
+    return columns, _Outcome(RunSummary.of(columns), explanation)
 
 
 async def index_part(

@@ -4,7 +4,7 @@ Whoever needs stages asks here, be it for one customer, for some, or for a range
 fitted model says of them follows from a placement, see `score_cards`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,6 +60,13 @@ class Placement:
         """Return those with a purchase day."""
         return self if self.bought.all() else self.take(np.flatnonzero(self.bought))
 
+    def without(self, customer_ids: Collection[str]) -> "Placement":
+        """Return all but some."""
+        if not customer_ids:
+            return self
+        ids = enumerate(self.population.customer_ids)
+        return self.take(np.array([row for row, each in ids if each not in customer_ids], np.int64))
+
     def take(self, rows: Ints) -> "Placement":
         return Placement(
             self.policy,
@@ -72,24 +79,6 @@ class Placement:
             self.days_since_last_purchase[rows],
             None if self.usual_gap_days is None else self.usual_gap_days[rows],
         )
-
-
-async def of_range(
-    session: ReadSession,
-    deployment: Deployment,
-    timeline: PolicyTimeline,
-    as_of: AsOf,
-    *,
-    after: str,
-    up_to: str,
-    gap_days: float | None,
-) -> Placement:
-    """Place the customers with `after` < id <= `up_to` by the policy in force at an instant."""
-    policy, ends = timeline.at(as_of.micros), {"after": after, "up_to": up_to}
-    population = await populations.read(session, policy.inactivity_limit, as_of, **ends)
-    overrides = await overridden_stages.of_range(session, deployment, timeline, as_of, **ends)
-    return await of_population(session, deployment, policy, population, as_of,
-                               gap_days=gap_days, overrides=overrides)  # fmt: skip
 
 
 async def of_customers(

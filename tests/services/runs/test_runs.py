@@ -46,7 +46,6 @@ def worker(own_database: Database, settings: Settings) -> Worker:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "TRANSITION_PART", 11)
     monkeypatch.setattr(runs, "TRANSITIONS_AT_ONCE", 4)
     monkeypatch.setattr(runs, "SCORE_PART", 7)
 
