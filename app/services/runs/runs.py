@@ -6,12 +6,12 @@ indexes of what was written; the last of all publishes.
 
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import insert, update
 
 from app.binary_copy import Column
-from app.db import AnyRow, WriteSession
+from app.db import WriteSession
 from app.deployment import Deployment
 from app.lifecycle.dated import Ints
 from app.models import Run
@@ -22,7 +22,6 @@ from app.services.common import deployment_settings, threads
 from app.services.customer_base import populations
 from app.services.customers import customers
 from app.services.models import model_store, refitting
-from app.services.models.fitted_models import FittedModel
 from app.services.operations import operations, parts
 from app.services.operations.parts import Part
 from app.services.policies import policies
@@ -30,20 +29,13 @@ from app.services.runs import score_tables
 from app.services.scores import explanations, model_scores, run_columns, run_rows
 from app.services.scores.model_scores import Scores
 from app.services.scores.run_summaries import RunSummary
-from app.services.stages import derivation, due_transitions, next_actions, placement
+from app.services.stages import derivation, due_transitions, next_actions
 from app.services.stages.placement import Placement
 
 RUN = "scoring_run"
 SCORE_PART = 50_000
 TRANSITIONS_AT_ONCE = 5_000
 """Customers are locked while their transitions are recorded: few of them, and briefly."""
-
-
-class _Outcome(NamedTuple):
-    """What some rows of a run amount to, and what their explanations are made of, as stored."""
-
-    summary: RunSummary
-    explanation: dict[str, Any] | None
 
 
 async def submit(
@@ -102,15 +94,18 @@ async def plan_part(
 async def transition_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Record what time has changed in a range of customers, split where they are many."""
-    ends = _range(part)
-    moved = await due_transitions.due(session, deployment, now, **ends)
+    """Record what time has changed in a range of customers."""
+    moved = await due_transitions.due(session, deployment, now, **_range(part))
+    await _record(session, deployment, part, moved, now)
+
+
+async def _record(
+    session: WriteSession, deployment: Deployment, part: Part, moved: list[str], now: datetime
+) -> None:
+    """Record the transitions of whom time has moved in the range of a part, or split it."""
     if len(moved) > TRANSITIONS_AT_ONCE:
-        cuts = [
-            ends["after"],
-            *moved[TRANSITIONS_AT_ONCE - 1 : -1 : TRANSITIONS_AT_ONCE],
-            ends["up_to"],
-        ]
+        after, up_to = _range(part).values()
+        cuts = [after, *moved[TRANSITIONS_AT_ONCE - 1 : -1 : TRANSITIONS_AT_ONCE], up_to]
         ranges = [("transition", {"after": low, "up_to": high}) for low, high in pairwise(cuts)]
         await parts.plan(session, part, ranges, part.context)
     elif moved:
@@ -123,69 +118,40 @@ async def score_part(
 ) -> None:
     """Score a range of customers, and record what time has changed of them.
 
-    Whom time has moved is written last, so that rules that look at stages see the new ones, and
-    nobody is locked for longer than that takes.
+    The latter comes last, so that nobody is locked while others are scored. It makes new versions
+    of customers: lists look for facts of these, and find none.
     """
-    run, ends = await run_rows.get(session, part.context["run_id"]), _range(part)
+    run = await run_rows.get(session, part.context["run_id"])
     policy = await policies.get(session, run.policy_version)
     model = await model_store.load(session, run.model_id)
     as_of = deployment.as_of(run.as_of)
     timeline = (await policies.timeline(session)).under(policy, as_of.micros)
     planned_at = datetime.fromisoformat(part.context["planned_at"])
     placed, moved = await due_transitions.placed_and_due(
-        session, deployment, timeline, as_of, planned_at, gap_days=model.gap_days, **ends
+        session, deployment, timeline, as_of, planned_at, gap_days=model.gap_days, **_range(part)
     )
-    if part.arguments.get("recorded"):
-        moved = []
-    elif len(moved) > TRANSITIONS_AT_ONCE:
-        again = [("transition", ends), ("score", {**ends, "recorded": True})]
-        await parts.plan(session, part, again, part.context)
-        return
-    found = [await _scored(session, deployment, run, model, placed.without(set(moved)))]
-    if moved:
-        await customers.lock_or_create(session, moved, now)
-        await derivation.advance(session, deployment, moved, now)
-        there = await placement.of_customers(
-            session, deployment, timeline, as_of, moved, gap_days=model.gap_days
-        )
-        found.append(await _scored(session, deployment, run, model, there))
-    await parts.note(
-        session,
-        part,
-        {
-            "summary": RunSummary.added_up(each.summary for each in found).dump(),
-            "explanation": next((each.explanation for each in found if each.explanation), None),
-        },
-    )
-
-
-async def _scored(
-    session: WriteSession,
-    deployment: Deployment,
-    run: AnyRow,
-    model: FittedModel,
-    placed: Placement,
-) -> _Outcome:
-    """Score customers where they stand, and write them by binary COPY."""
     scored = await model_scores.score(session, model, placed, run.horizon_days)
     actions = None
     if scored is not None:
         buyers = scored.placement
         actions = await next_actions.of_stages(
-            session, deployment, buyers.policy, buyers.population, buyers.stage, buyers.as_of
+            session, deployment, policy, buyers.population, buyers.stage, as_of
         )
     columns, outcome = await threads.compute(len(placed), _written, placed, scored, actions)
     await score_tables.fill(session, run.run_id, columns)
-    return outcome
+    await parts.note(session, part, outcome)
+    await _record(session, deployment, part, moved, now)
 
 
 def _written(
     placed: Placement, scored: Scores | None, actions: Ints | None
-) -> tuple[dict[str, Column], _Outcome]:
-    """Return the rows of some customers, and what they amount to."""
+) -> tuple[dict[str, Column], dict[str, Any]]:
+    """Return the rows of a part, and what they amount to."""
     columns = run_columns.columns(placed, scored, actions)
-    explanation = None if scored is None else explanations.of(scored).dump()
-    return columns, _Outcome(RunSummary.of(columns), explanation)
+    return columns, {
+        "summary": RunSummary.of(columns).dump(),
+        "explanation": None if scored is None else explanations.of(scored).dump(),
+    }
 
 
 async def index_part(

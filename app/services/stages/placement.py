@@ -4,7 +4,7 @@ Whoever needs stages asks here, be it for one customer, for some, or for a range
 fitted model says of them follows from a placement, see `score_cards`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -59,13 +59,6 @@ class Placement:
     def buyers(self) -> "Placement":
         """Return those with a purchase day."""
         return self if self.bought.all() else self.take(np.flatnonzero(self.bought))
-
-    def without(self, customer_ids: Collection[str]) -> "Placement":
-        """Return all but some."""
-        if not customer_ids:
-            return self
-        ids = enumerate(self.population.customer_ids)
-        return self.take(np.array([row for row, each in ids if each not in customer_ids], np.int64))
 
     def take(self, rows: Ints) -> "Placement":
         return Placement(
