@@ -84,7 +84,7 @@ async def main(database: Database, *, customers: int) -> None:
     await million.fill(database, customers, now, movers=ONE_IN)
     print(f"{customers:,} customers made in {time.perf_counter() - started:.0f} s", flush=True)
     async with database.reads() as session:
-        ranges = await populations.boundaries(ReadSession(session), runs.TRANSITION_PART)
+        ranges = await populations.boundaries(ReadSession(session), runs.SCORE_PART)
     await looked_at_until(database, now - timedelta(days=1))
     turns = []
     for _ in range(ROUNDS):

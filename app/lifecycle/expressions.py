@@ -144,17 +144,21 @@ def _compare(op: str, column: Column, other: Any) -> Bools:
 
 def _known(column: Column) -> Bools:
     if column.dtype == object:
-        return np.fromiter((value is not None for value in column), bool, len(column))
+        unknown: Any = None
+        return np.asarray(column != unknown, dtype=bool)
     return np.asarray(~np.isnan(column), dtype=bool)
 
 
 def _map(holds: Callable[[Any], bool], column: Column, n: int) -> Bools:
-    return np.fromiter((holds(value) for value in column), bool, n)
+    """Say where a known value fulfils what no unknown one does: most know nothing of a variable."""
+    found, known = np.zeros(n, dtype=bool), np.flatnonzero(_known(column))
+    found[known] = np.fromiter((holds(value) for value in column[known]), bool, len(known))
+    return found
 
 
 def _is_plain(column: Column, n: int) -> Bools:
     """Say where a known value is no list: a list is only asked for what it contains."""
-    return _map(lambda each: each is not None and not isinstance(each, tuple), column, n)
+    return _map(lambda each: not isinstance(each, tuple), column, n)
 
 
 def _numbers(column: Column) -> Column:

@@ -17,8 +17,7 @@ from tests.simulation.world import World
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let three customers be several parts of every operation."""
     for module, name in (
-        (runs, "TRANSITION_PART"), (runs, "SCORE_PART"),
-        (previews, "COMPARE_PART"), (activations, "APPLY_PART"),
+        (runs, "SCORE_PART"), (previews, "COMPARE_PART"), (activations, "APPLY_PART")
     ):  # fmt: skip
         monkeypatch.setattr(module, name, 2)
     monkeypatch.setattr(runs, "TRANSITIONS_AT_ONCE", 1)

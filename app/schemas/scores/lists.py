@@ -27,7 +27,7 @@ from app.schemas.common.fields import (
     Tier,
 )
 from app.schemas.common.shapes import Item, Page
-from app.schemas.common.types import MAX_INT, Answer, Identifier, Money, Shape, Timestamp
+from app.schemas.common.types import MAX_BIGINT, Answer, Identifier, Money, Shape, Timestamp
 from app.schemas.models.clv import (
     BASIS,
     DISCOUNT,
@@ -45,7 +45,7 @@ from app.schemas.scores.rhythm import CallReasons, Rhythm, RhythmStatus
 from app.schemas.stages.stages import Named, NextAction
 
 LOOKUP_LIMIT = 1000
-RunId = Annotated[int, Field(ge=1, le=MAX_INT)]
+RunId = Annotated[int, Field(ge=1, le=MAX_BIGINT)]
 
 
 class RunRisk(Answer):

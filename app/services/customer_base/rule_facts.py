@@ -229,7 +229,8 @@ def interaction_columns(
     deployment: Deployment, events: Sequence[Event], customer_ids: Sequence[str], from_day: int
 ) -> Interactions:
     """Return interactions as columns, in order of customer and time."""
-    number = {customer_id: place for place, customer_id in enumerate(customer_ids)}
+    asked = customer_ids if events else ()
+    number = {customer_id: place for place, customer_id in enumerate(asked)}
     owner = np.array([number[event.customer_id] for event in events], dtype=np.int64)
     day = np.array([event.day for event in events], dtype=np.int64)
     # What was counted by day may stand anywhere in it: nothing is asked of the days before.

@@ -4,9 +4,8 @@ import asyncio
 from typing import Any
 
 import numpy as np
-from sqlalchemy import text
 
-from app.db import AnyRow, ReadSession
+from app.db import AnyRow, ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.lifecycle.dated import Floats
 from app.scoring.churn import observation
@@ -22,9 +21,9 @@ MIN_CUSTOMERS = 200
 DRIFT = 0.05
 """A calibration error beyond this, and beyond chance, is a drift."""
 RESCORED = 20_000
-_SOME = text(
+_SOME = (
     "SELECT customer_id FROM purchase_summaries WHERE facts > 0"
-    " ORDER BY hashtext(customer_id), customer_id LIMIT :n"
+    " ORDER BY hashtext(customer_id), customer_id LIMIT $1"
 )
 
 
@@ -36,7 +35,7 @@ async def monitor(session: ReadSession, deployment: Deployment, run: AnyRow) -> 
     """
     model = await model_store.load(session, run.model_id)
     now = deployment.as_of(run.as_of)
-    ids = list(await session.scalars(_SOME, {"n": RESCORED}))
+    ids = [row[0] for row in await fetch_rows(session, _SOME, RESCORED)]
     past = await training_data.read_past(session, ids, now, model.interaction_kinds)
     cut = now.day - model.horizon_days
     return RunMonitor(

@@ -1,7 +1,7 @@
 """Scoring runs: everybody scored in parts, what time changed recorded, all published at once.
 
-Parts come in waves: one plans, then transitions and scores, then the indexes of what was written;
-the last of all publishes.
+Parts come in waves: one plans, then scores, with the transitions of whom time has moved, then the
+indexes of what was written; the last of all publishes.
 """
 
 from datetime import datetime
@@ -29,12 +29,11 @@ from app.services.runs import score_tables
 from app.services.scores import explanations, model_scores, run_columns, run_rows
 from app.services.scores.model_scores import Scores
 from app.services.scores.run_summaries import RunSummary
-from app.services.stages import derivation, due_transitions, next_actions, placement
+from app.services.stages import derivation, due_transitions, next_actions
 from app.services.stages.placement import Placement
 
 RUN = "scoring_run"
 SCORE_PART = 50_000
-TRANSITION_PART = 50_000
 TRANSITIONS_AT_ONCE = 5_000
 """Customers are locked while their transitions are recorded: few of them, and briefly."""
 
@@ -79,12 +78,9 @@ async def plan_part(
     )
     assert run_id is not None
     await score_tables.create(session, run_id)
-    sizes = {"transition": TRANSITION_PART, "score": SCORE_PART}
-    cuts = {size: await populations.boundaries(session, size) for size in set(sizes.values())}
     ranges = [
-        (task, {"after": after, "up_to": up_to})
-        for task, size in sizes.items()
-        for after, up_to in cuts[size]
+        ("score", {"after": after, "up_to": up_to})
+        for after, up_to in await populations.boundaries(session, SCORE_PART)
     ]
     context = {
         "run_id": run_id,
@@ -98,15 +94,18 @@ async def plan_part(
 async def transition_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Record what time has changed in a range of customers, or split it if they are many."""
-    ends = _range(part)
-    moved = await due_transitions.due(session, deployment, now, **ends)
+    """Record what time has changed in a range of customers."""
+    moved = await due_transitions.due(session, deployment, now, **_range(part))
+    await _record(session, deployment, part, moved, now)
+
+
+async def _record(
+    session: WriteSession, deployment: Deployment, part: Part, moved: list[str], now: datetime
+) -> None:
+    """Record the transitions of whom time has moved in the range of a part, or split it."""
     if len(moved) > TRANSITIONS_AT_ONCE:
-        cuts = [
-            ends["after"],
-            *moved[TRANSITIONS_AT_ONCE - 1 : -1 : TRANSITIONS_AT_ONCE],
-            ends["up_to"],
-        ]
+        after, up_to = _range(part).values()
+        cuts = [after, *moved[TRANSITIONS_AT_ONCE - 1 : -1 : TRANSITIONS_AT_ONCE], up_to]
         ranges = [("transition", {"after": low, "up_to": high}) for low, high in pairwise(cuts)]
         await parts.plan(session, part, ranges, part.context)
     elif moved:
@@ -117,15 +116,19 @@ async def transition_part(
 async def score_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Score a range of customers and write them by binary COPY."""
-    del now
+    """Score a range of customers, and record what time has changed of them.
+
+    The latter comes last, so that nobody is locked while others are scored. It makes new versions
+    of customers: lists look for facts of these, and find none.
+    """
     run = await run_rows.get(session, part.context["run_id"])
     policy = await policies.get(session, run.policy_version)
     model = await model_store.load(session, run.model_id)
     as_of = deployment.as_of(run.as_of)
     timeline = (await policies.timeline(session)).under(policy, as_of.micros)
-    placed = await placement.of_range(
-        session, deployment, timeline, as_of, gap_days=model.gap_days, **_range(part)
+    planned_at = datetime.fromisoformat(part.context["planned_at"])
+    placed, moved = await due_transitions.placed_and_due(
+        session, deployment, timeline, as_of, planned_at, gap_days=model.gap_days, **_range(part)
     )
     scored = await model_scores.score(session, model, placed, run.horizon_days)
     actions = None
@@ -137,6 +140,7 @@ async def score_part(
     columns, outcome = await threads.compute(len(placed), _written, placed, scored, actions)
     await score_tables.fill(session, run.run_id, columns)
     await parts.note(session, part, outcome)
+    await _record(session, deployment, part, moved, now)
 
 
 def _written(

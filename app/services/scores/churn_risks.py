@@ -12,7 +12,6 @@ from typing import Literal
 
 from app.db import ReadSession
 from app.deployment import Deployment
-from app.models.scoring import LISTED
 from app.schemas.common.encoding import to_json
 from app.services.common.paging import PageRequest, Sort, choose_sort
 from app.services.scores import lists, risk_rows
@@ -84,7 +83,7 @@ def _question(page: PageRequest, asked: Asked, include: Include | None, run: Kep
     chosen = RunSelect(run.run_id, asked)
     chosen.conditions.append("s.probability IS NOT NULL")
     if include is None and asked.filters.get("rhythm") is None:
-        chosen.conditions.append(LISTED)
+        chosen.conditions.append("s.call_reasons <> '{}'")  # with the above, LISTED
     elif include == "lost" and asked.filters.get("rhythm") is None:
         chosen.conditions.append("(s.call_reasons <> '{}' OR s.rhythm = 'lost')")
     times = {"since": chosen.bind(run.created_at), "as_of": chosen.bind(run.as_of.at)}

@@ -15,7 +15,9 @@ from app.services.common import deployment_settings, threads
 from app.services.customer_base import populations, purchase_summaries, rule_facts
 from app.services.customer_base.populations import Population
 from app.services.policies import policies
-from app.services.stages import overridden_stages, rule_records
+from app.services.policies.policies import PolicyTimeline
+from app.services.stages import overridden_stages, placement, rule_records
+from app.services.stages.placement import Placement
 
 
 async def due(
@@ -23,13 +25,52 @@ async def due(
 ) -> list[str]:
     """Return the customers with `after` < id <= `up_to` whose ledger lacks transitions, by id."""
     timeline = await policies.timeline(session)
-    # What time had done before another policy came into force was recorded with that.
-    last = max(timeline.starts[-1], to_micros(await deployment_settings.recorded_until(session)))
-    since, until = from_micros(last), deployment.as_of(now)
+    since, until = await _recorded_until(session, timeline), deployment.as_of(now)
     found = await unrecorded(
         session, deployment, timeline.current, since, until, after=after, up_to=up_to
     )
     return sorted(found)
+
+
+async def placed_and_due(
+    session: ReadSession,
+    deployment: Deployment,
+    timeline: PolicyTimeline,
+    as_of: AsOf,
+    until: datetime,
+    *,
+    after: str,
+    up_to: str,
+    gap_days: float | None,
+) -> tuple[Placement, list[str]]:
+    """Place the customers with `after` < id <= `up_to`, and return who of them is `due`.
+
+    They are read once for both, unless it is another instant or policy that says the latter.
+    """
+    ends, policy = {"after": after, "up_to": up_to}, timeline.at(as_of.micros)
+    current = await policies.timeline(session)
+    since = await _recorded_until(session, current)
+    population = await populations.read(session, policy.inactivity_limit, as_of, **ends)
+    alone = current.current.version != policy.version or not since <= until == as_of.at
+    since_day = None if alone else deployment.calendar.day_of(since)
+    known = await rule_records.at_instant(
+        session, deployment, policy, population, as_of, since_day=since_day
+    )
+    overrides = await overridden_stages.of_range(session, deployment, timeline, as_of, **ends)
+    placed = await threads.compute(
+        len(population), placement.place, policy, population, known, as_of, gap_days, overrides
+    )
+    if alone:
+        return placed, await due(session, deployment, until, **ends)
+    found = await _among(session, deployment, policy, population, known, since, as_of, **ends)
+    return placed, sorted(found)
+
+
+async def _recorded_until(session: ReadSession, timeline: PolicyTimeline) -> datetime:
+    """Return up to when all that time has changed stands in the ledger."""
+    # What time had done before another policy came into force was recorded with that.
+    recorded = await deployment_settings.recorded_until(session)
+    return from_micros(max(timeline.starts[-1], to_micros(recorded)))
 
 
 async def unrecorded(
@@ -52,6 +93,24 @@ async def unrecorded(
     known = await rule_records.at_instant(
         session, deployment, policy, population, until, since_day=since_day
     )
+    return await _among(
+        session, deployment, policy, population, known, since, until, after=after, up_to=up_to
+    )
+
+
+async def _among(
+    session: ReadSession,
+    deployment: Deployment,
+    policy: Policy,
+    population: Population,
+    known: Records,
+    since: datetime,
+    until: AsOf,
+    *,
+    after: str,
+    up_to: str,
+) -> set[str]:
+    """Return those of a range that has been read, with records of all days since."""
     rows = await threads.compute(len(population), elsewhere, policy, population, known, until.day)
     found = {population.customer_ids[row] for row in rows.tolist()}
     # With a fact that has waited for its time, a customer may have left and come back.

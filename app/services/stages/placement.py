@@ -19,10 +19,8 @@ from app.lifecycle.policy import Policy
 from app.lifecycle.records import Records
 from app.scoring.churn import contributions
 from app.services.common import threads
-from app.services.customer_base import populations
 from app.services.customer_base.populations import Population
-from app.services.policies.policies import PolicyTimeline
-from app.services.stages import overridden_stages, rule_records
+from app.services.stages import rule_records
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,24 +70,6 @@ class Placement:
             self.days_since_last_purchase[rows],
             None if self.usual_gap_days is None else self.usual_gap_days[rows],
         )
-
-
-async def of_range(
-    session: ReadSession,
-    deployment: Deployment,
-    timeline: PolicyTimeline,
-    as_of: AsOf,
-    *,
-    after: str,
-    up_to: str,
-    gap_days: float | None,
-) -> Placement:
-    """Place the customers with `after` < id <= `up_to` by the policy in force at an instant."""
-    policy, ends = timeline.at(as_of.micros), {"after": after, "up_to": up_to}
-    population = await populations.read(session, policy.inactivity_limit, as_of, **ends)
-    overrides = await overridden_stages.of_range(session, deployment, timeline, as_of, **ends)
-    return await of_population(session, deployment, policy, population, as_of,
-                               gap_days=gap_days, overrides=overrides)  # fmt: skip
 
 
 async def of_population(

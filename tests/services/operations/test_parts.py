@@ -82,9 +82,7 @@ async def last(
     async with write(own_database) as session:
         await ingest(session, deployment, [PURCHASE], now)
         await runs.submit(session, deployment, RunRequest(), now=now, by="tests")
-    before = ("plan", "transition")
-    if request.param == "index":
-        before = (*before, "score", *SCORE_INDEXES[1:])
+    before = ("plan",) if request.param == "score" else ("plan", "score", *SCORE_INDEXES[1:])
     for _ in before:
         assert await worker.work_once()
     part = await claim(own_database)

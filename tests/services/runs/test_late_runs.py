@@ -21,7 +21,13 @@ from app.services.ingest import interactions, profiles
 from app.services.operations.parts import Part
 from app.services.policies import policies
 from app.services.policy_changes import activations
-from app.services.stages import derivation, due_transitions, rule_records
+from app.services.stages import (
+    derivation,
+    due_transitions,
+    overridden_stages,
+    placement,
+    rule_records,
+)
 from tests.database import NOW
 from tests.kept import as_item, ingest, store_model
 from tests.lifecycle import at_random
@@ -51,8 +57,21 @@ CALLED_ONCE_IN_A_WEEK = {
 
 
 async def run(session: WriteSession, deployment: Deployment, now: datetime) -> None:
-    """Record the transitions of time as a scoring run does."""
+    """Record the transitions of time as a scoring run does, which reads for its scores, too."""
+    as_of, timeline = deployment.as_of(now), await policies.timeline(session)
     due = await due_transitions.due(session, deployment, now, **EVERYBODY)
+    placed, moved = await due_transitions.placed_and_due(
+        session, deployment, timeline, as_of, now, gap_days=None, **EVERYBODY
+    )
+    policy, ids = timeline.at(as_of.micros), list(placed.population.customer_ids)
+    alone = await placement.of_population(
+        session, deployment, policy,
+        await populations.of_customers(session, policy.inactivity_limit, as_of, ids), as_of,
+        gap_days=None,
+        overrides=await overridden_stages.of_customers(session, deployment, timeline, as_of, ids),
+    )  # fmt: skip
+    assert moved == due
+    assert (placed.stages, placed.rule.tolist()) == (alone.stages, alone.rule.tolist())
     if due:
         await customers.lock_or_create(session, due, now)
         await derivation.advance(session, deployment, due, now)

@@ -46,7 +46,6 @@ def worker(own_database: Database, settings: Settings) -> Worker:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "TRANSITION_PART", 11)
     monkeypatch.setattr(runs, "TRANSITIONS_AT_ONCE", 4)
     monkeypatch.setattr(runs, "SCORE_PART", 7)
 
@@ -227,6 +226,32 @@ async def test_a_run_is_published_at_once(
         replaced = await run_rows.get(session, first)
         in_force = await run_rows.get(session, second)
     assert (replaced.replaced_at, in_force.replaced_at) == (in_force.published_at, None)
+
+
+async def test_runs_have_numbers_of_64_bits(
+    own_database: Database,
+    own_client: httpx.AsyncClient,
+    deployment: Deployment,
+    worker: Worker,
+    people: dict[str, list[Fact]],
+) -> None:
+    await post(own_database, deployment, people, datetime.now(UTC))
+    async with write(own_database) as session:
+        await store_model(session, "model_of_scores")
+        await session.execute(text("ALTER TABLE runs ALTER COLUMN run_id RESTART WITH 5000000000"))
+    first, last = [await run(own_database, deployment, worker) for _ in range(2)]
+    assert (first, last) == (5_000_000_000, 5_000_000_001)
+    scores = {"run_id": str(last), "limit": "2"}
+    page = (await own_client.get("/v1/scores", params=scores)).json()
+    assert {item["run_id"] for item in page["items"]} == {last}
+    scores["cursor"] = page["next_cursor"]
+    page = (await own_client.get("/v1/scores", params=scores)).json()
+    assert {item["run_id"] for item in page["items"]} == {last}
+    for path in ("/v1/scores", "/v1/churn-risks"):
+        asked = {"changed_since_run": str(first)}
+        assert (await own_client.get(path, params=asked)).status_code == 200
+    report = (await own_client.get("/v1/reports/stages")).json()
+    assert report["run_id"] == last
 
 
 async def test_a_run_of_an_earlier_day_is_read_by_its_id_and_takes_nothing_over(

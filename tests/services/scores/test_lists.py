@@ -326,13 +326,14 @@ async def test_a_run_that_is_not_kept_is_a_problem(
                  " VALUES ('op_unpublished', 'model_of_lists', 1, now(), now())")
         )  # fmt: skip
     for accept in ("application/json", "text/csv"):
-        for other in (run_id + 1, run_id + 7):
+        for other in (run_id + 1, run_id + 7, 2**31, 2**63 - 1):
             answer = await own_client.get(
                 path, params={name: str(other)}, headers={"Accept": accept}
             )
             assert answer.status_code == 404
             assert answer.json()["errors"][0]["pointer"] == f"query:{name}"
-    assert (await own_client.get(path, params={name: "0"})).status_code == 422
+    for none in (0, 2**63):
+        assert (await own_client.get(path, params={name: str(none)})).status_code == 422
 
 
 async def test_reasons_of_the_list_add_up_and_the_first_is_the_one_kept(
