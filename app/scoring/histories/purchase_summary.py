@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.scoring.histories.purchase_days import PurchaseDays, purchase_days
+from app.scoring.histories.log_slices import Columns
+from app.scoring.histories.purchase_days import PurchaseDays, in_parts
 from app.scoring.numerics.array_types import FloatArray, IntArray
 
 
@@ -97,8 +98,14 @@ def summarise(
         If shapes do not fit, codes cannot be sorted, a day is not whole, or an amount is not
         finite.
     """
-    seen = purchase_days(customer, day, amount, as_of=as_of)
-    return _summary(seen, as_of=as_of) if seen.start.size else _nobody(seen.customer)
+    found: Columns | None = None
+    nobody = np.zeros(0)
+    for seen in in_parts(customer, day, amount, as_of=as_of):
+        nobody = seen.customer[:0]
+        if seen.start.size:
+            some = vars(_summary(seen, as_of=as_of))
+            found = Columns(some) if found is None else found.add(some)
+    return _nobody(nobody) if found is None else PurchaseSummary(**found.arrays)
 
 
 def _summary(seen: PurchaseDays, *, as_of: int) -> PurchaseSummary:

@@ -16,7 +16,6 @@ from app.scoring.purchases.alive import nodes_needed
 from app.scoring.purchases.first_event import EXACT, ROUGH, Event, moments
 from app.scoring.purchases.poisson_likelihood import NoDropout
 
-
 _KEPT: Final = 1 << 15
 """Pairs at most whose terms are computed for all histories at once; of more, part by part."""
 
