@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.scoring.histories.log_slices import Columns
+from app.scoring.histories.log_slices import Columns, growing
 from app.scoring.histories.purchase_days import in_parts, purchase_columns
 from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import FloatArray, IntArray
@@ -214,8 +214,8 @@ def features_at(facts: Facts, *, as_of: int) -> tuple[NDArray[Any], Features]:
     """
     found: Columns | None = None
     for seen in in_parts(*facts.log(as_of), as_of=as_of):
-        some = {"who": seen.customer, **purchase_columns(seen, as_of, recent=RECENT)}
-        found = Columns(some) if found is None else found.add(some)
+        some = purchase_columns(seen, as_of, recent=RECENT)
+        found = growing(found, {"who": seen.customer, **some})
     assert found is not None
     who = found.arrays.pop("who")
     if facts.refund_customer is None or facts.refund_day is None:

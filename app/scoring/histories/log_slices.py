@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -120,7 +120,7 @@ class Columns:
     def __init__(self, first: Mapping[str, NDArray[Any]]) -> None:
         self.arrays = {name: np.array(column) for name, column in first.items()}
 
-    def add(self, more: Mapping[str, NDArray[Any]]) -> Self:
+    def add(self, more: Mapping[str, NDArray[Any]]) -> None:
         """Append a part; a text that is longer than those before makes its column wider."""
         for name, before in self.arrays.items():
             added, size = more[name], before.size
@@ -128,4 +128,11 @@ class Columns:
             column.resize(size + added.size, refcheck=False)
             column[size:] = added
             self.arrays[name] = column
-        return self
+
+
+def growing(found: Columns | None, more: Mapping[str, NDArray[Any]]) -> Columns:
+    """Return columns with a part more, the first one or another."""
+    if found is None:
+        return Columns(more)
+    found.add(more)
+    return found
