@@ -60,6 +60,7 @@ bench: setup  ## Measure against named baselines; each script prints its ratios 
 # Scoring and its peers need no service, and the service none of them.
 bench-scoring: $(BENCH_STAMP)
 	@echo "== scoring"; $(BENCH_VENV)/bin/python -W ignore -m benchmarks.scoring $(ARGS)
+	@echo "== learning"; $(BENCH_VENV)/bin/python -W ignore -m benchmarks.learning
 	@echo "== backtest"; $(BENCH_VENV)/bin/python -W ignore -m benchmarks.backtest
 	@echo "== rescoring"; $(BIN)/python -m benchmarks.rescoring
 

@@ -116,12 +116,11 @@ def choose(
     """
     _check(fits, horizon, holdout)
     log = Log(np.asarray(customer), np.asarray(day), np.asarray(amount))
-    everything = log.until(as_of)
     order = sorted(fits, key=(*SIMPLICITY, *fits).index)
-    basis, note, parts = _basis(log, everything, as_of, horizon, holdout)
+    basis, note, parts = _basis(log, as_of, horizon, holdout)
     common = {"basis": basis, "note": note, "as_of": as_of, "horizon": horizon}
     if parts is None:
-        return _without_holdout(everything, {kind: fits[kind] for kind in order}, common)
+        return _without_holdout(log.until(as_of), {kind: fits[kind] for kind in order}, common)
     entries = [
         temporal_holdout.candidate(kind, fits[kind], parts, role=_role(kind)) for kind in order
     ]
@@ -129,13 +128,15 @@ def choose(
 
 
 def _basis(
-    log: Log, everything: PurchaseSummary, as_of: int, horizon: int, holdout: int | None
+    log: Log, as_of: int, horizon: int, holdout: int | None
 ) -> tuple[Basis, str, Split | None]:
     """Return what the choice can rest on, a note about it, and the hold-out if there is one."""
+    everything = log.until(as_of)
     thin = too_thin(everything.x, everything.t_x, everything.T)
     if thin:
         return "thin_data", thin, None
     third = max((as_of - int(everything.first_day.min())) // 3, 1)
+    del everything  # there is room for one of these
     length = min(horizon, third) if holdout is None else holdout
     parts = temporal_holdout.split(log, start=as_of - length, length=length)
     thin = too_thin(parts.known.x, parts.known.t_x, parts.known.T)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.scoring.evaluation import metrics
-from app.scoring.histories.purchase_summary import PurchaseSummary, summarise
+from app.scoring.histories.purchase_summary import Purchases, PurchaseSummary, count, summarise
 from app.scoring.numerics.array_types import FloatArray, IntArray
 from app.scoring.purchases import hiatus
 
@@ -68,6 +68,10 @@ class Log:
         """Return the histories up to a day."""
         return summarise(self.customer, self.day, self.amount, as_of=as_of)
 
+    def count(self, as_of: int) -> Purchases:
+        """Return who came back up to a day, and how long they have been silent."""
+        return count(self.customer, self.day, self.amount, as_of=as_of)
+
 
 @dataclass(frozen=True)
 class Split:
@@ -113,7 +117,7 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A score, the losses of each customer that it sums up, and what ranks them, if any."""
+    """A score; of a candidate the losses of each customer that it sums up; what ranks them."""
 
     score: Score
     absolute_error: FloatArray | None = None
@@ -123,10 +127,16 @@ class Entry:
 
 def split(log: Log, *, start: int, length: int) -> Split:
     """Return the histories at ``start`` and the purchase days in the ``length`` days after."""
-    known, then = log.until(start), log.until(start + length)
+    known = log.until(start)
+    return Split(known, _later(log, known, start + length), start, length)
+
+
+def _later(log: Log, known: PurchaseSummary | Purchases, until: int) -> IntArray:
+    """Return the purchase days of customers from then on up to a day."""
+    then = log.count(until)
     # Customers only ever join, and both sides are sorted.
-    later = then.x[np.searchsorted(then.customer, known.customer)] - known.x
-    return Split(known, later, start, length)
+    later: IntArray = then.x[np.searchsorted(then.customer, known.customer)] - known.x
+    return later
 
 
 def candidate(
@@ -174,13 +184,12 @@ def baselines(log: Log, split: Split) -> list[Entry]:
     known = split.known
     first = int(known.first_day.min())
     window = max(min(split.length, (split.start - first) // 2), 1)
-    earlier = _split_or_all(log, split, window)
     silence = known.T - known.t_x
-    before = earlier.known.T - earlier.known.t_x
+    before, after = _before(log, split, window)
     result = []
     for kind, rule in (
-        ("hiatus", hiatus.fit(before, earlier.later, window=window)),
-        ("base_rate", hiatus.base_rate(earlier.later, window=window)),
+        ("hiatus", hiatus.fit(before, after, window=window)),
+        ("base_rate", hiatus.base_rate(after, window=window)),
     ):
         result.append(
             _entry(
@@ -200,12 +209,15 @@ def baselines(log: Log, split: Split) -> list[Entry]:
     return result
 
 
-def _split_or_all(log: Log, later: Split, window: int) -> Split:
-    """Return the earlier split, or the customers as they are when nobody was known by then."""
-    earlier = split(log, start=later.start - window, length=window)
-    if earlier.known.x.size:
-        return earlier
-    return Split(later.known, later.known.x, later.start, window)
+def _before(log: Log, split: Split, window: int) -> tuple[IntArray, IntArray]:
+    """Return silences before the window that ends at the start, and purchases in it.
+
+    Of the customers as they are, when nobody was known by then.
+    """
+    earlier = log.count(split.start - window)
+    if earlier.x.size:
+        return earlier.silence, _later(log, earlier, split.start)
+    return split.known.T - split.known.t_x, split.known.x
 
 
 def _entry(
@@ -240,4 +252,6 @@ def _entry(
         ece=metrics.ece(p, bought),
         log_loss=float(losses.mean()),
     )
+    if role == "baseline":  # shown, and chosen by nobody
+        return Entry(score, rank=rank)
     return Entry(score, np.abs(expected - split.later), losses, p if rank is None else rank)

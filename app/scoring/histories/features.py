@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.scoring.histories.purchase_days import purchase_columns, purchase_days
+from app.scoring.histories.log_slices import Columns, growing
+from app.scoring.histories.purchase_days import in_parts, purchase_columns
 from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import FloatArray, IntArray
 
@@ -211,8 +212,12 @@ def features_at(facts: Facts, *, as_of: int) -> tuple[NDArray[Any], Features]:
     ValueError
         As for `purchase_summary.summarise`.
     """
-    seen = purchase_days(*facts.log(as_of), as_of=as_of)
-    who = seen.customer
+    found: Columns | None = None
+    for seen in in_parts(*facts.log(as_of), as_of=as_of):
+        some = purchase_columns(seen, as_of, recent=RECENT)
+        found = growing(found, {"who": seen.customer, **some})
+    assert found is not None
+    who = found.arrays.pop("who")
     if facts.refund_customer is None or facts.refund_day is None:
         back = np.asarray(facts.amount) < 0
         refunds = np.asarray(facts.customer)[back], np.asarray(facts.day)[back]
@@ -220,7 +225,7 @@ def features_at(facts: Facts, *, as_of: int) -> tuple[NDArray[Any], Features]:
         refunds = np.asarray(facts.refund_customer), np.asarray(facts.refund_day)
     rows, _ = _rows_of(who, refunds[0][refunds[1] <= as_of])
     return who, Features(
-        **purchase_columns(seen, as_of, recent=RECENT),
+        **found.arrays,
         refunds=np.bincount(rows, minlength=who.size).astype(np.float64),
         **_contacts(facts, who, as_of),
     )

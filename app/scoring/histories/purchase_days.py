@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.scoring.histories import refunds
-from app.scoring.numerics import validation
+from app.scoring.histories import log_slices, refunds
+from app.scoring.histories.log_slices import DAY_LIMIT
 from app.scoring.numerics.array_types import FloatArray, IntArray
-
-_DAY_LIMIT = 1 << 30  # customers and days below it pack into one 64-bit integer
 
 Codes: TypeAlias = Callable[[IntArray], NDArray[Any]]
 
@@ -48,22 +46,53 @@ def purchase_days(
     customer: ArrayLike, day: ArrayLike, amount: ArrayLike, *, as_of: int
 ) -> PurchaseDays:
     """Return the purchase days of a log; arguments and errors as for `summarise`."""
-    who, days, money, codes = checked(customer, day, amount, as_of)
-    first_day = int(days.min(initial=as_of))
-    span = as_of - first_day + 1
-    occasion = who * span + (days - first_day)
+    parts = list(in_parts(customer, day, amount, as_of=as_of))
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def in_parts(
+    customer: ArrayLike, day: ArrayLike, amount: ArrayLike, *, as_of: int
+) -> Iterator[PurchaseDays]:
+    """Yield the same of some customers after the other, ascending; of a short log, all at once."""
+    log = log_slices.checked(customer, day, amount)
+    first_day = int(log[1].min(initial=as_of))
+    for some in log_slices.slices(*log, as_of=as_of):
+        yield _of_slice(*some, first_day=first_day, span=as_of - first_day + 1)
+
+
+def _of_slice(
+    names: NDArray[Any], days: IntArray, money: FloatArray, *, first_day: int, span: int
+) -> PurchaseDays:
+    occasion, codes = dense(names)
     bought = money >= 0
-    if not bought.all():
-        back = who[~bought], days[~bought], -money[~bought]
-        left = refunds.set_off(who[bought], days[bought], money[bought], refunds=back)
-        stands = (left > 0) | (money[bought] == 0)
-        occasion, money = occasion[bought][stands], left[stands]
+    if bought.all():
+        occasion *= span
+        occasion += days
+        occasion -= first_day
+    else:
+        back = occasion[~bought], days[~bought], -money[~bought]
+        who, days, money = occasion[bought], days[bought], money[bought]
+        left = refunds.set_off(who, days, money, refunds=back)
+        stands = (left > 0) | (money == 0)
+        occasion = (who * span + (days - first_day))[stands]
+        money = left[stands]
     keys, value = group(occasion, money)
     customers = keys // span
     start = starts(customers)
     revenue = np.add.reduceat(value, start) if start.size else np.zeros(0)
     day_of = keys - customers * span + first_day
     return PurchaseDays(codes(customers[start]), revenue, start, day_of, value)
+
+
+def _joined(parts: list[PurchaseDays]) -> PurchaseDays:
+    """Return parts as one."""
+    ends = np.cumsum([part.day.size for part in parts])
+    start = [part.start + end - part.day.size for part, end in zip(parts, ends, strict=True)]
+    columns = (
+        [getattr(part, name) for part in parts] for name in ("customer", "revenue", "day", "value")
+    )
+    customer, revenue, day, value = (np.concatenate(column) for column in columns)
+    return PurchaseDays(customer, revenue, np.concatenate(start), day, value)
 
 
 def purchase_columns(seen: PurchaseDays, as_of: int, *, recent: int) -> dict[str, FloatArray]:
@@ -90,36 +119,15 @@ def purchase_columns(seen: PurchaseDays, as_of: int, *, recent: int) -> dict[str
     return {name: column.astype(np.float64) for name, column in found.items()}
 
 
-def checked(
-    customer: ArrayLike, day: ArrayLike, amount: ArrayLike, as_of: int
-) -> tuple[IntArray, IntArray, FloatArray, Codes]:
-    """Return dense customer numbers, days and amounts up to ``as_of``, and the way back."""
-    names, money = np.asarray(customer), validation.as_float("amount", amount)
-    days = validation.as_float("day", day) if np.asarray(day).dtype.kind != "i" else np.asarray(day)
-    if names.ndim != 1 or names.shape != days.shape or names.shape != money.shape:
-        message = "customer, day and amount must be one-dimensional and of one length"
-        raise ValueError(message)
-    if not np.isfinite(money).all():
-        message = "amount must be finite"
-        raise ValueError(message)
-    far = days.size and max(-int(days.min()), int(days.max())) >= _DAY_LIMIT
-    if far or (days.dtype.kind == "f" and not np.array_equal(days, np.floor(days))):
-        message = f"day must be whole and within {_DAY_LIMIT} days of day 0"
-        raise ValueError(message)
-    seen = days <= as_of
-    if not seen.all():
-        names, days, money = names[seen], days[seen], money[seen]
-    who, codes = dense(names)
-    return who, days.astype(np.int64, copy=False), money, codes
-
-
 def dense(names: NDArray[Any]) -> tuple[IntArray, Codes]:
     """Return numbers from 0 in the order of the codes, and a function that gives codes back."""
     if names.dtype.kind in "iu" and names.size:
         least = int(names.min())
-        if int(names.max()) - least < _DAY_LIMIT:
+        if int(names.max()) - least < DAY_LIMIT:
             kind = names.dtype
-            offset = names - kind.type(least)
+            if kind.itemsize < 4:  # the difference may not fit
+                names = names.astype(np.int64)
+            offset = names - names.dtype.type(least)
             return offset.astype(np.int64), lambda who: who.astype(kind) + kind.type(least)
     try:
         codes, who = np.unique(names, return_inverse=True)

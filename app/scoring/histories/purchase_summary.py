@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.scoring.histories.purchase_days import PurchaseDays, purchase_days
+from app.scoring.histories.log_slices import Columns, growing
+from app.scoring.histories.purchase_days import PurchaseDays, in_parts
 from app.scoring.numerics.array_types import FloatArray, IntArray
 
 
@@ -97,8 +98,40 @@ def summarise(
         If shapes do not fit, codes cannot be sorted, a day is not whole, or an amount is not
         finite.
     """
-    seen = purchase_days(customer, day, amount, as_of=as_of)
-    return _summary(seen, as_of=as_of) if seen.start.size else _nobody(seen.customer)
+    found: Columns | None = None
+    for seen in in_parts(customer, day, amount, as_of=as_of):
+        if seen.start.size:
+            found = growing(found, vars(_summary(seen, as_of=as_of)))
+        nobody = seen.customer[:0]
+    return _nobody(nobody) if found is None else PurchaseSummary(**found.arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class Purchases:
+    """How often customers came back, and how long they have been silent; all of shape (n,).
+
+    Attributes
+    ----------
+    customer : NDArray
+        The distinct codes, ascending.
+    x, silence : IntArray
+        Repeat purchase days, and days since the last purchase day.
+    """
+
+    customer: NDArray[Any]
+    x: IntArray
+    silence: IntArray
+
+
+def count(customer: ArrayLike, day: ArrayLike, amount: ArrayLike, *, as_of: int) -> Purchases:
+    """Return the few columns of a summary that tell who came; arguments as for `summarise`."""
+    found: Columns | None = None
+    for seen in in_parts(customer, day, amount, as_of=as_of):
+        days = np.diff(seen.start, append=seen.day.size)
+        silence = as_of - seen.day[seen.start + days - 1]
+        found = growing(found, {"customer": seen.customer, "x": days - 1, "silence": silence})
+    assert found is not None
+    return Purchases(**found.arrays)
 
 
 def _summary(seen: PurchaseDays, *, as_of: int) -> PurchaseSummary:

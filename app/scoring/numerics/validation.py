@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from app.scoring.numerics.array_types import FloatArray
 
@@ -34,6 +35,19 @@ def as_float(name: str, values: ArrayLike) -> FloatArray:
         raise ValueError(message)
     result: FloatArray = array.astype(np.float64)[()]
     return result
+
+
+def real(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return ``values`` as an array of real numbers of their own kind, itself if it is one.
+
+    Raises
+    ------
+    ValueError
+        As for `as_float`.
+    """
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
+        return values
+    return np.asarray(as_float(name, values))
 
 
 def non_negative(name: str, values: ArrayLike) -> FloatArray:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import FloatArray
+from app.scoring.numerics.blocks import blocks
 from app.scoring.numerics.special import by_count, log_rising
 from app.scoring.purchases.alive import legendre
 from app.scoring.purchases.counts import beta_geometric_pmf
@@ -189,8 +190,13 @@ class CnbdModel(PurchaseModel):
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray
     ) -> FloatArray:
         w = self._quiet(x, t_x, T, ahead)
-        far = np.log(-np.expm1(-np.maximum(w, _SMALL)))
-        return np.where(w < _SMALL, self._log_soon(x, t_x, T, ahead), far)
+        found = np.atleast_1d(np.log(-np.expm1(-np.maximum(w, _SMALL))))
+        soon = np.flatnonzero(w < _SMALL)
+        for part in blocks(soon.size):  # the integral holds dozens of numbers for each
+            at = np.unravel_index(soon[part], found.shape)
+            some = (np.broadcast_to(each, found.shape)[at] for each in (x, t_x, T, ahead))
+            found[at] = self._log_soon(*some)
+        return found.reshape(np.shape(w))[()]
 
     def _log_soon(
         self, x: FloatArray, t_x: FloatArray, T: FloatArray, ahead: FloatArray

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from app.scoring.numerics.array_types import FloatArray
+from app.scoring.numerics.blocks import blocks
 from app.scoring.numerics.special import log_rising
 from app.scoring.purchases.alive import legendre, nodes_needed
 from app.scoring.purchases.first_event import Event, chance
@@ -117,8 +118,11 @@ def log_purchase_within(
 
     if np.ndim(ahead):
         age = min(model.alpha, model.beta) + T
-        flat = np.ravel(x), np.ravel(age), np.ravel(ahead)
-        return kernel(*flat).reshape(np.shape(T))
+        n, ages, horizons = np.ravel(x), np.ravel(age), np.ravel(ahead)
+        found = np.empty(n.size)
+        for part in blocks(n.size):
+            found[part] = kernel(n[part], ages[part], horizons[part])
+        return found.reshape(np.shape(T))
 
     def on_grid(n: FloatArray, age: FloatArray) -> FloatArray:
         horizon = np.full(age.size, float(ahead))

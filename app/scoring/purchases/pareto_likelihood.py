@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from app.scoring.purchases.alive import nodes_needed
 from app.scoring.purchases.first_event import EXACT, ROUGH, Event, moments
 from app.scoring.purchases.poisson_likelihood import NoDropout
 
+_KEPT: Final = 1 << 15
+"""Pairs at most whose terms are computed for all histories at once; of more, part by part."""
+
 
 class ParetoNBD:
     """The log-likelihood at ``theta = log (r, alpha, s, beta)``.
@@ -21,13 +26,16 @@ class ParetoNBD:
     After the last purchase at ``t_x`` either the end comes first, at any time, or a purchase
     does, but after ``T``: two positive terms, ``e^m(x, t_x) + e^n(x, T)``. Each depends on a
     pair (x, t), of which there are few; what is left per history is one logistic function.
+
+    At times that hardly two share, pairs are as many as histories. Then the terms of some, next
+    to each other in ``x``, are computed, added up and forgotten: a derivative of each would need
+    many times the memory of the histories.
     """
 
     def __init__(self, rows: Histories, digits: float = EXACT) -> None:
         self.rows, self._digits = rows, digits
         self._rising = RisingSum(rows.x, rows.weight)
-        self._last = _Pairs("end", rows.x, rows.t_x)
-        self._now = _Pairs("purchase", rows.x, rows.T)
+        self._parts = _parts(rows)
 
     @property
     def no_dropout(self) -> NoDropout:
@@ -38,37 +46,77 @@ class ParetoNBD:
         """Return the share of all customers that have left, in expectation."""
         params = np.exp(theta)
         r, alpha, s, beta = params.tolist()
-        x, T, weight = self.rows.x, self.rows.T, self.rows.weight
-        ends = self._last.at(params, ROUGH).value[self._last.of_row]
-        buys = self._now.at(params, ROUGH).value[self._now.of_row]
-        alive = -r * np.log1p(T / alpha) - x * np.log(alpha + T) - s * np.log1p(T / beta)
-        left = -np.expm1(np.minimum(alive - np.logaddexp(ends, buys), 0))
-        return float(weight @ left) / float(weight.sum())
+        total = 0.0
+        for part in self._parts:
+            ends, buys = part.last.at(params, ROUGH).value, part.now.at(params, ROUGH).value
+            x, T = part.now.x, part.now.t
+            alive = -r * np.log1p(T / alpha) - x * np.log(alpha + T) - s * np.log1p(T / beta)
+            for rows in blocks(part.weight.size):
+                now = part.now.of_row[rows]
+                both = np.logaddexp(ends[part.last.of_row[rows]], buys[now])
+                left = -np.expm1(np.minimum(alive[now] - both, 0))
+                total += float(part.weight[rows] @ left)
+        return total / float(self.rows.weight.sum())
 
     def __call__(self, theta: FloatArray) -> Evaluation:
         """Return value, gradient and Hessian."""
         params = np.exp(theta)
         r = float(params[0])
-        ends, buys = self._last.at(params, self._digits), self._now.at(params, self._digits)
-        weight = self.rows.weight
-        rising, slope, curve = self._rising(r)
+        value, slope, curve = self._rising(r)
         gradient, hessian = np.zeros(4), np.zeros((4, 4))
-        u = ends.value[self._last.of_row] - buys.value[self._now.of_row]
-        small = np.exp(-np.minimum(np.abs(u), 600.0))  # underflow is slow
-        first = np.where(u > 0, 1.0, small) / (1 + small)
-        value = rising + float(weight @ (np.maximum(u, 0) + np.log1p(small)))
-        value += float(self._now.count(weight) @ buys.value)
-        w_first = weight * first
-        w_rest = weight - w_first
-        for pairs, terms, share in ((self._last, ends, w_first), (self._now, buys, w_rest)):
-            of_pair = pairs.count(share)
-            gradient += terms.gradient @ of_pair
-            hessian += terms.hessian @ of_pair
-        difference = ends.gradient[:, self._last.of_row] - buys.gradient[:, self._now.of_row]
-        hessian += (difference * (w_first * (1 - first))) @ difference.T
+        for part in self._parts:
+            found = part.evaluate(params, self._digits)
+            value += found[0]
+            gradient += found[1]
+            hessian += found[2]
         gradient[0] += r * slope
         hessian[0, 0] += r * slope + r * r * curve
         return value, gradient, hessian
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some of the histories: the pairs that they have, and their weights."""
+
+    last: _Pairs
+    now: _Pairs
+    weight: FloatArray
+
+    def evaluate(self, params: FloatArray, digits: float) -> Evaluation:
+        """Return what these add to the likelihood, its gradient and its Hessian."""
+        ends, buys = self.last.at(params, digits), self.now.at(params, digits)
+        of_ends, of_buys = np.zeros(self.last.x.size), np.zeros(self.now.x.size)
+        value, hessian = 0.0, np.zeros((4, 4))
+        for rows in blocks(self.weight.size):
+            last, now, weight = self.last.of_row[rows], self.now.of_row[rows], self.weight[rows]
+            base = buys.value[now]
+            u = ends.value[last] - base
+            small = np.exp(-np.minimum(np.abs(u), 600.0))  # underflow is slow
+            first = np.where(u > 0, 1.0, small) / (1 + small)
+            value += float(weight @ (np.maximum(u, 0) + np.log1p(small) + base))
+            w_first = weight * first
+            of_ends += np.bincount(last, weights=w_first, minlength=of_ends.size)
+            of_buys += np.bincount(now, weights=weight - w_first, minlength=of_buys.size)
+            difference = ends.gradient[:, last] - buys.gradient[:, now]
+            hessian += (difference * (w_first * (1 - first))) @ difference.T
+        hessian += ends.hessian @ of_ends + buys.hessian @ of_buys
+        return value, ends.gradient @ of_ends + buys.gradient @ of_buys, hessian
+
+
+def _parts(rows: Histories) -> list[_Part]:
+    """Return all histories, or where they have many pairs, some at a time in the order of x."""
+    last, now = _Pairs("end", rows.x, rows.t_x), _Pairs("purchase", rows.x, rows.T)
+    if max(last.x.size, now.x.size) <= _KEPT:
+        return [_Part(last, now, rows.weight)]
+    del last, now
+    order = np.argsort(2 * rows.x + rows.t_x)  # times are 1 at most
+    parts = []
+    for block in blocks(order.size):
+        some = order[block]
+        x = rows.x[some]
+        last, now = _Pairs("end", x, rows.t_x[some]), _Pairs("purchase", x, rows.T[some])
+        parts.append(_Part(last, now, rows.weight[some]))
+    return parts
 
 
 class _Terms:
@@ -170,14 +218,10 @@ class _Pairs:
 
     def __init__(self, event: Event, x: FloatArray, t: FloatArray) -> None:
         self._event = event
-        self._x, self._t, self.of_row = _distinct(x, t)
+        self.x, self.t, self.of_row = _distinct(x, t)
 
     def at(self, params: FloatArray, digits: float) -> _Terms:
-        return _Terms(self._event, params, self._x, self._t, digits)
-
-    def count(self, weight: FloatArray) -> FloatArray:
-        """Return the weight of each pair."""
-        return np.bincount(self.of_row, weights=weight, minlength=self._x.size).astype(float)
+        return _Terms(self._event, params, self.x, self.t, digits)
 
 
 def _distinct(x: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:

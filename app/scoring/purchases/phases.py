@@ -23,6 +23,7 @@ from functools import partial
 import numpy as np
 
 from app.scoring.numerics.array_types import FloatArray
+from app.scoring.numerics.blocks import blocks
 from app.scoring.purchases.alive import Grid, discounted_count, over_p
 from app.scoring.purchases.pairs import on_pairs
 
@@ -175,8 +176,10 @@ def phased_if_alive(
         if np.ndim(horizon):
             order = np.argsort(n, kind="stable")
             found = np.empty(n.size)
-            ahead = np.ravel(horizon)[order, None]
-            found[order] = kernel(n[order], ages[order, None], ahead)[:, 0]
+            aheads = np.ravel(horizon)
+            for part in blocks(n.size):
+                some = order[part]
+                found[some] = kernel(n[some], ages[some, None], aheads[some, None])[:, 0]
         else:
             key = "phased", a, b, r, phases, j, float(horizon), rate
             found = on_pairs(kernel, key, n, ages)

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from app.scoring.numerics.array_types import FloatArray
+from app.scoring.numerics.blocks import blocks
 from app.scoring.purchases.alive import nodes_needed
 
 Kernel: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
@@ -67,7 +68,9 @@ def row_by_row(kernel: Kernel, x: FloatArray, age: FloatArray) -> FloatArray:
     """
     order = np.argsort(x, kind="stable")
     result = np.empty(x.size)
-    result[order] = kernel(x[order], age[order, None])[:, 0]
+    for part in blocks(x.size):  # a kernel holds dozens of numbers for each row
+        some = order[part]
+        result[some] = kernel(x[some], age[some, None])[:, 0]
     return result
 
 

@@ -18,12 +18,15 @@ customer are foretold from the first; where too few purchased again at all, noth
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from app.scoring.histories.log_slices import Columns, growing
 from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import BoolArray, FloatArray, IntArray
 from app.scoring.spend import gamma_gamma
@@ -41,6 +44,10 @@ IMMATERIAL: Final = 1e-6  # a deviance, which knows no unit: of values foretold 
 
 Days: TypeAlias = tuple[IntArray, FloatArray]
 """Of each customer, how many days with a positive value, and their mean."""
+
+
+Part: TypeAlias = tuple[IntArray, IntArray, FloatArray]
+"""Where the days of each customer begin, purchase days, and what each was worth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,23 +101,68 @@ def choose(
     ValueError
         If a value is negative or not finite.
     """
-    seen = _Seen(start, validation.non_negative("value", value))
     if not day.size:
         return Evidence()
-    first = seen.first
-    held = min(holdout, (as_of - int(day.min())) // 3)
-    before = day <= as_of - held
-    known = np.maximum.reduceat(before, start)
-    later = _days(seen, ~before)
-    if held > 0 and (known & (later[0] > 0)).sum() >= MIN_HELD_OUT:
-        past = _days(seen, before), _days(seen, before & ~first)
-        return _compare(past, past, later, known & (later[0] > 0), "holdout", held)
-    everything, repeats = (of_days(kind, start, value) for kind in (ALL, REPEAT))
+    parts = [(start, day, validation.non_negative("value", value))]
+    first_day = int(day.min())
+    return choose_in_parts(lambda: parts, first_day=first_day, as_of=as_of, holdout=holdout)
+
+
+def choose_in_parts(
+    parts: Callable[[], Iterable[Part]], *, first_day: int, as_of: int, holdout: int
+) -> Evidence:
+    """Return the same for purchase days that come in parts, of some customers after the other.
+
+    Parameters
+    ----------
+    parts : callable
+        Returns the parts, from the beginning each time: they are too much to be kept.
+    first_day : int
+        The first purchase day of all.
+    as_of, holdout : int
+        As for `choose`.
+    """
+    held = min(holdout, (as_of - first_day) // 3)
+    if held > 0:
+        later, past, repeats, known = _gathered(parts, partial(_held_out, as_of - held))
+        used = (known[0] > 0) & (later[0] > 0)
+        if used.sum() >= MIN_HELD_OUT:
+            return _compare((past, repeats), (past, repeats), later, used, "holdout", held)
+    everything, repeats, first, nothing = _gathered(parts, _first_and_repeat)
     used = repeats[0] > 0
     if used.sum() < MIN_REPEATERS:
         return Evidence()
-    past = _days(seen, first), _days(seen, first & ~first)
-    return _compare((everything, repeats), past, repeats, used, "first_to_repeat", 0)
+    fitted_to, past_of = (everything, repeats), (first, nothing)
+    return _compare(fitted_to, past_of, repeats, used, "first_to_repeat", 0)
+
+
+def _held_out(last: int, seen: _Seen, day: IntArray) -> list[Days]:
+    """Return what came after a day, before it, again before it, and whether anything did."""
+    before = day <= last
+    known = np.add.reduceat(before.astype(np.int64), seen.start) if day.size else seen.start
+    of = [_days(seen, rows) for rows in (~before, before, before & ~seen.first)]
+    return [*of, (known, np.zeros(known.size))]
+
+
+def _first_and_repeat(seen: _Seen, day: IntArray) -> list[Days]:
+    """Return all that came, what came again, what came first, and nothing."""
+    del day
+    first = seen.first
+    return [_days(seen, rows) for rows in (first | True, ~first, first, first & False)]
+
+
+def _gathered(
+    parts: Callable[[], Iterable[Part]], days_of: Callable[[_Seen, IntArray], list[Days]]
+) -> list[Days]:
+    """Return what is told of the days of each part, of all customers."""
+    found: Columns | None = None
+    for start, day, value in parts():
+        of = days_of(_Seen(start, value), day)
+        found = growing(found, {f"{i}.{j}": column for i, days in enumerate(of)
+                                for j, column in enumerate(days)})  # fmt: skip
+    assert found is not None
+    columns = iter(found.arrays.values())
+    return list(zip(columns, columns, strict=True))
 
 
 def _compare(

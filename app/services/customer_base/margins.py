@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import text
 
+from app import binary_copy
+from app.binary_copy import Block, Field
 from app.days import AsOf
 from app.db import ReadSession, fetch_rows
 from app.lifecycle.dated import Floats, Ints
@@ -21,18 +23,23 @@ from app.services.customer_base.interaction_log import NAMED, named
 # `margin / amount` is a share, whatever the currency of the purchase.
 _COUNTED = "least(greatest(margin, -amount), amount)"
 _COLUMNS = (
-    f"count(*), CAST(sum(net) AS float8), CAST(sum({_COUNTED} * net / amount) AS float8),"
-    f" CAST(sum(({_COUNTED} / amount) * {_COUNTED} * net / amount) AS float8)"
+    "count(*) AS purchases, CAST(sum(net) AS float8) AS revenue,"
+    f" CAST(sum({_COUNTED} * net / amount) AS float8) AS margin,"
+    f" CAST(sum(({_COUNTED} / amount) * {_COUNTED} * net / amount) AS float8) AS squares"
+)
+_FIELDS = (
+    Field("purchases", "int8"),
+    *(Field(name, "float8") for name in ("revenue", "margin", "squares")),
+    Field("customer_id", "text"),
 )
 _WITH_MARGIN = "WHERE margin IS NOT NULL AND amount > 0 AND net > 0"
 _OF_CUSTOMERS = (
     f"SELECT customer_id, {_COLUMNS}"  # noqa: S608  # names of columns
     f" FROM ({net_purchases.snapshot('$2', NAMED)}) AS standing {_WITH_MARGIN} GROUP BY 1"
 )
-_OF_ALL = text(
+_OF_ALL = (
     f"SELECT customer_id, {_COLUMNS}"  # noqa: S608  # names of columns
-    f" FROM ({net_purchases.snapshot(':as_of')}) AS standing {_WITH_MARGIN}"
-    " GROUP BY 1 ORDER BY 1"
+    f" FROM ({net_purchases.snapshot('$1')}) AS standing {_WITH_MARGIN} GROUP BY 1"
 )
 _ANY = text(
     "SELECT EXISTS (SELECT FROM transactions WHERE kind = 'purchase' AND margin IS NOT NULL"
@@ -65,8 +72,19 @@ async def of_customers(
 async def of_everybody(
     session: ReadSession, customer_ids: Sequence[str], as_of: AsOf
 ) -> MarginSums:
-    """Return the same, read for all at once."""
-    return _aligned(customer_ids, (await session.execute(_OF_ALL, {"as_of": as_of.at})).all())
+    """Return the same, read for all at once as columns."""
+    n = len(customer_ids)
+    sums = MarginSums(np.zeros(n, np.int64), np.zeros(n), np.zeros(n), np.zeros(n))
+    row_of = {each: row for row, each in enumerate(customer_ids)}
+
+    async def keep(block: Block) -> None:
+        rows = np.array([row_of.get(each, -1) for each in block.texts["customer_id"]])
+        asked = rows >= 0
+        for name, column in vars(sums).items():
+            column[rows[asked]] = block.arrays[name][asked]
+
+    await binary_copy.read(session, _OF_ALL, [as_of.at], _FIELDS, keep)
+    return sums
 
 
 def _aligned(customer_ids: Sequence[str], rows: Sequence[Sequence[object]]) -> MarginSums:

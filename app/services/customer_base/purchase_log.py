@@ -1,30 +1,37 @@
-"""Every purchase as it stood at an instant, as a plain log: what a hold-out is judged on."""
+"""Every purchase as it stood at an instant, as a plain log: what a hold-out is judged on.
+
+Ten million of them come as columns, which grow where they are: no object is made of a purchase.
+"""
 
 import numpy as np
-from sqlalchemy import text
 
+from app import binary_copy
+from app.binary_copy import Block, Field
 from app.days import AsOf
 from app.db import ReadSession
-from app.lifecycle.dated import Floats, Ints
+from app.lifecycle.dated import Column, Floats
+from app.scoring.histories.log_slices import Columns
 from app.services.common import sql_numbers
 from app.services.customer_base import net_purchases
 
-Log = tuple[Ints, Ints, Floats]
+Log = tuple[Column, Column, Floats]
 """Customer, day and net amount of every purchase that was not refunded in full."""
 
-_BLOCK = 50_000
-_PURCHASES = text(
-    f"SELECT dense_rank() OVER (ORDER BY customer_id), {sql_numbers.day('occurred_on')},"  # noqa: S608  # names of columns
-    f" CAST(net AS float8) FROM ({net_purchases.snapshot(':as_of')}) AS standing"
+_FIELDS = (Field("customer", "int4"), Field("day", "int4"), Field("amount", "float8"))
+_PURCHASES = (
+    "SELECT dense_rank() OVER (ORDER BY customer_id) AS customer,"  # noqa: S608  # names of columns
+    f" {sql_numbers.day('occurred_on')} AS day, net AS amount"
+    f" FROM ({net_purchases.snapshot('$1')}) AS standing"
 )
 
 
 async def read(session: ReadSession, as_of: AsOf) -> Log:
     """Return customer, day and net amount of all purchases not refunded in full."""
-    rows = await session.stream(_PURCHASES, {"as_of": as_of.at})
-    blocks = [
-        np.array([tuple(row) for row in block], dtype=np.float64)
-        async for block in rows.partitions(_BLOCK)
-    ]
-    customer, day, amount = np.concatenate([np.zeros((0, 3)), *blocks]).T
-    return customer.astype(np.int64), day.astype(np.int64), np.ascontiguousarray(amount)
+    found = Columns({"customer": np.zeros(0, np.int32), "day": np.zeros(0, np.int32),
+                     "amount": np.zeros(0)})  # fmt: skip
+
+    async def keep(block: Block) -> None:
+        found.add(block.arrays)
+
+    await binary_copy.read(session, _PURCHASES, [as_of.at], _FIELDS, keep)
+    return found.arrays["customer"], found.arrays["day"], found.arrays["amount"]

@@ -108,8 +108,8 @@ async def fit_keeping(
     """
     population = await populations.read(session, fitted_models.INACTIVITY, as_of)
     log = await purchase_log.read(session, as_of)
-    known = [each for each, of in zip(population.customer_ids, population.summaries, strict=True)
-             if of.facts]  # fmt: skip
+    rows = np.flatnonzero(population.summaries.column("facts")).tolist()
+    known = [population.customer_ids[row] for row in rows]
     declared = (await interaction_kinds.declared(session)).kinds
     past = await training_data.read_past(session, known, as_of, declared)
     sums = await margins.of_everybody(session, population.customer_ids, as_of)

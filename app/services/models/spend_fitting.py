@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from app.days import AsOf
-from app.scoring.histories.purchase_days import purchase_days
+from app.scoring.histories.purchase_days import in_parts
 from app.scoring.numerics.fitted_model import FittedModel
 from app.scoring.spend import evidence, gamma_gamma, margins
 from app.services.customer_base.margins import MarginSums
@@ -17,8 +17,11 @@ _COMPARED = ("deviance_all", "deviance_repeat", "behind", "behind_error")
 
 def learn(buyers: Population, log: Log, as_of: AsOf, horizon: int) -> dict[str, Any]:
     """Fit the Gamma-Gamma model of what a purchase day is worth, to the days that tell of it."""
-    seen, day = purchase_days(*log, as_of=as_of.day), as_of.day
-    chosen = evidence.choose(seen.start, seen.day, seen.value, as_of=day, holdout=horizon)
+    first_day = int(log[1].min(initial=as_of.day))
+    chosen = evidence.choose_in_parts(
+        lambda: ((s.start, s.day, s.value) for s in in_parts(*log, as_of=as_of.day)),
+        first_day=first_day, as_of=as_of.day, holdout=horizon,
+    )  # fmt: skip
     paid, value = buyers.spend_days(chosen.evidence)
     fitted = gamma_gamma.fit(paid, value)
     return {

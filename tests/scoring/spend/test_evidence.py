@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.scoring.histories.purchase_days import purchase_days
+from app.scoring.histories import log_slices
+from app.scoring.histories.purchase_days import in_parts, purchase_days
 from app.scoring.spend import evidence, gamma_gamma
 
 END = 720
@@ -98,3 +99,19 @@ def test_days_are_counted_as_a_loop_counts_them():
         ):
             np.testing.assert_array_equal(found[0], slow[0])
             np.testing.assert_allclose(found[1], slow[1], atol=1e-12)
+
+
+@pytest.mark.parametrize("holdout", [90, 0])
+@pytest.mark.parametrize("customers", [0, 3, 60, 1500])
+def test_in_parts_it_is_what_it_is_at_once(customers, holdout, monkeypatch):
+    rng = np.random.default_rng(5)
+    columns = log(rng, lambda own: own / 3, customers=max(customers, 1))
+    rows = tuple(column[: None if customers else 0] for column in columns)
+    whole = chosen(rows, holdout)
+    monkeypatch.setattr(log_slices, "ROWS", 50)
+    assert sum(1 for _ in in_parts(*rows, as_of=END)) > (2 if customers > 50 else 0)
+    found = evidence.choose_in_parts(
+        lambda: ((s.start, s.day, s.value) for s in in_parts(*rows, as_of=END)),
+        first_day=int(rows[1].min(initial=END)), as_of=END, holdout=holdout,
+    )  # fmt: skip
+    assert repr(found) == repr(whole)
