@@ -78,8 +78,8 @@ def limit(connections: int = 16, seconds: float = 3.0) -> Answered:
         return ask(Load(port, ["/"], {}, connections, seconds))
 
 
-def processor(pid: int) -> float:
-    """Return the processor seconds that a process and its own have taken, the database's aside."""
+def processor(pid: int, *, database: bool = False) -> float:
+    """Return the processor seconds of a process and its own: without its database, or of that."""
     parents: dict[int, int] = {}
     ticks: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -87,9 +87,10 @@ def processor(pid: int) -> float:
             head, _, rest = stat.read_text(encoding="utf-8").rpartition(")")
             number, _, name = head.partition(" (")
             fields = rest.split()
-            if name != "postgres":
-                parents[int(number)] = int(fields[1])
-                ticks[int(number)] = sum(map(int, fields[11:13]))
+            parents[int(number)] = int(fields[1])
+            if (name == "postgres") is database:
+                # Of the database also what those have taken that have ended: it starts many.
+                ticks[int(number)] = sum(map(int, fields[11 : 15 if database else 13]))
 
     def own(each: int) -> bool:
         return each == pid or (each in parents and own(parents[each]))
