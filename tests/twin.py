@@ -335,7 +335,7 @@ class Twin:
             "sum_log_gaps": math.fsum(math.log((b - a).days) for a, b in pairwise(days)),
             **self.recent(values),
             "policy_version": 1,
-            "derivation_version": 3,
+            "derivation_version": 4,
         }
 
     def recent(self, values: dict[date, Decimal]) -> dict[str, Any]:

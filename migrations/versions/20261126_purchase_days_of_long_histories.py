@@ -2,8 +2,8 @@
 
 Revision: 0015, after 0014. Created 2026-11-26 11:20:00.
 
-No rows are made here: of a customer who has a long history already they are made with the first
-fact that does not come in order, or by a rebuild.
+No rows are made here: of a customer who has a long history already they are made with the next
+fact, or by the rebuild that a new version of what is derived starts by itself.
 """
 
 import sqlalchemy as sa

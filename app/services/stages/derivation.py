@@ -53,7 +53,8 @@ async def settle(
     going_on, first = resuming.can_extend(kept, new, to_micros(now))
     if (kept.summaries.refunds[going_on] > 0).any():
         going_on &= ~await resuming.awaited(session, kept, new)
-    in_order = going_on.copy()
+    # The days that another release has left are made anew, not added to.
+    in_order = going_on & (kept.summaries.policy_version > 0)
     going_on, standing = await resumption.find(
         session, timeline, ids, kept, going_on, first, to_micros(now), created=new.created
     )
@@ -161,8 +162,12 @@ async def rebuild(
 
 
 async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
-    """Say of what older rules derived for customers, who are locked, that these derive the same."""
+    """Say of what older rules derived for customers, who are locked, that these derive the same.
+
+    Days of long histories are made anew: another release has kept none, or not kept them up.
+    """
     await purchase_summaries.confirm(session, customer_ids)
+    await long_histories.make(session, customer_ids)
 
 
 async def history(

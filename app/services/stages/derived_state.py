@@ -60,6 +60,9 @@ async def compare(
     stored = await kept(session, deployment, timeline, customer_ids)
     until = {customer_id: one.until for customer_id, one in stored.items()}
     follows = await derived(session, deployment, timeline, until)
+    for customer_id, one in stored.items():
+        if one.outdated:  # Another release kept no days, or did not keep them up: nobody reads them.
+            follows[customer_id]["purchase_days"] = None
     return {
         customer_id: Compared(
             digest(one.document),
@@ -109,7 +112,7 @@ async def kept(
             "summary": _summary(summary, limit),
             "transitions": {_at(row.effective_at): _live(row) for row in rows},
             **allocated[customer_id],
-            "purchase_days": by_day.get(customer_id),
+            "purchase_days": None if outdated else by_day.get(customer_id),
             "interaction_days": counted[customer_id],
             **of_profiles[customer_id],
         }

@@ -20,7 +20,7 @@ from app.lifecycle.purchase_days import PurchaseDays, fold_days
 from app.lifecycle.purchases import Fact
 from app.lifecycle.steps import Worth
 from app.lifecycle.summary_columns import NEVER, PointColumns, SummaryColumns
-from app.services.customer_base import named_refunds, purchase_days
+from app.services.customer_base import named_refunds, purchase_days, summary_rows
 from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages.resume_points import ResumePoints
@@ -222,18 +222,20 @@ async def keep(
 ) -> None:
     """Keep the days of those whose history is long: added to where facts came in order.
 
-    They are made anew of those who are outdated, and where a fact has begun to count.
+    They are made anew of those who are outdated or were last written by another release, which may
+    not have kept them, and where a fact has begun to count.
     """
     was_long = before.summaries.facts >= purchase_days.LONG_HISTORY
     is_long = (after.facts >= purchase_days.LONG_HISTORY) & (after.facts_until != NEVER)
     counts_more = after.facts_until != before.summaries.facts_until
-    outdated = counts_more | written.outdated
+    of_another_release = before.known & (before.summaries.policy_version == 0)
+    outdated = counts_more | of_another_release | written.outdated
     outdated[list(written.known)] = False
     added = {}
     for number, facts in written.in_order.items():
         added[customer_ids[number]] = facts
         outdated[number] = False
-    short = ~is_long & (was_long | written.all_of_them)
+    short = ~is_long & (was_long | of_another_release | written.all_of_them)
     await purchase_days.add(session, added)
     await purchase_days.make(
         session,
@@ -245,3 +247,12 @@ async def keep(
     await purchase_days.drop(
         session, [customer_ids[number] for number in np.flatnonzero(short).tolist()]
     )
+
+
+async def make(session: WriteSession, customer_ids: Sequence[str]) -> None:
+    """Make the days of customers, who are locked, anew where their summaries tell of many facts."""
+    kept = (await summary_rows.read(session, customer_ids)).summaries
+    long = (kept.facts >= purchase_days.LONG_HISTORY) & (kept.facts_until != NEVER)
+    until = {customer_ids[row]: int(kept.facts_until[row]) for row in np.flatnonzero(long).tolist()}
+    await purchase_days.drop(session, set(customer_ids) - set(until))
+    await purchase_days.make(session, until)

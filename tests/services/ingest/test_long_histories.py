@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -149,6 +150,68 @@ async def test_facts_that_arrive_over_time_agree_with_the_twin(
         await derivation.advance(session, deployment, list(facts), later)
         await check_days(session, facts)
         await check(session, deployment, facts, later, rng)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_days_that_the_release_before_did_not_keep_up_are_not_gone_on_from(
+    session: WriteSession, deployment: Deployment, seed: int
+) -> None:
+    rng = random.Random(seed)
+    await store_model(session, f"model_beside_{seed}")
+    facts = people(rng, deployment, "any", 3) | only_purchases(
+        people(rng, deployment, "bought", 3)
+    )
+    for batch in batches(rng, shuffled(rng, facts)):
+        if rng.random() < 0.5:
+            await ingest(session, deployment, batch, NOW)
+        else:
+            await ingest_by_the_release_before(session, deployment, batch)
+    asked = {"ids": list(facts)}
+    outdated = set(await session.scalars(text(_OUTDATED), asked))
+    await check_days(session, {each: own for each, own in facts.items() if each not in outdated})
+    await derivation.confirm(session, list(facts))
+    await check_days(session, facts)
+    await check(session, deployment, facts, NOW, rng)
+
+
+async def test_a_purchase_revised_by_the_release_before_is_seen_in_the_days_after_it(
+    session: WriteSession, deployment: Deployment
+) -> None:
+    await store_model(session, "model_revised_beside")
+    facts = [bought(f"p{number}", 10 * number) for number in (6, 5, 4, 3, 2)]
+    for fact in facts:
+        await ingest(session, deployment, [as_item("c", fact)], NOW)
+    revised = replace(facts[2], amount=Decimal(7), revision=2)
+    await ingest_by_the_release_before(session, deployment, [as_item("c", revised)])
+    for fact in (bought("in order", 1), bought("late", 25)):
+        await ingest(session, deployment, [as_item("c", fact)], NOW)
+        facts.append(fact)
+        await check_days(session, {"c": facts})
+    facts[2] = revised
+    await check(session, deployment, {"c": facts}, NOW, random.Random(1))
+
+
+_OUTDATED = "SELECT customer_id FROM purchase_summaries WHERE derivation_version = 3"
+
+
+async def ingest_by_the_release_before(
+    session: WriteSession, deployment: Deployment, batch: list[dict[str, object]]
+) -> None:
+    """Write facts, and leave days as they are: that release knows nothing of them."""
+    ids = {"ids": list({item["customer_id"] for item in batch})}
+    for statement in (
+        "CREATE TEMP TABLE days_before AS SELECT * FROM purchase_days",
+        "UPDATE purchase_summaries SET derivation_version = 3 WHERE customer_id = ANY(:ids)",
+    ):
+        await session.execute(text(statement), ids if ":" in statement else {})
+    await ingest(session, deployment, batch, NOW)
+    for statement in (
+        "DELETE FROM purchase_days",
+        "INSERT INTO purchase_days SELECT * FROM days_before",
+        "DROP TABLE days_before",
+        "UPDATE purchase_summaries SET derivation_version = 3 WHERE customer_id = ANY(:ids)",
+    ):
+        await session.execute(text(statement), ids if ":" in statement else {})
 
 
 @pytest.mark.parametrize("seed", SEEDS)

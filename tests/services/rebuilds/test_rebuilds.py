@@ -227,6 +227,31 @@ async def test_what_older_rules_derived_is_derived_anew_by_itself(
     assert started[0]["result"]["outdated"] == sum(bool(own["summary"]) for own in before.values())
 
 
+async def test_days_that_the_release_before_did_not_keep_are_no_difference_and_are_made(
+    own_database: Database, deployment: Deployment, worker: Worker, people: People,
+    own_client: httpx.AsyncClient,
+) -> None:  # fmt: skip
+    now = datetime.now(UTC)
+    await post(own_database, deployment, people, 1, now)
+    before = await everything(own_database, deployment, list(people))
+    long = [each for each, own in before.items() if own["purchase_days"]]
+    assert len(long) > 10
+    async with made.write(own_database) as session:
+        older = "UPDATE purchase_summaries SET derivation_version = derivation_version - 1"
+        await session.execute(text(older))
+        gone = "DELETE FROM purchase_days WHERE customer_id <> :kept"
+        await session.execute(text(gone), {"kept": long[0]})
+        stale = "UPDATE purchase_days SET turns = turns || turns"
+        await session.execute(text(stale))
+        await deployment_settings.put(session, deployment_settings.DERIVATION, 3)
+    told = await rebuilt(own_client, worker)
+    assert (told["differing"], told["listed"]) == (0, [])
+    assert told["outdated"] == sum(bool(own["summary"]) for own in before.values())
+    mended = await rebuilt(own_client, worker, repair=True)
+    assert (mended["differing"], mended["listed"]) == (0, [])
+    assert await everything(own_database, deployment, list(people)) == before
+
+
 async def test_bad_requests_are_refused(own_client: httpx.AsyncClient) -> None:
     unknown = await own_client.post("/v1/rebuilds", json={"customers": ["nobody"]})
     assert unknown.status_code == 422
