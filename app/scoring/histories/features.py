@@ -14,10 +14,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.scoring.histories.log_slices import Columns, growing
 from app.scoring.histories.purchase_days import in_parts, purchase_columns
 from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import FloatArray, IntArray
+from app.scoring.numerics.growing import Columns, growing
 
 CONTACT: Final = 0
 COMPLAINT: Final = 1

@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.scoring.histories.log_slices import Columns, growing
 from app.scoring.histories.purchase_days import PurchaseDays, in_parts
 from app.scoring.numerics.array_types import FloatArray, IntArray
+from app.scoring.numerics.growing import Columns, growing
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,9 +26,9 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from app.scoring.histories.log_slices import Columns, growing
 from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import BoolArray, FloatArray, IntArray
+from app.scoring.numerics.growing import Columns, growing
 from app.scoring.spend import gamma_gamma
 
 Kind: TypeAlias = Literal["all_purchases", "repeat_purchases"]

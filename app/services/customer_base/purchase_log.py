@@ -10,7 +10,7 @@ from app.binary_copy import Block, Field
 from app.days import AsOf
 from app.db import ReadSession
 from app.lifecycle.dated import Column, Floats
-from app.scoring.histories.log_slices import Columns
+from app.scoring.numerics.growing import Columns
 from app.services.common import sql_numbers
 from app.services.customer_base import net_purchases
 
