@@ -127,6 +127,8 @@ class Written:
     removed: list[tuple[str, str, date]] = field(default_factory=list)
     created: set[str] = field(default_factory=set)
     """The customers who were made for this write."""
+    voided_now: list[Name] = field(default_factory=list)
+    """The facts in force that were voided, of which nothing took the place."""
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ def _new_facts(written: Written) -> NewFacts:
         fact_id=stored.fact_ids,
         refunds=refunds.taken_back(stored),
     )
-    return NewFacts(facts, replaced, written.created)
+    return NewFacts(facts, replaced, written.created, written.voided_now)
 
 
 def to_response(deployment: Deployment, row: AnyRow | Transaction) -> dict[str, Any]:

@@ -50,6 +50,7 @@ async def void(
     written = Written(family.to_columns(intake, (), (), ()))
     if revision == highest.revision:
         written.removed = await fact_store.replace(session, family.store, [asked.name])
+        written.voided_now = [asked.name]
     else:
         detail = f"Revision {highest.revision} is in force, and stays."
         intake.warnings.add(0, "superseded", detail, "query:revision")

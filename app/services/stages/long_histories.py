@@ -17,10 +17,10 @@ from app.lifecycle.dated import Bools
 from app.lifecycle.facts import Summary
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.purchase_days import PurchaseDays, fold_days
-from app.lifecycle.purchases import Fact
+from app.lifecycle.purchases import Fact, Key
 from app.lifecycle.steps import Worth
 from app.lifecycle.summary_columns import NEVER, PointColumns, SummaryColumns
-from app.services.customer_base import named_refunds, purchase_days, summary_rows
+from app.services.customer_base import late_refunds, purchase_days, summary_rows
 from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages.resume_points import ResumePoints
@@ -109,6 +109,7 @@ class _Change:
     before: Summary
     facts: Sequence[Fact]
     removed: Sequence[Removed]
+    voided: Sequence[Key]
 
     @property
     def count(self) -> int:
@@ -117,8 +118,9 @@ class _Change:
 
     @property
     def refunds(self) -> int:
-        """Return how many of them are refunds, where none was removed."""
-        return self.before.refunds + sum(fact.refunds is not None for fact in self.facts)
+        """Return how many of them are refunds."""
+        gone = sum(kind == "refund" for kind, _ in self.removed)
+        return self.before.refunds - gone + sum(fact.refunds is not None for fact in self.facts)
 
     @property
     def days(self) -> set[int]:
@@ -127,22 +129,24 @@ class _Change:
         return bought | {to_day(day) for _, day in self.removed}
 
     def is_told_by_days(self, now: int) -> bool:
-        """Whether days may decide: no fact waits for its time, and no refund lost its purchase."""
+        """Whether days may decide: no fact waits for its time."""
         return (
             purchase_days.is_long(self.count)
-            and not (self.removed and self.refunds)
             and self.before.next_fact_at is None
             and self.before.policy_version > 0
             and (self.before.facts_until is None or self.before.facts_until <= now)
             and all(fact.at <= now for fact in self.facts)
         )
 
+    def first(self, deployment: Deployment) -> int:
+        """Return the first instant of which anything may have changed."""
+        starts = [to_micros(deployment.calendar.start_of(to_day(day))) for _, day in self.removed]
+        return min([fact.at for fact in self.facts] + starts)
+
     def since(self, deployment: Deployment) -> int:
         """Return the last instant up to which all was recorded, and nothing has changed."""
-        starts = [to_micros(deployment.calendar.start_of(to_day(day))) for _, day in self.removed]
-        changed_from = min([fact.at for fact in self.facts] + starts)
-        until = self.before.facts_until
-        return changed_from - 1 if until is None else min(changed_from - 1, until)
+        before, until = self.first(deployment) - 1, self.before.facts_until
+        return before if until is None else min(before, until)
 
 
 async def read(
@@ -166,7 +170,9 @@ async def read(
         for number, before in zip(
             late.tolist(), kept.summaries.take(late).summaries(), strict=True
         ):
-            change = _Change(before, facts[number], new.replaced.get(ids[number], ()))
+            removed = new.replaced.get(ids[number], ())
+            voided = [name[1:] for name in new.voided if name[0] == ids[number]]
+            change = _Change(before, facts[number], removed, voided)
             if change.is_told_by_days(to_micros(now)):
                 changed[ids[number]] = number, change
     known = await _known(session, deployment, changed, now) if changed else {}
@@ -187,8 +193,14 @@ async def _known(
     now: datetime,
 ) -> dict[int, LongHistory]:
     days = {customer_id: change.days for customer_id, (_, change) in changed.items()}
-    refunded = {each: change.facts for each, (_, change) in changed.items() if change.refunds}
-    touched = await named_refunds.save(session, refunded) if refunded else {}
+    refunded = {
+        each: late_refunds.Change(
+            change.facts, change.voided, bool(change.removed), change.first(deployment)
+        )
+        for each, (_, change) in changed.items()
+        if change.refunds or change.before.refunds
+    }
+    touched = await late_refunds.save(session, refunded) if refunded else {}
     for customer_id in refunded:
         if customer_id in touched:
             days[customer_id] |= touched[customer_id]

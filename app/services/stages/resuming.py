@@ -32,6 +32,8 @@ class NewFacts:
     facts: FactColumns
     replaced: Mapping[str, Sequence[Removed]] = field(default_factory=dict)
     created: Collection[str] = ()
+    voided: Collection[tuple[str, str, str]] = ()
+    """Customer, source and id of those of them that nothing took the place of."""
 
 
 @dataclass(frozen=True, slots=True)
