@@ -9,7 +9,7 @@ from app.schemas.document import walk
 from app.schemas.examples import examples
 from tests import openapi
 
-DOCUMENT = openapi.document()
+DOCUMENT = openapi.committed()
 TEXTS = ("text/csv", "text/plain", "application/x-ndjson", "image/svg+xml")
 OPERATIONS = {
     operation["operationId"]: operation for _, _, operation in openapi.operations(DOCUMENT)
