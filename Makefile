@@ -9,6 +9,8 @@ BENCH_STAMP := $(BENCH_VENV)/.installed
 CLIENTS := tests/clients
 CLIENTS_VENV := .venv-clients
 CLIENTS_STAMP := $(CLIENTS_VENV)/.installed
+# Tests and tools start many processes: none should compile again what another has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test faults run check bench bench-scoring migrate migration lock openapi tables territories examples fmt
 

@@ -1,10 +1,15 @@
 """How all tests are collected, how their examples are drawn, and what is told at the end."""
 
+import gc
+import os
 from collections import Counter
 from collections.abc import Iterable
 
 import pytest
 from hypothesis import settings
+
+# Before anything imports numpy: the processes of a run share the processors, each has one.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 # What helpers assert is to be told as fully as what tests do.
 pytest.register_assert_rewrite("tests.simulation")
@@ -29,6 +34,8 @@ def _refuse_shared_names(names: Iterable[str]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):  # the process that shares out will see
         _refuse_shared_names(item.nodeid for item in session.items)
+    gc.collect()
+    gc.freeze()  # what was imported and collected stays: no collection need look at it again
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -12,7 +12,7 @@ from tests import openapi
 def _schema() -> Any:
     import schemathesis  # noqa: PLC0415  # slow to import, and few files need it
 
-    return schemathesis.openapi.from_dict(openapi.document())
+    return schemathesis.openapi.from_dict(openapi.committed())
 
 
 def check(answer: httpx.Response, path: str) -> httpx.Response:

@@ -5,6 +5,7 @@ Nothing here knows how the service does it. Everything is a function of the fact
 """
 
 import math
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -138,21 +139,27 @@ class Twin:
     def __init__(self, revisions: Iterable[Fact], zone: ZoneInfo) -> None:
         self.facts = in_force(revisions)
         self.zone = zone
+        self._times = [fact.at for fact in self.facts]
         self._known: dict[int, tuple[dict[date, Decimal], list[list[date]]]] = {}
+        self._allowed: dict[int, int] = {}
         self._set_off: dict[int, tuple[list[Allocation], dict[Name, Decimal]]] = {}
 
     def day(self, t: datetime) -> date:
         return t.astimezone(self.zone).date()
 
+    def count(self, t: datetime) -> int:
+        """Return how many facts there are up to t; they are in order of time."""
+        return bisect_right(self._times, t)
+
     def counted(self, t: datetime) -> list[Fact]:
-        return [fact for fact in self.facts if fact.at <= t]
+        return self.facts[: self.count(t)]
 
     def purchases(self, t: datetime) -> list[Fact]:
         return [fact for fact in self.counted(t) if fact.kind == "purchase"]
 
     def set_off(self, t: datetime) -> tuple[list[Allocation], dict[Name, Decimal]]:
         """Return what each refund takes back at t, and what of it takes back nothing."""
-        count = len(self.counted(t))
+        count = self.count(t)
         if count not in self._set_off:
             self._set_off[count] = self._allocated(t)
         return self._set_off[count]
@@ -248,11 +255,18 @@ class Twin:
 
     def at(self, t: datetime) -> tuple[dict[date, Decimal], list[list[date]]]:
         """Return purchase days with values, and lives; kept, since only a fact changes them."""
-        count = len(self.counted(t))
+        count = self.count(t)
         if count not in self._known:
             values = self.day_values(t)
             self._known[count] = values, lives(values)
         return self._known[count]
+
+    def allowed(self, t: datetime) -> int:
+        """Return the whole days of silence that the life at t allows; kept as what `at` returns."""
+        count = self.count(t)
+        if count not in self._allowed:
+            self._allowed[count] = math.floor(limit(self.at(t)[1][-1]))
+        return self._allowed[count]
 
     def evidence(self, t: datetime) -> dict[str, float]:
         """Return the variables on which the stage at t is decided."""
@@ -272,7 +286,7 @@ class Twin:
         days, today = list(values), self.day(t)
         if not days:
             return "never_purchased"
-        if (today - days[-1]).days > limit(lived[-1]):
+        if (today - days[-1]).days > self.allowed(t):
             return "silent_too_long"
         if len(lived[-1]) >= 5 and (today - days[0]).days >= 180:
             return "frequent_and_long_standing"

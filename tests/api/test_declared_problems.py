@@ -15,7 +15,7 @@ from app.services.policy_changes.activations import ACTIVATION, ActivationOrder
 from tests import openapi
 from tests.database import NOW
 
-DOCUMENT = openapi.document()
+DOCUMENT = openapi.committed()
 NAMED = {
     operation["operationId"]: (method.upper(), path)
     for path, method, operation in openapi.operations(DOCUMENT)

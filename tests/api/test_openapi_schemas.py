@@ -11,7 +11,7 @@ from app import worker
 from app.schemas.document import bodies, walk
 from tests import openapi
 
-DOCUMENT = openapi.document()
+DOCUMENT = openapi.committed()
 SCHEMAS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]
 REFERENCE = "#/components/schemas/"
 MONEY = {f"{REFERENCE}{name}" for name in ("Money", "MoneyIn", "PaidMoneyIn", "SignedMoneyIn")}

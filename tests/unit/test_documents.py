@@ -90,7 +90,7 @@ def collect(found: defaultdict[str, set[str]], scope: str, node: ast.AST) -> Non
 def words() -> set[str]:
     """Return all names of the code, variables of rules, and fields and parameters of the API."""
     found = set(definitions()).union(*definitions().values(), VARIABLES)
-    document = openapi.document()
+    document = openapi.committed()
     for schema in document["components"]["schemas"].values():
         found |= schema.get("properties", {}).keys()
     for _, _, operation in openapi.operations(document):
@@ -124,7 +124,7 @@ def is_command(word: str) -> bool:
 
 def is_operation(word: str) -> bool:
     method, *path = word.lower().split()
-    offered = openapi.document()["paths"]
+    offered = openapi.committed()["paths"]
     asked = [offered.get(path[0], {})] if path else offered.values()
     return any(method in each for each in asked)
 
