@@ -38,6 +38,9 @@ class LongHistory:
     counted: Summary
     since: int
 
+    def __len__(self) -> int:
+        return len(self.days.day) + len(self.days.turns)
+
     def folded(self, limit: InactivityLimit) -> tuple[Summary, PointColumns]:
         """Return what all facts fold to."""
         return fold_days(self.days, self.counted, limit)
@@ -195,7 +198,11 @@ async def _known(
     days = {customer_id: change.days for customer_id, (_, change) in changed.items()}
     refunded = {
         each: late_refunds.Change(
-            change.facts, change.voided, bool(change.removed), change.first(deployment)
+            change.facts,
+            change.voided,
+            bool(change.removed),
+            change.first(deployment),
+            change.refunds,
         )
         for each, (_, change) in changed.items()
         if change.refunds or change.before.refunds

@@ -22,6 +22,7 @@ from app.lifecycle.instants import Customers, Override, PolicyPeriod
 from app.lifecycle.purchases import SetOff
 from app.lifecycle.steps import Worth
 from app.lifecycle.summary_columns import NEVER, PointColumns, SummaryColumns
+from app.services.common import threads
 from app.services.customer_base import purchase_facts, purchase_folds, rule_facts
 from app.services.customer_base.purchase_folds import Folded, Folding
 from app.services.policies.policies import PolicyTimeline
@@ -154,6 +155,10 @@ class Derived:
 class FoldedByDays(Protocol):
     """A customer whose facts need not be read, since the days of the purchases are known."""
 
+    def __len__(self) -> int:
+        """Return how many days those are."""
+        ...
+
     def folded(self, limit: InactivityLimit) -> tuple[Summary, PointColumns]:
         """Return what all facts fold to."""
         ...
@@ -183,7 +188,9 @@ async def derive(
         for number, customer_id in enumerate(others)
     }
     if told:
-        folding = _beside(
+        folding = await threads.compute(
+            sum(map(len, told.values())),
+            _beside,
             folding,
             np.searchsorted(anew, read),
             {int(np.searchsorted(anew, number)): one for number, one in told.items()},

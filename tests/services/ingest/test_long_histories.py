@@ -233,7 +233,7 @@ async def test_voided_facts_of_long_histories_leave_no_trace(
     await check(session, deployment, facts, NOW, rng)
 
 
-@pytest.mark.parametrize("spare", [0, 8])
+@pytest.mark.parametrize("spare", [0, 16])
 @pytest.mark.parametrize("seed", range(4))
 async def test_refunds_of_long_histories_written_revised_and_voided_agree_with_the_twin(
     session: WriteSession, deployment: Deployment, seed: int, spare: int,
