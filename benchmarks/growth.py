@@ -132,7 +132,6 @@ async def multiply(dsn: str) -> None:
             f" SELECT {', '.join(told)} FROM {table}, generate_series(1, {MULTIPLE - 1}) k"
         )
         await connection.execute(f"VACUUM (ANALYZE) {table}")
-    await connection.execute("CHECKPOINT")
     await connection.close()
 
 
