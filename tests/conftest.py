@@ -21,6 +21,14 @@ settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("repeatable")
 
 
+LONGEST = "test_every_answer_is_what_follows_from_what_was_told"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test: begun last, all processes but its own would wait for it."""
+    items.sort(key=lambda item: item.name != LONGEST)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--many-faults", action="store_true", help="storm and kill far more often")
 

@@ -184,7 +184,8 @@ class Slow:
         self.document = document
         self.model = model
         self.twin = Twin(person.facts, person.zone)
-        self._bought: dict[int, tuple[dict[date, Fraction], list[date]]] = {}
+        self._bought: dict[int, tuple[dict[date, Fraction], list[list[date]]]] = {}
+        self._limits: dict[tuple[int, int], Fraction] = {}
 
     def decide(self, t: datetime) -> tuple[str, str]:
         """Return the stage at t, and the rule that decides it."""
@@ -195,10 +196,16 @@ class Slow:
 
     def limit(self, life: Sequence[date]) -> Fraction:
         """Return the days of silence that a life allows."""
+        length = ((life[-1] - life[0]).days, len(life) - 1) if life else (0, 0)
+        if length not in self._limits:
+            self._limits[length] = self._limit(*length)
+        return self._limits[length]
+
+    def _limit(self, days: int, gaps: int) -> Fraction:
         rule = {name: Fraction(given) for name, given in self.document["inactivity_limit"].items()}
-        if len(life) < 2:
+        if not gaps:
             return rule["floor_days"]
-        gap = Fraction((life[-1] - life[0]).days, len(life) - 1)
+        gap = Fraction(days, gaps)
         own = min(rule["gap_multiple"] * gap, gap + rule["gap_margin_days"])
         return max(rule["floor_days"], own)
 
@@ -213,7 +220,7 @@ class Slow:
 
     def purchases(self, t: datetime) -> tuple[dict[date, Fraction], list[list[date]]]:
         """Return the purchase days that stand at t, each with its net value, and the lives."""
-        count = sum(fact.at <= t for fact in self.person.facts)
+        count = self.twin.count(t)
         if count not in self._bought:
             values = {day: Fraction(each) for day, each in self.twin.day_values(t).items()}
             self._bought[count] = values, self.lives(list(values))

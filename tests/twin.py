@@ -142,10 +142,13 @@ class Twin:
         self._times = [fact.at for fact in self.facts]
         self._known: dict[int, tuple[dict[date, Decimal], list[list[date]]]] = {}
         self._allowed: dict[int, int] = {}
+        self._days: dict[datetime, date] = {}
         self._set_off: dict[int, tuple[list[Allocation], dict[Name, Decimal]]] = {}
 
     def day(self, t: datetime) -> date:
-        return t.astimezone(self.zone).date()
+        if t not in self._days:
+            self._days[t] = t.astimezone(self.zone).date()
+        return self._days[t]
 
     def count(self, t: datetime) -> int:
         """Return how many facts there are up to t; they are in order of time."""
@@ -234,11 +237,13 @@ class Twin:
         found: dict[Name, Decimal | None] = {}
         for purchase in self.purchases(t):
             taken = [one.amount for one in made if one.purchase is purchase]
-            left = purchase.amount - sum(taken, Decimal())
             found[purchase.name] = purchase.value
-            if taken and left == 0:
+            if not taken:
+                continue
+            left = purchase.amount - sum(taken, Decimal())
+            if left == 0:
                 found[purchase.name] = None
-            elif taken:
+            else:
                 share = Fraction(left) / Fraction(purchase.amount)
                 found[purchase.name] = rounded(Fraction(purchase.value) * share)
         return found

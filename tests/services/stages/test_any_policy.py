@@ -90,7 +90,7 @@ async def post_profile(
 
 async def post_all(
     session: WriteSession, deployment: Deployment, rng: random.Random, people: dict[str, Person],
-    now: datetime,
+    now: datetime, *, at_once: int = 1,
 ) -> None:  # fmt: skip
     """Post profiles, purchases and interactions in any order, also some that lie a little ahead."""
     latest = now + timedelta(hours=20)
@@ -115,13 +115,15 @@ async def post_all(
             if event.at <= latest
         ]
     rng.shuffle(posts)
-    for kind, what in posts:
-        if kind == "profile":
-            await post_profile(session, deployment, what, people[what], now)
-        elif kind == "purchase":
-            await ingest(session, deployment, [what], now)
-        else:
-            await interactions.ingest(session, deployment, [what], atomic=True, now=now)
+    for start in range(0, len(posts), at_once):
+        several = posts[start : start + at_once]
+        for kind, what in several:
+            if kind == "profile":
+                await post_profile(session, deployment, what, people[what], now)
+        if bought := [what for kind, what in several if kind == "purchase"]:
+            await ingest(session, deployment, bought, now)
+        if events := [what for kind, what in several if kind == "interaction"]:
+            await interactions.ingest(session, deployment, events, atomic=True, now=now)
 
 
 async def ledger(session: ReadSession, customer_id: str) -> list[Change]:
