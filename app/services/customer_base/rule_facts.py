@@ -58,32 +58,42 @@ _ASKED = (
     "unnest($1::text[], $2::timestamptz[], $3::date[], $4::date[])"
     " AS asked (customer_id, since, since_on, first_on)"
 )
-_ONE_BY_ONE = (
-    f"SELECT i.customer_id, {_AT} AS at, {_ON} AS day, kind, 1 AS count, score,"  # noqa: S608  # no value of a caller
-    f" source, interaction_id FROM {_ASKED} JOIN interactions i ON i.customer_id"
-    " = asked.customer_id AND i.occurred_at >= asked.since WHERE i.customer_id = ANY($1::text[])"
-    " AND i.occurred_at <= $5 AND ($6::text[] IS NULL OR i.kind = ANY($6))"
+
+
+def _of_each(columns: str, rows: str) -> str:
+    """Return how to read rows of each customer, by the index: see docs/decisions/0026."""
+    return (
+        f"SELECT {columns} FROM {_ASKED} CROSS JOIN LATERAL"  # noqa: S608  # no value of a caller
+        f" ({rows} OFFSET 0) AS found"
+    )
+
+
+_ONE_BY_ONE = _of_each(
+    f"found.customer_id, {_AT} AS at, {_ON} AS day, kind, 1 AS count, score, source,"
+    " interaction_id",
+    "SELECT * FROM interactions i WHERE i.customer_id = asked.customer_id"
+    " AND i.occurred_at >= asked.since AND i.occurred_at <= $5"
+    " AND ($6::text[] IS NULL OR i.kind = ANY($6))",
 )
-_BY_DAY = (
-    f"SELECT d.customer_id, NULL::int8, {_ON}, kind, count, NULL::float8, NULL, NULL"  # noqa: S608  # no value of a caller
-    f" FROM {_ASKED} JOIN interaction_days d ON d.customer_id = asked.customer_id"
+_BY_DAY = _of_each(
+    f"found.customer_id, NULL::int8, {_ON}, kind, count, NULL::float8, NULL, NULL",
+    "SELECT * FROM interaction_days d WHERE d.customer_id = asked.customer_id"
     " AND d.occurred_on >= asked.first_on AND d.occurred_on < asked.since_on"
-    " WHERE d.customer_id = ANY($1::text[]) AND ($7::text[] IS NULL OR d.kind = ANY($7))"
+    " AND ($7::text[] IS NULL OR d.kind = ANY($7))",
 )
-_IN_ALL = (
-    f"SELECT d.customer_id, NULL::int8, max({_ON}), kind, CAST(sum(count) AS int4), NULL::float8,"  # noqa: S608  # no value of a caller
-    f" NULL, NULL FROM {_ASKED} JOIN interaction_days d ON d.customer_id = asked.customer_id"
+_IN_ALL = _of_each(
+    "found.customer_id, NULL::int8, day, kind, count, NULL::float8, NULL, NULL",
+    f"SELECT d.customer_id, kind, max({_ON}) AS day, CAST(sum(count) AS int4) AS count"  # noqa: S608  # no value of a caller
+    " FROM interaction_days d WHERE d.customer_id = asked.customer_id"
     " AND d.occurred_on < CASE WHEN $7::text[] IS NULL OR d.kind = ANY($7) THEN asked.first_on"
-    " ELSE asked.since_on END WHERE d.customer_id = ANY($1::text[])"
-    " AND ($8::text[] IS NULL OR d.kind = ANY($8)) GROUP BY d.customer_id, kind"
+    " ELSE asked.since_on END AND ($8::text[] IS NULL OR d.kind = ANY($8))"
+    " GROUP BY d.customer_id, kind",
 )
-_LAST_ANSWERS = (
-    f"SELECT customer_id, {_AT}, {_ON}, kind, 0, score, source, interaction_id FROM ("  # noqa: S608  # no value of a caller
-    f"SELECT DISTINCT ON (i.customer_id, i.kind) i.* FROM {_ASKED} JOIN interactions i"
-    " ON i.customer_id = asked.customer_id AND i.occurred_at < asked.since"
-    " WHERE i.customer_id = ANY($1::text[]) AND i.kind = ANY($9::text[]) AND i.score IS NOT NULL"
-    " ORDER BY i.customer_id, i.kind, i.occurred_at DESC, i.source DESC, i.interaction_id DESC"
-    ") AS last"
+_LAST_ANSWERS = _of_each(
+    f"found.customer_id, {_AT}, {_ON}, kind, 0, score, source, interaction_id",
+    "SELECT DISTINCT ON (i.kind) i.* FROM interactions i WHERE i.customer_id = asked.customer_id"
+    " AND i.occurred_at < asked.since AND i.kind = ANY($9::text[]) AND i.score IS NOT NULL"
+    " ORDER BY i.kind, i.occurred_at DESC, i.source DESC, i.interaction_id DESC",
 )
 _ORDER = "ORDER BY at, source, interaction_id"
 _THROUGH_TIME = (
