@@ -22,8 +22,6 @@ _MOST = 500
 _MOST_FREE = 32
 _MOST_ON_FILE = 2_000
 """With one of those, this many refunds may be on file: all that were taken from are read."""
-_SPARE = 16
-"""Candidates that are read beside two for each refund without a name."""
 Place = tuple[int, Key]
 
 
@@ -72,11 +70,6 @@ class _Redone:
         """Return the refunds of which rows are written anew, if there are any."""
         return {*self.refunds, *self.change.keys}
 
-    @property
-    def reads(self) -> int:
-        """Return how many candidates are read for each refund without a name."""
-        return 2 * len(self.free) + _SPARE
-
     def is_bounded(self) -> bool:
         free = len(self.free)
         on_file = self.change.refunds if free else 0
@@ -101,13 +94,14 @@ class _Redone:
         """Whether a refund without a name would take the same if all purchases were read."""
         equal, latest = self.equal.get(refund.key, []), self.latest.get(refund.key, [])
         places = [(self.purchases[each.purchase].at, each.purchase) for each in taken]
-        if len(taken) == 1 and taken[0].amount == refund.amount and places[0] in equal:
+        # Of the earliest instant that was read, there may be more.
+        all_equal, all_latest = len(equal) < refund_facts.READ, len(latest) < refund_facts.READ
+        is_equal = len(taken) == 1 and taken[0].amount == refund.amount and places[0] in equal
+        if is_equal and (all_equal or places[0][0] > min(equal)[0]):
             return True
-        if len(equal) == self.reads:
+        if not all_equal:
             return False
-        return len(latest) < self.reads or (
-            spent and min(places, default=min(latest)) >= min(latest)
-        )
+        return all_latest or (spent and all(at > min(latest)[0] for at, _ in places))
 
 
 async def save(session: WriteSession, changes: Mapping[str, Change]) -> dict[str, set[int]]:
@@ -191,12 +185,14 @@ async def _read_candidates(session: WriteSession, asked: Mapping[str, _Redone]) 
         await fetch_rows(session, refund_facts.REFUNDED, with_free)
     ):
         asked[customer_id].purchases[fact.key] = fact
+    # A planner that knows of average customers alone would sort all facts for each refund.
+    await fetch_rows(session, refund_facts.SORT, "off")
     rows = await fetch_rows(
         session, refund_facts.CANDIDATES, list(range(len(free))),
         [customer_id for customer_id, _ in free], [from_micros(fact.at) for _, fact in free],
         [fact.currency for _, fact in free], [to_amount(fact.amount) for _, fact in free],
-        [asked[customer_id].reads for customer_id, _ in free],
     )  # fmt: skip
+    await fetch_rows(session, refund_facts.SORT, "on")
     for (number, is_equal), (customer_id, purchase) in zip(
         (row[:2] for row in rows), refund_facts.told([row[2:] for row in rows]), strict=True
     ):

@@ -6,6 +6,10 @@ from typing import Any
 from app.lifecycle.purchases import FREE, Fact, Key
 from app.services.common import sql_numbers
 
+READ = 64
+"""So many candidates are read for each refund without a name, of one instant maybe not all."""
+SORT = "SELECT set_config('enable_sort', $1, true)"
+
 
 def columns(keys: Mapping[str, Iterable[Key]]) -> list[list[str]]:
     """Return customers, sources and ids of facts as columns."""
@@ -80,13 +84,13 @@ _BEFORE = (
     "SELECT * FROM transactions t WHERE t.customer_id = f.customer_id AND t.kind = 'purchase'"
     " AND t.occurred_at <= f.at"
 )
-_LATEST_FIRST = "ORDER BY t.occurred_at DESC, t.source DESC, t.transaction_id DESC LIMIT f.reads"
+_LATEST_FIRST = f"ORDER BY t.occurred_at DESC LIMIT {READ}"
 # What is left of each is told from what was taken: asked here, a planner without statistics walks
 # through all that was taken for each of them.
 CANDIDATES = (
     "WITH free AS (SELECT * FROM"  # noqa: S608  # no value of a caller
     " unnest($1::int[], $2::text[], $3::timestamptz[], $4::text[],"
-    " $5::numeric[], $6::int[]) AS f (number, customer_id, at, currency, amount, reads)"
+    " $5::numeric[]) AS f (number, customer_id, at, currency, amount)"
     " WHERE f.customer_id = ANY($2::text[]))"
     f" SELECT f.number, false, {_COLUMNS} FROM free f"
     f" CROSS JOIN LATERAL ({_BEFORE} {_LATEST_FIRST}) t UNION ALL"
