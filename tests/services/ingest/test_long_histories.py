@@ -158,9 +158,7 @@ async def test_days_that_the_release_before_did_not_keep_up_are_not_gone_on_from
 ) -> None:
     rng = random.Random(seed)
     await store_model(session, f"model_beside_{seed}")
-    facts = people(rng, deployment, "any", 3) | only_purchases(
-        people(rng, deployment, "bought", 3)
-    )
+    facts = people(rng, deployment, "any", 3) | only_purchases(people(rng, deployment, "bought", 3))
     for batch in batches(rng, shuffled(rng, facts)):
         if rng.random() < 0.5:
             await ingest(session, deployment, batch, NOW)
