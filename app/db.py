@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NewType, TypeAlias
 
@@ -110,6 +111,14 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+async def time_of(session: ReadSession) -> datetime:
+    """Return what time it is to the database, which is one time for all processes."""
+    row = await fetch_row(session, "SELECT clock_timestamp()")
+    assert row is not None
+    now: datetime = row[0]
+    return now
 
 
 async def copy_rows(

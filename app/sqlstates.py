@@ -78,6 +78,26 @@ def is_missing_table(error: BaseException) -> bool:
     return sqlstate_of(error) == "42P01"
 
 
+# What is not the fault of who asked: it can be asked again, as it is, when that is over.
+_HINDRANCES = {
+    "25006": "read_only",
+    "40": "serialization_failure",
+    "53100": "disk_full",
+    "55P03": "lock_timeout",
+    "57014": "statement_timeout",
+}
+
+
+def hindrance(error: BaseException) -> str | None:
+    """Return in a word what of the database was in the way; None for a fault of what was asked."""
+    state = sqlstate_of(error) or ""
+    for length in (5, 2):
+        if word := _HINDRANCES.get(state[:length]):
+            return word
+    away = any(isinstance(each, DatabaseUnavailable) for each in (error, from_database(error)))
+    return "database_unavailable" if away else None
+
+
 def is_refused(error: BaseException) -> bool:
     """Say whether a lock was not to be had at once, or the role may not do it."""
     return sqlstate_of(error) in ("55P03", "42501")

@@ -3,27 +3,25 @@
 import asyncio
 import contextlib
 import logging
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from app import logs
 from app.config import Settings
-from app.db import Database, ReadSession, WriteSession, create_engine
+from app.db import Database, ReadSession, WriteSession, create_engine, time_of
 from app.deployment import Deployment
-from app.errors import AppError, InternalError
 from app.services.customers import search_rows
 from app.services.models import backtests, model_store, refitting
 from app.services.operations import housekeeping, operations, parts
-from app.services.operations.parts import LEASE, LeaseLost, Part
-from app.services.policy_changes import activations, previews
+from app.services.operations.parts import LEASE, LeaseLost, Part, PutOff
+from app.services.policy_changes import activations, previews, taking_effect
 from app.services.rebuilds import rebuilds
 from app.services.runs import runs, schedule
-from app.sqlstates import from_database
+from app.sqlstates import hindrance
 
 Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[None]]
 Completion = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[dict[str, Any] | None]]
@@ -40,7 +38,8 @@ TASKS: dict[str, Task] = {
     previews.PREVIEW: previews.plan_part,
     previews.COMPARE: previews.compare_part,
     activations.ACTIVATION: activations.plan_part,
-    activations.APPLY: activations.apply_part,
+    taking_effect.AWAIT: taking_effect.await_writers_part,
+    taking_effect.APPLY: taking_effect.apply_part,
     rebuilds.REBUILD: rebuilds.plan_part,
     rebuilds.DERIVE: rebuilds.derive_part,
 }
@@ -54,6 +53,7 @@ COMPLETIONS: dict[str, Completion] = {
 }
 
 IDLE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 60.0
 # A part holds its transaction while numpy works, and reads and writes many rows at a time.
 SERVER_SETTINGS = {
@@ -66,19 +66,20 @@ SERVER_SETTINGS = {
 logger = logging.getLogger("clm.worker")
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Worker:
-    """Works off parts, one at a time, until it is told to stop; `clock` tells what time it is."""
+    """Works off parts, one at a time, until it is told to stop.
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
+    `clock` tells what time it is; without one it is the database that does, as to all workers.
+    """
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock | None = None) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
         self._deployment = Deployment.of(settings)
         self._stopping = asyncio.Event()
+        self._troubles = 0
+        self._hindrance: Exception | None = None
 
     def stop(self) -> None:
         """Finish the part at hand and end."""
@@ -89,16 +90,40 @@ class Worker:
         due = 0.0
         clock = asyncio.get_running_loop().time
         while not self._stopping.is_set():
-            try:
-                if clock() >= due:
-                    due = clock() + (0.0 if await self._housekeep() else HOUSEKEEPING_SECONDS)
-                worked = await self.work_once()
-            except (SQLAlchemyError, OSError) as error:
-                logger.warning("database away", extra={"error": type(error).__name__})
-                worked = False
-            if not worked:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), IDLE_SECONDS)
+            if clock() >= due:
+                more = await self._attempt(self._housekeep, "housekeeping")
+                due = clock() + (0.0 if more else HOUSEKEEPING_SECONDS)
+            if not await self._attempt(self.work_once, "work") and not self._troubles:
+                await self._sleep(IDLE_SECONDS)
+
+    async def _attempt(self, work: Callable[[], Awaitable[bool]], what: str) -> bool:
+        """Do some work; where that fails, wait longer each time, and say once why."""
+        try:
+            found = await work()
+        except Exception as error:  # noqa: BLE001  # a worker ends when it is told to
+            await self._wait(error, what)
+            return False
+        if self._hindrance is not None:
+            hindered_by, self._hindrance = self._hindrance, None
+            await self._wait(hindered_by, what)
+        elif self._troubles:
+            logger.warning("working again", extra={"failures": self._troubles})
+            self._troubles = 0
+        return found
+
+    async def _wait(self, error: Exception, what: str) -> None:
+        code = hindrance(error)
+        if code is None:
+            logger.error("%s failed", what, exc_info=error)
+        elif not self._troubles:
+            logger.warning("database away", extra={"error": type(error).__name__, "code": code})
+        pause = min(LONGEST_PAUSE_SECONDS, IDLE_SECONDS * 2 ** min(self._troubles, 10))
+        self._troubles += 1
+        await self._sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311  # no secret
+
+    async def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def work_once(self) -> bool:
         """Do one part if there is any."""
@@ -112,6 +137,7 @@ class Worker:
         except LeaseLost:
             logger.warning("part taken over", extra={"part": part.part_id, "task": part.task})
         except Exception as error:  # noqa: BLE001  # whatever it was, the operation says so
+            heart.cancel()
             await self._give_up(part, error)
         finally:
             heart.cancel()
@@ -120,45 +146,60 @@ class Worker:
     async def _do(self, part: Part) -> None:
         """Run the task; its effect, its `done` and what completes the operation are one commit."""
         logger.info("part started", extra={"part": part.part_id, "task": part.task})
-        now = self._clock()
         async with self._write() as session:
+            now = await self._now(session)
             await TASKS[part.task](session, self._deployment, part, now)
             if await parts.finish(session, part):
-                now = self._clock()
+                now = await self._now(session)
                 part = await parts.refresh(session, part)
                 result = await COMPLETIONS[part.kind](session, self._deployment, part, now)
                 if result is not None:
-                    await operations.succeed(session, part.operation_id, result, now)
+                    await operations.succeed(session, part.operation_id, result)
 
     async def _give_up(self, part: Part, error: Exception) -> None:
-        """Try again later if the database was the cause, else fail the operation."""
-        logger.error("part failed", extra={"part": part.part_id, "task": part.task}, exc_info=error)
-        async with self._write() as session:
-            if from_database(error) is not None and part.attempt < parts.MAX_ATTEMPTS:
-                await parts.release(session, part)
+        """Put the part off, or end its operation; the database may have to come back first."""
+        told = {"part": part.part_id, "task": part.task}
+        hindered = hindrance(error) is not None
+        if hindered or isinstance(error, PutOff):
+            logger.info("part put off", extra={**told, "error": type(error).__name__})
+        else:
+            logger.error("part failed", extra=told, exc_info=error)
+        # Other parts would fare no better now, unless the database has come back in the meantime.
+        self._hindrance = error if hindered else None
+        while True:
+            try:
+                async with self._write() as session:
+                    await parts.give_up(session, part, error)
+            except Exception as another:  # noqa: BLE001  # it is owed: the lease would run out
+                self._hindrance = None
+                await self._wait(another, "giving a part back")
+                if self._stopping.is_set():
+                    return
             else:
-                problem = error if isinstance(error, AppError) else InternalError()
-                await operations.fail(session, part.operation_id, problem, self._clock())
+                return
 
     async def _beat(self, part: Part) -> None:
         """Keep the lease while the part is worked on, on a connection of its own."""
         while True:
             await asyncio.sleep(LEASE.total_seconds() / 3)
-            with contextlib.suppress(SQLAlchemyError, OSError):
+            with contextlib.suppress(Exception):  # another beat comes before the lease runs out
                 async with self._write() as session:
                     await parts.extend_lease(session, part)
 
     async def _housekeep(self) -> bool:
-        now = self._clock()
         async with self._write() as session:
+            now = await self._now(session)
             await rebuilds.start_due(session, now)
         async with self._write() as session:
             await schedule.start_due(session, self._settings.scoring_every, now)
         async with self._write() as session:
-            await parts.fail_exhausted(session, now)
+            await parts.fail_exhausted(session)
             more = await housekeeping.sweep(session, now, voided_kept=self._settings.voided_kept)
         async with self._write() as session:
             return await search_rows.fill(session, self._deployment, now) or more
+
+    async def _now(self, session: ReadSession) -> datetime:
+        return await time_of(session) if self._clock is None else self._clock()
 
     @contextlib.asynccontextmanager
     async def _write(self) -> AsyncIterator[WriteSession]:

@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from app.config import Settings
 from app.db import create_engine
 from app.embedded import EmbeddedPostgres
 from app.migrate import migrate
+from app.services.common.deployment_settings import RECORDED_UNTIL
 
 SETTINGS = Settings(currency="EUR", time_zone="Europe/Berlin", scoring_every=None)
 # What a process needs to be told so that it takes the database for its own.
@@ -62,6 +64,10 @@ def _prepare(folder: Path) -> None:
     async def fill(url: str) -> None:
         engine = create_engine(url, pool_size=2)
         await migrate(engine, SETTINGS)
+        # No clock of a test is to be behind what has been recorded.
+        long_ago = "UPDATE settings SET value = '\"2000-01-01T00:00:00+00:00\"' WHERE key = :key"
+        async with engine.begin() as connection:
+            await connection.execute(text(long_ago), {"key": RECORDED_UNTIL})
         await engine.dispose()
 
     with reachable_folder() as made:

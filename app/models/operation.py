@@ -10,7 +10,11 @@ from app.models.base import Base, Instant, Json
 
 
 class Operation(Base):
-    """One piece of long work; at most one of a kind is pending or running."""
+    """One piece of long work; at most one of a kind is pending or running.
+
+    While parts of it are put off, `waiting_since` and those beside it say since when, why, and when
+    the next of them is tried again; the next part that is done takes them away.
+    """
 
     __tablename__ = "operations"
     __table_args__ = (
@@ -40,10 +44,17 @@ class Operation(Base):
     created_at: Mapped[Instant]
     started_at: Mapped[Instant | None]
     finished_at: Mapped[Instant | None]
+    waiting_since: Mapped[Instant | None]
+    waiting_until: Mapped[Instant | None]
+    waiting_for: Mapped[str | None] = mapped_column(Text)
 
 
 class OperationPart(Base):
-    """A part of an operation, claimed under a lease of the database's clock."""
+    """A part of an operation, claimed under a lease of the database's clock.
+
+    `attempt` counts claims, and tells whose the part is. `failures` counts those that the part
+    itself is at fault for; since `hindered_since` it has been put off for other reasons.
+    """
 
     __tablename__ = "operation_parts"
     __table_args__ = (
@@ -58,5 +69,8 @@ class OperationPart(Base):
     arguments: Mapped[Json]
     state: Mapped[str] = mapped_column(Text)
     attempt: Mapped[int] = mapped_column(Integer)
+    failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     lease_until: Mapped[Instant | None]
+    not_before: Mapped[Instant | None]
+    hindered_since: Mapped[Instant | None]
     outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))

@@ -98,7 +98,11 @@ class Policy(Base):
 
 
 class PolicyActivation(Base):
-    """From when on a version was in force; the first one holds from the beginning of time."""
+    """From when on a version was in force; the first one holds from the beginning of time.
+
+    `writers_until` is the last instant that somebody may have told of by the policy before, known
+    once all of those have ended; `settled_at` is when the stages of everybody followed.
+    """
 
     __tablename__ = "policy_activations"
 
@@ -106,3 +110,5 @@ class PolicyActivation(Base):
     version: Mapped[int] = mapped_column(Integer)
     activated_at: Mapped[Instant]
     activated_by: Mapped[str | None] = mapped_column(Text)
+    writers_until: Mapped[Instant | None]
+    settled_at: Mapped[Instant | None]

@@ -31,7 +31,7 @@ async def list_policies(session: Read, page: PageInOrder) -> Any:
     status_code=201,
     response_model=Policy,
     response_model_exclude_unset=True,
-    responses={201: headers("ETag", "Location")},
+    responses={201: headers("ETag", "Location"), **problems(Conflict)},
     **scope("policies:write"),
 )
 async def create_policy(
@@ -42,7 +42,10 @@ async def create_policy(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Store a new version. It changes nobody's stage before it is activated."""
+    """Store a new version. It changes nobody's stage before it is activated.
+
+    At most 1,000 versions are kept; those that were never in force can be deleted.
+    """
     del idempotency_key
     created = await versions.create(session, document, now=now, by=principal.key_id)
     response.headers["Location"] = f"/v1/policies/{created['version']}"
@@ -62,6 +65,23 @@ async def get_policy(version: Version, session: Read, response: Response) -> Any
     policy, generation = await versions.describe(session, version)
     response.headers["ETag"] = etags.etag(generation)
     return policy
+
+
+@routes.delete(
+    "/policies/{version}",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "Deleted"}, **problems(NotFound, Conflict)},
+    **scope("policies:write"),
+)
+async def delete_policy(version: Version, session: Write) -> Response:
+    """Delete a version that was never in force.
+
+    One that is ready to use, that an open preview or activation names, or one that has ended within
+    the last 24 hours, cannot be deleted. No other version will have the number.
+    """
+    await versions.delete(session, version)
+    return Response(status_code=204)
 
 
 @routes.post(
@@ -115,7 +135,8 @@ async def activate_policy(
     The operation counts again, and fails with a PreviewStaleProblem, which has the new matrix, if
     a cell has changed by more than `max_drift`; its result is an ActivationResult. Writes and
     `/stage` follow the new version at once; recorded stages do when the operation is done, and
-    lists say so by `stage_policy_version`.
+    lists say so by `stage_policy_version`. If that broke off half-way, activate the version once
+    more: what is left is done then, whatever the token; or activate another version.
     """
     del idempotency_key
     operation = await activations.submit(

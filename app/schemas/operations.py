@@ -35,6 +35,23 @@ class Progress(Answer):
     total: int = Field(description="parts that there are, as far as is known")
 
 
+class Waiting(Answer):
+    """Why long work does not come further, although it has not failed: it is tried again."""
+
+    code: str = Field(
+        description="database_unavailable, disk_full, read_only, lock_timeout, statement_timeout, "
+        "serialization_failure: what the database could not do; writers: writes of before are "
+        "waited for; internal_error: a part has failed, and is tried a few times",
+        examples=["database_unavailable"],
+    )
+    detail: str = Field(
+        description="the same in words",
+        examples=["The disk of the database is full; it is tried again."],
+    )
+    since: Timestamp = Field(description="since when nothing of it has been done")
+    until: Timestamp = Field(description="when it is tried again at the earliest")
+
+
 class LostOverride(Answer):
     """An override that a change of policy ends: `maps` of the version could carry it over."""
 
@@ -197,6 +214,9 @@ class _LongWork(Answer):
     id: str = Field(description="id of the operation", examples=["op_4f1d7c0a9be25d18"])
     state: State = Field(description="where the work stands")
     progress: Progress = Field(description="how far it has come")
+    waiting: Waiting | None = Field(
+        None, description="why it does not come further; null where it does, or has ended"
+    )
     error: Problem | None = Field(description="why it failed; else null")
     created_at: CreatedAt
     started_at: Timestamp | None = Field(description="when work on it began; null before")

@@ -1,7 +1,7 @@
 """Each problem that an operation declares of its own can be had from it: no promise is idle."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -78,7 +78,7 @@ def twice(first: Any, second: Any, *paths: dict[str, str]) -> Provoke:
 async def token(client: httpx.AsyncClient, session: WriteSession, days: int) -> dict[str, str]:
     """Return the body that activates version 2, good for some days from now."""
     preview = (await ask(client, "preview_policy", path={"version": "2"})).json()
-    expires_at = (NOW + timedelta(days=days)).isoformat()
+    expires_at = (datetime.now(UTC) + timedelta(days=days)).isoformat()
     secret = bytes.fromhex(
         await deployment_settings.get(session, deployment_settings.CURSOR_SECRET)
     )
@@ -139,7 +139,8 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("list_churn_risks", None, {"run_id": "9"}), ("list_scores", None, {"run_id": "9"}),
             ("score_histories", {"items": [ROW], "model_id": "none"}, None),
             ("get_score_diff", None, FROM), ("get_operation", None, None),
-            ("list_rebuild_differences", None, None),
+            ("list_rebuild_differences", None, None), ("delete_policy", None, None),
+            ("cancel_operation", None, None),
         )
     },
     ("void_transaction", "not_found"): once(query=VOIDED | {"transaction_id": "none"}),

@@ -66,6 +66,7 @@ PATHS_OF_ONE = {
     "/v1/models/{model_id}/activate",
     "/v1/customers/{customer_id}/churn-records",
     "/v1/customers/{customer_id}/stage/override",
+    "/v1/operations/{operation_id}/cancel",
     "/v1/policies/{version}/activate",
     "/v1/policies/{version}/preview",
 }

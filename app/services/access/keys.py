@@ -25,6 +25,7 @@ SCOPES = (
     "rebuilds:write",
     "reports:read",
     "operations:read",
+    "operations:write",
     ADMIN,
 )
 _ALPHABET = string.ascii_letters + string.digits

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.config import Settings
@@ -34,6 +35,10 @@ COUNTRY = "country"
 """Whose phone numbers are those without one; another one at each `clm migrate`."""
 SEARCH_FILLED = "customer_search_filled"
 """By which derivation what customers are found by is stored, and up to whom."""
+HOUSEKEEPING = "housekeeping"
+"""Nothing: whoever holds the row keeps house, and nobody else meanwhile."""
+LAST_POLICY = "last_policy_version"
+"""The highest number that a version of the policy has had, also one that was deleted."""
 CURSOR_SECRET = "cursor_secret"  # noqa: S105  # the name of one
 
 
@@ -50,6 +55,7 @@ class Pointers:
     run_id: int | None
     timeline: str
     settled_policy_version: int
+    recorded_until: str
 
 
 def new_name() -> str:
@@ -70,13 +76,14 @@ async def initialise(session: WriteSession, settings: Settings, now: datetime) -
         DERIVATION: DERIVATION_VERSION,
         INTERACTION_KINDS: new_name(),
         SEARCH_FILLED: {},
+        HOUSEKEEPING: {},
         CURSOR_SECRET: secrets.token_hex(32),
     }
     rows = [{"key": key, "value": value} for key, value in values.items()]
     await session.execute(insert(Setting).values(rows).on_conflict_do_nothing())
     await put(session, COUNTRY, settings.country)
-    await ready_made.add(session, now)
-    first = {"activation_id": 1, "version": 1, "activated_at": now}
+    await ready_made.add(session, now, await get(session, LAST_POLICY) or 0)
+    first = {"activation_id": 1, "version": 1, "activated_at": now, "settled_at": now}
     await session.execute(insert(PolicyActivation).values(first).on_conflict_do_nothing())
 
 
@@ -124,6 +131,12 @@ async def put(session: WriteSession, key: str, value: object) -> None:
     )
 
 
+async def try_hold(session: WriteSession, key: str) -> bool:
+    """Hold a value to the end of the transaction, unless somebody else does."""
+    statement = select(Setting.key).where(Setting.key == key)
+    return await session.scalar(statement.with_for_update(skip_locked=True)) is not None
+
+
 async def require_derived(session: ReadSession) -> None:
     """Refuse what reads everybody while an older release's derivations are derived anew."""
     if await get(session, DERIVATION) != DERIVATION_VERSION:
@@ -138,7 +151,8 @@ _POINTERS = (
     " (SELECT CAST(value AS text) FROM settings WHERE key = 'active_model_id'),"
     " (SELECT CAST(value AS text) FROM settings WHERE key = 'published_run_id'),"
     " (SELECT CAST(value AS text) FROM settings WHERE key = 'policy_timeline'),"
-    " (SELECT CAST(value AS text) FROM settings WHERE key = 'settled_policy_version')"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'settled_policy_version'),"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'recorded_until')"
 )
 
 

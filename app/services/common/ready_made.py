@@ -13,9 +13,12 @@ from app.lifecycle.presets.kinds import CORE_KINDS, scale_of_answers
 from app.models import Interaction, InteractionKind, Policy
 
 
-async def add(session: WriteSession, now: datetime) -> None:
-    """Store what is not there yet; what somebody has declared stays."""
-    await _add_presets(session, await _add_kinds(session, now), now)
+async def add(session: WriteSession, now: datetime, last_policy: int) -> None:
+    """Store what is not there yet; what somebody has declared stays.
+
+    No policy gets a number up to the last that any has had.
+    """
+    await _add_presets(session, await _add_kinds(session, now), now, last_policy)
 
 
 async def _add_kinds(session: WriteSession, now: datetime) -> Kinds:
@@ -47,13 +50,15 @@ async def _scale_so_far(session: WriteSession, word: str) -> dict[str, float]:
     return usual if fits and word != "survey" else scale_of_answers(least, best)
 
 
-async def _add_presets(session: WriteSession, declared: Kinds, now: datetime) -> None:
+async def _add_presets(
+    session: WriteSession, declared: Kinds, now: datetime, last_policy: int
+) -> None:
     """Store the ready policies that are not there yet, each as a version of its own."""
     stored = (await session.execute(select(*Policy.__table__.columns))).all()
     known = {row.preset: row for row in stored}
     # Version 1 is the default, by whichever notation it was written first.
     versions = [row.version for row in stored]
-    version = max(versions, default=0) if 1 in versions else 0
+    version = max([last_policy, *versions]) if 1 in versions else 0
     for preset, document in PRESETS.items():
         read = documents.restore(0, document, declared).kinds_read
         written = {"document": document, "interaction_kinds": kinds.copy_of(declared, read)}

@@ -11,7 +11,7 @@ from app.db import AnyRow, ReadSession, WriteSession, fetch_rows
 from app.errors import NotFound
 from app.models import Customer
 from app.schemas.customers import Profile
-from app.services.common import deployment_settings, locks
+from app.services.common import deployment_settings
 from app.services.customers import countries
 
 PROFILE_FIELDS = tuple(Profile.model_fields)
@@ -36,9 +36,9 @@ async def lock_or_create(
 ) -> dict[str, bool]:
     """Lock customers in one order for this transaction, making those not known; tell which.
 
-    What is read in later statements is what the writers before this one committed.
+    What is read in later statements is what the writers before this one committed, and whoever
+    puts another policy in force waits for who has read the one before (`common/fence`).
     """
-    await locks.share(session, locks.POLICY_IN_FORCE)
     beginning = await deployment_settings.get(session, deployment_settings.BEGINNING)
     ids = sorted(set(customer_ids))
     taken: dict[str, bool] = {}
@@ -46,7 +46,15 @@ async def lock_or_create(
         block = ids[len(taken) :]
         size = min(BLOCK, 1 << (len(block).bit_length() - 1))
         taken |= await fetch_rows(session, _take(size), now, beginning, *block[:size])
+    made = [customer_id for customer_id, created in taken.items() if created]
+    if made:
+        begins = await deployment_settings.get(session, deployment_settings.BEGINNING)
+        if begins != beginning:  # another policy came into force between the two
+            await fetch_rows(session, _BEGIN_ANEW, begins, made)
     return taken
+
+
+_BEGIN_ANEW = "UPDATE customers SET stage = $1 WHERE customer_id = ANY($2::text[])"
 
 
 @cache

@@ -19,7 +19,7 @@ from app.models import Customer
 from app.schemas.common.types import format_instant
 from app.schemas.common.warnings import Warnings
 from app.schemas.customers import ProfilePatch, ProfileWrite
-from app.services.common import etags, locks, threads
+from app.services.common import etags, threads
 from app.services.customers import customers, profile_changes, search_rows
 from app.services.customers.customers import PROFILE_FIELDS
 from app.services.customers.found_by import LOOKED_AT, Derived
@@ -154,8 +154,6 @@ def _check(if_match: str | None, row: AnyRow | None) -> None:
 
 
 async def _locked(session: WriteSession, customer_id: str) -> AnyRow | None:
-    # In the order in which `customers.lock_or_create` locks, lest two writers wait for each other.
-    await locks.share(session, locks.POLICY_IN_FORCE)
     columns = (Customer.customer_id, Customer.profile_version)
     statement = select(*columns).where(Customer.customer_id == customer_id).with_for_update()
     return (await session.execute(statement)).one_or_none()

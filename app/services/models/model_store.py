@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import insert, select, update
 
 from app.days import AsOf
 from app.db import AnyRow, ReadSession, WriteSession
@@ -40,7 +40,6 @@ _BY_AGE = Sort((Model.fitted_at, Model.model_id), descending=True)
 _COLUMNS = list(Model.__table__.columns)
 _loaded: dict[str, FittedModel] = {}
 _KEPT = 64
-_LOCK = 4_252_020
 FIT = "model_fit"
 
 
@@ -155,8 +154,11 @@ def _completed(learn: Callable[[], Found]) -> Found:
 
 
 async def activate(session: WriteSession, model_id: str, now: datetime) -> None:
-    """Put a model in force and retire the one before it."""
-    await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    """Put a model in force and retire the one before it.
+
+    Whoever does so at the same time waits for the pointer, which is written first.
+    """
+    await deployment_settings.put(session, deployment_settings.ACTIVE_MODEL, model_id)
     await session.execute(
         update(Model)
         .where(Model.state == "active", Model.model_id != model_id)
@@ -167,7 +169,6 @@ async def activate(session: WriteSession, model_id: str, now: datetime) -> None:
         .where(Model.model_id == model_id, Model.state != "active")
         .values(state="active", activated_at=now, retired_at=None)
     )
-    await deployment_settings.put(session, deployment_settings.ACTIVE_MODEL, model_id)
 
 
 async def choose(

@@ -16,6 +16,7 @@ from app.models import (
     StageTransition,
 )
 from app.models.scoring import scores_name
+from app.services.common import deployment_settings
 from app.services.operations.operations import OPEN
 from app.sqlstates import is_refused
 
@@ -24,7 +25,6 @@ RUN_GRACE = timedelta(hours=24)
 KEY_LIFE = timedelta(hours=48)
 OPERATION_LIFE = timedelta(days=30)
 CHUNK = 10_000
-_LOCK = 4_252_018
 
 logger = logging.getLogger("clm.housekeeping")
 
@@ -36,7 +36,7 @@ async def sweep(
 
     Voided transitions are kept for ever, unless it is said for how long.
     """
-    if not await session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):
+    if not await deployment_settings.try_hold(session, deployment_settings.HOUSEKEEPING):
         return False
     await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEY_LIFE))
     ended = select(Operation.operation_id).where(

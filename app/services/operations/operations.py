@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.db import AnyRow, ReadSession, WriteSession
-from app.errors import AppError, NotFound, OperationRunning
+from app.errors import AppError, Conflict, NotFound, OperationRunning
 from app.models import Operation, OperationPart
 from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.common.stored_documents import opened, stamped
@@ -52,7 +52,7 @@ async def submit(
         if created is not None:
             await add_parts(session, operation_id, kind, [{}])
             return await get(session, operation_id)
-        running = await _open(session, kind)
+        running = await find_open(session, kind)
         if running is not None:
             if running.request == document:
                 return running
@@ -64,7 +64,8 @@ async def submit(
     raise OperationRunning("The operation of this kind keeps changing; try again.")
 
 
-async def _open(session: ReadSession, kind: str) -> AnyRow | None:
+async def find_open(session: ReadSession, kind: str) -> AnyRow | None:
+    """Return the operation of a kind that has not ended, if there is one."""
     statement = select(*Operation.__table__.columns).where(
         Operation.kind == kind, Operation.state.in_(OPEN)
     )
@@ -122,8 +123,34 @@ def to_response(row: AnyRow) -> dict[str, Any]:
     return {
         "id": row.operation_id,
         "progress": {"done": row.done, "total": row.total},
+        "waiting": _waiting(row),
         **{name: getattr(row, name) for name in names},
         "result": None if row.result is None else result_of(row),
+    }
+
+
+HINDRANCES = {
+    "database_unavailable": "The database, or a node of it, could not be reached or did not answer",
+    "disk_full": "The disk of the database is full",
+    "internal_error": "A part of it has failed",
+    "lock_timeout": "A part of it waited too long for what somebody else has locked",
+    "read_only": "The database accepts no writes",
+    "serialization_failure": "Somebody else changed the same data at the same time",
+    "statement_timeout": "A statement of a part of it took too long",
+    "writers": "Writes that began under the policy before have not ended",
+}
+"""What may put off a part of long work, in words."""
+
+
+def _waiting(row: AnyRow) -> dict[str, Any] | None:
+    """Return why an operation does not come further, if it does not."""
+    if row.waiting_since is None or row.state not in OPEN:
+        return None
+    return {
+        "code": row.waiting_for,
+        "detail": f"{HINDRANCES[row.waiting_for]}; it is tried again.",
+        "since": row.waiting_since,
+        "until": row.waiting_until,
     }
 
 
@@ -137,23 +164,47 @@ def result_of(row: AnyRow) -> dict[str, Any]:
     return opened(row.result, f"the result of a {row.kind}")
 
 
-async def succeed(
-    session: WriteSession, operation_id: str, result: Mapping[str, Any], now: datetime
-) -> None:
+async def succeed(session: WriteSession, operation_id: str, result: Mapping[str, Any]) -> None:
     """End an operation with its result."""
-    await _end(session, operation_id, now, state="succeeded", result=stamped(result))
+    await _end(session, operation_id, state="succeeded", result=stamped(result))
 
 
-async def fail(session: WriteSession, operation_id: str, error: AppError, now: datetime) -> None:
-    """End an operation that cannot succeed; its other parts are dropped."""
-    await session.execute(delete(OperationPart).where(OperationPart.operation_id == operation_id))
+async def fail(session: WriteSession, operation_id: str, error: AppError) -> None:
+    """End an operation that cannot succeed."""
     problem = error.problem(instance=f"/v1/operations/{operation_id}", request_id=operation_id)
-    await _end(session, operation_id, now, state="failed", error=problem)
+    await _stop(session, operation_id, state="failed", error=problem)
 
 
-async def _end(session: WriteSession, operation_id: str, now: datetime, **values: Any) -> None:
-    await session.execute(
+async def cancel(session: WriteSession, operation_id: str) -> dict[str, Any]:
+    """End an operation because somebody asks for it; what is done of it stays done."""
+    await get(session, operation_id)
+    if not await _stop(session, operation_id, state="cancelled"):
+        raise Conflict(f"Operation {operation_id!r} has ended.")
+    return await describe(session, operation_id)
+
+
+async def _stop(session: WriteSession, operation_id: str, **values: Any) -> bool:
+    """End an operation without a result; of its parts, those that are done are kept.
+
+    Who works on one finds it gone, and commits nothing. A part that was about to be finished may
+    have planned others just before the end: they are looked for once more after it.
+    """
+    await _drop_parts(session, operation_id)
+    ended = await _end(session, operation_id, **values)
+    await _drop_parts(session, operation_id)
+    return ended
+
+
+async def _drop_parts(session: WriteSession, operation_id: str) -> None:
+    left = OperationPart.operation_id == operation_id, OperationPart.state != "done"
+    await session.execute(delete(OperationPart).where(*left))
+
+
+async def _end(session: WriteSession, operation_id: str, **values: Any) -> bool:
+    ended = await session.scalar(
         update(Operation)
         .where(Operation.operation_id == operation_id, Operation.state.in_(OPEN))
-        .values(finished_at=now, **values)
+        .values(finished_at=func.clock_timestamp(), **values)
+        .returning(Operation.operation_id)
     )
+    return ended is not None

@@ -1,12 +1,17 @@
-"""Parts of operations: claiming them under a lease, and finishing them.
+"""Parts of operations: claiming them under a lease, finishing them, putting them off.
 
 A part's effect, its `done` and the count of parts done commit in one transaction, so a part whose
 worker died is done again from nothing, and whoever finishes the last one completes the operation.
+
+A part that comes to nothing is tried again after a pause that grows. What it is at fault for itself
+is counted, and ends the operation after a few times; what the database is at fault for is not, and
+ends it after half a day. See `docs/decisions/0043`.
 """
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -15,12 +20,16 @@ from pydantic import BaseModel
 from sqlalchemy import func, select, text, update
 
 from app.db import ReadSession, WriteSession
-from app.errors import InternalError
+from app.errors import AppError, DatabaseUnavailable, InternalError
 from app.models import Operation, OperationPart
 from app.services.operations import operations
+from app.sqlstates import hindrance
 
 LEASE = timedelta(seconds=30)
-MAX_ATTEMPTS = 5
+MAX_FAILURES = 5
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
+PATIENCE = timedelta(hours=12)
+"""How long a part is tried again that does not come to an end for no fault of its own."""
 
 
 Asked = TypeVar("Asked", bound=BaseModel)
@@ -28,6 +37,17 @@ Asked = TypeVar("Asked", bound=BaseModel)
 
 class LeaseLost(RuntimeError):
     """Another worker has taken the part over; what this one did must not be committed."""
+
+
+class PutOff(RuntimeError):
+    """A part has to wait for something; `code` is the word for it in `operations.HINDRANCES`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(operations.HINDRANCES[code])
+        self.code = code
+
+
+_GOES_ON: dict[str, None] = dict.fromkeys(("waiting_since", "waiting_until", "waiting_for"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +102,27 @@ async def noted(session: ReadSession, part: Part) -> list[dict[str, Any]]:
     return list(await session.scalars(statement))
 
 
-# The lease runs on the clock of the database: workers' own clocks may differ.
+# A lease that ran out has ended a worker, it seems, unless the server itself has been away since.
+_LAPSED = (
+    "CAST(state = 'running' AND lease_until - CAST(:lease AS interval)"
+    " > pg_postmaster_start_time() AS int)"
+)
+# Leases and pauses run on the clock of the database: workers' own clocks may differ.
 _CLAIM = text(
-    "UPDATE operation_parts SET state = 'running', attempt = attempt + 1,"
-    " lease_until = clock_timestamp() + :lease"
+    "UPDATE operation_parts SET state = 'running', attempt = attempt + 1,"  # noqa: S608  # ours
+    f" failures = failures + {_LAPSED}, lease_until = clock_timestamp() + :lease"
     " WHERE part_id = (SELECT part_id FROM operation_parts"
-    "  WHERE attempt < :attempts"
-    "  AND (state = 'pending' OR (state = 'running' AND lease_until < clock_timestamp()))"
+    f"  WHERE failures + {_LAPSED} < :failures"
+    "  AND ((state = 'pending' AND coalesce(not_before <= clock_timestamp(), true))"
+    "   OR (state = 'running' AND lease_until < clock_timestamp()))"
     "  ORDER BY part_id LIMIT 1 FOR UPDATE SKIP LOCKED)"
     " RETURNING part_id"
 )
 
 
 async def claim(session: WriteSession) -> Part | None:
-    """Take the oldest part that nobody holds."""
-    part_id = await session.scalar(_CLAIM, {"lease": LEASE, "attempts": MAX_ATTEMPTS})
+    """Take the oldest part that nobody holds, and that has not been put off."""
+    part_id = await session.scalar(_CLAIM, {"lease": LEASE, "failures": MAX_FAILURES})
     if part_id is None:
         return None
     row = (
@@ -146,17 +172,19 @@ async def finish(session: WriteSession, part: Part) -> bool:
             OperationPart.attempt == part.attempt,
             OperationPart.state == "running",
         )
-        .values(state="done", lease_until=None)
+        .values(state="done", lease_until=None, not_before=None, hindered_since=None)
         .returning(OperationPart.part_id)
     )
     if mine is None:
         raise LeaseLost(f"part {part.part_id} was taken over")
     last = await session.scalar(
         update(Operation)
-        .where(Operation.operation_id == part.operation_id)
-        .values(done=Operation.done + 1)
+        .where(Operation.operation_id == part.operation_id, Operation.state.in_(operations.OPEN))
+        .values(done=Operation.done + 1, **_GOES_ON)
         .returning(Operation.done == Operation.total)
     )
+    if last is None:
+        raise LeaseLost(f"the operation of part {part.part_id} has ended")
     return bool(last)
 
 
@@ -168,26 +196,82 @@ async def refresh(session: ReadSession, part: Part) -> Part:
     return replace(part, context=context or {})
 
 
-async def fail_exhausted(session: WriteSession, now: datetime) -> None:
+async def fail_exhausted(session: WriteSession) -> None:
     """End operations with a part that again and again ended its worker."""
-    exhausted = await session.execute(
-        select(OperationPart.operation_id)
-        .where(
-            OperationPart.state == "running",
-            OperationPart.attempt >= MAX_ATTEMPTS,
-            OperationPart.lease_until < func.clock_timestamp(),
-        )
-        .distinct()
-    )
+    exhausted = await session.execute(_EXHAUSTED, {"lease": LEASE, "failures": MAX_FAILURES})
     for (operation_id,) in exhausted.all():
-        detail = f"A part was tried {MAX_ATTEMPTS} times and never ended."
-        await operations.fail(session, operation_id, InternalError(detail), now)
+        detail = f"A part was tried {MAX_FAILURES} times and never ended."
+        await operations.fail(session, operation_id, InternalError(detail))
 
 
-async def release(session: WriteSession, part: Part) -> None:
-    """Give a part back for another try."""
-    await session.execute(
-        update(OperationPart)
-        .where(OperationPart.part_id == part.part_id, OperationPart.attempt == part.attempt)
-        .values(state="pending", lease_until=None)
-    )
+_EXHAUSTED = text(
+    "SELECT DISTINCT operation_id FROM operation_parts WHERE state = 'running'"  # noqa: S608  # ours
+    f" AND failures + {_LAPSED} >= :failures AND lease_until < clock_timestamp()"
+)
+
+
+async def give_up(session: WriteSession, part: Part, error: Exception) -> None:
+    """Put a part off that came to nothing, or end its operation if another try is of no use."""
+    code = error.code if isinstance(error, PutOff) else hindrance(error)
+    if code is None and isinstance(error, AppError):
+        await _end(session, part, error)
+    else:
+        await put_off(session, part, code)
+
+
+async def put_off(session: WriteSession, part: Part, code: str | None = None) -> None:
+    """Give a part back for another try after a pause: for a hindrance, or as its own failure."""
+    row = (await session.execute(_PUT_OFF, _pause(part, hindered=code is not None))).one_or_none()
+    if row is None:
+        # Who was kept from giving it back has let the lease run out; that is no fault of the part.
+        forgiven = {"part_id": part.part_id, "attempt": part.attempt + 1}
+        await session.execute(_FORGIVE, forgiven)
+    elif row.failures >= MAX_FAILURES:
+        detail = f"A part was tried {MAX_FAILURES} times and failed each time."
+        await operations.fail(session, part.operation_id, InternalError(detail))
+    elif row.hindered_for > PATIENCE:
+        hours = PATIENCE // timedelta(hours=1)
+        detail = f"{operations.HINDRANCES[code or 'internal_error']}, for {hours} hours."
+        await operations.fail(session, part.operation_id, DatabaseUnavailable(detail))
+    else:
+        said = {"code": code or "internal_error", "until": row.not_before}
+        await session.execute(_SAY_SO, {**said, "operation_id": part.operation_id})
+
+
+def _pause(part: Part, *, hindered: bool) -> dict[str, Any]:
+    """Return what puts a part off: parts that failed at once are not to be tried again at once."""
+    return {
+        "part_id": part.part_id,
+        "attempt": part.attempt,
+        "hindered": hindered,
+        "first": FIRST_PAUSE,
+        "longest": LONGEST_PAUSE,
+        "jitter": random.uniform(0.75, 1.25),  # noqa: S311  # no secret
+    }
+
+
+# The pause is as long as the trouble has lasted: it doubles from one try to the next.
+_PUT_OFF = text(
+    "UPDATE operation_parts SET state = 'pending', lease_until = NULL,"
+    " failures = failures + CAST(NOT CAST(:hindered AS boolean) AS int),"
+    " hindered_since = coalesce(hindered_since, clock_timestamp()),"
+    " not_before = clock_timestamp() + CAST(:jitter AS double precision) * least(CAST(:longest AS"
+    " interval), greatest(CAST(:first AS interval), clock_timestamp() - hindered_since))"
+    " WHERE part_id = :part_id AND attempt = :attempt AND state = 'running'"
+    " RETURNING failures, not_before, clock_timestamp() - hindered_since AS hindered_for"
+)
+_FORGIVE = text(
+    "UPDATE operation_parts SET failures = failures - 1"
+    " WHERE part_id = :part_id AND attempt = :attempt AND state = 'running' AND failures > 0"
+)
+_SAY_SO = text(
+    "UPDATE operations SET waiting_since = coalesce(waiting_since, clock_timestamp()),"
+    " waiting_until = :until, waiting_for = :code"
+    " WHERE operation_id = :operation_id AND state IN ('pending', 'running')"
+)
+
+
+async def _end(session: WriteSession, part: Part, error: AppError) -> None:
+    """Fail the operation of a part, unless somebody else has the part by now."""
+    if await extend_lease(session, part):
+        await operations.fail(session, part.operation_id, error)

@@ -13,6 +13,7 @@ from app.errors import NotFound
 from app.lifecycle import documents, kinds
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.policy import Policy, Role
+from app.lifecycle.summary_columns import NO_MORE
 from app.lifecycle.variables import registry
 from app.lifecycle.variables.definition import Term
 from app.models import Policy as Stored
@@ -29,6 +30,8 @@ class PolicyTimeline:
 
     policies: tuple[Policy, ...]
     starts: tuple[int, ...]
+    writers_until: int = NO_MORE
+    """The last instant that somebody may have told of by the policy before the one in force."""
 
     @property
     def current(self) -> Policy:
@@ -124,6 +127,7 @@ async def _read(session: ReadSession) -> PolicyTimeline:
         await session.execute(
             select(
                 PolicyActivation.activated_at,
+                PolicyActivation.writers_until,
                 Stored.version,
                 Stored.document,
                 Stored.interaction_kinds,
@@ -136,7 +140,9 @@ async def _read(session: ReadSession) -> PolicyTimeline:
     for row in rows:
         read.setdefault(row.version, restore(row))
     starts = (ALWAYS, *(to_micros(row.activated_at) for row in rows[1:]))
-    return PolicyTimeline(tuple(read[row.version] for row in rows), starts)
+    until = rows[-1].writers_until
+    writers_until = NO_MORE if until is None else to_micros(until)
+    return PolicyTimeline(tuple(read[row.version] for row in rows), starts, writers_until)
 
 
 async def active(session: ReadSession) -> Policy:
@@ -161,10 +167,12 @@ def restore(row: AnyRow) -> Policy:
     )
 
 
-async def stored(session: ReadSession, version: int) -> AnyRow:
-    """Return a version as it is stored."""
-    columns = Stored.__table__.columns
-    row = (await session.execute(select(*columns).where(Stored.version == version))).one_or_none()
+async def stored(session: ReadSession, version: int, *, keep: bool = False) -> AnyRow:
+    """Return a version as it is stored; with `keep` nobody deletes it in the meantime."""
+    statement = select(*Stored.__table__.columns).where(Stored.version == version)
+    if keep:
+        statement = statement.with_for_update(key_share=True, read=True)
+    row = (await session.execute(statement)).one_or_none()
     if row is None:
         raise unknown(version)
     return row

@@ -1,40 +1,40 @@
-"""Putting another policy in force: counted again, then the pointer, then everybody's ledger."""
+"""Putting another policy in force: counted again, then the pointer, then everybody's ledger.
 
-from datetime import UTC, datetime
+What broke off after the pointer has moved is gone on with by activating the same version again, or
+is settled together with whatever version comes next.
+"""
+
+from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select
 
-from app.days import AsOf, from_micros, to_micros
-from app.db import WriteSession
+from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import Conflict, PreviewStale
-from app.models import PolicyActivation
-from app.schemas.common.types import format_instant
+from app.models import Operation, PolicyActivation
 from app.schemas.policies.policies import ActivationRequest
-from app.services.common import deployment_settings, etags, locks
+from app.services.common import deployment_settings, etags
 from app.services.common.stored_documents import Section
-from app.services.customer_base import populations
-from app.services.customers import customers
 from app.services.operations import operations, parts
 from app.services.operations.parts import Part
 from app.services.policies import policies
-from app.services.policy_changes import matrices, previews, versions
-from app.services.stages import derivation, due_transitions
+from app.services.policy_changes import matrices, previews, taking_effect, versions
 
-ACTIVATION = "policy_activation"
-APPLY = "apply_policy"
-APPLY_PART = 5_000
+ACTIVATION = taking_effect.ACTIVATION
 
 
 class ActivationOrder(Section):
-    """Which version is to be put in force by whom, after which preview."""
+    """Which version is to be put in force by whom, after which preview.
+
+    `resumes` is the activation that is gone on with, if it is one that broke off.
+    """
 
     version: int
     preview: str
     max_drift: int
     by: str
+    resumes: int | None = None
 
 
 async def submit(
@@ -46,57 +46,85 @@ async def submit(
     now: datetime,
     by: str,
 ) -> dict[str, Any]:
-    """Start to put a version in force, if the caller has seen who will change stage."""
-    await policies.stored(session, version)
+    """Start to put a version in force, if the caller has seen who will change stage.
+
+    If it is in force, and broke off before it was recorded for everybody, that is gone on with.
+    """
+    await policies.stored(session, version, keep=True)
     etags.check(if_match, await versions.generation(session), "the policy in force")
     if version == (await deployment_settings.pointers(session)).policy_version:
-        raise Conflict(f"Policy {version} is in force already.")
-    preview = await previews.redeem(session, asked.token, version, now)
+        return await _resume(session, version, now=now, by=by)
+    preview = await previews.redeem(session, asked.token, version)
     request = ActivationOrder(version=version, preview=preview, max_drift=asked.max_drift, by=by)
     row = await operations.submit(session, ACTIVATION, request, now=now, requested_by=by)
+    return operations.to_response(row)
+
+
+async def _resume(session: WriteSession, version: int, *, now: datetime, by: str) -> dict[str, Any]:
+    """Start to record what is left of the activation in force; one that runs is left to run."""
+    last = await taking_effect.last(session)
+    if last.settled_at is not None:
+        raise Conflict(f"Policy {version} is in force already.")
+    row = await operations.find_open(session, ACTIVATION)
+    if row is None or operations.request_of(row)["version"] != version:
+        request = ActivationOrder(
+            version=version, preview="", max_drift=0, by=by, resumes=last.activation_id
+        )
+        row = await operations.submit(session, ACTIVATION, request, now=now, requested_by=by)
     return operations.to_response(row)
 
 
 async def plan_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Count again who would change stage."""
+    """Count again who would change stage, or go on with what broke off."""
     del deployment
-    await previews.plan(session, part, part.asked(ActivationOrder).version, now)
+    order = part.asked(ActivationOrder)
+    if order.resumes is None:
+        await previews.plan(session, part, order.version, now)
+    else:
+        await parts.plan(session, part, [(taking_effect.AWAIT, {})], await _left_of(session, part))
+
+
+async def _left_of(session: ReadSession, part: Part) -> dict[str, Any]:
+    """Return the context of what broke off, as its operation left it, or what is known without."""
+    last = await taking_effect.last(session)
+    at = last.activated_at.isoformat()
+    left = Operation.kind == ACTIVATION, Operation.context["activated_at"].astext == at
+    context = await session.scalar(
+        select(Operation.context)
+        .where(*left, Operation.operation_id != part.operation_id)
+        .order_by(Operation.created_at.desc())
+        .limit(1)
+    )
+    first = await session.scalar(select(func.min(PolicyActivation.activated_at)))
+    assert first is not None
+    known = {"activated_at": at, "version": last.version, "matrix": [],
+             "recorded_until": first.isoformat(), **(context or {})}  # fmt: skip
+    return {name: value for name, value in known.items() if name != "applying"}
 
 
 async def apply_next_parts(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> dict[str, Any] | None:
-    """After the count, put the policy in force; after everybody has, say so."""
+    """After the count, put the policy in force; after all writers know it, record; then say so."""
+    if "applying" in part.context:
+        return await taking_effect.settle(session, part, now)
     if "activated_at" in part.context:
-        version = part.context["version"]
-        await deployment_settings.put(session, deployment_settings.SETTLED_POLICY, version)
-        moved = sum(outcome.get("moved", 0) for outcome in await parts.noted(session, part))
-        return {
-            "policy_version": version,
-            "activated_at": format_instant(datetime.fromisoformat(part.context["activated_at"])),
-            "transitions": moved,
-            "matrix": part.context["matrix"],
-        }
+        return await taking_effect.plan(session, part, now)
     cells = matrices.add_up(
         outcome for outcome in await parts.noted(session, part) if "cells" in outcome
     )
-    policy = await policies.get(session, part.asked(ActivationOrder).version)
+    order = part.asked(ActivationOrder)
+    policy = await policies.get(session, order.version)
     matrix = matrices.matrix(deployment, policy, cells)
     await _check_drift(session, part, matrix)
-    at = await _put_in_force(session, part.asked(ActivationOrder), now)
-    ranges = [
-        (APPLY, {"after": after, "up_to": up_to})
-        for after, up_to in await populations.boundaries(session, APPLY_PART)
-    ]
     recorded_until = (await deployment_settings.recorded_until(session)).isoformat()
+    at = await _put_in_force(session, order, now)
     context = {**part.context, "activated_at": at.isoformat(), "matrix": matrix,
                "recorded_until": recorded_until}  # fmt: skip
-    await parts.plan(session, part, ranges, context)
-    if ranges:
-        return None
-    return await apply_next_parts(session, deployment, await parts.refresh(session, part), now)
+    await parts.plan(session, part, [(taking_effect.AWAIT, {})], context)
+    return None
 
 
 async def _check_drift(session: WriteSession, part: Part, matrix: list[dict[str, Any]]) -> None:
@@ -123,73 +151,26 @@ def _counts(matrix: list[dict[str, Any]]) -> dict[tuple[str, str], int]:
 
 
 async def _put_in_force(session: WriteSession, order: ActivationOrder, now: datetime) -> datetime:
-    """Move the pointer, once nobody is writing by the policy that was in force."""
-    await locks.hold(session, locks.POLICY_IN_FORCE)
-    policy = await policies.get(session, order.version)
-    at = max(now, datetime.now(UTC))
+    """Move the pointer, later than it ever was moved; recorded stages are behind from then on."""
+    policy = policies.restore(await policies.stored(session, order.version, keep=True))
+    last = await taking_effect.last(session)
+    at: datetime = max(now, last.activated_at + timedelta(microseconds=1))
     await session.execute(
         insert(PolicyActivation).values(
-            activation_id=await versions.generation(session) + 1,
+            activation_id=last.activation_id + 1,
             version=order.version,
             activated_at=at,
             activated_by=order.by,
         )
     )
+    recorded_until = min(at, await deployment_settings.recorded_until(session))
+    await deployment_settings.put(
+        session, deployment_settings.RECORDED_UNTIL, recorded_until.isoformat()
+    )
+    await deployment_settings.put(session, deployment_settings.SETTLED_POLICY, last.version)
     await deployment_settings.put(session, deployment_settings.ACTIVE_POLICY, order.version)
     await deployment_settings.put(
         session, deployment_settings.POLICY_TIMELINE, deployment_settings.new_name()
     )
     await deployment_settings.put(session, deployment_settings.BEGINNING, policy.beginning)
     return at
-
-
-async def apply_part(
-    session: WriteSession, deployment: Deployment, part: Part, now: datetime
-) -> None:
-    """Record the transitions of a range of customers that the new policy makes."""
-    timeline = await policies.timeline(session)
-    at = datetime.fromisoformat(part.context["activated_at"])
-    found = await previews.compare(
-        session,
-        deployment,
-        timeline.before_last(),
-        timeline.current,
-        deployment.as_of(at),
-        **part.arguments,
-    )
-    population = found.population
-    # Whose stage is called otherwise is due, too: the recorded stage is to say so.
-    due = np.array(found.before, dtype=object) != np.array(found.after, dtype=object)
-    due |= np.array(found.after, dtype=object) != np.array(population.recorded_stages, dtype=object)
-    # Lives are counted anew where another silence ends them, and what came later is looked at.
-    kept = population.summaries.column
-    alike = [
-        policy.version
-        for policy in timeline.policies
-        if policy.inactivity_limit == timeline.current.inactivity_limit
-    ]
-    due |= (kept("facts") > 0) & ~np.isin(kept("policy_version"), alike)
-    due |= kept("facts_until") >= to_micros(at)
-    to_and_fro = await _left_and_came_back(session, deployment, part, deployment.as_of(at))
-    moved = [
-        customer_id
-        for row, customer_id in enumerate(population.customer_ids)
-        if due[row] or customer_id in to_and_fro
-    ]
-    if moved:
-        await customers.lock_or_create(session, moved, now)
-        await derivation.advance(session, deployment, moved, max(now, at), invalid_from=at)
-    await parts.note(session, part, {"moved": found.transitions})
-
-
-async def _left_and_came_back(
-    session: WriteSession, deployment: Deployment, part: Part, at: AsOf
-) -> set[str]:
-    """Return whose stage time may have changed, also to and fro, under the former policy."""
-    timeline = (await policies.timeline(session)).before_last()
-    recorded_until = to_micros(datetime.fromisoformat(part.context["recorded_until"]))
-    since = from_micros(max(timeline.starts[-1], recorded_until))
-    ends = part.arguments
-    return await due_transitions.unrecorded(
-        session, deployment, timeline.current, since, at, **ends
-    )

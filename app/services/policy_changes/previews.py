@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.days import AsOf
-from app.db import ReadSession, WriteSession
+from app.db import ReadSession, WriteSession, time_of
 from app.deployment import Deployment
 from app.errors import FieldError, PreviewExpired, ValidationFailed
 from app.lifecycle.instants import Override
@@ -60,7 +60,7 @@ class Compared:
 
 async def submit(session: WriteSession, version: int, *, now: datetime, by: str) -> dict[str, Any]:
     """Start to count who would change stage."""
-    await policies.stored(session, version)
+    await policies.stored(session, version, keep=True)
     request = PreviewRequest(version=version)
     row = await operations.submit(session, PREVIEW, request, now=now, requested_by=by)
     return operations.to_response(row)
@@ -187,8 +187,11 @@ async def result(
     }
 
 
-async def redeem(session: ReadSession, token: str, version: int, now: datetime) -> str:
-    """Return the preview that a token belongs to, if it is of this version and not too old."""
+async def redeem(session: ReadSession, token: str, version: int) -> str:
+    """Return the preview that a token belongs to, if it is of this version and not too old.
+
+    How old it is, is said by the clock of the database, as it was when the token was made.
+    """
     secret = bytes.fromhex(
         await deployment_settings.get(session, deployment_settings.CURSOR_SECRET)
     )
@@ -199,7 +202,7 @@ async def redeem(session: ReadSession, token: str, version: int, now: datetime) 
     asked = PreviewRequest.model_validate(operations.request_of(preview))
     if asked.version != version:
         raise _refused(f"is of a preview of policy {asked.version}")
-    if datetime.fromisoformat(content["expires_at"]) < now:
+    if datetime.fromisoformat(content["expires_at"]) < await time_of(session):
         raise PreviewExpired
     return str(content["operation_id"])
 

@@ -5,21 +5,25 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import delete as remove
+from sqlalchemy import func, insert, or_, select, text
 
 from app.db import AnyRow, ReadSession, WriteSession
-from app.errors import FieldError, NotFound, ValidationFailed, printable
+from app.errors import Conflict, FieldError, NotFound, ValidationFailed, printable
 from app.lifecycle import documents, kinds
 from app.lifecycle.expressions import OPERATORS, words
 from app.lifecycle.variables.definition import Term, Turning, Variable
 from app.lifecycle.variables.registry import VARIABLES
-from app.models import Policy, PolicyActivation
+from app.models import Operation, Policy, PolicyActivation
 from app.schemas.policies.policies import PolicyDocument
-from app.services.common import deployment_settings, interaction_kinds, locks
+from app.services.common import deployment_settings, interaction_kinds
 from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.models import model_store
+from app.services.operations.operations import OPEN
 from app.services.policies import policies
+from app.services.policy_changes import previews, taking_effect
 
+MAX_POLICIES = 1_000
 _NEWEST = Sort((Policy.version,), descending=True)
 _COLUMNS = list(Policy.__table__.columns)
 _LAST = (
@@ -33,6 +37,13 @@ _LAST = (
 _CODES = text(
     "SELECT DISTINCT stage ->> 'code'"
     " FROM policies, jsonb_array_elements(document -> 'stages') AS stage"
+)
+# No number is given twice, and of two at once the second waits for the first.
+_NEXT = text(
+    "INSERT INTO settings (key, value)"
+    " SELECT :key, to_jsonb(coalesce(max(version), 0) + 1) FROM policies"
+    " ON CONFLICT (key) DO UPDATE SET value = to_jsonb(1 + greatest(CAST(settings.value AS int),"
+    " (SELECT max(version) FROM policies))) RETURNING CAST(value AS int)"
 )
 
 
@@ -51,8 +62,9 @@ async def create(
         raise ValidationFailed(errors=faults[:20])
     if asked.model_id is not None:
         await _require_model(session, asked.model_id)
-    await locks.hold(session, locks.POLICY_VERSIONS)
-    version = 1 + (await session.scalar(select(func.max(Policy.version))) or 0)
+    version = await session.scalar(_NEXT, {"key": deployment_settings.LAST_POLICY})
+    assert version is not None
+    await _refuse_too_many(session)
     await session.execute(
         insert(Policy).values(
             version=version,
@@ -63,6 +75,47 @@ async def create(
         )
     )
     return (await describe(session, version))[0]
+
+
+async def _refuse_too_many(session: ReadSession) -> None:
+    if (await session.scalar(select(func.count()).select_from(Policy)) or 0) >= MAX_POLICIES:
+        raise Conflict(
+            f"There are {MAX_POLICIES} policies, as many as are kept. Delete some that were never"
+            " in force."
+        )
+
+
+async def delete(session: WriteSession, version: int) -> None:
+    """Delete a version that nothing has ever followed, and that nobody is about to activate."""
+    locked = select(Policy.preset).where(Policy.version == version).with_for_update()
+    row = (await session.execute(locked)).one_or_none()
+    if row is None:
+        raise policies.unknown(version)
+    if row.preset is not None:
+        raise Conflict(f"Policy {version} is one of those that are ready to use.")
+    activated = select(PolicyActivation.activation_id).where(PolicyActivation.version == version)
+    if await session.scalar(activated.limit(1)) is not None:
+        raise Conflict(f"Policy {version} has been in force: what was recorded by it names it.")
+    fresh = Operation.finished_at > func.now() - previews.GOOD_FOR
+    naming = select(Operation.operation_id).where(
+        Operation.kind.in_((previews.PREVIEW, taking_effect.ACTIVATION)),
+        Operation.request["version"].as_integer() == version,
+        or_(Operation.state.in_(OPEN), fresh),
+    )
+    operation_id = await session.scalar(naming.limit(1))
+    if operation_id is not None:
+        raise Conflict(
+            f"Operation {operation_id} names policy {version}, and may lead to its activation. It"
+            " can be deleted a day after that has ended."
+        )
+    await _keep_number(session, version)
+    await session.execute(remove(Policy).where(Policy.version == version))
+
+
+async def _keep_number(session: WriteSession, version: int) -> None:
+    last = deployment_settings.LAST_POLICY
+    if version > (await deployment_settings.get(session, last) or 0):
+        await deployment_settings.put(session, last, version)
 
 
 async def _unknown(session: ReadSession, maps: Mapping[str, str]) -> list[FieldError]:

@@ -2,8 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import text
-
 from app.days import EPOCH
 from app.db import WriteSession
 from app.errors import Conflict, OperationRunning
@@ -11,17 +9,15 @@ from app.services.common import deployment_settings
 from app.services.runs import runs
 
 _LAST_SLOT = "last_scoring_slot"
-_LOCK = 4_252_019
 
 
 async def start_due(session: WriteSession, every: timedelta | None, now: datetime) -> None:
     """Start the run of the present slot unless it was started; a new database waits for the next.
 
-    While another run is open the slot stays due.
+    While another run is open the slot stays due. Of workers that look at the same moment one makes
+    the operation of the slot, and the others find it.
     """
     if every is None:
-        return
-    if not await session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):
         return
     slot = (now - EPOCH) // every
     name = f"{every.total_seconds():.0f}s/{slot}"

@@ -17,7 +17,7 @@ from app.lifecycle.facts import Summary
 from app.lifecycle.history import History
 from app.lifecycle.instants import Override
 from app.lifecycle.summary_columns import NEVER, NO_MORE
-from app.services.common import threads
+from app.services.common import deployment_settings, threads
 from app.services.customer_base import (
     interaction_counts,
     purchase_summaries,
@@ -48,7 +48,7 @@ async def settle(
     session: WriteSession, deployment: Deployment, new: NewFacts, now: datetime
 ) -> None:
     """Make summary, ledger and stage of each customer exact after purchases were written."""
-    timeline = await policies.timeline(session)
+    timeline, floor = await _in_force(session)
     ids = list(new.facts.customer_ids)
     kept = await summary_rows.read(session, ids, created=new.created)
     going_on, first = resuming.can_extend(kept, new, to_micros(now))
@@ -68,9 +68,16 @@ async def settle(
     bought = PurchaseColumns(facts.owner, facts.at, facts.day, facts.value)
     start = Start(going_on, standing, bought)
     await _record(
-        session, deployment, timeline, ids, start, kept, now,
+        session, deployment, timeline, ids, start, kept, now, floor,
         created=new.created, overridden=overridden, days=days,
     )  # fmt: skip
+
+
+async def _in_force(session: ReadSession) -> tuple[PolicyTimeline, int]:
+    """Return which policies were in force, and up to when all that time changes is recorded."""
+    pointers = await deployment_settings.pointers(session)
+    timeline = await policies.timeline(session, pointers.timeline)
+    return timeline, to_micros(datetime.fromisoformat(pointers.recorded_until))
 
 
 async def _overridden(
@@ -91,7 +98,7 @@ async def revise(
 
     Where no rule has ever looked at that, it matters only if there is a customer earlier now.
     """
-    timeline = await policies.timeline(session)
+    timeline, floor = await _in_force(session)
     firsts = {customer_id: own.first(timeline) for customer_id, own in changes.items()}
     unseen = {each: changes[each].begun_from for each, first in firsts.items() if first is None}
     begun = await _begun_anew(session, timeline, unseen) if unseen else set()
@@ -104,7 +111,7 @@ async def revise(
         session, timeline, ids, kept, resuming.holds_at(kept, to_micros(now)), first, to_micros(now)
     )
     start = Start(going_on, standing, PurchaseColumns.none())
-    await _record(session, deployment, timeline, ids, start, kept, now)
+    await _record(session, deployment, timeline, ids, start, kept, now, floor)
 
 
 async def _begun_anew(
@@ -135,7 +142,7 @@ async def advance(
 
     What was recorded from `invalid_from` on is looked at anew, too.
     """
-    timeline = await policies.timeline(session)
+    timeline, floor = await _in_force(session)
     ids = list(customer_ids)
     kept = await summary_rows.read(session, ids)
     first = np.full(len(ids), NO_MORE)
@@ -145,7 +152,7 @@ async def advance(
         session, timeline, ids, kept, resuming.holds_at(kept, to_micros(now)), first, to_micros(now)
     )
     start = Start(going_on, standing, PurchaseColumns.none())
-    return await _record(session, deployment, timeline, ids, start, kept, now)
+    return await _record(session, deployment, timeline, ids, start, kept, now, floor)
 
 
 async def rebuild(
@@ -154,12 +161,14 @@ async def rebuild(
     """Make what is kept of customers say what all their facts say, whatever it says now."""
     await interaction_counts.keep(session, customer_ids)
     await derived_profiles.rewrite(session, deployment, customer_ids)
-    timeline = await policies.timeline(session)
+    timeline, floor = await _in_force(session)
     ids = list(customer_ids)
     kept = await summary_rows.read(session, ids)
     start = Start.anew(len(ids))
     days = DaysWritten(outdated=True, all_of_them=True)
-    await _record(session, deployment, timeline, ids, start, kept, now, days=days, rewrite=True)
+    await _record(
+        session, deployment, timeline, ids, start, kept, now, floor, days=days, rewrite=True
+    )
 
 
 async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
@@ -228,6 +237,7 @@ async def _record(
     start: Start,
     kept: StoredSummaries,
     now: datetime,
+    floor: int,
     *,
     created: Collection[str] = (),
     overridden: Mapping[str, Sequence[Override]] | None = None,
@@ -250,9 +260,9 @@ async def _record(
     since = np.full(len(customer_ids), NEVER)
     since[resumed.owners] = resumed.since
     live = await transitions.live(session, customer_ids, since, created=set(created))
-    # What was recorded as having come to pass is not undone by a clock that is a little behind:
-    # neither a transition nor the activation for whose end this writer has waited.
-    until = np.full(len(customer_ids), max(to_micros(now), timeline.starts[-1]))
+    # What was recorded as having come to pass is not undone, nor left out, by a clock behind.
+    until = np.full(len(customer_ids), max(to_micros(now), timeline.starts[-1], floor))
+    until = await resumption.told_until(session, timeline, customer_ids, until, created)
     for number, customer_id in enumerate(customer_ids if live or overridden else ()):
         instants = [row.effective_at for row in live.get(customer_id, ())]
         instants += [override.at for override in overridden.get(customer_id, ())]

@@ -22,8 +22,6 @@ from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages.resume_points import Standing
 
-CLOCKS_DIFFER = 3_600_000_000
-"""Microseconds after an activation within which a writer may not have known of it."""
 # Who told of it when it had happened brought the ledger up to then.
 _LAST_TOLD = (
     f"SELECT asked.customer_id, {sql_numbers.micros('last.occurred_at')}"  # noqa: S608  # no value of a caller
@@ -111,7 +109,7 @@ async def _recorded(
     since, told_from = facts_until, NEVER
     if len(timeline.policies) > 1:
         activated = timeline.starts[-1]
-        told_from = activated + CLOCKS_DIFFER
+        told_from = timeline.writers_until
         if (since < activated).any() and await _is_settled(session, timeline):
             since = np.maximum(since, np.minimum(first - 1, activated))
     if timeline.kinds == frozenset():
@@ -135,13 +133,37 @@ async def _recorded(
     return since
 
 
+async def told_until(
+    session: ReadSession,
+    timeline: PolicyTimeline,
+    customer_ids: Sequence[str],
+    until: Ints,
+    created: Collection[str],
+) -> Ints:
+    """Return up to when the ledger of each has to go, beyond `until` where more was told already.
+
+    Somebody whose clock is ahead has brought it up to then, and others rely on that.
+    """
+    if timeline.kinds == frozenset():
+        return until
+    new = set(created)
+    number = {each: row for row, each in enumerate(customer_ids) if each not in new}
+    if not number:
+        return until
+    kinds = None if timeline.kinds is None else sorted(timeline.kinds)
+    after = until[list(number.values())]
+    ahead = _instants(np.full(len(after), NO_MORE))
+    rows = await fetch_rows(session, _LAST_TOLD, list(number), _instants(after), ahead, kinds)
+    until = until.copy()
+    for customer_id, at in rows:
+        until[number[customer_id]] = at
+    return until
+
+
 async def _is_settled(session: ReadSession, timeline: PolicyTimeline) -> bool:
     """Say whether the activation of the policy in force has been recorded for everybody."""
-    version = timeline.current.version
     settled = await deployment_settings.get(session, deployment_settings.SETTLED_POLICY)
-    # Of one put in force once more, that may be said of the time before.
-    again = [policy.version for policy in timeline.policies].count(version) > 1
-    return not again and bool(settled == version)
+    return bool(settled == timeline.current.version)
 
 
 def _instants(micros: Ints) -> list[object]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -53,7 +53,7 @@ async def claim(database: Database) -> Part:
 
 async def expire(database: Database, part: Part) -> None:
     """Let the lease of a part run out."""
-    past = "UPDATE operation_parts SET lease_until = clock_timestamp() - interval '1 s'"
+    past = "UPDATE operation_parts SET lease_until = clock_timestamp() - interval '1 ms'"
     async with write(database) as session:
         await session.execute(text(f"{past} WHERE part_id = :id"), {"id": part.part_id})
 
@@ -122,10 +122,11 @@ async def test_a_worker_that_lost_its_part_neither_keeps_nor_frees_it(
     other = await claim(own_database)
     async with write(own_database) as session:
         assert not await parts.extend_lease(session, last)
-        await parts.release(session, last)
+        await parts.put_off(session, last, "disk_full")
         assert await parts.claim(session) is None
         assert await parts.extend_lease(session, other)
-        await parts.release(session, other)
+        await parts.put_off(session, other, "disk_full")
+        await session.execute(text("UPDATE operation_parts SET not_before = NULL"))
         again = await parts.claim(session)
     assert again is not None
     assert (again.part_id, again.attempt) == (last.part_id, 3)
@@ -139,18 +140,20 @@ async def test_a_lease_that_is_kept_cannot_be_taken(own_database: Database, last
 
 
 async def test_a_part_that_again_and_again_ends_its_worker_ends_its_operation(
-    own_database: Database, last: Part
+    own_database: Database, last: Part, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(last.attempt, parts.MAX_ATTEMPTS):
+    # Kept after the server began, which has just been: else that would be to blame.
+    monkeypatch.setattr(parts, "LEASE", timedelta(seconds=1))
+    for _ in range(last.attempt, parts.MAX_FAILURES):
         await expire(own_database, last)
         last = await claim(own_database)
     async with write(own_database) as session:
-        await parts.fail_exhausted(session, datetime.now(UTC))
+        await parts.fail_exhausted(session)
     assert (await seen(own_database, last.operation_id))["state"] == "running"
     await expire(own_database, last)
     async with write(own_database) as session:
         assert await parts.claim(session) is None
-        await parts.fail_exhausted(session, datetime.now(UTC))
+        await parts.fail_exhausted(session)
         failed = await operations.describe(session, last.operation_id)
     assert (failed["state"], failed["error"]["status"]) == ("failed", 500)
     assert "tried 5 times" in failed["error"]["detail"]

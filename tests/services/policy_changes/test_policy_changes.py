@@ -10,12 +10,14 @@ import pytest
 from sqlalchemy import select
 
 from app.config import Settings
-from app.db import Database
+from app.db import Database, ReadSession
 from app.deployment import Deployment
 from app.models import Customer, PurchaseSummary, StageTransition
 from app.schemas.policies.policies import POLICY_EXAMPLE
 from app.schemas.problems import PreviewStaleProblem
-from app.services.policy_changes import activations, previews
+from app.services.common import deployment_settings as stored
+from app.services.common import signing
+from app.services.policy_changes import previews, taking_effect
 from app.worker import Worker
 from tests import documented, histories
 from tests.database import Clock
@@ -28,7 +30,7 @@ Matrix = dict[tuple[str, str], int]
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(previews, "COMPARE_PART", 11)
-    monkeypatch.setattr(activations, "APPLY_PART", 7)
+    monkeypatch.setattr(taking_effect, "APPLY_PART", 7)
 
 
 @pytest.fixture
@@ -256,13 +258,18 @@ async def test_a_cancellation_ends_a_contract(
 
 
 async def test_a_token_of_another_day_or_policy_is_refused(
-    client: httpx.AsyncClient, worker: Worker, clock: Clock
+    client: httpx.AsyncClient, worker: Worker, own_database: Database
 ) -> None:
     seen = await preview(client, worker, 3)
     other = await client.post("/v1/policies/2/activate", json={"token": seen["token"]})
     assert (other.status_code, other.json()["errors"][0]["pointer"]) == (422, "/token")
-    clock.now = datetime.now(UTC) + timedelta(hours=25)
-    old = await client.post("/v1/policies/3/activate", json={"token": seen["token"]})
+    async with own_database.reads() as session:
+        secret = bytes.fromhex(await stored.get(ReadSession(session), stored.CURSOR_SECRET))
+    content = signing.read(seen["token"], secret)
+    assert content is not None
+    content["expires_at"] = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    body = {"token": signing.sign(content, secret)}
+    old = await client.post("/v1/policies/3/activate", json=body)
     assert (old.status_code, old.json()["code"]) == (412, "preview_expired")
 
 

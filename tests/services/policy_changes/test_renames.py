@@ -13,7 +13,7 @@ from app.db import Database
 from app.lifecycle.presets import PRESETS
 from app.models import Customer, StageTransition
 from app.services.operations import housekeeping
-from app.services.policy_changes import activations, previews
+from app.services.policy_changes import previews, taking_effect
 from app.worker import Worker
 from tests.database import Clock, writing
 from tests.services.policy_changes import test_policy_changes as changes
@@ -26,7 +26,7 @@ STAGES = {"first": "initial", "often": "active", "left": "churned", "nobody": "p
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(previews, "COMPARE_PART", 3)
-    monkeypatch.setattr(activations, "APPLY_PART", 3)
+    monkeypatch.setattr(taking_effect, "APPLY_PART", 3)
 
 
 @pytest.fixture

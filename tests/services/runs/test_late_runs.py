@@ -20,7 +20,7 @@ from app.services.customers import customers
 from app.services.ingest import interactions, profiles
 from app.services.operations.parts import Part
 from app.services.policies import policies
-from app.services.policy_changes import activations
+from app.services.policy_changes import taking_effect
 from app.services.stages import (
     derivation,
     due_transitions,
@@ -135,8 +135,8 @@ async def test_an_activation_records_who_moved_and_came_back_before_it(
         session, deployment_settings.POLICY_TIMELINE, deployment_settings.new_name()
     )
     context = {"activated_at": on(40).isoformat(), "recorded_until": on(24).isoformat()}
-    part = Part(0, 1, activations.APPLY, EVERYBODY, "", "", {}, context)
-    await activations.apply_part(session, deployment, part, on(40))
+    part = Part(0, 1, taking_effect.APPLY, EVERYBODY, "", "", {}, context)
+    await taking_effect.apply_part(session, deployment, part, on(40))
     assert await ledger(session, "c1") == to_and_fro(deployment)
 
 

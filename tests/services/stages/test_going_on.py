@@ -93,7 +93,8 @@ async def activate(
     copied = kinds.copy_of(CORE, CORE)
     session.add(Policy(version=number, document=document, interaction_kinds=copied, created_at=at))
     await session.flush()
-    session.add(PolicyActivation(activation_id=number, version=number, activated_at=at))
+    row = {"activation_id": number, "version": number, "activated_at": at, "writers_until": at}
+    session.add(PolicyActivation(**row))
     await session.flush()
     put = deployment_settings.put
     await put(session, deployment_settings.ACTIVE_POLICY, number)
