@@ -16,6 +16,7 @@ from app.config import Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.errors import AppError, InternalError
+from app.services.common.stored_documents import NewerVersion
 from app.services.customers import search_rows
 from app.services.models import backtests, model_store, refitting
 from app.services.operations import housekeeping, operations, parts
@@ -96,6 +97,9 @@ class Worker:
             except (SQLAlchemyError, OSError) as error:
                 logger.warning("database away", extra={"error": type(error).__name__})
                 worked = False
+            except NewerVersion as error:  # what a newer release asked for is for its workers
+                logger.warning("stored by a newer version", extra={"error": str(error)})
+                worked = False
             if not worked:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), IDLE_SECONDS)
@@ -103,7 +107,7 @@ class Worker:
     async def work_once(self) -> bool:
         """Do one part if there is any."""
         async with self._write() as session:
-            part = await parts.claim(session)
+            part = await parts.claim(session, list(TASKS))
         if part is None:
             return False
         heart = asyncio.create_task(self._beat(part))
@@ -111,6 +115,10 @@ class Worker:
             await self._do(part)
         except LeaseLost:
             logger.warning("part taken over", extra={"part": part.part_id, "task": part.task})
+        except NewerVersion:
+            async with self._write() as session:
+                await parts.leave(session, part)
+            raise
         except Exception as error:  # noqa: BLE001  # whatever it was, the operation says so
             await self._give_up(part, error)
         finally:

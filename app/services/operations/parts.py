@@ -88,15 +88,17 @@ _CLAIM = text(
     " lease_until = clock_timestamp() + :lease"
     " WHERE part_id = (SELECT part_id FROM operation_parts"
     "  WHERE attempt < :attempts"
+    "  AND (CAST(:tasks AS text[]) IS NULL OR task = ANY(CAST(:tasks AS text[])))"
     "  AND (state = 'pending' OR (state = 'running' AND lease_until < clock_timestamp()))"
     "  ORDER BY part_id LIMIT 1 FOR UPDATE SKIP LOCKED)"
     " RETURNING part_id"
 )
 
 
-async def claim(session: WriteSession) -> Part | None:
-    """Take the oldest part that nobody holds."""
-    part_id = await session.scalar(_CLAIM, {"lease": LEASE, "attempts": MAX_ATTEMPTS})
+async def claim(session: WriteSession, tasks: Sequence[str] | None = None) -> Part | None:
+    """Take the oldest part that nobody holds, of the tasks that this release knows."""
+    asked = {"lease": LEASE, "attempts": MAX_ATTEMPTS, "tasks": tasks}
+    part_id = await session.scalar(_CLAIM, asked)
     if part_id is None:
         return None
     row = (
@@ -190,4 +192,13 @@ async def release(session: WriteSession, part: Part) -> None:
         update(OperationPart)
         .where(OperationPart.part_id == part.part_id, OperationPart.attempt == part.attempt)
         .values(state="pending", lease_until=None)
+    )
+
+
+async def leave(session: WriteSession, part: Part) -> None:
+    """Give a part back untried, for a worker that knows what it is about."""
+    await session.execute(
+        update(OperationPart)
+        .where(OperationPart.part_id == part.part_id, OperationPart.attempt == part.attempt)
+        .values(state="pending", lease_until=None, attempt=OperationPart.attempt - 1)
     )
