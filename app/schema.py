@@ -61,10 +61,10 @@ def revisions() -> dict[str, str]:
             after[said.get("down_revision")] = said["revision"]
             oldest[said["revision"]] = said.get("oldest_served", said["revision"])
     line: dict[str, str] = {}
-    revision = after.get(None)
-    while revision is not None:
-        line[revision] = oldest[revision]
-        revision = after.get(revision)
+    last: str | None = None
+    while last in after:
+        last = after[last]
+        line[last] = oldest[last]
     return line
 
 
