@@ -49,11 +49,12 @@ migration: setup  ## Draft the migration from the database to the models (NAME="
 		&& unset CLM_DATABASE_URL && export CLM_DATA_DIR="$$folder" \
 		&& $(BIN)/clm migrate >/dev/null && $(BIN)/alembic revision --autogenerate -m "$(NAME)"
 
-check: setup  ## Lint, types and import contracts
+check: setup  ## Lint, types, import contracts, SQL of migrations
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.migration_lint
 
 bench: setup  ## Measure against named baselines; each script prints its ratios last
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done

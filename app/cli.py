@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import embedded, logs, migrate
+from app import embedded, logs, migrate, roles
 from app.config import VERSION, Settings, load_settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.services.access import keys as keys_service
@@ -129,11 +129,11 @@ def run_worker(
 
 @app.command(name="migrate")
 def run_migrate() -> None:
-    """Bring the database to the newest schema."""
+    """Bring the database to the newest schema, and let the application's role work on it."""
     settings = _settings()
     with _database(settings, migrated=False) as url:
-        _with_engine(url, lambda database: migrate.migrate(database.engine, settings))
-    typer.echo("the schema is the newest")
+        done = _with_engine(url, lambda database: migrate.migrate(database.engine, settings))
+    typer.echo(done)
 
 
 @app.command(name="demo")
@@ -264,6 +264,7 @@ def main() -> None:
     except (
         embedded.EmbeddedPostgresError,
         migrate.SchemaOutdated,
+        roles.RoleRefused,
         SettingsMismatch,
         ValueError,
     ) as error:

@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="PostgreSQL to use; without it the embedded one is run"
     )
+    application_role: str | None = Field(
+        None,
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="the role of API and workers, to which `clm migrate` grants what they need;"
+        " without it they are the owner of the tables",
+    )
     embedded: bool = Field(True, description="whether the embedded database may be used")
     data_dir: Path = Field(Path(".data"), description="folder of the embedded database")
     time_zone: str = Field("UTC", description="the business zone that decides what a day is")

@@ -26,6 +26,7 @@ from app.errors import (
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
+    Unavailable,
     ValidationFailed,
     printable,
     tree,
@@ -34,6 +35,7 @@ from app.jsonbody import malformed
 from app.logs import request_id_var
 from app.metrics import UNMATCHED
 from app.schemas.common.shapes import detail_of
+from app.services.common.stored_documents import NewerVersion
 from app.sqlstates import from_database, sqlstate_of
 
 MAX_ERRORS = 100
@@ -174,10 +176,17 @@ async def _on_database_error(request: Request, exc: Exception) -> Response:
     return problem_response(error, request.scope)
 
 
+async def _on_newer_version(request: Request, exc: Exception) -> Response:
+    logger.warning("stored by a newer version", extra={"error": str(exc)})
+    error = Unavailable("A newer version of the service has stored this; it can read it.")
+    return problem_response(error, request.scope)
+
+
 _HANDLERS: Mapping[type[Exception], Handler] = {
     AppError: _on_app_error,
     HTTPException: _on_http_exception,
     RequestValidationError: _on_invalid_request,
+    NewerVersion: _on_newer_version,
     **dict.fromkeys(
         (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError),
         _on_database_error,

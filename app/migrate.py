@@ -1,35 +1,53 @@
-"""Bringing a database to the newest schema, and refusing to work on another one."""
+"""Bringing a database to the newest schema, and refusing to work on one that does not serve."""
 
 from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import schema
+from app import roles, schema
 from app.config import Settings
 from app.db import Database, ReadSession, WriteSession
 from app.services.common import deployment_settings as stored
 
 
 class SchemaOutdated(RuntimeError):
-    """The database is not at the revision that this code needs."""
+    """The database is at a revision on which this code does not work."""
 
 
-async def migrate(engine: AsyncEngine, settings: Settings) -> None:
-    """Migrate, and write what a new database needs."""
-    if await schema.current(engine) != schema.head():
-        await schema.upgrade(engine)
-    async with Database.on(engine).writes() as session, session.begin():
-        await stored.initialise(WriteSession(ReadSession(session)), settings, datetime.now(UTC))
+async def migrate(engine: AsyncEngine, settings: Settings) -> str:
+    """Migrate, and write what a new database needs; say in a line what was found.
+
+    A newer schema that serves this version is left as it is, as are the rights on it.
+    """
+    found = await schema.state(engine)
+    if not found.is_newer:
+        if found.revision != schema.head():
+            await schema.upgrade(engine)
+        async with Database.on(engine).writes() as session, session.begin():
+            await stored.initialise(WriteSession(ReadSession(session)), settings, datetime.now(UTC))
+    elif found.fault is None:
+        async with Database.on(engine).writes() as session, session.begin():
+            await stored.take_charge(WriteSession(ReadSession(session)))
     await verify(engine, settings)
+    if found.is_newer:
+        return (
+            f"the schema is newer ({found.revision}) than that of this version ({schema.head()})"
+            " and serves it: nothing to do"
+        )
+    if settings.application_role is not None:
+        await roles.allow(engine, settings.application_role)
+    return "the schema is the newest"
 
 
 async def verify(engine: AsyncEngine, settings: Settings) -> None:
-    """Raise unless the schema is the newest, and zone and currency are those of the facts."""
-    revision = await schema.current(engine)
-    if revision != schema.head():
-        raise SchemaOutdated(
-            f"the database is at revision {revision}, this version needs {schema.head()}: "
-            "run `clm migrate` first"
-        )
+    """Raise unless this code works on the schema, and zone and currency are those of the facts."""
+    fault = (await schema.state(engine)).fault
+    if fault is not None:
+        raise SchemaOutdated(fault)
     async with Database.on(engine).reads() as session:
         await stored.verify(ReadSession(session), settings)
+        if await stored.is_behind(ReadSession(session)):
+            raise SchemaOutdated(
+                "what is stored was derived by the rules of an older version: run `clm migrate`"
+                " first, which has workers of this version derive it anew"
+            )

@@ -14,6 +14,7 @@ from app import logs
 from app.config import Settings
 from app.db import Database, ReadSession, WriteSession, create_engine, time_of
 from app.deployment import Deployment
+from app.services.common.stored_documents import NewerVersion
 from app.services.customers import search_rows
 from app.services.models import backtests, model_store, refitting
 from app.services.operations import housekeeping, operations, parts
@@ -113,7 +114,9 @@ class Worker:
 
     async def _wait(self, error: Exception, what: str) -> None:
         code = hindrance(error)
-        if code is None:
+        if isinstance(error, NewerVersion):  # what a newer release asked for is for its workers
+            logger.warning("stored by a newer version", extra={"error": str(error)})
+        elif code is None:
             logger.error("%s failed", what, exc_info=error)
         elif not self._troubles:
             logger.warning("database away", extra={"error": type(error).__name__, "code": code})
@@ -128,7 +131,7 @@ class Worker:
     async def work_once(self) -> bool:
         """Do one part if there is any."""
         async with self._write() as session:
-            part = await parts.claim(session)
+            part = await parts.claim(session, list(TASKS))
         if part is None:
             return False
         heart = asyncio.create_task(self._beat(part))
@@ -136,6 +139,10 @@ class Worker:
             await self._do(part)
         except LeaseLost:
             logger.warning("part taken over", extra={"part": part.part_id, "task": part.task})
+        except NewerVersion:
+            async with self._write() as session:
+                await parts.leave(session, part)
+            raise
         except Exception as error:  # noqa: BLE001  # whatever it was, the operation says so
             heart.cancel()
             await self._give_up(part, error)

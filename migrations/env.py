@@ -10,11 +10,12 @@ import logging
 from collections.abc import Iterator
 
 from alembic import context
-from alembic.migration import MigrationContext
+from alembic.migration import MigrationContext, MigrationInfo
 from alembic.operations.ops import MigrationScript
 from sqlalchemy import Connection, Index
 from sqlalchemy.schema import CreateIndex, SchemaItem
 
+from app import schema
 from app.config import load_settings
 from app.db import create_engine
 from app.embedded import EmbeddedPostgres, running
@@ -43,6 +44,17 @@ def number(
         directive.rev_id = f"{int(last or 0) + 1:04}"
 
 
+def declare(*, ctx: MigrationContext, step: MigrationInfo, **_: object) -> None:
+    """Write beside the revision which is the oldest it serves: `app/schema.py` reads it."""
+    for revision in step.destination_revision_ids:
+        oldest = schema.revisions().get(revision, revision)
+        ctx.impl.execute(
+            "INSERT INTO settings (key, value) VALUES"  # noqa: S608  # revisions are ours
+            f" ('{schema.OLDEST_SERVED}', '\"{oldest}\"')"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        )
+
+
 def migrate(connection: Connection | None) -> None:
     """Run the migrations in one transaction each; without a connection, write their SQL."""
     context.configure(
@@ -51,6 +63,7 @@ def migrate(connection: Connection | None) -> None:
         literal_binds=connection is None,
         target_metadata=Base.metadata,
         transaction_per_migration=True,
+        on_version_apply=declare,
         compare_server_default=True,
         include_object=is_comparable,
         process_revision_directives=number,

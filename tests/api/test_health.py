@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from app.config import Settings
 from app.db import Database, create_engine
 from app.main import create_app
-from app.schema import head
+from app.schema import OLDEST_SERVED, head
 from tests.database import Clock, make_client
 
 
@@ -159,11 +159,20 @@ async def test_another_schema_is_not_ready(
 ) -> None:
     async with own_database.writes() as session, session.begin():
         await session.execute(text(change))
+        await session.execute(text("DELETE FROM settings WHERE key = :key"), {"key": OLDEST_SERVED})
     answer = await own_client.get("/readyz")
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (503, "unavailable")
     assert "migrated" in problem["detail"] or head() in problem["detail"]
     assert (await own_client.get("/livez")).status_code == 200
+
+
+async def test_a_newer_schema_is_ready_if_it_serves_this_version(
+    own_client: httpx.AsyncClient, own_database: Database
+) -> None:
+    async with own_database.writes() as session, session.begin():
+        await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert (await own_client.get("/readyz")).status_code == 200
 
 
 async def test_a_process_that_closes_says_so_and_serves_on(

@@ -105,6 +105,33 @@ async def test_to_migrate_again_changes_nothing(engine: AsyncEngine, settings: S
     assert await rows(engine, "SELECT count(*) FROM policies") == [(len(PRESETS),)]
 
 
+async def test_the_database_says_which_revision_it_serves_at_least(
+    engine: AsyncEngine, settings: Settings
+) -> None:
+    line = list(schema.revisions().items())
+    assert await schema.state(engine) == schema.SchemaState(*line[-1])
+    async with engine.begin() as connection:
+        await connection.run_sync(_downgrade, line[-2][0])
+    assert await schema.state(engine) == schema.SchemaState(*line[-2])
+    with pytest.raises(SchemaOutdated, match="run `clm migrate` first"):
+        await verify(engine, settings)
+
+
+async def test_an_older_migrator_leaves_a_newer_schema_that_serves_it_as_it_is(
+    engine: AsyncEngine, settings: Settings
+) -> None:
+    await execute(engine, "UPDATE alembic_version SET version_num = '9999'")
+    before = await rows(engine, "SELECT key, value FROM settings ORDER BY key")
+    assert "is newer (9999)" in await migrate(engine, settings)
+    await schema.upgrade(engine)
+    assert await rows(engine, "SELECT key, value FROM settings ORDER BY key") == before
+    assert await rows(engine, "SELECT version_num FROM alembic_version") == [("9999",)]
+    served = f"UPDATE settings SET value = '\"9998\"' WHERE key = '{schema.OLDEST_SERVED}'"
+    await execute(engine, served)
+    with pytest.raises(SchemaOutdated, match="serves revision 9998 and later ones: run a newer"):
+        await migrate(engine, settings)
+
+
 async def test_migrators_at_the_same_time_wait_for_each_other(
     empty: AsyncEngine, settings: Settings
 ) -> None:
@@ -182,6 +209,7 @@ async def test_a_schema_of_another_version_is_refused(
 ) -> None:
     change = f"UPDATE alembic_version SET version_num = '{version}'"
     await execute(engine, change if version else "DELETE FROM alembic_version")
+    await execute(engine, f"DELETE FROM settings WHERE key = '{schema.OLDEST_SERVED}'")
     with pytest.raises(SchemaOutdated, match=f"at revision {version}, this version needs"):
         await verify(engine, settings)
 

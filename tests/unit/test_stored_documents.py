@@ -10,6 +10,7 @@ import pytest
 
 from app.services.common.stored_documents import (
     VERSION,
+    NewerVersion,
     StoredDocument,
     UnknownVersion,
     opened,
@@ -42,6 +43,14 @@ def test_a_document_of_another_version_is_not_read(version: Any) -> None:
     stored = {**SUMMARY.dump(), VERSION: version}
     with pytest.raises(UnknownVersion, match=rf"RunSummary of version {version!r}.*version 3 can"):
         RunSummary.load(stored)
+
+
+def test_a_document_of_a_newer_release_is_not_read_and_is_told_apart() -> None:
+    with pytest.raises(NewerVersion, match=r"RunSummary of version 4 is stored; version 3 can"):
+        RunSummary.load({**SUMMARY.dump(), VERSION: 4})
+    with pytest.raises(UnknownVersion) as older:
+        RunSummary.load({**SUMMARY.dump(), VERSION: 2})
+    assert not isinstance(older.value, NewerVersion)
 
 
 def test_a_document_without_a_version_is_not_read() -> None:

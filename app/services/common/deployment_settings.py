@@ -29,6 +29,12 @@ RECORDED_UNTIL = "recorded_until"
 """Up to when the transitions of time have been recorded for everybody."""
 DERIVATION = "derivation_version"
 """The version of the rules by which everything stored was derived."""
+IN_CHARGE = "derivation_version_in_charge"
+"""The version of the rules of the release that migrated last: its workers alone derive anew.
+
+While processes of two releases run, or after a return to an older one, they would undo each
+other's work.
+"""
 INTERACTION_KINDS = "interaction_kinds"
 """A name for what is declared of kinds, another one with each change: it is kept by it."""
 COUNTRY = "country"
@@ -81,10 +87,22 @@ async def initialise(session: WriteSession, settings: Settings, now: datetime) -
     }
     rows = [{"key": key, "value": value} for key, value in values.items()]
     await session.execute(insert(Setting).values(rows).on_conflict_do_nothing())
+    await take_charge(session)
     await put(session, COUNTRY, settings.country)
     await ready_made.add(session, now, await get(session, LAST_POLICY) or 0)
     first = {"activation_id": 1, "version": 1, "activated_at": now, "settled_at": now}
     await session.execute(insert(PolicyActivation).values(first).on_conflict_do_nothing())
+
+
+async def take_charge(session: WriteSession) -> None:
+    """Have workers derive by the rules of this release what others derived."""
+    await put(session, IN_CHARGE, DERIVATION_VERSION)
+
+
+async def is_behind(session: ReadSession) -> bool:
+    """Say whether a release with older rules than these migrated last."""
+    in_charge = await get(session, IN_CHARGE)
+    return in_charge is not None and bool(in_charge < DERIVATION_VERSION)
 
 
 async def verify(session: ReadSession, settings: Settings) -> None:

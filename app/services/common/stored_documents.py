@@ -1,6 +1,8 @@
 """JSON in columns as typed documents, each with the version of its shape.
 
-What another release wrote in another shape is not guessed at: reading it fails and says so.
+What another release wrote in another shape is not guessed at: reading it fails and says so. While
+two releases run, one may meet what the newer one wrote: a caller is told to ask again, as another
+process may read it, and a worker leaves it to the others.
 """
 
 from collections.abc import Mapping
@@ -18,6 +20,10 @@ class UnknownVersion(RuntimeError):
         super().__init__(f"{what} of version {found!r} is stored; version {known} can be read")
 
 
+class NewerVersion(UnknownVersion):
+    """A document was stored by a newer release than this one, whose processes will read it."""
+
+
 def stamped(content: Mapping[str, Any], version: int = 1) -> dict[str, Any]:
     """Return a document as it is stored."""
     return {VERSION: version, **content}
@@ -28,7 +34,8 @@ def opened(stored: Mapping[str, Any], what: str, version: int = 1) -> dict[str, 
     content = dict(stored)
     found = content.pop(VERSION, None)
     if found != version:
-        raise UnknownVersion(what, found, version)
+        newer = isinstance(found, int) and found > version
+        raise (NewerVersion if newer else UnknownVersion)(what, found, version)
     return content
 
 

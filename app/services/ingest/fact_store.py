@@ -11,11 +11,11 @@ from sqlalchemy import TextClause, text
 from app import binary_copy
 from app.binary_copy import Column
 from app.days import from_day, from_micros
-from app.db import WriteSession, copy_rows
+from app.db import WriteSession, copy_rows, fetch_rows
 from app.money import to_amount
 from app.services.ingest import fact_columns
 from app.services.ingest.fact_intake import IncomingFacts, Name, to_json
-from app.services.ingest.named_facts import ASKED, ByName, each_named
+from app.services.ingest.named_facts import ByName, each_named
 
 _IDENTITY = ("customer_id", "source", "fact_id", "revision", "fingerprint")
 
@@ -28,8 +28,7 @@ class Store:
     kind: str
     versions: ByName
     revisions: ByName
-    keep_replaced: ByName
-    delete: ByName
+    retain: str
     mark_voided: TextClause
 
     @property
@@ -43,7 +42,8 @@ class Store:
     @classmethod
     def of(cls, noun: str, kind: str = "kind") -> "Store":
         """Return the store of facts with the column `kind` of their kind."""
-        return cls(noun, kind, *_by_name(noun, kind), _mark_voided(noun))
+        retain = f"SELECT * FROM retain_{noun}s($1::text[], $2::text[], $3::text[])"  # noqa: S608
+        return cls(noun, kind, *_by_name(noun), retain, _mark_voided(noun))
 
     def columns(self, facts: IncomingFacts) -> dict[str, Column]:
         """Return facts as the table has them."""
@@ -65,18 +65,17 @@ class Store:
         return {"occurred_at": at, "occurred_on": on, self.kind: facts.kinds[row], **said}
 
 
-def _by_name(noun: str, kind: str) -> tuple[ByName, ByName, ByName, ByName]:
-    """Return how to read versions and revisions, to keep a revision that is replaced, to delete it.
+def _by_name(noun: str) -> tuple[ByName, ByName]:
+    """Return how to read versions and revisions.
 
     The versions are those in force and those voided; an index has the few of the latter.
     """
-    named = f"customer_id, source, {noun}_id"
     same = (
         "t.customer_id = asked.customer_id AND t.source = asked.source"
         f" AND t.{noun}_id = asked.fact_id"
     )
-    found = ", ".join(f"t.{name}" for name in (*named.split(", "), "revision", "fingerprint"))
-    outside = f"'customer_id', 'source', '{noun}_id', 'revision', 'fingerprint', 'received_at'"
+    names = "customer_id", "source", f"{noun}_id", "revision", "fingerprint"
+    found = ", ".join(f"t.{name}" for name in names)
     facts, revisions = each_named(f"{noun}s", same), each_named(f"{noun}_revisions", same)
     return (
         ByName(
@@ -86,19 +85,6 @@ def _by_name(noun: str, kind: str) -> tuple[ByName, ByName, ByName, ByName]:
             )
         ),
         ByName(lambda of: f"SELECT {found} {revisions(of)}"),
-        ByName(
-            lambda of: (
-                f"INSERT INTO {noun}_revisions ({named}, revision, fingerprint, content,"
-                f" received_at) SELECT {found}, to_jsonb(t) - ARRAY[{outside}], t.received_at"
-                f" {facts(of)}"
-            )
-        ),
-        ByName(
-            lambda of: (
-                f"DELETE FROM {noun}s t USING {ASKED} WHERE {same}{of}"  # noqa: S608
-                f" RETURNING t.customer_id, t.{kind}, t.occurred_on"
-            )
-        ),
     )
 
 
@@ -188,9 +174,12 @@ async def _write_versions(
 async def replace(
     session: WriteSession, store: Store, names: Sequence[Name]
 ) -> list[tuple[str, str, date]]:
-    """Take facts out of force, and keep them as revisions; return customer, kind and day."""
-    await store.keep_replaced.fetch(session, names)
-    removed = await store.delete.fetch(session, names)
+    """Take facts out of force, and keep them as revisions; return customer, kind and day.
+
+    The application deletes none: a function of the owner does both at once.
+    """
+    arrays = [list(column) for column in zip(*names, strict=True)]
+    removed = await fetch_rows(session, store.retain, *arrays)
     return [(row[0], row[1], row[2]) for row in removed]
 
 

@@ -63,6 +63,10 @@ async def _drop_differences(session: WriteSession, ended: Select[str]) -> bool:
     return bool(gone.rowcount == CHUNK)  # type: ignore[attr-defined]  # a DELETE has it
 
 
+# The application deletes none itself: a function of the owner deletes those that are voided.
+_PRUNE = text(
+    "SELECT prune_transitions(CAST(:customer_ids AS text[]), CAST(:transition_ids AS bigint[]))"
+)
 # In words of the index: what stood for less than `SUPERSEDED_WITHIN`.
 _SUPERSEDED = text("voided_at - recorded_at < '01:00:00'::interval")
 
@@ -81,13 +85,11 @@ async def _prune(session: WriteSession, gone: ColumnElement[bool] | TextClause) 
     key = StageTransition.customer_id, StageTransition.transition_id
     rows = (await session.execute(select(*key).where(gone).limit(CHUNK))).all()
     if rows:
-        await session.execute(
-            delete(StageTransition).where(
-                StageTransition.customer_id.in_({row.customer_id for row in rows}),
-                StageTransition.transition_id.in_([row.transition_id for row in rows]),
-                StageTransition.voided_at.is_not(None),
-            )
-        )
+        asked = {
+            "customer_ids": sorted({row.customer_id for row in rows}),
+            "transition_ids": [row.transition_id for row in rows],
+        }
+        await session.execute(_PRUNE, asked)
     return len(rows)
 
 

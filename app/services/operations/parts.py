@@ -113,6 +113,7 @@ _CLAIM = text(
     f" failures = failures + {_LAPSED}, lease_until = clock_timestamp() + :lease"
     " WHERE part_id = (SELECT part_id FROM operation_parts"
     f"  WHERE failures + {_LAPSED} < :failures"
+    "  AND (CAST(:tasks AS text[]) IS NULL OR task = ANY(CAST(:tasks AS text[])))"
     "  AND ((state = 'pending' AND coalesce(not_before <= clock_timestamp(), true))"
     "   OR (state = 'running' AND lease_until < clock_timestamp()))"
     "  ORDER BY part_id LIMIT 1 FOR UPDATE SKIP LOCKED)"
@@ -120,9 +121,10 @@ _CLAIM = text(
 )
 
 
-async def claim(session: WriteSession) -> Part | None:
-    """Take the oldest part that nobody holds, and that has not been put off."""
-    part_id = await session.scalar(_CLAIM, {"lease": LEASE, "failures": MAX_FAILURES})
+async def claim(session: WriteSession, tasks: Sequence[str] | None = None) -> Part | None:
+    """Take the oldest part that nobody holds and is not put off, of tasks this release knows."""
+    asked = {"lease": LEASE, "failures": MAX_FAILURES, "tasks": tasks}
+    part_id = await session.scalar(_CLAIM, asked)
     if part_id is None:
         return None
     row = (
@@ -275,3 +277,12 @@ async def _end(session: WriteSession, part: Part, error: AppError) -> None:
     """Fail the operation of a part, unless somebody else has the part by now."""
     if await extend_lease(session, part):
         await operations.fail(session, part.operation_id, error)
+
+
+async def leave(session: WriteSession, part: Part) -> None:
+    """Give a part back untried, for a worker that knows what it is about."""
+    await session.execute(
+        update(OperationPart)
+        .where(OperationPart.part_id == part.part_id, OperationPart.attempt == part.attempt)
+        .values(state="pending", lease_until=None)
+    )

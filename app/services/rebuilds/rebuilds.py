@@ -62,11 +62,15 @@ async def submit(
 
 
 async def start_due(session: WriteSession, now: datetime) -> None:
-    """Mend what another release derived by other rules, unless that is being done."""
+    """Mend what another release derived by other rules, unless that is being done.
+
+    The release that migrated last does, so that no two of them mend each other's work.
+    """
     version = await deployment_settings.get(session, deployment_settings.DERIVATION)
+    in_charge = await deployment_settings.get(session, deployment_settings.IN_CHARGE)
     pointers = await deployment_settings.pointers(session)
     settled = pointers.settled_policy_version == pointers.policy_version
-    if version != DERIVATION_VERSION and settled:
+    if version != DERIVATION_VERSION and settled and in_charge in (None, DERIVATION_VERSION):
         # Another rebuild may be open: it is looked at again after that.
         with contextlib.suppress(OperationRunning):
             order = RebuildOrder(customers=None, repair=True)
@@ -165,11 +169,21 @@ async def result(
         order.customers is None
         and not counts["remaining"]
         and (order.repair or not counts["outdated"])
+        and not await _is_mixed(session)
     ):
         version = deployment_settings.DERIVATION
         await deployment_settings.put(session, version, DERIVATION_VERSION)
     digest = sum(int(outcome["digest"], 16) for outcome in noted) % _DIGESTS
     return {**counts, "digest": f"{digest:032x}", "derivation_version": DERIVATION_VERSION}
+
+
+# Who was written to by a process of another release after their part was done.
+_MIXED = text("SELECT EXISTS (SELECT FROM purchase_summaries WHERE derivation_version <> :version)")
+
+
+async def _is_mixed(session: ReadSession) -> bool:
+    """Say whether some are derived by other rules than these; then a rebuild follows."""
+    return bool(await session.scalar(_MIXED, {"version": DERIVATION_VERSION}))
 
 
 async def list_differences(

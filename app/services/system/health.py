@@ -10,7 +10,7 @@ from sqlalchemy.pool import QueuePool
 from app.db import Database
 from app.errors import DatabaseUnavailable, Unavailable
 from app.models import Run
-from app.schema import head
+from app.schema import STATE, SchemaState
 from app.services.models.run_monitor import RunMonitor
 from app.sqlstates import from_database
 
@@ -18,16 +18,17 @@ CHECK_SECONDS = 2.0
 
 
 async def check(database: Database) -> None:
-    """Raise unless the database answers soon and its schema is the one of this code."""
+    """Raise unless the database answers soon and its schema serves this code."""
     try:
         async with asyncio.timeout(CHECK_SECONDS), database.reads() as session:
-            revision = await session.scalar(text("SELECT version_num FROM alembic_version"))
+            row = (await session.execute(STATE)).one_or_none()
     except TimeoutError:
         raise DatabaseUnavailable from None
     except ProgrammingError:
         raise Unavailable("The database has no schema; it must be migrated first.") from None
-    if revision != head():
-        raise Unavailable(f"The schema is at {revision}, but this version needs {head()}.")
+    fault = SchemaState(*row or (None, None)).fault
+    if fault is not None:
+        raise Unavailable(f"{fault[0].upper()}{fault[1:]}.")
 
 
 _FIGURES = text(

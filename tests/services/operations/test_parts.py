@@ -15,10 +15,12 @@ from app.models import OperationPart, Run
 from app.models.scoring import SCORE_INDEXES
 from app.schemas.models.models import RunRequest
 from app.services.common import deployment_settings as stored
+from app.services.common.stored_documents import NewerVersion, opened, stamped
 from app.services.operations import operations, parts
 from app.services.operations.parts import LeaseLost, Part
+from app.services.rebuilds.rebuilds import RebuildOrder
 from app.services.runs import runs
-from app.worker import Worker
+from app.worker import TASKS, Worker
 from tests.database import writing
 from tests.kept import ingest, kept_scores
 
@@ -157,3 +159,33 @@ async def test_a_part_that_again_and_again_ends_its_worker_ends_its_operation(
         failed = await operations.describe(session, last.operation_id)
     assert (failed["state"], failed["error"]["status"]) == ("failed", 500)
     assert "tried 5 times" in failed["error"]["detail"]
+
+
+async def test_what_only_a_newer_release_knows_is_left_to_its_workers(
+    own_database: Database, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a task unknown here, nor a document of another shape, fails its operation."""
+
+    async def open_newer(*_: object) -> None:
+        opened(stamped({}, version=2), "the model")
+
+    monkeypatch.setitem(TASKS, "opens a document", open_newer)
+    for task in ("opens a document", "asked in another shape", "unknown"):
+        async with write(own_database) as session:
+            order = RebuildOrder(customers=None, repair=False)
+            row = await operations.submit(session, task, order, now=datetime.now(UTC))
+            if task == "asked in another shape":
+                newer = "UPDATE operations SET request = request || '{\"schema_version\": 2}'"
+                await session.execute(text(newer))
+                await session.execute(text("UPDATE operation_parts SET task = 'score'"))
+        if task == "unknown":
+            assert not await worker.work_once()
+        else:
+            for _ in range(parts.MAX_FAILURES + 1):
+                with pytest.raises(NewerVersion):
+                    await worker.work_once()
+        async with write(own_database) as session:
+            columns = OperationPart.state, OperationPart.failures
+            assert (await session.execute(select(*columns))).all() == [("pending", 0)]
+            assert (await operations.get(session, row.operation_id)).state in operations.OPEN
+            await session.execute(text("TRUNCATE operations, operation_parts"))

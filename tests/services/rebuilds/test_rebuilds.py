@@ -13,6 +13,7 @@ from app.config import Settings
 from app.db import Database
 from app.deployment import Deployment
 from app.lifecycle.version import DERIVATION_VERSION
+from app.migrate import migrate
 from app.schemas.customers import BulkProfile
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.common import deployment_settings
@@ -225,6 +226,56 @@ async def test_what_older_rules_derived_is_derived_anew_by_itself(
     started = (await own_client.get("/v1/operations")).json()["items"]
     assert [(one["kind"], one["state"]) for one in started] == [("rebuild", "succeeded")]
     assert started[0]["result"]["outdated"] == sum(bool(own["summary"]) for own in before.values())
+
+
+async def test_of_two_releases_the_one_that_migrated_last_derives_anew(
+    own_database: Database, deployment: Deployment, worker: Worker, people: People,
+    own_client: httpx.AsyncClient, settings: Settings,
+) -> None:  # fmt: skip
+    now = datetime.now(UTC)
+    await post(own_database, deployment, people, 1, now)
+
+    async def kinds() -> list[str]:
+        return [each["kind"] for each in (await own_client.get("/v1/operations")).json()["items"]]
+
+    async with made.write(own_database) as session:
+        await deployment_settings.put(session, deployment_settings.DERIVATION, 9)
+        await deployment_settings.put(session, deployment_settings.IN_CHARGE, 9)
+        await rebuilds.start_due(session, now)
+    assert await kinds() == []
+    await migrate(own_database.engine, settings)  # back to this release
+    async with made.write(own_database) as session:
+        await rebuilds.start_due(session, now)
+    assert await kinds() == ["rebuild"]
+    await made.work_off(worker)
+    async with made.read(own_database) as session:
+        assert not await deployment_settings.is_behind(session)
+        version = await deployment_settings.get(session, deployment_settings.DERIVATION)
+    assert version == DERIVATION_VERSION
+
+
+async def test_a_rebuild_does_not_end_what_a_process_of_the_release_before_has_written_behind_it(
+    own_database: Database, deployment: Deployment, worker: Worker, people: People,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(rebuilds, "DERIVE_PART", 10)
+    now = datetime.now(UTC)
+    await post(own_database, deployment, people, 1, now)
+    older = "UPDATE purchase_summaries SET derivation_version = 1"
+    async with made.write(own_database) as session:
+        await session.execute(text(older))
+        await deployment_settings.put(session, deployment_settings.DERIVATION, 1)
+        await rebuilds.start_due(session, now)
+    first = " WHERE customer_id = (SELECT min(customer_id) FROM purchase_summaries)"
+    for expected in (1, DERIVATION_VERSION):
+        while await worker.work_once():
+            if expected == 1:
+                async with made.write(own_database) as session:
+                    await session.execute(text(older + first))
+        async with made.write(own_database) as session:
+            found = await deployment_settings.get(session, deployment_settings.DERIVATION)
+            await rebuilds.start_due(session, now)
+        assert found == expected
 
 
 async def test_days_that_the_release_before_did_not_keep_are_no_difference_and_are_made(
