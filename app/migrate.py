@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import schema
 from app.config import Settings
 from app.db import Database, ReadSession, WriteSession
+from app.services.access import audit, audit_log
 from app.services.common import deployment_settings as stored
 
 
@@ -16,10 +17,15 @@ class SchemaOutdated(RuntimeError):
 
 async def migrate(engine: AsyncEngine, settings: Settings) -> None:
     """Migrate, and write what a new database needs."""
-    if await schema.current(engine) != schema.head():
+    before = await schema.current(engine)
+    if before != schema.head():
         await schema.upgrade(engine)
     async with Database.on(engine).writes() as session, session.begin():
-        await stored.initialise(WriteSession(ReadSession(session)), settings, datetime.now(UTC))
+        writing = WriteSession(ReadSession(session))
+        await stored.initialise(writing, settings, datetime.now(UTC))
+        await audit_log.renumber(writing)
+        if before != schema.head():
+            await audit.record_command(writing, "migrate", {"from": before, "to": schema.head()})
     await verify(engine, settings)
 
 
