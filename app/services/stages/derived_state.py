@@ -61,9 +61,7 @@ async def compare(
     until = {customer_id: one.until for customer_id, one in stored.items()}
     follows = await derived(session, deployment, timeline, until)
     for customer_id, one in stored.items():
-        if (
-            one.outdated
-        ):  # Another release kept no days, or did not keep them up: nobody reads them.
+        if one.outdated:  # Another release kept no days, or did not keep them up: nobody reads them.
             follows[customer_id]["purchase_days"] = None
     return {
         customer_id: Compared(
