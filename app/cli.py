@@ -11,24 +11,20 @@ import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import embedded, logs, migrate, roles
+from app import embedded, keys_cli, logs, migrate, roles
 from app.config import VERSION, Settings, load_settings
 from app.db import Database, ReadSession, WriteSession, create_engine
-from app.services.access import keys as keys_service
+from app.errors import AppError
 from app.services.common.deployment_settings import SettingsMismatch
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Customer lifecycle management.")
-keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
-app.add_typer(keys, name="keys")
+app.add_typer(keys_cli.app, name="keys")
 
 BACKLOG = 4096
 """Connections that may wait to be taken, as those of a single process."""
@@ -155,41 +151,9 @@ def run_demo(
         _fail(str(error))
 
 
-@keys.command(name="create")
-def create_key(
-    name: Annotated[str, typer.Option(help="who will use it")],
-    scopes: Annotated[str, typer.Option(help=f"comma-separated: {', '.join(keys_service.SCOPES)}")],
-    expires_in_days: Annotated[int | None, typer.Option(min=1, max=3650)] = None,
-) -> None:
-    """Make a key and print it, this once."""
-    now = datetime.now(UTC)
-    expires_at = None if expires_in_days is None else now + timedelta(days=expires_in_days)
-
-    async def create(session: WriteSession) -> str:
-        wanted = [scope.strip() for scope in scopes.split(",")]
-        return await keys_service.create(session, name, wanted, now=now, expires_at=expires_at)
-
-    typer.echo(_in_transaction(create))
-
-
-@keys.command(name="list")
-def list_keys() -> None:
-    """List the keys; secrets are not kept and cannot be shown."""
-    table = Table("id", "name", "scopes", "created", "expires", "revoked")
-    for row in _in_transaction(keys_service.listed):
-        dates = (row.created_at, row.expires_at, row.revoked_at)
-        shown = [f"{at:%Y-%m-%d %H:%M}" if at else "" for at in dates]
-        table.add_row(row.key_id, row.name, ", ".join(row.scopes), *shown)
-    Console().print(table)
-
-
-@keys.command(name="revoke")
-def revoke_key(key_id: str) -> None:
-    """Revoke a key; it stops working within ten seconds."""
-    now = datetime.now(UTC)
-    if not _in_transaction(lambda session: keys_service.revoke(session, key_id, now)):
-        _fail(f"there is no valid key {key_id!r}")
-    typer.echo(f"revoked {key_id}")
+@keys_cli.app.callback()
+def _of_keys(context: typer.Context) -> None:
+    context.obj = _in_transaction
 
 
 def _settings(**given: str | int | None) -> Settings:
@@ -270,6 +234,10 @@ def main() -> None:
     ) as error:
         typer.echo(f"clm: {error}", err=True)
         sys.exit(2)
+    except AppError as error:
+        said = [f"{fault.pointer}: {fault.detail}" for fault in error.errors]
+        typer.echo(f"clm: {'; '.join(said) or error.detail}", err=True)
+        sys.exit(1)
     except (SQLAlchemyError, OSError) as error:
         typer.echo(f"clm: cannot use the database: {error}", err=True)
         sys.exit(2)

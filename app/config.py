@@ -72,6 +72,9 @@ class Settings(BaseSettings):
         description="how long transitions are kept that later facts disproved, such as 400d, or off"
         " for ever",
     )
+    audit_kept: Annotated[timedelta | None, BeforeValidator(_parse_period)] = Field(
+        timedelta(days=400), description="how long it is kept who did what, or off for ever"
+    )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     processes: int = Field(1, ge=1, le=64, description="processes of the API on the one port")

@@ -14,21 +14,23 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from app import repeats
 from app.days import AsOf
 from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.endpoints import Endpoint
 from app.errors import FieldError, MissingScope, Unauthorized, ValidationFailed, printable
+from app.jsonbody import ClmRequest
+from app.schemas.common import personal
 from app.schemas.common.types import Identifier
-from app.services.access import idempotency, keys
-from app.services.access.idempotency import Claim, Replay
+from app.schemas.document import property_names
+from app.services.access import audit, idempotency, keys
 from app.services.common import as_of as as_ofs
 from app.services.common.paging import PageRequest
 from app.state import State
 
 PRINCIPAL_SECONDS = 10.0
 MAX_KEPT_PRINCIPALS = 10_000
-_KEPT_HEADERS = ("content-type", "etag", "location", "retry-after")
 
 
 # Dependencies are async although few of them wait: FastAPI sends plain functions to a thread each.
@@ -58,7 +60,6 @@ _bearer = HTTPBearer(
 
 async def _principal(
     state: AppState,
-    now: Now,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> keys.Principal:
     """Recognise the key; borrows a connection and returns it before the request opens its own."""
@@ -67,17 +68,21 @@ async def _principal(
     # Keyed by a hash, so that no secret lies about in memory.
     mark = hashlib.sha256(credentials.credentials.encode("utf-8", "surrogatepass")).digest()
     kept = state.principals.get(mark)
-    if kept is not None and time.monotonic() - kept[0] < PRINCIPAL_SECONDS:
+    if kept is not None and time.monotonic() < kept[0]:
         principal: keys.Principal | None = kept[1]
     else:
         async with state.database.reads() as session:
-            principal = await keys.recognise(ReadSession(session), credentials.credentials, now)
+            principal = await keys.recognise(ReadSession(session), credentials.credentials)
         if principal is not None:
             if len(state.principals) >= MAX_KEPT_PRINCIPALS:
                 state.principals.clear()
-            state.principals[mark] = (time.monotonic(), principal)
-    if principal is None or (principal.expires_at is not None and principal.expires_at <= now):
+            lasts = PRINCIPAL_SECONDS if principal.lasts is None else principal.lasts
+            until = time.monotonic() + min(PRINCIPAL_SECONDS, lasts)
+            state.principals[mark] = (until, principal)
+    if principal is None:
         raise Unauthorized("The API key is unknown, expired or revoked.")
+    state.usage.note(principal.key_id)
+    personal.show(allowed=principal.may(personal.READ_PII))
     return principal
 
 
@@ -109,42 +114,18 @@ async def _write_session(
     """Open the one transaction of a request; it commits before the response is sent."""
     async with state.database.writes() as session, session.begin():
         writing = WriteSession(ReadSession(session))
-        claimed = await _claim_of(request, principal)
+        claimed = await repeats.claim_of(request, principal.key_id)
         if claimed is not None:
             replay = await idempotency.claim(writing, claimed, now)
             if replay is not None:
-                raise _Replayed(replay)
-            request.state.claim = (writing, claimed)
+                raise repeats.Replayed(replay)
+        request.state.writing = (writing, principal, claimed)
         yield writing
 
 
 # The default scope would commit after the response was sent, and tell callers of writes that fail.
 Read = Annotated[ReadSession, Depends(_read_session, scope="function")]
 Write = Annotated[WriteSession, Depends(_write_session, scope="function")]
-
-
-class _Replayed(Exception):  # no error: the way out for a stored answer
-    def __init__(self, replay: Replay) -> None:
-        super().__init__()
-        self.replay = replay
-
-
-async def _claim_of(request: Request, principal: keys.Principal) -> Claim | None:
-    key = request.headers.get("idempotency-key")
-    if key is None or request.method != "POST":
-        return None
-    # The draft standard quotes the key, most callers do not: both are the same key.
-    key = key.strip().removeprefix('"').removesuffix('"')
-    if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
-        raise ValidationFailed(
-            errors=[
-                FieldError(
-                    "header:Idempotency-Key", "idempotency_key", "1 to 255 printable characters"
-                )
-            ]
-        )
-    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    return Claim(principal.key_id, key, hashlib.sha256(asked + await request.body()).digest())
 
 
 class Route(APIRoute):
@@ -183,19 +164,39 @@ class Route(APIRoute):
         if request.scope["query_string"]:
             _refuse_parameters(request, self._known)
         try:
-            return await self._endpoint.run(request, partial(_keep, request))
-        except _Replayed as replayed:
-            return _stored(replayed.replay)
+            return await self._endpoint.run(request, partial(self._keep, request))
+        except repeats.Replayed as found:
+            return repeats.replayed(found.replay)
 
+    @cached_property
+    def _fields(self) -> frozenset[str]:
+        """The names of all fields that a request may give."""
+        return property_names(self.body_field) | self._known
 
-async def _keep(request: Request, response: Response) -> None:
-    """Store the answer to a request that may be sent again, in the transaction of its effect."""
-    claim = getattr(request.state, "claim", None)
-    if claim is not None:
-        session, claimed = claim
-        headers = {name: value for name, value in response.headers.items() if name in _KEPT_HEADERS}
-        answer = Replay(response.status_code, headers, bytes(response.body))
-        await idempotency.store(session, claimed, answer)
+    async def _keep(self, request: Request, response: Response) -> None:
+        """Keep who wrote, and the answer if it may be asked for again, with what was written."""
+        writing = getattr(request.state, "writing", None)
+        if writing is None:
+            return
+        session, principal, claimed = writing
+        if claimed is not None:
+            once = (self.openapi_extra or {}).get(repeats.SHOWN_ONCE)
+            await idempotency.store(session, claimed, repeats.kept(response, once))
+        body = request.parsed if isinstance(request, ClmRequest) else None
+        query = request.query_params.items() if request.scope["query_string"] else ()
+        entry = audit.entry_of(
+            request.path_params,
+            query,
+            body,
+            self._fields,
+            response.headers.get("location"),
+            actor=principal.key_id,
+            actor_name=principal.name,
+            operation=self.name,
+            request_id=request.state.request_id,
+            status=response.status_code,
+        )
+        await audit.record(session, entry)
 
 
 def _refuse_parameters(request: Request, known: set[str]) -> None:
@@ -211,11 +212,6 @@ def _refuse_parameters(request: Request, known: set[str]) -> None:
                 for code, name in faults[:20]
             ]
         )
-
-
-def _stored(replay: Replay) -> Response:
-    headers = {**replay.headers, "Idempotent-Replayed": "true"}
-    return Response(replay.body, status_code=replay.status, headers=headers)
 
 
 async def _page_in_order(

@@ -12,6 +12,7 @@ AppError
 │   ├── AlreadyVoided 409 already_voided
 │   ├── IdempotencyInProgress 409 idempotency_in_progress
 │   ├── InvalidTransition 409 invalid_transition
+│   ├── LastAdminKey 409 last_admin_key
 │   ├── NoModel 409 no_model
 │   ├── OperationRunning 409 operation_running
 │   └── PreviewStale 409 preview_stale
@@ -158,6 +159,11 @@ class IdempotencyInProgress(Conflict):
 class InvalidTransition(Conflict):
     code = "invalid_transition"
     title = "The policy in force allows no such transition"
+
+
+class LastAdminKey(Conflict):
+    code = "last_admin_key"
+    title = "Nobody could make keys any more"
 
 
 class NoModel(Conflict):

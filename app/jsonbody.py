@@ -127,6 +127,11 @@ class ClmRequest(Request):
             check_media_type(self.headers.get("content-type"))
         return body
 
+    @property
+    def parsed(self) -> Any:
+        """The body as it was parsed, None if nobody has asked for it."""
+        return getattr(self, "_json", None)
+
     async def json(self) -> Any:
         """Return the parsed body."""
         if not hasattr(self, "_json"):

@@ -23,8 +23,10 @@ from app.dispatch import Dispatch
 from app.guard import Guard
 from app.openapi import ABOUT, describe
 from app.routers import (
+    audit,
     customers,
     interaction_kinds,
+    keys,
     operations,
     policies,
     rebuilds,
@@ -55,10 +57,13 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.clm = await State.begin(settings, database)
-        telling = asyncio.create_task(_tell_pool(database)) if metrics.shared() else None
+        beside = [asyncio.create_task(app.state.clm.tell_usage())]
+        if metrics.shared():
+            beside.append(asyncio.create_task(_tell_pool(database)))
         yield
-        if telling is not None:
-            telling.cancel()
+        for task in beside:
+            task.cancel()
+        await app.state.clm.write_usage()
         await database.close()
 
     app = FastAPI(
@@ -89,6 +94,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         reports,
         rebuilds,
         operations,
+        keys,
+        audit,
     ):
         app.include_router(module.routes)
     app.include_router(system.routes)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import roles, schema
 from app.config import Settings
 from app.db import Database, ReadSession, WriteSession
+from app.services.access import audit, audit_log
 from app.services.common import deployment_settings as stored
 
 
@@ -24,7 +25,12 @@ async def migrate(engine: AsyncEngine, settings: Settings) -> str:
         if found.revision != schema.head():
             await schema.upgrade(engine)
         async with Database.on(engine).writes() as session, session.begin():
-            await stored.initialise(WriteSession(ReadSession(session)), settings, datetime.now(UTC))
+            writing = WriteSession(ReadSession(session))
+            await stored.initialise(writing, settings, datetime.now(UTC))
+            await audit_log.renumber(writing)
+            if found.revision != schema.head():
+                told = {"from": found.revision, "to": schema.head()}
+                await audit.record_command(writing, "migrate", told)
     elif found.fault is None:
         async with Database.on(engine).writes() as session, session.begin():
             await stored.take_charge(WriteSession(ReadSession(session)))

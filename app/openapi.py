@@ -68,6 +68,8 @@ TAGS = [
         "description": "Everything derived, derived anew from the facts: compared, and mended.",
     },
     {"name": "operations", "description": "Long work, and its progress."},
+    {"name": "keys", "description": "Who may call, what they may do, and how often."},
+    {"name": "audit", "description": "Who did what: each request and command that wrote."},
     {"name": "info", "description": "What this deployment is."},
     {"name": "health", "description": "For operations: liveness, readiness, metrics."},
 ]

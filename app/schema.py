@@ -61,11 +61,10 @@ def revisions() -> dict[str, str]:
             after[said.get("down_revision")] = said["revision"]
             oldest[said["revision"]] = said.get("oldest_served", said["revision"])
     line: dict[str, str] = {}
-    last: str | None = None
-    while last in after:
-        following = after[last]
+    following = after.get(None)
+    while following is not None:
         line[following] = oldest[following]
-        last = following
+        following = after.get(following)
     return line
 
 

@@ -1,11 +1,16 @@
 """What a process of the API holds from start to end."""
 
+import asyncio
+import contextlib
 from dataclasses import dataclass
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from app.config import Settings
-from app.db import Database, ReadSession
+from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.services.access import keys
+from app.services.access.usage import EVERY_SECONDS, Usage
 from app.services.common import deployment_settings
 from app.services.scores import shared_cards
 from app.services.scores.shared_cards import SharedCards
@@ -22,8 +27,22 @@ class State:
     deployment: Deployment
     cursor_secret: bytes
     principals: dict[bytes, tuple[float, keys.Principal]]
+    """By a hash of the key: until when it is remembered, and whose it is."""
     cards: SharedCards
     stages: SharedStages
+    usage: Usage
+
+    async def tell_usage(self) -> None:
+        """Keep writing which keys were used, beside the requests."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            await self.write_usage()
+
+    async def write_usage(self) -> None:
+        """Write which keys were used, if the database is there: it is only good to know."""
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            async with self.database.writes() as session, session.begin():
+                await self.usage.write(WriteSession(ReadSession(session)))
 
     @classmethod
     async def begin(cls, settings_: Settings, database: Database) -> "State":
@@ -40,4 +59,5 @@ class State:
             {},
             shared_cards.share(database, deployment),
             shared_stages.share(database, deployment),
+            Usage(),
         )

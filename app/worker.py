@@ -14,6 +14,7 @@ from app import logs
 from app.config import Settings
 from app.db import Database, ReadSession, WriteSession, create_engine, time_of
 from app.deployment import Deployment
+from app.services.access import audit
 from app.services.common.stored_documents import NewerVersion
 from app.services.customers import search_rows
 from app.services.models import backtests, model_store, refitting
@@ -162,6 +163,7 @@ class Worker:
                 result = await COMPLETIONS[part.kind](session, self._deployment, part, now)
                 if result is not None:
                     await operations.succeed(session, part.operation_id, result)
+            await audit.record_work(session, part.operation_id, part.kind)
 
     async def _give_up(self, part: Part, error: Exception) -> None:
         """Put the part off, or end its operation; the database may have to come back first."""
@@ -201,7 +203,12 @@ class Worker:
             await schedule.start_due(session, self._settings.scoring_every, now)
         async with self._write() as session:
             await parts.fail_exhausted(session)
-            more = await housekeeping.sweep(session, now, voided_kept=self._settings.voided_kept)
+            more = await housekeeping.sweep(
+                session,
+                now,
+                voided_kept=self._settings.voided_kept,
+                audit_kept=self._settings.audit_kept,
+            )
         async with self._write() as session:
             return await search_rows.fill(session, self._deployment, now) or more
 

@@ -21,7 +21,7 @@ from app.db import Database, create_engine
 from app.demo import data
 from app.embedded import EmbeddedPostgres
 from app.migrate import migrate
-from app.schemas import customers, interaction_kinds
+from app.schemas import customers, interaction_kinds, keys
 from app.schemas.ingest import churn_records, interactions, transactions
 from app.schemas.policies import policies
 from app.schemas.stages import stages
@@ -117,6 +117,7 @@ async def record(database: Database, settings: Settings) -> dict[str, Any]:
         await _void(recorder)
         await _rebuild(recorder, database, work)
         await _change_policy(recorder, client, work)
+        await _keys(recorder)
     assert not recorder.missing, recorder.missing
     return recorder.answers
 
@@ -204,6 +205,19 @@ async def _rebuild(recorder: Recorder, database: Database, work: Any) -> None:
     operation = await recorder.ask("start_rebuild", asked)
     await work()
     await recorder.ask("list_rebuild_differences", operation_id=operation["id"])
+
+
+async def _keys(recorder: Recorder) -> None:
+    ask, page = recorder.ask, {"limit": SHOWN}
+    made = await ask("create_key", keys.EXAMPLE)
+    named = {"key_id": made["key_id"]}
+    await ask("patch_key", {"rate_per_second": 20, "burst": 40}, **named)
+    await ask("rotate_key", {"previous_ends_at": "2199-12-31T12:00:00Z"}, **named)
+    await ask("get_key", **named)
+    await ask("remove_key_secret", **named, secret="previous")
+    await ask("revoke_key", **named)
+    await ask("list_keys", query=page)
+    await ask("list_audit_entries", query=page)
 
 
 async def _change_policy(recorder: Recorder, client: httpx.AsyncClient, work: Any) -> None:

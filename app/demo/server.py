@@ -19,6 +19,7 @@ from app.children import CLM
 from app.config import PREFIX, Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.demo.errors import DemoError
+from app.schemas.keys import ADMIN, SCOPES
 from app.services.access import keys
 
 LOG = "clm.log"
@@ -69,7 +70,7 @@ class Service:
 
 
 async def _make_key(url: str) -> str:
-    scopes = [scope for scope in keys.SCOPES if scope != keys.ADMIN]
+    scopes = [scope for scope in SCOPES if scope != ADMIN]
     database = Database.on(create_engine(url, pool_size=1))
     try:
         async with database.writes() as session, session.begin():

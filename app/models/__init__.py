@@ -1,6 +1,6 @@
 """The tables, one family a file."""
 
-from app.models.access import ApiKey, IdempotencyKey, Setting
+from app.models.access import ApiKey, AuditEntry, IdempotencyKey, Setting
 from app.models.base import Base
 from app.models.churn_record import ChurnRecord, ChurnRecordRevision
 from app.models.customer import Customer, CustomerSearch, ProfileChange
@@ -25,6 +25,7 @@ from app.models.transaction import (
 
 __all__ = [
     "ApiKey",
+    "AuditEntry",
     "Backtest",
     "Base",
     "ChurnRecord",

@@ -1,5 +1,6 @@
 """Fitted models, their back-tests, scoring runs and the scores they wrote."""
 
+from datetime import timedelta
 from functools import lru_cache
 
 from sqlalchemy import (
@@ -24,6 +25,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.models.base import SUM_DIGITS, Base, Instant, Json
 from app.money import PLACES
 
+KEPT_RUNS = 8
+RUN_GRACE = timedelta(hours=24)
+"""How many published runs are kept, and how long one that was replaced."""
 _SUM = Numeric(SUM_DIGITS, PLACES)
 
 

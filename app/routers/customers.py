@@ -19,8 +19,9 @@ from app.deps import (
     Read,
     Write,
 )
-from app.errors import BatchRejected, NotFound, StaleVersion
+from app.errors import BatchRejected, MissingScope, NotFound, StaleVersion
 from app.routers.api import router, scope
+from app.schemas.common.personal import READ_PII
 from app.schemas.common.shapes import BulkAnswer, bulk_answer
 from app.schemas.common.types import Line, Text
 from app.schemas.customers import (
@@ -63,8 +64,27 @@ async def _recorded_at(
     return as_ofs.parse(recorded_at, deployment, now, pointer="query:recorded_at")
 
 
+async def _search_text(
+    principal: Principal,
+    q: Annotated[
+        Text | None,
+        Query(
+            description="what they are found by: a prefix of the id or e-mail; words of the name "
+            "or their beginnings, in any order and without accents, of Chinese any part; or three "
+            "or more digits of a phone number, in any spelling. Needs the scope "
+            f"`{READ_PII}`, as what finds somebody tells it",
+            examples=["anna mul", "小明", "0170 12"],
+        ),
+    ] = None,
+) -> str | None:
+    if q is not None and not principal.may(READ_PII):
+        raise MissingScope(f"`q` needs the scope {READ_PII}.", missing_scope=READ_PII)
+    return q
+
+
 PastAsOfQuery = Annotated[AsOf | None, Depends(_past_as_of)]
 """None for the present: what is stored is shown, whatever the clock says."""
+SearchQuery = Annotated[str | None, Depends(_search_text)]
 RecordedAtQuery = Annotated[AsOf | None, Depends(_recorded_at)]
 
 
@@ -193,17 +213,9 @@ async def list_profile_history(
 async def list_customers(
     session: Read,
     page: Page,
+    q: SearchQuery,
     stage: Annotated[Text | None, Query(description="the recorded stage")] = None,
     owner: Annotated[Line | None, Query(description="who looks after them")] = None,
-    q: Annotated[
-        Text | None,
-        Query(
-            description="what they are found by: a prefix of the id or e-mail; words of the name "
-            "or their beginnings, in any order and without accents, of Chinese any part; or three "
-            "or more digits of a phone number, in any spelling",
-            examples=["anna mul", "小明", "0170 12"],
-        ),
-    ] = None,
 ) -> Any:
     """List customers, by `customer_id` (default) or `created_at`, `-` in front for descending."""
     return await search.search(session, page, stage=stage, owner=owner, q=q)

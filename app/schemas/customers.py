@@ -1,10 +1,11 @@
 """Customers as they come in and go out."""
 
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
+from app.schemas.common import personal
 from app.schemas.common.fields import AsOfInstant, CreatedAt, CustomerKey, StageCode
 from app.schemas.common.locales import LanguageTag, TimeZone
 from app.schemas.common.shapes import Batch, Page
@@ -138,7 +139,11 @@ class CustomerBatch(Batch[BulkProfile]):
 
 
 class Customer(Answer):
-    """A customer: the profile and the recorded stage."""
+    """A customer: the profile and the recorded stage.
+
+    Name, e-mail, phone, birth date, a country that could not be read, and the values of attributes
+    are null without the scope `customers:read_pii`; `masked` says of which there is one.
+    """
 
     customer_id: CustomerKey
     kind: Literal["person", "company"] | None = Field(description="a person or a company")
@@ -205,6 +210,19 @@ class Customer(Answer):
     )
     created_at: CreatedAt
     updated_at: Timestamp = Field(description="when the profile was last written")
+    masked: list[str] = Field(
+        default_factory=list, description=personal.DESCRIPTION, examples=[["email", "phone"]]
+    )
+
+    @model_validator(mode="after")
+    def _mask(self) -> Self:
+        if not personal.is_shown():
+            attributes = personal.without_values(self.attributes)
+            self.masked = [name for name in personal.FIELDS if getattr(self, name)]
+            for name in self.masked:
+                setattr(self, name, None)
+            self.attributes = attributes
+        return self
 
 
 class CustomerAt(Customer):

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pydantic import TypeAdapter
+
 Part = dict[str, Any]
 _REFERENCE = "#/components/schemas/"
 
@@ -89,6 +91,14 @@ def _tell_defaults(document: Part) -> None:
             elif "default" in field:
                 default = json.dumps(field.pop("default")).strip('"')
                 field["description"] = f"{field.get('description', '')}; default `{default}`"
+
+
+def property_names(field: Any) -> frozenset[str]:
+    """Return the names of all properties that a body may have, at any depth; none of no body."""
+    if field is None:
+        return frozenset()
+    schema = TypeAdapter(field.field_info.annotation).json_schema()
+    return frozenset(name for part in walk(schema) for name in part.get("properties", ()))
 
 
 def bodies(document: Part) -> set[str]:

@@ -1,12 +1,16 @@
 """Rebuilds: what is kept of customers against what their facts say."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
+from app.schemas.common import personal
 from app.schemas.common.fields import CustomerKey
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Identifier, Shape
+
+_OF_PROFILE = ("/profile", "/phone_e164", "/found_by")
+"""What is kept of who somebody is, and of what finds them."""
 
 
 class RebuildRequest(Shape):
@@ -33,6 +37,17 @@ class RebuildDifference(Answer):
     )
     kept: Any = Field(description="what was kept; null if nothing was", examples=["12.50"])
     derived: Any = Field(description="what the facts say; null if nothing", examples=["0.00"])
+    masked: bool = Field(
+        False,
+        description="whether both are not shown, being of the profile, as the key lacks the scope "
+        f"`{personal.READ_PII}`: they are null here",
+    )
+
+    @model_validator(mode="after")
+    def _mask(self) -> Self:
+        if not personal.is_shown() and self.field.startswith(_OF_PROFILE):
+            self.masked, self.kept, self.derived = True, None, None
+        return self
 
 
 class RebuildDifferencePage(Page[RebuildDifference]):

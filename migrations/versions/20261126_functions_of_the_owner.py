@@ -12,7 +12,7 @@ Their search path is fixed, with temporary tables last, so that nobody can put a
 from alembic import op
 
 revision = "0018"
-down_revision = "0015"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

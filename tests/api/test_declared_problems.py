@@ -30,7 +30,7 @@ OF_THE_FORM = {
 KNOWN = {"customer_id": "c1"}
 NOBODY = {
     "customer_id": "nobody", "version": "999", "model_id": "none", "backtest_id": "none",
-    "operation_id": "none", "kind": "complant",
+    "operation_id": "none", "kind": "complant", "key_id": "none", "secret": "previous",
 }  # fmt: skip
 OVERRIDE = {"stage": "active", "reason": "a talk on the phone"}
 ROW = {"x": 0, "t_x": 0, "T": 9}
@@ -120,6 +120,16 @@ def voiding_twice(noun: str) -> Provoke:
     return provoke
 
 
+def of_the_last_admin(body: Any = None) -> Provoke:
+    """Have the only key that may make keys end itself."""
+
+    async def provoke(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
+        own = client.headers["Authorization"].split("_")[1]
+        return await ask(client, name, body, path={"key_id": own})
+
+    return provoke
+
+
 PROVOKED: dict[tuple[str, str], Provoke] = {
     **{
         (name, "not_found"): once(body, query=query)
@@ -141,6 +151,9 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("get_score_diff", None, FROM), ("get_operation", None, None),
             ("list_rebuild_differences", None, None), ("delete_policy", None, None),
             ("cancel_operation", None, None),
+            ("list_rebuild_differences", None, None), ("get_key", None, None),
+            ("patch_key", {}, None), ("revoke_key", None, None), ("rotate_key", {}, None),
+            ("remove_key_secret", None, None),
         )
     },
     ("void_transaction", "not_found"): once(query=VOIDED | {"transaction_id": "none"}),
@@ -170,6 +183,8 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
     ("put_interaction_kind", "stale_version"): once({}, path={"kind": "call"}, headers=STALE),
     ("override_stage", "stale_version"): once(OVERRIDE, path=KNOWN, headers=STALE),
     ("remove_override", "stale_version"): once(path=KNOWN, headers=STALE),
+    ("patch_key", "last_admin_key"): of_the_last_admin({"scopes": ["scores:read"]}),
+    ("revoke_key", "last_admin_key"): of_the_last_admin(),
     ("override_stage", "invalid_transition"): once({**OVERRIDE, "stage": "loyal"}, path=KNOWN),
     ("write_customers", "batch_rejected"): atomically,
     ("write_transactions", "batch_rejected"): atomically,

@@ -12,7 +12,7 @@ DOCUMENT = openapi.committed()
 TEXT = openapi.COMMITTED.read_text(encoding="utf-8")
 VERBS = (
     "get", "list", "put", "patch", "create", "write", "fit", "start", "report", "score", "explain",
-    "override", "remove", "preview", "activate", "void",
+    "override", "remove", "preview", "activate", "void", "revoke", "rotate",
 )  # fmt: skip
 OTHER_TYPES = {
     "/metrics": "text/plain",
@@ -21,7 +21,7 @@ OTHER_TYPES = {
 SORTED = {
     "/v1/customers", "/v1/customers/{customer_id}/transactions", "/v1/transactions",
     "/v1/customers/{customer_id}/interactions", "/v1/customers/{customer_id}/churn-records",
-    "/v1/transitions", "/v1/churn-risks", "/v1/scores",
+    "/v1/transitions", "/v1/churn-risks", "/v1/scores", "/v1/audit",
 }  # fmt: skip
 STREAMED = {"list_scores": ["application/x-ndjson", "text/csv"]}
 OPERATIONS = [
@@ -155,10 +155,12 @@ def test_headers_that_callers_need_are_named() -> None:
         ("start_backtest", "202"): {"Location", "Retry-After"},
         ("start_scoring_run", "202"): {"Location", "Retry-After"},
         ("start_rebuild", "202"): {"Location", "Retry-After"},
+        ("create_key", "201"): {"Location"},
         ("list_scores", "200"): set(OF_STREAMS),
     }
-    for name, method, _, operation in OPERATIONS:
-        writes = method == "post" and operation["x-required-scope"].endswith("write")
+    for name, _, _, operation in OPERATIONS:
+        named = {parameter["name"] for parameter in operation.get("parameters", ())}
+        writes = "Idempotency-Key" in named
         for status, response in operation["responses"].items():
             shown = resolved(response)["headers"].keys()
             if status.startswith("2"):

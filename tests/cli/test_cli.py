@@ -102,13 +102,14 @@ async def test_a_key_is_made_listed_and_revoked(own_url: str) -> None:
                "--expires-in-days", "30", CLM_DATABASE_URL=own_url)  # fmt: skip
     assert made.returncode == 0, made.stderr
     key = made.stdout.strip()
-    assert re.fullmatch(r"clm_[A-Za-z0-9]{8}_[A-Za-z0-9]{32}", key)
-    _, key_id, secret = key.split("_")
+    assert re.fullmatch(r"clm_[A-Za-z0-9]{8}_[A-Za-z0-9]{32}_[A-Za-z0-9]{6}", key)
+    _, key_id, secret, _ = key.split("_")
     listed = clm("keys", "list", CLM_DATABASE_URL=own_url)
     assert (listed.returncode, secret in listed.stdout) == (0, False)
     for word in (key_id, "王", "admin, scores:read"):
         assert word in listed.stdout
-    revoked = clm("keys", "revoke", key_id, CLM_DATABASE_URL=own_url)
+    assert key_id in refused("keys", "revoke", key_id, CLM_DATABASE_URL=own_url)
+    revoked = clm("keys", "revoke", key_id, "--force", CLM_DATABASE_URL=own_url)
     assert (revoked.returncode, revoked.stdout) == (0, f"revoked {key_id}\n")
     assert key_id in refused("keys", "revoke", key_id, CLM_DATABASE_URL=own_url)
     [row] = await run_sql(
@@ -116,6 +117,37 @@ async def test_a_key_is_made_listed_and_revoked(own_url: str) -> None:
     )
     assert row["revoked_at"] is not None
     assert row["life"].days == 30
+    done = await run_sql(
+        own_url, "SELECT actor, operation, ids FROM audit_entries WHERE operation <> 'migrate'"
+    )
+    named = json.dumps({"key_id": key_id})
+    assert [tuple(each) for each in done] == [
+        ("cli", "create_key", named), ("cli", "revoke_key", named),
+    ]  # fmt: skip
+
+
+def test_a_key_is_shown_and_rotated(
+    own_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str) -> str:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "environ", environment(CLM_DATABASE_URL=own_url))
+            patched.setattr(sys, "argv", ["clm", "keys", *words])
+            with pytest.raises(SystemExit) as exit_:
+                cli.main()
+        assert not exit_.value.code
+        return capsys.readouterr().out
+
+    limits = ("--rate-per-second", "20", "--burst", "40")
+    first = run("create", "--name", "shop", "--scopes", "scores:read", *limits).strip()
+    key_id = first.split("_")[1]
+    assert "rate_per_second: 20.0\nburst: 40" in run("get", key_id)
+    second = run("rotate", key_id, "--previous-ends-in-hours", "24").strip()
+    assert second.split("_")[:2] == first.split("_")[:2]
+    assert second != first
+    assert "previous_secret_valid: True" in run("get", key_id)
+    assert "removed the previous secret" in run("remove-secret", key_id)
+    assert "previous_secret_valid: False" in run("get", key_id)
 
 
 def test_an_unknown_scope_is_refused_with_those_that_exist(

@@ -64,6 +64,11 @@ def _check_identifier(value: str) -> str:
     return _check_outside(value)
 
 
+def is_identifier(value: str) -> bool:
+    """Say whether a text may be the id of a customer, as far as storing it goes."""
+    return 1 <= len(value) <= 128 and not _FORBIDDEN_IN_ID.search(value)
+
+
 def _check_fact_identifier(value: str) -> str:
     if _PLAIN_ID.fullmatch(value):
         return value

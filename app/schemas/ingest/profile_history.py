@@ -1,9 +1,10 @@
 """What was said of a profile: since when it is true, since when it is known, and by whom."""
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from app.schemas.common import personal
 from app.schemas.common.fields import Actor, Source
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Timestamp
@@ -29,6 +30,18 @@ class ProfileStatement(Answer):
     )
     profile_version: int = Field(description="version of the profile that it made", examples=[2])
     holds: bool = Field(description="whether it is what holds now, by all that is known now")
+    masked: bool = Field(
+        False,
+        description=f"whether the value is not shown, as the key lacks the scope "
+        f"`{personal.READ_PII}`: it is null here",
+    )
+
+    @model_validator(mode="after")
+    def _mask(self) -> Self:
+        if not personal.is_shown() and self.value is not None:
+            self.masked = personal.is_personal(self.field, self.value)
+            self.value = None if self.masked else self.value
+        return self
 
 
 class ProfileHistoryPage(Page[ProfileStatement]):
@@ -53,3 +66,14 @@ class ProfileChange(Answer):
         examples=["key_3f0c2a9d1b7e4c63"],
     )
     profile_version: int = Field(description="version of the profile that it made", examples=[2])
+    masked: list[str] = Field(
+        default_factory=list, description=personal.DESCRIPTION, examples=[["email", "phone"]]
+    )
+
+    @model_validator(mode="after")
+    def _mask(self) -> Self:
+        if not personal.is_shown():
+            told = [name for name, value in self.changes.items() if value is not None]
+            self.masked = [name for name in told if personal.is_personal(name, self.changes[name])]
+            self.changes = {**self.changes, **dict.fromkeys(self.masked)}
+        return self

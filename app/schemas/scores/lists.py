@@ -4,6 +4,7 @@ from typing import Annotated, Generic
 
 from pydantic import ConfigDict, Field
 
+from app.schemas.common import personal
 from app.schemas.common.fields import (
     AsOfInstant,
     BaseLogOdds,
@@ -144,6 +145,13 @@ class ChurnRiskItem(Answer):
 
 class ChurnRiskPage(RunPage[ChurnRiskItem]):
     """Of one run; all null and empty before the first."""
+
+    masked: list[str] = Field(
+        default_factory=list,
+        description="fields of all items that are not shown, as the key lacks the scope "
+        f"`{personal.READ_PII}`: they are null here",
+        examples=[["name"]],
+    )
 
 
 class ScoreItem(Answer):

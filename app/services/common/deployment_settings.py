@@ -147,6 +147,13 @@ async def put(session: WriteSession, key: str, value: object) -> None:
             index_elements=[Setting.key], set_={"value": statement.excluded.value}
         )
     )
+    written(session)[key] = value
+
+
+def written(session: WriteSession) -> dict[str, object]:
+    """Return the values that a session has written."""
+    found: dict[str, object] = session.info.setdefault("settings_written", {})
+    return found
 
 
 async def try_hold(session: WriteSession, key: str) -> bool:

@@ -15,13 +15,11 @@ from app.models import (
     Run,
     StageTransition,
 )
-from app.models.scoring import scores_name
+from app.models.scoring import KEPT_RUNS, RUN_GRACE, scores_name
 from app.services.common import deployment_settings
 from app.services.operations.operations import OPEN
 from app.sqlstates import is_refused
 
-KEPT_RUNS = 8
-RUN_GRACE = timedelta(hours=24)
 KEY_LIFE = timedelta(hours=48)
 OPERATION_LIFE = timedelta(days=30)
 CHUNK = 10_000
@@ -30,11 +28,15 @@ logger = logging.getLogger("clm.housekeeping")
 
 
 async def sweep(
-    session: WriteSession, now: datetime, *, voided_kept: timedelta | None = None
+    session: WriteSession,
+    now: datetime,
+    *,
+    voided_kept: timedelta | None = None,
+    audit_kept: timedelta | None = None,
 ) -> bool:
     """Remove one chunk of each kind; True if there may be more. One worker does it at a time.
 
-    Voided transitions are kept for ever, unless it is said for how long.
+    Voided transitions and the audit are kept for ever, unless it is said for how long.
     """
     if not await deployment_settings.try_hold(session, deployment_settings.HOUSEKEEPING):
         return False
@@ -47,6 +49,8 @@ async def sweep(
         await session.execute(delete(OperationPart).where(OperationPart.operation_id.in_(ended)))
         await session.execute(delete(Operation).where(Operation.operation_id.in_(ended)))
     more = await _prune_transitions(session, now, voided_kept) or more
+    if audit_kept is not None:
+        more = await _prune_audit(session, audit_kept) or more
     await _drop_runs(session, now)
     return more
 
@@ -91,6 +95,29 @@ async def _prune(session: WriteSession, gone: ColumnElement[bool] | TextClause) 
         }
         await session.execute(_PRUNE, asked)
     return len(rows)
+
+
+_LAST_OLD_ENTRY = text(
+    "SELECT transaction_number, entry_id FROM (SELECT transaction_number, entry_id, recorded_at"
+    " FROM audit_entries ORDER BY transaction_number, entry_id LIMIT :chunk) AS oldest"
+    " WHERE recorded_at < now() - CAST(:kept AS interval)"
+    " ORDER BY transaction_number DESC, entry_id DESC LIMIT 1"
+)
+_PRUNE_AUDIT = text(
+    "DELETE FROM audit_entries WHERE (transaction_number, entry_id) <= (:number, :entry_id)"
+    " AND recorded_at < now() - CAST(:kept AS interval)"
+)
+
+
+async def _prune_audit(session: WriteSession, kept: timedelta) -> bool:
+    """Remove the oldest entries of the audit: the first in the order of its key."""
+    asked = {"chunk": CHUNK, "kept": kept}
+    last = (await session.execute(_LAST_OLD_ENTRY, asked)).one_or_none()
+    if last is None:
+        return False
+    named = {"number": last.transaction_number, "entry_id": last.entry_id, "kept": kept}
+    gone = await session.execute(_PRUNE_AUDIT, named)
+    return bool(gone.rowcount == CHUNK)  # type: ignore[attr-defined]  # a DELETE has it
 
 
 async def _drop_runs(session: WriteSession, now: datetime) -> None:

@@ -68,7 +68,7 @@ async def search(
 
     found = await lists.fetch(session, deployment, page, asked, ask)
     if found is None:
-        return to_json(lists.EMPTY)
+        return to_json({**lists.EMPTY, "masked": risk_rows.masked()})
     run, rows, cursor = found
     return await risk_rows.page(deployment, run, rows, cursor, asked.since)
 

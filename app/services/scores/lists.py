@@ -10,10 +10,10 @@ from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.errors import FieldError, InvalidCursor, NotFound, ValidationFailed
 from app.models import Run
+from app.models.scoring import KEPT_RUNS, RUN_GRACE
 from app.scoring.churn.churn_risk import CAUSES
 from app.scoring.rfm import rfm
 from app.services.common.paging import PageRequest, Sort, choose_sort, next_part, read_bound
-from app.services.operations.housekeeping import KEPT_RUNS, RUN_GRACE
 from app.services.scores import kept_runs, run_selects
 from app.services.scores.kept_runs import KeptRun
 from app.services.scores.risk_answers import rhythm_answer

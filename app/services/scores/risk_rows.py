@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.deployment import Deployment
+from app.schemas.common import personal
 from app.schemas.common.encoding import to_json
 from app.services.common import threads
 from app.services.scores import lists, pieces
@@ -46,8 +47,13 @@ async def page(
     if len(run.rows) + len(rows) > _MOST_ROWS:
         run.rows.clear()
     items = b",".join([_item(deployment, run, row, since) async for row in threads.in_turns(rows)])
-    rest = to_json({"next_cursor": cursor, **run.head})
+    rest = to_json({"next_cursor": cursor, **run.head, "masked": masked()})
     return b'{"items":[%b],%b' % (items, rest[1:])
+
+
+def masked() -> list[str]:
+    """Return what is shown of nobody in this request."""
+    return [] if personal.is_shown() else ["name"]
 
 
 def _item(deployment: Deployment, run: KeptRun, row: Mapping[str, Any], since: int | None) -> bytes:
@@ -56,9 +62,8 @@ def _item(deployment: Deployment, run: KeptRun, row: Mapping[str, Any], since: i
         kept = run.rows[row["customer_id"]] = _kept(deployment, run, row)
     first, middle, last = kept
     previous = b"null" if since is None else pieces.written(lists.previous(row, since))
-    return b"".join(
-        (first, pieces.written(row["name"]), middle, _CHANGED[row["facts_changed"]], previous, last)
-    )
+    name = pieces.written(row["name"] if personal.is_shown() else None)
+    return b"".join((first, name, middle, _CHANGED[row["facts_changed"]], previous, last))
 
 
 def _kept(
