@@ -1,9 +1,8 @@
 """What routes ask for: sessions, the caller, a page; and the class that makes POST repeatable."""
 
 import hashlib
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, MutableMapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Path, Query, Request, Response, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from app.days import AsOf
 from app.db import ReadSession, WriteSession
@@ -26,8 +25,6 @@ from app.services.common import as_of as as_ofs
 from app.services.common.paging import PageRequest
 from app.state import State
 
-PRINCIPAL_SECONDS = 10.0
-MAX_KEPT_PRINCIPALS = 10_000
 _KEPT_HEADERS = ("content-type", "etag", "location", "retry-after")
 
 
@@ -51,33 +48,32 @@ AppState = Annotated[State, Depends(_state)]
 Here = Annotated[Deployment, Depends(_deployment)]
 Now = Annotated[datetime, Depends(current_time)]
 
-_bearer = HTTPBearer(
-    auto_error=False, description="An API key: `clm keys create --name N --scopes a,b`"
+
+class _Bearer(HTTPBearer):
+    """Declares the key; the guard has recognised it before the body was read."""
+
+    async def __call__(self, request: Request) -> None:  # type: ignore[override]
+        """Do nothing again."""
+
+
+_bearer = _Bearer(
+    scheme_name=HTTPBearer.__name__,
+    description="An API key: `clm keys create --name N --scopes a,b`",
 )
 
 
-async def _principal(
-    state: AppState,
-    now: Now,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> keys.Principal:
-    """Recognise the key; borrows a connection and returns it before the request opens its own."""
-    if credentials is None:
+async def recognise(scope: MutableMapping[str, Any], authorization: str | None) -> keys.Principal:
+    """Return who sends a request of which no more than the head is known; for the guard."""
+    app = scope["app"]
+    state: State = app.state.clm
+    now = await app.dependency_overrides.get(current_time, current_time)()
+    return await state.recognition.of(authorization, now)
+
+
+async def _principal(request: Request, _: Annotated[None, Depends(_bearer)]) -> keys.Principal:
+    principal: keys.Principal | None = request.scope["state"].get("principal")
+    if principal is None:
         raise Unauthorized
-    # Keyed by a hash, so that no secret lies about in memory.
-    mark = hashlib.sha256(credentials.credentials.encode("utf-8", "surrogatepass")).digest()
-    kept = state.principals.get(mark)
-    if kept is not None and time.monotonic() - kept[0] < PRINCIPAL_SECONDS:
-        principal: keys.Principal | None = kept[1]
-    else:
-        async with state.database.reads() as session:
-            principal = await keys.recognise(ReadSession(session), credentials.credentials, now)
-        if principal is not None:
-            if len(state.principals) >= MAX_KEPT_PRINCIPALS:
-                state.principals.clear()
-            state.principals[mark] = (time.monotonic(), principal)
-    if principal is None or (principal.expires_at is not None and principal.expires_at <= now):
-        raise Unauthorized("The API key is unknown, expired or revoked.")
     return principal
 
 

@@ -16,12 +16,15 @@ from fastapi.routing import APIRoute
 from fastapi_swagger import patch_fastapi
 from sqlalchemy.pool import QueuePool
 
-from app import dispatch, handlers, logs, metrics
+from app import deps, dispatch, handlers, logs, metrics
 from app.config import VERSION, Settings
 from app.db import Database
 from app.dispatch import Dispatch
+from app.door import Door
+from app.errors import AppError
 from app.guard import Guard
 from app.openapi import ABOUT, describe
+from app.protocol import connections_of
 from app.routers import (
     customers,
     interaction_kinds,
@@ -96,7 +99,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     patch_fastapi(app, title="CLM")
     handlers.install(app)
     app.add_middleware(Dispatch, found=dispatch.operations(app))
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, recognise=deps.recognise)
     describe(app)
     return app
 
@@ -121,6 +124,8 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=connections_of(Door(settings, self._refusal)),
+                ws="none",
                 host=settings.host,
                 port=settings.port,
                 log_config=None,
@@ -132,6 +137,10 @@ class Server(uvicorn.Server):
         )
         self._api = app
         self._drain_seconds = settings.drain_seconds
+
+    def _refusal(self, method: str, path: str, authorization: str | None) -> AppError | None:
+        guard: Guard = self._api.state.guard
+        return guard.refusal(self._api.state.clm.recognition, method, path, authorization)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         guard = getattr(self._api.state, "guard", None)

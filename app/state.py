@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from app.config import Settings
 from app.db import Database, ReadSession
 from app.deployment import Deployment
-from app.services.access import keys
+from app.recognition import Recognition
 from app.services.common import deployment_settings
 from app.services.scores import shared_cards
 from app.services.scores.shared_cards import SharedCards
@@ -21,7 +21,7 @@ class State:
     database: Database
     deployment: Deployment
     cursor_secret: bytes
-    principals: dict[bytes, tuple[float, keys.Principal]]
+    recognition: Recognition
     cards: SharedCards
     stages: SharedStages
 
@@ -37,7 +37,7 @@ class State:
             database,
             deployment,
             bytes.fromhex(secret),
-            {},
+            Recognition(database),
             shared_cards.share(database, deployment),
             shared_stages.share(database, deployment),
         )
