@@ -18,6 +18,9 @@ _OTHER_FILES = 200
 Refusal = Callable[[str, str, str | None], AppError | None]
 """Says by method, path and authorization how a request is refused that need not be read."""
 
+Shed = Callable[[bytes, list[tuple[bytes, bytes]]], bytes | None]
+"""Returns the answer to what need not even be parsed."""
+
 
 class Connection(Protocol):
     """A connection, as far as it can be ended."""
@@ -32,9 +35,12 @@ class Connection(Protocol):
 class Door:
     """What the connections of one process have in common."""
 
-    def __init__(self, settings: Settings, refusal: Refusal) -> None:
+    def __init__(
+        self, settings: Settings, refusal: Refusal, shed: Shed = lambda _data, _fields: None
+    ) -> None:
         self.most = min(settings.connections, _descriptors(settings.connections))
         self.refusal = refusal
+        self.shed = shed
         self.head_seconds = settings.head_seconds
         self.heads: dict[Connection, float] = {}
         """Whose head is awaited, or the rest of a body nobody reads; the longest first."""

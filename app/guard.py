@@ -7,7 +7,6 @@ holds a socket and neither a database connection nor a place in the line.
 
 import logging
 import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -35,7 +34,7 @@ from app.intake import (
     read_nothing,
     replay,
 )
-from app.logs import request_id_var, trace_id_var
+from app.logs import new_request_id, request_id_var, trace_id_var
 from app.rates import Rates
 from app.recognition import Recognition
 from app.replies import Reply, refuse
@@ -78,7 +77,7 @@ class Guard:
         self.draining = False
         slots = max(settings.pool_size - _SPARE - getattr(settings, "exports", EXPORTS), 1)
         self._recognise = recognise
-        self._admission = Admission(slots, settings.admission_limit, settings.wait_seconds)
+        self.admission = Admission(slots, settings.admission_limit, settings.wait_seconds)
         self._health = Admission(1, _HEALTH_IN_FLIGHT, _HEALTH_SECONDS)
         self._rates = Rates(max(settings.siblings, settings.processes))
         self._memory = BodyMemory(max(BODY_MEMORY, 8 * settings.body_limit))
@@ -117,7 +116,7 @@ class Guard:
         if authorization is None:
             metrics.count_refusal("no_key")
             return Unauthorized()
-        if not (self._admission.overloaded or self._rates.refusing):
+        if not (self.admission.overloaded or self._rates.refusing):
             return None
         principal = recognition.remembered(authorization)
         return None if principal is None else self._refusal_of(principal, method, path)
@@ -127,7 +126,7 @@ class Guard:
         if limited is not None:
             metrics.count_refusal("rate")
             return limited
-        if self._admission.sheds(principal.key_id, operation_of(method, path)):
+        if self.admission.sheds(principal.key_id, operation_of(method, path)):
             metrics.count_refusal("shed")
             return Overloaded("Others were first: come again after the seconds of Retry-After")
         return None
@@ -136,7 +135,7 @@ class Guard:
         """Set the ids of the request; return the headers that its answer gets."""
         request_id = headers.get("x-request-id", "")
         if not _REQUEST_ID.fullmatch(request_id):
-            request_id = secrets.token_hex(16)
+            request_id = new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         request_id_var.set(request_id)
         trace = _TRACEPARENT.match(headers.get("traceparent", ""))
@@ -208,17 +207,17 @@ class Guard:
         Only who has a slot unpacks a body: packed it is within the bounds of memory.
         """
         reply.body_read = True
-        waited = await self._admission.enter(ticket)
+        waited = await self.admission.enter(ticket)
         try:
             metrics.admission_wait.observe(waited)
             if waited and await has_left(receive):
                 raise ClientLeftError
             # An export takes its time on a connection of its own, and leaves the slot to others.
-            scope["state"]["leave_slot"] = partial(self._admission.leave, ticket)
+            scope["state"]["leave_slot"] = partial(self.admission.leave, ticket)
             body = await decoded(body, headers, self._body_limit)
             await self.app(scope, replay(body, receive), reply)
         finally:
-            self._admission.leave(ticket)
+            self.admission.leave(ticket)
 
     async def _tell_health(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         ticket = Ticket("", _path(scope), short=True)

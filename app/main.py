@@ -38,6 +38,7 @@ from app.routers.ingest import churn_records, interactions, timeline, transactio
 from app.routers.models import backtests, models
 from app.routers.runs import reports, runs
 from app.routers.scores import diffs, scores
+from app.shedding import Shedding
 from app.state import State
 
 SHUTDOWN_SECONDS = 25
@@ -124,7 +125,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=connections_of(Door(settings, self._refusal)),
+                http=connections_of(Door(settings, self._refusal, self._shed)),
                 ws="none",
                 host=settings.host,
                 port=settings.port,
@@ -136,11 +137,18 @@ class Server(uvicorn.Server):
             )
         )
         self._api = app
+        self._shedding: Shedding | None = None
         self._drain_seconds = settings.drain_seconds
 
     def _refusal(self, method: str, path: str, authorization: str | None) -> AppError | None:
         guard: Guard = self._api.state.guard
         return guard.refusal(self._api.state.clm.recognition, method, path, authorization)
+
+    def _shed(self, data: bytes, fields: list[tuple[bytes, bytes]]) -> bytes | None:
+        if self._shedding is None:
+            guard: Guard = self._api.state.guard
+            self._shedding = Shedding(guard.admission, lambda: self._api.state.clm.recognition)
+        return self._shedding.answer(data, fields) if self._shedding.active else None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         guard = getattr(self._api.state, "guard", None)

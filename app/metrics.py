@@ -116,9 +116,19 @@ def observe_request(method: str, route: str, status: int, seconds: float) -> Non
     duration.observe(seconds)
 
 
+@lru_cache
+def _refused(reason: Refusal) -> Counter:
+    return _refusals.labels(reason)
+
+
 def count_refusal(reason: Refusal) -> None:
     """Count one request that was refused before anything was done for it."""
-    _refusals.labels(reason).inc()
+    _refused(reason).inc()
+
+
+def count_request(method: str, route: str, status: int) -> None:
+    """Count an answer that took no time worth to be measured."""
+    _children(method, route, status)[0].inc()
 
 
 def count_facts(kind: str, result: FactResult, n: int = 1) -> None:

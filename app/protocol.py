@@ -5,7 +5,6 @@ uvicorn reads a head of any size for any time, and answers what is no request in
 
 import asyncio
 import logging
-import secrets
 from typing import Any
 
 import httptools
@@ -23,6 +22,7 @@ from app.errors import (
     Unauthorized,
 )
 from app.handlers import problem_response
+from app.logs import new_request_id
 
 logger = logging.getLogger("clm.connections")
 
@@ -97,6 +97,12 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
+        if not self._begun and (self.cycle is None or self.cycle.response_complete):
+            answer = self.door.shed(data, self.server_state.default_headers)
+            if answer is not None:
+                self.transport.write(answer)
+                self.door.rest(self, self.loop)
+                return
         self._unset_keepalive_if_required()
         if self in self.door.idle:
             self.door.await_head(self, self.loop)
@@ -183,18 +189,15 @@ class Connection(HttpToolsProtocol):
         return None
 
     def _refusal(self) -> AppError | None:
-        authorization = next(
-            (value for name, value in self.headers if name == b"authorization"), None
-        )
+        authorization = dict(self.headers).get(b"authorization")
         path = self.url.partition(b"?")[0].decode("latin-1")
-        method = self.parser.get_method().decode()
         known = None if authorization is None else authorization.decode("latin-1")
-        return self.door.refusal(method, path, known)
+        return self.door.refusal(self.parser.get_method().decode(), path, known)
 
     def _answer(self, error: AppError) -> None:
         """Answer a request that is not run; the connection lives on if it can."""
         method = self.parser.get_method().decode()
-        metrics.observe_request(method, metrics.UNMATCHED, error.status, 0.0)
+        metrics.count_request(method, metrics.UNMATCHED, error.status)
         self.cycle = _Answered()  # type: ignore[assignment]
         self.server_state.total_requests += 1
         unwanted = isinstance(error, Unauthorized) and self._has_body()
@@ -261,7 +264,7 @@ class Connection(HttpToolsProtocol):
         self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
 
     def _rendered(self, error: AppError, *, keep: bool, body: bool) -> bytes:
-        request_id = secrets.token_hex(16)
+        request_id = new_request_id()
         path = self.url.partition(b"?")[0] or b"/"
         scope = {"path": "/", "raw_path": path, "state": {"request_id": request_id}}
         response = problem_response(error, scope)

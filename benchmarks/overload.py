@@ -22,7 +22,7 @@ from typing import Any
 
 import uvloop
 
-from benchmarks import business
+from benchmarks import business, load
 
 CUSTOMERS, CONNECTIONS, TIMES = 500, 16, 5
 PATIENCE_SECONDS = 2.0
@@ -225,15 +225,18 @@ def measure(name: str, tree: Path | None, seconds: float) -> str:
         port = client.base_url.port
         assert port is not None
         storm(Storm(port, service.key, 2.0, begin=1_000_000))  # warms up
-        held = memory(service.pid)
-        peak = good(storm(Storm(port, service.key, 5.0, begin=2_000_000)))
+        held, started = memory(service.pid), load.processor(service.pid)
+        calm = storm(Storm(port, service.key, 5.0, begin=2_000_000))
+        peak, between = good(calm), load.processor(service.pid)
         told = storm(Storm(port, service.key, seconds, TIMES * peak, begin=3_000_000))
+        spent, before = load.processor(service.pid) - between, between - started
         after = good(storm(Storm(port, service.key, 3.0, begin=4_000_000)))
         print(f"{name}: peak {peak:.0f} a second; at {TIMES} times of it {good(told):.0f}, "
               f"answers {quantiles(told.answers)}; refusals {quantiles(told.refusals)}, "
               f"{told.without_retry_after} without Retry-After; {dict(told.statuses)}; "
               f"memory {held:.0f} MB before, {memory(service.pid, 'VmHWM'):.0f} at most; "
-              f"peak again {after:.0f}", flush=True)  # fmt: skip
+              f"peak again {after:.0f}; of a second of the processor {good(calm) * calm.seconds / before:.0f} "
+              f"answers at the peak, {good(told) * told.seconds / spent:.0f} in the storm", flush=True)  # fmt: skip
         return f"{name}: goodput at {TIMES} times peak: {good(told) / peak:.2f} x peak"
 
 
