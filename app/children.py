@@ -114,7 +114,11 @@ def apis(url: str, listening: socket.socket, processes: int, stop_seconds: float
             _Keeper(
                 f"API process {number}",
                 words,
-                {"CLM_DATABASE_URL": url, metrics.SHARED_FOLDER: folder},
+                {
+                    "CLM_DATABASE_URL": url,
+                    "CLM_SIBLINGS": os.environ.get("CLM_SIBLINGS", str(processes)),
+                    metrics.SHARED_FOLDER: folder,
+                },
                 listening=listening,
                 ended=lambda pid: metrics.forget(pid, folder),
             )

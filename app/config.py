@@ -78,9 +78,31 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     processes: int = Field(1, ge=1, le=64, description="processes of the API on the one port")
-    pool_size: int = Field(10, ge=3, le=200, description="database connections of one process")
+    siblings: int = Field(
+        1, ge=1, le=64, description="processes, of all hosts, that share the rates of keys"
+    )
+    pool_size: int = Field(12, ge=3, le=200, description="database connections of one process")
     admission_limit: int = Field(
-        1000, ge=1, le=100_000, description="requests in flight before a process answers 503"
+        100,
+        ge=1,
+        le=100_000,
+        description="requests that run or wait to run before a process answers 503",
+    )
+    wait_seconds: float = Field(
+        0.25, ge=0, le=60, description="time a request waits to run before it is answered 503"
+    )
+    connections: int = Field(
+        4_000,
+        ge=10,
+        le=100_000,
+        description="open connections of one process; above it idle and slow ones are closed, "
+        "then new ones answered 503",
+    )
+    head_seconds: float = Field(
+        10.0, gt=0, le=600, description="time in which the head of a request must arrive"
+    )
+    keep_alive_seconds: float = Field(
+        75.0, gt=0, le=3600, description="time a connection is kept open between two requests"
     )
     body_limit: int = Field(2_000_000, ge=1_000, description="bytes of a request body")
     body_seconds: float = Field(20.0, gt=0, description="time in which a body must arrive")

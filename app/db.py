@@ -34,7 +34,7 @@ SERVER_SETTINGS = {
     "timezone": "UTC",
     "jit": "off",
     "random_page_cost": "1.1",
-    "lock_timeout": "5000",
+    "lock_timeout": "2000",
     "statement_timeout": "30000",
     "idle_in_transaction_session_timeout": "60000",
 }

@@ -1,9 +1,7 @@
 """What routes ask for: sessions, the caller, a page; and the class that makes POST repeatable."""
 
-import hashlib
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, MutableMapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -12,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Path, Query, Request, Response, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from app import repeats
 from app.days import AsOf
@@ -28,9 +26,6 @@ from app.services.access import audit, idempotency, keys
 from app.services.common import as_of as as_ofs
 from app.services.common.paging import PageRequest
 from app.state import State
-
-PRINCIPAL_SECONDS = 10.0
-MAX_KEPT_PRINCIPALS = 10_000
 
 
 # Dependencies are async although few of them wait: FastAPI sends plain functions to a thread each.
@@ -53,34 +48,32 @@ AppState = Annotated[State, Depends(_state)]
 Here = Annotated[Deployment, Depends(_deployment)]
 Now = Annotated[datetime, Depends(current_time)]
 
-_bearer = HTTPBearer(
-    auto_error=False, description="An API key: `clm keys create --name N --scopes a,b`"
+
+class _Bearer(HTTPBearer):
+    """Declares the key; the guard has recognised it before the body was read."""
+
+    async def __call__(self, request: Request) -> None:  # type: ignore[override]
+        """Do nothing again."""
+
+
+_bearer = _Bearer(
+    scheme_name=HTTPBearer.__name__,
+    description="An API key: `clm keys create --name N --scopes a,b`",
 )
 
 
+async def recognise(scope: MutableMapping[str, Any], authorization: str | None) -> keys.Principal:
+    """Return who sends a request of which no more than the head is known; for the guard."""
+    state: State = scope["app"].state.clm
+    return await state.recognition.of(authorization)
+
+
 async def _principal(
-    state: AppState,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    request: Request, state: AppState, _: Annotated[None, Depends(_bearer)]
 ) -> keys.Principal:
-    """Recognise the key; borrows a connection and returns it before the request opens its own."""
-    if credentials is None:
-        raise Unauthorized
-    # Keyed by a hash, so that no secret lies about in memory.
-    mark = hashlib.sha256(credentials.credentials.encode("utf-8", "surrogatepass")).digest()
-    kept = state.principals.get(mark)
-    if kept is not None and time.monotonic() < kept[0]:
-        principal: keys.Principal | None = kept[1]
-    else:
-        async with state.database.reads() as session:
-            principal = await keys.recognise(ReadSession(session), credentials.credentials)
-        if principal is not None:
-            if len(state.principals) >= MAX_KEPT_PRINCIPALS:
-                state.principals.clear()
-            lasts = PRINCIPAL_SECONDS if principal.lasts is None else principal.lasts
-            until = time.monotonic() + min(PRINCIPAL_SECONDS, lasts)
-            state.principals[mark] = (until, principal)
+    principal: keys.Principal | None = request.scope["state"].get("principal")
     if principal is None:
-        raise Unauthorized("The API key is unknown, expired or revoked.")
+        raise Unauthorized
     state.usage.note(principal.key_id)
     personal.show(allowed=principal.may(personal.READ_PII))
     return principal

@@ -23,9 +23,12 @@ AppError
 ├── ValidationFailed 422 validation_failed
 │   ├── BatchRejected 422 batch_rejected
 │   └── IdempotencyKeyReused 422 idempotency_key_reused
+├── RateLimited 429 rate_limited
+├── HeadTooLarge 431 head_too_large
 ├── InternalError 500 internal_error
 └── Unavailable 503 unavailable
     ├── Overloaded 503 overloaded
+    ├── TooManyConnections 503 too_many_connections
     ├── DatabaseUnavailable 503 database_unavailable
     └── Draining 503 draining
 """
@@ -133,7 +136,7 @@ class MethodNotAllowed(AppError):
 class RequestTimeout(AppError):
     status = 408
     code = "request_timeout"
-    title = "The request body did not arrive in time"
+    title = "The request did not arrive in time"
 
 
 class Conflict(AppError):
@@ -220,6 +223,22 @@ class IdempotencyKeyReused(ValidationFailed):
     title = "This Idempotency-Key was used with another request"
 
 
+class RateLimited(AppError):
+    status = 429
+    code = "rate_limited"
+    title = "The API key makes more requests than it may"
+
+    def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("headers", {"Retry-After": "1"})
+        super().__init__(detail, **kwargs)
+
+
+class HeadTooLarge(AppError):
+    status = 431
+    code = "head_too_large"
+    title = "The head of the request has more bytes or fields than the limit"
+
+
 class InternalError(AppError):
     pass
 
@@ -236,7 +255,12 @@ class Unavailable(AppError):
 
 class Overloaded(Unavailable):
     code = "overloaded"
-    title = "More requests are in flight than this process admits"
+    title = "This process has more to do than it can do in time"
+
+
+class TooManyConnections(Unavailable):
+    code = "too_many_connections"
+    title = "More connections are open than this process admits"
 
 
 class DatabaseUnavailable(Unavailable):

@@ -1,72 +1,66 @@
 """The outermost middleware: what happens to every request, whatever its route does.
 
-A body is read whole before its request takes one of the few slots, so that a slow sender
-holds a socket and not a database connection. Bodies above `_SMALL` bytes, or of unknown
-length, are read a few at a time, which bounds the memory for bodies to
-admission_limit x `_SMALL` + 3 x slots x body_limit, of which a third are unpacked ones.
+Of a request of the API no byte of the body is read before its key is known. Then the body is read
+whole before the request takes one of the few slots (`app/admission.py`), so that a slow sender
+holds a socket and neither a database connection nor a place in the line.
 """
 
-import asyncio
 import logging
 import re
-import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import metrics
+from app.admission import Admission, Ticket, is_short, operation_of
 from app.config import Settings
 from app.errors import (
     AppError,
+    DatabaseUnavailable,
     InternalError,
     Overloaded,
-    PayloadTooLarge,
-    RequestTimeout,
+    Unauthorized,
 )
-from app.handlers import problem_response, route_template
+from app.handlers import route_template
 from app.intake import (
+    BodyMemory,
     ClientLeftError,
     check_headers,
     decoded,
-    discard,
     has_left,
     read_body,
+    read_nothing,
     replay,
 )
-from app.logs import request_id_var, trace_id_var
+from app.logs import new_request_id, request_id_var, trace_id_var
+from app.rates import Rates
+from app.recognition import Recognition
+from app.replies import Reply, refuse
+from app.services.access.keys import Principal
 
 _EXEMPT = ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json")
 _EXEMPT_BELOW = ("/docs/", "/swagger")
+_ASKING = ("/readyz", "/metrics")
+"""What asks the database for whoever comes: one at a time, so that nobody takes all connections."""
+_HEALTH_IN_FLIGHT, _HEALTH_SECONDS = 100, 2.0
+_OF_THE_API = "/v1/"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 _CLIENT_LEFT = 499
-_SMALL = 262_144
-_LINGER_SECONDS = 1.0
+BODY_MEMORY = 64_000_000
+"""Bytes of bodies held at once, if eight of the largest are not more."""
+_SPARE = 2
+"""Connections for health and for keys."""
+EXPORTS = 2
 
 logger = logging.getLogger("clm.guard")
 access_logger = logging.getLogger("clm.access")
 
-
-class _Reply:
-    """The send channel of one request: adds our headers, knows how far the answer is."""
-
-    def __init__(self, send: Send, headers: dict[bytes, bytes]) -> None:
-        self._send = send
-        self._headers = headers
-        self.status: int | None = None
-        self.complete = False
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            theirs = [pair for pair in message.get("headers", ()) if pair[0] not in self._headers]
-            message["headers"] = [*theirs, *self._headers.items()]
-        await self._send(message)
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
-            self.complete = True
+Recognise = Callable[[Scope, str | None], Awaitable[Principal]]
 
 
 class Guard:
@@ -76,14 +70,17 @@ class Guard:
     to say so is the task of the readiness route.
     """
 
-    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, *, settings: Settings, recognise: Recognise | None = None
+    ) -> None:
         self.app = app
         self.draining = False
-        slots = settings.pool_size - 2
-        self._slots = asyncio.Semaphore(slots)
-        self._large_bodies = asyncio.Semaphore(2 * slots)
-        self._in_flight = 0
-        self._admission_limit = settings.admission_limit
+        slots = max(settings.pool_size - _SPARE - getattr(settings, "exports", EXPORTS), 1)
+        self._recognise = recognise
+        self.admission = Admission(slots, settings.admission_limit, settings.wait_seconds)
+        self._health = Admission(1, _HEALTH_IN_FLIGHT, _HEALTH_SECONDS)
+        self._rates = Rates(max(settings.siblings, settings.processes))
+        self._memory = BodyMemory(max(BODY_MEMORY, 8 * settings.body_limit))
         self._body_limit = settings.body_limit
         self._body_seconds = settings.body_seconds
 
@@ -99,7 +96,7 @@ class Guard:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        reply = _Reply(send, self._own_headers(scope, headers))
+        reply = Reply(send, self._own_headers(scope, headers))
         metrics.requests_in_flight.inc()
         try:
             await self._answer(scope, headers, receive, reply)
@@ -107,11 +104,38 @@ class Guard:
             metrics.requests_in_flight.dec()
             _record(scope, reply, time.perf_counter() - started)
 
+    def refusal(
+        self, recognition: Recognition, method: str, path: str, authorization: str | None
+    ) -> AppError | None:
+        """Return what a request is told that would be refused anyway, by its head alone.
+
+        Under overload most are, and to run them as far as that would take what others need.
+        """
+        if method == "OPTIONS" or not path.startswith(_OF_THE_API):
+            return None
+        if authorization is None:
+            metrics.count_refusal("no_key")
+            return Unauthorized()
+        if not (self.admission.overloaded or self._rates.refusing):
+            return None
+        principal = recognition.remembered(authorization)
+        return None if principal is None else self._refusal_of(principal, method, path)
+
+    def _refusal_of(self, principal: Principal, method: str, path: str) -> AppError | None:
+        limited = self._rates.exceeded(principal)
+        if limited is not None:
+            metrics.count_refusal("rate")
+            return limited
+        if self.admission.sheds(principal.key_id, operation_of(method, path)):
+            metrics.count_refusal("shed")
+            return Overloaded("Others were first: come again after the seconds of Retry-After")
+        return None
+
     def _own_headers(self, scope: Scope, headers: Mapping[str, str]) -> dict[bytes, bytes]:
         """Set the ids of the request; return the headers that its answer gets."""
         request_id = headers.get("x-request-id", "")
         if not _REQUEST_ID.fullmatch(request_id):
-            request_id = secrets.token_hex(16)
+            request_id = new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         request_id_var.set(request_id)
         trace = _TRACEPARENT.match(headers.get("traceparent", ""))
@@ -124,7 +148,7 @@ class Guard:
         return own
 
     async def _answer(
-        self, scope: Scope, headers: Mapping[str, str], receive: Receive, reply: _Reply
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, reply: Reply
     ) -> None:
         try:
             await self._run(scope, headers, receive, reply)
@@ -136,50 +160,75 @@ class Guard:
                 logger.exception("unhandled exception", extra={"route": route_template(scope)})
             if reply.status is None:
                 refusal = error if isinstance(error, AppError) else InternalError()
-                await _refuse(refusal, scope, receive, reply)
+                await refuse(refusal, scope, headers, receive, reply)
             elif not reply.complete:
                 raise  # the server then closes the connection: half an answer must not look whole
 
     async def _run(
-        self, scope: Scope, headers: Mapping[str, str], receive: Receive, reply: _Reply
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, reply: Reply
     ) -> None:
-        length = check_headers(headers, self._body_limit)
         path = _path(scope)
-        if path in _EXEMPT or path.startswith(_EXEMPT_BELOW):
+        if path in _ASKING:
+            await self._tell_health(scope, receive, reply)
+            return
+        if path in _EXEMPT or path.startswith(_EXEMPT_BELOW) or scope["method"] == "OPTIONS":
             await self.app(scope, receive, reply)
             return
-        if self._in_flight >= self._admission_limit:
-            raise Overloaded
-        self._in_flight += 1
-        try:
-            if length > _SMALL:
-                async with self._large_bodies:
-                    await self._read_and_run(length, scope, headers, receive, reply)
-            else:
-                await self._read_and_run(length, scope, headers, receive, reply)
-        finally:
-            self._in_flight -= 1
+        key = ""
+        if self._recognise is not None and path.startswith(_OF_THE_API):
+            principal = await self._recognise(scope, headers.get("authorization"))
+            scope["state"]["principal"] = principal
+            key = principal.key_id
+            for name, value in self._rates.take(principal).items():
+                reply.headers[name.lower().encode()] = value.encode()
+        method = scope["method"]
+        short = is_short(method, headers.get("accept", ""))
+        ticket = Ticket(key, operation_of(method, path), short)
+        length = check_headers(headers, self._body_limit)
+        if not length:
+            body = await read_nothing(receive, self._body_limit)
+            await self._run_in_turn(ticket, body, scope, headers, receive, reply)
+            return
+        with self._memory.holding(key, length) as count:
+            body = await read_body(receive, self._body_limit, self._body_seconds, count)
+            await self._run_in_turn(ticket, body, scope, headers, receive, reply)
 
-    async def _read_and_run(
+    async def _run_in_turn(
         self,
-        length: int,
+        ticket: Ticket,
+        body: bytes,
         scope: Scope,
         headers: Mapping[str, str],
         receive: Receive,
-        reply: _Reply,
+        reply: Reply,
     ) -> None:
-        """Read the body, wait for a slot, first come first served, and run the request.
+        """Wait for a slot, and run the request.
 
         Only who has a slot unpacks a body: packed it is within the bounds of memory.
         """
-        seconds = self._body_seconds if length else None
-        body = await read_body(receive, self._body_limit, seconds)
-        waited = self._slots.locked()
-        async with self._slots:
+        reply.body_read = True
+        waited = await self.admission.enter(ticket)
+        try:
+            metrics.admission_wait.observe(waited)
             if waited and await has_left(receive):
                 raise ClientLeftError
+            # An export takes its time on a connection of its own, and leaves the slot to others.
+            scope["state"]["leave_slot"] = partial(self.admission.leave, ticket)
             body = await decoded(body, headers, self._body_limit)
             await self.app(scope, replay(body, receive), reply)
+        finally:
+            self.admission.leave(ticket)
+
+    async def _tell_health(self, scope: Scope, receive: Receive, reply: Reply) -> None:
+        ticket = Ticket("", _path(scope), short=True)
+        try:
+            await self._health.enter(ticket)
+        except Overloaded:
+            raise DatabaseUnavailable("More ask for it than can be told in time") from None
+        try:
+            await self.app(scope, receive, reply)
+        finally:
+            self._health.leave(ticket)
 
 
 def _path(scope: Scope) -> str:
@@ -187,29 +236,7 @@ def _path(scope: Scope) -> str:
     return path.removeprefix(scope.get("root_path", ""))
 
 
-async def _refuse(error: AppError, scope: Scope, receive: Receive, reply: _Reply) -> None:
-    """Answer with the problem, and close the connection if the rest of a body may follow.
-
-    The server drops the unread rest of a body within its limits by itself, but a caller that
-    waits for `100 Continue` may or may not send it: the next request could not be told from it.
-    """
-    response = problem_response(error, scope)
-    expecting = any(name == b"expect" for name, _ in scope["headers"])
-    closing = expecting or isinstance(error, (PayloadTooLarge, RequestTimeout))
-    if closing:
-        response.headers["connection"] = "close"
-    await reply(
-        {"type": "http.response.start", "status": error.status, "headers": response.raw_headers}
-    )
-    await reply({"type": "http.response.body", "body": response.body, "more_body": closing})
-    if not closing:
-        return
-    # Closing while the caller still sends would reset the connection, and the answer with it.
-    await discard(receive, _LINGER_SECONDS)
-    await reply({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _record(scope: Scope, reply: _Reply, seconds: float) -> None:
+def _record(scope: Scope, reply: Reply, seconds: float) -> None:
     route = route_template(scope)
     status = _CLIENT_LEFT if reply.status is None else reply.status
     metrics.observe_request(scope["method"], route, status, seconds)

@@ -2,14 +2,16 @@
 
 import asyncio
 import zlib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from starlette.types import Message, Receive
 
+from app import metrics
 from app.errors import (
     FieldError,
     MalformedRequest,
+    Overloaded,
     PayloadTooLarge,
     RequestTimeout,
     UnsupportedMediaType,
@@ -89,7 +91,50 @@ def _corrupt() -> MalformedRequest:
     return MalformedRequest("The body is not gzip, as its Content-Encoding says", errors=[fault])
 
 
-async def _collect(receive: Receive, limit: int) -> bytes:
+class BodyMemory:
+    """Bytes of bodies that a process holds at once: bounded for all, and for each key.
+
+    They are counted as they arrive, so that who sends slowly takes what has come and no more.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+        self._of: dict[str, int] = {}
+
+    @contextmanager
+    def holding(self, key: str, announced: int) -> Iterator[Callable[[int], None]]:
+        """Yield what each piece of a body is counted with; refuse one there is no room for."""
+        self._refuse_above(key, announced)
+        size = 0
+
+        def count(more: int) -> None:
+            nonlocal size
+            self._refuse_above(key, more)
+            size += more
+            self._held += more
+            self._of[key] = self._of.get(key, 0) + more
+
+        try:
+            yield count
+        finally:
+            self._held -= size
+            if key in self._of:
+                self._of[key] -= size
+                if not self._of[key]:
+                    del self._of[key]
+
+    def _refuse_above(self, key: str, more: int) -> None:
+        if self._held + more > self._most or self._of.get(key, 0) + more > self._most // 2:
+            metrics.count_refusal("body_memory")
+            raise Overloaded("As many bodies as there is room for are on their way")
+
+
+def _uncounted(_: int) -> None:
+    """Count nothing."""
+
+
+async def _collect(receive: Receive, limit: int, count: Callable[[int], None]) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -100,23 +145,25 @@ async def _collect(receive: Receive, limit: int) -> bytes:
         size += len(chunks[-1])
         if size > limit:
             raise _too_large(limit)
+        count(len(chunks[-1]))
         if not message.get("more_body", False):
             return b"".join(chunks)
 
 
-async def read_body(receive: Receive, limit: int, seconds: float | None) -> bytes:
-    """Return the whole body, of `limit` bytes at most.
-
-    It must arrive within `seconds`; None is for a request whose head announced no body, and
-    spares each GET the cost of a timer.
-    """
-    if seconds is None:
-        return await _collect(receive, limit)
+async def read_body(
+    receive: Receive, limit: int, seconds: float, count: Callable[[int], None] = _uncounted
+) -> bytes:
+    """Return the whole body, of `limit` bytes at most, which must arrive within `seconds`."""
     try:
         async with asyncio.timeout(seconds):
-            return await _collect(receive, limit)
+            return await _collect(receive, limit, count)
     except TimeoutError:
         raise RequestTimeout(f"The body must arrive within {seconds:g} seconds") from None
+
+
+async def read_nothing(receive: Receive, limit: int) -> bytes:
+    """Return the body of a request whose head announced none, without the cost of a timer."""
+    return await _collect(receive, limit, _uncounted)
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

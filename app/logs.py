@@ -4,6 +4,7 @@ Callers log what happened and codes, never bodies, headers, URLs or personal dat
 """
 
 import logging
+import random
 import sys
 import traceback
 from collections.abc import Iterator
@@ -17,6 +18,12 @@ from pythonjsonlogger.json import JsonEncoder, JsonFormatter
 
 request_id_var: ContextVar[str] = ContextVar("request_id", default="")
 trace_id_var: ContextVar[str] = ContextVar("trace_id", default="")
+
+
+def new_request_id() -> str:
+    """Return an id for a request that brought none; it is to be unique, and no secret."""
+    return f"{random.getrandbits(128):032x}"
+
 
 # Messages of these types name types, attributes and modules; any other may quote a value
 # of a customer (a driver quotes the row, a validator the input), so only its type is kept.

@@ -16,12 +16,15 @@ from fastapi.routing import APIRoute
 from fastapi_swagger import patch_fastapi
 from sqlalchemy.pool import QueuePool
 
-from app import dispatch, handlers, logs, metrics
+from app import deps, dispatch, handlers, logs, metrics
 from app.config import VERSION, Settings
 from app.db import Database
 from app.dispatch import Dispatch
+from app.door import Door
+from app.errors import AppError
 from app.guard import Guard
 from app.openapi import ABOUT, describe
+from app.protocol import connections_of
 from app.routers import (
     audit,
     customers,
@@ -37,6 +40,7 @@ from app.routers.ingest import churn_records, interactions, timeline, transactio
 from app.routers.models import backtests, models
 from app.routers.runs import reports, runs
 from app.routers.scores import diffs, scores
+from app.shedding import Shedding
 from app.state import State
 
 SHUTDOWN_SECONDS = 25
@@ -103,7 +107,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     patch_fastapi(app, title="CLM")
     handlers.install(app)
     app.add_middleware(Dispatch, found=dispatch.operations(app))
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, recognise=deps.recognise)
     describe(app)
     return app
 
@@ -128,6 +132,8 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=connections_of(Door(settings, self._refusal, self._shed)),
+                ws="none",
                 host=settings.host,
                 port=settings.port,
                 log_config=None,
@@ -138,7 +144,18 @@ class Server(uvicorn.Server):
             )
         )
         self._api = app
+        self._shedding: Shedding | None = None
         self._drain_seconds = settings.drain_seconds
+
+    def _refusal(self, method: str, path: str, authorization: str | None) -> AppError | None:
+        guard: Guard = self._api.state.guard
+        return guard.refusal(self._api.state.clm.recognition, method, path, authorization)
+
+    def _shed(self, data: bytes, fields: list[tuple[bytes, bytes]]) -> bytes | None:
+        if self._shedding is None:
+            guard: Guard = self._api.state.guard
+            self._shedding = Shedding(guard.admission, lambda: self._api.state.clm.recognition)
+        return self._shedding.answer(data, fields) if self._shedding.active else None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         guard = getattr(self._api.state, "guard", None)

@@ -16,6 +16,7 @@ from app.errors import (
     MissingScope,
     Overloaded,
     PayloadTooLarge,
+    RateLimited,
     RequestTimeout,
     Unauthorized,
     UnsupportedMediaType,
@@ -86,7 +87,8 @@ ABOUT: dict[str, Any] = {
 }
 
 _OF_AUTHORISED = (
-    Unauthorized, MissingScope, ValidationFailed, InternalError, Overloaded, DatabaseUnavailable,
+    Unauthorized, MissingScope, ValidationFailed, RateLimited, InternalError, Overloaded,
+    DatabaseUnavailable,
 )  # fmt: skip
 _OF_A_BODY = (MalformedRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType)
 _OF_A_KEY = (IdempotencyInProgress, IdempotencyKeyReused)
@@ -122,7 +124,8 @@ def _complete(method: str, operation: dict[str, Any], components: dict[str, Any]
     """Sum an operation up, name all of its problems, and the headers of its answers."""
     operation["summary"] = summary(operation["description"])
     repeatable = "Idempotency-Key" in _parameters(operation)
-    always = {name: header_reference(name) for name in _headers(repeatable=repeatable)}
+    names = _headers(repeatable=repeatable, limited="x-required-scope" in operation)
+    always = {name: header_reference(name) for name in names}
     answers: dict[str, Any] = {}
     for status, response in operation["responses"].items():
         if status.startswith("2"):
@@ -145,8 +148,12 @@ def _parameters(operation: dict[str, Any]) -> set[str]:
     return {parameter["name"] for parameter in operation.get("parameters", ())}
 
 
-def _headers(*, repeatable: bool) -> list[str]:
-    return ["X-Request-Id", *["Idempotent-Replayed"] * repeatable]
+def _headers(*, repeatable: bool, limited: bool) -> list[str]:
+    return [
+        "X-Request-Id",
+        *["Idempotent-Replayed"] * repeatable,
+        *["RateLimit", "RateLimit-Policy"] * limited,
+    ]
 
 
 def _problems(method: str, operation: dict[str, Any]) -> dict[int, list[str]]:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.config import Settings
 from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
-from app.services.access import keys
+from app.recognition import Recognition
 from app.services.access.usage import EVERY_SECONDS, Usage
 from app.services.common import deployment_settings
 from app.services.scores import shared_cards
@@ -26,8 +26,7 @@ class State:
     database: Database
     deployment: Deployment
     cursor_secret: bytes
-    principals: dict[bytes, tuple[float, keys.Principal]]
-    """By a hash of the key: until when it is remembered, and whose it is."""
+    recognition: Recognition
     cards: SharedCards
     stages: SharedStages
     usage: Usage
@@ -56,7 +55,7 @@ class State:
             database,
             deployment,
             bytes.fromhex(secret),
-            {},
+            Recognition(database),
             shared_cards.share(database, deployment),
             shared_stages.share(database, deployment),
             Usage(),

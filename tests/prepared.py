@@ -23,7 +23,12 @@ from app.embedded import EmbeddedPostgres
 from app.migrate import migrate
 from app.services.common.deployment_settings import RECORDED_UNTIL
 
-SETTINGS = Settings(currency="EUR", time_zone="Europe/Berlin", scoring_every=None)
+SETTINGS = Settings(
+    currency="EUR",
+    time_zone="Europe/Berlin",
+    scoring_every=None,
+    wait_seconds=30,  # what is asked for at once is to be done, however slow the machine
+)
 # What a process needs to be told so that it takes the database for its own.
 ENVIRONMENT = {"CLM_CURRENCY": SETTINGS.currency, "CLM_TIME_ZONE": SETTINGS.time_zone}
 

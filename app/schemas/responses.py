@@ -90,6 +90,18 @@ HEADERS: Mapping[str, Described] = {
         "schema": {"type": "string", "format": "uri-reference"},
         "example": "/v1/operations/op_4f1d7c0a9be25d18",
     },
+    "RateLimit": {
+        "description": "of keys with a rate: `r`, the requests left, and `t`, the seconds until "
+        "all are there again",
+        "schema": {"type": "string"},
+        "example": '"key";r=19;t=1',
+    },
+    "RateLimit-Policy": {
+        "description": "of keys with a rate: `q`, the requests at once, and `w`, the seconds "
+        "that it takes to earn as many; each process counts by itself",
+        "schema": {"type": "string"},
+        "example": '"key";q=20;w=2',
+    },
     "Retry-After": {
         "description": "seconds after which to try again",
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
@@ -111,7 +123,11 @@ OF_STREAMS = tuple(name for name in HEADERS if name.startswith("CLM-"))
 """What lines cannot say of the whole run."""
 CODES = "x-problem-codes"
 """Where a declared response says which problems it stands for."""
-_HEADERS_OF_PROBLEM = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}
+_HEADERS_OF_PROBLEM = {
+    401: ("WWW-Authenticate",),
+    429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
+    503: ("Retry-After",),
+}
 _HEADERS_OF_CODE = {"idempotency_in_progress": ("Retry-After",)}
 _SHAPES: Mapping[str, type[BaseModel]] = {
     "missing_scope": MissingScopeProblem,

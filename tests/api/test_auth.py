@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import event, select, text
 
-from app import deps
+from app import recognition
 from app.config import Settings
 from app.db import Database
 from app.models import ApiKey
@@ -155,8 +155,8 @@ async def _made(database: Database) -> str:
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that have passed for the memory of the process."""
     seconds = [0.0]
-    real = deps.time.monotonic
-    monkeypatch.setattr(deps.time, "monotonic", lambda: real() + seconds[0])
+    real = recognition.monotonic
+    monkeypatch.setattr(recognition, "monotonic", lambda: real() + seconds[0])
     return seconds
 
 
@@ -182,7 +182,7 @@ async def test_a_revoked_key_ends_within_the_ten_seconds_it_is_remembered(
     async with database.writes() as session, session.begin():
         shown = await key_changes.revoke(writing(session), keys.id_of(key))
         assert shown["state"] == "revoked"
-    passed[0] = deps.PRINCIPAL_SECONDS
+    passed[0] = recognition.PRINCIPAL_SECONDS
     assert await _info(client, key) == 401
 
 
@@ -210,8 +210,8 @@ async def test_secrets_are_neither_in_the_database_nor_in_memory(
     assert secret not in str(rows)
     assert secret.encode().hex() not in str(rows)
     state = client._transport.app.state.clm  # type: ignore[attr-defined]
-    assert state.principals
-    assert secret not in repr(state.principals)
+    assert state.recognition.known
+    assert secret not in repr(vars(state.recognition))
 
 
 async def test_a_key_of_an_unknown_scope_cannot_be_made(database: Database) -> None:

@@ -24,7 +24,7 @@ OF_THE_FORM = {
     "unauthorized", "missing_scope", "validation_failed", "internal_error", "overloaded",
     "database_unavailable", "draining", "malformed", "request_timeout", "payload_too_large",
     "unsupported_media_type", "invalid_cursor", "idempotency_in_progress",
-    "idempotency_key_reused", "conflict",
+    "idempotency_key_reused", "conflict", "rate_limited",
 }  # fmt: skip
 """Problems that follow from the form of an operation; each has tests of its own."""
 KNOWN = {"customer_id": "c1"}

@@ -106,8 +106,8 @@ def test_an_operation_declares_the_problems_of_its_form_and_no_others() -> None:
         named = {parameter["name"] for parameter in operation.get("parameters", ())}
         conditions: dict[bool, set[str]] = {}
         for codes_of, holds in (
-            ({"unauthorized", "missing_scope", "validation_failed", "internal_error",
-              "overloaded"}, path.startswith("/v1/")),
+            ({"unauthorized", "missing_scope", "validation_failed", "rate_limited",
+              "internal_error", "overloaded"}, path.startswith("/v1/")),
             ({"malformed", "request_timeout", "payload_too_large", "unsupported_media_type"},
              "requestBody" in operation),
             ({"invalid_cursor"}, "cursor" in named),

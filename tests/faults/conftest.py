@@ -38,5 +38,7 @@ def faults(pytestconfig: pytest.Config) -> Faults:
 @pytest.fixture(scope="session")
 def service(prepared: Path, faults: Faults) -> Iterator[Service]:  # noqa: F811
     limit = str(faults.admission_limit)
-    with running_service(prepared=prepared, CLM_ADMISSION_LIMIT=limit) as service:
+    with running_service(
+        prepared=prepared, CLM_ADMISSION_LIMIT=limit, CLM_WAIT_SECONDS="30"
+    ) as service:
         yield service

@@ -22,6 +22,7 @@ SETTINGS: dict[str, Any] = {
     "admission_limit": 4,
     "body_limit": 1_000,
     "body_seconds": 0.2,
+    "wait_seconds": 5,
 }
 
 
@@ -155,21 +156,39 @@ def test_body_up_to_the_limit_is_passed_on_whole() -> None:
     assert post("/v1/echo").json() == {"bytes": 0}
 
 
-def test_one_runs_others_wait_in_order_and_too_many_are_refused() -> None:
+async def fill(world: World) -> "dict[str, asyncio.Task[httpx.Response]]":
+    """Have one request run and three wait."""
+    tasks = {}
+    for name in "abcd":
+        tasks[name] = asyncio.create_task(world.client.get(f"/v1/things/{name}"))
+        await asyncio.sleep(0.01)
+    assert world.order == ["a"]
+    return tasks
+
+
+def test_one_runs_and_others_wait_in_order() -> None:
     async def test(world: World) -> None:
-        tasks = []
-        for name in "abcd":
-            tasks.append(asyncio.create_task(world.client.get(f"/v1/things/{name}")))
-            await asyncio.sleep(0.01)
-        assert world.order == ["a"]
-        refused = await world.client.post("/v1/things/e", content=b"{}")
+        tasks = await fill(world)
+        assert (await world.client.get("/livez")).status_code == 200
+        world.go.set()
+        assert [each.status_code for each in await asyncio.gather(*tasks.values())] == [200] * 4
+        assert world.order == list("abcd")
+        assert world.most == 1
+
+    run(test)
+
+
+def test_of_too_many_the_oldest_is_refused_and_the_newest_served_first() -> None:
+    async def test(world: World) -> None:
+        tasks = await fill(world)
+        tasks["e"] = asyncio.create_task(world.client.post("/v1/things/e", content=b"{}"))
+        refused = await tasks.pop("b")
         check_problem(refused, 503, "overloaded")
         assert refused.headers["retry-after"] == "1"
         assert (await world.client.get("/livez")).status_code == 200
         world.go.set()
-        assert [each.status_code for each in await asyncio.gather(*tasks)] == [200] * 4
-        assert world.order == list("abcd")
-        assert world.most == 1
+        assert {each.status_code for each in await asyncio.gather(*tasks.values())} == {200}
+        assert world.order == list("aedc")
         assert (await world.client.get("/v1/things/f")).status_code == 200
 
     run(test)

@@ -7,8 +7,15 @@ import zlib
 import pytest
 from starlette.types import Message, Receive
 
-from app.errors import MalformedRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from app.errors import (
+    MalformedRequest,
+    Overloaded,
+    PayloadTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 from app.intake import (
+    BodyMemory,
     ClientLeftError,
     check_headers,
     decoded,
@@ -139,3 +146,20 @@ def test_has_left() -> None:
 @pytest.mark.parametrize("messages", [(), (part(9, more=True), part(9, more=False)), (GONE,)])
 def test_discard_ends(messages: tuple[Message, ...]) -> None:
     asyncio.run(discard(channel(*messages), 0.05))
+
+
+def test_memory_for_bodies_is_bounded_for_each_key_and_for_all() -> None:
+    memory = BodyMemory(100)
+    with memory.holding("a", 50) as count:
+        count(30)
+        with pytest.raises(Overloaded):
+            count(21)  # half of it is left to others
+        with memory.holding("b", 50) as other:
+            other(50)
+            with pytest.raises(Overloaded), memory.holding("c", 21):
+                pass
+            with pytest.raises(Overloaded), memory.holding("b", 1):
+                pass
+            count(20)
+    with memory.holding("a", 50) as count:
+        count(50)

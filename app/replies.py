@@ -1,0 +1,56 @@
+"""The send channel of a request, and how a refusal is sent on it."""
+
+from collections.abc import Mapping
+
+from starlette.types import Message, Receive, Scope, Send
+
+from app.errors import AppError, Overloaded, PayloadTooLarge, RequestTimeout, Unauthorized
+from app.handlers import problem_response
+from app.intake import discard
+
+_LINGER_SECONDS = 1.0
+
+
+class Reply:
+    """The send channel of one request: adds our headers, knows how far the answer is."""
+
+    def __init__(self, send: Send, headers: dict[bytes, bytes]) -> None:
+        self._send = send
+        self.headers = headers
+        self.status: int | None = None
+        self.complete = self.body_read = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            theirs = [pair for pair in message.get("headers", ()) if pair[0] not in self.headers]
+            message["headers"] = [*theirs, *self.headers.items()]
+        await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.complete = True
+
+
+async def refuse(
+    error: AppError, scope: Scope, headers: Mapping[str, str], receive: Receive, reply: Reply
+) -> None:
+    """Answer with the problem, and close the connection if the rest of a body may follow.
+
+    The server drops the unread rest of a body within its limits by itself, but not whatever
+    somebody sends who has no key; and a caller that waits for `100 Continue` may or may not send
+    it: the next request could not be told from it.
+    """
+    response = problem_response(error, scope)
+    follows = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+    unwanted = isinstance(error, (PayloadTooLarge, RequestTimeout, Unauthorized, Overloaded))
+    closing = not reply.body_read and ("expect" in headers or (follows and unwanted))
+    if closing:
+        response.headers["connection"] = "close"
+    await reply(
+        {"type": "http.response.start", "status": error.status, "headers": response.raw_headers}
+    )
+    await reply({"type": "http.response.body", "body": response.body, "more_body": closing})
+    if not closing:
+        return
+    # Closing while the caller still sends would reset the connection, and the answer with it.
+    await discard(receive, _LINGER_SECONDS)
+    await reply({"type": "http.response.body", "body": b"", "more_body": False})
