@@ -24,6 +24,7 @@ from app.errors import (
     PayloadTooLarge,
     RequestTimeout,
 )
+from app.exports import LEAVE_SLOT
 from app.handlers import problem_response, route_template
 from app.intake import (
     ClientLeftError,
@@ -79,7 +80,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self.app = app
         self.draining = False
-        slots = settings.pool_size - 2
+        slots = settings.pool_size - 1 - settings.export_slots  # health keeps one
         self._slots = asyncio.Semaphore(slots)
         self._large_bodies = asyncio.Semaphore(2 * slots)
         self._in_flight = 0
@@ -175,11 +176,23 @@ class Guard:
         seconds = self._body_seconds if length else None
         body = await read_body(receive, self._body_limit, seconds)
         waited = self._slots.locked()
-        async with self._slots:
+        await self._slots.acquire()
+        held = True
+
+        def leave() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._slots.release()
+
+        scope["state"][LEAVE_SLOT] = leave
+        try:
             if waited and await has_left(receive):
                 raise ClientLeftError
             body = await decoded(body, headers, self._body_limit)
             await self.app(scope, replay(body, receive), reply)
+        finally:
+            leave()
 
 
 def _path(scope: Scope) -> str:

@@ -14,17 +14,17 @@ class SchemaOutdated(RuntimeError):
     """The database is not at the revision that this code needs."""
 
 
-async def migrate(engine: AsyncEngine, settings: Settings) -> None:
-    """Migrate, and write what a new database needs."""
+async def migrate(engine: AsyncEngine, settings: Settings) -> Settings:
+    """Migrate, and write what a new database needs; return what `verify` does."""
     if await schema.current(engine) != schema.head():
         await schema.upgrade(engine)
     async with Database.on(engine).writes() as session, session.begin():
         await stored.initialise(WriteSession(ReadSession(session)), settings, datetime.now(UTC))
-    await verify(engine, settings)
+    return await verify(engine, settings)
 
 
-async def verify(engine: AsyncEngine, settings: Settings) -> None:
-    """Raise unless the schema is the newest, and zone and currency are those of the facts."""
+async def verify(engine: AsyncEngine, settings: Settings) -> Settings:
+    """Return the settings as the database settles them; raise unless its schema is the newest."""
     revision = await schema.current(engine)
     if revision != schema.head():
         raise SchemaOutdated(
@@ -32,4 +32,4 @@ async def verify(engine: AsyncEngine, settings: Settings) -> None:
             "run `clm migrate` first"
         )
     async with Database.on(engine).reads() as session:
-        await stored.verify(ReadSession(session), settings)
+        return await stored.settled(ReadSession(session), settings)

@@ -7,19 +7,16 @@ from fastapi import FastAPI
 from app.errors import (
     AppError,
     Conflict,
-    DatabaseUnavailable,
+    Draining,
+    ExportsBusy,
     IdempotencyInProgress,
     IdempotencyKeyReused,
     InternalError,
     InvalidCursor,
-    MalformedRequest,
-    MissingScope,
-    Overloaded,
-    PayloadTooLarge,
-    RequestTimeout,
-    Unauthorized,
-    UnsupportedMediaType,
+    NotFound,
+    Unavailable,
     ValidationFailed,
+    tree,
 )
 from app.schemas.document import operations, tidy
 from app.schemas.examples import examples
@@ -79,14 +76,23 @@ ABOUT: dict[str, Any] = {
     "accepts without full effect it tells in `warnings`.",
     "contact": {"name": "The team that runs CLM"},
     "license_info": {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"},
-    "servers": [{"url": "/", "description": "The deployment that serves this document"}],
+    "servers": [{"url": ".", "description": "The deployment that serves this document"}],
     "openapi_tags": TAGS,
 }
 
+_BEFORE_ANY = (400, 408, 413, 415, 431)
+"""How any request is refused before its operation begins, whatever it asks for."""
+_BEFORE_AUTHORISED = (401, 403, 429, 503)
+_OF_FEW = (InvalidCursor, Unavailable, Draining, ExportsBusy)
+"""What only some operations answer: they say so themselves, or their form does."""
+_OF_EVERY = (
+    *(kind for kind in tree() if kind.status in _BEFORE_ANY and kind not in _OF_FEW),
+    InternalError,
+)
 _OF_AUTHORISED = (
-    Unauthorized, MissingScope, ValidationFailed, InternalError, Overloaded, DatabaseUnavailable,
-)  # fmt: skip
-_OF_A_BODY = (MalformedRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType)
+    *(kind for kind in tree() if kind.status in _BEFORE_AUTHORISED and kind not in _OF_FEW),
+    ValidationFailed,
+)
 _OF_A_KEY = (IdempotencyInProgress, IdempotencyKeyReused)
 _WRITES = ("put", "patch", "delete")
 _UNUSED = ("HTTPValidationError", "ValidationError")
@@ -149,12 +155,12 @@ def _headers(*, repeatable: bool) -> list[str]:
 
 def _problems(method: str, operation: dict[str, Any]) -> dict[int, list[str]]:
     """Return by status the codes of what an operation declares, and of what its form entails."""
-    kinds: list[type[AppError]] = []
+    kinds: list[type[AppError]] = [*_OF_EVERY]
     if "x-required-scope" in operation:
         kinds += _OF_AUTHORISED
     named = _parameters(operation)
-    if "requestBody" in operation:
-        kinds += _OF_A_BODY
+    if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
+        kinds.append(NotFound)  # also of what is not there to be found: an empty step
     if "cursor" in named:
         kinds.append(InvalidCursor)
     if "Idempotency-Key" in named:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.config import Settings
 from app.db import Database, ReadSession
 from app.deployment import Deployment
+from app.exports import Exports
 from app.services.access import keys
 from app.services.common import deployment_settings
 from app.services.scores import shared_cards
@@ -24,6 +25,7 @@ class State:
     principals: dict[bytes, tuple[float, keys.Principal]]
     cards: SharedCards
     stages: SharedStages
+    exports: Exports
 
     @classmethod
     async def begin(cls, settings_: Settings, database: Database) -> "State":
@@ -40,4 +42,5 @@ class State:
             {},
             shared_cards.share(database, deployment),
             shared_stages.share(database, deployment),
+            Exports(settings_.export_slots),
         )
