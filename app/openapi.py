@@ -1,5 +1,6 @@
 """The OpenAPI document: what FastAPI cannot know by itself."""
 
+import threading
 from typing import Any
 
 from fastapi import FastAPI
@@ -101,25 +102,30 @@ _UNUSED = ("HTTPValidationError", "ValidationError")
 def describe(app: FastAPI) -> None:
     """Make the document say what is true: problems instead of FastAPI's own validation error."""
     generate = app.openapi
+    writing = threading.Lock()
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = generate()
-            components = document["components"]
-            for name in _UNUSED:
-                components["schemas"].pop(name, None)
-            components["responses"] = {}
-            components["headers"] = dict(HEADERS)
-            for path in document["paths"].values():
-                for method, operation in path.items():
-                    _complete(method, operation, components["responses"])
-            tidy(document)
-            for operation in operations(document):
-                _show(operation)
-            app.openapi_schema = document
-        return app.openapi_schema
+        with writing:  # a second of work, which is done once whoever comes meanwhile
+            if app.openapi_schema is None:
+                app.openapi_schema = _described(generate())
+            return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend it
+
+
+def _described(document: dict[str, Any]) -> dict[str, Any]:
+    components = document["components"]
+    for name in _UNUSED:
+        components["schemas"].pop(name, None)
+    components["responses"] = {}
+    components["headers"] = dict(HEADERS)
+    for path in document["paths"].values():
+        for method, operation in path.items():
+            _complete(method, operation, components["responses"])
+    tidy(document)
+    for operation in operations(document):
+        _show(operation)
+    return document
 
 
 def _complete(method: str, operation: dict[str, Any], components: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import copy
 import gzip
 import json
+import re
 import sys
 import time
 from collections import Counter
@@ -74,7 +75,6 @@ class Operation:
     parameters: list[dict[str, Any]]
     bodies: list[Any]
     declared: frozenset[int]
-    offered: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,6 @@ def operations_of(document: dict[str, Any]) -> list[Operation]:
     """Return the operations of a document."""
     found = []
     for path, item in document["paths"].items():
-        offered = frozenset(method.upper() for method in item)
         for method, each in item.items():
             content = each.get("requestBody", {}).get("content", {}).get("application/json", {})
             examples = [shown["value"] for shown in content.get("examples", {}).values()]
@@ -125,7 +124,6 @@ def operations_of(document: dict[str, Any]) -> list[Operation]:
                     each.get("parameters", []),
                     examples or ([{}] if content else []),
                     frozenset(int(status) for status in each["responses"]),
-                    offered,
                 )
             )
     return found
@@ -151,16 +149,8 @@ class Mutator:
         method, declared = operation.method, set(operation.declared)
         if self._chance(0.06):
             method = self._random.choice(METHODS)
-        if method not in operation.offered | ({"HEAD"} if "GET" in operation.offered else set()):
-            declared = BEFORE_ANY
-        elif method != operation.method:  # another operation of this path, or HEAD of one
-            wanted = "GET" if method == "HEAD" else method
-            (other,) = (
-                each
-                for each in self._operations
-                if each.path == operation.path and each.method == wanted
-            )
-            declared = set(other.declared)
+        if method != operation.method:
+            declared = self._declared(method, operation.path)
         target = self._target(operation)
         if self._chance(0.03):  # no path, or another one
             path, mark, query = target.partition("?")
@@ -170,6 +160,17 @@ class Mutator:
         head, body = self._head(method, body)
         lines = [f"{method} {target} HTTP/1.1".encode(), b"Host: clm.test", *head]
         return Attempt(operation.name, method, b"\r\n".join(lines) + b"\r\n\r\n" + body, declared)
+
+    def _declared(self, method: str, path: str) -> set[int]:
+        """Return what another method of a path may be answered with."""
+        wanted = "GET" if method == "HEAD" else method
+        others = [
+            each.declared
+            for each in self._operations
+            if each.method == wanted
+            and (each.path == path or re.fullmatch(re.sub(r"{\w+}", "[^/]+", each.path), path))
+        ]
+        return set().union(*others) if others else BEFORE_ANY
 
     def _target(self, operation: Operation) -> str:
         path = operation.path
@@ -311,7 +312,7 @@ class Connection:
 
 async def storm(url: str, key: str, *, requests: int, seed: int, connections: int = 4) -> Tally:
     """Send mutated requests to a service, and say what became of them."""
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:
         document = (await client.get("/openapi.json")).json()
     attempts = Mutator(operations_of(document), key, seed).attempts(requests)
     address = urlsplit(url)

@@ -3,6 +3,7 @@
 All addresses are relative to the page, so that it works below any prefix that a proxy adds.
 """
 
+import asyncio
 import json
 from functools import cache
 from importlib import resources
@@ -49,8 +50,12 @@ async def get_document(request: Request) -> Response:
     """Return the document, which is written once."""
     app: FastAPI = request.app
     if getattr(app.state, "document", None) is None:
-        app.state.document = json.dumps(app.openapi(), ensure_ascii=False).encode()
+        app.state.document = await asyncio.to_thread(_written, app)
     return Response(app.state.document, media_type="application/json")
+
+
+def _written(app: FastAPI) -> bytes:
+    return json.dumps(app.openapi(), ensure_ascii=False).encode()
 
 
 @routes.api_route("/swagger/{name}", methods=_METHODS)

@@ -43,7 +43,6 @@ def check(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 NO_ANSWERS = {
     "method_not_allowed",  # of no operation
     "preview_stale",  # the error of an operation, never the answer to a request
-    "unavailable",  # what the others of 503 have in common
 }
 
 
