@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from app import metrics
 
@@ -33,7 +33,7 @@ class _Keeper:
         words: tuple[str, ...],
         environment: Mapping[str, str],
         *,
-        listening: socket.socket | None = None,
+        listening: Sequence[socket.socket] = (),
         ended: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._name = name
@@ -70,7 +70,7 @@ class _Keeper:
             env={**os.environ, **self._environment},
             stdin=subprocess.PIPE,
             process_group=0,
-            pass_fds=() if self._listening is None else (self._listening.fileno(),),
+            pass_fds=[each.fileno() for each in self._listening],
         )
 
     def tell(self) -> None:
@@ -102,13 +102,16 @@ def worker_beside(url: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def apis(url: str, listening: socket.socket, processes: int, stop_seconds: float) -> Iterator[None]:
-    """Run processes of the API that take their connections from one socket.
+def apis(
+    url: str, listening: Sequence[socket.socket], processes: int, stop_seconds: float
+) -> Iterator[None]:
+    """Run processes of the API that take their connections from the same sockets.
 
-    What waits at the socket when one of them dies is taken by another. Their metrics are counted
+    What waits at a socket when one of them dies is taken by another. Their metrics are counted
     together in a folder, so that it does not matter which of them is asked.
     """
-    words = ("serve", "--no-worker", "--processes", "1", "--listening", str(listening.fileno()))
+    sockets = [word for each in listening for word in ("--listening", str(each.fileno()))]
+    words = ("serve", "--no-worker", "--processes", "1", *sockets)
     with tempfile.TemporaryDirectory(prefix="clm-metrics-") as folder:
         keepers = [
             _Keeper(

@@ -40,7 +40,8 @@ def serve(
     processes: Annotated[int | None, typer.Option(help="processes of the API")] = None,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="serve the API alone")] = False,
     listening: Annotated[
-        int | None, typer.Option("--listening", hidden=True, help="descriptor of an open socket")
+        list[int] | None,
+        typer.Option("--listening", hidden=True, help="descriptors of open sockets"),
     ] = None,
     until_eof: Annotated[
         bool, typer.Option("--until-eof", help="end when standard input does")
@@ -51,22 +52,22 @@ def serve(
     from app import main as api
 
     settings = _settings(host=host, port=port, processes=processes)
-    opened = None if listening is None else socket.socket(fileno=listening)
+    opened = [socket.socket(fileno=each) for each in listening or ()]
     # Once it has closed its door, uvicorn sends itself the signal again: it must unwind this
     # stack, which stops the worker and then the database, and not end the process at once.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if until_eof:
         threading.Thread(target=_end_at_eof, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
-        url = stack.enter_context(_database(settings, own=True))
-        if opened is None:
+        url, settings = stack.enter_context(_database(settings, own=True))
+        if not opened:
             _warn_of_connections(settings, url, worker=not no_worker)
-        if settings.processes > 1:
-            opened = stack.enter_context(_listening(settings))
+            if settings.processes > 1 or settings.admin_port is not None:
+                opened = list(_listening(settings, stack))
         if not no_worker:
             stack.enter_context(children.worker_beside(url))
-        if settings.processes == 1 or opened is None:
-            api.serve(settings, url, opened)
+        if settings.processes == 1:
+            api.serve(settings, url, opened or None)
             return
         logs.configure(settings.log_level)
         stop_seconds = settings.drain_seconds + api.SHUTDOWN_SECONDS + children.STOP_SECONDS
@@ -74,18 +75,18 @@ def serve(
         threading.Event().wait()
 
 
-@contextlib.contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """Yield a socket that takes connections for several processes."""
+def _listening(settings: Settings, stack: contextlib.ExitStack) -> Iterator[socket.socket]:
+    """Yield a socket for each port, which several processes can take connections from."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        opened = socket.create_server(
-            (settings.host, settings.port), family=family, backlog=BACKLOG
-        )
-    except OSError as error:
-        _fail(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}")
-    with opened:
-        yield opened
+    for port in (settings.port, settings.admin_port):
+        if port is None:
+            continue
+        try:
+            yield stack.enter_context(
+                socket.create_server((settings.host, port), family=family, backlog=BACKLOG)
+            )
+        except OSError as error:
+            _fail(f"cannot listen on {settings.host} port {port}: {error.strerror}")
 
 
 def _warn_of_connections(settings: Settings, url: str, *, worker: bool) -> None:
@@ -119,7 +120,7 @@ def run_worker(
     from app import worker
 
     settings = _settings()
-    with _database(settings) as url:
+    with _database(settings) as (url, settings):
         worker.work(settings, url, until_eof=until_eof)
 
 
@@ -127,7 +128,7 @@ def run_worker(
 def run_migrate() -> None:
     """Bring the database to the newest schema, and let the application's role work on it."""
     settings = _settings()
-    with _database(settings, migrated=False) as url:
+    with _database(settings, migrated=False) as (url, _):
         done = _with_engine(url, lambda database: migrate.migrate(database.engine, settings))
     typer.echo(done)
 
@@ -162,27 +163,29 @@ def _settings(**given: str | int | None) -> Settings:
 
 
 @contextlib.contextmanager
-def _database(settings: Settings, *, own: bool = False, migrated: bool = True) -> Iterator[str]:
-    """Yield the URL of a database fit for use: the named one, or the embedded one.
+def _database(
+    settings: Settings, *, own: bool = False, migrated: bool = True
+) -> Iterator[tuple[str, Settings]]:
+    """Yield a database fit for use, the named or the embedded one, and the settings it settles.
 
     The embedded one is migrated at start. A server of this folder that runs already is used,
     save by `serve`, which must own it.
     """
     if settings.database_url is not None:
+        url = settings.database_url
         if migrated:
-            _with_engine(settings.database_url, lambda db: migrate.verify(db.engine, settings))
-        yield settings.database_url
+            settings = _with_engine(url, lambda db: migrate.verify(db.engine, settings))
+        yield url, settings
         return
     if not settings.embedded:
         _fail("CLM_DATABASE_URL is not set, and the embedded database is not offered here")
     running = None if own else embedded.running(settings.data_dir)
     if running is not None:
-        _with_engine(running, lambda db: migrate.verify(db.engine, settings))
-        yield running
+        yield running, _with_engine(running, lambda db: migrate.verify(db.engine, settings))
         return
     with embedded.EmbeddedPostgres.start(settings.data_dir) as server:
         _with_engine(server.url, lambda db: migrate.migrate(db.engine, settings))
-        yield server.url
+        yield server.url, _with_engine(server.url, lambda db: migrate.verify(db.engine, settings))
 
 
 def _with_engine(url: str, use: Callable[[Database], Awaitable[Result]]) -> Result:
@@ -201,7 +204,7 @@ def _in_transaction(use: Callable[[WriteSession], Awaitable[Result]]) -> Result:
         async with database.writes() as session, session.begin():
             return await use(WriteSession(ReadSession(session)))
 
-    with _database(_settings()) as url:
+    with _database(_settings()) as (url, _):
         return _with_engine(url, run)
 
 

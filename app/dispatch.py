@@ -1,15 +1,17 @@
 """Finds the operation that a request is for, runs it, and sends its answer or its problem.
 
-What is no operation of the API goes on to FastAPI: health, documentation, 404 and 405.
+What is no operation of the API goes on to FastAPI: health, documentation, 404 and 405. Whatever
+answers GET answers HEAD; the document does not say so of each, as HTTP says it of all.
 """
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import handlers
 from app.deps import Route
@@ -53,7 +55,11 @@ class Dispatch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        route = self._match(scope) if scope["type"] == "http" else None
+        route = None
+        if scope["type"] == "http":
+            route = self._match(scope)
+            if scope["method"] == "HEAD":
+                send = _without_body(send)
         if route is None:
             await self._next(scope, receive, send)
             return
@@ -69,8 +75,9 @@ class Dispatch:
         await response(scope, receive, send)
 
     def _match(self, scope: Scope) -> Route | None:
-        steps = scope["path"].removeprefix(scope.get("root_path", "")).split("/")
-        for wanted, names, route in self._found.get((scope["method"], len(steps)), ()):
+        steps = _steps(scope)
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        for wanted, names, route in self._found.get((method, len(steps)), ()):
             values = []
             for want, step in zip(wanted, steps, strict=True):
                 if want is None and step:
@@ -81,3 +88,23 @@ class Dispatch:
                 scope["path_params"] = dict(zip(names, values, strict=True))
                 return route
         return None
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head
+
+
+def _steps(scope: Scope) -> list[str]:
+    """Return the steps of a path; a `/` that is written `%2F` parts none."""
+    root: str = scope.get("root_path", "")
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2F" in raw or b"%2f" in raw:
+        path = raw.decode("ascii", "replace").removeprefix(root)
+        return [unquote(step) for step in path.split("/")]
+    steps: list[str] = scope["path"].removeprefix(root).split("/")
+    return steps

@@ -30,7 +30,8 @@ AppError
     ├── Overloaded 503 overloaded
     ├── TooManyConnections 503 too_many_connections
     ├── DatabaseUnavailable 503 database_unavailable
-    └── Draining 503 draining
+    ├── Draining 503 draining
+    └── ExportsBusy 503 exports_busy
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -271,6 +272,15 @@ class DatabaseUnavailable(Unavailable):
 class Draining(Unavailable):
     code = "draining"
     title = "This process is shutting down"
+
+
+class ExportsBusy(Unavailable):
+    code = "exports_busy"
+    title = "As many exports as this process allows are under way"
+
+    def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("headers", {"Retry-After": "5"})
+        super().__init__(detail, **kwargs)
 
 
 def tree(root: type[AppError] = AppError) -> Iterator[type[AppError]]:

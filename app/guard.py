@@ -23,6 +23,7 @@ from app.errors import (
     Overloaded,
     Unauthorized,
 )
+from app.exports import LEAVE_SLOT
 from app.handlers import route_template
 from app.intake import (
     BodyMemory,
@@ -75,7 +76,7 @@ class Guard:
     ) -> None:
         self.app = app
         self.draining = False
-        slots = max(settings.pool_size - _SPARE - getattr(settings, "exports", EXPORTS), 1)
+        slots = max(settings.pool_size - _SPARE - settings.export_slots, 1)
         self._recognise = recognise
         self.admission = Admission(slots, settings.admission_limit, settings.wait_seconds)
         self._health = Admission(1, _HEALTH_IN_FLIGHT, _HEALTH_SECONDS)
@@ -213,7 +214,7 @@ class Guard:
             if waited and await has_left(receive):
                 raise ClientLeftError
             # An export takes its time on a connection of its own, and leaves the slot to others.
-            scope["state"]["leave_slot"] = partial(self.admission.leave, ticket)
+            scope["state"][LEAVE_SLOT] = partial(self.admission.leave, ticket)
             body = await decoded(body, headers, self._body_limit)
             await self.app(scope, replay(body, receive), reply)
         finally:

@@ -133,6 +133,8 @@ def _allow(scope: Mapping[str, Any]) -> dict[str, str]:
         if route.path is not None and compile_path(route.path)[0].match(path)
         for method in route.methods or ()
     }
+    if "GET" in methods:
+        methods.add("HEAD")
     return {"Allow": ", ".join(sorted(methods))} if methods else {}
 
 

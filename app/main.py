@@ -13,21 +13,23 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from fastapi_swagger import patch_fastapi
 from sqlalchemy.pool import QueuePool
 
 from app import deps, dispatch, handlers, logs, metrics
+from app.admin_port import AdminPort
 from app.config import VERSION, Settings
+from app.cors import Cors
 from app.db import Database
 from app.dispatch import Dispatch
 from app.door import Door
 from app.errors import AppError
 from app.guard import Guard
 from app.openapi import ABOUT, describe
-from app.protocol import connections_of
+from app.protocol import Connection, connections_of
 from app.routers import (
     audit,
     customers,
+    docs,
     interaction_kinds,
     keys,
     operations,
@@ -44,6 +46,8 @@ from app.shedding import Shedding
 from app.state import State
 
 SHUTDOWN_SECONDS = 25
+SLOW_READERS_SECONDS = 10
+"""How long a server that ends waits for callers who do not keep up with what it sends."""
 SWITCH_SECONDS = 0.001
 """How long a thread that reads a large body keeps the event loop waiting for the interpreter."""
 
@@ -77,6 +81,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,  # each thing has one path
         strict_content_type=False,  # without a content type, a body counts as JSON
+        openapi_url=None,  # app/routers/docs.py
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
@@ -104,10 +109,18 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         app.include_router(module.routes)
     app.include_router(system.routes)
     app.include_router(system.bare_routes)
-    patch_fastapi(app, title="CLM")
+    if settings.metrics:
+        app.include_router(system.metrics_routes)
+    if settings.docs:
+        app.include_router(docs.routes)
     handlers.install(app)
     app.add_middleware(Dispatch, found=dispatch.operations(app))
+    if settings.admin_port is not None:
+        paths = "/metrics", *docs.PATHS
+        app.add_middleware(AdminPort, port=settings.admin_port, paths=paths)
     app.add_middleware(Guard, settings=settings, recognise=deps.recognise)
+    if settings.cors_origins:
+        app.add_middleware(Cors, origins=settings.cors_origins)
     describe(app)
     return app
 
@@ -132,7 +145,9 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=connections_of(Door(settings, self._refusal, self._shed)),
+                http=connections_of(
+                    Door(settings, self._refusal, self._shed), settings.write_seconds
+                ),
                 ws="none",
                 host=settings.host,
                 port=settings.port,
@@ -165,9 +180,19 @@ class Server(uvicorn.Server):
         guard.draining = True
         asyncio.get_running_loop().call_later(self._drain_seconds, super().handle_exit, sig, frame)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is under way, but for answers that their readers do not take."""
+        asyncio.get_running_loop().call_later(SLOW_READERS_SECONDS, self._cut_off)
+        await super().shutdown(sockets)
 
-def serve(settings: Settings, url: str, listening: socket.socket | None = None) -> None:
-    """Serve the API until a signal ends it, on a socket that is open already if one is given."""
+    def _cut_off(self) -> None:
+        for each in list(self.server_state.connections):
+            if isinstance(each, Connection) and each.lags:
+                each.cut_off()
+
+
+def serve(settings: Settings, url: str, listening: list[socket.socket] | None = None) -> None:
+    """Serve the API until a signal ends it, on sockets that are open already if some are given."""
     logs.configure(settings.log_level)
     app = create_app(settings, Database.connect(settings, url))
     # What lives as long as the process need not be looked at by each collection amid a request.
@@ -177,4 +202,4 @@ def serve(settings: Settings, url: str, listening: socket.socket | None = None) 
     sys.setswitchinterval(SWITCH_SECONDS)
     # A second of work, which whoever asked for it first would hold everybody up with.
     threading.Thread(target=app.openapi, daemon=True).start()
-    Server(app, settings).run(None if listening is None else [listening])
+    Server(app, settings).run(listening)

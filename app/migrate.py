@@ -45,15 +45,16 @@ async def migrate(engine: AsyncEngine, settings: Settings) -> str:
     return "the schema is the newest"
 
 
-async def verify(engine: AsyncEngine, settings: Settings) -> None:
-    """Raise unless this code works on the schema, and zone and currency are those of the facts."""
+async def verify(engine: AsyncEngine, settings: Settings) -> Settings:
+    """Return the settings as the database settles them; raise unless this code works on it."""
     fault = (await schema.state(engine)).fault
     if fault is not None:
         raise SchemaOutdated(fault)
     async with Database.on(engine).reads() as session:
-        await stored.verify(ReadSession(session), settings)
-        if await stored.is_behind(ReadSession(session)):
+        reading = ReadSession(session)
+        if await stored.is_behind(reading):
             raise SchemaOutdated(
                 "what is stored was derived by the rules of an older version: run `clm migrate`"
                 " first, which has workers of this version derive it anew"
             )
+        return await stored.settled(reading, settings)

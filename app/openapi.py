@@ -1,5 +1,6 @@
 """The OpenAPI document: what FastAPI cannot know by itself."""
 
+import threading
 from typing import Any
 
 from fastapi import FastAPI
@@ -7,20 +8,16 @@ from fastapi import FastAPI
 from app.errors import (
     AppError,
     Conflict,
-    DatabaseUnavailable,
+    Draining,
+    ExportsBusy,
     IdempotencyInProgress,
     IdempotencyKeyReused,
     InternalError,
     InvalidCursor,
-    MalformedRequest,
-    MissingScope,
-    Overloaded,
-    PayloadTooLarge,
-    RateLimited,
-    RequestTimeout,
-    Unauthorized,
-    UnsupportedMediaType,
+    NotFound,
+    Unavailable,
     ValidationFailed,
+    tree,
 )
 from app.schemas.document import operations, tidy
 from app.schemas.examples import examples
@@ -82,15 +79,23 @@ ABOUT: dict[str, Any] = {
     "accepts without full effect it tells in `warnings`.",
     "contact": {"name": "The team that runs CLM"},
     "license_info": {"name": "Proprietary", "identifier": "LicenseRef-Proprietary"},
-    "servers": [{"url": "/", "description": "The deployment that serves this document"}],
+    "servers": [{"url": ".", "description": "The deployment that serves this document"}],
     "openapi_tags": TAGS,
 }
 
+_BEFORE_ANY = (400, 408, 413, 415, 431)
+"""How any request is refused before its operation begins, whatever it asks for."""
+_BEFORE_AUTHORISED = (401, 403, 429, 503)
+_OF_FEW = (InvalidCursor, Unavailable, Draining, ExportsBusy)
+"""What only some operations answer: they say so themselves, or their form does."""
+_OF_EVERY = (
+    *(kind for kind in tree() if kind.status in _BEFORE_ANY and kind not in _OF_FEW),
+    InternalError,
+)
 _OF_AUTHORISED = (
-    Unauthorized, MissingScope, ValidationFailed, RateLimited, InternalError, Overloaded,
-    DatabaseUnavailable,
-)  # fmt: skip
-_OF_A_BODY = (MalformedRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType)
+    *(kind for kind in tree() if kind.status in _BEFORE_AUTHORISED and kind not in _OF_FEW),
+    ValidationFailed,
+)
 _OF_A_KEY = (IdempotencyInProgress, IdempotencyKeyReused)
 _WRITES = ("put", "patch", "delete")
 _UNUSED = ("HTTPValidationError", "ValidationError")
@@ -99,25 +104,30 @@ _UNUSED = ("HTTPValidationError", "ValidationError")
 def describe(app: FastAPI) -> None:
     """Make the document say what is true: problems instead of FastAPI's own validation error."""
     generate = app.openapi
+    writing = threading.Lock()
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = generate()
-            components = document["components"]
-            for name in _UNUSED:
-                components["schemas"].pop(name, None)
-            components["responses"] = {}
-            components["headers"] = dict(HEADERS)
-            for path in document["paths"].values():
-                for method, operation in path.items():
-                    _complete(method, operation, components["responses"])
-            tidy(document)
-            for operation in operations(document):
-                _show(operation)
-            app.openapi_schema = document
-        return app.openapi_schema
+        with writing:  # a second of work, which is done once whoever comes meanwhile
+            if app.openapi_schema is None:
+                app.openapi_schema = _described(generate())
+            return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend it
+
+
+def _described(document: dict[str, Any]) -> dict[str, Any]:
+    components = document["components"]
+    for name in _UNUSED:
+        components["schemas"].pop(name, None)
+    components["responses"] = {}
+    components["headers"] = dict(HEADERS)
+    for path in document["paths"].values():
+        for method, operation in path.items():
+            _complete(method, operation, components["responses"])
+    tidy(document)
+    for operation in operations(document):
+        _show(operation)
+    return document
 
 
 def _complete(method: str, operation: dict[str, Any], components: dict[str, Any]) -> None:
@@ -158,12 +168,12 @@ def _headers(*, repeatable: bool, limited: bool) -> list[str]:
 
 def _problems(method: str, operation: dict[str, Any]) -> dict[int, list[str]]:
     """Return by status the codes of what an operation declares, and of what its form entails."""
-    kinds: list[type[AppError]] = []
+    kinds: list[type[AppError]] = [*_OF_EVERY]
     if "x-required-scope" in operation:
         kinds += _OF_AUTHORISED
     named = _parameters(operation)
-    if "requestBody" in operation:
-        kinds += _OF_A_BODY
+    if any(parameter["in"] == "path" for parameter in operation.get("parameters", ())):
+        kinds.append(NotFound)  # also of what is not there to be found: an empty step
     if "cursor" in named:
         kinds.append(InvalidCursor)
     if "Idempotency-Key" in named:

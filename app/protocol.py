@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app import metrics
 from app.door import LINGERING, Door
@@ -23,6 +23,7 @@ from app.errors import (
 )
 from app.handlers import problem_response
 from app.logs import new_request_id
+from app.slow_readers import PatientProtocol
 
 logger = logging.getLogger("clm.connections")
 
@@ -46,7 +47,7 @@ class _Answered:
     message_event = asyncio.Event()
 
 
-class Connection(HttpToolsProtocol):
+class Connection(PatientProtocol):
     """A connection of the API."""
 
     door: Door
@@ -295,6 +296,7 @@ def _too_large() -> HeadTooLarge:
     return HeadTooLarge(f"The limits are {HEAD_BYTES} bytes and {HEAD_FIELDS} fields")
 
 
-def connections_of(door: Door) -> type[Connection]:
-    """Return the class of all connections through one door."""
-    return type("ConnectionOfDoor", (Connection,), {"door": door})
+def connections_of(door: Door, write_seconds: float) -> type[Connection]:
+    """Return the class of all connections through one door, whose readers have that time."""
+    own = {"door": door, "write_seconds": write_seconds}
+    return type("ConnectionOfDoor", (Connection,), own)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.config import Settings
 from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
+from app.exports import Exports
 from app.recognition import Recognition
 from app.services.access.usage import EVERY_SECONDS, Usage
 from app.services.common import deployment_settings
@@ -29,6 +30,7 @@ class State:
     recognition: Recognition
     cards: SharedCards
     stages: SharedStages
+    exports: Exports
     usage: Usage
 
     async def tell_usage(self) -> None:
@@ -58,5 +60,6 @@ class State:
             Recognition(database),
             shared_cards.share(database, deployment),
             shared_stages.share(database, deployment),
+            Exports(settings_.export_slots),
             Usage(),
         )

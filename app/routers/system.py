@@ -7,7 +7,7 @@ from pydantic import Field
 
 from app import metrics
 from app.deps import AppState, Now, Read
-from app.errors import DatabaseUnavailable, Draining
+from app.errors import DatabaseUnavailable, Draining, Unavailable
 from app.routers.api import router, scope
 from app.schemas.common.types import Answer
 from app.schemas.info import Info
@@ -16,6 +16,7 @@ from app.services.system import health, info
 
 routes = router("info")
 bare_routes = APIRouter(tags=["health"])
+metrics_routes = APIRouter(tags=["health"])
 _OPEN: dict[str, Any] = {"openapi_extra": {"security": []}}
 """Nobody needs a key to watch over a process."""
 
@@ -39,7 +40,10 @@ async def get_liveness() -> Any:
 
 
 @bare_routes.get(
-    "/readyz", response_model=Health, responses=problems(DatabaseUnavailable, Draining), **_OPEN
+    "/readyz",
+    response_model=Health,
+    responses=problems(DatabaseUnavailable, Draining, Unavailable),
+    **_OPEN,
 )
 async def get_readiness(state: AppState, request: Request) -> Any:
     """Answer ok when the database answers, its schema is the newest, and nothing is closing."""
@@ -50,7 +54,7 @@ async def get_readiness(state: AppState, request: Request) -> Any:
     return Health()
 
 
-@bare_routes.get(
+@metrics_routes.get(
     "/metrics",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
@@ -60,3 +64,12 @@ async def get_metrics(state: AppState, now: Now) -> Response:
     """Return the metrics in the text format of Prometheus."""
     metrics.set_gauges(**await health.gauges(state.database, now))
     return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+
+
+# FastAPI lets no GET answer HEAD by itself.
+for _routes, _path, _endpoint in (
+    (bare_routes, "/livez", get_liveness),
+    (bare_routes, "/readyz", get_readiness),
+    (metrics_routes, "/metrics", get_metrics),
+):
+    _routes.head(_path, include_in_schema=False)(_endpoint)

@@ -73,6 +73,11 @@ HEADERS: Mapping[str, Described] = {
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
         "example": "1",
     },
+    "Content-Disposition": {
+        "description": "of lines: the name to save them by",
+        "schema": {"type": "string"},
+        "example": 'attachment; filename="scores-run-7.csv"',
+    },
     "ETag": {
         "description": "the version of what is shown; `If-Match` takes it",
         "required": True,
@@ -119,7 +124,7 @@ HEADERS: Mapping[str, Described] = {
         "example": "0b6bd6f3a0fd4d6c8f2a1c9e4d5b6a70",
     },
 }
-OF_STREAMS = tuple(name for name in HEADERS if name.startswith("CLM-"))
+OF_STREAMS = tuple(name for name in HEADERS if name.startswith(("CLM-", "Content-")))
 """What lines cannot say of the whole run."""
 CODES = "x-problem-codes"
 """Where a declared response says which problems it stands for."""

@@ -24,7 +24,7 @@ OF_THE_FORM = {
     "unauthorized", "missing_scope", "validation_failed", "internal_error", "overloaded",
     "database_unavailable", "draining", "malformed", "request_timeout", "payload_too_large",
     "unsupported_media_type", "invalid_cursor", "idempotency_in_progress",
-    "idempotency_key_reused", "conflict", "rate_limited",
+    "idempotency_key_reused", "conflict", "rate_limited", "exports_busy", "unavailable",
 }  # fmt: skip
 """Problems that follow from the form of an operation; each has tests of its own."""
 KNOWN = {"customer_id": "c1"}
@@ -156,6 +156,9 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("remove_key_secret", None, None),
         )
     },
+    ("put_customer", "not_found"): once({}, path={"customer_id": ""}),
+    ("put_interaction_kind", "not_found"): once({}, path={"kind": ""}),
+    ("create_churn_record", "not_found"): once({}, path={"customer_id": ""}),
     ("void_transaction", "not_found"): once(query=VOIDED | {"transaction_id": "none"}),
     ("void_interaction", "not_found"): once(query=VOIDED | {"interaction_id": "none"}),
     ("void_churn_record", "not_found"): once(

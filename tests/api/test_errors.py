@@ -43,7 +43,6 @@ def check(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 NO_ANSWERS = {
     "method_not_allowed",  # of no operation
     "preview_stale",  # the error of an operation, never the answer to a request
-    "unavailable",  # what the others of 503 have in common
 }
 
 
@@ -119,7 +118,7 @@ def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
 @pytest.mark.parametrize(
     "path",
     ["/v1", "/v1/", "/v2/customers", "/v1/customer", "/v1/customers/", "/v1/customers/a/b",
-     "/v1/customers/a%2Fb", "//v1/customers", "/v1/customers//stage", "/客", "/%00", "/redoc"],
+     "//v1/customers", "/v1/customers//stage", "/客", "/%00", "/redoc"],
 )  # fmt: skip
 async def test_a_path_that_is_none_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     for method in ("GET", "POST", "DELETE", "PROPFIND"):
@@ -137,6 +136,8 @@ async def test_a_method_that_is_not_offered_is_told_with_those_that_are(
         offered = {method.upper() for method in methods}
         if path == "/v1/customers/bulk":  # which is the path of a customer, too
             offered |= {"GET", "PUT", "PATCH"}
+        if "GET" in offered:
+            offered.add("HEAD")
         for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - offered:
             answer = await client.request(method, url)
             assert answer.status_code == 405, (method, path)

@@ -236,7 +236,6 @@ async def test_the_queue_is_measured(client: httpx.AsyncClient, clock: Clock) ->
     assert metric(metrics, "clm_operations_queue_age_seconds") == 3600
 
 
-@pytest.mark.filterwarnings("ignore:open_binary is deprecated")  # the swagger package's
 async def test_the_pages_of_the_documentation_need_nothing_from_elsewhere(
     client: httpx.AsyncClient,
 ) -> None:

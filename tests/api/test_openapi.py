@@ -2,12 +2,26 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+from app.errors import tree
 from app.schemas.document import walk
 from app.schemas.responses import OF_STREAMS
 from tests import openapi
 
+ROOT = Path(__file__).parents[2]
+NOT_PASSED = {
+    "admin_port",
+    "cors",
+    "errors",
+    "exports",
+    "handlers",
+    "openapi",
+    "sqlstates",
+    "worker",
+}
+"""Modules that define, translate or list refusals, or make those of a few operations."""
 DOCUMENT = openapi.committed()
 TEXT = openapi.COMMITTED.read_text(encoding="utf-8")
 VERBS = (
@@ -106,10 +120,10 @@ def test_an_operation_declares_the_problems_of_its_form_and_no_others() -> None:
         named = {parameter["name"] for parameter in operation.get("parameters", ())}
         conditions: dict[bool, set[str]] = {}
         for codes_of, holds in (
-            ({"unauthorized", "missing_scope", "validation_failed", "rate_limited",
-              "internal_error", "overloaded"}, path.startswith("/v1/")),
-            ({"malformed", "request_timeout", "payload_too_large", "unsupported_media_type"},
-             "requestBody" in operation),
+            ({"malformed", "request_timeout", "payload_too_large", "unsupported_media_type",
+              "internal_error"}, True),
+            ({"unauthorized", "missing_scope", "validation_failed", "rate_limited", "overloaded"},
+             path.startswith("/v1/")),
             ({"invalid_cursor"}, "cursor" in named),
             ({"idempotency_in_progress", "idempotency_key_reused"}, "Idempotency-Key" in named),
             ({"stale_version"}, "If-Match" in named),
@@ -121,8 +135,21 @@ def test_an_operation_declares_the_problems_of_its_form_and_no_others() -> None:
         assert not declared & conditions.get(False, set()), name
         writes = "Idempotency-Key" in named or method in ("put", "patch", "delete")
         assert ("conflict" in declared) == writes, name
-        makes = method == "put" or name == "create_churn_record"  # whom it does not know
-        assert "not_found" in declared or "{" not in path or makes, name
+        assert "not_found" in declared or "{" not in path, name
+
+
+def test_what_is_refused_before_an_operation_begins_is_declared_by_all_of_them() -> None:
+    """Also what is added one day to what every request passes."""
+    passed = [path for path in ROOT.glob("app/*.py") if path.stem not in NOT_PASSED]
+    text = "".join(path.read_text(encoding="utf-8") for path in passed)
+    refusals = {
+        kind.code for kind in tree()
+        if re.search(rf"raise {kind.__name__}\b|\b{kind.__name__}\(", text)
+    }  # fmt: skip
+    assert refusals >= {"unauthorized", "overloaded", "request_timeout", "validation_failed"}
+    for name, _, _, operation in OPERATIONS:
+        if "x-required-scope" in operation:
+            assert codes(operation) >= refusals, name
 
 
 def test_the_document_is_free_of_what_nobody_uses() -> None:
@@ -179,5 +206,5 @@ def test_lists_offer_only_the_sorts_that_they_have() -> None:
 
 
 def test_the_document_says_nothing_of_this_machine() -> None:
-    assert [server["url"] for server in DOCUMENT["servers"]] == ["/"]
+    assert [server["url"] for server in DOCUMENT["servers"]] == ["."]
     assert not re.search(r"localhost|127\.0\.0\.1|/home/|/tmp/", TEXT)

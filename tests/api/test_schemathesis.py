@@ -19,7 +19,7 @@ from app.config import Settings
 from app.db import Database, create_engine
 from app.main import create_app
 from app.services.access import keys
-from tests import openapi
+from tests import hostile, openapi
 from tests.database import NOW, _administer, _named, writing
 
 
@@ -33,6 +33,7 @@ def operations_of(document: dict[str, Any]) -> list[str]:
 
 DOCUMENT = openapi.committed()
 OPERATIONS = operations_of(DOCUMENT)
+STORM = 1_500
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +185,14 @@ def test_every_operation_keeps_its_contract(
     fuzz(schema[path][method], call)
     record_property("fuzzed", calls[name])
     assert calls[name] > 0
+
+
+def test_mutated_requests_have_declared_answers(service: str, key: str) -> None:
+    tally = asyncio.run(hostile.storm(service, key, requests=STORM, seed=1))
+    assert not tally.wrong, {each: tally.shown[each] for each in tally.wrong}
+    assert tally.statuses.total() == STORM
+    assert len(tally.statuses) > 8
+
+
+def test_no_operation_of_the_document_is_left_out() -> None:
+    assert sorted(OPERATIONS) == sorted(operations_of(openapi.document()))

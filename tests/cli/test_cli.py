@@ -204,6 +204,12 @@ def test_another_zone_or_currency_than_the_stored_one_is_refused(
     assert "CLM_CURRENCY=EUR" in refused("serve", CLM_DATABASE_URL=own_url, CLM_CURRENCY="CNY")
 
 
+def test_zone_and_currency_of_a_database_need_not_be_repeated(own_url: str) -> None:
+    for command in (["migrate"], ["keys", "list"]):
+        done = clm(*command, CLM_DATABASE_URL=own_url, CLM_TIME_ZONE="", CLM_CURRENCY="")
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_database_that_cannot_be_reached_is_told_without_a_password(
     refused_here: Refuse,
 ) -> None:
@@ -280,6 +286,7 @@ class Serving:
 
     def __init__(self, folder: Path, *words: str, **changes: str) -> None:
         self.port = free_port()
+        self.admin_port = changes.get("CLM_ADMIN_PORT")
         url = f"http://127.0.0.1:{self.port}"
         # To be able to verify certificates would take longer than all questions.
         self.client = httpx.Client(base_url=url, trust_env=False, verify=False)

@@ -13,6 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cli import test_cli
 from tests.cli.test_cli import PATIENCE, Serving, clm, lives, tree_of, until
+from tests.service import free_port
+from tests.unit.test_config import OF_KUBERNETES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 POOL = "clm_pool_connections"
@@ -21,8 +23,13 @@ made = test_cli.made  # a fixture
 
 @pytest.fixture
 def several(made: Path) -> Iterator[Serving]:
-    """A service of two processes with a worker on its embedded database, ready."""
-    found = Serving(made, "--processes", "2", CLM_DATA_DIR=str(made / "data"))
+    """A service of two processes with a worker on its embedded database, ready.
+
+    It runs in a Kubernetes that has a service of its name, and is told neither zone nor currency.
+    """
+    changes = {"CLM_ADMIN_PORT": str(free_port()), "CLM_TIME_ZONE": "", "CLM_CURRENCY": ""}
+    data = str(made / "data")
+    found = Serving(made, "--processes", "2", CLM_DATA_DIR=data, **OF_KUBERNETES | changes)
     try:
         until(lambda: found.is_ready() and counted(found, POOL, state="size") == 20)
         yield found
@@ -35,7 +42,7 @@ def apis(serving: Serving) -> set[int]:
 
 
 def counted(serving: Serving, name: str, **labels: str) -> float:
-    page = serving.get("/metrics")
+    page = serving.get(f"http://127.0.0.1:{serving.admin_port}/metrics")
     assert page is not None
     return sum(
         sample.value
@@ -54,6 +61,9 @@ def test_a_process_that_is_killed_comes_back_and_what_it_counted_stays(several: 
             assert httpx.get(url, trust_env=False, timeout=5).status_code == 404
 
     assert len([each for each in tree_of(several).values() if "clm_service worker" in each]) == 1
+    moved = several.get("/metrics")
+    assert moved is not None
+    assert moved.status_code == 404
     before = counted(several, **asked)
     ask(40)
     assert counted(several, **asked) == before + 40

@@ -64,7 +64,7 @@ def serving() -> Iterator[int]:
     config = uvicorn.Config(
         make_app(),
         port=0,
-        http=connections_of(door),
+        http=connections_of(door, 30),
         ws="none",
         log_config=None,
         timeout_graceful_shutdown=2,

@@ -1,15 +1,12 @@
 """Scores and churn risks over HTTP."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
-from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from app.deps import AppState, AsOfQuery, CustomerId, Here, Now, Page, Read
-from app.errors import NoModel, NotFound
+from app.errors import ExportsBusy, NoModel, NotFound
+from app.exports import Export
 from app.routers.api import router, scope
 from app.schemas.common.encoding import to_json
 from app.schemas.common.fields import Tier
@@ -23,16 +20,6 @@ from app.schemas.scores.rhythm import RhythmStatus
 from app.services.models.clv_terms import GivenTerms
 from app.services.scores import ad_hoc, churn_risks, lists, lookup, shared_cards, streams
 from app.services.scores.run_selects import Asked
-
-
-class _Lines(StreamingResponse):
-    """Closes what it sends when the caller goes away, rather than some time later."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        lines = cast("AsyncGenerator[bytes]", self.body_iterator)
-        async with aclosing(lines):
-            await super().__call__(scope, receive, send)
-
 
 routes = router("scores")
 STREAMS = streams.FORMS[1:]
@@ -148,7 +135,7 @@ async def list_churn_risks(
             "content": {form: {"schema": {"type": "string"}} for form in STREAMS},
             **headers(*OF_STREAMS),
         },
-        **problems(NotFound),
+        **problems(NotFound, ExportsBusy),
     },
     **scope("scores:read"),
 )
@@ -169,7 +156,8 @@ async def list_scores(
     By `customer_id` (default), `-probability` or `-value_to_save`; those without such a score come
     last. With `Accept: application/x-ndjson` or `text/csv` all are answered at once, by id, a line
     each, and headers say of which run; an answer that ends without a proper end was broken off,
-    and is not the whole run.
+    and is not the whole run. A text in CSV that a spreadsheet would take for a formula has an
+    apostrophe in front; in the other forms it is as it was sent. Few such exports run at once.
     """
     form = streams.form_of(request.headers.get("accept"))
     asked = Asked({**filters, "rfm_group": rfm_group}, run_id, changed_since_run, now)
@@ -179,7 +167,8 @@ async def list_scores(
     lines, of_run = await streams.open_lines(
         state.database, session, deployment, page, form, asked, request.query_params.keys()
     )
-    return _Lines(lines, media_type=form, headers=of_run)
+    name = streams.filename(form, of_run)
+    return Export(lines, state.exports, media_type=form, headers=of_run, filename=name)
 
 
 @routes.post("/scores/lookup", response_model=LookupAnswer, **scope("scores:read"))

@@ -38,7 +38,7 @@ other's work.
 INTERACTION_KINDS = "interaction_kinds"
 """A name for what is declared of kinds, another one with each change: it is kept by it."""
 COUNTRY = "country"
-"""Whose phone numbers are those without one; another one at each `clm migrate`."""
+"""Whose phone numbers are those without one; `clm migrate` with another one changes it."""
 SEARCH_FILLED = "customer_search_filled"
 """By which derivation what customers are found by is stored, and up to whom."""
 HOUSEKEEPING = "housekeeping"
@@ -88,7 +88,8 @@ async def initialise(session: WriteSession, settings: Settings, now: datetime) -
     rows = [{"key": key, "value": value} for key, value in values.items()]
     await session.execute(insert(Setting).values(rows).on_conflict_do_nothing())
     await take_charge(session)
-    await put(session, COUNTRY, settings.country)
+    if "country" in settings.model_fields_set or await get(session, COUNTRY) is None:
+        await put(session, COUNTRY, settings.country)
     await ready_made.add(session, now, await get(session, LAST_POLICY) or 0)
     first = {"activation_id": 1, "version": 1, "activated_at": now, "settled_at": now}
     await session.execute(insert(PolicyActivation).values(first).on_conflict_do_nothing())
@@ -105,22 +106,28 @@ async def is_behind(session: ReadSession) -> bool:
     return in_charge is not None and bool(in_charge < DERIVATION_VERSION)
 
 
-async def verify(session: ReadSession, settings: Settings) -> None:
-    """Refuse another zone or currency than the stored one: every day and sum depends on them."""
-    for key in ("time_zone", "currency"):
-        stored = await get(session, key)
+async def settled(session: ReadSession, settings: Settings) -> Settings:
+    """Return the settings with zone, currency and country as the database has them.
+
+    It refuses another zone or currency that was asked for: every day and sum depends on them.
+    """
+    stored = {key: await get(session, key) for key in ("time_zone", "currency", COUNTRY)}
+    for key, value in stored.items():
         asked = getattr(settings, key)
-        if stored != asked:
+        if key not in settings.model_fields_set or asked == value:
+            continue
+        if key == COUNTRY:
             raise SettingsMismatch(
-                f"this database was made with CLM_{key.upper()}={stored}, "
-                f"but the environment says {asked}"
+                f"phone numbers are read with CLM_COUNTRY={value or 'off'}, but the environment "
+                f"says {asked or 'off'}: `clm migrate` has them read anew"
             )
-    stored = await get(session, COUNTRY)
-    if stored != settings.country:
         raise SettingsMismatch(
-            f"phone numbers are read with CLM_COUNTRY={stored or ''}, but the environment says "
-            f"{settings.country or 'nothing'}: `clm migrate` has them read anew"
+            f"this database was made with CLM_{key.upper()}={value}, "
+            f"but the environment says {asked}"
         )
+    return settings.model_copy(
+        update={key: value for key, value in stored.items() if value is not None or key == COUNTRY}
+    )
 
 
 async def get(session: ReadSession, key: str) -> Any:

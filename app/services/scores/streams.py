@@ -6,32 +6,39 @@ if it is dropped meanwhile. An answer that breaks off was not whole: the connect
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
+from datetime import timedelta
 from typing import Any, Literal
 
-from sqlalchemy import text
+from sqlalchemy import Text, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.days import from_day
 from app.db import Database, ReadSession
 from app.deployment import Deployment
-from app.errors import FieldError, ValidationFailed
+from app.errors import FieldError, NotFound, ValidationFailed
 from app.schemas.common.types import format_instant
 from app.services.common.paging import PageRequest
 from app.services.scores import kept_runs, lists
 from app.services.scores.kept_runs import KeptRun
 from app.services.scores.lists import AMOUNTS, OF_RHYTHM, PLAIN
-from app.services.scores.run_selects import Asked, RunSelect
+from app.services.scores.run_selects import COLUMNS, Asked, RunSelect
+from app.sqlstates import is_missing_table
 
 Form = Literal["application/json", "application/x-ndjson", "text/csv"]
 FORMS: tuple[Form, ...] = ("application/json", "application/x-ndjson", "text/csv")
-TIME_LIMIT = "30min"
+TIME_LIMIT = timedelta(minutes=30)
 OF_PAGES = ("limit", "cursor", "sort")
-_WAITING = 16
+_WAITING = 4
 """Pieces that wait for a slow reader; then the database waits."""
 # In JSON no control character stands as it is, so that nothing is quoted.
 _LINES = {"format": "csv", "delimiter": "\x02", "quote": "\x01"}
 CSV_COLUMNS = (*PLAIN, *OF_RHYTHM, "days_silent", *AMOUNTS, "currency", "horizon_days")
 OF_EARLIER = ("previous_probability", "previous_rhythm")
+_ENDINGS: Mapping[Form, str] = {"application/x-ndjson": "ndjson", "text/csv": "csv"}
+_TEXTS = tuple(name for name in PLAIN if name in COLUMNS and isinstance(COLUMNS[name].type, Text))
+_FORMULA = r"'^[=+\-@\t\r\n＝＋－＠]'"
+_NUMBER = r"'^[+-]?[0-9]+([.][0-9]+)?$'"
 
 
 def form_of(accept: str | None) -> Form:
@@ -69,7 +76,7 @@ async def open_lines(
     form: Form,
     asked: Asked,
     given: Collection[str],
-) -> tuple[AsyncIterator[bytes], dict[str, str]]:
+) -> tuple[AsyncGenerator[bytes], dict[str, str]]:
     """Return the lines of a run, and the headers; no line is read before the first is asked for.
 
     `given` are the names of the parameters that the caller gave.
@@ -85,7 +92,13 @@ async def open_lines(
     return _lines(database, form, query, chosen.arguments), _headers(run.head)
 
 
-async def _nobody(form: Form) -> AsyncIterator[bytes]:
+def filename(form: Form, of_run: Mapping[str, str]) -> str:
+    """Return what the lines of a run are saved as, by its headers."""
+    run_id = of_run.get("CLM-Run-Id")
+    return f"scores{'' if run_id is None else f'-run-{run_id}'}.{_ENDINGS[form]}"
+
+
+async def _nobody(form: Form) -> AsyncGenerator[bytes]:
     """Yield what there is before the first run: the names of the columns, if there are such."""
     if form == "text/csv":
         yield f"{','.join(CSV_COLUMNS)}\r\n".encode()
@@ -110,6 +123,7 @@ def _headers(head: Mapping[str, Any]) -> dict[str, str]:
 
 def _csv(deployment: Deployment, run: KeptRun, chosen: RunSelect) -> list[str]:
     told = {
+        **{name: _no_formula(f"s.{name}") for name in _TEXTS},
         "run_id": f"{run.run_id}::bigint",
         "call_reasons": "array_to_string(s.call_reasons, ' ')",
         "days_silent": _silent(run, chosen),
@@ -121,6 +135,14 @@ def _csv(deployment: Deployment, run: KeptRun, chosen: RunSelect) -> list[str]:
     }
     names = CSV_COLUMNS if chosen.asked.since is None else (*CSV_COLUMNS, *OF_EARLIER)
     return [f"{told.get(name, f's.{name}')} AS {name}" for name in names]
+
+
+def _no_formula(value: str) -> str:
+    """Have spreadsheets show a text rather than reckon it; numbers stay as they are."""
+    return (
+        f"CASE WHEN {value} ~ {_FORMULA} AND {value} !~ {_NUMBER} THEN chr(39) || {value}"
+        f" ELSE {value} END"
+    )
 
 
 def _json(deployment: Deployment, run: KeptRun, chosen: RunSelect) -> list[str]:
@@ -158,7 +180,7 @@ def _amount(name: str) -> str:
 
 async def _lines(
     database: Database, form: Form, statement: str, arguments: list[Any]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Yield the lines as the database writes them, on a connection of their own.
 
     A reader who goes away ends the statement, by the end of its connection.
@@ -174,13 +196,19 @@ async def _lines(
         # In order, so that the first lines come at once and none waits for a sort.
         await connection.execute(text("SET TRANSACTION READ ONLY"))
         await connection.execute(text("SET LOCAL enable_sort = off"))
-        await connection.execute(text(f"SET LOCAL statement_timeout = '{TIME_LIMIT}'"))
+        await connection.execute(text(f"SET LOCAL statement_timeout = '{TIME_LIMIT.seconds}s'"))
         driver: Any = (await connection.get_raw_connection()).driver_connection
         options = {"format": "csv", "header": True} if form == "text/csv" else _LINES
 
         async def copy() -> None:
             try:
-                await driver.copy_from_query(statement, *arguments, output=take, **options)
+                await driver.copy_from_query(
+                    statement, *arguments, output=take, timeout=TIME_LIMIT.seconds, **options
+                )
+            except Exception as error:
+                if is_missing_table(error):
+                    raise NotFound("The run is no longer kept.") from None
+                raise
             finally:
                 if not gone:
                     await pieces.put(None)
@@ -193,11 +221,16 @@ async def _lines(
         finally:
             if not copying.done():
                 gone = True
-                driver.terminate()
                 while not pieces.empty():
                     pieces.get_nowait()
-                await asyncio.wait([copying], timeout=5)
-                if copying.done() and not copying.cancelled():
-                    copying.exception()  # that the connection ended is no news
-                with contextlib.suppress(Exception):
-                    await connection.invalidate()
+                await _break_off(connection, driver, copying)
+
+
+async def _break_off(connection: AsyncConnection, driver: Any, copying: asyncio.Task[None]) -> None:
+    """End a statement by the end of its connection."""
+    driver.terminate()
+    await asyncio.wait([copying], timeout=5)
+    if copying.done() and not copying.cancelled():
+        copying.exception()  # that the connection ended is no news
+    with contextlib.suppress(Exception):
+        await connection.invalidate()

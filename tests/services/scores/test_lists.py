@@ -467,3 +467,27 @@ async def test_a_stream_that_fails_says_so(own_database: Database) -> None:
         async for _ in streams._lines(own_database, "text/csv", failing, []):
             pass
     assert own_database.engine.pool.checkedout() == 0
+
+
+CELLS = {
+    "=1+1": "'=1+1", "+49 170": "'+49 170", "-1+1": "'-1+1", "@cell": "'@cell", "＝1": "'＝1",
+    '="a,b"': "'=\"a,b\"", "-5": "-5", "+12.50": "+12.50", "c=1": "c=1", "'=1": "'=1",
+}  # fmt: skip
+"""Ids, and the cells of CSV that they are."""
+
+
+async def test_no_cell_of_csv_is_a_formula_and_numbers_stay_numbers(
+    own_client: httpx.AsyncClient, own_database: Database, run_id: int
+) -> None:
+    change = text(
+        f"UPDATE runs.scores_{run_id} SET customer_id = :sent, clv = -12.5 WHERE customer_id = :was"
+    )
+    async with own_database.writes() as session, session.begin():
+        for number, sent in enumerate(CELLS):
+            await session.execute(change, {"sent": sent, "was": f"c{number:02}"})
+    rows = csv.DictReader(io.StringIO(await streamed(own_client, "text/csv")))
+    changed = [row for row in rows if row["clv"] == "-12.50"]
+    assert {row["customer_id"] for row in changed} == set(CELLS.values())
+    assert all(row["stage"][0].isalpha() for row in changed)
+    lines = (await streamed(own_client, "application/x-ndjson")).splitlines()
+    assert {json.loads(line)["customer_id"] for line in lines} >= set(CELLS)
