@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from app.config import Settings
-from app.services.policy_changes import activations, previews
+from app.services.policy_changes import previews, taking_effect
 from app.services.runs import runs
 from tests.simulation.lives import Lives
 from tests.simulation.world import World
@@ -17,7 +17,7 @@ from tests.simulation.world import World
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let three customers be several parts of every operation."""
     for module, name in (
-        (runs, "SCORE_PART"), (previews, "COMPARE_PART"), (activations, "APPLY_PART")
+        (runs, "SCORE_PART"), (previews, "COMPARE_PART"), (taking_effect, "APPLY_PART")
     ):  # fmt: skip
         monkeypatch.setattr(module, name, 2)
     monkeypatch.setattr(runs, "TRANSITIONS_AT_ONCE", 1)
