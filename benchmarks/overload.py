@@ -230,13 +230,17 @@ def measure(name: str, tree: Path | None, seconds: float) -> str:
         peak, between = good(calm), load.processor(service.pid)
         told = storm(Storm(port, service.key, seconds, TIMES * peak, begin=3_000_000))
         spent, before = load.processor(service.pid) - between, between - started
+        lines = client.get("/metrics").text.splitlines()
+        reasons = [line for line in lines if line.startswith("clm_refusals_total")]
         after = good(storm(Storm(port, service.key, 3.0, begin=4_000_000)))
         print(f"{name}: peak {peak:.0f} a second; at {TIMES} times of it {good(told):.0f}, "
               f"answers {quantiles(told.answers)}; refusals {quantiles(told.refusals)}, "
               f"{told.without_retry_after} without Retry-After; {dict(told.statuses)}; "
+              f"{' '.join(reasons)}; "
               f"memory {held:.0f} MB before, {memory(service.pid, 'VmHWM'):.0f} at most; "
-              f"peak again {after:.0f}; of a second of the processor {good(calm) * calm.seconds / before:.0f} "
-              f"answers at the peak, {good(told) * told.seconds / spent:.0f} in the storm", flush=True)  # fmt: skip
+              f"peak again {after:.0f}; of a second of the processor "
+              f"{good(calm) * calm.seconds / before:.0f} answers at the peak, "
+              f"{good(told) * told.seconds / spent:.0f} in the storm", flush=True)  # fmt: skip
         return f"{name}: goodput at {TIMES} times peak: {good(told) / peak:.2f} x peak"
 
 
