@@ -119,7 +119,7 @@ class Callers:
         for phase, took in self.took.items():
             wrong = self.failed[phase]
             failed = sum(count for name, count in wrong.items() if name != AWAY)
-            cuts = statistics.quantiles(took, n=100)
+            cuts = statistics.quantiles(took, n=100, method="inclusive")
             print(
                 f"{phase:24}{len(took):9}{failed:8}{wrong[AWAY]:8}"
                 f"{cuts[49] * 1e3:9.1f}{cuts[98] * 1e3:9.1f}{max(took) * 1e3:10.1f}"
