@@ -57,6 +57,7 @@ _bearer = HTTPBearer(
 
 
 async def _principal(
+    request: Request,
     state: AppState,
     now: Now,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
@@ -78,6 +79,7 @@ async def _principal(
             state.principals[mark] = (time.monotonic(), principal)
     if principal is None or (principal.expires_at is not None and principal.expires_at <= now):
         raise Unauthorized("The API key is unknown, expired or revoked.")
+    request.scope["state"]["principal"] = principal
     return principal
 
 

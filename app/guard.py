@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import metrics
+from app import access_log, metrics
 from app.config import Settings
 from app.errors import (
     AppError,
@@ -47,7 +47,6 @@ _SMALL = 262_144
 _LINGER_SECONDS = 1.0
 
 logger = logging.getLogger("clm.guard")
-access_logger = logging.getLogger("clm.access")
 
 
 class _Reply:
@@ -57,6 +56,7 @@ class _Reply:
         self._send = send
         self._headers = headers
         self.status: int | None = None
+        self.bytes_sent = 0
         self.complete = False
 
     async def __call__(self, message: Message) -> None:
@@ -64,6 +64,8 @@ class _Reply:
             self.status = message["status"]
             theirs = [pair for pair in message.get("headers", ()) if pair[0] not in self._headers]
             message["headers"] = [*theirs, *self._headers.items()]
+        else:
+            self.bytes_sent += len(message.get("body", b""))
         await self._send(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self.complete = True
@@ -100,12 +102,22 @@ class Guard:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         reply = _Reply(send, self._own_headers(scope, headers))
+        access_log.begin()
         metrics.requests_in_flight.inc()
         try:
             await self._answer(scope, headers, receive, reply)
         finally:
             metrics.requests_in_flight.dec()
-            _record(scope, reply, time.perf_counter() - started)
+            status = _CLIENT_LEFT if reply.status is None else reply.status
+            route = route_template(scope)
+            access_log.record(
+                scope,
+                route,
+                status,
+                seconds=time.perf_counter() - started,
+                bytes_sent=reply.bytes_sent,
+                of_probe=route in _EXEMPT,
+            )
 
     def _own_headers(self, scope: Scope, headers: Mapping[str, str]) -> dict[bytes, bytes]:
         """Set the ids of the request; return the headers that its answer gets."""
@@ -174,8 +186,12 @@ class Guard:
         """
         seconds = self._body_seconds if length else None
         body = await read_body(receive, self._body_limit, seconds)
-        waited = self._slots.locked()
+        state = scope["state"]
+        state["bytes_received"] = len(body)
+        waited, since = self._slots.locked(), time.perf_counter()
         async with self._slots:
+            if waited:
+                state["waited"] = time.perf_counter() - since
             if waited and await has_left(receive):
                 raise ClientLeftError
             body = await decoded(body, headers, self._body_limit)
@@ -207,19 +223,3 @@ async def _refuse(error: AppError, scope: Scope, receive: Receive, reply: _Reply
     # Closing while the caller still sends would reset the connection, and the answer with it.
     await discard(receive, _LINGER_SECONDS)
     await reply({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _record(scope: Scope, reply: _Reply, seconds: float) -> None:
-    route = route_template(scope)
-    status = _CLIENT_LEFT if reply.status is None else reply.status
-    metrics.observe_request(scope["method"], route, status, seconds)
-    access_logger.log(
-        logging.DEBUG if route in _EXEMPT else logging.INFO,
-        "request",
-        extra={
-            "method": scope["method"],
-            "route": route,
-            "status": status,
-            "ms": round(seconds * 1000, 2),
-        },
-    )

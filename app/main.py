@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from fastapi_swagger import patch_fastapi
 from sqlalchemy.pool import QueuePool
 
-from app import dispatch, handlers, logs, metrics
+from app import dispatch, handlers, logs, metrics, schema
 from app.config import VERSION, Settings
 from app.db import Database
 from app.dispatch import Dispatch
@@ -98,6 +98,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.add_middleware(Dispatch, found=dispatch.operations(app))
     app.add_middleware(Guard, settings=settings)
     describe(app)
+    metrics.set_build(VERSION, schema.head())
     return app
 
 

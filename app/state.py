@@ -11,6 +11,7 @@ from app.services.scores import shared_cards
 from app.services.scores.shared_cards import SharedCards
 from app.services.stages import shared_stages
 from app.services.stages.shared_stages import SharedStages
+from app.services.system.figures import Watch
 
 
 @dataclass
@@ -24,6 +25,7 @@ class State:
     principals: dict[bytes, tuple[float, keys.Principal]]
     cards: SharedCards
     stages: SharedStages
+    watch: Watch
 
     @classmethod
     async def begin(cls, settings_: Settings, database: Database) -> "State":
@@ -40,4 +42,5 @@ class State:
             {},
             shared_cards.share(database, deployment),
             shared_stages.share(database, deployment),
+            Watch(database, settings_),
         )

@@ -5,17 +5,19 @@ import contextlib
 import logging
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import logs
-from app.config import Settings
+from app import logs, metrics, schema, worker_page
+from app.config import VERSION, Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.errors import AppError, InternalError
+from app.metrics import PartOutcome
 from app.services.customers import search_rows
 from app.services.models import backtests, model_store, refitting
 from app.services.operations import housekeeping, operations, parts
@@ -24,6 +26,7 @@ from app.services.policy_changes import activations, previews
 from app.services.rebuilds import rebuilds
 from app.services.runs import runs, schedule
 from app.sqlstates import from_database
+from app.worker_page import Signs
 
 Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[None]]
 Completion = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[dict[str, Any] | None]]
@@ -79,6 +82,7 @@ class Worker:
         self._clock = clock
         self._deployment = Deployment.of(settings)
         self._stopping = asyncio.Event()
+        self.signs = Signs()
 
     def stop(self) -> None:
         """Finish the part at hand and end."""
@@ -104,17 +108,23 @@ class Worker:
         """Do one part if there is any."""
         async with self._write() as session:
             part = await parts.claim(session)
+        self.signs.answered()
         if part is None:
             return False
         heart = asyncio.create_task(self._beat(part))
+        started = time.perf_counter()
+        outcome: PartOutcome = "failed"
         try:
             await self._do(part)
+            outcome = "done"
         except LeaseLost:
+            outcome = "lost"
             logger.warning("part taken over", extra={"part": part.part_id, "task": part.task})
         except Exception as error:  # noqa: BLE001  # whatever it was, the operation says so
-            await self._give_up(part, error)
+            outcome = await self._give_up(part, error)
         finally:
             heart.cancel()
+            metrics.observe_part(part.task, outcome, time.perf_counter() - started)
         return True
 
     async def _do(self, part: Part) -> None:
@@ -130,15 +140,16 @@ class Worker:
                 if result is not None:
                     await operations.succeed(session, part.operation_id, result, now)
 
-    async def _give_up(self, part: Part, error: Exception) -> None:
+    async def _give_up(self, part: Part, error: Exception) -> PartOutcome:
         """Try again later if the database was the cause, else fail the operation."""
         logger.error("part failed", extra={"part": part.part_id, "task": part.task}, exc_info=error)
         async with self._write() as session:
             if from_database(error) is not None and part.attempt < parts.MAX_ATTEMPTS:
                 await parts.release(session, part)
-            else:
-                problem = error if isinstance(error, AppError) else InternalError()
-                await operations.fail(session, part.operation_id, problem, self._clock())
+                return "put_off"
+            problem = error if isinstance(error, AppError) else InternalError()
+            await operations.fail(session, part.operation_id, problem, self._clock())
+            return "failed"
 
     async def _beat(self, part: Part) -> None:
         """Keep the lease while the part is worked on, on a connection of its own."""
@@ -147,6 +158,7 @@ class Worker:
             with contextlib.suppress(SQLAlchemyError, OSError):
                 async with self._write() as session:
                     await parts.extend_lease(session, part)
+                    self.signs.answered()
 
     async def _housekeep(self) -> bool:
         now = self._clock()
@@ -180,7 +192,18 @@ async def _work(settings: Settings, url: str, *, until_eof: bool) -> None:
         loop.add_signal_handler(sig, worker.stop)
     if until_eof:
         loop.add_reader(sys.stdin.fileno(), worker.stop)
+    metrics.set_build(VERSION, schema.head())
+    turning = asyncio.create_task(_turn(worker.signs))
     try:
-        await worker.run()
+        with worker_page.served(settings, worker.signs):
+            await worker.run()
     finally:
+        turning.cancel()
         await database.close()
+
+
+async def _turn(signs: Signs) -> None:
+    """Keep noting that the event loop turns."""
+    while True:
+        signs.turned()
+        await asyncio.sleep(1)

@@ -34,6 +34,9 @@ COUNTRY = "country"
 """Whose phone numbers are those without one; another one at each `clm migrate`."""
 SEARCH_FILLED = "customer_search_filled"
 """By which derivation what customers are found by is stored, and up to whom."""
+LAST_HOUSEKEEPING = "last_housekeeping"
+LAST_BACKUP = "last_backup"
+"""When what is watched for last succeeded."""
 CURSOR_SECRET = "cursor_secret"  # noqa: S105  # the name of one
 
 

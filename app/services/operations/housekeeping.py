@@ -16,6 +16,7 @@ from app.models import (
     StageTransition,
 )
 from app.models.scoring import scores_name
+from app.services.common import deployment_settings
 from app.services.operations.operations import OPEN
 from app.sqlstates import is_refused
 
@@ -48,6 +49,7 @@ async def sweep(
         await session.execute(delete(Operation).where(Operation.operation_id.in_(ended)))
     more = await _prune_transitions(session, now, voided_kept) or more
     await _drop_runs(session, now)
+    await deployment_settings.put(session, deployment_settings.LAST_HOUSEKEEPING, now.isoformat())
     return more
 
 
