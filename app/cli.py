@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import embedded, logs, migrate
+from app import embedded, logs, migrate, operating_cli
 from app.config import VERSION, Settings, load_settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.services.access import keys as keys_service
@@ -250,6 +250,9 @@ def _fail(message: str) -> NoReturn:
 def version() -> None:
     """Print the version."""
     typer.echo(VERSION)
+
+
+operating_cli.add_to(app, _settings, _database)
 
 
 def main() -> None:
