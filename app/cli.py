@@ -17,7 +17,7 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import embedded, keys_cli, logs, migrate, roles
+from app import embedded, keys_cli, logs, migrate, operating_cli, roles
 from app.config import VERSION, Settings, load_settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.errors import AppError
@@ -217,6 +217,9 @@ def _fail(message: str) -> NoReturn:
 def version() -> None:
     """Print the version."""
     typer.echo(VERSION)
+
+
+operating_cli.add_to(app, _settings, _database)
 
 
 def main() -> None:

@@ -145,6 +145,9 @@ class Settings(BaseSettings):
     body_limit: int = Field(2_000_000, ge=1_000, description="bytes of a request body")
     body_seconds: float = Field(20.0, gt=0, description="time in which a body must arrive")
     drain_seconds: float = Field(0.0, ge=0, description="time between not ready and closing")
+    worker_metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="where a worker serves /metrics, /livez and /readyz"
+    )
     log_level: str = Field("INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
 
     @field_validator("time_zone")

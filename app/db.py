@@ -1,11 +1,13 @@
 """Engine and session factory. No queries live here."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NewType, TypeAlias
+from time import perf_counter
+from typing import Any, NewType, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Row, Select, event, func, select
 from sqlalchemy.exc import InvalidatePoolError
@@ -20,6 +22,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from app.config import Settings
 
+T = TypeVar("T")
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 AnySelect: TypeAlias = Select[*tuple[Any, ...]]
 
@@ -27,6 +30,26 @@ ReadSession = NewType("ReadSession", AsyncSession)
 """A session that reads only; two reads on it need not agree."""
 WriteSession = NewType("WriteSession", ReadSession)
 """A session inside the one transaction of its request; a writer may read, no reader may write."""
+
+
+class Spent:
+    """How long a request has waited for statements, and how many there were."""
+
+    __slots__ = ("seconds", "statements")
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.statements = 0
+
+    def add(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.statements += 1
+
+
+SPENT_ELSEWHERE = Spent()
+"""What was asked for several requests at once, or for none."""
+spent_var: ContextVar[Spent] = ContextVar("spent", default=SPENT_ELSEWHERE)
+"""Where the statements of the request at hand are summed."""
 
 # Bounds of the server side: a client that has gone away must not hold a connection for ever.
 SERVER_SETTINGS = {
@@ -68,6 +91,8 @@ def create_engine(
         },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    event.listen(engine.sync_engine, "before_cursor_execute", _begin_statement)
+    event.listen(engine.sync_engine, "after_cursor_execute", _end_statement)
     return engine
 
 
@@ -130,7 +155,7 @@ async def copy_rows(
     """Append rows by binary COPY, inside the session's transaction."""
     if rows:
         driver = await driver_of(session)
-        await driver.copy_records_to_table(table, records=rows, columns=list(columns))
+        await timed(driver.copy_records_to_table(table, records=rows, columns=list(columns)))
 
 
 async def fetch_rows(session: ReadSession, query: str, *arguments: object) -> list[Any]:
@@ -139,13 +164,34 @@ async def fetch_rows(session: ReadSession, query: str, *arguments: object) -> li
     A reader borrows a connection of the pool for this statement alone; a writer asks on its own,
     after what it holds back.
     """
-    found: list[Any] = await _ask(session, "fetch", query, arguments)
+    found: list[Any] = await timed(_ask(session, "fetch", query, arguments))
     return found
 
 
 async def fetch_row(session: ReadSession, query: str, *arguments: object) -> Any | None:
     """Return the first row of a query as the driver gives it, or None; else as `fetch_rows`."""
-    return await _ask(session, "fetchrow", query, arguments)
+    return await timed(_ask(session, "fetchrow", query, arguments))
+
+
+async def timed(asked: Awaitable[T]) -> T:
+    """Wait for what the database is asked, and add how long that took to the request's sum."""
+    started = perf_counter()
+    try:
+        return await asked
+    finally:
+        spent_var.get().add(perf_counter() - started)
+
+
+def _begin_statement(*asked: Any) -> None:
+    *_, context, _ = asked
+    if context is not None:
+        context.clm_started = perf_counter()
+
+
+def _end_statement(*asked: Any) -> None:
+    *_, context, _ = asked
+    if context is not None:
+        spent_var.get().add(perf_counter() - context.clm_started)
 
 
 async def _ask(session: ReadSession, method: str, query: str, arguments: tuple[object, ...]) -> Any:

@@ -13,7 +13,7 @@ from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import metrics
+from app import access_log, metrics
 from app.admission import Admission, Ticket, is_short, operation_of
 from app.config import Settings
 from app.errors import (
@@ -59,7 +59,6 @@ _SPARE = 2
 EXPORTS = 2
 
 logger = logging.getLogger("clm.guard")
-access_logger = logging.getLogger("clm.access")
 
 Recognise = Callable[[Scope, str | None], Awaitable[Principal]]
 
@@ -98,12 +97,22 @@ class Guard:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         reply = Reply(send, self._own_headers(scope, headers))
+        access_log.begin()
         metrics.requests_in_flight.inc()
         try:
             await self._answer(scope, headers, receive, reply)
         finally:
             metrics.requests_in_flight.dec()
-            _record(scope, reply, time.perf_counter() - started)
+            status = _CLIENT_LEFT if reply.status is None else reply.status
+            route = route_template(scope)
+            access_log.record(
+                scope,
+                route,
+                status,
+                seconds=time.perf_counter() - started,
+                bytes_sent=reply.bytes_sent,
+                of_probe=route in _EXEMPT,
+            )
 
     def refusal(
         self, recognition: Recognition, method: str, path: str, authorization: str | None
@@ -208,9 +217,12 @@ class Guard:
         Only who has a slot unpacks a body: packed it is within the bounds of memory.
         """
         reply.body_read = True
+        scope["state"]["bytes_received"] = len(body)
         waited = await self.admission.enter(ticket)
         try:
             metrics.admission_wait.observe(waited)
+            if waited:
+                scope["state"]["waited"] = waited
             if waited and await has_left(receive):
                 raise ClientLeftError
             # An export takes its time on a connection of its own, and leaves the slot to others.
@@ -235,19 +247,3 @@ class Guard:
 def _path(scope: Scope) -> str:
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
-
-
-def _record(scope: Scope, reply: Reply, seconds: float) -> None:
-    route = route_template(scope)
-    status = _CLIENT_LEFT if reply.status is None else reply.status
-    metrics.observe_request(scope["method"], route, status, seconds)
-    access_logger.log(
-        logging.DEBUG if route in _EXEMPT else logging.INFO,
-        "request",
-        extra={
-            "method": scope["method"],
-            "route": route,
-            "status": status,
-            "ms": round(seconds * 1000, 2),
-        },
-    )

@@ -53,6 +53,7 @@ _BY_STATUS = {kind.status: kind for kind in reversed(list(tree()))}
 
 def problem_response(error: AppError, scope: MutableMapping[str, Any]) -> Response:
     """Return the response for an error, as an answer to the request of this ASGI scope."""
+    scope.setdefault("state", {})["error_code"] = error.code  # for the access log
     raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
     document = error.problem(
         instance=raw_path.decode("ascii", "replace")[:_MAX_INSTANCE],

@@ -71,6 +71,21 @@ def describe(error: BaseException) -> str:
     return "from ".join(parts).rstrip()
 
 
+_access_logger = logging.getLogger("clm.access")
+
+
+def log_access(*, of_probe: bool = False, **fields: object) -> None:
+    """Write the one line of a request, also of one that was refused before the API had it.
+
+    It says what was asked by its template: a path or a query string may name a customer. What is
+    None is left out; probes are logged at the level DEBUG.
+    """
+    level = logging.DEBUG if of_probe else logging.INFO
+    if _access_logger.isEnabledFor(level):
+        told = {name: value for name, value in fields.items() if value is not None}
+        _access_logger.log(level, "request", extra=told)
+
+
 class JsonLines(JsonFormatter):
     """Formats a record as one line of JSON."""
 

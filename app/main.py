@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy.pool import QueuePool
 
-from app import deps, dispatch, handlers, logs, metrics
+from app import deps, dispatch, handlers, logs, metrics, schema
 from app.admin_port import AdminPort
 from app.config import VERSION, Settings
 from app.cors import Cors
@@ -122,6 +122,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     if settings.cors_origins:
         app.add_middleware(Cors, origins=settings.cors_origins)
     describe(app)
+    metrics.set_build(VERSION, schema.head())
     return app
 
 

@@ -27,6 +27,8 @@ of the client."""
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 UNMATCHED: Final = "unmatched"
 
+Figure = float | Mapping[str, float | None] | None
+PartOutcome = Literal["done", "put_off", "failed", "lost"]
 FactResult = Literal["created", "updated", "duplicate", "rejected"]
 Refusal = Literal[
     "body_memory", "connections", "head_time", "head_size", "line", "malformed", "no_key", "rate",
@@ -84,36 +86,101 @@ _pool = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
+_database = Counter(
+    "clm_http_database_seconds",
+    "Time that requests have waited for statements, commits not included; route `shared`: for"
+    " statements that answer several requests at once.",
+    ("method", "route"),
+    registry=REGISTRY,
+)
+_shared_database = _database.labels("any", "shared")
+_parts = Histogram(
+    "clm_part_duration_seconds",
+    "Time a worker worked on a part of an operation, by how that ended: done, put_off to be tried"
+    " again, failed, or lost to another worker.",
+    ("task", "outcome"),
+    buckets=(0.05, 0.25, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
+    registry=REGISTRY,
+)
+_build = Gauge(
+    "clm_build_info",
+    "Always 1: the version that runs here, and the revision of the schema that it was written for.",
+    ("version", "revision"),
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+
+_FIGURES: Final[Mapping[str, str]] = {
+    "operations_queue_depth": "Operations waiting or running.",
+    "operations_queue_age_seconds": "Age of the oldest operation that waits or runs.",
+    "last_scoring_run_age_seconds": "Time since the last successful scoring run ended.",
+    "model_age_seconds": "Time since the active model was fitted.",
+    "churn_calibration_error": (
+        "Expected calibration error of what was predicted a horizon before the published run."
+    ),
+    "churn_calibration_in_the_large": (
+        "Share of customers that churned minus the share that was predicted."
+    ),
+    "operation_parts_waiting": "Parts of operations that wait to be claimed.",
+    "operation_parts_running": "Parts of operations that a worker holds.",
+    "operation_parts_tried_again": "Parts not done that were begun more than once.",
+    "operation_parts_abandoned": "Parts whose worker no longer says that it works on them.",
+    "database_size_bytes": "Size of the database on disk.",
+    "disk_free_bytes": "Bytes free where the embedded database is; unknown with another one.",
+    "disk_size_bytes": "Bytes of the disk where the embedded database is.",
+}
+_FIGURES_BY: Final[Mapping[str, tuple[str, str]]] = {
+    "last_success_timestamp_seconds": (
+        "task",
+        "When a scoring run, fit, housekeeping or backup last succeeded, in Unix seconds.",
+    ),
+    "operations_failed_last_day": ("kind", "Operations that failed within 24 hours, by kind."),
+}
 _gauges: Final[Mapping[str, Gauge]] = {
     name: Gauge(f"clm_{name}", text, registry=REGISTRY, multiprocess_mode="mostrecent")
-    for name, text in (
-        ("operations_queue_depth", "Operations waiting or running."),
-        ("operations_queue_age_seconds", "Age of the oldest operation that waits or runs."),
-        ("last_scoring_run_age_seconds", "Time since the last successful scoring run ended."),
-        ("model_age_seconds", "Time since the active model was fitted."),
-        (
-            "churn_calibration_error",
-            "Expected calibration error of what was predicted a horizon before the published run.",
-        ),
-        (
-            "churn_calibration_in_the_large",
-            "Share of customers that churned minus the share that was predicted.",
-        ),
-    )
+    for name, text in _FIGURES.items()
 }
+_gauges_by: Final[Mapping[str, Gauge]] = {
+    name: Gauge(f"clm_{name}", text, (label,), registry=REGISTRY, multiprocess_mode="mostrecent")
+    for name, (label, text) in _FIGURES_BY.items()
+}
+_observed: set[tuple[str, str]] = set()
+"""Labels that were told of once: they are said to be 0, or unknown, when they no longer are."""
 
 
 @lru_cache(4096)
-def _children(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+def _children(method: str, route: str, status: int) -> tuple[Counter, Histogram, Counter]:
     method = method if method in _METHODS else "other"
-    return _requests.labels(method, route, str(status)), _durations.labels(method, route)
+    return (
+        _requests.labels(method, route, str(status)),
+        _durations.labels(method, route),
+        _database.labels(method, route),
+    )
 
 
-def observe_request(method: str, route: str, status: int, seconds: float) -> None:
+def observe_request(
+    method: str, route: str, status: int, seconds: float, database_seconds: float = 0.0
+) -> None:
     """Count one answered request under its route template."""
-    count, duration = _children(method, route, status)
+    count, duration, database = _children(method, route, status)
     count.inc()
     duration.observe(seconds)
+    database.inc(database_seconds)
+
+
+def count_shared_database_time(seconds: float) -> None:
+    """Add what was asked for several requests at once, or for none."""
+    _shared_database.inc(seconds)
+
+
+def observe_part(task: str, outcome: PartOutcome, seconds: float) -> None:
+    """Count one part that a worker has let go of."""
+    _parts.labels(task, outcome).observe(seconds)
+
+
+def set_build(version: str, revision: str) -> None:
+    """Say what runs here."""
+    _build.labels(version, revision).set(1)
 
 
 @lru_cache
@@ -142,31 +209,30 @@ def count_all_facts(kind: str, counts: Mapping[str, int]) -> None:
         _facts.labels(kind, result).inc(n)
 
 
-def set_gauges(
-    *,
-    pool_size: float | None = None,
-    pool_checked_out: float | None = None,
-    queue_depth: float | None = None,
-    queue_age_seconds: float | None = None,
-    last_scoring_run_age_seconds: float | None = None,
-    model_age_seconds: float | None = None,
-    churn_calibration_error: float | None = None,
-    churn_calibration_in_the_large: float | None = None,
-) -> None:
+def set_gauges(**figures: Figure) -> None:
     """Set the gauges read at a scrape; what is not known is NaN, since 0 would read as good."""
-    set_pool(pool_size, pool_checked_out)
-    _gauges["operations_queue_depth"].set(_known(queue_depth))
-    _gauges["operations_queue_age_seconds"].set(_known(queue_age_seconds))
-    _gauges["last_scoring_run_age_seconds"].set(_known(last_scoring_run_age_seconds))
-    _gauges["model_age_seconds"].set(_known(model_age_seconds))
-    _gauges["churn_calibration_error"].set(_known(churn_calibration_error))
-    _gauges["churn_calibration_in_the_large"].set(_known(churn_calibration_in_the_large))
+    set_pool(_plain(figures.pop("pool_size", None)), _plain(figures.pop("pool_checked_out", None)))
+    for name, gauge in _gauges.items():
+        gauge.set(_known(_plain(figures.pop(name, None))))
+    for name, labelled in _gauges_by.items():
+        by_label = figures.pop(name, None)
+        assert by_label is None or isinstance(by_label, Mapping)
+        _observed.update((name, label) for label in by_label or ())
+        for label in [label for of, label in _observed if of == name]:
+            figure = None if by_label is None else by_label.get(label, 0.0)
+            labelled.labels(label).set(_known(figure))
+    assert not figures, figures
 
 
 def set_pool(size: float | None, checked_out: float | None) -> None:
     """Set what the pool of this process holds."""
     _pool.labels("size").set(_known(size))
     _pool.labels("checked_out").set(_known(checked_out))
+
+
+def _plain(figure: Figure) -> float | None:
+    assert not isinstance(figure, Mapping)
+    return figure
 
 
 def _known(value: float | None) -> float:

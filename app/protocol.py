@@ -278,8 +278,8 @@ class Connection(PatientProtocol):
             *([] if keep else [(b"connection", b"close")]),
         ]
         lines = [name + b": " + value + b"\r\n" for name, value in fields]
-        content = bytes(response.body) if body else b""
-        return b"".join((STATUS_LINE[error.status], *lines, b"\r\n", content))
+        lines += [b"\r\n", bytes(response.body) if body else b""]
+        return STATUS_LINE[error.status] + b"".join(lines)
 
 
 def _what_of(error: httptools.HttpParserError) -> AppError:
@@ -298,5 +298,4 @@ def _too_large() -> HeadTooLarge:
 
 def connections_of(door: Door, write_seconds: float) -> type[Connection]:
     """Return the class of all connections through one door, whose readers have that time."""
-    own = {"door": door, "write_seconds": write_seconds}
-    return type("ConnectionOfDoor", (Connection,), own)
+    return type("Through", (Connection,), {"door": door, "write_seconds": write_seconds})

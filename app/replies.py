@@ -18,6 +18,7 @@ class Reply:
         self._send = send
         self.headers = headers
         self.status: int | None = None
+        self.bytes_sent = 0
         self.complete = self.body_read = False
 
     async def __call__(self, message: Message) -> None:
@@ -25,6 +26,8 @@ class Reply:
             self.status = message["status"]
             theirs = [pair for pair in message.get("headers", ()) if pair[0] not in self.headers]
             message["headers"] = [*theirs, *self.headers.items()]
+        else:
+            self.bytes_sent += len(message.get("body", b""))
         await self._send(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self.complete = True

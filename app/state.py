@@ -17,6 +17,7 @@ from app.services.scores import shared_cards
 from app.services.scores.shared_cards import SharedCards
 from app.services.stages import shared_stages
 from app.services.stages.shared_stages import SharedStages
+from app.services.system.figures import Watch
 
 
 @dataclass
@@ -45,6 +46,8 @@ class State:
             async with self.database.writes() as session, session.begin():
                 await self.usage.write(WriteSession(ReadSession(session)))
 
+    watch: Watch
+
     @classmethod
     async def begin(cls, settings_: Settings, database: Database) -> "State":
         async with database.reads() as session:
@@ -62,4 +65,5 @@ class State:
             shared_stages.share(database, deployment),
             Exports(settings_.export_slots),
             Usage(),
+            Watch(database, settings_),
         )

@@ -6,14 +6,16 @@ import logging
 import random
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-from app import logs
-from app.config import Settings
+from app import logs, metrics, schema, worker_page
+from app.config import VERSION, Settings
 from app.db import Database, ReadSession, WriteSession, create_engine, time_of
 from app.deployment import Deployment
+from app.metrics import PartOutcome
 from app.services.access import audit
 from app.services.common.stored_documents import NewerVersion
 from app.services.customers import search_rows
@@ -24,6 +26,7 @@ from app.services.policy_changes import activations, previews, taking_effect
 from app.services.rebuilds import rebuilds
 from app.services.runs import runs, schedule
 from app.sqlstates import hindrance
+from app.worker_page import Signs
 
 Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[None]]
 Completion = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[dict[str, Any] | None]]
@@ -82,6 +85,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._troubles = 0
         self._hindrance: Exception | None = None
+        self.signs = Signs()
 
     def stop(self) -> None:
         """Finish the part at hand and end."""
@@ -133,12 +137,17 @@ class Worker:
         """Do one part if there is any."""
         async with self._write() as session:
             part = await parts.claim(session, list(TASKS))
+        self.signs.answered()
         if part is None:
             return False
         heart = asyncio.create_task(self._beat(part))
+        started = time.perf_counter()
+        outcome: PartOutcome = "failed"
         try:
             await self._do(part)
+            outcome = "done"
         except LeaseLost:
+            outcome = "lost"
             logger.warning("part taken over", extra={"part": part.part_id, "task": part.task})
         except NewerVersion:
             async with self._write() as session:
@@ -146,9 +155,10 @@ class Worker:
             raise
         except Exception as error:  # noqa: BLE001  # whatever it was, the operation says so
             heart.cancel()
-            await self._give_up(part, error)
+            outcome = await self._give_up(part, error)
         finally:
             heart.cancel()
+            metrics.observe_part(part.task, outcome, time.perf_counter() - started)
         return True
 
     async def _do(self, part: Part) -> None:
@@ -165,11 +175,12 @@ class Worker:
                     await operations.succeed(session, part.operation_id, result)
             await audit.record_work(session, part.operation_id, part.kind)
 
-    async def _give_up(self, part: Part, error: Exception) -> None:
+    async def _give_up(self, part: Part, error: Exception) -> PartOutcome:
         """Put the part off, or end its operation; the database may have to come back first."""
         told = {"part": part.part_id, "task": part.task}
         hindered = hindrance(error) is not None
-        if hindered or isinstance(error, PutOff):
+        outcome: PartOutcome = "put_off" if hindered or isinstance(error, PutOff) else "failed"
+        if outcome == "put_off":
             logger.info("part put off", extra={**told, "error": type(error).__name__})
         else:
             logger.error("part failed", extra=told, exc_info=error)
@@ -183,9 +194,9 @@ class Worker:
                 self._hindrance = None
                 await self._wait(another, "giving a part back")
                 if self._stopping.is_set():
-                    return
+                    return outcome
             else:
-                return
+                return outcome
 
     async def _beat(self, part: Part) -> None:
         """Keep the lease while the part is worked on, on a connection of its own."""
@@ -194,6 +205,7 @@ class Worker:
             with contextlib.suppress(Exception):  # another beat comes before the lease runs out
                 async with self._write() as session:
                     await parts.extend_lease(session, part)
+                    self.signs.answered()
 
     async def _housekeep(self) -> bool:
         async with self._write() as session:
@@ -235,7 +247,18 @@ async def _work(settings: Settings, url: str, *, until_eof: bool) -> None:
         loop.add_signal_handler(sig, worker.stop)
     if until_eof:
         loop.add_reader(sys.stdin.fileno(), worker.stop)
+    metrics.set_build(VERSION, schema.head())
+    turning = asyncio.create_task(_turn(worker.signs))
     try:
-        await worker.run()
+        with worker_page.served(settings, worker.signs):
+            await worker.run()
     finally:
+        turning.cancel()
         await database.close()
+
+
+async def _turn(signs: Signs) -> None:
+    """Keep noting that the event loop turns."""
+    while True:
+        signs.turned()
+        await asyncio.sleep(1)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from app.binary_copy.layout import Block, Column, Field, Kind
 from app.binary_copy.reader import BLOCK_BYTES, Reader
 from app.binary_copy.writer import Writer
-from app.db import ReadSession, WriteSession, driver_of
+from app.db import ReadSession, WriteSession, driver_of, timed
 
 __all__ = ["BLOCK_BYTES", "Block", "Column", "Field", "Kind", "read", "write"]
 
@@ -66,10 +66,12 @@ async def write(
     writer = Writer(columns)
     if writer.rows:
         driver = await driver_of(session)
-        await driver.copy_to_table(
-            table,
-            source=writer.stream(),
-            columns=writer.names,
-            format="binary",
-            schema_name=schema,
+        await timed(
+            driver.copy_to_table(
+                table,
+                source=writer.stream(),
+                columns=writer.names,
+                format="binary",
+                schema_name=schema,
+            )
         )

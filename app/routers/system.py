@@ -62,7 +62,7 @@ async def get_readiness(state: AppState, request: Request) -> Any:
 )
 async def get_metrics(state: AppState, now: Now) -> Response:
     """Return the metrics in the text format of Prometheus."""
-    metrics.set_gauges(**await health.gauges(state.database, now))
+    metrics.set_gauges(**await state.watch.figures(now))
     return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
 
 

@@ -56,8 +56,8 @@ def test_gauges_are_unknown_until_set() -> None:
     metrics.set_gauges(
         pool_size=10,
         pool_checked_out=3,
-        queue_depth=0,
-        queue_age_seconds=0,
+        operations_queue_depth=0,
+        operations_queue_age_seconds=0,
         last_scoring_run_age_seconds=60.5,
     )
     assert value("clm_pool_connections", state="size") == 10

@@ -45,6 +45,9 @@ HOUSEKEEPING = "housekeeping"
 """Nothing: whoever holds the row keeps house, and nobody else meanwhile."""
 LAST_POLICY = "last_policy_version"
 """The highest number that a version of the policy has had, also one that was deleted."""
+LAST_HOUSEKEEPING = "last_housekeeping"
+LAST_BACKUP = "last_backup"
+"""When what is watched for last succeeded."""
 CURSOR_SECRET = "cursor_secret"  # noqa: S105  # the name of one
 
 

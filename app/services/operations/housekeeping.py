@@ -52,6 +52,7 @@ async def sweep(
     if audit_kept is not None:
         more = await _prune_audit(session, audit_kept) or more
     await _drop_runs(session, now)
+    await deployment_settings.put(session, deployment_settings.LAST_HOUSEKEEPING, now.isoformat())
     return more
 
 
