@@ -68,6 +68,9 @@ class Recorder:
             method, template.format(**path), json=body, params=query, headers={"Accept": accept}
         )
         assert answer.is_success, (asked, answer.text)
+        if answer.status_code == 204:
+            self.answers.setdefault(asked, {})
+            return None
         form = answer.headers["content-type"].split(";")[0]
         told = answer.json() if form == "application/json" else answer.text
         kept = self.answers.setdefault(asked, {}).setdefault(str(answer.status_code), {})
@@ -227,7 +230,11 @@ async def _change_policy(recorder: Recorder, client: httpx.AsyncClient, work: An
     preview = await recorder.ask("preview_policy", version=version)
     await work()
     found = (await client.get(f"/v1/operations/{preview['id']}")).json()
-    await recorder.ask("activate_policy", {"token": found["result"]["token"]}, version=version)
+    token = {"token": found["result"]["token"]}
+    activation = await recorder.ask("activate_policy", token, version=version)
+    await recorder.ask("cancel_operation", operation_id=activation["id"])
+    unused = await client.post("/v1/policies", json=policies.POLICY_EXAMPLE)
+    await recorder.ask("delete_policy", version=unused.json()["version"])
 
 
 async def _run(url: str) -> dict[str, Any]:
