@@ -201,7 +201,8 @@ def declared() -> set[tuple[str, str]]:
         (operation["operationId"], code)
         for _, _, operation in openapi.operations(DOCUMENT)
         for reference in operation["responses"].values()
-        for code in openapi.resolved(DOCUMENT, reference)["content"]
+        for code in openapi.resolved(DOCUMENT, reference)
+        .get("content", {})
         .get("application/problem+json", {})
         .get("examples", ())
         if code not in OF_THE_FORM
