@@ -56,7 +56,7 @@ def revisions() -> dict[str, str]:
     after: dict[str | None, str] = {}
     oldest: dict[str, str] = {}
     for script in (MIGRATIONS / "versions").glob("*.py"):
-        said = dict(_DECLARED.findall(script.read_text("utf-8")))
+        said: dict[str, str] = dict(_DECLARED.findall(script.read_text("utf-8")))
         if "revision" in said:
             after[said.get("down_revision")] = said["revision"]
             oldest[said["revision"]] = said.get("oldest_served", said["revision"])
