@@ -19,8 +19,8 @@ oldest_served = ${repr(schema.revisions()[down_revision])}
 
 # A statement that waits for a lock makes every later request wait behind it: give up soon, and
 # run again. Add columns that may be null or have a constant default; build indexes CONCURRENTLY in
-# an autocommit block of a revision of their own, as it commits what came before (nobody waits behind
-# that: SET lock_timeout = '30min'); add constraints NOT VALID, and VALIDATE them in the next
+# an autocommit block of a revision of their own, as it commits what came before (behind that nobody
+# waits: SET lock_timeout = '30min'); add constraints NOT VALID, and VALIDATE them in the next
 # revision; drop a column one release after its last use.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
 
