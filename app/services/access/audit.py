@@ -7,7 +7,7 @@ read from the request as it came, so that no service has to think of it.
 import getpass
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -20,7 +20,9 @@ from app.services.common import deployment_settings
 CLI, WORKER = "cli", "worker"
 CUSTOMER = "customer_id"
 _MOST_FIELDS = 60
-_NAMED = ("source", "transaction_id", "interaction_id", "churn_record_id", "revision", "model_id")
+_NAMED = frozenset(
+    ("source", "transaction_id", "interaction_id", "churn_record_id", "revision", "model_id")
+)
 """What a body or a query tells of what it is about, beside customers."""
 _IN_FORCE = {
     deployment_settings.ACTIVE_POLICY: ("put_policy_in_force", "version"),
@@ -34,7 +36,7 @@ _INSERT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """What is kept of a write."""
 
@@ -84,7 +86,7 @@ def entry_of(
     path: Mapping[str, Any],
     query: Iterable[tuple[str, str]],
     body: object,
-    known: Collection[str],
+    known: frozenset[str],
     made: str | None,
     **told: Any,
 ) -> Entry:
@@ -93,31 +95,34 @@ def entry_of(
     `known` are the names of fields that the operation has: an item that was rejected may hold any.
     `made` is where to find what the request made.
     """
-    ids = {name: value for name, value in path.items() if name != CUSTOMER}
-    if made is not None:
-        ids["location"] = made
-    customers = [path[CUSTOMER]] if CUSTOMER in path else []
+    ids: dict[str, Any] = {} if made is None else {"location": made}
+    customers: list[Any] = []
     fields: set[str] = set()
-    given = body if isinstance(body, dict) else {}
+    for name, value in path.items():
+        if name == CUSTOMER:
+            customers.append(value)
+        else:
+            ids[name] = value
+    given: dict[str, Any] = body if isinstance(body, dict) else {}
     for name, value in (*query, *given.items()):
         if name == CUSTOMER:
             customers.append(value)
-        elif name == "customers" and isinstance(value, list):
-            customers += value
         elif name in _NAMED and isinstance(value, (str, int)):
             ids[name] = value
+        elif name == "customers" and isinstance(value, list):
+            customers += value
         else:
             fields.add(name)
-    if CUSTOMER not in given and isinstance(given.get("items"), list):
+    if "items" in fields and CUSTOMER not in given and isinstance(given["items"], list):
         items = [item for item in given["items"] if isinstance(item, dict)]
         customers += [item.get(CUSTOMER) for item in items]
         fields = fields.union(*items) - {CUSTOMER, "items"}
-    named = dict.fromkeys(each for each in customers if isinstance(each, str))
+    named = dict.fromkeys([each for each in customers if isinstance(each, str)])
     return Entry(
         customer_ids=[each for each in islice(named, IDS_KEPT) if is_identifier(each)],
         customers=len(named),
         ids=ids,
-        fields=sorted(fields.intersection(known))[:_MOST_FIELDS],
+        fields=sorted(fields & known)[:_MOST_FIELDS],
         **told,
     )
 

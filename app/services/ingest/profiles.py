@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import select, text
 
 from app.days import from_micros, to_micros
-from app.db import AnyRow, ReadSession, WriteSession
+from app.db import AnyRow, ReadSession, WriteSession, fetch_row
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
 from app.lifecycle import profiles
@@ -149,14 +149,15 @@ async def drafts(
     }
 
 
-def _check(if_match: str | None, row: AnyRow | None) -> None:
-    etags.check(if_match, None if row is None else row.profile_version, "the profile")
+def _check(if_match: str | None, row: Any | None) -> None:
+    etags.check(if_match, None if row is None else row["profile_version"], "the profile")
 
 
-async def _locked(session: WriteSession, customer_id: str) -> AnyRow | None:
-    columns = (Customer.customer_id, Customer.profile_version)
-    statement = select(*columns).where(Customer.customer_id == customer_id).with_for_update()
-    return (await session.execute(statement)).one_or_none()
+_LOCKED = "SELECT profile_version FROM customers WHERE customer_id = $1 FOR UPDATE"
+
+
+async def _locked(session: WriteSession, customer_id: str) -> Any | None:
+    return await fetch_row(session, _LOCKED, customer_id)
 
 
 async def write(
