@@ -31,6 +31,12 @@ Figure = float | Mapping[str, float | None] | None
 PartOutcome = Literal["done", "put_off", "failed", "lost"]
 FactResult = Literal["created", "updated", "duplicate", "rejected"]
 
+Refusal = Literal[
+    "body_memory", "connections", "head_time", "head_size", "line", "malformed", "no_key", "rate",
+    "shed", "waited",
+]  # fmt: skip
+"""Why a request was not even begun."""
+
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -58,6 +64,18 @@ requests_in_flight: Final = Gauge(
     "Requests begun and not yet answered.",
     registry=REGISTRY,
     multiprocess_mode="livesum",
+)
+admission_wait: Final = Histogram(
+    "clm_admission_wait_seconds",
+    "Time that requests which then ran had waited for a slot.",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+    registry=REGISTRY,
+)
+_refusals = Counter(
+    "clm_refusals",
+    "Requests and connections refused before anything was done for them, by reason.",
+    ("reason",),
+    registry=REGISTRY,
 )
 _facts = Counter(
     "clm_facts_ingested", "Facts received, by outcome.", ("kind", "result"), registry=REGISTRY
@@ -164,6 +182,21 @@ def observe_part(task: str, outcome: PartOutcome, seconds: float) -> None:
 def set_build(version: str, revision: str) -> None:
     """Say what runs here."""
     _build.labels(version, revision).set(1)
+
+
+@lru_cache
+def _refused(reason: Refusal) -> Counter:
+    return _refusals.labels(reason)
+
+
+def count_refusal(reason: Refusal) -> None:
+    """Count one request that was refused before anything was done for it."""
+    _refused(reason).inc()
+
+
+def count_request(method: str, route: str, status: int) -> None:
+    """Count an answer that took no time worth to be measured."""
+    _children(method, route, status)[0].inc()
 
 
 def count_facts(kind: str, result: FactResult, n: int = 1) -> None:
