@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import text
 
 from app.days import from_day
-from app.db import Database, ReadSession
+from app.db import EXPORT, Database, ReadSession, limit
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
 from app.schemas.common.types import format_instant
@@ -24,7 +24,6 @@ from app.services.scores.run_selects import Asked, RunSelect
 
 Form = Literal["application/json", "application/x-ndjson", "text/csv"]
 FORMS: tuple[Form, ...] = ("application/json", "application/x-ndjson", "text/csv")
-TIME_LIMIT = "30min"
 OF_PAGES = ("limit", "cursor", "sort")
 _WAITING = 16
 """Pieces that wait for a slow reader; then the database waits."""
@@ -174,13 +173,15 @@ async def _lines(
         # In order, so that the first lines come at once and none waits for a sort.
         await connection.execute(text("SET TRANSACTION READ ONLY"))
         await connection.execute(text("SET LOCAL enable_sort = off"))
-        await connection.execute(text(f"SET LOCAL statement_timeout = '{TIME_LIMIT}'"))
+        await limit(connection, EXPORT)
         driver: Any = (await connection.get_raw_connection()).driver_connection
         options = {"format": "csv", "header": True} if form == "text/csv" else _LINES
 
         async def copy() -> None:
             try:
-                await driver.copy_from_query(statement, *arguments, output=take, **options)
+                await driver.copy_from_query(
+                    statement, *arguments, output=take, timeout=EXPORT.command, **options
+                )
             finally:
                 if not gone:
                     await pieces.put(None)

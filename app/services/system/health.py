@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import QueuePool
 
 from app.db import Database
@@ -12,17 +12,22 @@ from app.errors import DatabaseUnavailable, Unavailable
 from app.models import Run
 from app.schema import head
 from app.services.models.run_monitor import RunMonitor
-from app.sqlstates import from_database
+from app.sqlstates import DATABASE_ERRORS, from_database
 
 CHECK_SECONDS = 2.0
 
 
 async def check(database: Database) -> None:
-    """Raise unless the database answers soon and its schema is the one of this code."""
+    """Raise unless the database answers soon and its schema is the one of this code.
+
+    Where all connections are in use and answered, the database does, and nothing more is asked.
+    """
     try:
         async with asyncio.timeout(CHECK_SECONDS), database.reads() as session:
             revision = await session.scalar(text("SELECT version_num FROM alembic_version"))
     except TimeoutError:
+        if database.last_answer.seconds_ago() <= CHECK_SECONDS:
+            return
         raise DatabaseUnavailable from None
     except ProgrammingError:
         raise Unavailable("The database has no schema; it must be migrated first.") from None
@@ -52,7 +57,7 @@ async def gauges(database: Database, now: datetime) -> dict[str, float | None]:
     try:
         async with asyncio.timeout(CHECK_SECONDS), database.reads() as session:
             row = (await session.execute(_FIGURES)).one()
-    except (SQLAlchemyError, OSError) as error:
+    except DATABASE_ERRORS as error:
         if from_database(error) is None:
             raise
         return found  # when the database is away, the rest is wanted most
