@@ -11,20 +11,20 @@ import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.exc import SQLAlchemyError
 
 from app import embedded, logs, migrate
 from app.config import VERSION, Settings, load_settings
-from app.db import Database, ReadSession, WriteSession, create_engine
+from app.db import Database, ReadSession, WriteSession, create_engine, database_time
 from app.services.access import keys as keys_service
 from app.services.common.deployment_settings import SettingsMismatch
+from app.sqlstates import DATABASE_ERRORS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Customer lifecycle management.")
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
@@ -110,6 +110,11 @@ def _end_at_eof() -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass
+    _end()
+
+
+def _end() -> None:
+    """End the process as a signal would."""
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
@@ -162,10 +167,10 @@ def create_key(
     expires_in_days: Annotated[int | None, typer.Option(min=1, max=3650)] = None,
 ) -> None:
     """Make a key and print it, this once."""
-    now = datetime.now(UTC)
-    expires_at = None if expires_in_days is None else now + timedelta(days=expires_in_days)
 
     async def create(session: WriteSession) -> str:
+        now = await database_time(session)
+        expires_at = None if expires_in_days is None else now + timedelta(days=expires_in_days)
         wanted = [scope.strip() for scope in scopes.split(",")]
         return await keys_service.create(session, name, wanted, now=now, expires_at=expires_at)
 
@@ -186,8 +191,11 @@ def list_keys() -> None:
 @keys.command(name="revoke")
 def revoke_key(key_id: str) -> None:
     """Revoke a key; it stops working within ten seconds."""
-    now = datetime.now(UTC)
-    if not _in_transaction(lambda session: keys_service.revoke(session, key_id, now)):
+
+    async def revoke(session: WriteSession) -> bool:
+        return await keys_service.revoke(session, key_id, await database_time(session))
+
+    if not _in_transaction(revoke):
         _fail(f"there is no valid key {key_id!r}")
     typer.echo(f"revoked {key_id}")
 
@@ -201,8 +209,9 @@ def _settings(**given: str | int | None) -> Settings:
 def _database(settings: Settings, *, own: bool = False, migrated: bool = True) -> Iterator[str]:
     """Yield the URL of a database fit for use: the named one, or the embedded one.
 
-    The embedded one is migrated at start. A server of this folder that runs already is used,
-    save by `serve`, which must own it.
+    The embedded one is migrated at start, and started again if it dies; if it cannot be, the
+    process ends and says so. A server of this folder that runs already is used, save by `serve`,
+    which must own it.
     """
     if settings.database_url is not None:
         if migrated:
@@ -218,7 +227,12 @@ def _database(settings: Settings, *, own: bool = False, migrated: bool = True) -
         return
     with embedded.EmbeddedPostgres.start(settings.data_dir) as server:
         _with_engine(server.url, lambda db: migrate.migrate(db.engine, settings))
-        yield server.url
+        server.keep(_end)
+        try:
+            yield server.url
+        finally:
+            if server.failure is not None:
+                raise server.failure
 
 
 def _with_engine(url: str, use: Callable[[Database], Awaitable[Result]]) -> Result:
@@ -269,6 +283,6 @@ def main() -> None:
     ) as error:
         typer.echo(f"clm: {error}", err=True)
         sys.exit(2)
-    except (SQLAlchemyError, OSError) as error:
+    except DATABASE_ERRORS as error:
         typer.echo(f"clm: cannot use the database: {error}", err=True)
         sys.exit(2)

@@ -38,6 +38,8 @@ from app.routers.scores import diffs, scores
 from app.state import State
 
 SHUTDOWN_SECONDS = 25
+STARTUP_FAILURE = 3
+"""The status of a process that could not begin to serve; why is in its log."""
 SWITCH_SECONDS = 0.001
 """How long a thread that reads a large body keeps the event loop waiting for the interpreter."""
 
@@ -153,4 +155,7 @@ def serve(settings: Settings, url: str, listening: socket.socket | None = None) 
     sys.setswitchinterval(SWITCH_SECONDS)
     # A second of work, which whoever asked for it first would hold everybody up with.
     threading.Thread(target=app.openapi, daemon=True).start()
-    Server(app, settings).run(None if listening is None else [listening])
+    server = Server(app, settings)
+    server.run(None if listening is None else [listening])
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
