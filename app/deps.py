@@ -58,7 +58,6 @@ _bearer = HTTPBearer(
 
 async def _principal(
     state: AppState,
-    now: Now,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> keys.Principal:
     """Recognise the key; borrows a connection and returns it before the request opens its own."""
@@ -67,17 +66,16 @@ async def _principal(
     # Keyed by a hash, so that no secret lies about in memory.
     mark = hashlib.sha256(credentials.credentials.encode("utf-8", "surrogatepass")).digest()
     kept = state.principals.get(mark)
-    if kept is not None and time.monotonic() - kept[0] < PRINCIPAL_SECONDS:
-        principal: keys.Principal | None = kept[1]
-    else:
-        async with state.database.reads() as session:
-            principal = await keys.recognise(ReadSession(session), credentials.credentials, now)
-        if principal is not None:
-            if len(state.principals) >= MAX_KEPT_PRINCIPALS:
-                state.principals.clear()
-            state.principals[mark] = (time.monotonic(), principal)
-    if principal is None or (principal.expires_at is not None and principal.expires_at <= now):
+    if kept is not None and time.monotonic() < kept[0]:
+        return kept[1]
+    async with state.database.reads() as session:
+        principal = await keys.recognise(ReadSession(session), credentials.credentials)
+    if principal is None:
         raise Unauthorized("The API key is unknown, expired or revoked.")
+    if len(state.principals) >= MAX_KEPT_PRINCIPALS:
+        state.principals.clear()
+    seconds = min(PRINCIPAL_SECONDS, principal.seconds_left)
+    state.principals[mark] = (time.monotonic() + seconds, principal)
     return principal
 
 
@@ -104,14 +102,14 @@ async def _read_session(state: AppState, principal: Principal) -> AsyncIterator[
 
 
 async def _write_session(
-    request: Request, state: AppState, principal: Principal, now: Now
+    request: Request, state: AppState, principal: Principal
 ) -> AsyncIterator[WriteSession]:
     """Open the one transaction of a request; it commits before the response is sent."""
     async with state.database.writes() as session, session.begin():
         writing = WriteSession(ReadSession(session))
         claimed = await _claim_of(request, principal)
         if claimed is not None:
-            replay = await idempotency.claim(writing, claimed, now)
+            replay = await idempotency.claim(writing, claimed)
             if replay is not None:
                 raise _Replayed(replay)
             request.state.claim = (writing, claimed)

@@ -1,12 +1,10 @@
 """Bringing a database to the newest schema, and refusing to work on another one."""
 
-from datetime import UTC, datetime
-
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import schema
 from app.config import Settings
-from app.db import Database, ReadSession, WriteSession
+from app.db import Database, ReadSession, WriteSession, database_time
 from app.services.common import deployment_settings as stored
 
 
@@ -19,7 +17,8 @@ async def migrate(engine: AsyncEngine, settings: Settings) -> None:
     if await schema.current(engine) != schema.head():
         await schema.upgrade(engine)
     async with Database.on(engine).writes() as session, session.begin():
-        await stored.initialise(WriteSession(ReadSession(session)), settings, datetime.now(UTC))
+        writing = WriteSession(ReadSession(session))
+        await stored.initialise(writing, settings, await database_time(writing))
     await verify(engine, settings)
 
 

@@ -117,7 +117,7 @@ def _raised_by_driver(error: BaseException) -> bool:
     return False
 
 
-def _is_connection_loss(error: BaseException) -> bool:
+def _is_connection_loss(error: BaseException) -> bool:  # noqa: PLR0911  # a table
     match error:
         # No free connection in the pool; a plan that a migration made stale; an answer that is
         # none; a server that may only be read; no connection.

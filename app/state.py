@@ -22,6 +22,7 @@ class State:
     deployment: Deployment
     cursor_secret: bytes
     principals: dict[bytes, tuple[float, keys.Principal]]
+    """Who called lately, and until when that holds, by the clock that only goes on."""
     cards: SharedCards
     stages: SharedStages
 

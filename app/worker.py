@@ -6,14 +6,21 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from app import logs
 from app.config import Settings
-from app.db import Database, ReadSession, WriteSession, create_engine
+from app.db import (
+    HOUSEKEEPING,
+    PART,
+    Database,
+    ReadSession,
+    WriteSession,
+    create_engine,
+    database_time,
+    limit,
+)
 from app.deployment import Deployment
 from app.errors import AppError, InternalError
 from app.services.customers import search_rows
@@ -23,7 +30,7 @@ from app.services.operations.parts import LEASE, LeaseLost, Part
 from app.services.policy_changes import activations, previews
 from app.services.rebuilds import rebuilds
 from app.services.runs import runs, schedule
-from app.sqlstates import from_database
+from app.sqlstates import DATABASE_ERRORS, from_database
 
 Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[None]]
 Completion = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[dict[str, Any] | None]]
@@ -55,25 +62,20 @@ COMPLETIONS: dict[str, Completion] = {
 
 IDLE_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 60.0
-# A part holds its transaction while numpy works, and reads and writes many rows at a time.
-SERVER_SETTINGS = {
-    "application_name": "clm-worker",
-    "statement_timeout": "600000",
-    "idle_in_transaction_session_timeout": "600000",
-    "lock_timeout": "60000",
-}
+BRIEF_SECONDS = 10.0
+"""For what a worker asks beside its parts: who does not answer by then is not there."""
 
 logger = logging.getLogger("clm.worker")
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Worker:
-    """Works off parts, one at a time, until it is told to stop; `clock` tells what time it is."""
+    """Works off parts, one at a time, until it is told to stop.
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
+    What time it is for a part, the clock of the database says, or `clock`; what is due or over,
+    that of the database alone.
+    """
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock | None = None) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
@@ -91,10 +93,13 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 if clock() >= due:
+                    due = clock() + BRIEF_SECONDS  # parts are done even if this fails
                     due = clock() + (0.0 if await self._housekeep() else HOUSEKEEPING_SECONDS)
                 worked = await self.work_once()
-            except (SQLAlchemyError, OSError) as error:
-                logger.warning("database away", extra={"error": type(error).__name__})
+            except DATABASE_ERRORS as error:
+                fault = None if from_database(error) else error
+                said = "database away" if fault is None else "database error"
+                logger.warning(said, extra={"error": type(error).__name__}, exc_info=fault)
                 worked = False
             if not worked:
                 with contextlib.suppress(TimeoutError):
@@ -102,7 +107,7 @@ class Worker:
 
     async def work_once(self) -> bool:
         """Do one part if there is any."""
-        async with self._write() as session:
+        async with asyncio.timeout(BRIEF_SECONDS), self._write() as session:
             part = await parts.claim(session)
         if part is None:
             return False
@@ -117,14 +122,17 @@ class Worker:
             heart.cancel()
         return True
 
+    async def _now(self, session: ReadSession) -> datetime:
+        return await database_time(session) if self._clock is None else self._clock()
+
     async def _do(self, part: Part) -> None:
         """Run the task; its effect, its `done` and what completes the operation are one commit."""
         logger.info("part started", extra={"part": part.part_id, "task": part.task})
-        now = self._clock()
         async with self._write() as session:
+            now = await self._now(session)
             await TASKS[part.task](session, self._deployment, part, now)
             if await parts.finish(session, part):
-                now = self._clock()
+                now = await self._now(session)
                 part = await parts.refresh(session, part)
                 result = await COMPLETIONS[part.kind](session, self._deployment, part, now)
                 if result is not None:
@@ -138,27 +146,35 @@ class Worker:
                 await parts.release(session, part)
             else:
                 problem = error if isinstance(error, AppError) else InternalError()
-                await operations.fail(session, part.operation_id, problem, self._clock())
+                now = await database_time(session)
+                await operations.fail(session, part.operation_id, problem, now)
 
     async def _beat(self, part: Part) -> None:
         """Keep the lease while the part is worked on, on a connection of its own."""
         while True:
             await asyncio.sleep(LEASE.total_seconds() / 3)
-            with contextlib.suppress(SQLAlchemyError, OSError):
-                async with self._write() as session:
+            with contextlib.suppress(*DATABASE_ERRORS):
+                async with asyncio.timeout(BRIEF_SECONDS), self._write() as session:
                     await parts.extend_lease(session, part)
 
     async def _housekeep(self) -> bool:
-        now = self._clock()
-        async with self._write() as session:
+        """Start what is due and remove what is over; True if there may be more to remove."""
+        async with self._housekeeping() as (session, now):
             await rebuilds.start_due(session, now)
-        async with self._write() as session:
+        async with self._housekeeping() as (session, now):
             await schedule.start_due(session, self._settings.scoring_every, now)
-        async with self._write() as session:
+        async with self._housekeeping() as (session, now):
             await parts.fail_exhausted(session, now)
             more = await housekeeping.sweep(session, now, voided_kept=self._settings.voided_kept)
-        async with self._write() as session:
+        async with self._housekeeping() as (session, _):
+            now = await self._now(session)
             return await search_rows.fill(session, self._deployment, now) or more
+
+    @contextlib.asynccontextmanager
+    async def _housekeeping(self) -> AsyncIterator[tuple[WriteSession, datetime]]:
+        async with asyncio.timeout(2 * HOUSEKEEPING.statement), self._write() as session:
+            await limit(session, HOUSEKEEPING)
+            yield session, await database_time(session)
 
     @contextlib.asynccontextmanager
     async def _write(self) -> AsyncIterator[WriteSession]:
@@ -173,7 +189,9 @@ def work(settings: Settings, url: str, *, until_eof: bool = False) -> None:
 
 
 async def _work(settings: Settings, url: str, *, until_eof: bool) -> None:
-    database = Database.on(create_engine(url, pool_size=3, server_settings=SERVER_SETTINGS))
+    named = {"application_name": "clm-worker"}
+    engine = create_engine(url, pool_size=3, limits=PART, server_settings=named)
+    database = Database.on(engine)
     worker = Worker(database, settings)
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 
 from app import deps
 from app.config import Settings
-from app.db import Database
+from app.db import Database, database_time
 from app.models import ApiKey
 from app.services.access import keys
 from tests.database import NOW, Clock, make_client, writing
@@ -137,14 +137,23 @@ async def _info(client: httpx.AsyncClient, key: str) -> int:
 
 
 async def test_a_key_ends_at_its_expiry_even_when_it_was_seen_a_moment_before(
-    client: httpx.AsyncClient, database: Database, clock: Clock
+    client: httpx.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with database.writes() as session, session.begin():
+        now = await database_time(writing(session))
+        expires_at = now + timedelta(seconds=5)
         key = await keys.create(
-            writing(session), "short", ["admin"], now=NOW, expires_at=NOW + timedelta(seconds=5)
+            writing(session), "short", ["admin"], now=now, expires_at=expires_at
         )
+    passed = [0.0]
+    real = deps.time.monotonic
+    monkeypatch.setattr(deps.time, "monotonic", lambda: real() + passed[0])
     before = await _info(client, key)
-    clock.now = NOW + timedelta(seconds=5)
+    passed[0] = 5.0
+    async with database.writes() as session, session.begin():
+        await session.execute(
+            text("UPDATE api_keys SET expires_at = now() - interval '1 s' WHERE name = 'short'")
+        )
     assert (before, await _info(client, key)) == (200, 401)
 
 

@@ -1,7 +1,7 @@
 """Each problem that an operation declares of its own can be had from it: no promise is idle."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -78,7 +78,7 @@ def twice(first: Any, second: Any, *paths: dict[str, str]) -> Provoke:
 async def token(client: httpx.AsyncClient, session: WriteSession, days: int) -> dict[str, str]:
     """Return the body that activates version 2, good for some days from now."""
     preview = (await ask(client, "preview_policy", path={"version": "2"})).json()
-    expires_at = (NOW + timedelta(days=days)).isoformat()
+    expires_at = (datetime.now(UTC) + timedelta(days=days)).isoformat()
     secret = bytes.fromhex(
         await deployment_settings.get(session, deployment_settings.CURSOR_SECRET)
     )

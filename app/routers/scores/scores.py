@@ -116,7 +116,6 @@ SinceQuery = Annotated[
 async def list_churn_risks(
     session: Read,
     deployment: Here,
-    now: Now,
     page: Page,
     filters: Filters,
     include: Annotated[
@@ -135,7 +134,7 @@ async def list_churn_risks(
     By `-value_to_save` (default), `-probability` or `customer_id`. A run of before value to save
     was told has none, and is by probability. A cursor stays with the run that it began with.
     """
-    asked = Asked(filters, run_id, changed_since_run, now)
+    asked = Asked(filters, run_id, changed_since_run)
     found = await churn_risks.search(session, deployment, page, asked, include=include)
     return Response(found, media_type=streams.FORMS[0])
 
@@ -157,7 +156,6 @@ async def list_scores(
     state: AppState,
     session: Read,
     deployment: Here,
-    now: Now,
     page: Page,
     filters: Filters,
     rfm_group: Annotated[Text | None, Query(description="such as `champions`")] = None,
@@ -172,7 +170,7 @@ async def list_scores(
     and is not the whole run.
     """
     form = streams.form_of(request.headers.get("accept"))
-    asked = Asked({**filters, "rfm_group": rfm_group}, run_id, changed_since_run, now)
+    asked = Asked({**filters, "rfm_group": rfm_group}, run_id, changed_since_run)
     if form == "application/json":
         found = await lists.search(session, deployment, page, asked)
         return Response(to_json(found), media_type=form)

@@ -2,13 +2,14 @@
 
 import hashlib
 import hmac
+import math
 import secrets
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from app.db import AnyRow, ReadSession, WriteSession
 from app.models import ApiKey
@@ -36,7 +37,8 @@ class Principal:
 
     key_id: str
     scopes: frozenset[str]
-    expires_at: datetime | None
+    seconds_left: float
+    """Until the key expires, when it was recognised, by the clock of the database."""
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or ADMIN in self.scopes
@@ -78,7 +80,10 @@ def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-async def recognise(session: ReadSession, key: str, now: datetime) -> Principal | None:
+_SECONDS_LEFT = func.extract("epoch", ApiKey.expires_at - func.clock_timestamp())
+
+
+async def recognise(session: ReadSession, key: str) -> Principal | None:
     """Return whose key this is, or None if it is not (or no longer) one."""
     parts = key.split("_")
     if len(parts) != 3 or parts[0] != "clm" or not key.isascii():
@@ -89,16 +94,17 @@ async def recognise(session: ReadSession, key: str, now: datetime) -> Principal 
                 ApiKey.key_id,
                 ApiKey.secret_hash,
                 ApiKey.scopes,
-                ApiKey.expires_at,
                 ApiKey.revoked_at,
+                _SECONDS_LEFT.label("seconds_left"),
             ).where(ApiKey.key_id == parts[1])
         )
     ).one_or_none()
     if row is None or not hmac.compare_digest(row.secret_hash, _hash(parts[2])):
         return None
-    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+    left = math.inf if row.seconds_left is None else float(row.seconds_left)
+    if row.revoked_at is not None or left <= 0:
         return None
-    return Principal(row.key_id, frozenset(row.scopes), row.expires_at)
+    return Principal(row.key_id, frozenset(row.scopes), left)
 
 
 async def listed(session: ReadSession) -> Sequence[AnyRow]:

@@ -51,7 +51,7 @@ async def submit(
     etags.check(if_match, await versions.generation(session), "the policy in force")
     if version == (await deployment_settings.pointers(session)).policy_version:
         raise Conflict(f"Policy {version} is in force already.")
-    preview = await previews.redeem(session, asked.token, version, now)
+    preview = await previews.redeem(session, asked.token, version)
     request = ActivationOrder(version=version, preview=preview, max_drift=asked.max_drift, by=by)
     row = await operations.submit(session, ACTIVATION, request, now=now, requested_by=by)
     return operations.to_response(row)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.days import AsOf
-from app.db import ReadSession, WriteSession
+from app.db import ReadSession, WriteSession, database_time
 from app.deployment import Deployment
 from app.errors import FieldError, PreviewExpired, ValidationFailed
 from app.lifecycle.instants import Override
@@ -187,7 +187,7 @@ async def result(
     }
 
 
-async def redeem(session: ReadSession, token: str, version: int, now: datetime) -> str:
+async def redeem(session: ReadSession, token: str, version: int) -> str:
     """Return the preview that a token belongs to, if it is of this version and not too old."""
     secret = bytes.fromhex(
         await deployment_settings.get(session, deployment_settings.CURSOR_SECRET)
@@ -199,7 +199,7 @@ async def redeem(session: ReadSession, token: str, version: int, now: datetime) 
     asked = PreviewRequest.model_validate(operations.request_of(preview))
     if asked.version != version:
         raise _refused(f"is of a preview of policy {asked.version}")
-    if datetime.fromisoformat(content["expires_at"]) < now:
+    if datetime.fromisoformat(content["expires_at"]) < await database_time(session):
         raise PreviewExpired
     return str(content["operation_id"])
 

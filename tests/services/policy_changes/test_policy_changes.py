@@ -256,12 +256,13 @@ async def test_a_cancellation_ends_a_contract(
 
 
 async def test_a_token_of_another_day_or_policy_is_refused(
-    client: httpx.AsyncClient, worker: Worker, clock: Clock
+    client: httpx.AsyncClient, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = await preview(client, worker, 3)
     other = await client.post("/v1/policies/2/activate", json={"token": seen["token"]})
     assert (other.status_code, other.json()["errors"][0]["pointer"]) == (422, "/token")
-    clock.now = datetime.now(UTC) + timedelta(hours=25)
+    monkeypatch.setattr(previews, "GOOD_FOR", timedelta(seconds=-1))
+    seen = await preview(client, worker, 3)
     old = await client.post("/v1/policies/3/activate", json={"token": seen["token"]})
     assert (old.status_code, old.json()["code"]) == (412, "preview_expired")
 
