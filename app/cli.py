@@ -15,13 +15,13 @@ from typing import Annotated, NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 
 from app import embedded, keys_cli, logs, migrate, operating_cli, roles
 from app.config import VERSION, Settings, load_settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.errors import AppError
 from app.services.common.deployment_settings import SettingsMismatch
+from app.sqlstates import DATABASE_ERRORS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Customer lifecycle management.")
 app.add_typer(keys_cli.app, name="keys")
@@ -107,6 +107,11 @@ def _end_at_eof() -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass
+    _end()
+
+
+def _end() -> None:
+    """End the process as a signal would."""
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
@@ -168,8 +173,9 @@ def _database(
 ) -> Iterator[tuple[str, Settings]]:
     """Yield a database fit for use, the named or the embedded one, and the settings it settles.
 
-    The embedded one is migrated at start. A server of this folder that runs already is used,
-    save by `serve`, which must own it.
+    The embedded one is migrated at start, and started again if it dies; if it cannot be, the
+    process ends and says so. A server of this folder that runs already is used, save by `serve`,
+    which must own it.
     """
     if settings.database_url is not None:
         url = settings.database_url
@@ -185,7 +191,13 @@ def _database(
         return
     with embedded.EmbeddedPostgres.start(settings.data_dir) as server:
         _with_engine(server.url, lambda db: migrate.migrate(db.engine, settings))
-        yield server.url, _with_engine(server.url, lambda db: migrate.verify(db.engine, settings))
+        settings = _with_engine(server.url, lambda db: migrate.verify(db.engine, settings))
+        server.keep(_end)
+        try:
+            yield server.url, settings
+        finally:
+            if server.failure is not None:
+                raise server.failure
 
 
 def _with_engine(url: str, use: Callable[[Database], Awaitable[Result]]) -> Result:
@@ -244,6 +256,6 @@ def main() -> None:
         said = [f"{fault.pointer}: {fault.detail}" for fault in error.errors]
         typer.echo(f"clm: {'; '.join(said) or error.detail}", err=True)
         sys.exit(1)
-    except (SQLAlchemyError, OSError) as error:
+    except DATABASE_ERRORS as error:
         typer.echo(f"clm: cannot use the database: {error}", err=True)
         sys.exit(2)

@@ -1,17 +1,20 @@
 """Engine and session factory. No queries live here."""
 
 import json
+import math
+import time
 from collections.abc import Awaitable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from time import perf_counter
 from typing import Any, NewType, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Row, Select, event, func, select
+from sqlalchemy import Connection, ExceptionContext, Row, Select, event, func, select
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
@@ -20,6 +23,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
+from app import connections
 from app.config import Settings
 
 T = TypeVar("T")
@@ -51,16 +55,57 @@ SPENT_ELSEWHERE = Spent()
 spent_var: ContextVar[Spent] = ContextVar("spent", default=SPENT_ELSEWHERE)
 """Where the statements of the request at hand are summed."""
 
-# Bounds of the server side: a client that has gone away must not hold a connection for ever.
+CONNECT_SECONDS, POOL_SECONDS = 5, 5
+
 SERVER_SETTINGS = {
     "application_name": "clm",
     "timezone": "UTC",
     "jit": "off",
     "random_page_cost": "1.1",
-    "lock_timeout": "2000",
-    "statement_timeout": "30000",
-    "idle_in_transaction_session_timeout": "60000",
+    # What a client that has vanished leaves behind: a statement, a connection.
+    "client_connection_check_interval": "2000",
+    "idle_session_timeout": "7200000",
+    "tcp_keepalives_idle": str(connections.SILENT_SECONDS),
+    "tcp_keepalives_interval": str(connections.PROBE_SECONDS),
+    "tcp_keepalives_count": str(connections.PROBES),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long one kind of work may keep the database, and wait for it, in seconds."""
+
+    statement: float
+    lock: float
+    idle: float
+    """Between two statements of a transaction, whose locks others wait for."""
+    unheard: float
+    """Until the other side says that it has what was sent."""
+    command: float | None
+    """Until a statement is given up that the server should have ended: nobody is there."""
+
+    def settings(self) -> dict[str, str]:
+        """Return what the server is to know of them, in milliseconds."""
+        seconds = {
+            "statement_timeout": self.statement,
+            "lock_timeout": self.lock,
+            "idle_in_transaction_session_timeout": self.idle,
+            "tcp_user_timeout": self.unheard,
+        }
+        return {name: str(round(each * 1000)) for name, each in seconds.items()}
+
+
+REQUEST = Limits(statement=7, lock=2, idle=8, unheard=8, command=8)
+"""Reads and writes of the API, which share their connections. All ends before a hole in the network
+is over for ten seconds."""
+EXPORT = Limits(statement=1800, lock=3, idle=60, unheard=60, command=1805)
+"""Reads whose reader decides how long they take."""
+PART = Limits(statement=600, lock=60, idle=600, unheard=60, command=620)
+"""A part of an operation: it holds its transaction while numpy works."""
+HOUSEKEEPING = Limits(statement=60, lock=2, idle=60, unheard=60, command=620)
+"""What may as well be done a minute later: it makes nobody wait."""
+COMMAND_LINE = Limits(statement=30, lock=5, idle=60, unheard=60, command=None)
+"""Commands of `clm`; a migration sets its own limits."""
 
 
 def _encode_json(value: Any) -> str:
@@ -74,25 +119,33 @@ def _encode_special(value: object) -> str:
 
 
 def create_engine(
-    url: str, *, pool_size: int = 5, server_settings: dict[str, str] | None = None
+    url: str,
+    *,
+    pool_size: int = 5,
+    limits: Limits = COMMAND_LINE,
+    server_settings: dict[str, str] | None = None,
 ) -> AsyncEngine:
     """Return an engine whose pool never overflows and whose waits are bounded."""
+    settings = {**SERVER_SETTINGS, **limits.settings(), **(server_settings or {})}
     engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=10,
+        pool_timeout=POOL_SECONDS,
         pool_recycle=1800,
         json_serializer=_encode_json,
         hide_parameters=True,  # errors are logged, personal data is not
         connect_args={
-            "server_settings": {**SERVER_SETTINGS, **(server_settings or {})},
-            "timeout": 5,
+            "server_settings": settings,
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": limits.command,
+            "connection_class": connections.Connection,
         },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     event.listen(engine.sync_engine, "before_cursor_execute", _begin_statement)
     event.listen(engine.sync_engine, "after_cursor_execute", _end_statement)
+    event.listen(engine.sync_engine, "handle_error", _drop_silent)
     return engine
 
 
@@ -104,6 +157,20 @@ class _LazySession(AsyncSession):
             await super().__aexit__(*raised)
 
 
+class _LastAnswer:
+    """When a connection was last given back as one that had answered."""
+
+    def __init__(self) -> None:
+        self._at = -math.inf
+
+    def note(self, connection: object | None, *_: object) -> None:
+        if connection is not None:  # as it is of one that was dropped
+            self._at = time.monotonic()
+
+    def seconds_ago(self) -> float:
+        return time.monotonic() - self._at
+
+
 @dataclass(frozen=True)
 class Database:
     """The engine of a process and the two ways to open a session on it."""
@@ -111,20 +178,23 @@ class Database:
     engine: AsyncEngine
     reads: async_sessionmaker[AsyncSession]
     writes: async_sessionmaker[AsyncSession]
+    last_answer: _LastAnswer = field(default_factory=_LastAnswer)
 
     @classmethod
     def connect(cls, settings: Settings, url: str) -> "Database":
-        return cls.on(create_engine(url, pool_size=settings.pool_size))
+        return cls.on(create_engine(url, pool_size=settings.pool_size, limits=REQUEST))
 
     @classmethod
     def on(cls, engine: AsyncEngine) -> "Database":
         """Open sessions on `engine`: reads in autocommit, writes in a transaction."""
         autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
-        return cls(
+        database = cls(
             engine,
             async_sessionmaker(autocommit, class_=_LazySession, expire_on_commit=False),
             async_sessionmaker(engine, expire_on_commit=False),
         )
+        event.listen(engine.sync_engine, "checkin", database.last_answer.note)
+        return database
 
     async def most_connections(self) -> int:
         """Return how many connections the server has for applications."""
@@ -138,7 +208,14 @@ class Database:
         await self.engine.dispose()
 
 
-async def time_of(session: ReadSession) -> datetime:
+async def limit(session: AsyncSession | AsyncConnection, limits: Limits) -> None:
+    """Set limits of its own for what is left of a transaction."""
+    local = True
+    settings = limits.settings().items()
+    await session.execute(select(*(func.set_config(*each, local) for each in settings)))
+
+
+async def database_time(session: ReadSession) -> datetime:
     """Return what time it is to the database, which is one time for all processes."""
     row = await fetch_row(session, "SELECT clock_timestamp()")
     assert row is not None
@@ -202,7 +279,9 @@ async def _ask(session: ReadSession, method: str, query: str, arguments: tuple[o
     borrowed = await engine.raw_connection()
     try:
         return await getattr(borrowed.driver_connection, method)(query, *arguments)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, TimeoutError):
+            borrowed.invalidate()
         raise
     except BaseException:
         borrowed.invalidate()  # an answer that nobody waits for may still be on its way
@@ -225,6 +304,8 @@ def _own_driver(session: Session) -> Any:
     session.flush()
     connection = session.connection()
     driver: Any = connection.connection.driver_connection
+    if driver.is_closed():
+        raise ConnectionResetError("the connection of the session has ended")
     if not driver.is_in_transaction() and not _autocommits(connection):
         connection.exec_driver_sql("SELECT 1")
     return driver
@@ -234,3 +315,10 @@ def _refuse_closed(connection: Any, *_: object) -> None:
     """Have the pool connect anew where the server has ended what it holds."""
     if connection.driver_connection.is_closed():
         raise InvalidatePoolError
+
+
+def _drop_silent(context: ExceptionContext) -> None:
+    """Have the pool drop a connection that did not answer: its answer may come to somebody else."""
+    if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False  # others may be well, and say so if not

@@ -102,14 +102,14 @@ async def _read_session(state: AppState, principal: Principal) -> AsyncIterator[
 
 
 async def _write_session(
-    request: Request, state: AppState, principal: Principal, now: Now
+    request: Request, state: AppState, principal: Principal
 ) -> AsyncIterator[WriteSession]:
     """Open the one transaction of a request; it commits before the response is sent."""
     async with state.database.writes() as session, session.begin():
         writing = WriteSession(ReadSession(session))
         claimed = await repeats.claim_of(request, principal.key_id)
         if claimed is not None:
-            replay = await idempotency.claim(writing, claimed, now)
+            replay = await idempotency.claim(writing, claimed)
             if replay is not None:
                 raise repeats.Replayed(replay)
         request.state.writing = (writing, principal, claimed)

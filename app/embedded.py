@@ -6,6 +6,8 @@ Promises
   SIGQUIT, its immediate shutdown. It waits for no client and writes no checkpoint, and the next
   start replays the log, so nothing committed is lost.
 - `start()` returns only after a real query was answered, and repairs what a crash left behind.
+- `keep()` starts a server that has died again, on its data and its port, so that clients find it
+  where it was; and says so where that cannot be done.
 - Root runs the server as the owner of the data or the folder, else as `postgres`, else as
   `nobody`. Modes and owners of folders that were here before stay as they are.
 
@@ -26,6 +28,7 @@ import atexit
 import ctypes
 import fcntl
 import importlib.util
+import logging
 import os
 import pwd
 import secrets
@@ -37,19 +40,24 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NoReturn, Self
+from typing import Final, NamedTuple, NoReturn, Self
 
 ANSWER_SECONDS: Final = 3
 LEFTOVER_SECONDS: Final = 15
 START_SECONDS: Final = 180  # a start that replays a long log must not be cut off
+LASTING_SECONDS: Final = 5  # after which the end of a server is no sign that the next one will end
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 8.0  # before one is started again that did not last
+RETRY_SECONDS: Final = (0.5, 1, 2, 4, 8)  # between starts in a row that fail
 LOG_BYTES: Final = 10_000_000
 ELSEWHERE: Final = "choose another folder with CLM_DATA_DIR"
+LEFTOVERS: Final = "pre-existing shared memory block"
 PASSING: Final = {  # why a start may end that succeeds a moment later; what to do if it does not
     "could not create any TCP/IP sockets": "allow it a port on 127.0.0.1",
-    "pre-existing shared memory block": "end the processes left of the old server",
+    LEFTOVERS: "end the processes left of the old server",
     'lock file "postmaster.pid" already exists': "end the other server with kill -INT",
 }
 INITDB: Final = """--username=postgres --auth=scram-sha-256 --encoding=UTF8 --locale=C
@@ -70,7 +78,27 @@ class EmbeddedPostgresError(RuntimeError):
 
 
 _User = tuple[int, int]  # uid and gid of the system user that runs the server
+_Process = subprocess.Popen[bytes]
 _locks: set[int] = set()
+logger = logging.getLogger("clm.embedded")
+
+
+class _Cluster(NamedTuple):
+    """What a server is started on, and with."""
+
+    server: Path
+    data_dir: Path
+    user: _User
+    lock: int
+    settings: str
+
+    @property
+    def data(self) -> Path:
+        return self.data_dir / "postgres"
+
+    @property
+    def log(self) -> Path:
+        return self.data_dir / "postgres.log"
 
 
 def _drop_locks() -> None:
@@ -85,11 +113,15 @@ os.register_at_fork(after_in_child=_drop_locks)
 class EmbeddedPostgres:
     """A running server that this process owns. Use it as a context manager, or call `stop()`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], lock: int, url: str) -> None:
-        self.url: Final = url
-        self._process = process
-        self._lock = lock
+    def __init__(self, cluster: _Cluster) -> None:
+        self.failure: EmbeddedPostgresError | None = None
+        """Why the server is no longer started again."""
+        self._cluster = cluster
         self._owner = os.getpid()
+        self._stopping = threading.Event()
+        self._keeper: threading.Thread | None = None
+        self._process, self._port = _start_server(cluster, self._stopping, self._note)
+        self.url: Final = _url(cluster.data_dir, self._port)
         atexit.register(self.stop)
 
     @classmethod
@@ -106,8 +138,7 @@ class EmbeddedPostgres:
             if not (data_dir / "postgres").exists():
                 _make_cluster(server, data_dir, user, ["--no-sync"] if throwaway else [])
             settings = SETTINGS + (THROWAWAY if throwaway else "")
-            process, port = _start_server(server, data_dir, user, lock, settings)
-            return cls(process, lock, _url(data_dir, port))
+            return cls(_Cluster(server, data_dir, user, lock, settings))
         except BaseException as error:
             _release(lock)
             if isinstance(error, OSError | subprocess.SubprocessError):
@@ -122,12 +153,66 @@ class EmbeddedPostgres:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    def keep(self, give_up: Callable[[], None]) -> None:
+        """Start the server again whenever it ends.
+
+        If it cannot be, `failure` says so from then on, and `give_up` is called in another thread.
+        """
+        self._keeper = threading.Thread(target=self._keep, args=(give_up,), daemon=True)
+        self._keeper.start()
+
+    def _keep(self, give_up: Callable[[], None]) -> None:
+        pause = 0.0
+        while True:
+            started = time.monotonic()
+            status = self._process.wait()
+            if self._stopping.is_set():
+                return
+            lasted = time.monotonic() - started >= LASTING_SECONDS
+            pause = 0.0 if lasted else min(max(2 * pause, PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+            logger.error("PostgreSQL ended and is started again", extra={"status": status})
+            if self._stopping.wait(pause):
+                return
+            try:
+                self._start_again()
+            except EmbeddedPostgresError as failure:
+                if not self._stopping.is_set():
+                    logger.critical("PostgreSQL cannot be started again")
+                    self.failure = failure
+                    give_up()
+                return
+            logger.warning("PostgreSQL was started again")
+
+    def _start_again(self) -> None:
+        for pause in (*RETRY_SECONDS, None):
+            try:
+                _start_server(self._cluster, self._stopping, self._note, self._port)
+            except (EmbeddedPostgresError, OSError, subprocess.SubprocessError) as error:
+                said = str(error).partition("\n")[0]
+                logger.error("PostgreSQL did not start", extra={"reason": said})  # noqa: TRY400
+                if pause is None or self._stopping.wait(pause):
+                    break
+            else:
+                return
+        message = (
+            f"PostgreSQL ended in {self._cluster.data_dir} and could not be started again in "
+            f"{len(RETRY_SECONDS) + 1} tries; see {self._cluster.log}"
+        )
+        raise EmbeddedPostgresError(message)
+
+    def _note(self, process: _Process) -> None:
+        self._process = process
+
     def stop(self) -> None:
         """Ends the server: clients are disconnected, their open transactions rolled back."""
-        if self._owner == os.getpid() and self._lock in _locks:
+        if self._owner == os.getpid() and self._cluster.lock in _locks:
             atexit.unregister(self.stop)
+            self._stopping.set()
             _end(self._process)
-            _release(self._lock)
+            if self._keeper is not None:
+                self._keeper.join(START_SECONDS)
+                _end(self._process)  # one that was being started just then
+            _release(self._cluster.lock)
 
     def __enter__(self) -> Self:
         return self
@@ -389,40 +474,76 @@ def _drop_stale_pid(cluster: Path) -> None:
             (cluster / "postmaster.pid").unlink()
 
 
+def _leftovers(cluster: Path) -> list[int]:
+    """Return the processes of a server of these data, as far as the system tells."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            titled = (process / "cmdline").read_bytes().startswith(b"postgres: ")
+            if titled and (process / "cwd").readlink() == cluster:
+                found.append(int(process.name))
+    return found
+
+
+def _end_leftovers(cluster: Path) -> None:
+    """End what is left of a killed server: one amid a long statement would notice late."""
+    for number, seconds in ((0, 1.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0)):
+        deadline = time.monotonic() + seconds
+        for pid in _leftovers(cluster):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while _leftovers(cluster) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
 def _start_server(
-    server: Path, data_dir: Path, user: _User, lock: int, settings: str
-) -> tuple[subprocess.Popen[bytes], int]:
-    """Starts it, again where it ends for a passing reason, until it answers a query."""
-    log = data_dir / "postgres.log"
+    cluster: _Cluster,
+    stopping: threading.Event,
+    begun: Callable[[_Process], None],
+    port: int | None = None,
+) -> tuple[_Process, int]:
+    """Starts it, again where it ends for a passing reason, until it answers a query.
+
+    On a free port, or on the one it had. Each process is told to `begun` as soon as there is one,
+    so that it can be ended from outside.
+    """
+    log = cluster.log
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.rename(log.with_suffix(".log.1"))
     give_up = time.monotonic() + LEFTOVER_SECONDS
     while True:
-        _drop_stale_pid(data_dir / "postgres")
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = int(probe.getsockname()[1])
-        options = [f"--{setting}" for setting in (f"port={port}", *settings.split())]
-        command = _command(user, server / "bin/postgres", "-D", data_dir / "postgres", *options)
-        with open(_open(log, os.O_RDWR | os.O_APPEND, user), "rb") as output:
+        _drop_stale_pid(cluster.data)
+        at = port or _free_port()
+        options = [f"--{setting}" for setting in (f"port={at}", *cluster.settings.split())]
+        words: list[str | Path] = [cluster.server / "bin/postgres", "-D", cluster.data, *options]
+        with open(_open(log, os.O_RDWR | os.O_APPEND, cluster.user), "rb") as output:
             begin = output.seek(0, os.SEEK_END)
-            process = _spawn(command, output.fileno())
-            problem = _wait_until_ready(process, data_dir, port)
+            process = _spawn(_command(cluster.user, *words), output.fileno())
+            begun(process)
+            problem = _wait_until_ready(process, cluster.data_dir, at, stopping)
             if problem is None:
-                _write_owner(lock, port)
-                return process, port
+                _write_owner(cluster.lock, at)
+                return process, at
             output.seek(begin)
             said = output.read().decode(errors="replace")
+        if LEFTOVERS in said:
+            _end_leftovers(cluster.data)
         advice = next((advice for reason, advice in PASSING.items() if reason in said), None)
-        if advice is None or time.monotonic() > give_up:
+        if advice is None or time.monotonic() > give_up or stopping.is_set():
             problem += f"; {advice or 'see its log'}. The end of {log}:"
-            lines = (f"PostgreSQL did not start in {data_dir}: {problem}", *said.splitlines()[-15:])
-            raise EmbeddedPostgresError("\n".join(lines))
+            failed = f"PostgreSQL did not start in {cluster.data_dir}: {problem}"
+            raise EmbeddedPostgresError("\n".join((failed, *said.splitlines()[-15:])))
         time.sleep(0.2)
 
 
-def _spawn(command: list[str], output: int) -> subprocess.Popen[bytes]:
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _spawn(command: list[str], output: int) -> _Process:
     """Forks in a thread that lives as long as the child, since the death signal follows it."""
-    child = Future[subprocess.Popen[bytes]]()
+    child = Future[_Process]()
 
     def fork_and_wait() -> None:
         try:
@@ -446,13 +567,15 @@ def _spawn(command: list[str], output: int) -> subprocess.Popen[bytes]:
     return child.result()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], data_dir: Path, port: int) -> str | None:
+def _wait_until_ready(
+    process: _Process, data_dir: Path, port: int, stopping: threading.Event
+) -> str | None:
     """Makes role and database where they are missing; returns why the server is no use, if so."""
     deadline = time.monotonic() + START_SECONDS
     problem: str | None = "no answer"
     try:
         create = CREATE.format(password=_password(data_dir))
-        while process.poll() is None:
+        while process.poll() is None and not stopping.is_set():
             problem = _ask(data_dir, port, "postgres", create) or _ask(data_dir, port, "clm")
             if problem is None:
                 return None
@@ -466,7 +589,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], data_dir: Path, port: in
             _end(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: _Process) -> None:
     """A fast shutdown, which writes a checkpoint; then an immediate one; then none of its own."""
     for number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 10), (signal.SIGKILL, 5)):
         process.send_signal(number)

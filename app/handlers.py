@@ -9,11 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any
 from urllib.parse import quote
 
-import asyncpg
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -36,7 +34,7 @@ from app.logs import request_id_var
 from app.metrics import UNMATCHED
 from app.schemas.common.shapes import detail_of
 from app.services.common.stored_documents import NewerVersion
-from app.sqlstates import from_database, sqlstate_of
+from app.sqlstates import DATABASE_ERRORS, from_database, sqlstate_of
 
 MAX_ERRORS = 100
 _MAX_INSTANCE = 1_000
@@ -190,10 +188,7 @@ _HANDLERS: Mapping[type[Exception], Handler] = {
     HTTPException: _on_http_exception,
     RequestValidationError: _on_invalid_request,
     NewerVersion: _on_newer_version,
-    **dict.fromkeys(
-        (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError),
-        _on_database_error,
-    ),
+    **dict.fromkeys(DATABASE_ERRORS, _on_database_error),
 }
 
 

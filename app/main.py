@@ -48,6 +48,8 @@ from app.state import State
 SHUTDOWN_SECONDS = 25
 SLOW_READERS_SECONDS = 10
 """How long a server that ends waits for callers who do not keep up with what it sends."""
+STARTUP_FAILURE = 3
+"""The status of a process that could not begin to serve; why is in its log."""
 SWITCH_SECONDS = 0.001
 """How long a thread that reads a large body keeps the event loop waiting for the interpreter."""
 
@@ -203,4 +205,7 @@ def serve(settings: Settings, url: str, listening: list[socket.socket] | None = 
     sys.setswitchinterval(SWITCH_SECONDS)
     # A second of work, which whoever asked for it first would hold everybody up with.
     threading.Thread(target=app.openapi, daemon=True).start()
-    Server(app, settings).run(listening)
+    server = Server(app, settings)
+    server.run(listening)
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)

@@ -36,12 +36,6 @@ Refusal = Literal[
 ]  # fmt: skip
 """Why a request was not even begun."""
 
-Refusal = Literal[
-    "body_memory", "connections", "head_time", "head_size", "line", "malformed", "no_key", "rate",
-    "shed", "waited",
-]  # fmt: skip
-"""Why a request was not even begun."""
-
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 

@@ -1,12 +1,10 @@
 """Bringing a database to the newest schema, and refusing to work on one that does not serve."""
 
-from datetime import UTC, datetime
-
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import roles, schema
 from app.config import Settings
-from app.db import Database, ReadSession, WriteSession
+from app.db import Database, ReadSession, WriteSession, database_time
 from app.services.access import audit, audit_log
 from app.services.common import deployment_settings as stored
 
@@ -26,7 +24,7 @@ async def migrate(engine: AsyncEngine, settings: Settings) -> str:
             await schema.upgrade(engine)
         async with Database.on(engine).writes() as session, session.begin():
             writing = WriteSession(ReadSession(session))
-            await stored.initialise(writing, settings, datetime.now(UTC))
+            await stored.initialise(writing, settings, await database_time(writing))
             await audit_log.renumber(writing)
             if found.revision != schema.head():
                 told = {"from": found.revision, "to": schema.head()}

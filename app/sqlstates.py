@@ -3,13 +3,24 @@
 The messages of the server and of the driver quote rows and parameters, so none is passed on.
 """
 
+import errno
 import socket
 from collections.abc import Iterator
 
 import asyncpg
 import sqlalchemy.exc
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import AppError, Conflict, DatabaseUnavailable, ValidationFailed
+
+DATABASE_ERRORS = (
+    SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+"""Whatever the database, the driver and the way to it raise; what it means is told below."""
 
 _MAX_CHAIN = 5
 _RETRY = {"Retry-After": "1"}
@@ -41,16 +52,22 @@ _MEANING = {
     "40003": _unavailable,  # statement completion unknown
     "53": _unavailable,  # insufficient resources: connections, memory, disk
     "58": _unavailable,  # system error: input and output
-    "57P0": _unavailable,  # shutdown, crash, not yet started, dropped, idle timeout
+    "57": _unavailable,  # cancelled, shutdown, crash, not yet started, dropped, idle timeout
     "25006": _unavailable,  # read-only: a standby, until the switch is over
     "25P03": _unavailable,  # idle in transaction timeout
     "25P04": _unavailable,  # transaction timeout
     "55P03": _unavailable,  # lock timeout
-    "57014": _unavailable,  # statement timeout
-    "28000": _unavailable,  # refused while connecting, as are the next two
-    "28P01": _unavailable,
+    "26000": _unavailable,  # a prepared statement that another server, or a new one, does not know
+    "72000": _unavailable,  # snapshot too old
+    "28": _unavailable,  # refused while connecting, as is the next
     "3D000": _unavailable,
 }
+_NO_WAY = {
+    getattr(errno, name, -1)
+    for name in (
+        "EADDRNOTAVAIL", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETRESET", "ENETUNREACH",
+    )
+}  # fmt: skip
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -120,12 +137,17 @@ def _raised_by_driver(error: BaseException) -> bool:
     return False
 
 
-def _is_connection_loss(error: BaseException) -> bool:
+def _is_connection_loss(error: BaseException) -> bool:  # noqa: PLR0911  # a table
     match error:
-        # No free connection in the pool; a plan that a migration made stale; no connection.
+        # No free connection in the pool; a plan that a migration made stale; an answer that is
+        # none; a server that may only be read; no connection.
         case (
             sqlalchemy.exc.TimeoutError()
+            | sqlalchemy.exc.DisconnectionError()
             | asyncpg.InvalidCachedStatementError()
+            | asyncpg.exceptions.OutdatedSchemaCacheError()
+            | asyncpg.exceptions.ProtocolError()
+            | asyncpg.exceptions.TargetServerAttributeNotMatched()
             | ConnectionError()
             | TimeoutError()
             | socket.gaierror()
@@ -133,10 +155,16 @@ def _is_connection_loss(error: BaseException) -> bool:
             return True
         case sqlalchemy.exc.DBAPIError():
             return error.connection_invalidated
+        case sqlalchemy.exc.PendingRollbackError():
+            return error.code == "8s2b"  # of a connection that was lost amid the transaction
+        case sqlalchemy.exc.InvalidRequestError():
+            return str(error) == "This connection is closed"  # as soon as it was made, twice
         case asyncpg.InterfaceError():
-            return "closed" in str(error)
+            return any(words in str(error) for words in ("closed", "is cancelling"))
+        case asyncpg.InternalClientError():
+            return any(words in str(error) for words in ("not connected", '"failed" state'))
         case OSError():
-            return _raised_by_driver(error)
+            return error.errno in _NO_WAY or _raised_by_driver(error)
         case _:
             return False
 

@@ -13,7 +13,16 @@ from typing import Any
 
 from app import logs, metrics, schema, worker_page
 from app.config import VERSION, Settings
-from app.db import Database, ReadSession, WriteSession, create_engine, time_of
+from app.db import (
+    HOUSEKEEPING,
+    PART,
+    Database,
+    ReadSession,
+    WriteSession,
+    create_engine,
+    database_time,
+    limit,
+)
 from app.deployment import Deployment
 from app.metrics import PartOutcome
 from app.services.access import audit
@@ -60,13 +69,8 @@ COMPLETIONS: dict[str, Completion] = {
 IDLE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 60.0
-# A part holds its transaction while numpy works, and reads and writes many rows at a time.
-SERVER_SETTINGS = {
-    "application_name": "clm-worker",
-    "statement_timeout": "600000",
-    "idle_in_transaction_session_timeout": "600000",
-    "lock_timeout": "60000",
-}
+BRIEF_SECONDS = 10.0
+"""For what a worker asks beside its parts: who does not answer by then is not there."""
 
 logger = logging.getLogger("clm.worker")
 
@@ -74,7 +78,8 @@ logger = logging.getLogger("clm.worker")
 class Worker:
     """Works off parts, one at a time, until it is told to stop.
 
-    `clock` tells what time it is; without one it is the database that does, as to all workers.
+    What time it is for a part, the clock of the database says, or `clock`; what is due or over,
+    that of the database alone.
     """
 
     def __init__(self, database: Database, settings: Settings, clock: Clock | None = None) -> None:
@@ -97,6 +102,7 @@ class Worker:
         clock = asyncio.get_running_loop().time
         while not self._stopping.is_set():
             if clock() >= due:
+                due = clock() + BRIEF_SECONDS  # parts are done even if this fails
                 more = await self._attempt(self._housekeep, "housekeeping")
                 due = clock() + (0.0 if more else HOUSEKEEPING_SECONDS)
             if not await self._attempt(self.work_once, "work") and not self._troubles:
@@ -135,7 +141,7 @@ class Worker:
 
     async def work_once(self) -> bool:
         """Do one part if there is any."""
-        async with self._write() as session:
+        async with asyncio.timeout(BRIEF_SECONDS), self._write() as session:
             part = await parts.claim(session, list(TASKS))
         self.signs.answered()
         if part is None:
@@ -160,6 +166,9 @@ class Worker:
             heart.cancel()
             metrics.observe_part(part.task, outcome, time.perf_counter() - started)
         return True
+
+    async def _now(self, session: ReadSession) -> datetime:
+        return await database_time(session) if self._clock is None else self._clock()
 
     async def _do(self, part: Part) -> None:
         """Run the task; its effect, its `done` and what completes the operation are one commit."""
@@ -203,17 +212,17 @@ class Worker:
         while True:
             await asyncio.sleep(LEASE.total_seconds() / 3)
             with contextlib.suppress(Exception):  # another beat comes before the lease runs out
-                async with self._write() as session:
+                async with asyncio.timeout(BRIEF_SECONDS), self._write() as session:
                     await parts.extend_lease(session, part)
                     self.signs.answered()
 
     async def _housekeep(self) -> bool:
-        async with self._write() as session:
-            now = await self._now(session)
+        """Start what is due and remove what is over; True if there may be more to remove."""
+        async with self._housekeeping() as (session, now):
             await rebuilds.start_due(session, now)
-        async with self._write() as session:
+        async with self._housekeeping() as (session, now):
             await schedule.start_due(session, self._settings.scoring_every, now)
-        async with self._write() as session:
+        async with self._housekeeping() as (session, now):
             await parts.fail_exhausted(session)
             more = await housekeeping.sweep(
                 session,
@@ -221,11 +230,15 @@ class Worker:
                 voided_kept=self._settings.voided_kept,
                 audit_kept=self._settings.audit_kept,
             )
-        async with self._write() as session:
+        async with self._housekeeping() as (session, _):
+            now = await self._now(session)
             return await search_rows.fill(session, self._deployment, now) or more
 
-    async def _now(self, session: ReadSession) -> datetime:
-        return await time_of(session) if self._clock is None else self._clock()
+    @contextlib.asynccontextmanager
+    async def _housekeeping(self) -> AsyncIterator[tuple[WriteSession, datetime]]:
+        async with asyncio.timeout(2 * HOUSEKEEPING.statement), self._write() as session:
+            await limit(session, HOUSEKEEPING)
+            yield session, await database_time(session)
 
     @contextlib.asynccontextmanager
     async def _write(self) -> AsyncIterator[WriteSession]:
@@ -240,7 +253,9 @@ def work(settings: Settings, url: str, *, until_eof: bool = False) -> None:
 
 
 async def _work(settings: Settings, url: str, *, until_eof: bool) -> None:
-    database = Database.on(create_engine(url, pool_size=3, server_settings=SERVER_SETTINGS))
+    named = {"application_name": "clm-worker"}
+    engine = create_engine(url, pool_size=3, limits=PART, server_settings=named)
+    database = Database.on(engine)
     worker = Worker(database, settings)
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGTERM, signal.SIGINT):

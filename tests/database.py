@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app import deps
 from app.config import Settings
-from app.db import SERVER_SETTINGS, Database, ReadSession, WriteSession, create_engine
+from app.db import COMMAND_LINE, Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.embedded import EmbeddedPostgres
 from app.main import create_app
@@ -87,7 +87,7 @@ def own_url(cluster: str, template: str) -> Iterator[str]:
 @pytest.fixture
 def lock_timeout() -> str:
     """How many milliseconds a statement waits for a lock, as text; a test may do with fewer."""
-    return SERVER_SETTINGS["lock_timeout"]
+    return COMMAND_LINE.settings()["lock_timeout"]
 
 
 @pytest.fixture

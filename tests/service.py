@@ -25,6 +25,7 @@ class Service:
     key: str
     dsn: str
     pid: int
+    data: Path
 
     @property
     def headers(self) -> dict[str, str]:
@@ -65,7 +66,7 @@ def running_service(
             dsn = embedded.running(data)
             assert dsn is not None
             dsn = dsn.replace("+asyncpg", "")
-            yield Service(url, made.stdout.decode().strip(), dsn, process.pid)
+            yield Service(url, made.stdout.decode().strip(), dsn, process.pid, data)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)

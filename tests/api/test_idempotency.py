@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import select, text
 
 from app.config import Settings
-from app.db import Database
+from app.db import Database, database_time
 from app.models import IdempotencyKey
 from app.schemas.policies.policies import POLICY_EXAMPLE
 from app.services.operations import housekeeping
-from tests.database import NOW, Clock, make_client, writing
+from tests.database import Clock, make_client, writing
 
 
 def purchase(**changes: object) -> dict[str, object]:
@@ -255,10 +255,11 @@ async def test_a_key_is_forgotten_after_two_days_and_the_fact_is_not(
 ) -> None:
     await post(client, "k1", purchase())
     async with database.writes() as session, session.begin():
-        await housekeeping.sweep(writing(session), NOW + timedelta(hours=47))
+        now = await database_time(writing(session))
+        await housekeeping.sweep(writing(session), now + timedelta(hours=47))
     assert await kept(database) == [("k1", 201)]
     async with database.writes() as session, session.begin():
-        await housekeeping.sweep(writing(session), NOW + timedelta(hours=49))
+        await housekeeping.sweep(writing(session), now + timedelta(hours=49))
     again = await post(client, "k1", purchase())
     assert (again.status_code, again.json()["status"]) == (200, "duplicate")
     assert "idempotent-replayed" not in again.headers

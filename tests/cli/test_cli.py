@@ -17,7 +17,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app import cli
+from app import cli, embedded
 from app.children import CLM
 from app.services.access.keys import SCOPES
 from tests.prepared import ENVIRONMENT, copy_of, reachable_folder
@@ -284,7 +284,7 @@ def lives(pid: int) -> bool:
 class Serving:
     """A running `clm serve`."""
 
-    def __init__(self, folder: Path, *words: str, **changes: str) -> None:
+    def __init__(self, folder: Path, *words: str, before: str = "", **changes: str) -> None:
         self.port = free_port()
         self.admin_port = changes.get("CLM_ADMIN_PORT")
         url = f"http://127.0.0.1:{self.port}"
@@ -292,8 +292,10 @@ class Serving:
         self.client = httpx.Client(base_url=url, trust_env=False, verify=False)
         self.log = folder / "serve.log"
         with self.log.open("w") as log:
+            code = f"{before}; from app.cli import main; main()"
+            program = [sys.executable, "-c", code] if before else CLM
             self.process = subprocess.Popen(
-                [*CLM, "serve", "--port", str(self.port), *words],
+                [*program, "serve", "--port", str(self.port), *words],
                 env=environment(**changes),
                 cwd=REPOSITORY,
                 stdout=log,
@@ -384,6 +386,56 @@ def test_a_worker_that_dies_is_started_again(serving: Serving) -> None:
     os.kill(first, signal.SIGKILL)
     until(lambda: bool(workers() - {first}))
     assert serving.is_ready()
+
+
+def _postmaster(folder: Path) -> int:
+    return int((folder / "data/postgres/postmaster.pid").read_text().split()[0])
+
+
+def test_a_database_that_dies_is_started_again(serving: Serving, made: Path) -> None:
+    worker = [pid for pid, each in tree_of(serving).items() if "clm_service worker" in each]
+    for _ in range(2):
+        os.kill(victim := _postmaster(made), signal.SIGKILL)
+        until(lambda victim=victim: _postmaster(made) != victim and serving.is_ready())
+    assert [pid for pid, each in tree_of(serving).items() if "clm_service worker" in each] == worker
+
+
+def test_a_database_that_cannot_be_started_again_ends_the_service_with_a_line(
+    prepared: Path,
+) -> None:
+    with reachable_folder() as folder:
+        copy_of(prepared, folder / "data")
+        failing = "from app import embedded; embedded.RETRY_SECONDS = (0, 0)"
+        serving = Serving(folder, CLM_DATA_DIR=str(folder / "data"), before=failing)
+        try:
+            until(serving.is_ready)
+            (folder / "data/postgres/PG_VERSION").write_text("9.6\n")
+            os.kill(_postmaster(folder), signal.SIGKILL)
+            assert serving.process.wait(PATIENCE) == 2
+            log = serving.log.read_text()
+            assert "Traceback" not in log
+            (line,) = [line for line in log.splitlines() if line.startswith("clm: ")]
+            assert "could not be started again in 3 tries; see" in line
+            assert not tree_of(serving)
+        finally:
+            serving.end()
+
+
+def test_a_worker_alone_keeps_its_database_too(prepared: Path) -> None:
+    with reachable_folder() as folder:
+        copy_of(prepared, folder / "data")
+        settings = environment(CLM_DATA_DIR=str(folder / "data"))
+        process = subprocess.Popen(
+            [*CLM, "worker"], env=settings, cwd=REPOSITORY, stdout=subprocess.DEVNULL
+        )
+        try:
+            until(lambda: embedded.running(folder / "data"))
+            os.kill(victim := _postmaster(folder), signal.SIGKILL)
+            until(lambda: embedded.running(folder / "data") and _postmaster(folder) != victim)
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
 
 
 def test_ctrl_c_stops_it_as_well(serving: Serving) -> None:

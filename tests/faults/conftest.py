@@ -17,12 +17,27 @@ class Faults:
     admission_limit: int
     requests: int
     kills_of_api: int
+    kills_of_database: int
     killed_runs: int
     kills_in_run: int
 
 
-FEW = Faults(admission_limit=200, requests=400, kills_of_api=2, killed_runs=1, kills_in_run=4)
-MANY = Faults(admission_limit=1000, requests=2000, kills_of_api=20, killed_runs=6, kills_in_run=10)
+FEW = Faults(
+    admission_limit=200,
+    requests=400,
+    kills_of_api=2,
+    kills_of_database=2,
+    killed_runs=1,
+    kills_in_run=4,
+)
+MANY = Faults(
+    admission_limit=1000,
+    requests=2000,
+    kills_of_api=20,
+    kills_of_database=40,
+    killed_runs=6,
+    kills_in_run=10,
+)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """Failures of the database by SQLSTATE and by type, without a database."""
 
 import asyncio
+import errno
 import socket
+from collections.abc import Iterator
 
 import asyncpg
 import pytest
@@ -9,6 +11,7 @@ import sqlalchemy.exc
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app import handlers
 from app.errors import AppError, Conflict, DatabaseUnavailable, ValidationFailed
 from app.sqlstates import from_database, sqlstate_of
 
@@ -59,20 +62,148 @@ def test_states(state: str, kind: type[AppError] | None) -> None:
             assert found.headers["Retry-After"] == "1"
 
 
+AWAY = [
+    "PostgresConnectionError",
+    "ConnectionDoesNotExistError",
+    "ConnectionFailureError",
+    "ClientCannotConnectError",
+    "ConnectionRejectionError",
+    "TransactionResolutionUnknownError",
+    "ProtocolViolationError",
+    "StatementCompletionUnknownError",
+    "InsufficientResourcesError",
+    "DiskFullError",
+    "OutOfMemoryError",
+    "TooManyConnectionsError",
+    "ConfigurationLimitExceededError",
+    "OperatorInterventionError",
+    "QueryCanceledError",
+    "AdminShutdownError",
+    "CrashShutdownError",
+    "CannotConnectNowError",
+    "DatabaseDroppedError",
+    "IdleSessionTimeoutError",
+    "PostgresSystemError",
+    "PostgresIOError",
+    "UndefinedFileError",
+    "DuplicateFileError",
+    "FileNameTooLongError",
+    "SnapshotTooOldError",
+    "LockNotAvailableError",
+    "ReadOnlySQLTransactionError",
+    "IdleInTransactionSessionTimeoutError",
+    "TransactionTimeoutError",
+    "InvalidSQLStatementNameError",
+    "InvalidAuthorizationSpecificationError",
+    "InvalidPasswordError",
+    "InvalidCatalogNameError",
+    "InvalidCachedStatementError",
+    "OutdatedSchemaCacheError",
+    "ProtocolError",
+    "TargetServerAttributeNotMatched",
+]
+CONTRADICTS = [
+    "IntegrityConstraintViolationError",
+    "RestrictViolationError",
+    "NotNullViolationError",
+    "ForeignKeyViolationError",
+    "UniqueViolationError",
+    "CheckViolationError",
+    "ExclusionViolationError",
+    "TransactionRollbackError",
+    "TransactionIntegrityConstraintViolationError",
+    "SerializationError",
+    "DeadlockDetectedError",
+]
+
+
+def driver_errors(root: type[Exception]) -> Iterator[type[Exception]]:
+    for child in root.__subclasses__():
+        if child.__module__.startswith("asyncpg."):
+            yield child
+            yield from driver_errors(child)
+
+
+def expected(error: type[Exception]) -> type[AppError] | None:
+    if error.__name__ in AWAY:
+        return DatabaseUnavailable
+    if error.__name__ in CONTRADICTS:
+        return Conflict
+    of_values = str(getattr(error, "sqlstate", None))[:2] in ("21", "22")
+    return ValidationFailed if of_values or error is asyncpg.exceptions._base.DataError else None
+
+
+ROOTS = asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+TREE = [error for root in ROOTS for error in driver_errors(root)]
+
+
+@pytest.mark.parametrize("error", TREE, ids=lambda each: each.__name__)
+def test_the_whole_tree_of_the_driver(error: type[Exception]) -> None:
+    """What means that the database is away is told so; what means a fault of ours is not."""
+    raised = error("alice")
+    for each in (raised, wrapped_error(raised)):
+        found = from_database(each)
+        assert (None if found is None else type(found)) is expected(error)
+        assert found is None or "alice" not in found.detail
+        assert handlers.handler_of(each) is not None
+
+
+def test_the_tree_is_the_one_that_the_table_was_written_for() -> None:
+    names = {error.__name__ for error in TREE}
+    assert {*AWAY, *CONTRADICTS} <= names
+    assert len(names) > 200
+
+
+def wrapped_error(original: Exception) -> sqlalchemy.exc.DBAPIError:
+    adapted = Exception("adapter")
+    adapted.__cause__ = original
+    return sqlalchemy.exc.DBAPIError("SELECT 1", {}, adapted)
+
+
+PENDING = sqlalchemy.exc.PendingRollbackError
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
         (wrapped("XX000", invalidated=True), DatabaseUnavailable),
         (sqlalchemy.exc.TimeoutError(), DatabaseUnavailable),
+        (sqlalchemy.exc.InvalidatePoolError(), DatabaseUnavailable),
+        (sqlalchemy.exc.InvalidRequestError("This connection is closed"), DatabaseUnavailable),
+        (PENDING("Can't reconnect until invalid", code="8s2b"), DatabaseUnavailable),
+        (PENDING("rolled back due to a previous exception", code="7s2a"), None),
         (asyncpg.InterfaceError("connection is closed"), DatabaseUnavailable),
+        (
+            asyncpg.InterfaceError("cannot call X.fetch(): the underlying connection is closed"),
+            DatabaseUnavailable,
+        ),
+        (
+            asyncpg.InterfaceError("cannot perform operation: another operation is cancelling"),
+            DatabaseUnavailable,
+        ),
         (asyncpg.InterfaceError("another operation is in progress"), None),
+        (asyncpg.InterfaceError("a query cannot be run, it has several statements"), None),
+        (asyncpg.InternalClientError("not connected"), DatabaseUnavailable),
+        (
+            asyncpg.InternalClientError(
+                'cannot switch to state 3; protocol is in the "failed" state'
+            ),
+            DatabaseUnavailable,
+        ),
+        (asyncpg.InternalClientError("no binary format encoder for type x (OID 1)"), None),
         (asyncpg.exceptions.ClientConfigurationError("bad option"), None),
         (asyncpg.InvalidCachedStatementError("stale plan"), DatabaseUnavailable),
         (ConnectionResetError(), DatabaseUnavailable),
+        (BrokenPipeError(), DatabaseUnavailable),
         (TimeoutError(), DatabaseUnavailable),
+        (OSError(errno.EHOSTUNREACH, "no route"), DatabaseUnavailable),
+        (OSError(errno.ENETDOWN, "no network"), DatabaseUnavailable),
+        (OSError(errno.ETIMEDOUT, "late"), DatabaseUnavailable),
         (socket.gaierror(), DatabaseUnavailable),
         (FileNotFoundError(), None),
+        (OSError(errno.ENOSPC, "our own disk"), None),
         (sqlalchemy.exc.InvalidRequestError(), None),
+        (sqlalchemy.exc.ResourceClosedError("This Connection is closed"), None),
         (ValueError(), None),
     ],
 )

@@ -103,7 +103,6 @@ SinceQuery = Annotated[
 async def list_churn_risks(
     session: Read,
     deployment: Here,
-    now: Now,
     page: Page,
     filters: Filters,
     include: Annotated[
@@ -122,7 +121,7 @@ async def list_churn_risks(
     By `-value_to_save` (default), `-probability` or `customer_id`. A run of before value to save
     was told has none, and is by probability. A cursor stays with the run that it began with.
     """
-    asked = Asked(filters, run_id, changed_since_run, now)
+    asked = Asked(filters, run_id, changed_since_run)
     found = await churn_risks.search(session, deployment, page, asked, include=include)
     return Response(found, media_type=streams.FORMS[0])
 
@@ -144,7 +143,6 @@ async def list_scores(
     state: AppState,
     session: Read,
     deployment: Here,
-    now: Now,
     page: Page,
     filters: Filters,
     rfm_group: Annotated[Text | None, Query(description="such as `champions`")] = None,
@@ -160,7 +158,7 @@ async def list_scores(
     apostrophe in front; in the other forms it is as it was sent. Few such exports run at once.
     """
     form = streams.form_of(request.headers.get("accept"))
-    asked = Asked({**filters, "rfm_group": rfm_group}, run_id, changed_since_run, now)
+    asked = Asked({**filters, "rfm_group": rfm_group}, run_id, changed_since_run)
     if form == "application/json":
         found = await lists.search(session, deployment, page, asked)
         return Response(to_json(found), media_type=form)

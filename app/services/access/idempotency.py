@@ -5,9 +5,8 @@ first failed, its claim was rolled back with everything else, and the second doe
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
@@ -36,8 +35,11 @@ class Replay:
     body: bytes
 
 
-async def claim(session: WriteSession, claimed: Claim, now: datetime) -> Replay | None:
-    """Claim the key for this request, or return the answer that the first one got."""
+async def claim(session: WriteSession, claimed: Claim) -> Replay | None:
+    """Claim the key for this request, or return the answer that the first one got.
+
+    How long it is kept, the clock of the database decides, as it does when it is removed.
+    """
     try:
         mine = await session.scalar(
             insert(IdempotencyKey)
@@ -45,7 +47,7 @@ async def claim(session: WriteSession, claimed: Claim, now: datetime) -> Replay 
                 key_id=claimed.key_id,
                 idempotency_key=claimed.idempotency_key,
                 fingerprint=claimed.fingerprint,
-                created_at=now,
+                created_at=func.now(),
             )
             .on_conflict_do_nothing()
             .returning(IdempotencyKey.key_id)

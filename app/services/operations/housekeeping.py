@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, TextClause, delete, select, text, tuple_
+from sqlalchemy import ColumnElement, Select, TextClause, delete, func, select, text, tuple_
 from sqlalchemy.exc import DBAPIError
 
 from app.db import WriteSession
@@ -36,13 +36,15 @@ async def sweep(
 ) -> bool:
     """Remove one chunk of each kind; True if there may be more. One worker does it at a time.
 
-    Voided transitions and the audit are kept for ever, unless it is said for how long.
+    `now` is what the clock of the database says: one that is ahead would remove what is still asked
+    for. Voided transitions and the audit are kept for ever, unless it is said for how long.
     """
     if not await deployment_settings.try_hold(session, deployment_settings.HOUSEKEEPING):
         return False
     await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEY_LIFE))
     ended = select(Operation.operation_id).where(
-        Operation.created_at < now - OPERATION_LIFE, Operation.state.not_in(OPEN)
+        func.coalesce(Operation.finished_at, Operation.created_at) < now - OPERATION_LIFE,
+        Operation.state.not_in(OPEN),
     )
     more = await _drop_differences(session, ended)
     if not more:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.days import AsOf
-from app.db import ReadSession, WriteSession, time_of
+from app.db import ReadSession, WriteSession, database_time
 from app.deployment import Deployment
 from app.errors import FieldError, PreviewExpired, ValidationFailed
 from app.lifecycle.instants import Override
@@ -202,7 +202,7 @@ async def redeem(session: ReadSession, token: str, version: int) -> str:
     asked = PreviewRequest.model_validate(operations.request_of(preview))
     if asked.version != version:
         raise _refused(f"is of a preview of policy {asked.version}")
-    if datetime.fromisoformat(content["expires_at"]) < await time_of(session):
+    if datetime.fromisoformat(content["expires_at"]) < await database_time(session):
         raise PreviewExpired
     return str(content["operation_id"])
 

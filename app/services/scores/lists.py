@@ -121,10 +121,10 @@ async def run_of(
     """Return the run asked for, that of the cursor, or the published one; None before the first."""
     _check(asked.filters)
     if asked.since is not None:
-        await _require(session, asked, asked.since, "query:changed_since_run")
+        await _require(session, asked.since, "query:changed_since_run")
     bound = read_bound(page, "=run_id")
     if asked.run_id is not None:
-        await _require(session, asked, asked.run_id, "query:run_id")
+        await _require(session, asked.run_id, "query:run_id")
         return await kept_runs.find(session, deployment, asked.run_id)
     if bound is None:
         return await kept_runs.published(session, deployment)
@@ -144,14 +144,14 @@ def _check(filters: dict[str, Any]) -> None:
         raise ValidationFailed(errors=faults)
 
 
-async def _require(session: ReadSession, asked: Asked, run_id: int, pointer: str) -> None:
+async def _require(session: ReadSession, run_id: int, pointer: str) -> None:
     """Require a run that was published and is not being dropped."""
     newer = select(func.count()).where(Run.run_id > run_id, Run.published_at.is_not(None))
     statement = select(Run.run_id).where(
         Run.run_id == run_id,
         Run.published_at.is_not(None),
         Run.replaced_at.is_(None)
-        | (Run.replaced_at >= asked.now - RUN_GRACE)
+        | (Run.replaced_at >= func.now() - RUN_GRACE)
         | (newer.scalar_subquery() < KEPT_RUNS),
     )
     if await session.scalar(statement) is None:

@@ -5,7 +5,6 @@ A run's table is named by its number. Everything that a caller gives is a parame
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from app.models.scoring import scores_name, scores_of
@@ -30,7 +29,6 @@ class Asked:
     filters: dict[str, Any]
     run_id: int | None
     since: int | None
-    now: datetime
 
     @property
     def bound_to(self) -> dict[str, Any]:

@@ -7,14 +7,13 @@ if it is dropped meanwhile. An answer that breaks off was not whole: the connect
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Collection, Mapping
-from datetime import timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Text, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.days import from_day
-from app.db import Database, ReadSession
+from app.db import EXPORT, Database, ReadSession, limit
 from app.deployment import Deployment
 from app.errors import FieldError, NotFound, ValidationFailed
 from app.schemas.common.types import format_instant
@@ -27,7 +26,6 @@ from app.sqlstates import is_missing_table
 
 Form = Literal["application/json", "application/x-ndjson", "text/csv"]
 FORMS: tuple[Form, ...] = ("application/json", "application/x-ndjson", "text/csv")
-TIME_LIMIT = timedelta(minutes=30)
 OF_PAGES = ("limit", "cursor", "sort")
 _WAITING = 4
 """Pieces that wait for a slow reader; then the database waits."""
@@ -196,14 +194,14 @@ async def _lines(
         # In order, so that the first lines come at once and none waits for a sort.
         await connection.execute(text("SET TRANSACTION READ ONLY"))
         await connection.execute(text("SET LOCAL enable_sort = off"))
-        await connection.execute(text(f"SET LOCAL statement_timeout = '{TIME_LIMIT.seconds}s'"))
+        await limit(connection, EXPORT)
         driver: Any = (await connection.get_raw_connection()).driver_connection
         options = {"format": "csv", "header": True} if form == "text/csv" else _LINES
 
         async def copy() -> None:
             try:
                 await driver.copy_from_query(
-                    statement, *arguments, output=take, timeout=TIME_LIMIT.seconds, **options
+                    statement, *arguments, output=take, timeout=EXPORT.command, **options
                 )
             except Exception as error:
                 if is_missing_table(error):

@@ -12,11 +12,16 @@ CHECK_SECONDS = 2.0
 
 
 async def check(database: Database) -> None:
-    """Raise unless the database answers soon and its schema serves this code."""
+    """Raise unless the database answers soon and its schema serves this code.
+
+    Where all connections are in use and answered, the database does, and nothing more is asked.
+    """
     try:
         async with asyncio.timeout(CHECK_SECONDS), database.reads() as session:
             row = (await session.execute(STATE)).one_or_none()
     except TimeoutError:
+        if database.last_answer.seconds_ago() <= CHECK_SECONDS:
+            return
         raise DatabaseUnavailable from None
     except ProgrammingError:
         raise Unavailable("The database has no schema; it must be migrated first.") from None
