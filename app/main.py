@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from fastapi_swagger import patch_fastapi
 from sqlalchemy.pool import QueuePool
 
-from app import dispatch, handlers, logs, metrics, schema
+from app import dispatch, handlers, logs, metrics, schema, tracing
 from app.config import VERSION, Settings
 from app.db import Database
 from app.dispatch import Dispatch
@@ -146,6 +146,7 @@ class Server(uvicorn.Server):
 def serve(settings: Settings, url: str, listening: socket.socket | None = None) -> None:
     """Serve the API until a signal ends it, on a socket that is open already if one is given."""
     logs.configure(settings.log_level)
+    tracing.configure("clm-api", VERSION)
     app = create_app(settings, Database.connect(settings, url))
     # What lives as long as the process need not be looked at by each collection amid a request.
     gc.collect()

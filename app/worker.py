@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import logs, metrics, schema, worker_page
+from app import logs, metrics, schema, tracing, worker_page
 from app.config import VERSION, Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
@@ -115,7 +115,8 @@ class Worker:
         started = time.perf_counter()
         outcome: PartOutcome = "failed"
         try:
-            await self._do(part)
+            with tracing.part(part.task):
+                await self._do(part)
             outcome = "done"
         except LeaseLost:
             outcome = "lost"
@@ -181,6 +182,7 @@ class Worker:
 def work(settings: Settings, url: str, *, until_eof: bool = False) -> None:
     """Work until a signal ends it, or the end of standard input if asked."""
     logs.configure(settings.log_level)
+    tracing.configure("clm-worker", VERSION)
     asyncio.run(_work(settings, url, until_eof=until_eof))
 
 
