@@ -8,14 +8,18 @@ problem that is the answer (`error_code`). None of it is a path, a query string 
 from collections.abc import Mapping
 from typing import Any
 
-from app import metrics
+from app import metrics, tracing
 from app.db import SPENT_ELSEWHERE, Spent, spent_var
-from app.logs import log_access
+from app.logs import log_access, trace_id_var
 
 
-def begin() -> None:
-    """Sum from now on what the request at hand asks of the database."""
+def begin(scope: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+    """Sum from now on what the request at hand asks of the database, and trace it if asked to."""
     spent_var.set(Spent())
+    span = tracing.begin(scope["method"], headers)
+    if span is not None:
+        scope["state"]["span"] = span
+        trace_id_var.set(tracing.trace_id(span))
 
 
 def record(
@@ -35,6 +39,20 @@ def record(
         SPENT_ELSEWHERE.seconds, SPENT_ELSEWHERE.statements = 0.0, 0
     state: Mapping[str, Any] = scope.get("state", {})
     waited = state.get("waited")
+    key_id, code = getattr(state.get("principal"), "key_id", None), state.get("error_code")
+    if "span" in state:
+        known = {
+            "http.request.method": method,
+            "http.route": route,
+            "http.response.status_code": status,
+            "http.response.body.size": bytes_sent,
+            "error.type": code,
+            "clm.key_id": key_id,
+            "clm.database_seconds": spent.seconds,
+            "clm.statements": spent.statements,
+            "clm.waited_seconds": waited,
+        }
+        tracing.end(state["span"], f"{method} {route}", status, known)
     log_access(
         of_probe=of_probe,
         method=method,
@@ -46,6 +64,6 @@ def record(
         statements=spent.statements,
         bytes_received=state.get("bytes_received", 0),
         bytes_sent=bytes_sent,
-        key_id=getattr(state.get("principal"), "key_id", None),
-        code=state.get("error_code"),
+        key_id=key_id,
+        code=code,
     )

@@ -97,7 +97,7 @@ class Guard:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         reply = Reply(send, self._own_headers(scope, headers))
-        access_log.begin()
+        access_log.begin(scope, headers)
         metrics.requests_in_flight.inc()
         try:
             await self._answer(scope, headers, receive, reply)

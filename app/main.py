@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy.pool import QueuePool
 
-from app import deps, dispatch, handlers, logs, metrics, schema
+from app import deps, dispatch, handlers, logs, metrics, schema, tracing
 from app.admin_port import AdminPort
 from app.config import VERSION, Settings
 from app.cors import Cors
@@ -197,6 +197,7 @@ class Server(uvicorn.Server):
 def serve(settings: Settings, url: str, listening: list[socket.socket] | None = None) -> None:
     """Serve the API until a signal ends it, on sockets that are open already if some are given."""
     logs.configure(settings.log_level)
+    tracing.configure("clm-api", VERSION)
     app = create_app(settings, Database.connect(settings, url))
     # What lives as long as the process need not be looked at by each collection amid a request.
     gc.collect()

@@ -27,8 +27,7 @@ from app.slow_readers import PatientProtocol
 
 logger = logging.getLogger("clm.connections")
 
-HEAD_BYTES = 65_536
-HEAD_FIELDS = 100
+HEAD_BYTES, HEAD_FIELDS = 65_536, 100
 _LINGER_SECONDS = 1.0
 PIPELINED = 32
 """Requests that may be sent before the first of them is answered."""

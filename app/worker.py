@@ -11,19 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-from app import logs, metrics, schema, worker_page
+from app import logs, metrics, schema, tracing, worker_page
 from app.config import VERSION, Settings
-from app.db import (
-    HOUSEKEEPING,
-    PART,
-    Database,
-    ReadSession,
-    WriteSession,
-    create_engine,
-    database_time,
-    limit,
-)
+from app.db import Database, ReadSession, WriteSession, create_engine, database_time, limit
 from app.deployment import Deployment
+from app.limits import HOUSEKEEPING, PART
 from app.metrics import PartOutcome
 from app.services.access import audit
 from app.services.common.stored_documents import NewerVersion
@@ -150,7 +142,8 @@ class Worker:
         started = time.perf_counter()
         outcome: PartOutcome = "failed"
         try:
-            await self._do(part)
+            with tracing.part(part.task):
+                await self._do(part)
             outcome = "done"
         except LeaseLost:
             outcome = "lost"
@@ -249,6 +242,7 @@ class Worker:
 def work(settings: Settings, url: str, *, until_eof: bool = False) -> None:
     """Work until a signal ends it, or the end of standard input if asked."""
     logs.configure(settings.log_level)
+    tracing.configure("clm-worker", VERSION)
     asyncio.run(_work(settings, url, until_eof=until_eof))
 
 

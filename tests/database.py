@@ -21,8 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from app import deps
 from app.config import Settings
-from app.db import COMMAND_LINE, Database, ReadSession, WriteSession, create_engine
+from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
+from app.limits import COMMAND_LINE
 from app.embedded import EmbeddedPostgres
 from app.main import create_app
 from app.services.access import keys

@@ -13,9 +13,10 @@ from sqlalchemy import Text, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.days import from_day
-from app.db import EXPORT, Database, ReadSession, limit
+from app.db import Database, ReadSession, limit
 from app.deployment import Deployment
 from app.errors import FieldError, NotFound, ValidationFailed
+from app.limits import EXPORT
 from app.schemas.common.types import format_instant
 from app.services.common.paging import PageRequest
 from app.services.scores import kept_runs, lists
