@@ -33,7 +33,7 @@ def operations_of(document: dict[str, Any]) -> list[str]:
 
 DOCUMENT = openapi.committed()
 OPERATIONS = operations_of(DOCUMENT)
-STORM = 1_500
+STORM = 1_000
 
 
 @pytest.fixture(scope="module")

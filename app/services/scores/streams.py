@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any, Literal
 
-from sqlalchemy import Text, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.days import from_day
@@ -22,7 +22,7 @@ from app.services.common.paging import PageRequest
 from app.services.scores import kept_runs, lists
 from app.services.scores.kept_runs import KeptRun
 from app.services.scores.lists import AMOUNTS, OF_RHYTHM, PLAIN
-from app.services.scores.run_selects import COLUMNS, Asked, RunSelect
+from app.services.scores.run_selects import Asked, RunSelect
 from app.sqlstates import is_missing_table
 
 Form = Literal["application/json", "application/x-ndjson", "text/csv"]
@@ -35,8 +35,9 @@ _LINES = {"format": "csv", "delimiter": "\x02", "quote": "\x01"}
 CSV_COLUMNS = (*PLAIN, *OF_RHYTHM, "days_silent", *AMOUNTS, "currency", "horizon_days")
 OF_EARLIER = ("previous_probability", "previous_rhythm")
 _ENDINGS: Mapping[Form, str] = {"application/x-ndjson": "ndjson", "text/csv": "csv"}
-_TEXTS = tuple(name for name in PLAIN if name in COLUMNS and isinstance(COLUMNS[name].type, Text))
-_FORMULA = r"'^[=+\-@\t\r\n＝＋－＠]'"
+_OF_CALLERS = "customer_id", "stage"
+"""Texts that are not codes of ours."""
+_FORMULA = r"('=', '+', '-', '@', E'\t', E'\r', E'\n', '＝', '＋', '－', '＠')"
 _NUMBER = r"'^[+-]?[0-9]+([.][0-9]+)?$'"
 
 
@@ -122,7 +123,7 @@ def _headers(head: Mapping[str, Any]) -> dict[str, str]:
 
 def _csv(deployment: Deployment, run: KeptRun, chosen: RunSelect) -> list[str]:
     told = {
-        **{name: _no_formula(f"s.{name}") for name in _TEXTS},
+        **{name: _no_formula(f"s.{name}") for name in _OF_CALLERS},
         "run_id": f"{run.run_id}::bigint",
         "call_reasons": "array_to_string(s.call_reasons, ' ')",
         "days_silent": _silent(run, chosen),
@@ -139,7 +140,7 @@ def _csv(deployment: Deployment, run: KeptRun, chosen: RunSelect) -> list[str]:
 def _no_formula(value: str) -> str:
     """Have spreadsheets show a text rather than reckon it; numbers stay as they are."""
     return (
-        f"CASE WHEN {value} ~ {_FORMULA} AND {value} !~ {_NUMBER} THEN chr(39) || {value}"
+        f"CASE WHEN left({value}, 1) IN {_FORMULA} AND {value} !~ {_NUMBER} THEN chr(39) || {value}"
         f" ELSE {value} END"
     )
 
