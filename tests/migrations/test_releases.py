@@ -118,7 +118,6 @@ async def test_the_release_before_serves_on_what_the_next_one_migrates_until_it_
             callers.stopping.set()
             await calling
             assert await stored(url) == sorted(callers.acknowledged)
-            assert "is newer" in await migrate(before, url)
             await migrate(later, url)
             unready = await client.get("/readyz")
     finally:
@@ -126,8 +125,7 @@ async def test_the_release_before_serves_on_what_the_next_one_migrates_until_it_
         api.wait(30)
     assert unready.status_code == 503
     assert "run a newer version" in unready.json()["detail"]
-    for command in (words, ("migrate",)):
-        assert "run a newer version" in refused(before, url, *command)
+    assert "run a newer version" in refused(before, url, *words)
 
 
 async def stored(url: str) -> list[str]:
