@@ -23,8 +23,8 @@ from app import deps
 from app.config import Settings
 from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
-from app.limits import COMMAND_LINE
 from app.embedded import EmbeddedPostgres
+from app.limits import COMMAND_LINE
 from app.main import create_app
 from app.services.access import keys
 from tests.prepared import SETTINGS, copy_of, prepared, reachable_folder  # noqa: F401  # a fixture

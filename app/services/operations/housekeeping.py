@@ -106,10 +106,7 @@ _LAST_OLD_ENTRY = text(
     " WHERE recorded_at < now() - CAST(:kept AS interval)"
     " ORDER BY transaction_number DESC, entry_id DESC LIMIT 1"
 )
-_PRUNE_AUDIT = text(
-    "DELETE FROM audit_entries WHERE (transaction_number, entry_id) <= (:number, :entry_id)"
-    " AND recorded_at < now() - CAST(:kept AS interval)"
-)
+_PRUNE_AUDIT = text("SELECT prune_audit(:number, :entry_id, :kept)")
 
 
 async def _prune_audit(session: WriteSession, kept: timedelta) -> bool:
@@ -119,8 +116,7 @@ async def _prune_audit(session: WriteSession, kept: timedelta) -> bool:
     if last is None:
         return False
     named = {"number": last.transaction_number, "entry_id": last.entry_id, "kept": kept}
-    gone = await session.execute(_PRUNE_AUDIT, named)
-    return bool(gone.rowcount == CHUNK)  # type: ignore[attr-defined]  # a DELETE has it
+    return bool(await session.scalar(_PRUNE_AUDIT, named) == CHUNK)
 
 
 async def _drop_runs(session: WriteSession, now: datetime) -> None:
