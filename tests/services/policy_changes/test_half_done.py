@@ -230,7 +230,8 @@ async def test_clocks_three_days_apart_change_nothing_of_what_comes_of_it(
     """Each tells of what has just happened, by its own clock, before an activation and after it."""
 
     async def tell(name: str, later: int = 0) -> None:
-        for number, off in enumerate(DAYS_OFF[first:] + DAYS_OFF[:first]):
+        clocks = (DAYS_OFF[first:] + DAYS_OFF[:first])[:: -1 if name == "after" else 1]
+        for number, off in enumerate(clocks):
             clock.now = datetime.now(UTC) + timedelta(days=later or off)
             fact = {"customer_id": "abcdef"[number], "occurred_at": clock.now.isoformat()}
             call = {**fact, "interaction_id": f"{name}-{off}", "kind": "call"}
