@@ -177,7 +177,8 @@ async def test_what_differs_is_listed_and_mended_on_request(
     revenue = [one for one in told["listed"] if one["field"] == "/summary/revenue"]
     expected = {"customer_id": "c00", "field": "/summary/revenue",
                 "kept": broken["c00"]["summary"]["revenue"],
-                "derived": before["c00"]["summary"]["revenue"]}  # fmt: skip
+                "derived": before["c00"]["summary"]["revenue"],
+                "masked": False}  # fmt: skip
     assert revenue == [expected]
     assert await everything(own_database, deployment, list(people)) == broken
 
