@@ -15,7 +15,7 @@ from app.db import Database, database_time
 from app.models import IdempotencyKey
 from app.schemas.policies.policies import POLICY_EXAMPLE
 from app.services.operations import housekeeping
-from tests.database import NOW, Clock, make_client, writing
+from tests.database import Clock, make_client, writing
 
 
 def purchase(**changes: object) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What `clm serve` owes when the PostgreSQL that it runs is killed: it comes back, and all is there."""
+"""What `clm serve` owes when its PostgreSQL is killed: it comes back, and all is there."""
 
 import asyncio
 import os
@@ -64,7 +64,7 @@ class Writers:
         refused += self.refused.total()
         acknowledged += len(self.acknowledged)
         async with asyncio.timeout(PATIENCE):
-            while self.refused.total() < refused or len(self.acknowledged) < acknowledged:
+            while self.refused.total() < refused or len(self.acknowledged) < acknowledged:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
