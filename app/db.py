@@ -192,7 +192,8 @@ async def limit(session: AsyncSession | AsyncConnection, limits: Limits) -> None
 
 async def database_time(session: ReadSession) -> datetime:
     """Return what time it is where something is due or ends: clocks of processes differ."""
-    return (await session.scalars(select(func.clock_timestamp()))).one()
+    now: datetime = (await session.scalars(select(func.clock_timestamp()))).one()
+    return now
 
 
 async def copy_rows(
