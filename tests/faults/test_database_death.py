@@ -107,7 +107,7 @@ async def test_a_database_that_is_killed_comes_back_with_all_that_was_acknowledg
             # The worker is there, too, and what was derived is what follows from the facts.
             rebuild = (await client.post("/v1/rebuilds", json={})).json()
             async with asyncio.timeout(PATIENCE):
-                while rebuild["state"] in ("pending", "running"):  # noqa: ASYNC110
+                while rebuild["state"] in ("pending", "running"):
                     await asyncio.sleep(0.1)
                     rebuild = (await client.get(f"/v1/operations/{rebuild['id']}")).json()
             assert rebuild["state"] == "succeeded", rebuild
