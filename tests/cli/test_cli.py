@@ -429,7 +429,9 @@ def test_a_worker_alone_keeps_its_database_too(prepared: Path) -> None:
             [*CLM, "worker"], env=settings, cwd=REPOSITORY, stdout=subprocess.DEVNULL
         )
         try:
-            until(lambda: embedded.running(folder / "data"))
+            url = until(lambda: embedded.running(folder / "data")).replace("+asyncpg", "")
+            working = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'clm-worker'"
+            until(lambda: asyncio.run(run_sql(url, working)))  # it keeps its database by then
             os.kill(victim := _postmaster(folder), signal.SIGKILL)
             until(lambda: embedded.running(folder / "data") and _postmaster(folder) != victim)
             process.terminate()

@@ -64,7 +64,7 @@ class Writers:
         refused += self.refused.total()
         acknowledged += len(self.acknowledged)
         async with asyncio.timeout(PATIENCE):
-            while self.refused.total() < refused or len(self.acknowledged) < acknowledged:  # noqa: ASYNC110  # answers come from many tasks
+            while self.refused.total() < refused or len(self.acknowledged) < acknowledged:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
