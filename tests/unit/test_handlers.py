@@ -122,7 +122,7 @@ def test_unknown_path_and_method() -> None:
     problem(call("GET", "/nowhere"), 404, "not_found")
     response = call("DELETE", "/orders/5")
     problem(response, 405, "method_not_allowed")
-    assert response.headers["allow"] == "GET, PUT"
+    assert response.headers["allow"] == "GET, HEAD, PUT"
 
 
 @pytest.mark.parametrize(
