@@ -31,7 +31,7 @@ def several(made: Path) -> Iterator[Serving]:
     data = str(made / "data")
     found = Serving(made, "--processes", "2", CLM_DATA_DIR=data, **OF_KUBERNETES | changes)
     try:
-        until(lambda: found.is_ready() and counted(found, POOL, state="size") == 20)
+        until(lambda: found.is_ready() and counted(found, POOL, state="size") == 24)
         yield found
     finally:
         found.end()
@@ -72,7 +72,7 @@ def test_a_process_that_is_killed_comes_back_and_what_it_counted_stays(several: 
     ask(20)
     assert counted(several, **asked) == before + 60
     until(lambda: len(apis(several) - {victim}) == 2)
-    until(lambda: counted(several, POOL, state="size") == 20)
+    until(lambda: counted(several, POOL, state="size") == 24)
     assert any("is started again" in each["message"] for each in several.lines())
 
 
