@@ -226,11 +226,11 @@ async def test_old_entries_go_in_pieces_and_by_the_clock_of_the_database(
     monkeypatch.setattr(housekeeping, "CHUNK", 2)
     for number in range(5):
         await audit.record(session, audit.Entry("k", "k", f"x{number}"))
-    old = "UPDATE audit_entries SET recorded_at = now() - interval '9 days' WHERE operation < 'x3'"
+    old = "UPDATE audit_entries SET recorded_at = now() - interval '40 days' WHERE operation < 'x3'"
     await session.execute(text(old))
     await session.execute(text("DELETE FROM audit_entries WHERE operation = 'migrate'"))
     left = []
-    for kept in (None, *[timedelta(days=8)] * 3):
+    for kept in (None, *[timedelta(days=39)] * 3):
         # A worker whose clock is a year ahead removes no more than the others.
         await housekeeping.sweep(session, NOW + timedelta(days=400), audit_kept=kept)
         left.append(sorted(await session.scalars(select(AuditEntry.operation))))

@@ -25,6 +25,7 @@ OF_THE_FORM = {
     "database_unavailable", "draining", "malformed", "request_timeout", "payload_too_large",
     "unsupported_media_type", "invalid_cursor", "idempotency_in_progress",
     "idempotency_key_reused", "conflict", "rate_limited", "exports_busy", "unavailable",
+    "head_too_large", "too_many_connections",
 }  # fmt: skip
 """Problems that follow from the form of an operation; each has tests of its own."""
 KNOWN = {"customer_id": "c1"}

@@ -41,8 +41,6 @@ def check(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 NO_ANSWERS = {
-    "head_too_large",  # before an operation is known, as is the next
-    "too_many_connections",
     "method_not_allowed",  # of no operation
     "preview_stale",  # the error of an operation, never the answer to a request
 }

@@ -129,7 +129,13 @@ async def key(own_database: Database, deployment: Deployment, settings: Settings
 
 def impatient(settings: Settings, **more: Any) -> Settings:
     return settings.model_copy(
-        update={"pool_size": 5, "exports": EXPORTS, "write_seconds": 1.5, **more}
+        update={
+            "pool_size": 5,
+            "exports": EXPORTS,
+            "write_seconds": 1.5,
+            "keep_alive_seconds": 2.0,  # an answer that was read whole leaves its connection
+            **more,
+        }
     )
 
 

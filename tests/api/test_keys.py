@@ -28,7 +28,7 @@ async def make(client: httpx.AsyncClient, **changes: Any) -> dict[str, Any]:
 
 async def asks(client: httpx.AsyncClient, key: str) -> int:
     """Ask with a key that the process does not remember."""
-    client.app.state.clm.principals.clear()  # type: ignore[attr-defined]
+    client.app.state.clm.recognition.known.clear()  # type: ignore[attr-defined]
     answer = await client.get("/v1/info", headers={"Authorization": f"Bearer {key}"})
     return answer.status_code
 
@@ -226,7 +226,7 @@ async def test_of_two_admins_who_revoke_each_other_at_once_one_stays(
             for own, other in pairs
         ))  # fmt: skip
         assert sorted(answer.status_code for answer in answers) == [200, 409]
-        own_client.app.state.clm.principals.clear()  # type: ignore[attr-defined]
+        own_client.app.state.clm.recognition.known.clear()  # type: ignore[attr-defined]
         left = first if answers[0].status_code == 200 else second.json()
         own_client.headers["Authorization"] = f"Bearer {left['key']}"
 

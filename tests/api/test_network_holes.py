@@ -76,7 +76,7 @@ QUESTIONS: dict[str, Ask] = {
         "/v1/transactions/bulk", json={"items": [purchase(f"b{m}", n) for m in range(40)]}
     ),
     "unknown key": lambda client, n: client.get(
-        "/v1/info", headers={"Authorization": f"Bearer clm_{n}_x"}
+        "/v1/info", headers={"Authorization": f"Bearer clm_{n:08}_{n:032}"}
     ),
 }
 

@@ -213,7 +213,7 @@ async def test_answers_and_refusals_can_be_read_by_the_named_sites_alone(
     key = shared.headers.pop("Authorization")
     for path, more, status in (
         ("/v1/info", {}, 401),
-        ("/v1/info", {"Content-Encoding": "br"}, 415),
+        ("/v1/info", {"Authorization": key, "Content-Encoding": "br"}, 415),
         ("/v1/nothing", {"Authorization": key}, 404),
         ("/livez", {}, 200),
     ):

@@ -57,6 +57,7 @@ async def changes(client: httpx.AsyncClient) -> list[dict[str, Any]]:
         one["changes"][each["field"]] = each["value"]
         for name in ("field", "value", "holds"):
             one.pop(name, None)
+        one["masked"] = []
         # The first one holds from the beginning, as it was not said since when.
         stated = each["valid_from"] not in (None, each["recorded_at"])
         one["valid_from"] = each["valid_from"] if stated else None
