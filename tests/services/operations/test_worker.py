@@ -12,7 +12,8 @@ from sqlalchemy.engine import make_url
 from app import worker as workers
 from app.config import Settings
 from app.db import Database, create_engine
-from app.worker import SERVER_SETTINGS, Worker
+from app.limits import PART
+from app.worker import Worker
 from tests.database import Clock
 
 
@@ -70,7 +71,7 @@ async def test_a_worker_waits_for_its_database_says_so_once_and_goes_on(
     wire = Wire(url.host or "127.0.0.1", url.port or 5432)
     await wire.lay()
     through = url.set(host="127.0.0.1", port=wire.port).render_as_string(hide_password=False)
-    database = Database.on(create_engine(through, pool_size=3, server_settings=SERVER_SETTINGS))
+    database = Database.on(create_engine(through, pool_size=3, limits=PART))
     worker = Worker(database, settings)
     running = asyncio.create_task(worker.run())
 
