@@ -66,7 +66,7 @@ class Admission:
     def __init__(self, slots: int, in_flight: int, seconds: float) -> None:
         self._slots = slots
         self._kept = min(KEPT_FOR_READS, slots // 2)
-        self._places = max(in_flight - slots, 0)
+        self._in_flight = in_flight
         self._seconds = seconds
         self._taken = self._long = 0
         self._running: dict[str, int] = {}
@@ -158,7 +158,7 @@ class Admission:
         return held < max(self._slots // 2, 1)
 
     async def _wait(self, ticket: Ticket) -> None:
-        if len(self._line) >= self._places:
+        if self._taken + len(self._line) >= self._in_flight:
             self._make_place()
         loop = asyncio.get_running_loop()
         ticket.turn = loop.create_future()

@@ -260,6 +260,7 @@ async def _work(settings: Settings, url: str, *, until_eof: bool) -> None:
     turning = asyncio.create_task(_turn(worker.signs))
     try:
         with worker_page.served(settings, worker.signs):
+            logger.info("worker started")
             await worker.run()
     finally:
         turning.cancel()

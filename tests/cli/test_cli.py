@@ -393,6 +393,7 @@ def _postmaster(folder: Path) -> int:
 
 
 def test_a_database_that_dies_is_started_again(serving: Serving, made: Path) -> None:
+    until(lambda: "worker started" in serving.log.read_text())
     worker = [pid for pid, each in tree_of(serving).items() if "clm_service worker" in each]
     for _ in range(2):
         os.kill(victim := _postmaster(made), signal.SIGKILL)

@@ -175,10 +175,10 @@ def test_an_operation_that_turned_slow_has_half_of_the_slots(passed: list[float]
 
 def test_more_of_what_waits_in_vain_is_shed_and_nothing_else() -> None:
     async def test(world: World) -> None:
-        for number in range(19):
+        for number in range(20):
             await world.ask(f"a{number}")
         assert not world.admission.sheds("k", "read")  # nobody was refused yet
-        await world.ask("a19")
+        await world.ask("a20")
         await asyncio.sleep(0)
         assert world.refused == ["a7"]
         assert world.admission.sheds("k", "read")

@@ -14,7 +14,7 @@ from app.db import Database
 from app.services.operations import operations, parts
 from app.services.operations.parts import LeaseLost, Part
 from app.services.runs import score_tables
-from app.worker import Worker
+from app.worker import TASKS, Worker
 from tests import documented
 from tests.database import Clock, writing
 
@@ -93,6 +93,11 @@ async def work_off(worker: Worker, database: Database) -> None:
         await wait_no_longer(database)
 
 
+async def faulty(*_: object) -> None:
+    """Be a task that fails each time."""
+    raise ZeroDivisionError
+
+
 async def test_what_the_database_hinders_is_not_a_fault_of_the_part(
     client: httpx.AsyncClient, worker: Worker, own_database: Database
 ) -> None:
@@ -115,9 +120,13 @@ async def test_what_the_database_hinders_is_not_a_fault_of_the_part(
 
 
 async def test_what_fails_by_itself_ends_after_a_few_times(
-    client: httpx.AsyncClient, worker: Worker, own_database: Database
+    client: httpx.AsyncClient,
+    worker: Worker,
+    own_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await execute(own_database, "UPDATE operation_parts SET task = 'unheard of'")
+    monkeypatch.setitem(TASKS, "faulty", faulty)
+    await execute(own_database, "UPDATE operation_parts SET task = 'faulty'")
     for times in range(1, parts.MAX_FAILURES):
         assert await worker.work_once()
         assert await tried(own_database) == [(times, times)]

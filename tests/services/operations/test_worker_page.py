@@ -8,7 +8,7 @@ from app.config import Settings
 from app.db import Database
 from app.schemas.models.models import ModelRequest
 from app.services.operations import operations
-from app.worker import Worker
+from app.worker import TASKS, Worker
 from app.worker_page import PATIENCE_SECONDS, Signs
 from tests.database import NOW, writing
 from tests.service import free_port
@@ -55,18 +55,23 @@ def test_a_port_that_is_taken_is_said() -> None:
 
 
 async def test_parts_are_timed_by_how_they_ended(
-    own_database: Database, settings: Settings
+    own_database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def faulty(*_: object) -> None:
+        raise ZeroDivisionError
+
     def count(task: str, outcome: str) -> float:
         labels = {"task": task, "outcome": outcome}
         return metrics.REGISTRY.get_sample_value("clm_part_duration_seconds_count", labels) or 0
 
+    monkeypatch.setitem(TASKS, "faulty", faulty)
     async with own_database.writes() as session, session.begin():
         await operations.submit(writing(session), "model_fit", ModelRequest(), now=NOW)
-        await operations.submit(writing(session), "unheard_of", ModelRequest(), now=NOW)
+        await operations.submit(writing(session), "faulty", ModelRequest(), now=NOW)
     worker = Worker(own_database, settings)
     worker.signs.answered_at = 0
+    before = count("model_fit", "done")
     for _ in range(2):
         assert await worker.work_once()
-    assert (count("model_fit", "done"), count("unheard_of", "failed")) == (1, 1)
+    assert (count("model_fit", "done") - before, count("faulty", "failed")) == (1, 1)
     assert worker.signs.answered_at > 0

@@ -270,7 +270,7 @@ async def heads(client: httpx.AsyncClient) -> list[dict[str, Any]]:
     for path in ("/v1/scores", "/v1/churn-risks"):
         head = (await client.get(path, params={"limit": "1"})).json()
         found.append({name: head[name] for name in head if name not in ("items", "next_cursor")})
-    assert found[0] == found[1]
+    assert found[1] == {**found[0], "masked": []}  # the call list alone shows personal data
     for form in streams.FORMS[1:]:
         answer = await client.get("/v1/scores", headers={"Accept": form})
         told = {name: answer.headers.get(f"clm-{name.replace('_', '-')}") for name in OF_A_RUN}

@@ -115,7 +115,12 @@ async def test_what_is_stored_tells_what_histories_tell_under_any_policy(
 async def test_while_another_policy_takes_effect_nothing_is_told_by_what_is_stored(
     session: WriteSession, deployment: Deployment
 ) -> None:
+    # The database was made today; what happens here was long before.
+    await deployment_settings.put(
+        session, deployment_settings.RECORDED_UNTIL, "2000-01-01T00:00:00+00:00"
+    )
     _, now = await populate(session, deployment, random.Random(0))
+    await deployment_settings.put(session, deployment_settings.RECORDED_UNTIL, now.isoformat())
     known = await known_customers(session)
     assert await compare(session, deployment, now, known)
     await deployment_settings.put(session, deployment_settings.SETTLED_POLICY, 0)
