@@ -18,12 +18,11 @@ def remembered(authorization: str) -> Any:
     return SimpleNamespace(key_id="k") if authorization == "Bearer good" else None
 
 
-async def overloaded() -> Shedding:
+async def overloaded(operation: str) -> Shedding:
     """Return what sheds for a line that is full of one operation."""
     admission = Admission(1, 3, 60)
     tasks = [
-        asyncio.create_task(admission.enter(Ticket("k", "GET customers", short=True)))
-        for _ in range(4)
+        asyncio.create_task(admission.enter(Ticket("k", operation, short=True))) for _ in range(4)
     ]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.sleep(0)
@@ -34,9 +33,9 @@ async def overloaded() -> Shedding:
     return shedding
 
 
-def answer(data: bytes) -> bytes | None:
+def answer(data: bytes, operation: str = "GET customers") -> bytes | None:
     async def ask() -> bytes | None:
-        shedding = await overloaded()
+        shedding = await overloaded(operation)
         return shedding.answer(data, [(b"date", b"today")])
 
     return asyncio.run(ask())
@@ -58,6 +57,35 @@ def test_the_answer_is_the_problem_that_is_sent_otherwise() -> None:
             instance="/v1/customers/c1", request_id=headers["x-request-id"]
         )
         assert problem == expected
+
+
+WRITE = (
+    b"PUT /v1/customers/c1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+    b"Authorization: Bearer good\r\n\r\n{}"
+)
+
+
+def test_a_write_that_arrived_whole_is_refused_too() -> None:
+    told = answer(WRITE, "PUT customers")
+    assert told is not None
+    assert told.startswith(b"HTTP/1.1 503 ")
+    assert answer(WRITE, "GET customers") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"\r\n\r\n{}", b"\r\n\r\n{"),
+        (b"\r\n\r\n{}", b"\r\n\r\n{}P"),
+        (b"Length: 2", b"Length: 02"),
+        (b"Length: 2", b"Length: +2"),
+        (b"Length: 2\r\n", b"Length: 2\r\nContent-Length: 2\r\n"),
+        (b"Content-Length: 2\r\n", b""),
+        (b"PUT", b"put"),
+    ],
+)
+def test_a_write_that_is_not_whole_is_left_to_be_read(old: bytes, new: bytes) -> None:
+    assert answer(WRITE.replace(old, new), "PUT customers") is None
 
 
 @pytest.mark.parametrize(
