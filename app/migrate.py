@@ -22,6 +22,7 @@ async def migrate(engine: AsyncEngine, settings: Settings) -> str:
     if not found.is_newer:
         if found.revision != schema.head():
             await schema.upgrade(engine)
+        await roles.close(engine)
         async with Database.on(engine).writes() as session, session.begin():
             writing = WriteSession(ReadSession(session))
             await stored.initialise(writing, settings, await database_time(writing))
