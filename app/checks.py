@@ -142,7 +142,7 @@ async def rights(connection: AsyncConnection, settings: Settings) -> AsyncIterat
     if found is None:
         yield Finding("role", "fail", f"there is no role {named}", as_owner)
         return
-    too_much = [*(f"{each} may be run by anybody" for each in found.open_to_all)]
+    too_much = [f"{each} may be run by anybody" for each in found.open_to_all]
     if found.is_owner and named is not None:
         too_much.append("owns the tables, which it may drop")
     elif not found.is_owner:
@@ -233,7 +233,7 @@ async def work(connection: AsyncConnection, settings: Settings) -> AsyncIterator
         ),
         _judged(
             "parts",
-            f"{row.dead} abandoned; the oldest open operation began {_ago(row.oldest, row.now)}",
+            f"{row.dead} abandoned; oldest open operation: {_ago(row.oldest, row.now, 'none')}",
             "start `clm worker`: another one takes them over",
             fail=row.dead > 0,
         ),
@@ -281,9 +281,9 @@ def _is_older(then: datetime | None, now: datetime, most: timedelta) -> bool:
     return then is None or now - then > most
 
 
-def _ago(then: datetime | None, now: datetime) -> str:
+def _ago(then: datetime | None, now: datetime, unknown: str = "never") -> str:
     if then is None:
-        return "never"
+        return unknown
     seconds = max(0, int((now - then).total_seconds()))
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:

@@ -70,7 +70,7 @@ async def test_what_is_wrong_is_said_with_what_to_do(
     await connection.close()
     found = await examined(settings, own_url, pool_size=200)
     assert found["parts"].status == found["worker"].status == "fail"
-    assert found["parts"].detail.startswith("1 abandoned")
+    assert found["parts"].detail == "1 abandoned; oldest open operation: 0 s ago"
     assert found["operations"].status == "warn"
     assert "model_fit (internal_error)" in found["operations"].detail
     assert found["connections"].status == "fail"
