@@ -5,7 +5,7 @@ The messages of the server and of the driver quote rows and parameters, so none 
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import asyncpg
@@ -44,7 +44,7 @@ def _unavailable(detail: str | None = None) -> AppError:
 
 
 # A longer key wins over a shorter one.
-_MEANING = {
+_MEANING: dict[str, Callable[[], AppError]] = {
     "08": _unavailable,  # connection exception
     "21": _invalid,  # cardinality violation
     "22": _invalid,  # data exception
