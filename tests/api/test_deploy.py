@@ -209,6 +209,8 @@ def test_pods_are_closed_probed_and_given_time_to_end() -> None:
              for container, _ in containers() if "ports" in container}  # fmt: skip
     assert ports == {"api": [8000, read.admin_port], "worker": [read.worker_metrics_port]}
     for each in documents(DEPLOY / "kubernetes/api.yaml"):
+        if each["kind"] == "Deployment":
+            assert each["spec"]["replicas"] == read.siblings
         if each["kind"] == "Service":
             assert [port["targetPort"] for port in each["spec"]["ports"]] == ["http"]
         scraped = each.get("spec", {}).get("template", {}).get("metadata", {}).get("annotations")
