@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import roles, schema
 from app.config import Settings
 from app.db import Database, ReadSession, WriteSession, database_time
+from app.models import Base
 from app.services.access import audit, audit_log
 from app.services.common import deployment_settings as stored
 
@@ -49,6 +50,13 @@ async def verify(engine: AsyncEngine, settings: Settings) -> Settings:
     fault = (await schema.state(engine)).fault
     if fault is not None:
         raise SchemaOutdated(fault)
+    async with engine.connect() as connection:
+        closed = await roles.closed(connection, Base.metadata.tables)
+    if closed:
+        raise SchemaOutdated(
+            f"the role {engine.url.username} may not work on {', '.join(closed)}: run `clm migrate`"
+            f" as the owner, with CLM_APPLICATION_ROLE={engine.url.username}"
+        )
     async with Database.on(engine).reads() as session:
         reading = ReadSession(session)
         if await stored.is_behind(reading):

@@ -5,7 +5,7 @@ removes nothing but by the functions of the owner (`prune_…`, `retain_…`), a
 but those of runs. See `docs/decisions/0045`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -99,6 +99,12 @@ _RIGHTS = text(
     "  AND has_table_privilege(r.oid, t.oid, a.word) ORDER BY 1) AS removing"
     " FROM pg_roles r WHERE r.rolname = coalesce(CAST(:role AS text), current_user)"
 )
+_CLOSED = text(
+    "SELECT name FROM unnest(CAST(:tables AS text[])) AS name"
+    " CROSS JOIN LATERAL to_regclass('public.' || name) AS t (id)"
+    " WHERE NOT (has_table_privilege(t.id, 'SELECT') AND"
+    "  (name = ANY(:read) OR has_table_privilege(t.id, 'INSERT'))) ORDER BY name"
+)
 _ROLE = text(
     "SELECT r.rolsuper, pg_has_role(r.oid, c.relowner, 'MEMBER')"
     " FROM pg_roles r, pg_class c WHERE r.rolname = :role AND c.oid = CAST('settings' AS regclass)"
@@ -134,6 +140,12 @@ async def rights(connection: AsyncConnection, role: str | None) -> Rights | None
     asked = {"role": role, "runs": RUNS, "read": sorted(READ), "ledger": sorted(LEDGER)}
     row = (await connection.execute(_RIGHTS, asked)).one_or_none()
     return None if row is None else Rights(*row)
+
+
+async def closed(connection: AsyncConnection, tables: Collection[str]) -> list[str]:
+    """Return which of some tables, if they are there, whoever is connected cannot work on."""
+    asked = {"tables": sorted(tables), "read": sorted(READ)}
+    return list(await connection.scalars(_CLOSED, asked))
 
 
 async def close(engine: AsyncEngine) -> None:
