@@ -10,6 +10,7 @@ from typing import Any
 
 from app import metrics, tracing
 from app.db import SPENT_ELSEWHERE, Spent, spent_var
+from app.errors import AppError
 from app.logs import log_access, trace_id_var
 
 
@@ -67,3 +68,20 @@ def record(
         key_id=key_id,
         code=code,
     )
+
+
+def record_refusal(method: str, error: AppError, request_id: str, *, logged: bool) -> None:
+    """Count, and log if it is to be, what the connection answered without running a request.
+
+    `method` is empty if what came is no request.
+    """
+    metrics.count_request(method, metrics.UNMATCHED, error.status)
+    if logged:
+        log_access(
+            method=method or None,
+            route=metrics.UNMATCHED,
+            status=error.status,
+            key_id=error.key_id,
+            code=error.code,
+            request_id=request_id,
+        )

@@ -20,7 +20,7 @@ import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.engine import make_url
 
-from app import pg_programs
+from app import pg_programs, roles, schema
 from app.config import VERSION
 from app.pg_programs import BackupError
 from app.services.common.deployment_settings import LAST_BACKUP
@@ -127,6 +127,11 @@ async def restore(url: str, file: Path) -> Manifest:
         manifest = Manifest.read(archive)
     except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
         raise BackupError(f"{file} is no whole backup: {error}") from error
+    if manifest.revision not in schema.revisions():
+        raise BackupError(
+            f"{file} was made by CLM {manifest.version}, whose schema {manifest.revision} this"
+            f" version ({VERSION}) does not know: restore it with that version"
+        )
     async with _connected(url, "clm-restore") as connection:
         await _require_free(connection)
         await connection.execute(_CLEAR)
@@ -138,6 +143,7 @@ async def restore(url: str, file: Path) -> Manifest:
                     url, [*command, "--dbname", make_url(url).database or ""], source=dump
                 )
             _require_same(manifest.tables, await _digests(connection))
+            await connection.execute(roles.CLOSE)
         except BaseException:
             await connection.execute(_CLEAR)  # nobody is to take it for the whole
             raise

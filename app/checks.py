@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import migrate, schema
+from app import migrate, roles, schema
 from app.config import Settings
 from app.lifecycle.version import DERIVATION_VERSION
 from app.schemas.keys import ADMIN
@@ -20,6 +20,7 @@ _OLDEST_SERVER = 15
 _CLOCK_WARN, _CLOCK_FAIL = 2.0, 60.0
 _SOON = timedelta(days=14)
 _LATE = timedelta(minutes=10)
+_HOLDING = timedelta(minutes=1)
 _BACKUP_EVERY = timedelta(days=2)
 _MODEL_OLD = timedelta(days=90)
 
@@ -133,24 +134,50 @@ async def revision(connection: AsyncConnection, settings: Settings) -> AsyncIter
         yield Finding("schema", "ok", f"serves this version, whose own is {schema.head()}")
 
 
-async def rights(connection: AsyncConnection, _: Settings) -> AsyncIterator[Finding]:
+async def rights(connection: AsyncConnection, settings: Settings) -> AsyncIterator[Finding]:
     """Whether the role may do what API and workers do, and no more than it should."""
-    row = await _row(
-        connection,
-        "SELECT current_user AS name, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
-        " AS super, has_schema_privilege('runs', 'CREATE') AS runs,"
-        " (SELECT array_agg(relname ORDER BY relname) FROM pg_class WHERE relkind IN ('r', 'p')"
-        "  AND relnamespace = CAST('public' AS regnamespace)"
-        "  AND NOT has_table_privilege(oid, 'SELECT')) AS closed",
-    )
-    lacking = [*(["CREATE in the schema runs"] if not row.runs else []), *(row.closed or [])]
+    named = settings.application_role
+    found = await roles.rights(connection, named)
+    as_owner = "run `clm migrate` as the owner of the tables"
+    if found is None:
+        yield Finding("role", "fail", f"there is no role {named}", as_owner)
+        return
+    too_much = [f"{each} may be run by anybody" for each in found.open_to_all]
+    if found.is_owner and named is not None:
+        too_much.append("owns the tables, which it may drop")
+    elif not found.is_owner:
+        too_much += [f"may {each}" for each in found.removing]
+    told = [found.name, *(f"lacks {each}" for each in found.lacking), *too_much]
+    if found.is_owner and not too_much:
+        told.append("owns the tables: whoever takes over the application may drop them")
     yield _judged(
         "role",
-        f"{row.name}{' lacks ' + ', '.join(lacking) if lacking else ''}"
-        f"{', a superuser' if row.super else ''}",
-        "run `clm migrate` as the owner" if lacking else "use a role that is no superuser",
-        fail=bool(lacking),
-        warn=row.super,
+        ", ".join([*told, *(["a superuser"] if found.is_superuser else [])]),
+        as_owner if found.lacking or too_much else "use a role that is no superuser",
+        fail=bool(found.lacking or too_much),
+        warn=found.is_superuser,
+    )
+
+
+async def transactions(connection: AsyncConnection, _: Settings) -> AsyncIterator[Finding]:
+    """Whether something holds back what is removed and told in order, or has others wait."""
+    row = await _row(
+        connection,
+        "SELECT now() AS now, min(xact_start) FILTER (WHERE state <> 'active') AS idle,"
+        " (SELECT min(prepared) FROM pg_prepared_xacts"
+        "  WHERE database = current_database()) AS prepared,"
+        " (SELECT min(waitstart) FROM pg_locks WHERE NOT granted) AS waiting"
+        " FROM pg_stat_activity WHERE datname = current_database()"
+        " AND backend_type = 'client backend'",
+    )
+    ages = {"idle in a transaction": row.idle, "prepared": row.prepared, "a lock": row.waiting}
+    late = [f"{each} since {at:%H:%M:%S}" for each, at in ages.items()
+            if at is not None and row.now - at > _HOLDING]  # fmt: skip
+    yield _judged(
+        "transactions",
+        ", ".join(late) or "none stands still",
+        "see pg_stat_activity and pg_blocking_pids(): it keeps vacuum and GET /v1/audit back",
+        warn=bool(late),
     )
 
 
@@ -206,7 +233,7 @@ async def work(connection: AsyncConnection, settings: Settings) -> AsyncIterator
         ),
         _judged(
             "parts",
-            f"{row.dead} abandoned; the oldest open operation began {_ago(row.oldest, row.now)}",
+            f"{row.dead} abandoned; oldest open operation: {_ago(row.oldest, row.now, 'none')}",
             "start `clm worker`: another one takes them over",
             fail=row.dead > 0,
         ),
@@ -254,9 +281,9 @@ def _is_older(then: datetime | None, now: datetime, most: timedelta) -> bool:
     return then is None or now - then > most
 
 
-def _ago(then: datetime | None, now: datetime) -> str:
+def _ago(then: datetime | None, now: datetime, unknown: str = "never") -> str:
     if then is None:
-        return "never"
+        return unknown
     seconds = max(0, int((now - then).total_seconds()))
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:
@@ -265,5 +292,5 @@ def _ago(then: datetime | None, now: datetime) -> str:
 
 
 OF_SERVER: tuple[Check, ...] = (server, connections, revision)
-OF_SERVICE: tuple[Check, ...] = (rights, keys, work)
+OF_SERVICE: tuple[Check, ...] = (rights, transactions, keys, work)
 """What can be asked of a database that has the schema."""

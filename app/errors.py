@@ -79,6 +79,7 @@ class AppError(Exception):
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
         self.extra = extra
+        self.key_id: str | None = None  # who is refused, for the access log
 
     def problem(self, *, instance: str, request_id: str) -> dict[str, Any]:
         """Return the problem document of this error for one request."""

@@ -13,6 +13,7 @@ from contextlib import aclosing, contextmanager
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from app import metrics
 from app.errors import ExportsBusy
 from app.sqlstates import from_database
 
@@ -34,6 +35,7 @@ class Exports:
     def slot(self) -> Iterator[None]:
         """Hold one of the slots, or refuse at once."""
         if not self._free:
+            metrics.count_refusal("exports")
             raise ExportsBusy
         self._free -= 1
         try:

@@ -135,6 +135,7 @@ class Guard:
         limited = self._rates.exceeded(principal)
         if limited is not None:
             metrics.count_refusal("rate")
+            limited.key_id = principal.key_id
             return limited
         if self.admission.sheds(principal.key_id, operation_of(method, path)):
             metrics.count_refusal("shed")

@@ -31,8 +31,8 @@ Figure = float | Mapping[str, float | None] | None
 PartOutcome = Literal["done", "put_off", "failed", "lost"]
 FactResult = Literal["created", "updated", "duplicate", "rejected"]
 Refusal = Literal[
-    "body_memory", "connections", "head_time", "head_size", "line", "malformed", "no_key", "rate",
-    "shed", "waited",
+    "body_memory", "connections", "exports", "head_time", "head_size", "line", "malformed",
+    "no_key", "rate", "shed", "waited",
 ]  # fmt: skip
 """Why a request was not even begun."""
 

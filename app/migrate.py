@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app import roles, schema
 from app.config import Settings
 from app.db import Database, ReadSession, WriteSession, database_time
+from app.models import Base
 from app.services.access import audit, audit_log
 from app.services.common import deployment_settings as stored
 
@@ -22,6 +23,7 @@ async def migrate(engine: AsyncEngine, settings: Settings) -> str:
     if not found.is_newer:
         if found.revision != schema.head():
             await schema.upgrade(engine)
+        await roles.close(engine)
         async with Database.on(engine).writes() as session, session.begin():
             writing = WriteSession(ReadSession(session))
             await stored.initialise(writing, settings, await database_time(writing))
@@ -48,6 +50,13 @@ async def verify(engine: AsyncEngine, settings: Settings) -> Settings:
     fault = (await schema.state(engine)).fault
     if fault is not None:
         raise SchemaOutdated(fault)
+    async with engine.connect() as connection:
+        closed = await roles.closed(connection, Base.metadata.tables)
+    if closed:
+        raise SchemaOutdated(
+            f"the role {engine.url.username} may not work on {', '.join(closed)}: run `clm migrate`"
+            f" as the owner, with CLM_APPLICATION_ROLE={engine.url.username}"
+        )
     async with Database.on(engine).reads() as session:
         reading = ReadSession(session)
         if await stored.is_behind(reading):

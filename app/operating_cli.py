@@ -15,6 +15,8 @@ from app import backup, doctor
 from app.backup import Manifest
 from app.checks import Finding
 from app.config import Settings
+from app.db import create_engine
+from app.migrate import migrate
 from app.pg_programs import BackupError
 
 Result = TypeVar("Result")
@@ -54,11 +56,20 @@ def add_to(commands: typer.Typer, settings: Callable[[], Settings], opened: Open
 
     @commands.command(name="restore")
     def run_restore(file: Annotated[Path, typer.Argument(help="a backup")]) -> None:
-        """Restore a backup into a database without facts, and see that all of it is there."""
-        with opened(settings(), migrated=False) as (url, _):
+        """Restore a backup into a database without facts, see that it is whole, and migrate it."""
+        here = settings()
+        with opened(here, migrated=False) as (url, _):
             made = _tried(lambda: asyncio.run(backup.restore(url, file)))
             typer.echo(f"restored {_told(made)} as of {made.made_at}; every digest is the same")
-        typer.echo("run `clm migrate` before serving it, if this version is a newer one")
+            typer.echo(asyncio.run(_migrated(url, here)))
+
+
+async def _migrated(url: str, settings: Settings) -> str:
+    engine = create_engine(url, pool_size=2)
+    try:
+        return await migrate(engine, settings)
+    finally:
+        await engine.dispose()
 
 
 def _tried(work: Callable[[], Result]) -> Result:

@@ -8,21 +8,21 @@ import logging
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from app import metrics
+from app import access_log, metrics
 from app.door import LINGERING, Door
 from app.errors import (
     AppError,
     HeadTooLarge,
     InternalError,
     MalformedRequest,
+    Overloaded,
     RequestTimeout,
     TooManyConnections,
     Unauthorized,
 )
-from app.handlers import problem_response
 from app.logs import new_request_id
+from app.replies import rendered
 from app.slow_readers import PatientProtocol
 
 logger = logging.getLogger("clm.connections")
@@ -197,14 +197,13 @@ class Connection(PatientProtocol):
     def _answer(self, error: AppError) -> None:
         """Answer a request that is not run; the connection lives on if it can."""
         method = self.parser.get_method().decode()
-        metrics.count_request(method, metrics.UNMATCHED, error.status)
         self.cycle = _Answered()  # type: ignore[assignment]
         self.server_state.total_requests += 1
         unwanted = isinstance(error, Unauthorized) and self._has_body()
         if self.expect_100_continue or unwanted or not self.parser.should_keep_alive():
-            self._end_with(error, body=method != "HEAD")
+            self._end_with(error, method)
             return
-        self.transport.write(self._rendered(error, keep=True, body=method != "HEAD"))
+        self._send(error, method, keep=True)
         self.door.await_head(self, self.loop)
 
     def _has_body(self) -> bool:
@@ -253,32 +252,31 @@ class Connection(PatientProtocol):
             self._refused = True
             cycle.keep_alive = False
 
-    def _end_with(self, error: AppError, *, body: bool = True) -> None:
+    def _end_with(self, error: AppError, method: str = "") -> None:
         """Send an answer that is the last one, and leave some time to read it."""
         self.door.forget(self)
         self._refused = True
-        self.transport.write(self._rendered(error, keep=False, body=body))
+        self._send(error, method, keep=False)
         # To close at once would reset the connection if more arrives, and the answer with it.
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
 
-    def _rendered(self, error: AppError, *, keep: bool, body: bool) -> bytes:
+    def _send(self, error: AppError, method: str, *, keep: bool) -> None:
+        """Send an answer, and keep that it was given; `method` is empty if it cannot be told."""
         request_id = new_request_id()
-        path = self.url.partition(b"?")[0] or b"/"
-        scope = {"path": "/", "raw_path": path, "state": {"request_id": request_id}}
-        response = problem_response(error, scope)
-        fields = [
-            *self.server_state.default_headers,
-            *response.raw_headers,
-            (b"x-request-id", request_id.encode()),
-            (b"x-content-type-options", b"nosniff"),
-            (b"cache-control", b"no-store"),
-            *([] if keep else [(b"connection", b"close")]),
-        ]
-        lines = [name + b": " + value + b"\r\n" for name, value in fields]
-        lines += [b"\r\n", bytes(response.body) if body else b""]
-        return STATUS_LINE[error.status] + b"".join(lines)
+        answer = rendered(
+            error,
+            self.url.partition(b"?")[0] or b"/",
+            request_id,
+            self.server_state.default_headers,
+            keep=keep,
+            body=method != "HEAD",
+        )
+        self.transport.write(answer)
+        # Under overload a refusal has to cost a small part of an answer: there it is counted alone.
+        overload = isinstance(error, (Overloaded, TooManyConnections))
+        access_log.record_refusal(method, error, request_id, logged=not overload)
 
 
 def _what_of(error: httptools.HttpParserError) -> AppError:

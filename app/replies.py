@@ -1,8 +1,9 @@
 """The send channel of a request, and how a refusal is sent on it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.errors import AppError, Overloaded, PayloadTooLarge, RequestTimeout, Unauthorized
 from app.handlers import problem_response
@@ -57,3 +58,31 @@ async def refuse(
     # Closing while the caller still sends would reset the connection, and the answer with it.
     await discard(receive, _LINGER_SECONDS)
     await reply({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def rendered(
+    error: AppError,
+    path: bytes,
+    request_id: str,
+    fields: Iterable[tuple[bytes, bytes]],
+    *,
+    keep: bool,
+    body: bool,
+) -> bytes:
+    """Return a whole answer as it goes out, for a request that no application sees.
+
+    `fields` are the server's own; without `keep` it is the last one on its connection.
+    """
+    scope = {"path": "/", "raw_path": path, "state": {"request_id": request_id}}
+    response = problem_response(error, scope)
+    own = [
+        *fields,
+        *response.raw_headers,
+        (b"x-request-id", request_id.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+        *([] if keep else [(b"connection", b"close")]),
+    ]
+    lines = [name + b": " + value + b"\r\n" for name, value in own]
+    lines += [b"\r\n", bytes(response.body) if body else b""]
+    return STATUS_LINE[error.status] + b"".join(lines)

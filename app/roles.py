@@ -5,7 +5,8 @@ removes nothing but by the functions of the owner (`prune_…`, `retain_…`), a
 but those of runs. See `docs/decisions/0045`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import text
@@ -59,6 +60,51 @@ _FUNCTIONS = text(
     "SELECT CAST(CAST(oid AS regprocedure) AS text) FROM pg_proc"
     " WHERE prosecdef AND pronamespace = CAST('public' AS regnamespace)"
 )
+CLOSE: Final = """
+DO $$
+DECLARE function text;
+BEGIN
+  FOR function IN
+    SELECT CAST(oid AS regprocedure) FROM pg_proc
+     WHERE prosecdef AND pronamespace = CAST('public' AS regnamespace)
+       AND has_function_privilege('public', oid, 'EXECUTE')
+  LOOP
+    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
+  END LOOP;
+END $$
+"""
+"""Leaves the functions of the owner to those alone to whom they are granted: what is restored
+without rights may be run by anybody."""
+_RIGHTS = text(
+    "SELECT r.rolname AS name, r.rolsuper AS is_superuser,"
+    " pg_has_role(r.oid, (SELECT relowner FROM pg_class"
+    "  WHERE oid = CAST('settings' AS regclass)), 'MEMBER') AS is_owner,"
+    " ARRAY(SELECT CAST(p.oid AS regprocedure)::text FROM pg_proc p WHERE p.prosecdef"
+    "  AND p.pronamespace = CAST('public' AS regnamespace)"
+    "  AND has_function_privilege('public', p.oid, 'EXECUTE')) AS open_to_all,"
+    " CASE WHEN has_schema_privilege(r.oid, CAST(:runs AS text), 'CREATE') THEN ARRAY[]::text[]"
+    "  ELSE ARRAY['CREATE in the schema ' || CAST(:runs AS text)] END"
+    " || ARRAY(SELECT 'SELECT on ' || t.relname FROM pg_class t WHERE t.relkind IN ('r', 'p')"
+    "  AND t.relnamespace = CAST('public' AS regnamespace)"
+    "  AND NOT has_table_privilege(r.oid, t.oid, 'SELECT') ORDER BY 1)"
+    " || ARRAY(SELECT 'INSERT on ' || t.relname FROM pg_class t WHERE t.relkind IN ('r', 'p')"
+    "  AND t.relnamespace = CAST('public' AS regnamespace) AND t.relname <> ALL(:read)"
+    "  AND NOT has_table_privilege(r.oid, t.oid, 'INSERT') ORDER BY 1)"
+    " || ARRAY(SELECT 'EXECUTE of ' || p.proname FROM pg_proc p WHERE p.prosecdef"
+    "  AND p.pronamespace = CAST('public' AS regnamespace)"
+    "  AND NOT has_function_privilege(r.oid, p.oid, 'EXECUTE') ORDER BY 1) AS lacking,"
+    " ARRAY(SELECT a.word || ' ' || t.relname FROM pg_class t"
+    "  CROSS JOIN unnest(ARRAY['DELETE', 'TRUNCATE']) AS a (word)"
+    "  WHERE t.relnamespace = CAST('public' AS regnamespace) AND t.relname = ANY(:ledger)"
+    "  AND has_table_privilege(r.oid, t.oid, a.word) ORDER BY 1) AS removing"
+    " FROM pg_roles r WHERE r.rolname = coalesce(CAST(:role AS text), current_user)"
+)
+_CLOSED = text(
+    "SELECT name FROM unnest(CAST(:tables AS text[])) AS name"
+    " CROSS JOIN LATERAL to_regclass('public.' || name) AS t (id)"
+    " WHERE NOT (has_table_privilege(t.id, 'SELECT') AND"
+    "  (name = ANY(:read) OR has_table_privilege(t.id, 'INSERT'))) ORDER BY name"
+)
 _ROLE = text(
     "SELECT r.rolsuper, pg_has_role(r.oid, c.relowner, 'MEMBER')"
     " FROM pg_roles r, pg_class c WHERE r.rolname = :role AND c.oid = CAST('settings' AS regclass)"
@@ -72,6 +118,40 @@ _RUNS_OF_OTHERS = text(
 
 class RoleRefused(RuntimeError):
     """The role cannot be what the application works as; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a role may do of what it needs, and of what the application must not do."""
+
+    name: str
+    is_superuser: bool
+    is_owner: bool
+    """Of the tables, which it may then drop."""
+    open_to_all: list[str]
+    """Functions of the owner that anybody may run."""
+    lacking: list[str]
+    removing: list[str]
+    """How it may remove rows of the ledger, but by the functions of the owner."""
+
+
+async def rights(connection: AsyncConnection, role: str | None) -> Rights | None:
+    """Return the rights of a role, of that of the connection if none is named, if there is one."""
+    asked = {"role": role, "runs": RUNS, "read": sorted(READ), "ledger": sorted(LEDGER)}
+    row = (await connection.execute(_RIGHTS, asked)).one_or_none()
+    return None if row is None else Rights(*row)
+
+
+async def closed(connection: AsyncConnection, tables: Collection[str]) -> list[str]:
+    """Return which of some tables, if they are there, whoever is connected cannot work on."""
+    asked = {"tables": sorted(tables), "read": sorted(READ)}
+    return list(await connection.scalars(_CLOSED, asked))
+
+
+async def close(engine: AsyncEngine) -> None:
+    """Leave the functions of the owner to whom they are granted."""
+    async with engine.begin() as connection:
+        await connection.execute(text(CLOSE))
 
 
 async def allow(engine: AsyncEngine, role: str) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -103,12 +103,16 @@ class SchemaState:
 async def state(engine: AsyncEngine) -> SchemaState:
     """Return where the schema of a database stands."""
     async with engine.connect() as connection:
-        for table in ("alembic_version", "settings"):
-            found = await connection.scalar(text("SELECT to_regclass(:table)"), {"table": table})
-            if found is None:
-                return SchemaState(None, None)
-        row = (await connection.execute(STATE)).one_or_none()
-        return SchemaState(None, None) if row is None else SchemaState(*row)
+        return await _state(connection)
+
+
+async def _state(connection: AsyncConnection) -> SchemaState:
+    for table in ("alembic_version", "settings"):
+        found = await connection.scalar(text("SELECT to_regclass(:table)"), {"table": table})
+        if found is None:
+            return SchemaState(None, None)
+    row = (await connection.execute(STATE)).one_or_none()
+    return SchemaState(None, None) if row is None else SchemaState(*row)
 
 
 async def current(engine: AsyncEngine) -> str | None:
@@ -133,7 +137,10 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
             await asyncio.sleep(_POLL_SECONDS)
         await connection.commit()
         try:
-            if not (await state(engine)).is_newer:
+            # Not on another connection: those who wait may hold all that there are.
+            found = await _state(connection)
+            await connection.commit()
+            if not found.is_newer:
                 await connection.run_sync(_upgrade, revision)
         finally:
             await connection.rollback()

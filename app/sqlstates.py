@@ -5,7 +5,8 @@ The messages of the server and of the driver quote rows and parameters, so none 
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import asyncpg
 import sqlalchemy.exc
@@ -38,12 +39,12 @@ def _raced() -> AppError:
     return Conflict("Another request changed the same data at the same time", headers=_RETRY)
 
 
-def _unavailable() -> AppError:
-    return DatabaseUnavailable()
+def _unavailable(detail: str | None = None) -> AppError:
+    return DatabaseUnavailable(detail)
 
 
 # A longer key wins over a shorter one.
-_MEANING = {
+_MEANING: dict[str, Callable[[], AppError]] = {
     "08": _unavailable,  # connection exception
     "21": _invalid,  # cardinality violation
     "22": _invalid,  # data exception
@@ -52,11 +53,13 @@ _MEANING = {
     "40003": _unavailable,  # statement completion unknown
     "53": _unavailable,  # insufficient resources: connections, memory, disk
     "58": _unavailable,  # system error: input and output
+    "53100": partial(_unavailable, "The disk of the database is full: nothing was written"),
+    "57014": partial(_unavailable, "A statement took longer than it may; nothing was written"),
     "57": _unavailable,  # cancelled, shutdown, crash, not yet started, dropped, idle timeout
-    "25006": _unavailable,  # read-only: a standby, until the switch is over
+    "25006": partial(_unavailable, "The database takes no writes: it may be a standby"),
     "25P03": _unavailable,  # idle in transaction timeout
     "25P04": _unavailable,  # transaction timeout
-    "55P03": _unavailable,  # lock timeout
+    "55P03": partial(_unavailable, "Others held for too long what this has to lock"),
     "26000": _unavailable,  # a prepared statement that another server, or a new one, does not know
     "72000": _unavailable,  # snapshot too old
     "28": _unavailable,  # refused while connecting, as is the next

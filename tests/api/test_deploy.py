@@ -13,6 +13,7 @@ import pytest
 import typer.main
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
+from sqlalchemy.engine import make_url
 
 from app import cli, metrics
 from app.config import PREFIX, Settings
@@ -23,7 +24,7 @@ SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
 OF_PROMETHEUS = {"up", "process_resident_memory_bytes"}
 LABELS_OF_SCRAPES = {"job", "instance", "le"}
 _FUNCTIONS = {"sum", "max", "min", "rate", "increase", "count", "time", "abs", "topk", "by",
-              "histogram_quantile", "predict_linear", "ignoring", "or"}  # fmt: skip
+              "histogram_quantile", "predict_linear", "ignoring", "or", "absent"}  # fmt: skip
 JOBS = {"clm-api", "clm-worker"}
 
 
@@ -110,6 +111,11 @@ def test_every_alert_says_what_to_do() -> None:
     assert len({rule["alert"] for rule in rules()}) == len(rules())
     scraped = documents(DEPLOY / "prometheus/prometheus.yaml")[0]
     assert {each["job_name"] for each in scraped["scrape_configs"]} == JOBS
+    targets = {each["job_name"]: each["static_configs"][0]["targets"][0].split(":")
+               for each in scraped["scrape_configs"]}  # fmt: skip
+    read = settings_of_kubernetes("clm-database")
+    ports = {"clm-api": read.admin_port, "clm-worker": read.worker_metrics_port}
+    assert {job: int(port) for job, (_, port) in targets.items()} == ports
 
 
 def test_panels_do_not_overlap() -> None:
@@ -147,6 +153,17 @@ def roles() -> dict[str, list[str]]:
     return {role: shlex.split(words) for role, words in found}
 
 
+def settings_of_kubernetes(secret: str) -> Settings:
+    """Return what a container is told that is given this secret."""
+    named = ("ConfigMap", "clm-settings"), ("Secret", secret)
+    found = [each for each in documents(DEPLOY / "kubernetes/settings.yaml")
+             if (each["kind"], each["metadata"]["name"]) in named]  # fmt: skip
+    assert len(found) == 2
+    data = {name: value for each in found for name, value in
+            {**each.get("data", {}), **each.get("stringData", {})}.items()}  # fmt: skip
+    return Settings.model_validate({n.removeprefix(PREFIX).lower(): v for n, v in data.items()})
+
+
 def containers() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Yield the containers of Kubernetes, each with its pod."""
     for path in sorted((DEPLOY / "kubernetes").glob("*.yaml")):
@@ -171,11 +188,11 @@ def test_the_image_runs_commands_that_exist() -> None:
 
 
 def test_pods_are_closed_probed_and_given_time_to_end() -> None:
-    settings = documents(DEPLOY / "kubernetes/settings.yaml")
-    data = {name: value for each in settings for name, value in
-            {**each.get("data", {}), **each.get("stringData", {})}.items()}  # fmt: skip
-    read = Settings.model_validate({n.removeprefix(PREFIX).lower(): v for n, v in data.items()})
     for container, pod in containers():
+        (read,) = (settings_of_kubernetes(each["secretRef"]["name"])
+                   for each in container["envFrom"] if "secretRef" in each)  # fmt: skip
+        user = make_url(str(read.database_url)).username
+        assert (user == read.application_role) == (container["args"] != ["migrate"])
         closed = container["securityContext"]
         assert closed["readOnlyRootFilesystem"]
         assert not closed["allowPrivilegeEscalation"]
@@ -188,9 +205,30 @@ def test_pods_are_closed_probed_and_given_time_to_end() -> None:
                   for kind in ("startup", "liveness", "readiness")]  # fmt: skip
         assert probes == ["/livez", "/livez", "/readyz"]
         assert pod["terminationGracePeriodSeconds"] >= read.drain_seconds + 30
-    ports = {container["name"]: container["ports"][0]["containerPort"]
+    ports = {container["name"]: [each["containerPort"] for each in container["ports"]]
              for container, _ in containers() if "ports" in container}  # fmt: skip
-    assert ports == {"api": 8000, "worker": read.worker_metrics_port}
+    assert ports == {"api": [8000, read.admin_port], "worker": [read.worker_metrics_port]}
+    for each in documents(DEPLOY / "kubernetes/api.yaml"):
+        if each["kind"] == "Deployment":
+            assert each["spec"]["replicas"] == read.siblings
+        if each["kind"] == "Service":
+            assert [port["targetPort"] for port in each["spec"]["ports"]] == ["http"]
+        scraped = each.get("spec", {}).get("template", {}).get("metadata", {}).get("annotations")
+        assert scraped is None or scraped["prometheus.io/port"] == str(read.admin_port)
+
+
+def test_the_services_of_compose_work_as_the_role_that_is_made_beside_them() -> None:
+    services = documents(DEPLOY / "compose.yaml")[0]["services"]
+    made = re.findall(r"CREATE ROLE (\w+) LOGIN", (DEPLOY / "role.sh").read_text())
+    for name in ("migrate", "api", "worker"):
+        told = services[name]["environment"]
+        assert [told["CLM_APPLICATION_ROLE"]] == made
+        owner = services["postgres"]["environment"]["POSTGRES_USER"]
+        expected = owner if name == "migrate" else made[0]
+        assert told["CLM_DATABASE_URL"].startswith(f"postgresql://{expected}:")
+    assert [port.rpartition(":")[2] for port in services["api"]["ports"]] == ["8000"]
+    (mounted,) = (each for each in services["postgres"]["volumes"] if "role.sh" in each)
+    assert (DEPLOY / mounted.split(":")[0]).stat().st_mode & 0o111
 
 
 def test_selectors_find_their_pods() -> None:

@@ -248,5 +248,14 @@ async def test_an_export_is_saved_by_a_name_and_its_head_costs_no_slot(
             assert bool(answer.content) == (method == "GET")
     own_client._transport.app.state.clm.exports._free = 0  # type: ignore[attr-defined]
     assert (await own_client.head("/v1/scores", headers={"Accept": "text/csv"})).status_code == 200
+    before = await refusals(own_client)
     refused = await own_client.get("/v1/scores", headers={"Accept": "text/csv"})
     assert (refused.status_code, refused.json()["code"]) == (503, "exports_busy")
+    assert await refusals(own_client) == before + 1
+
+
+async def refusals(client: httpx.AsyncClient) -> float:
+    """Return how many exports were refused."""
+    name = 'clm_refusals_total{reason="exports"} '
+    lines = (await client.get("/metrics")).text.splitlines()
+    return sum(float(each.removeprefix(name)) for each in lines if each.startswith(name))

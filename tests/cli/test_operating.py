@@ -4,20 +4,23 @@ import asyncio
 import json
 import zipfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 from typer.testing import CliRunner
 
-from app import backup, cli, doctor
+from app import backup, checks, cli, doctor
 from app.checks import Finding
 from app.config import Settings
-from app.db import Database
+from app.db import Database, create_engine
+from app.migrate import migrate
 from app.pg_programs import BackupError
 from app.services.access import keys
-from tests.database import NOW, _administer, _named, writing
+from tests.database import NOW, Clock, _administer, _named, make_client, writing
 
 FAILED = """
 INSERT INTO operations (operation_id, kind, state, request, context, done, total, created_at,
@@ -50,7 +53,7 @@ async def test_a_sound_database_has_nothing_that_fails(
     assert found.pop("durability").detail.startswith("fsync off")
     assert {each.status for each in found.values()} <= {"ok", "warn"}
     for check in ("server", "encoding", "clock", "autovacuum", "connections", "schema", "role",
-                  "keys", "parts", "operations", "derivation"):  # fmt: skip
+                  "transactions", "keys", "parts", "operations", "derivation"):  # fmt: skip
         assert found[check].status == "ok", found[check]
     assert found["backup"].status == found["worker"].status == "warn"
     assert all(each.advice for each in found.values() if each.status != "ok")
@@ -67,7 +70,7 @@ async def test_what_is_wrong_is_said_with_what_to_do(
     await connection.close()
     found = await examined(settings, own_url, pool_size=200)
     assert found["parts"].status == found["worker"].status == "fail"
-    assert found["parts"].detail.startswith("1 abandoned")
+    assert found["parts"].detail == "1 abandoned; oldest open operation: 0 s ago"
     assert found["operations"].status == "warn"
     assert "model_fit (internal_error)" in found["operations"].detail
     assert found["connections"].status == "fail"
@@ -213,16 +216,117 @@ async def test_what_is_not_whole_is_not_restored(
     await backup.restore(empty_url, file)
 
 
-def test_the_commands_say_what_they_did(
-    own_url: str, empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_backup_of_a_later_release_is_refused_before_anything_is_done(
+    own_url: str, empty_url: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("CLM_TIME_ZONE", "Europe/Berlin")
-    monkeypatch.setenv("CLM_DATABASE_URL", own_url)
+    file = tmp_path / "clm.backup"
+    await backup.back_up(own_url, file)
+    with zipfile.ZipFile(file) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    later = json.dumps({**manifest, "revision": "9999", "version": "9.9.9"}).encode()
+    await backup.restore(empty_url, file)
+    told = "made by CLM 9.9.9, whose schema 9999 this version .* restore it with that version"
+    with pytest.raises(BackupError, match=told):
+        await backup.restore(empty_url, changed(file, tmp_path / "later", manifest=later))
+    connection = await asyncpg.connect(dsn(empty_url))
+    assert await connection.fetchval("SELECT count(*) FROM policies") > 0
+    await connection.close()
+
+
+@pytest.fixture
+def role(cluster: str) -> Iterator[str]:
+    """The name of a role that is not there yet."""
+    yield "clm_restored"
+    asyncio.run(_administer(cluster, "DROP ROLE IF EXISTS clm_restored"))
+
+
+def run(*words: str, **environment: str) -> Any:
+    return CliRunner().invoke(cli.app, words, env=environment)
+
+
+async def test_what_was_restored_can_be_served_at_once_by_the_role_of_the_application(
+    own_client: httpx.AsyncClient,
+    own_url: str,
+    role: str,
+    empty_url: str,
+    tmp_path: Path,
+    settings: Settings,
+    clock: Clock,
+) -> None:
+    """On another server: with rights as they were, and an audit that goes on where it ended."""
+    assert (await own_client.put("/v1/customers/c1", json={"name": "Ada"})).status_code == 201
     file = str(tmp_path / "clm.backup")
-    made = CliRunner().invoke(cli.app, ["backup", file])
+    made = await asyncio.to_thread(run, "backup", file, CLM_DATABASE_URL=own_url)
     assert (made.exit_code, "rows of" in made.stdout) == (0, True), made.output
-    again = CliRunner().invoke(cli.app, ["backup", file])
+    again = await asyncio.to_thread(run, "backup", file, CLM_DATABASE_URL=own_url)
     assert (again.exit_code, "is there already" in again.output) == (1, True)
-    monkeypatch.setenv("CLM_DATABASE_URL", empty_url)
-    done = CliRunner().invoke(cli.app, ["restore", file])
+    there = {"CLM_DATABASE_URL": empty_url, "CLM_APPLICATION_ROLE": role}
+    done = await asyncio.to_thread(run, "restore", file, **there)
     assert (done.exit_code, "every digest is the same" in done.stdout) == (0, True), done.output
+
+    connection = await asyncpg.connect(dsn(empty_url))
+    await connection.execute(f"ALTER ROLE {role} PASSWORD 'secret'")
+    open_to_all = await connection.fetch(
+        "SELECT proname FROM pg_proc WHERE prosecdef AND has_function_privilege('public', oid,"
+        " 'EXECUTE')"
+    )
+    await connection.close()
+    assert open_to_all == []
+    url = _named(empty_url, "clm_empty", username=role, password="secret")
+    for found in (
+        await examined(settings, url),
+        await examined(settings, empty_url, **named(role)),
+    ):
+        assert (found["role"].status, found["role"].detail) == ("ok", role)
+        assert [each.check for each in found.values() if each.status == "fail"] == ["durability"]
+    database = Database.on(create_engine(url, pool_size=5))
+    async with await make_client(settings, database, clock) as client:
+        assert (await client.get("/v1/customers/c1")).json()["name"] == "Ada"
+        assert (await client.put("/v1/customers/c2", json={})).status_code == 201
+        entries = (await client.get("/v1/audit")).json()["items"]
+    await database.close()
+    operations = [(each["operation"], each["customer_ids"]) for each in entries]
+    assert operations[:2] == [("put_customer", ["c2"]), ("put_customer", ["c1"])]
+
+
+def named(role: str) -> dict[str, str]:
+    return {"application_role": role}
+
+
+async def test_too_many_and_too_few_rights_are_told(
+    role: str, settings: Settings, own_database: Database, own_url: str
+) -> None:
+    found = (await examined(settings, own_url, **named(role)))["role"]
+    assert (found.status, found.detail) == ("fail", f"there is no role {role}")
+    await migrate(own_database.engine, settings.model_copy(update=named(role)))
+    connection = await asyncpg.connect(dsn(own_url))
+    for statement, told in (
+        (f"GRANT DELETE ON stage_transitions TO {role}", "may DELETE stage_transitions"),
+        (f"GRANT TRUNCATE ON audit_entries TO {role}", "may TRUNCATE audit_entries"),
+        (f"REVOKE INSERT ON transactions FROM {role}", "lacks INSERT on transactions"),
+        (f"REVOKE CREATE ON SCHEMA runs FROM {role}", "lacks CREATE in the schema runs"),
+        ("GRANT EXECUTE ON FUNCTION prune_audit TO PUBLIC", "prune_audit"),
+    ):
+        await connection.execute(statement)
+        found = (await examined(settings, own_url, **named(role)))["role"]
+        assert (found.status, told in found.detail) == ("fail", True), found
+        assert "clm migrate" in (found.advice or "")
+    await migrate(own_database.engine, settings.model_copy(update=named(role)))
+    found = (await examined(settings, own_url, **named(role)))["role"]
+    assert (found.status, found.detail) == ("ok", role)
+    await connection.close()
+    found = (await examined(settings, own_url, application_role="clm"))["role"]
+    assert (found.status, found.detail) == ("fail", "clm, owns the tables, which it may drop")
+
+
+async def test_a_transaction_that_stands_still_is_told(
+    settings: Settings, own_database: Database, own_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del own_database
+    monkeypatch.setattr(checks, "_HOLDING", timedelta())
+    connection = await asyncpg.connect(dsn(own_url))
+    async with connection.transaction():
+        await connection.execute("SELECT 1")
+        found = (await examined(settings, own_url))["transactions"]
+    await connection.close()
+    assert (found.status, found.detail[:21]) == ("warn", "idle in a transaction")

@@ -19,7 +19,7 @@ import app
 from app import roles
 from app.config import Settings
 from app.db import Database, create_engine
-from app.migrate import migrate
+from app.migrate import SchemaOutdated, migrate, verify
 from app.models import Base
 from app.roles import DELETED, LEDGER, READ, RoleRefused
 from app.services.operations import housekeeping
@@ -229,6 +229,18 @@ async def test_rights_that_the_role_had_before_are_taken_back(
     async with application.writes() as session:
         with pytest.raises(DBAPIError, match="permission denied"):
             await session.execute(text("TRUNCATE transactions"))
+
+
+async def test_a_process_does_not_start_on_tables_that_its_role_was_not_granted(
+    engine: AsyncEngine, settings: Settings, application: Database, role: str
+) -> None:
+    """As those are of a new release that was migrated without the name of the role."""
+    await verify(application.engine, settings)
+    await execute(engine, f"REVOKE ALL ON rebuild_differences, runs FROM {role}")
+    told = f"{role} may not work on rebuild_differences, runs: .* CLM_APPLICATION_ROLE={role}"
+    with pytest.raises(SchemaOutdated, match=told):
+        await verify(application.engine, settings)
+    await verify(engine, settings)
 
 
 async def test_runs_from_before_there_was_a_role_are_handed_over(

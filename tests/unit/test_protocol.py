@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from fastapi import FastAPI, Request
 from app import handlers
 from app.config import Settings
 from app.door import Door
-from app.errors import AppError, Overloaded, Unauthorized
+from app.errors import AppError, Overloaded, RateLimited, Unauthorized
 from app.guard import Guard
 from app.protocol import HEAD_BYTES, HEAD_FIELDS, PIPELINED, connections_of
 
@@ -55,7 +56,10 @@ def make_app() -> FastAPI:
 
 
 def refusal(_method: str, _path: str, authorization: str | None) -> AppError | None:
-    return {"shed": Overloaded(), "unknown": Unauthorized()}.get(authorization or "")
+    limited = RateLimited()
+    limited.key_id = "Xf3kP9aQ"
+    told = {"shed": Overloaded(), "unknown": Unauthorized(), "over its rate": limited}
+    return told.get(authorization or "")
 
 
 @contextmanager
@@ -281,6 +285,30 @@ def test_whose_key_is_refused_is_closed_where_a_body_would_follow(address: int) 
     with connect(address) as opened:
         opened.sendall(head(unknown) + head(GET + "Connection: close\n"))
         assert [status for status, _, _ in answers_of(read_to_end(opened))] == [401, 200]
+
+
+def test_what_the_connection_refuses_has_a_line_of_the_access_log(
+    address: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """But for overload: what is shed must cost next to nothing, and is counted."""
+    caplog.set_level(logging.INFO, "clm.access")
+    last_answer(address, head(POST + "Authorization: shed\nExpect: 100-continue\n"))
+    for sent, expected in (
+        (b"rubbish of secrets\r\n\r\n", ("", 400, "malformed", "")),
+        (head(GET + f"Secret: {'x' * HEAD_BYTES}\n"), ("", 431, "head_too_large", "")),
+        (head("GET /v1/echo?secret HTTP/1.1\nHost: x\nAuthorization: unknown\n"
+              "Connection: close\n"), ("GET", 401, "unauthorized", "")),
+        (head(POST + "Authorization: over its rate\nConnection: close\n"),
+         ("POST", 429, "rate_limited", "Xf3kP9aQ")),
+    ):  # fmt: skip
+        _, headers, _ = last_answer(address, sent)
+        (record,) = (each for each in caplog.records if each.name == "clm.access")
+        line = vars(record)
+        told = [line.get(name, "") for name in ("method", "status", "code", "key_id")]
+        assert tuple(told) == expected
+        assert line["request_id"] == headers["x-request-id"]
+        assert "secret" not in str(line).lower()
+        caplog.clear()
 
 
 def test_connections_are_bounded_and_idle_ones_make_room() -> None:

@@ -62,6 +62,23 @@ def test_states(state: str, kind: type[AppError] | None) -> None:
             assert found.headers["Retry-After"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("57014", "longer than it may"),
+        ("55P03", "has to lock"),
+        ("53100", "disk"),
+        ("25006", "standby"),
+    ],
+)
+def test_what_is_in_the_way_of_the_database_is_told(state: str, told: str) -> None:
+    """As who operates does something else about each."""
+    found = from_database(wrapped(state))
+    assert found is not None
+    assert told in found.detail
+    assert found.headers["Retry-After"] == "1"
+
+
 AWAY = [
     "PostgresConnectionError",
     "ConnectionDoesNotExistError",

@@ -101,10 +101,27 @@ def on_pairs(kernel: Kernel, key: Hashable, x: FloatArray, age: FloatArray) -> F
     x, age : FloatArray
         Shape (n,).
     """
+    # One who buys that often shares an ``x`` with nobody; the others are not to pay for it.
+    rare = x >= 4 * x.size + 1000
+    if not rare.any():
+        return _on_common(kernel, key, x, age)
+    result = np.empty(x.size)
+    result[rare] = _one_by_one(kernel, key, x[rare], age[rare])
+    result[~rare] = _on_common(kernel, key, x[~rare], age[~rare])
+    return result
+
+
+def _one_by_one(kernel: Kernel, key: Hashable, x: FloatArray, age: FloatArray) -> FloatArray:
+    """Return ``kernel`` of each row by itself, remembered if it will be asked for again."""
+    if remembered.pays(x.size):
+        return remembered.on_rows(key, kernel, x, age)
+    return row_by_row(kernel, x, age)
+
+
+def _on_common(kernel: Kernel, key: Hashable, x: FloatArray, age: FloatArray) -> FloatArray:
+    """Return ``kernel`` where no ``x`` is far larger than there are rows."""
     if not x.size:
         return np.zeros(0)
-    if x.max() >= 4 * x.size + 1000:
-        return row_by_row(kernel, x, age)
     low = math.floor(math.log(float(age.min())) * _STEPS) / _STEPS
     high = math.ceil(math.log(float(age.max())) * _STEPS) / _STEPS
     half, middle = (high - low) / 2, (high + low) / 2
@@ -124,9 +141,7 @@ def on_pairs(kernel: Kernel, key: Hashable, x: FloatArray, age: FloatArray) -> F
             result[part] = _clenshaw(coefficients, column[whole[part]], z)
     sparse = np.flatnonzero((rows_of <= enough)[whole])
     if sparse.size:
-        again = remembered.pays(sparse.size)
-        one_by_one = partial(remembered.on_rows, key) if again else row_by_row
-        result[sparse] = one_by_one(kernel, x[sparse], age[sparse])
+        result[sparse] = _one_by_one(kernel, key, x[sparse], age[sparse])
     return result
 
 

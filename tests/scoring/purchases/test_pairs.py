@@ -64,3 +64,22 @@ def test_what_is_told_does_not_depend_on_who_was_asked_for_before(size: int) -> 
     model.discounted_if_any(*others, horizon=365.0, **VALUED)
     assert np.array_equal(first, told())
     assert np.array_equal(first, told())
+
+
+def test_one_who_buys_all_the_time_costs_the_others_nothing() -> None:
+    x, _, T = customers(1, 1000)
+    evaluated = [0]
+
+    def kernel(x: Array, age: Array) -> Array:
+        evaluated[0] += np.broadcast(x[:, None], age).size
+        return np.log1p(x[:, None]) / age
+
+    def told(key: str, x: Array, age: Array) -> tuple[Array, int]:
+        evaluated[0] = 0
+        return pairs.on_pairs(kernel, key, x, age), evaluated[0]
+
+    alone, cost = told("alone", x, 55.0 + T)
+    beside, cost_beside = told("beside", np.append(x, 1e4), np.append(55.0 + T, 4000.0))
+    assert np.array_equal(alone, beside[:-1])
+    assert beside[-1] == pytest.approx(np.log1p(1e4) / 4000.0)
+    assert cost_beside == cost + 1 < x.size

@@ -234,6 +234,33 @@ async def test_windows_counts_and_what_waited_are_seen_from_where_one_goes_on(
     assert [change.to_stage for change in await ledger(session, "c")][-1] == "ended"
 
 
+async def test_what_somebody_told_by_a_clock_that_is_ahead_is_relied_on_by_nobody_in_vain(
+    session: WriteSession, deployment: Deployment, went_on: list[int]
+) -> None:
+    """The ledger goes as far as the latest told fact, also when clocks behind write of earlier.
+
+    Whoever goes on from that fact later would miss what time alone changed before it.
+    """
+    start = datetime(2025, 1, 1, 12, tzinfo=UTC)
+    await put_in_force(session, 50, SEEN)
+    await deployment_settings.put(session, deployment_settings.RECORDED_UNTIL, start.isoformat())
+    for kind, day in (("visit", 5), ("visit", 150), ("complaint", 20), ("visit", 160)):
+        at = start + timedelta(days=day)  # which is what the clock of the writer says, too
+        await post(session, deployment, "interaction", {
+            "customer_id": "c", "interaction_id": f"{day}", "kind": kind,
+            "occurred_at": format_instant(at),
+        }, at)  # fmt: skip
+    assert went_on[-1] == 1  # from day 150
+    expected = [("angry", 20), ("plain", 110), ("gold", 160)]
+    zone = deployment.calendar.zone
+    found = [
+        (each.to_stage, (each.at.astimezone(zone).date() - start.date()).days)
+        for each in await ledger(session, "c")
+    ]
+    assert found == expected
+    await check(session, deployment, ["c"])
+
+
 def post_of(customer_id: str, told: Post) -> bool:
     what = told[2]
     return bool((what["customer_id"] if isinstance(what, dict) else what[0]) == customer_id)
