@@ -140,6 +140,8 @@ async def counted(
 
     The days are those that `looks_back_to` says.
     """
+    if not customer_ids:
+        return []
     ids, rows = named(customer_ids), []
     by_need = {
         need: [term for term in terms if need in term.needs] for need in ("interactions", "answers")
