@@ -14,7 +14,7 @@ from app.lifecycle.dated import NEVER, Interactions, Ints, objects
 from app.lifecycle.variables import registry
 from app.lifecycle.variables.definition import Term
 from app.services.common import sql_numbers
-from app.services.customer_base.interaction_log import NAMED, named
+from app.services.common.id_texts import NAMED, named
 
 DayOrDays = TypeVar("DayOrDays", int, Ints)
 
