@@ -7,7 +7,8 @@ import struct
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,10 @@ _PLACES = 12  # of a decimal
 _SHORT, _SIZE = struct.Struct(">h"), struct.Struct(">i")
 
 
+_Placed: TypeAlias = tuple[Array | slice, int, Array]
+"""Some rows, how far behind the begin of their value bytes are put, and these."""
+
+
 class _Texts(NamedTuple):
     """Texts in UTF-8, one behind the other."""
 
@@ -56,9 +61,13 @@ class _Texts(NamedTuple):
             return cls.of(values)
         if kind == "jsonb":  # the version of its form goes before the text
             return cls.of([f"\1{each}" for each in values])
-        sent = [_list(each) if kind == "text[]" else _decimal(each) for each in values]
-        sizes = np.array([len(each) for each in sent])
-        return cls(np.frombuffer(b"".join(sent), np.uint8), sizes.cumsum() - sizes, sizes)
+        sent = _list if kind == "text[]" else _decimal
+        return cls.of_bytes([sent(each) for each in values])
+
+    @classmethod
+    def of_bytes(cls, values: Sequence[bytes]) -> "_Texts":
+        sizes = np.array([len(each) for each in values])
+        return cls(np.frombuffer(b"".join(values), np.uint8), sizes.cumsum() - sizes, sizes)
 
 
 def _decimal(number: Decimal) -> bytes:
@@ -102,18 +111,23 @@ class _Source:
             null |= np.asarray(column.null)
         if self._codes is not None:
             null |= self._codes < 0
-        self._null = null if null.any() else None
-        self.solid = self.kind not in LOOSE and self._null is None
+        self.null = null if null.any() else None
 
     @cached_property
     def _table(self) -> _Texts:
-        """Return what codes choose among."""
-        return _Texts.sent_as(self.kind, self.values)
+        """Return what codes choose among, each behind its length; NULL is the first."""
+        data, starts, sizes = _Texts.sent_as(self.kind, self.values)
+        raw = data.tobytes()
+        choices = [
+            _SIZE.pack(size) + raw[start : start + size]
+            for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)
+        ]
+        return _Texts.of_bytes([_SIZE.pack(-1), *choices])
 
     def one_by_one(self, rows: slice) -> list[bytes | None]:
         """Return each value as it is sent, None for NULL."""
         some = range(*rows.indices(self.rows))
-        there = [i for i in some if self._null is None or not self._null[i]]
+        there = [i for i in some if self.null is None or not self.null[i]]
         if self.kind in LOOSE:
             places = there if self._codes is None else self._codes[there]
             sent = iter([_sent_alone(self.kind, self.values[place]) for place in places])
@@ -126,29 +140,46 @@ class _Source:
     def fixed(self, rows: slice) -> Array:
         return _encoded(self.kind, self.values[rows])
 
-    def loose(self, rows: slice) -> tuple[Array, Iterator[tuple[Array, Array]]]:
-        """Return the length of each value, -1 for NULL, and the bytes of some at a time."""
-        null = False if self._null is None else self._null[rows]
-        if self.kind not in LOOSE:
-            there = np.flatnonzero(~null)
-            sent = _encoded(self.kind, self.values[rows][there])
-            width = self.sent.itemsize
-            return np.where(null, -1, width), iter([(there, sent.view(f"V{width}").ravel())])
+    def loose(self, rows: slice) -> tuple[Array, Iterator[_Placed]]:
+        """Return how many bytes each value takes with its length, and them, some at a time."""
+        null = False if self.null is None else self.null[rows]
         if self._codes is None:
             data, starts, sizes = _Texts.sent_as(self.kind, self.values[rows])
-        else:
-            codes = self._codes[rows]
-            data, starts, sizes = self._table
-            starts, sizes = starts[codes], sizes[codes]
-        sizes = np.where(null, -1, sizes)
-        return sizes, _by_size(data, starts, sizes)
+            sizes = np.where(null, -1, sizes)
+            heads = (slice(None), 0, sizes.astype(">i4").view("V4"))
+            return 4 + np.maximum(sizes, 0), chain([heads], _by_size(data, starts, sizes, 4))
+        data, starts, sizes = self._table
+        codes = np.where(null, 0, self._codes[rows] + 1)
+        sizes = sizes[codes]
+        return sizes, _by_size(data, starts[codes], sizes, 0)
 
 
-def _by_size(data: Array, starts: Array, sizes: Array) -> Iterator[tuple[Array, Array]]:
+class _Sparse:
+    """Columns of one width each that are NULL in the same rows: all there, or none of them."""
+
+    def __init__(self, sources: Sequence[_Source]) -> None:
+        self._sources = sources
+        self._null = np.asarray(sources[0].null)
+        self._kind = np.dtype(sized([each.sent for each in sources]))
+
+    def loose(self, rows: slice) -> tuple[Array, Iterator[_Placed]]:
+        null = self._null[rows]
+        none, some = np.flatnonzero(null), np.flatnonzero(~null)
+        stretch = np.empty(some.size, self._kind)
+        for i, each in enumerate(self._sources):
+            stretch[f"size{i}"] = each.sent.itemsize
+            stretch[f"value{i}"] = _encoded(each.kind, each.values[rows][some])
+        empty = _SIZE.pack(-1) * len(self._sources)
+        blank = np.full(none.size, np.void(empty))
+        sizes = np.where(null, len(empty), self._kind.itemsize)
+        return sizes, iter([(none, 0, blank), (some, 0, stretch.view(f"V{self._kind.itemsize}"))])
+
+
+def _by_size(data: Array, starts: Array, sizes: Array, behind: int) -> Iterator[_Placed]:
     lengths = np.bincount(np.maximum(sizes, 0)) if sizes.size else sizes
     for size in np.flatnonzero(lengths[1:]) + 1:
         same = np.flatnonzero(sizes == size)
-        yield same, everywhere(data, int(size))[starts[same]]
+        yield same, behind, everywhere(data, int(size))[starts[same]]
 
 
 class Writer:
@@ -157,9 +188,15 @@ class Writer:
         self.rows = sources[0].rows
         if any(each.rows != self.rows for each in sources):
             raise ValueError("the columns are of different lengths")
-        self._solid = [each for each in sources if each.solid]
-        self._loose = [each for each in sources if not each.solid]
-        self.names = [each.name for each in (*self._solid, *self._loose)]
+        self._solid = [each for each in sources if each.kind not in LOOSE and each.null is None]
+        alike: dict[bytes, list[_Source]] = {}
+        for each in sources:
+            if each.kind not in LOOSE and each.null is not None:
+                alike.setdefault(np.packbits(each.null).tobytes(), []).append(each)
+        texts = [each for each in sources if each.kind in LOOSE]
+        self._loose: list[_Source | _Sparse] = [*map(_Sparse, alike.values()), *texts]
+        self._columns = [*self._solid, *chain.from_iterable(alike.values()), *texts]
+        self.names = [each.name for each in self._columns]
 
     @cached_property
     def _stretch(self) -> Array:
@@ -186,25 +223,24 @@ class Writer:
         if not self._loose:
             return stretch.tobytes()
         loose = [each.loose(rows) for each in self._loose]
-        whole = np.full(len(stretch), stretch.itemsize + 4 * len(loose))
+        whole = np.full(len(stretch), stretch.itemsize)
         for sizes, _ in loose:
-            whole += np.maximum(sizes, 0)
+            whole += sizes
         ends = whole.cumsum()
         out = np.empty(ends[-1], np.uint8)
-        at = ends - whole
+        at = np.append(0, ends[:-1])
         everywhere(out, stretch.itemsize)[at] = stretch.view(f"V{stretch.itemsize}")
         at += stretch.itemsize
         for sizes, groups in loose:
-            everywhere(out, 4)[at] = sizes.astype(">i4").view("V4")
-            at += 4
-            for which, values in groups:
-                everywhere(out, values.itemsize)[at[which]] = values
-            at += np.maximum(sizes, 0)
+            for which, behind, values in groups:
+                if values.size:  # else all may be shorter than one of them
+                    everywhere(out, values.itemsize)[at[which] + behind] = values
+            at += sizes
         return out.data
 
     def _one_by_one(self, rows: slice) -> bytes:
         """Return a few rows, for which moving columns costs more than it saves."""
-        columns = [each.one_by_one(rows) for each in (*self._solid, *self._loose)]
+        columns = [each.one_by_one(rows) for each in self._columns]
         parts = []
         for row in zip(*columns, strict=True):
             parts.append(_SHORT.pack(len(row)))

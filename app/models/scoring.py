@@ -155,6 +155,13 @@ SCORE_INDEXES = tuple(_INDEXES)
 """What is built on the table of a run, each by itself, when all rows are there."""
 
 
+SEARCHED = (
+    "customer_id", "stage", "rfm_group", "probability", "rhythm", "call_reasons", "value_tier",
+    "value_to_save", "reason",
+)  # fmt: skip
+"""Columns by which lists choose and sort: what the planner has to know of a run."""
+
+
 def score_index(run_id: int, name: str) -> str:
     """Return the statement that builds an index of a run; its pages are never added to."""
     kind, columns, where = _INDEXES[name]

@@ -16,10 +16,9 @@ from app.lifecycle.dated import Floats, Ints
 from app.lifecycle.kinds import Kinds, Scale, surveys
 from app.scoring.histories.features import COMPLAINT, COMPLAINT_DAYS, CONTACT
 from app.services.common import sql_numbers
+from app.services.common.id_texts import NAMED, named
 
 CUSTOMERS_AT_A_TIME = 5_000
-# One text is sent for the customers of a part: the driver looks at each item of a list twice.
-NAMED = r"string_to_array($1, E'\n')"
 CUSTOMERS = f" FROM unnest({NAMED}) WITH ORDINALITY c(customer_id, code)"
 _STILL_OPEN = 2
 _TODAY = sql_numbers.date_of("$3")
@@ -79,11 +78,6 @@ class InteractionLog:
     kind: Ints
     score: Floats
     complaining: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-
-
-def named(customer_ids: Sequence[str]) -> str:
-    """Return customers as `CUSTOMERS` takes them; no id holds a line break."""
-    return "\n".join(customer_ids)
 
 
 async def read_contacts(

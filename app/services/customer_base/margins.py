@@ -16,8 +16,8 @@ from app.binary_copy import Block, Field
 from app.days import AsOf
 from app.db import ReadSession, fetch_rows
 from app.lifecycle.dated import Floats, Ints
+from app.services.common.id_texts import NAMED, named
 from app.services.customer_base import net_purchases
-from app.services.customer_base.interaction_log import NAMED, named
 
 # In exact numbers, so that no order of rows changes a bit. In the currency of the deployment:
 # `margin / amount` is a share, whatever the currency of the purchase.

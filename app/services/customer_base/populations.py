@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from sqlalchemy import select
@@ -11,13 +10,13 @@ from sqlalchemy import select
 from app import binary_copy
 from app.binary_copy import Block, Field
 from app.days import AsOf
-from app.db import ReadSession
+from app.db import ReadSession, fetch_rows
 from app.lifecycle.dated import Bools, Floats, Ints
 from app.lifecycle.facts import Summary
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.records import Columns, Money
 from app.models import Customer
-from app.money import UNITS, to_amount
+from app.money import UNITS
 from app.scoring.spend import evidence
 from app.services.customer_base import purchase_folds, summary_columns
 from app.services.customer_base.summary_columns import FIELDS, STATE_FIELDS, Summaries
@@ -25,7 +24,12 @@ from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 
 FOLDED_AT_ONCE = 2_000
+_READ = tuple(field for field in FIELDS if field.name != "refund_excess")
 _RANGE = "{0}.customer_id > $1 AND ($2::text IS NULL OR {0}.customer_id <= $2)"
+_CONTACTED = (  # as one text: no id holds a line break
+    "SELECT string_agg(customer_id, E'\\n') FROM"  # noqa: S608  # no value of a caller
+    f" (SELECT DISTINCT customer_id FROM interaction_days d WHERE {_RANGE.format('d')}) AS found"
+)
 _NONE: Ints = np.zeros(0, dtype=np.int64)
 
 
@@ -40,6 +44,8 @@ class Population:
     summaries: Summaries
     versions: Ints | None = None
     """The version of each, where they were read: another one with each write."""
+    contacted: Bools | None = None
+    """Who has any interaction, where that was read: nothing need be read of those of others."""
 
     @classmethod
     def of(
@@ -56,15 +62,25 @@ class Population:
         return len(self.customer_ids)
 
     def take(self, rows: Ints) -> "Population":
-        ids = [self.customer_ids[row] for row in rows.tolist()]
+        ids = self.ids_of(rows)
         versions = None if self.versions is None else self.versions[rows]
+        contacted = None if self.contacted is None else self.contacted[rows]
         kept = self.summaries.take(rows)
-        return Population(ids, self.recorded[rows], self.stages, kept, versions)
+        return Population(ids, self.recorded[rows], self.stages, kept, versions, contacted)
 
     def buyers(self) -> "Population":
         """Return those with a purchase day."""
         bought = self.columns.purchase_days > 0
         return self if bought.all() else self.take(np.flatnonzero(bought))
+
+    @cached_property
+    def with_interactions(self) -> Ints:
+        """The rows of those who may have interactions."""
+        everyone = np.arange(len(self))
+        return everyone if self.contacted is None else everyone[self.contacted]
+
+    def ids_of(self, rows: Ints) -> list[str]:
+        return [self.customer_ids[row] for row in rows.tolist()]
 
     @cached_property
     def recorded_stages(self) -> list[str]:
@@ -130,10 +146,6 @@ class Population:
         """Return the days that count as evidence of spend, and their mean value; 0 without any."""
         return evidence.of_totals(kind, self.revenue, self.first_day_value, self.paid_days)
 
-    def revenue_of(self, row: int) -> Any:
-        """Return the exact revenue of one customer."""
-        return to_amount(self.summaries[row].revenue)
-
 
 async def read(
     session: ReadSession,
@@ -143,35 +155,26 @@ async def read(
     after: str = "",
     up_to: str | None = None,
 ) -> Population:
-    """Read the customers with `after` < id <= `up_to` as they stood at `as_of`."""
-    return await _read(session, inactivity_limit, as_of, _RANGE, [after, up_to])
+    """Read the customers with `after` < id <= `up_to` as they stood at `as_of`.
+
+    No `Summary` can be made of what is read: nobody asks many for what refunds exceed purchases by.
+    """
+    return await _read(session, inactivity_limit, as_of, [after, up_to], _READ)
 
 
 async def read_states(
     session: ReadSession, inactivity_limit: InactivityLimit, as_of: AsOf, *, after: str, up_to: str
 ) -> Population:
-    """Read as `read` does, but no money; no `Summary` can be made of what is read."""
-    return await _read(session, inactivity_limit, as_of, _RANGE, [after, up_to], STATE_FIELDS)
-
-
-async def of_customers(
-    session: ReadSession,
-    inactivity_limit: InactivityLimit,
-    as_of: AsOf,
-    customer_ids: Sequence[str],
-) -> Population:
-    """Read some customers as they stood at `as_of`, in the order of their ids; none is unknown."""
-    where = "{0}.customer_id = ANY($1::text[])"
-    return await _read(session, inactivity_limit, as_of, where, [list(customer_ids)])
+    """Read as `read` does, but no money."""
+    return await _read(session, inactivity_limit, as_of, [after, up_to], STATE_FIELDS)
 
 
 async def _read(
     session: ReadSession,
     inactivity_limit: InactivityLimit,
     as_of: AsOf,
-    where: str,
-    args: list[object],
-    fields: Sequence[Field] = FIELDS,
+    ends: list[object],
+    fields: Sequence[Field],
 ) -> Population:
     timeline = await policies.timeline(session)
     stages = tuple(sorted({stage for policy in timeline.policies for stage in policy.stages}))
@@ -179,11 +182,11 @@ async def _read(
     asked = [*own, *fields, Field("customer_id", "text")]
     known = ", ".join(summary_columns.sql(field) for field in fields)
     query = (
-        f"SELECT c.customer_id, array_position(${len(args) + 1}::text[], c.stage) AS recorded,"  # noqa: S608  # names of columns
+        f"SELECT c.customer_id, array_position($3::text[], c.stage) AS recorded,"  # noqa: S608  # names of columns
         # Said of both tables, lest all summaries are read for a few of them.
         f" c.version, {known} FROM customers c LEFT JOIN purchase_summaries s"
-        f" ON s.customer_id = c.customer_id AND {where.format('s')}"
-        f" WHERE {where.format('c')}"
+        f" ON s.customer_id = c.customer_id AND {_RANGE.format('s')}"
+        f" WHERE {_RANGE.format('c')}"
     )
     blocks: list[Block] = []
 
@@ -191,7 +194,7 @@ async def _read(
         blocks.append(block)
 
     await binary_copy.read(
-        session, query, [*args, list(stages)], asked, keep, order_by="customer_id"
+        session, query, [*ends, list(stages)], asked, keep, order_by="customer_id"
     )
     ids = [customer_id for block in blocks for customer_id in block.texts["customer_id"]]
     # A stage that no policy knows is 0 and stands before the others.
@@ -200,9 +203,19 @@ async def _read(
         for name in ("recorded", "version")
     )
     kept = Summaries.joined(len(ids), [block.arrays for block in blocks], fields)
-    population = Population(ids, recorded, ("", *stages), kept, versions)
+    contacted = await _contacted(session, ids, ends)
+    population = Population(ids, recorded, ("", *stages), kept, versions, contacted)
     await _correct(session, timeline, inactivity_limit, population, as_of)
     return population
+
+
+async def _contacted(session: ReadSession, ids: Sequence[str], ends: Sequence[object]) -> Bools:
+    """Say who of all customers of a range has any interaction."""
+    ((told,),) = await fetch_rows(session, _CONTACTED, *ends)
+    if told is None:
+        return np.zeros(len(ids), np.bool_)
+    found = set(told.split("\n"))
+    return np.fromiter((each in found for each in ids), np.bool_, len(ids))
 
 
 async def at(

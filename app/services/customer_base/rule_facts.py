@@ -14,7 +14,7 @@ from app.lifecycle.dated import NEVER, Interactions, Ints, objects
 from app.lifecycle.variables import registry
 from app.lifecycle.variables.definition import Term
 from app.services.common import sql_numbers
-from app.services.customer_base.interaction_log import NAMED, named
+from app.services.common.id_texts import NAMED, named
 
 DayOrDays = TypeVar("DayOrDays", int, Ints)
 
@@ -140,6 +140,8 @@ async def counted(
 
     The days are those that `looks_back_to` says.
     """
+    if not customer_ids:
+        return []
     ids, rows = named(customer_ids), []
     by_need = {
         need: [term for term in terms if need in term.needs] for need in ("interactions", "answers")

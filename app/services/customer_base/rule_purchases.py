@@ -15,8 +15,8 @@ from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.transactions import filter_of
 from app.money import UNITS
 from app.services.common import sql_numbers
+from app.services.common.id_texts import NAMED, named
 from app.services.customer_base import net_purchases, purchase_facts, rule_facts
-from app.services.customer_base.interaction_log import NAMED, named
 
 # A transaction fits by its channel, and by a line of it; its lines share in what it is worth.
 _FITTING = (

@@ -18,6 +18,7 @@ from app.lifecycle.summary_columns import LARGEST, NEVER, NO_MORE, SummaryColumn
 from app.lifecycle.version import DERIVATION_VERSION
 from app.money import UNITS, to_amount
 from app.services.common import sql_numbers
+from app.services.common.id_texts import NAMED, named
 
 _COUNTS = ("facts", "refunds", "purchase_days", "life_purchase_days", "lives", "paid_days")
 _DAYS = ("first_purchase_on", "last_purchase_on", "life_started_on")
@@ -43,7 +44,7 @@ _STORED = (
     # What other rules derived is not gone on from, as if no policy had counted the lives.
     f" CASE WHEN derivation_version = {DERIVATION_VERSION} THEN policy_version ELSE 0 END,"
     " sum_log_gaps"
-    " FROM purchase_summaries WHERE customer_id = ANY($1::text[])"
+    f" FROM purchase_summaries WHERE customer_id = ANY({NAMED})"
 )
 
 
@@ -75,7 +76,7 @@ async def read(
     n, new = len(customer_ids), set(created)
     known = np.zeros(n, np.bool_)
     asked = [customer_id for customer_id in customer_ids if customer_id not in new]
-    rows = await fetch_rows(session, _STORED, asked) if asked else []
+    rows = await fetch_rows(session, _STORED, named(asked)) if asked else []
     if not rows:
         return StoredSummaries(known, SummaryColumns.empty(n))
     number = {customer_id: place for place, customer_id in enumerate(customer_ids)}
@@ -124,12 +125,12 @@ async def save(
     """
     old = [customer_ids[row] for row in np.flatnonzero(known).tolist()]
     if old:
-        await fetch_rows(session, _WITHOUT, old)
+        await fetch_rows(session, _WITHOUT, named(old))
     if len(summaries):
         await _insert(session, policy, list(customer_ids), summaries)
 
 
-_WITHOUT = "DELETE FROM purchase_summaries WHERE customer_id = ANY($1::text[])"
+_WITHOUT = f"DELETE FROM purchase_summaries WHERE customer_id = ANY({NAMED})"  # noqa: S608
 
 
 def _written(policy: Policy, kept: SummaryColumns) -> dict[str, Column]:

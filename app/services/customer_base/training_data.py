@@ -17,13 +17,12 @@ from app.money import UNITS
 from app.scoring.churn import observation
 from app.scoring.histories.features import Facts
 from app.services.common import sql_numbers
+from app.services.common.id_texts import NAMED, named
 from app.services.customer_base.interaction_log import (
     CUSTOMERS,
     CUSTOMERS_AT_A_TIME,
-    NAMED,
     InteractionLog,
     coded,
-    named,
     read_contacts,
 )
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from app.db import ReadSession, fetch_rows
+from app.services.common.id_texts import listed, named
 from app.services.ingest.fact_intake import Name
 
-ASKED = "unnest($1::text[], $2::text[], $3::text[]) AS asked (customer_id, source, fact_id)"
+ASKED = f"unnest({listed(1)}, {listed(2)}, {listed(3)}) AS asked (customer_id, source, fact_id)"
 """The identities that a statement is about."""
 
 
@@ -39,8 +40,8 @@ class ByName:
 
     async def fetch(self, session: ReadSession, names: Collection[Name]) -> list[Any]:
         """Return the rows about some facts."""
-        arrays = [list(column) for column in zip(*names, strict=True)]
-        customers = set(arrays[0])
+        columns = tuple(zip(*names, strict=True))
+        customers, told = set(columns[0]), map(named, columns)
         if len(customers) == 1:
-            return await fetch_rows(session, self.of_one, *arrays, *customers)
-        return await fetch_rows(session, self.of_several, *arrays)
+            return await fetch_rows(session, self.of_one, *told, *customers)
+        return await fetch_rows(session, self.of_several, *told)

@@ -4,7 +4,7 @@ The columns are those that a fit would see at the same instant, made from what i
 customer, and from interactions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,15 +65,13 @@ async def read_columns(
 ) -> Known:
     """Return all columns of buyers; without contacts those are unknown."""
     refunds = await _refunds(session, buyers, as_of)
-    everyone = buyers.customer_ids
+    rows = buyers.with_interactions if contacts or complained else np.zeros(0, np.int64)
+    asked = buyers.ids_of(rows)
     if contacts:
-        seen = await interaction_log.read_contacts(
-            session, everyone, as_of, declared, last_only=True
-        )
+        seen = await interaction_log.read_contacts(session, asked, as_of, declared, last_only=True)
     else:
-        seen = await interaction_log.read_complaining(
-            session, everyone if complained else [], as_of
-        )
+        seen = await interaction_log.read_complaining(session, asked, as_of)
+    seen = replace(seen, code=rows[seen.code], complaining=rows[seen.complaining])
     return await threads.compute(len(buyers), _known, buyers, as_of, refunds, seen)
 
 

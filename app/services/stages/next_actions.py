@@ -10,7 +10,7 @@ from app.days import AsOf
 from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.dated import Ints
-from app.lifecycle.expressions import Values, terms
+from app.lifecycle.expressions import terms
 from app.lifecycle.policy import Option, Policy
 from app.lifecycle.records import Records
 from app.lifecycle.variables.definition import Term
@@ -21,6 +21,8 @@ from app.services.stages import rule_records
 
 MANY = 1000
 """Customers of whom more are read stage by stage; of fewer, one statement costs less than two."""
+CHEAP = frozenset(("purchases", "money", "interactions", "answers"))
+"""What one statement reads of all, few of whom have any of it."""
 Options = Mapping[int, tuple[Option, ...]]
 
 
@@ -109,13 +111,11 @@ async def masks(
     for alike in _alike(options) if len(population) > MANY else [options]:
         rows = np.flatnonzero(np.isin(stages, list(alike)))
         asked = tuple(dict.fromkeys(term for own in alike.values() for term in _terms(own)))
+        known = None
         if asked:
             some = population.take(rows) if len(rows) < len(population) else population
             known = await rule_records.at_instant(session, deployment, policy, some, as_of, asked)
-            held = await threads.compute(len(rows), _held, alike, stages[rows], known, asked, as_of)
-        else:
-            held = _told(alike, stages[rows], {})
-        found[rows] = held
+        found[rows] = await threads.compute(len(rows), _held, alike, stages[rows], known, as_of)
     return found
 
 
@@ -124,24 +124,20 @@ def _terms(options: Iterable[Option]) -> Iterator[Term]:
 
 
 def _alike(options: Options) -> list[dict[int, tuple[Option, ...]]]:
-    """Return stages by what their options look at: of others it is not read."""
+    """Return stages by what their options look at: what is dear is not read of others."""
     found: dict[frozenset[str], dict[int, tuple[Option, ...]]] = {}
     for stage, own in options.items():
-        found.setdefault(frozenset(sources(_terms(own))), {})[stage] = own
+        found.setdefault(sources(_terms(own)) - CHEAP, {})[stage] = own
     return list(found.values())
 
 
-def _held(
-    options: Options, stages: Ints, known: Records, asked: tuple[Term, ...], as_of: AsOf
-) -> Ints:
-    rows = np.arange(len(stages))
-    return _told(options, stages, known.values(asked, rows, np.full(len(rows), as_of.day)))
-
-
-def _told(options: Options, stages: Ints, values: Values) -> Ints:
+def _held(options: Options, stages: Ints, known: Records | None, as_of: AsOf) -> Ints:
     found = np.zeros(len(stages), np.int64)
-    for stage, of_stage in options.items():
-        own = stages == stage
-        for place, option in enumerate(of_stage):
-            found[own & option.when.holds(values, len(stages))] |= 1 << place
+    for stage, own in options.items():
+        rows = np.flatnonzero(stages == stage)
+        asked = tuple(dict.fromkeys(_terms(own)))
+        day = np.full(len(rows), as_of.day)
+        values = known.values(asked, rows, day) if known is not None else {}
+        for place, option in enumerate(own):
+            found[rows[option.when.holds(values, len(rows))]] |= 1 << place
     return found

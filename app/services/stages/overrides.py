@@ -11,10 +11,11 @@ from app.db import ReadSession, WriteSession, fetch_rows
 from app.deployment import Deployment
 from app.lifecycle.instants import Override
 from app.models import Customer, StageOverride
+from app.services.common.id_texts import NAMED, named
 
 _OF = (
-    "SELECT customer_id, set_at, stage, stands_until, released_at, reason, actor"
-    " FROM stage_overrides WHERE customer_id = ANY($1::text[]) ORDER BY set_at, override_id"
+    "SELECT customer_id, set_at, stage, stands_until, released_at, reason, actor"  # noqa: S608
+    f" FROM stage_overrides WHERE customer_id = ANY({NAMED}) ORDER BY set_at, override_id"
 )
 
 
@@ -23,7 +24,7 @@ async def of(
 ) -> dict[str, list[Override]]:
     """Return the overrides of customers, in order; most have none."""
     found: dict[str, list[Override]] = {}
-    for customer_id, *row in await fetch_rows(session, _OF, list(customer_ids)):
+    for customer_id, *row in await fetch_rows(session, _OF, named(customer_ids)):
         found.setdefault(customer_id, []).append(_read(deployment, *row))
     return found
 

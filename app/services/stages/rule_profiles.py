@@ -21,7 +21,7 @@ from app.lifecycle.records import Profiles
 from app.lifecycle.variables.definition import Term
 from app.models import Customer
 from app.services.common import sql_numbers
-from app.services.customer_base.interaction_log import NAMED, named
+from app.services.common.id_texts import NAMED, named
 from app.services.customers import countries, profile_changes
 from app.services.customers.customers import PROFILE_FIELDS
 

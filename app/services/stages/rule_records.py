@@ -48,7 +48,8 @@ async def at_instant(
     since = rule_facts.looks_back_to(asked, first_day)
     interactions: Interactions | None = None
     if needed & {"interactions", "answers"}:
-        events = await rule_facts.counted(session, asked, ids, as_of, since)
+        seen = population.ids_of(population.with_interactions)
+        events = await rule_facts.counted(session, asked, seen, as_of, since)
         interactions = interaction_columns(deployment, events, ids, since)
     stages = await rule_stages.read(session, deployment, ids, as_of) if "stage" in needed else None
     profiles, profile_since = await rule_profiles.at_instant(session, asked, ids, as_of)

@@ -9,8 +9,8 @@ from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.lifecycle.dated import objects
 from app.lifecycle.records import Stages
+from app.services.common.id_texts import NAMED, named
 from app.services.customer_base import rule_facts
-from app.services.customer_base.interaction_log import NAMED, named
 from app.services.policies import policies
 
 # Who came into the present stage by then is told by the customer alone, where no policy has given

@@ -14,6 +14,7 @@ from app.lifecycle.history import History, Transition
 from app.lifecycle.summary_columns import NEVER
 from app.lifecycle.version import DERIVATION_VERSION
 from app.services.common import sql_numbers
+from app.services.common.id_texts import NAMED, listed, named
 
 Ends = dict[str, tuple[str, int | None]]
 """The stage of each customer, and since when it has held."""
@@ -59,14 +60,14 @@ _ROW = (
 )
 # A subquery with OFFSET is asked for each customer, by the index: joined, all live rows are read.
 _LIVE = (
-    f"{_ROW} FROM unnest($1::text[], $2::int8[]) AS asked (customer_id, since)"  # noqa: S608
+    f"{_ROW} FROM unnest({NAMED}, $2::int8[]) AS asked (customer_id, since)"  # noqa: S608
     " CROSS JOIN LATERAL (SELECT * FROM stage_transitions l"
     " WHERE l.customer_id = asked.customer_id AND l.voided_at IS NULL"
     f" AND l.effective_at > {sql_numbers.instant_of('asked.since')} OFFSET 0) t"
     " ORDER BY t.customer_id, t.effective_at"
 )
 _ALL_LIVE = (
-    f"{_ROW} FROM stage_transitions t WHERE t.customer_id = ANY($1::text[]) AND t.voided_at IS NULL"
+    f"{_ROW} FROM stage_transitions t WHERE t.customer_id = ANY({NAMED}) AND t.voided_at IS NULL"
     " ORDER BY t.customer_id, t.effective_at"
 )
 
@@ -90,9 +91,9 @@ async def live(
     }
     whole = [customer_id for customer_id, at in asked.items() if at == NEVER]
     later = {customer_id: at for customer_id, at in asked.items() if at != NEVER}
-    rows = await fetch_rows(session, _ALL_LIVE, whole) if whole else []
+    rows = await fetch_rows(session, _ALL_LIVE, named(whole)) if whole else []
     if later:
-        rows += await fetch_rows(session, _LIVE, list(later), list(later.values()))
+        rows += await fetch_rows(session, _LIVE, named(later), list(later.values()))
     found: dict[str, list[LiveRow]] = {}
     for customer_id, *row in rows:
         found.setdefault(customer_id, []).append(LiveRow(*row))
@@ -165,14 +166,14 @@ _RENAME = (
 
 async def _void(session: WriteSession, rows: Mapping[tuple[str, int], int], now: datetime) -> None:
     if rows:
-        owners = [customer_id for customer_id, _ in rows]
+        owners = named(customer_id for customer_id, _ in rows)
         await fetch_rows(session, _VOID, now, owners, list(rows.values()))
 
 
 # By whole keys alone: with ANY beside them, all rows of the customers are read for each.
 _VOID = (
-    "UPDATE stage_transitions t SET voided_at = $1"
-    " FROM unnest($2::text[], $3::bigint[]) AS gone (customer_id, transition_id)"
+    "UPDATE stage_transitions t SET voided_at = $1"  # noqa: S608  # no value of a caller
+    f" FROM unnest({listed(2)}, $3::bigint[]) AS gone (customer_id, transition_id)"
     " WHERE t.customer_id = gone.customer_id AND t.transition_id = gone.transition_id"
 )
 
@@ -216,12 +217,12 @@ async def _move(
     for customer_id, rows in (await live(session, list(others)) if others else {}).items():
         known[customer_id] = (others[customer_id][0], rows[-1].effective_at)
     stages, since = zip(*known.values(), strict=True)
-    await fetch_rows(session, _MOVE, list(known), list(stages), list(since))
+    await fetch_rows(session, _MOVE, named(known), named(stages), list(since))
 
 
 _MOVE = (
     "UPDATE customers c SET stage = moved.stage,"  # noqa: S608  # no value of a caller
     f" stage_since = {sql_numbers.instant_of('moved.since')}, stage_version = c.stage_version + 1"
-    " FROM unnest($1::text[], $2::text[], $3::int8[]) AS moved (customer_id, stage, since)"
-    " WHERE c.customer_id = moved.customer_id AND c.customer_id = ANY($1::text[])"
+    f" FROM unnest({NAMED}, {listed(2)}, $3::int8[]) AS moved (customer_id, stage, since)"
+    f" WHERE c.customer_id = moved.customer_id AND c.customer_id = ANY({NAMED})"
 )

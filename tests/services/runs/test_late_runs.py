@@ -66,7 +66,7 @@ async def run(session: WriteSession, deployment: Deployment, now: datetime) -> N
     policy, ids = timeline.at(as_of.micros), list(placed.population.customer_ids)
     alone = await placement.of_population(
         session, deployment, policy,
-        await populations.of_customers(session, policy.inactivity_limit, as_of, ids), as_of,
+        await populations.read(session, policy.inactivity_limit, as_of), as_of,
         gap_days=None,
         overrides=await overridden_stages.of_customers(session, deployment, timeline, as_of, ids),
     )  # fmt: skip
@@ -158,7 +158,7 @@ async def test_a_record_says_nothing_of_days_before_the_last_fact(
     await put_in_force(session, 90, CALLED_ONCE_IN_A_WEEK)
     await interactions.ingest(session, deployment, [call(on(20), 1)], atomic=True, now=on(20))
     policy, as_of = (await policies.timeline(session)).current, deployment.as_of(on(30))
-    people = await populations.of_customers(session, policy.inactivity_limit, as_of, ["c1"])
+    people = await populations.read(session, policy.inactivity_limit, as_of)
     day = deployment.calendar.day_of(on(15))
     known = await rule_records.at_instant(session, deployment, policy, people, as_of, since_day=day)
     assert known.span.first.tolist() == [deployment.calendar.day_of(on(20))]

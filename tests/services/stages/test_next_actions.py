@@ -30,7 +30,7 @@ async def test_reading_stage_by_stage_tells_the_same_actions(
     known = await known_customers(session)
     for shift in range(len(policy.stages)):
         stages = (np.arange(len(known)) + shift) % len(policy.stages)
-        everybody = await populations.of_customers(session, limit, as_of, known)
+        everybody = await populations.read(session, limit, as_of)
         asked = session, deployment, policy
         monkeypatch.setattr(next_actions, "MANY", 0)
         found = await next_actions.of_stages(*asked, everybody, stages, as_of)

@@ -122,9 +122,7 @@ async def test_what_is_read_for_any_variable_is_what_the_slow_evaluator_sees(
     }
     for at in [NOW, *(at_random.moment(rng, one) for one in people.values())]:
         as_of = deployment.as_of(at)
-        found = await populations.of_customers(
-            session, policy.inactivity_limit, as_of, list(people)
-        )
+        found = await populations.read(session, policy.inactivity_limit, as_of)
         read = await rule_records.at_instant(
             session, deployment, policy, found, as_of, tuple(terms)
         )
@@ -148,7 +146,7 @@ async def test_what_a_model_says_turns_as_the_registry_says(
     computed = await model_variables.of(session, at_random.MODEL_ID)
     as_of = deployment.as_of(NOW)
     silence = (await policies.timeline(session)).current.inactivity_limit
-    found = (await populations.of_customers(session, silence, as_of, list(people))).buyers()
+    found = (await populations.read(session, silence, as_of)).buyers()
     columns, money = found.columns, found.money()
     for row in (each for each in at_random.ROWS if "model" in each.needs):
         for one in range(len(found)):
@@ -177,9 +175,7 @@ async def test_the_recorded_stage_and_the_days_in_it(
     moments = [now, *(min(now, at_random.moment(rng, one)) for one in people.values())]
     for at in (*moments, *(change.at for changes in ledgers.values() for change in changes)):
         as_of = deployment.as_of(at)
-        found = await populations.of_customers(
-            session, policy.inactivity_limit, as_of, list(people)
-        )
+        found = await populations.read(session, policy.inactivity_limit, as_of)
         read = await rule_records.at_instant(
             session, deployment, policy, found, as_of, (stage, days)
         )
