@@ -17,7 +17,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app import deps
 from app.config import Settings
@@ -106,10 +106,23 @@ def shared_url(cluster: str, template: str) -> str:
     return _named(cluster, "clm_shared")
 
 
+@pytest.fixture(scope="session")
+def shared_engine(shared_url: str) -> AsyncEngine:
+    """One for all, as it keeps the statements that it has compiled."""
+    return create_engine(shared_url, pool_size=1)
+
+
+@pytest.fixture(scope="module")
+async def connected_engine(shared_engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+    """Keep the event loop and the connection of a file of tests: both have learnt the tables."""
+    yield shared_engine
+    await shared_engine.dispose()
+
+
 @pytest.fixture
-async def database(shared_url: str) -> AsyncIterator[Database]:
+async def database(connected_engine: AsyncEngine) -> AsyncIterator[Database]:
     """A database all of whose sessions live in one transaction, rolled back at the end."""
-    engine = create_engine(shared_url, pool_size=1)
+    engine = connected_engine.execution_options()  # a test that listens, listens to this one
     async with engine.connect() as connection:
         transaction = await connection.begin()
         sessions = async_sessionmaker(
@@ -117,7 +130,6 @@ async def database(shared_url: str) -> AsyncIterator[Database]:
         )
         yield Database(engine, sessions, sessions)
         await transaction.rollback()
-    await engine.dispose()
 
 
 @pytest.fixture
