@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
@@ -91,12 +93,26 @@ def lock_timeout() -> str:
     return COMMAND_LINE.settings()["lock_timeout"]
 
 
+@pytest.fixture(scope="session")
+def own_engine(cluster: str) -> AsyncEngine:
+    """One for all that are on a copy of their own, as it keeps the statements it has compiled."""
+    return create_engine(cluster, pool_size=12)
+
+
 @pytest.fixture
-async def own_database(own_url: str, lock_timeout: str) -> AsyncIterator[Database]:
-    settings = {"lock_timeout": lock_timeout}
-    database = Database.on(create_engine(own_url, pool_size=12, server_settings=settings))
+async def own_database(
+    own_engine: AsyncEngine, own_url: str, lock_timeout: str
+) -> AsyncIterator[Database]:
+    def go_there(_: object, __: object, ___: object, wanted: dict[str, Any]) -> None:
+        wanted["database"] = make_url(own_url).database
+        wanted["server_settings"] = {**wanted["server_settings"], "lock_timeout": lock_timeout}
+
+    event.listen(own_engine.sync_engine, "do_connect", go_there)
+    database = Database.on(own_engine.execution_options())  # a test listens to this one alone
     yield database
     await database.close()
+    event.remove(own_engine.sync_engine, "do_connect", go_there)
+    event.remove(database.engine.sync_engine, "checkin", database.last_answer.note)
 
 
 @pytest.fixture(scope="session")
