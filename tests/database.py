@@ -72,6 +72,12 @@ async def _administer(url: str, statement: str) -> None:
     await connection.close()
 
 
+def copy_database(cluster: str, template: str, name: str) -> None:
+    """Copy its files, which takes less than to write each of so few pages to the log."""
+    copy = f"CREATE DATABASE {name} OWNER clm TEMPLATE {template} STRATEGY file_copy"
+    asyncio.run(_administer(cluster, copy))
+
+
 @pytest.fixture(scope="session")
 def template() -> str:
     """The name of a migrated database that others are copied from."""
@@ -82,7 +88,7 @@ def template() -> str:
 def own_url(cluster: str, template: str) -> Iterator[str]:
     """The URL of a copy of the template, for this test alone."""
     name = f"clm_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_administer(cluster, f"CREATE DATABASE {name} OWNER clm TEMPLATE {template}"))
+    copy_database(cluster, template, name)
     yield _named(cluster, name)
     asyncio.run(_administer(cluster, f"DROP DATABASE {name} WITH (FORCE)"))
 
@@ -118,7 +124,7 @@ async def own_database(
 @pytest.fixture(scope="session")
 def shared_url(cluster: str, template: str) -> str:
     """The URL of the database in which tests are rolled back."""
-    asyncio.run(_administer(cluster, f"CREATE DATABASE clm_shared OWNER clm TEMPLATE {template}"))
+    copy_database(cluster, template, "clm_shared")
     return _named(cluster, "clm_shared")
 
 
