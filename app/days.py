@@ -83,14 +83,14 @@ class Calendar:
     def starts(self, days: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the first instants of days, in microseconds; cost follows the distinct days."""
         distinct, place = np.unique(days, return_inverse=True)
-        starts = [_start(self, day) for day in distinct.tolist()]
+        starts = [_start(self.zone, day) for day in distinct.tolist()]
         return np.array(starts, dtype=np.int64)[place.reshape(days.shape)]
 
 
 @lru_cache(maxsize=100_000)
-def _start(calendar: Calendar, day: int) -> int:
+def _start(zone: ZoneInfo, day: int) -> int:
     """Return the first instant of a day; a zone has some ten thousand that are asked for."""
-    return to_micros(calendar.start_of(day))
+    return to_micros(Calendar(zone).start_of(day))
 
 
 @dataclass(frozen=True)

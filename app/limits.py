@@ -38,3 +38,6 @@ HOUSEKEEPING = Limits(statement=60, lock=2, idle=60, unheard=60, command=620)
 """What may as well be done a minute later: it makes nobody wait."""
 COMMAND_LINE = Limits(statement=30, lock=5, idle=60, unheard=60, command=None)
 """Commands of `clm`; a migration sets its own limits."""
+
+SHUTDOWN_SECONDS = 25
+"""What requests that are under way get to end in when the API is told to end."""

@@ -5,7 +5,6 @@ import gc
 import signal
 import socket
 import sys
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import FrameType
@@ -24,6 +23,7 @@ from app.dispatch import Dispatch
 from app.door import Door
 from app.errors import AppError
 from app.guard import Guard
+from app.limits import SHUTDOWN_SECONDS
 from app.openapi import ABOUT, describe
 from app.protocol import Connection, connections_of
 from app.routers import (
@@ -45,7 +45,6 @@ from app.routers.scores import diffs, scores
 from app.shedding import Shedding
 from app.state import State
 
-SHUTDOWN_SECONDS = 25
 SLOW_READERS_SECONDS = 10
 """How long a server that ends waits for callers who do not keep up with what it sends."""
 STARTUP_FAILURE = 3
@@ -204,8 +203,6 @@ def serve(settings: Settings, url: str, listening: list[socket.socket] | None = 
     gc.freeze()
     gc.set_threshold(*COLLECTED_AFTER)
     sys.setswitchinterval(SWITCH_SECONDS)
-    # A second of work, which whoever asked for it first would hold everybody up with.
-    threading.Thread(target=app.openapi, daemon=True).start()
     server = Server(app, settings)
     server.run(listening)
     if not server.started:

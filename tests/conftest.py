@@ -10,6 +10,8 @@ from hypothesis import settings
 
 # Before anything imports numpy: the processes of a run share the processors, each has one.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# All that is imported and collected stays: to look for garbage in it takes seconds.
+gc.disable()
 
 # What helpers assert is to be told as fully as what tests do.
 pytest.register_assert_rewrite("tests.simulation")
@@ -20,7 +22,8 @@ settings.register_profile("repeatable", deadline=None, derandomize=True, databas
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("repeatable")
 
-
+# As the service does: by default what tests make is looked at again and again.
+COLLECTED_AFTER = 10_000, 20, 50
 LONGEST = "test_every_answer_is_what_follows_from_what_was_told"
 
 
@@ -43,7 +46,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):  # the process that shares out will see
         _refuse_shared_names(item.nodeid for item in session.items)
     gc.collect()
-    gc.freeze()  # what was imported and collected stays: no collection need look at it again
+    gc.freeze()  # no collection need look at it again
+    gc.set_threshold(*COLLECTED_AFTER)
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,13 +11,15 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app import deps
 from app.config import Settings
@@ -70,6 +72,12 @@ async def _administer(url: str, statement: str) -> None:
     await connection.close()
 
 
+def copy_database(cluster: str, template: str, name: str) -> None:
+    """Copy its files, which takes less than to write each of so few pages to the log."""
+    copy = f"CREATE DATABASE {name} OWNER clm TEMPLATE {template} STRATEGY file_copy"
+    asyncio.run(_administer(cluster, copy))
+
+
 @pytest.fixture(scope="session")
 def template() -> str:
     """The name of a migrated database that others are copied from."""
@@ -80,7 +88,7 @@ def template() -> str:
 def own_url(cluster: str, template: str) -> Iterator[str]:
     """The URL of a copy of the template, for this test alone."""
     name = f"clm_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_administer(cluster, f"CREATE DATABASE {name} OWNER clm TEMPLATE {template}"))
+    copy_database(cluster, template, name)
     yield _named(cluster, name)
     asyncio.run(_administer(cluster, f"DROP DATABASE {name} WITH (FORCE)"))
 
@@ -91,25 +99,52 @@ def lock_timeout() -> str:
     return COMMAND_LINE.settings()["lock_timeout"]
 
 
+@pytest.fixture(scope="session")
+def own_engine(cluster: str) -> AsyncEngine:
+    """One for all that are on a copy of their own, as it keeps the statements it has compiled."""
+    return create_engine(cluster, pool_size=12)
+
+
 @pytest.fixture
-async def own_database(own_url: str, lock_timeout: str) -> AsyncIterator[Database]:
-    settings = {"lock_timeout": lock_timeout}
-    database = Database.on(create_engine(own_url, pool_size=12, server_settings=settings))
+async def own_database(
+    own_engine: AsyncEngine, own_url: str, lock_timeout: str
+) -> AsyncIterator[Database]:
+    def go_there(_: object, __: object, ___: object, wanted: dict[str, Any]) -> None:
+        wanted["database"] = make_url(own_url).database
+        wanted["server_settings"] = {**wanted["server_settings"], "lock_timeout": lock_timeout}
+
+    event.listen(own_engine.sync_engine, "do_connect", go_there)
+    database = Database.on(own_engine.execution_options())  # a test listens to this one alone
     yield database
     await database.close()
+    event.remove(own_engine.sync_engine, "do_connect", go_there)
+    event.remove(database.engine.sync_engine, "checkin", database.last_answer.note)
 
 
 @pytest.fixture(scope="session")
 def shared_url(cluster: str, template: str) -> str:
     """The URL of the database in which tests are rolled back."""
-    asyncio.run(_administer(cluster, f"CREATE DATABASE clm_shared OWNER clm TEMPLATE {template}"))
+    copy_database(cluster, template, "clm_shared")
     return _named(cluster, "clm_shared")
 
 
+@pytest.fixture(scope="session")
+def shared_engine(shared_url: str) -> AsyncEngine:
+    """One for all, as it keeps the statements that it has compiled."""
+    return create_engine(shared_url, pool_size=1)
+
+
+@pytest.fixture(scope="module")
+async def connected_engine(shared_engine: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+    """Keep the event loop and the connection of a file of tests: both have learnt the tables."""
+    yield shared_engine
+    await shared_engine.dispose()
+
+
 @pytest.fixture
-async def database(shared_url: str) -> AsyncIterator[Database]:
+async def database(connected_engine: AsyncEngine) -> AsyncIterator[Database]:
     """A database all of whose sessions live in one transaction, rolled back at the end."""
-    engine = create_engine(shared_url, pool_size=1)
+    engine = connected_engine.execution_options()  # a test that listens, listens to this one
     async with engine.connect() as connection:
         transaction = await connection.begin()
         sessions = async_sessionmaker(
@@ -117,7 +152,6 @@ async def database(shared_url: str) -> AsyncIterator[Database]:
         )
         yield Database(engine, sessions, sessions)
         await transaction.rollback()
-    await engine.dispose()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ Nothing here knows how the service does it. Everything is a function of the fact
 import math
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -141,7 +141,8 @@ class Twin:
         self.zone = zone
         self._times = [fact.at for fact in self.facts]
         self._known: dict[int, tuple[dict[date, Decimal], list[list[date]]]] = {}
-        self._allowed: dict[int, int] = {}
+        self._decisive: dict[int, tuple[int, date, date, int, int] | None] = {}
+        self._ledgers: dict[datetime, list[Transition]] = {}
         self._days: dict[datetime, date] = {}
         self._set_off: dict[int, tuple[list[Allocation], dict[Name, Decimal]]] = {}
 
@@ -266,12 +267,19 @@ class Twin:
             self._known[count] = values, lives(values)
         return self._known[count]
 
-    def allowed(self, t: datetime) -> int:
-        """Return the whole days of silence that the life at t allows; kept as what `at` returns."""
+    def decisive(self, t: datetime) -> tuple[int, date, date, int, int] | None:
+        """Return how many purchase days there are, the first and the last, how many the life has,
+        and the whole days of silence that it allows; kept as what `at` returns."""
         count = self.count(t)
-        if count not in self._allowed:
-            self._allowed[count] = math.floor(limit(self.at(t)[1][-1]))
-        return self._allowed[count]
+        if count not in self._decisive:
+            values, lived = self.at(t)
+            days = list(values)
+            self._decisive[count] = (
+                (len(days), days[0], days[-1], len(lived[-1]), math.floor(limit(lived[-1])))
+                if days
+                else None
+            )
+        return self._decisive[count]
 
     def evidence(self, t: datetime) -> dict[str, float]:
         """Return the variables on which the stage at t is decided."""
@@ -287,39 +295,42 @@ class Twin:
 
     def rule(self, t: datetime) -> str:
         """Return the rule of the default policy that decides at t."""
-        values, lived = self.at(t)
-        days, today = list(values), self.day(t)
-        if not days:
+        known = self.decisive(t)
+        if known is None:
             return "never_purchased"
-        if (today - days[-1]).days > self.allowed(t):
+        days, first, last, days_of_life, allowed = known
+        today = self.day(t)
+        if (today - last).days > allowed:
             return "silent_too_long"
-        if len(lived[-1]) >= 5 and (today - days[0]).days >= 180:
+        if days_of_life >= 5 and (today - first).days >= 180:
             return "frequent_and_long_standing"
-        return "repeat_purchase" if len(days) >= 2 else "first_purchase"
+        return "repeat_purchase" if days >= 2 else "first_purchase"
 
     def stage(self, t: datetime) -> str:
         return STAGE_OF[self.rule(t)]
 
     def ledger(self, now: datetime) -> list[Transition]:
         """Return every change of stage up to now, found by asking at every fact and midnight."""
+        if now not in self._ledgers:
+            self._ledgers[now] = list(self._changes(now))
+        return self._ledgers[now]
+
+    def _changes(self, now: datetime) -> Iterator[Transition]:
         facts = {fact.at for fact in self.counted(now)}
         if not facts:
-            return []
+            return
         first, last = self.day(min(facts)), self.day(now)
-        midnights = {
+        midnights = (
             start_of(self.zone, first + timedelta(days=n)) for n in range((last - first).days + 1)
-        }
-        transitions, before = [], "potential"
-        for t in sorted(facts | {t for t in midnights if t <= now}):
+        )
+        before = "potential"
+        for t in sorted(facts.union(t for t in midnights if t <= now)):
             after = self.stage(t)
             if after != before:
                 by_fact = t in facts and list(self.at(t)[0]) != list(self.at(t - MICROSECOND)[0])
                 cause = "fact" if by_fact else "inactivity"
-                transitions.append(
-                    Transition(before, after, t, cause, self.rule(t), self.evidence(t))
-                )
+                yield Transition(before, after, t, cause, self.rule(t), self.evidence(t))
             before = after
-        return transitions
 
     def refund_excess(self, t: datetime) -> Decimal:
         """Return the value of what refunds take back from no purchase."""

@@ -20,7 +20,7 @@ from app.db import Database, create_engine
 from app.main import create_app
 from app.services.access import keys
 from tests import hostile, openapi
-from tests.database import NOW, _administer, _named, writing
+from tests.database import NOW, _administer, _named, copy_database, writing
 
 
 def operations_of(document: dict[str, Any]) -> list[str]:
@@ -52,7 +52,7 @@ def key(fuzzed_url: str) -> str:
 def fuzzed_url(cluster: str, template: str) -> Iterator[str]:
     """The URL of a database for this file alone."""
     name = "clm_fuzzed"
-    asyncio.run(_administer(cluster, f"CREATE DATABASE {name} OWNER clm TEMPLATE {template}"))
+    copy_database(cluster, template, name)
     yield _named(cluster, name)
     asyncio.run(_administer(cluster, f"DROP DATABASE {name} WITH (FORCE)"))
 

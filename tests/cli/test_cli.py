@@ -67,20 +67,37 @@ def refused(*words: str, **changes: str) -> str:
     return message_of(done.returncode, done.stdout, done.stderr)
 
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 Refuse = Callable[..., str]
 
 
 @pytest.fixture
-def refused_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refuse:
-    """Run a command that must fail in this process, as to start another takes seconds."""
+def run_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Run a command in this process, as to start another takes seconds."""
+    handler = signal.getsignal(signal.SIGTERM)
 
-    def run(*words: str, **changes: str) -> str:
+    def run(*words: str, **changes: str) -> subprocess.CompletedProcess[str]:
         with monkeypatch.context() as patched:
+            patched.setenv("COLUMNS", "200")  # for who has taken hold of the environment before
             patched.setattr(os, "environ", environment(**changes))
             patched.setattr(sys, "argv", ["clm", *words])
             with pytest.raises(SystemExit) as exit_:
                 cli.main()
-        return message_of(exit_.value.code, *capsys.readouterr())
+        status = exit_.value.code or 0
+        assert isinstance(status, int)
+        return subprocess.CompletedProcess(words, status, *capsys.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)  # `serve` sets its own
+
+
+@pytest.fixture
+def refused_here(run_here: Run) -> Refuse:
+    """Run a command that must fail in this process; return the message."""
+
+    def run(*words: str, **changes: str) -> str:
+        done = run_here(*words, **changes)
+        return message_of(done.returncode, done.stdout, done.stderr)
 
     return run
 
@@ -94,30 +111,34 @@ async def run_sql(url: str, statement: str) -> list[Any]:
         await connection.close()
 
 
+def ask_sql(url: str, statement: str) -> list[Any]:
+    return asyncio.run(run_sql(url, statement))
+
+
 # --- keys ----------------------------------------------------------------------------------------
 
 
-async def test_a_key_is_made_listed_and_revoked(own_url: str) -> None:
+def test_a_key_is_made_listed_and_revoked(
+    own_url: str, run_here: Run, refused_here: Refuse
+) -> None:
     made = clm("keys", "create", "--name", "王", "--scopes", "scores:read, admin",
                "--expires-in-days", "30", CLM_DATABASE_URL=own_url)  # fmt: skip
     assert made.returncode == 0, made.stderr
     key = made.stdout.strip()
     assert re.fullmatch(r"clm_[A-Za-z0-9]{8}_[A-Za-z0-9]{32}_[A-Za-z0-9]{6}", key)
     _, key_id, secret, _ = key.split("_")
-    listed = clm("keys", "list", CLM_DATABASE_URL=own_url)
+    listed = run_here("keys", "list", CLM_DATABASE_URL=own_url)
     assert (listed.returncode, secret in listed.stdout) == (0, False)
     for word in (key_id, "王", "admin, scores:read"):
         assert word in listed.stdout
-    assert key_id in refused("keys", "revoke", key_id, CLM_DATABASE_URL=own_url)
-    revoked = clm("keys", "revoke", key_id, "--force", CLM_DATABASE_URL=own_url)
+    assert key_id in refused_here("keys", "revoke", key_id, CLM_DATABASE_URL=own_url)
+    revoked = run_here("keys", "revoke", key_id, "--force", CLM_DATABASE_URL=own_url)
     assert (revoked.returncode, revoked.stdout) == (0, f"revoked {key_id}\n")
-    assert key_id in refused("keys", "revoke", key_id, CLM_DATABASE_URL=own_url)
-    [row] = await run_sql(
-        own_url, "SELECT revoked_at, expires_at - created_at AS life FROM api_keys"
-    )
+    assert key_id in refused_here("keys", "revoke", key_id, CLM_DATABASE_URL=own_url)
+    [row] = ask_sql(own_url, "SELECT revoked_at, expires_at - created_at AS life FROM api_keys")
     assert row["revoked_at"] is not None
     assert row["life"].days == 30
-    done = await run_sql(
+    done = ask_sql(
         own_url, "SELECT actor, operation, ids FROM audit_entries WHERE operation <> 'migrate'"
     )
     named = json.dumps({"key_id": key_id})
@@ -126,17 +147,11 @@ async def test_a_key_is_made_listed_and_revoked(own_url: str) -> None:
     ]  # fmt: skip
 
 
-def test_a_key_is_shown_and_rotated(
-    own_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_key_is_shown_and_rotated(own_url: str, run_here: Run) -> None:
     def run(*words: str) -> str:
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "environ", environment(CLM_DATABASE_URL=own_url))
-            patched.setattr(sys, "argv", ["clm", "keys", *words])
-            with pytest.raises(SystemExit) as exit_:
-                cli.main()
-        assert not exit_.value.code
-        return capsys.readouterr().out
+        done = run_here("keys", *words, CLM_DATABASE_URL=own_url)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     limits = ("--rate-per-second", "20", "--burst", "40")
     first = run("create", "--name", "shop", "--scopes", "scores:read", *limits).strip()
@@ -158,7 +173,7 @@ def test_an_unknown_scope_is_refused_with_those_that_exist(
             "keys", "create", "--name", "x", "--scopes", scopes, CLM_DATABASE_URL=own_url
         )
         assert all(scope in message for scope in SCOPES)
-    assert asyncio.run(run_sql(own_url, "SELECT key_id FROM api_keys")) == []
+    assert ask_sql(own_url, "SELECT key_id FROM api_keys") == []
 
 
 # --- settings ------------------------------------------------------------------------------------
@@ -186,11 +201,11 @@ def test_settings_that_cannot_be_meant_are_refused(
         assert all(word in message for word in words), message
 
 
-def test_serve_starts_nothing_with_settings_that_cannot_be_meant() -> None:
+def test_serve_starts_nothing_with_settings_that_cannot_be_meant(refused_here: Refuse) -> None:
     with reachable_folder() as path:
         data = str(path / "data")
         assert "CLM_PROT" in refused("serve", CLM_DATA_DIR=data, CLM_PROT="1")
-        assert "CLM_DATABASE_URL" in refused("serve", CLM_DATA_DIR=data, CLM_EMBEDDED="false")
+        assert "CLM_DATABASE_URL" in refused_here("serve", CLM_DATA_DIR=data, CLM_EMBEDDED="false")
         assert not (path / "data").exists()
 
 
@@ -201,12 +216,13 @@ def test_another_zone_or_currency_than_the_stored_one_is_refused(
         message = refused_here(*command, CLM_DATABASE_URL=own_url, CLM_TIME_ZONE="Asia/Shanghai")
         assert "CLM_TIME_ZONE=Europe/Berlin" in message
         assert "Asia/Shanghai" in message
-    assert "CLM_CURRENCY=EUR" in refused("serve", CLM_DATABASE_URL=own_url, CLM_CURRENCY="CNY")
+    message = refused_here("serve", CLM_DATABASE_URL=own_url, CLM_CURRENCY="CNY")
+    assert "CLM_CURRENCY=EUR" in message
 
 
-def test_zone_and_currency_of_a_database_need_not_be_repeated(own_url: str) -> None:
+def test_zone_and_currency_of_a_database_need_not_be_repeated(own_url: str, run_here: Run) -> None:
     for command in (["migrate"], ["keys", "list"]):
-        done = clm(*command, CLM_DATABASE_URL=own_url, CLM_TIME_ZONE="", CLM_CURRENCY="")
+        done = run_here(*command, CLM_DATABASE_URL=own_url, CLM_TIME_ZONE="", CLM_CURRENCY="")
         assert done.returncode == 0, done.stderr
 
 
@@ -224,21 +240,23 @@ def test_a_database_that_cannot_be_reached_is_told_without_a_password(
 # --- migrate -------------------------------------------------------------------------------------
 
 
-async def test_a_database_is_migrated_before_it_is_served(own_url: str) -> None:
-    await run_sql(own_url, "DELETE FROM alembic_version")
+def test_a_database_is_migrated_before_it_is_served(
+    own_url: str, run_here: Run, refused_here: Refuse
+) -> None:
+    ask_sql(own_url, "DELETE FROM alembic_version")
     assert "clm migrate" in refused("serve", CLM_DATABASE_URL=own_url)
-    await run_sql(own_url, "DROP SCHEMA public CASCADE")
-    await run_sql(own_url, "CREATE SCHEMA public")
-    assert "clm migrate" in refused("worker", CLM_DATABASE_URL=own_url)
-    for _ in range(2):
-        done = clm("migrate", CLM_DATABASE_URL=own_url.replace("+asyncpg", ""))
+    ask_sql(own_url, "DROP SCHEMA public CASCADE")
+    ask_sql(own_url, "CREATE SCHEMA public")
+    assert "clm migrate" in refused_here("worker", CLM_DATABASE_URL=own_url)
+    for run in (clm, run_here):
+        done = run("migrate", CLM_DATABASE_URL=own_url.replace("+asyncpg", ""))
         assert (done.returncode, done.stdout) == (0, "the schema is the newest\n"), done.stderr
-    assert clm("keys", "list", CLM_DATABASE_URL=own_url).returncode == 0
+    assert run_here("keys", "list", CLM_DATABASE_URL=own_url).returncode == 0
 
 
-def test_the_version_and_the_help_need_no_database() -> None:
+def test_the_version_and_the_help_need_no_database(run_here: Run) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", clm("version").stdout)
-    shown = clm("--help")
+    shown = run_here("--help")
     assert shown.returncode == 0
     for command in ("serve", "worker", "migrate", "keys", "demo"):
         assert command in shown.stdout
@@ -336,30 +354,39 @@ def made(prepared: Path) -> Iterator[Path]:
         yield path
 
 
+@pytest.fixture(scope="module")
+def begun() -> Iterator[list[Serving]]:
+    """Services that the tests of this file have begun; the last one may still run."""
+    found: list[Serving] = []
+    yield found
+    for each in found:
+        each.end()
+
+
 @pytest.fixture
-def serving(made: Path) -> Iterator[Serving]:
-    """A service with a worker on its embedded database, ready."""
-    found = Serving(made, CLM_DATA_DIR=str(made / "data"))
-    try:
-        until(found.is_ready)
-        until(lambda: any("clm_service worker" in each for each in tree_of(found).values()))
-        yield found
-    finally:
-        found.end()
+def serving(made: Path, begun: list[Serving]) -> Serving:
+    """A service with a worker on its embedded database, ready: that of the test before, if left."""
+    if not begun or begun[-1].process.poll() is not None:
+        begun.append(Serving(made, CLM_DATA_DIR=str(made / "data")))
+    until(begun[-1].is_ready)
+    until(lambda: any("clm_service worker" in each for each in tree_of(begun[-1]).values()))
+    return begun[-1]
 
 
 def tree_of(serving: Serving) -> dict[int, str]:
     return descendants(serving.process.pid)
 
 
-def test_serve_answers_and_other_commands_use_its_database(serving: Serving, made: Path) -> None:
+def test_serve_answers_and_other_commands_use_its_database(
+    serving: Serving, made: Path, run_here: Run
+) -> None:
     data = str(made / "data")
-    key = clm("keys", "create", "--name", "k", "--scopes", "admin", CLM_DATA_DIR=data)
+    key = run_here("keys", "create", "--name", "k", "--scopes", "admin", CLM_DATA_DIR=data)
     assert key.returncode == 0, key.stderr
     info = serving.get("/v1/info", Authorization=f"Bearer {key.stdout.strip()}")
     assert info is not None
     assert (info.status_code, info.json()["time_zone"]) == (200, "Europe/Berlin")
-    assert clm("migrate", CLM_DATA_DIR=data).returncode == 0
+    assert run_here("migrate", CLM_DATA_DIR=data).returncode == 0
     second = refused("serve", "--port", str(free_port()), CLM_DATA_DIR=data)
     assert f"in use by process {serving.process.pid}" in second
     assert serving.is_ready()
@@ -388,17 +415,16 @@ def test_a_worker_that_dies_is_started_again(serving: Serving) -> None:
     assert serving.is_ready()
 
 
+def test_ctrl_c_stops_it_as_well(serving: Serving) -> None:
+    below = tree_of(serving)
+    serving.process.send_signal(signal.SIGINT)
+    assert serving.process.wait(PATIENCE) == 0, serving.log.read_text()
+    assert not [each for pid, each in below.items() if lives(pid)]
+    assert "Traceback" not in serving.log.read_text()
+
+
 def _postmaster(folder: Path) -> int:
     return int((folder / "data/postgres/postmaster.pid").read_text().split()[0])
-
-
-def test_a_database_that_dies_is_started_again(serving: Serving, made: Path) -> None:
-    until(lambda: "worker started" in serving.log.read_text())
-    worker = [pid for pid, each in tree_of(serving).items() if "clm_service worker" in each]
-    for _ in range(2):
-        os.kill(victim := _postmaster(made), signal.SIGKILL)
-        until(lambda victim=victim: _postmaster(made) != victim and serving.is_ready())
-    assert [pid for pid, each in tree_of(serving).items() if "clm_service worker" in each] == worker
 
 
 def test_a_database_that_cannot_be_started_again_ends_the_service_with_a_line(
@@ -432,7 +458,7 @@ def test_a_worker_alone_keeps_its_database_too(prepared: Path) -> None:
         try:
             url = until(lambda: embedded.running(folder / "data")).replace("+asyncpg", "")
             working = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'clm-worker'"
-            until(lambda: asyncio.run(run_sql(url, working)))  # it keeps its database by then
+            until(lambda: ask_sql(url, working))  # it keeps its database by then
             os.kill(victim := _postmaster(folder), signal.SIGKILL)
             until(lambda: embedded.running(folder / "data") and _postmaster(folder) != victim)
             process.terminate()
@@ -441,12 +467,13 @@ def test_a_worker_alone_keeps_its_database_too(prepared: Path) -> None:
             process.kill()
 
 
-def test_ctrl_c_stops_it_as_well(serving: Serving) -> None:
-    below = tree_of(serving)
-    serving.process.send_signal(signal.SIGINT)
-    assert serving.process.wait(PATIENCE) == 0, serving.log.read_text()
-    assert not [each for pid, each in below.items() if lives(pid)]
-    assert "Traceback" not in serving.log.read_text()
+def test_a_database_that_dies_is_started_again(serving: Serving, made: Path) -> None:
+    until(lambda: "worker started" in serving.log.read_text())
+    worker = [pid for pid, each in tree_of(serving).items() if "clm_service worker" in each]
+    for _ in range(2):
+        os.kill(victim := _postmaster(made), signal.SIGKILL)
+        until(lambda victim=victim: _postmaster(made) != victim and serving.is_ready())
+    assert [pid for pid, each in tree_of(serving).items() if "clm_service worker" in each] == worker
 
 
 def test_nothing_outlives_a_serve_that_is_killed_and_it_starts_again(

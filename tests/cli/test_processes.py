@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,23 +17,22 @@ from tests.unit.test_config import OF_KUBERNETES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 POOL = "clm_pool_connections"
-made = test_cli.made  # a fixture
+made, begun = test_cli.made, test_cli.begun  # fixtures
 
 
 @pytest.fixture
-def several(made: Path) -> Iterator[Serving]:
-    """A service of two processes with a worker on its embedded database, ready.
+def several(made: Path, begun: list[Serving]) -> Serving:
+    """Two processes with a worker on their embedded database, ready: those of the test before.
 
-    It runs in a Kubernetes that has a service of its name, and is told neither zone nor currency.
+    They run in a Kubernetes that has a service of their name, told neither zone nor currency.
     """
-    changes = {"CLM_ADMIN_PORT": str(free_port()), "CLM_TIME_ZONE": "", "CLM_CURRENCY": ""}
-    data = str(made / "data")
-    found = Serving(made, "--processes", "2", CLM_DATA_DIR=data, **OF_KUBERNETES | changes)
-    try:
-        until(lambda: found.is_ready() and counted(found, POOL, state="size") == 24)
-        yield found
-    finally:
-        found.end()
+    if not begun or begun[-1].process.poll() is not None:
+        changes = {"CLM_ADMIN_PORT": str(free_port()), "CLM_TIME_ZONE": "", "CLM_CURRENCY": ""}
+        changes |= {"CLM_DATA_DIR": str(made / "data")}
+        begun.append(Serving(made, "--processes", "2", **OF_KUBERNETES | changes))
+    found = begun[-1]
+    until(lambda: found.is_ready() and counted(found, POOL, state="size") == 24)
+    return found
 
 
 def apis(serving: Serving) -> set[int]:

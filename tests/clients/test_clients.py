@@ -24,7 +24,7 @@ from app.config import Settings
 from app.db import Database, create_engine
 from app.main import create_app
 from app.services.access import keys
-from tests.database import NOW, _administer, _named, writing
+from tests.database import NOW, _administer, _named, copy_database, writing
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -55,7 +55,7 @@ def run(tool: Path, *arguments: str | Path, cwd: Path = HERE) -> str:
 def service(cluster: str, template: str, settings: Settings) -> Iterator[list[str]]:
     """The address of a server with one customer, and a key."""
     name = "clm_called"
-    asyncio.run(_administer(cluster, f"CREATE DATABASE {name} OWNER clm TEMPLATE {template}"))
+    copy_database(cluster, template, name)
     url = _named(cluster, name)
 
     async def make_key() -> str:
