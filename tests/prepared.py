@@ -67,6 +67,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepare(folder: Path) -> None:
     """Make such a folder."""
+
     async def fill(url: str) -> None:
         engine = create_engine(url, pool_size=2)
         await migrate(engine, SETTINGS)

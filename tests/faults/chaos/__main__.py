@@ -19,7 +19,9 @@ def main() -> int:
     """Run seeds until the time is over; 1 if the service broke its promise in one of them."""
     parser = argparse.ArgumentParser(prog="make faults")
     parser.add_argument("--minutes", type=float, default=3.0, help="no seed begins after so many")
-    parser.add_argument("--seed", type=int, default=None, help="the first one; kept ones come before")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="the first one; kept ones come before"
+    )
     parser.add_argument("--steps", type=int, default=12, help="of each seed")
     parser.add_argument("--brief", action="store_true", help="this seed alone, with short faults")
     parser.add_argument("--prepared", type=Path, help="a migrated data folder to copy")
@@ -29,7 +31,9 @@ def main() -> int:
     # As Ctrl-C does, which asyncio makes a cancellation: everything that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     if not namespace:
-        print("there is no disk that can be filled: no mount namespace may be made here", flush=True)
+        print(
+            "there is no disk that can be filled: no mount namespace may be made here", flush=True
+        )
     total: Counter[str] = Counter()
     with seeds.prepared_folder(asked.prepared) as prepared:
         runner = seeds.Runner(prepared, namespace, asked.steps, asked.ready_seconds, asked.brief)

@@ -101,7 +101,9 @@ class Caller:
         if status == 409 and "Retry-After" in answer.headers:
             self.journal.counts["raced"] += 1
             return False
-        self.journal.blame("undeclared" if status < 500 else "failed", f"{what} {answer.text[:300]}")
+        self.journal.blame(
+            "undeclared" if status < 500 else "failed", f"{what} {answer.text[:300]}"
+        )
         return True
 
     def _problem(self, answer: httpx.Response, what: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Deployment:
                  prepared: Path, namespace: bool) -> None:  # fmt: skip
         self.disk = Disk(folder / "disk", MEGABYTES, namespace=namespace)
         stack.callback(self.disk.close)
+        self.log = folder / "log"
         data = copy_of(prepared, self.disk.folder / "data")
         self._data = data
         self.postgres = stack.enter_context(EmbeddedPostgres.start(data))
@@ -53,7 +54,7 @@ class Deployment:
         ]
         names = [f"api-{each}" for each in range(APIS)] + [f"worker-{each}" for each in range(WORKERS)]  # fmt: skip  # noqa: E501
         self.processes = [
-            Process(name, each, self._environment(proxy), shifted)
+            Process(name, each, self._environment(proxy), shifted, self.log)
             for name, each, proxy, shifted in zip(
                 names, words, self.before_database, ahead, strict=True
             )

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 
 import app.cli
 import app.main
@@ -28,8 +29,11 @@ _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload([__name__])
 
 
-def _run(words: Sequence[str], environment: Mapping[str, str], ahead: timedelta) -> None:
+def _run(words: Sequence[str], environment: Mapping[str, str], ahead: timedelta, log: Path) -> None:
     """Be `clm` with these words, until it ends or whoever started it is gone."""
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
     os.setsid()  # what is typed at the terminal is for the one who runs all this
@@ -49,11 +53,11 @@ class Process:
     """One API or worker, which is started again as often as it is killed."""
 
     def __init__(
-        self, name: str, words: Sequence[str], environment: Mapping[str, str], ahead: timedelta
-    ) -> None:
+        self, name: str, words: Sequence[str], environment: Mapping[str, str], ahead: timedelta,
+        log: Path,
+    ) -> None:  # fmt: skip
         self.name = name
-        self.ahead = ahead
-        self._arguments = words, dict(environment), ahead
+        self._arguments = words, dict(environment), ahead, log
         self._process: ForkServerProcess | None = None
         self._killed = False
 

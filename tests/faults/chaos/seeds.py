@@ -1,6 +1,8 @@
 """One seed after the other: a deployment, its callers, the steps of its schedule, what is told."""
 
 import asyncio
+import shutil
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -83,6 +85,9 @@ class Runner:
                     await each.client.aclose()
             for name in await asyncio.to_thread(deployment.end):
                 journal.blame("stuck", f"{name} did not end when it was told to")
+            if journal.faults:
+                log = shutil.copy(deployment.log, f"{tempfile.gettempdir()}/clm-faults-{seed}.log")
+                print(f"  seed {seed}: what its processes logged is in {log}", flush=True)
         return tell(seed, plan, journal, done, time.monotonic() - started)
 
     async def _storm(

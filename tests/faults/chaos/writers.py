@@ -54,7 +54,9 @@ class Writer(Caller):
         return 1 if self.chance.random() < _GIVING_UP else 1000
 
     def _fact(self) -> tuple[str, dict[str, Any]]:
-        at = BEGIN + timedelta(days=self.chance.randrange(DAYS), seconds=self.chance.randrange(9999))
+        at = BEGIN + timedelta(
+            days=self.chance.randrange(DAYS), seconds=self.chance.randrange(9999)
+        )
         fact = {"customer_id": self._customer(), "occurred_at": at.isoformat()}
         if self.chance.random() < 0.25:
             kind = self.chance.choice(("visit", "call", "complaint"))
