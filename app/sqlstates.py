@@ -10,12 +10,13 @@ from functools import partial
 
 import asyncpg
 import sqlalchemy.exc
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import EmulatedDBAPIException, SQLAlchemyError
 
 from app.errors import AppError, Conflict, DatabaseUnavailable, ValidationFailed
 
 DATABASE_ERRORS = (
     SQLAlchemyError,
+    EmulatedDBAPIException,  # of a connection that could not be made, where SQLAlchemy wraps none
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -165,7 +166,9 @@ def _is_connection_loss(error: BaseException) -> bool:  # noqa: PLR0911  # a tab
         case asyncpg.InterfaceError():
             return any(words in str(error) for words in ("closed", "is cancelling"))
         case asyncpg.InternalClientError():
-            return any(words in str(error) for words in ("not connected", '"failed" state'))
+            # The last one is of a connection whose server has said why it ends it, and not yet done so.
+            said = "not connected", '"failed" state', "another operation (2) is in progress"
+            return any(words in str(error) for words in said)
         case OSError():
             return error.errno in _NO_WAY or _raised_by_driver(error)
         case _:

@@ -138,12 +138,13 @@ class Worker:
         self.signs.answered()
         if part is None:
             return False
-        heart = asyncio.create_task(self._beat(part))
+        working = asyncio.create_task(self._do(part))
+        heart = asyncio.create_task(self._beat(part, working))
         started = time.perf_counter()
         outcome: PartOutcome = "failed"
         try:
             with tracing.part(part.task):
-                await self._do(part)
+                await _result_of(working)
             outcome = "done"
         except LeaseLost:
             outcome = "lost"
@@ -200,14 +201,20 @@ class Worker:
             else:
                 return outcome
 
-    async def _beat(self, part: Part) -> None:
-        """Keep the lease while the part is worked on, on a connection of its own."""
+    async def _beat(self, part: Part, working: asyncio.Task[None]) -> None:
+        """Keep the lease while the part is worked on, on a connection of its own.
+
+        Once it is lost nothing is waited for any more, least of all an answer that may never come.
+        """
         while True:
             await asyncio.sleep(LEASE.total_seconds() / 3)
             with contextlib.suppress(Exception):  # another beat comes before the lease runs out
                 async with asyncio.timeout(BRIEF_SECONDS), self._write() as session:
-                    await parts.extend_lease(session, part)
+                    kept = await parts.extend_lease(session, part)
                     self.signs.answered()
+                if not kept:
+                    working.cancel()
+                    return
 
     async def _housekeep(self) -> bool:
         """Start what is due and remove what is over; True if there may be more to remove."""
@@ -237,6 +244,17 @@ class Worker:
     async def _write(self) -> AsyncIterator[WriteSession]:
         async with self._database.writes() as session, session.begin():
             yield WriteSession(ReadSession(session))
+
+
+async def _result_of(working: asyncio.Task[None]) -> None:
+    """Wait for the work on a part; `LeaseLost` if it was ended for that."""
+    try:
+        await asyncio.wait((working,))
+    finally:
+        working.cancel()  # if the worker itself is
+    if working.cancelled():
+        raise LeaseLost("another worker has the part by now")
+    working.result()
 
 
 def work(settings: Settings, url: str, *, until_eof: bool = False) -> None:

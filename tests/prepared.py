@@ -61,11 +61,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (shared / "prepared.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            _prepare(folder)
+            prepare(folder)
     return folder
 
 
-def _prepare(folder: Path) -> None:
+def prepare(folder: Path) -> None:
+    """Make such a folder."""
+
     async def fill(url: str) -> None:
         engine = create_engine(url, pool_size=2)
         await migrate(engine, SETTINGS)
