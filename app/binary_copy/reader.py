@@ -116,8 +116,10 @@ class Reader:
         rows = int(other.argmax()) if other.any() else rows
         same = np.ndarray((rows,), f"V{size}", data, at + fixed + 4, (stride,)).tobytes()
         if same.isascii():
-            joined = same.decode()
-            return [joined[start : start + size] for start in range(0, len(same), size)]
+            # Each byte as a character of numpy, which holds no NUL at an end: no text has one.
+            characters = np.frombuffer(same, np.uint8).astype(np.uint32)
+            listed: list[str] = characters.view(f"U{size}").tolist()
+            return listed
         return [same[start : start + size].decode() for start in range(0, len(same), size)]
 
     def _check(self, rows: Array) -> None:

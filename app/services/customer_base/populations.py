@@ -26,7 +26,8 @@ from app.services.policies.policies import PolicyTimeline
 FOLDED_AT_ONCE = 2_000
 _READ = tuple(field for field in FIELDS if field.name != "refund_excess")
 _RANGE = "{0}.customer_id > $1 AND ($2::text IS NULL OR {0}.customer_id <= $2)"
-_CONTACTED = (  # as one text: no id holds a line break
+# As one text of a range: no id holds a line break.
+_CONTACTED = (
     "SELECT string_agg(customer_id, E'\\n') FROM"  # noqa: S608  # no value of a caller
     f" (SELECT DISTINCT customer_id FROM interaction_days d WHERE {_RANGE.format('d')}) AS found"
 )
@@ -45,7 +46,7 @@ class Population:
     versions: Ints | None = None
     """The version of each, where they were read: another one with each write."""
     contacted: Bools | None = None
-    """Who has any interaction, where that was read: nothing need be read of those of others."""
+    """Who has any interaction, where that was read: those of others need not be looked for."""
 
     @classmethod
     def of(
@@ -62,7 +63,7 @@ class Population:
         return len(self.customer_ids)
 
     def take(self, rows: Ints) -> "Population":
-        ids = self.ids_of(rows)
+        ids = self._ids(rows)
         versions = None if self.versions is None else self.versions[rows]
         contacted = None if self.contacted is None else self.contacted[rows]
         kept = self.summaries.take(rows)
@@ -74,12 +75,11 @@ class Population:
         return self if bought.all() else self.take(np.flatnonzero(bought))
 
     @cached_property
-    def with_interactions(self) -> Ints:
-        """The rows of those who may have interactions."""
-        everyone = np.arange(len(self))
-        return everyone if self.contacted is None else everyone[self.contacted]
+    def may_have_interactions(self) -> list[str]:
+        ids = self.customer_ids
+        return ids if self.contacted is None else self._ids(np.flatnonzero(self.contacted))
 
-    def ids_of(self, rows: Ints) -> list[str]:
+    def _ids(self, rows: Ints) -> list[str]:
         return [self.customer_ids[row] for row in rows.tolist()]
 
     @cached_property
@@ -203,7 +203,7 @@ async def _read(
         for name in ("recorded", "version")
     )
     kept = Summaries.joined(len(ids), [block.arrays for block in blocks], fields)
-    contacted = await _contacted(session, ids, ends)
+    contacted = None if ends[1] is None else await _contacted(session, ids, ends)
     population = Population(ids, recorded, ("", *stages), kept, versions, contacted)
     await _correct(session, timeline, inactivity_limit, population, as_of)
     return population

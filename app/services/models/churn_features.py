@@ -65,13 +65,14 @@ async def read_columns(
 ) -> Known:
     """Return all columns of buyers; without contacts those are unknown."""
     refunds = await _refunds(session, buyers, as_of)
-    rows = buyers.with_interactions if contacts or complained else np.zeros(0, np.int64)
-    asked = buyers.ids_of(rows)
+    asked = buyers.may_have_interactions
     if contacts:
         seen = await interaction_log.read_contacts(session, asked, as_of, declared, last_only=True)
     else:
-        seen = await interaction_log.read_complaining(session, asked, as_of)
-    seen = replace(seen, code=rows[seen.code], complaining=rows[seen.complaining])
+        seen = await interaction_log.read_complaining(session, asked if complained else [], as_of)
+    if buyers.contacted is not None:
+        row = np.flatnonzero(buyers.contacted)
+        seen = replace(seen, code=row[seen.code], complaining=row[seen.complaining])
     return await threads.compute(len(buyers), _known, buyers, as_of, refunds, seen)
 
 

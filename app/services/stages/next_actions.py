@@ -14,15 +14,13 @@ from app.lifecycle.expressions import terms
 from app.lifecycle.policy import Option, Policy
 from app.lifecycle.records import Records
 from app.lifecycle.variables.definition import Term
-from app.lifecycle.variables.registry import sources
+from app.lifecycle.variables.registry import kinds_of, sources
 from app.services.common import threads
 from app.services.customer_base.populations import Population
 from app.services.stages import rule_records
 
 MANY = 1000
 """Customers of whom more are read stage by stage; of fewer, one statement costs less than two."""
-CHEAP = frozenset(("purchases", "money", "interactions", "answers"))
-"""What one statement reads of all, few of whom have any of it."""
 Options = Mapping[int, tuple[Option, ...]]
 
 
@@ -124,10 +122,12 @@ def _terms(options: Iterable[Option]) -> Iterator[Term]:
 
 
 def _alike(options: Options) -> list[dict[int, tuple[Option, ...]]]:
-    """Return stages by what their options look at: what is dear is not read of others."""
-    found: dict[frozenset[str], dict[int, tuple[Option, ...]]] = {}
+    """Return stages by what is read for their options: of others it is not read."""
+    found: dict[object, dict[int, tuple[Option, ...]]] = {}
     for stage, own in options.items():
-        found.setdefault(sources(_terms(own)) - CHEAP, {})[stage] = own
+        looked_at = tuple(_terms(own))
+        read = sources(looked_at) - {"purchases", "money"}, kinds_of(looked_at)
+        found.setdefault(read, {})[stage] = own
     return list(found.values())
 
 

@@ -48,7 +48,7 @@ async def at_instant(
     since = rule_facts.looks_back_to(asked, first_day)
     interactions: Interactions | None = None
     if needed & {"interactions", "answers"}:
-        seen = population.ids_of(population.with_interactions)
+        seen = population.may_have_interactions
         events = await rule_facts.counted(session, asked, seen, as_of, since)
         interactions = interaction_columns(deployment, events, ids, since)
     stages = await rule_stages.read(session, deployment, ids, as_of) if "stage" in needed else None
