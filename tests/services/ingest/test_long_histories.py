@@ -23,7 +23,7 @@ from tests.twin import Fact, Twin
 
 LIVES = [(seed, (1, 4)[seed % 2]) for seed in range(10)]
 """Seeds of facts, each with the bound from which on a history is long."""
-REFUNDED = [(seed, (1, 4)[seed % 2], (2, 64)[seed // 2 % 2]) for seed in range(8)]
+REFUNDED = [(seed, (1, 4)[seed % 2], (2, 64)[seed // 2 % 2]) for seed in range(12)]
 """Seeds of refunds, each also with how many candidates are read at once."""
 
 
