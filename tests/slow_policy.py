@@ -5,6 +5,7 @@ is lists of what happened, and history is what changes when t runs over all inst
 """
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -130,18 +131,21 @@ def fulfils(value: Value, op: str, other: Any) -> bool:
     return compares(value, op, other)
 
 
+COMPARED = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
 def compares(value: Value, op: str, other: Any) -> bool:
     if is_number(other):
         if not is_number(value):
             return False
-        return {
-            "<": value < other,
-            "<=": value <= other,
-            ">": value > other,
-            ">=": value >= other,
-            "==": value == other,
-            "!=": value != other,
-        }[op]
+        return bool(COMPARED[op](value, other))
     same = type(value) is type(other) and value == other
     return same if op == "==" else not same
 
@@ -186,6 +190,7 @@ class Slow:
         self.twin = Twin(person.facts, person.zone)
         self._bought: dict[int, tuple[dict[date, Fraction], list[list[date]]]] = {}
         self._limits: dict[tuple[int, int], Fraction] = {}
+        self._told: tuple[datetime | None, dict[str, Any]] = None, {}
 
     def decide(self, t: datetime) -> tuple[str, str]:
         """Return the stage at t, and the rule that decides it."""
@@ -246,6 +251,11 @@ class Slow:
         return self._of_profile(name, term, t)
 
     def _of_purchases(self, name: str, t: datetime) -> Any:
+        if self._told[0] != t:  # rules ask for several at once
+            self._told = t, self._all_of_purchases(t)
+        return self._told[1].get(name, NotImplemented)
+
+    def _all_of_purchases(self, t: datetime) -> dict[str, Any]:
         values, lived = self.purchases(t)
         days, today = list(values), self.person.day(t)
         life = lived[-1] if lived else []
@@ -271,7 +281,7 @@ class Slow:
                 "inactivity_limit_days": self.limit(life),
                 "inactivity_to_mean_gap": None if mean_gap is None else silence / mean_gap,
             }
-        return found.get(name, NotImplemented)
+        return found
 
     def _of_money(self, name: str, t: datetime) -> Any:
         if name not in ("revenue", "mean_purchase_value", "amount_trend", "frequency_trend"):

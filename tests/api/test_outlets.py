@@ -17,7 +17,7 @@ from tests.database import Clock, make_client
 SITE = "https://crm.example"
 ADMIN_PORT = 9100
 FOR_OPERATIONS = ("/metrics", "/docs", "/openapi.json", "/swagger/swagger-ui.css", "/")
-READ = [path for path, method, _ in openapi.operations(openapi.document()) if method == "get"]
+READ = [path for path, method, _ in openapi.operations(openapi.committed()) if method == "get"]
 VALUES = {"customer_id": "c1", "version": "1", "kind": "visit"}
 
 
