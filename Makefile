@@ -12,6 +12,7 @@ CLIENTS_STAMP := $(CLIENTS_VENV)/.installed
 # Tests and tools start many processes: none should compile again what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
+MINUTES ?= 30
 .PHONY: help setup demo test faults run check bench bench-scoring migrate migration lock openapi tables territories examples fmt
 
 help:  ## List the targets
@@ -33,8 +34,8 @@ demo: setup  ## See CLM do its job on real data, then serve it (ARGS=--once to e
 test: setup $(CLIENTS_STAMP)  ## Run all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-faults: setup  ## Storm a running service and kill its processes, again and again
-	@$(BIN)/python -m pytest -n 0 --many-faults tests/faults $(ARGS)
+faults: setup  ## Break a whole deployment at random, for long (MINUTES=30 SEED=1)
+	@$(BIN)/python -m tests.faults.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 run: setup  ## Serve the API, a worker and the database on this machine
 	@$(BIN)/clm serve $(ARGS)

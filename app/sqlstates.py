@@ -166,7 +166,7 @@ def _is_connection_loss(error: BaseException) -> bool:  # noqa: PLR0911  # a tab
         case asyncpg.InterfaceError():
             return any(words in str(error) for words in ("closed", "is cancelling"))
         case asyncpg.InternalClientError():
-            # The last one is of a connection whose server has said why it ends it, and not yet done so.
+            # The last one: the server has said why it ends the connection, and not yet done so.
             said = "not connected", '"failed" state', "another operation (2) is in progress"
             return any(words in str(error) for words in said)
         case OSError():

@@ -32,10 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.name != LONGEST)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--many-faults", action="store_true", help="storm and kill far more often")
-
-
 def _refuse_shared_names(names: Iterable[str]) -> None:
     """Refuse tests of one name: processes that share out the tests would run one of them."""
     if shared := [name for name, count in Counter(names).items() if count > 1]:

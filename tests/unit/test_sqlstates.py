@@ -207,6 +207,18 @@ PENDING = sqlalchemy.exc.PendingRollbackError
             ),
             DatabaseUnavailable,
         ),
+        (
+            asyncpg.InternalClientError(
+                "cannot switch to state 14; another operation (2) is in progress"
+            ),
+            DatabaseUnavailable,
+        ),
+        (
+            asyncpg.InternalClientError(
+                "cannot switch to state 14; another operation (11) is in progress"
+            ),
+            None,
+        ),
         (asyncpg.InternalClientError("no binary format encoder for type x (OID 1)"), None),
         (asyncpg.exceptions.ClientConfigurationError("bad option"), None),
         (asyncpg.InvalidCachedStatementError("stale plan"), DatabaseUnavailable),
@@ -245,3 +257,22 @@ def test_a_database_that_is_not_there(url: str) -> None:
     with pytest.raises((OSError, sqlalchemy.exc.DBAPIError)) as caught:
         asyncio.run(connect())
     assert isinstance(from_database(caught.value), DatabaseUnavailable)
+
+
+async def test_a_connection_that_dies_as_it_is_made_is_told_so_where_sqlalchemy_wraps_nothing() -> (
+    None
+):
+    """As `raw_connection` does, which reads borrow a connection by."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    engine = create_async_engine(f"postgresql+asyncpg://clm@127.0.0.1:{port}/clm")
+    with pytest.raises(Exception) as raised:  # whatever it is
+        await engine.raw_connection()
+    await engine.dispose()
+    server.close()
+    assert handlers.handler_of(raised.value) is not None
+    assert isinstance(from_database(raised.value), DatabaseUnavailable)

@@ -144,6 +144,18 @@ def _read(value: str | None) -> Any:
     return None if value is None else json.loads(value)
 
 
+_BEGINNING_SINCE = (
+    "SELECT CAST(value AS text), (SELECT max(activated_at) FROM policy_activations"
+    " WHERE activation_id > 1) FROM settings WHERE key = 'beginning_stage'"
+)
+
+
+async def beginning(session: ReadSession) -> tuple[str, datetime | None]:
+    """Return where the active policy puts who is new, and since when; none for the first one."""
+    ((value, since),) = await fetch_rows(session, _BEGINNING_SINCE)
+    return _read(value), since
+
+
 async def recorded_until(session: ReadSession) -> datetime:
     """Return up to when the transitions of time have been recorded for everybody."""
     return datetime.fromisoformat(await get(session, RECORDED_UNTIL))

@@ -39,7 +39,9 @@ async def lock_or_create(
     What is read in later statements is what the writers before this one committed, and whoever
     puts another policy in force waits for who has read the one before (`common/fence`).
     """
-    beginning = await deployment_settings.get(session, deployment_settings.BEGINNING)
+    beginning, since = await deployment_settings.beginning(session)
+    # By a clock that is behind, those who begin by this policy began before it: none of them did.
+    now = now if since is None else max(now, since)
     ids = sorted(set(customer_ids))
     taken: dict[str, bool] = {}
     while len(taken) < len(ids):
@@ -48,7 +50,7 @@ async def lock_or_create(
         taken |= await fetch_rows(session, _take(size), now, beginning, *block[:size])
     made = [customer_id for customer_id, created in taken.items() if created]
     if made:
-        begins = await deployment_settings.get(session, deployment_settings.BEGINNING)
+        begins, _ = await deployment_settings.beginning(session)
         if begins != beginning:  # another policy came into force between the two
             await fetch_rows(session, _BEGIN_ANEW, begins, made)
     return taken

@@ -17,6 +17,7 @@ from app.days import AsOf, from_micros, to_micros
 from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import (
+    Customer,
     Interaction,
     Operation,
     OperationPart,
@@ -167,14 +168,23 @@ async def apply_part(
     # What came later, by any clock, is looked at by the new policy.
     late = await _recorded_since(session, part, at)
     to_and_fro = await _left_and_came_back(session, deployment, part, deployment.as_of(at))
-    moved = [
+    # They begin by the new policy, wherever they were put, and may have no transition.
+    created = await _created_since(session, part, at)
+    moved = created | {
         customer_id
         for row, customer_id in enumerate(population.customer_ids)
         if due[row] or customer_id in to_and_fro or customer_id in late
-    ]
+    }
     if moved:
         await customers.lock_or_create(session, moved, now)
-        await derivation.advance(session, deployment, moved, max(now, at), invalid_from=since)
+        await derivation.advance(
+            session,
+            deployment,
+            sorted(moved),
+            max(now, at),
+            invalid_from=since,
+            rewrite=bool(created),
+        )
     told = await _told_until(session, timeline, part, at)
     await parts.note(session, part, {"moved": found.transitions, "told_until": told.isoformat()})
 
@@ -190,6 +200,14 @@ async def _recorded_since(session: ReadSession, part: Part, at: datetime) -> set
         PurchaseSummary.facts_until >= at, _within(part, PurchaseSummary.customer_id)
     )
     return {*await session.scalars(moved), *await session.scalars(bought)}
+
+
+async def _created_since(session: ReadSession, part: Part, at: datetime) -> set[str]:
+    """Return who was first told of later than the activation, also by a clock that was ahead."""
+    created = select(Customer.customer_id).where(
+        Customer.created_at >= at, _within(part, Customer.customer_id)
+    )
+    return {*await session.scalars(created)}
 
 
 def _within(part: Part, customer_id: InstrumentedAttribute[str]) -> ColumnElement[bool]:

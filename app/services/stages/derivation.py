@@ -137,10 +137,12 @@ async def advance(
     now: datetime,
     *,
     invalid_from: datetime | None = None,
+    rewrite: bool = False,
 ) -> int:
     """Bring customers up to `now` when no fact was written; return how many transitions it took.
 
-    What was recorded from `invalid_from` on is looked at anew, too.
+    What was recorded from `invalid_from` on is looked at anew, too; with `rewrite` stages are
+    written also of those without a transition.
     """
     timeline, floor = await _in_force(session)
     ids = list(customer_ids)
@@ -152,7 +154,9 @@ async def advance(
         session, timeline, ids, kept, resuming.holds_at(kept, to_micros(now)), first, to_micros(now)
     )
     start = Start(going_on, standing, PurchaseColumns.none())
-    return await _record(session, deployment, timeline, ids, start, kept, now, floor)
+    return await _record(
+        session, deployment, timeline, ids, start, kept, now, floor, rewrite=rewrite
+    )
 
 
 async def rebuild(

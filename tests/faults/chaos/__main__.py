@@ -31,9 +31,7 @@ def main() -> int:
     # As Ctrl-C does, which asyncio makes a cancellation: everything that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     if not namespace:
-        print(
-            "there is no disk that can be filled: no mount namespace may be made here", flush=True
-        )
+        print("no disk can be filled here: the kernel allows no mount of our own", flush=True)
     total: Counter[str] = Counter()
     with seeds.prepared_folder(asked.prepared) as prepared:
         runner = seeds.Runner(prepared, namespace, asked.steps, asked.ready_seconds, asked.brief)

@@ -12,8 +12,8 @@ from tests.faults.chaos.journal import Journal
 
 TIMEOUT_SECONDS = 5.0
 _PAUSE_SECONDS = 0.05, 0.25
-_ANEW = frozenset(("idempotency_in_progress",))
-"""Codes of a conflict that is none: another try of the same request is under way."""
+_ANEW = frozenset(("idempotency_in_progress", "operation_running"))
+"""Codes of a conflict that passes: another try, or another operation, is under way."""
 
 
 class Caller:
@@ -30,7 +30,7 @@ class Caller:
             headers={"Authorization": f"Bearer {key}"},
             timeout=TIMEOUT_SECONDS,
             trust_env=False,
-            verify=False,  # noqa: S501  # there is no TLS
+            verify=False,  # there is no TLS
         )
         self.clean = True
         """Whether the last request was answered at once."""
@@ -101,9 +101,8 @@ class Caller:
         if status == 409 and "Retry-After" in answer.headers:
             self.journal.counts["raced"] += 1
             return False
-        self.journal.blame(
-            "undeclared" if status < 500 else "failed", f"{what} {answer.text[:300]}"
-        )
+        word = "undeclared" if status < 500 else "failed"
+        self.journal.blame(word, f"{what} {answer.text[:300]}")
         return True
 
     def _problem(self, answer: httpx.Response, what: str) -> dict[str, Any]:

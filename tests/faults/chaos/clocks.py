@@ -1,4 +1,4 @@
-"""The clock of a process, shifted: what the app calls `datetime` tells another time from then on."""
+"""The clock of a process, shifted: what the app calls `datetime` tells another time."""
 
 import sys
 from datetime import UTC, datetime, timedelta, tzinfo

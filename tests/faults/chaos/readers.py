@@ -55,7 +55,7 @@ class Reader(Caller):
 
 
 class Operator(Caller):
-    """Starts runs, fits, rebuilds and changes of policy, one after the other, and waits for each."""
+    """Starts runs, fits, rebuilds and changes of policy, and waits for each to end."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)

@@ -256,3 +256,24 @@ async def test_clocks_three_days_apart_change_nothing_of_what_comes_of_it(
     await tell("later", later=5)
     assert await differences(client, worker) == 0
     await changes.replay(own_database)
+
+
+async def test_who_is_new_begins_where_the_policy_in_force_says_by_any_clock(
+    client: httpx.AsyncClient, worker: Worker, clock: Clock
+) -> None:
+    """Who is told of before an activation by a clock ahead of it, or after it by one behind."""
+    version = list(PRESETS).index("four_phases") + 1  # everybody begins elsewhere
+    for when in ("before", "after"):
+        for off in DAYS_OFF:
+            clock.now = datetime.now(UTC) + timedelta(days=off)
+            assert (await client.put(f"/v1/customers/{when}{off}", json={})).status_code == 201
+        if when == "before":
+            clock.now = datetime.now(UTC)
+            await begin(client, worker, version)
+            while await worker.work_once():
+                pass
+    assert await differences(client, worker) == 0
+    clock.now = datetime.now(UTC) + timedelta(days=4)
+    for customer in (await client.get("/v1/customers")).json()["items"]:
+        path = f"/v1/customers/{customer['customer_id']}/stage"
+        assert (await client.get(path)).json()["stage"] == customer["stage"]
