@@ -138,13 +138,11 @@ class Worker:
         self.signs.answered()
         if part is None:
             return False
-        working = asyncio.create_task(self._do(part))
-        heart = asyncio.create_task(self._beat(part, working))
         started = time.perf_counter()
         outcome: PartOutcome = "failed"
         try:
             with tracing.part(part.task):
-                await _result_of(working)
+                await self._do_under_lease(part)
             outcome = "done"
         except LeaseLost:
             outcome = "lost"
@@ -154,15 +152,26 @@ class Worker:
                 await parts.leave(session, part)
             raise
         except Exception as error:  # noqa: BLE001  # whatever it was, the operation says so
-            heart.cancel()
             outcome = await self._give_up(part, error)
         finally:
-            heart.cancel()
             metrics.observe_part(part.task, outcome, time.perf_counter() - started)
         return True
 
     async def _now(self, session: ReadSession) -> datetime:
         return await database_time(session) if self._clock is None else self._clock()
+
+    async def _do_under_lease(self, part: Part) -> None:
+        """Run the task as long as the part is held; `LeaseLost` if it was ended for that."""
+        working = asyncio.create_task(self._do(part))
+        heart = asyncio.create_task(self._beat(part, working))
+        try:
+            await asyncio.wait((working,))
+        finally:
+            heart.cancel()
+            working.cancel()  # if the worker itself is
+        if working.cancelled():
+            raise LeaseLost("another worker has the part by now")
+        working.result()
 
     async def _do(self, part: Part) -> None:
         """Run the task; its effect, its `done` and what completes the operation are one commit."""
@@ -244,17 +253,6 @@ class Worker:
     async def _write(self) -> AsyncIterator[WriteSession]:
         async with self._database.writes() as session, session.begin():
             yield WriteSession(ReadSession(session))
-
-
-async def _result_of(working: asyncio.Task[None]) -> None:
-    """Wait for the work on a part; `LeaseLost` if it was ended for that."""
-    try:
-        await asyncio.wait((working,))
-    finally:
-        working.cancel()  # if the worker itself is
-    if working.cancelled():
-        raise LeaseLost("another worker has the part by now")
-    working.result()
 
 
 def work(settings: Settings, url: str, *, until_eof: bool = False) -> None:
