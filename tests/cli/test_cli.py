@@ -17,8 +17,9 @@ import asyncpg
 import httpx
 import pytest
 
-from app import cli, embedded
 from app.children import CLM
+from app.cli import commands as cli
+from app.postgres import embedded
 from app.services.access.keys import SCOPES
 from tests.prepared import ENVIRONMENT, copy_of, reachable_folder
 from tests.service import free_port
@@ -310,7 +311,7 @@ class Serving:
         self.client = httpx.Client(base_url=url, trust_env=False, verify=False)
         self.log = folder / "serve.log"
         with self.log.open("w") as log:
-            code = f"{before}; from app.cli import main; main()"
+            code = f"{before}; from app.cli.commands import main; main()"
             program = [sys.executable, "-c", code] if before else CLM
             self.process = subprocess.Popen(
                 [*program, "serve", "--port", str(self.port), *words],

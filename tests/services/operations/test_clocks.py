@@ -5,10 +5,10 @@ from typing import Any
 
 import httpx
 import pytest
+from app.db import Database, ReadSession, database_time
 from sqlalchemy import func, select, text
 
 from app.config import Settings
-from app.db import Database, ReadSession, database_time
 from app.errors import NotFound
 from app.models import IdempotencyKey, Operation, StageTransition
 from app.services.access import keys
