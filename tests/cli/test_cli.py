@@ -433,7 +433,7 @@ def test_a_database_that_cannot_be_started_again_ends_the_service_with_a_line(
 ) -> None:
     with reachable_folder() as folder:
         copy_of(prepared, folder / "data")
-        failing = "from app import embedded; embedded.RETRY_SECONDS = (0, 0)"
+        failing = "from app.postgres import embedded; embedded.RETRY_SECONDS = (0, 0)"
         serving = Serving(folder, CLM_DATA_DIR=str(folder / "data"), before=failing)
         try:
             until(serving.is_ready)
