@@ -74,6 +74,7 @@ class Admission:
         self._slow: dict[str, float] = {}
         self._line: dict[Ticket, None] = {}
         self._waiting: dict[tuple[str, str], int] = {}
+        self._of_key: dict[str, int] = {}
         self._overloaded_until = 0.0
 
     @property
@@ -82,10 +83,16 @@ class Admission:
         return monotonic() < self._overloaded_until
 
     def sheds(self, key: str, operation: str) -> bool:
-        """Say whether a request need not even be read: others like it wait already, in vain."""
+        """Say whether a request need not even be read: others like it wait already, in vain.
+
+        So many of a key wait as slots would be its share, whatever they ask for, so that what is
+        answered stays the mix that is asked; the first of an operation may always wait.
+        """
         if len(self._line) < self._slots or not self.overloaded:
             return False
-        return self._waiting.get((key, operation), 0) * len(self._waiting) >= self._slots
+        if (key, operation) not in self._waiting:
+            return False
+        return self._of_key[key] * len(self._of_key) >= self._slots
 
     async def enter(self, ticket: Ticket) -> float:
         """Take a slot, and return for how long it had to be waited for.
@@ -164,6 +171,7 @@ class Admission:
         ticket.turn = loop.create_future()
         self._line[ticket] = None
         self._waiting[ticket.group] = self._waiting.get(ticket.group, 0) + 1
+        self._of_key[ticket.key] = self._of_key.get(ticket.key, 0) + 1
         timer = loop.call_later(self._seconds, self._refuse, ticket, "waited")
         try:
             await ticket.turn
@@ -194,6 +202,7 @@ class Admission:
         if ticket in self._line:
             del self._line[ticket]
             _less(self._waiting, ticket.group)
+            _less(self._of_key, ticket.key)
 
     def _next(self, now: float) -> Ticket | None:
         """Return who is to run now of those who wait."""

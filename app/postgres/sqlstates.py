@@ -85,6 +85,17 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         current = inner if isinstance(inner, BaseException) else current.__cause__
 
 
+def _with_origins(error: BaseException) -> Iterator[BaseException]:
+    """Yield what `_chain` does, then in the same way what was being handled when it was raised."""
+    last = error
+    for _ in range(_MAX_CHAIN):
+        for last in _chain(error):
+            yield last
+        if last.__context__ is None:
+            return
+        error = last.__context__
+
+
 def sqlstate_of(error: BaseException) -> str | None:
     """Return the SQLSTATE that an error of asyncpg or SQLAlchemy carries."""
     for each in _chain(error):
@@ -186,7 +197,8 @@ def _is_unstorable(error: BaseException) -> bool:
 
 def from_database(error: BaseException) -> AppError | None:
     """Return what the caller is told, or None when the failure is a fault of ours (a 500)."""
-    if any(_is_connection_loss(each) for each in _chain(error)):
+    # What fails as a lost connection is being rolled back, fails of that.
+    if any(_is_connection_loss(each) for each in _with_origins(error)):
         return _unavailable()
     if any(_is_unstorable(each) for each in _chain(error)):
         return _invalid()

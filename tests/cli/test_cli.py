@@ -436,7 +436,7 @@ def test_a_database_that_cannot_be_started_again_ends_the_service_with_a_line(
         failing = "from app.postgres import embedded; embedded.RETRY_SECONDS = (0, 0)"
         serving = Serving(folder, CLM_DATA_DIR=str(folder / "data"), before=failing)
         try:
-            until(serving.is_ready)
+            until(lambda: serving.is_ready() and "worker started" in serving.log.read_text())
             (folder / "data/postgres/PG_VERSION").write_text("9.6\n")
             os.kill(_postmaster(folder), signal.SIGKILL)
             assert serving.process.wait(PATIENCE) == 2

@@ -241,6 +241,24 @@ def test_types(error: Exception, kind: type[AppError] | None) -> None:
     assert (None if found is None else type(found)) is kind
 
 
+def test_what_fails_while_a_lost_connection_is_rolled_back_is_told_as_its_loss() -> None:
+    """As asyncpg does where the server ended just before a COPY began."""
+
+    def rolled_back(lost: str) -> asyncpg.InterfaceError:
+        error = asyncpg.InterfaceError("another operation is in progress")
+        error.__context__ = asyncpg.InternalClientError(lost)
+        return error
+
+    def seen(lost: str) -> object:
+        raised = sqlalchemy.exc.InterfaceError("ROLLBACK", None, rolled_back(lost))
+        return type(from_database(raised))
+
+    assert seen("cannot switch to state 21; another operation (2) is in progress") is (
+        DatabaseUnavailable
+    )
+    assert seen("cannot switch to state 21; another operation (11) is in progress") is type(None)
+
+
 @pytest.mark.parametrize(
     "url",
     [
