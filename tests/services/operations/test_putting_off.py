@@ -1,5 +1,6 @@
 """Parts that come to nothing: whose fault it was, when they are tried again, and what is told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+import app.worker
 from app.config import Settings
 from app.postgres.db import Database
 from app.services.operations import operations, parts
@@ -220,6 +222,31 @@ async def test_who_could_not_give_a_part_back_in_time_takes_the_blame_from_it(
     assert await tried(own_database) == [(2, 0)]
     await put_off(own_database, second, None)
     assert await tried(own_database) == [(2, 1)]
+
+
+async def test_a_worker_waits_for_nothing_any_more_once_its_part_is_taken_over(
+    client: httpx.AsyncClient,
+    worker: Worker,
+    own_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Least of all for an answer that was lost in a network which says nothing."""
+    del client
+    begun = asyncio.Event()
+
+    async def waits(*_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setitem(TASKS, "waits", waits)
+    monkeypatch.setattr(app.worker, "LEASE", timedelta(milliseconds=30))
+    await execute(own_database, "UPDATE operation_parts SET task = 'waits'")
+    working = asyncio.create_task(worker.work_once())
+    await begun.wait()
+    await execute(own_database, "UPDATE operation_parts SET attempt = attempt + 1")
+    async with asyncio.timeout(20):
+        assert await working
+    assert await tried(own_database) == [(2, 0)]
 
 
 async def test_a_part_that_is_done_after_all_is_not_given_back(
