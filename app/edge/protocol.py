@@ -5,7 +5,7 @@ uvicorn reads a head of any size for any time, and answers what is no request in
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, NoReturn
 
 import httptools
 
@@ -141,20 +141,22 @@ class Connection(PatientProtocol):
 
     def on_url(self, url: bytes) -> None:
         self.url += url
-        self._count(len(url))
+        self._head += len(url)
+        if self._head > HEAD_BYTES:
+            self._overflow()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._unread = 0
         self._fields += 1
-        self._count(len(name) + len(value) + 4)
+        self._head += len(name) + len(value) + 4
+        if self._head > HEAD_BYTES or self._fields > HEAD_FIELDS:
+            self._overflow()
         if not self._in_body:  # fields behind a body are nothing that anybody here expects
             super().on_header(name, value)
 
-    def _count(self, more: int) -> None:
-        self._head += more
-        if self._head > HEAD_BYTES or self._fields > HEAD_FIELDS:
-            self._fault = _too_large()
-            raise self._fault
+    def _overflow(self) -> NoReturn:
+        self._fault = _too_large()
+        raise self._fault
 
     def on_headers_complete(self) -> None:
         self._unread = 0

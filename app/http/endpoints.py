@@ -221,13 +221,15 @@ class Endpoint:
         overrides = request.scope["app"].dependency_overrides
         last = len(self._steps) - 1
         for place, step in enumerate(self._steps):
-            values, wrong = await _arguments(step, results, request, body, merged)
+            values, wrong, callable_ = _arguments(step, results, request, merged)
+            if step.body is not None:
+                wrong = [*wrong, *await step.body.read(request, body, values)]
             faults += wrong
             if place == last and faults:
                 raise RequestValidationError(
                     faults, body=None if body is PydanticUndefined else body
                 )
-            if values is None:
+            if wrong or not callable_:
                 results.append(_FAILED)
             elif step.opens is not None:
                 results.append(await stack.enter_async_context(step.opens(**values)))
@@ -255,10 +257,10 @@ class _Merged(Response):
         self.raw_headers = []
 
 
-async def _arguments(
-    step: _Step, results: list[Any], request: Request, body: Any, merged: _Merged
-) -> tuple[dict[str, Any] | None, Errors]:
-    """Return what a step is called with, None if it cannot be called; and the faults found."""
+def _arguments(
+    step: _Step, results: list[Any], request: Request, merged: _Merged
+) -> tuple[dict[str, Any], Errors, bool]:
+    """Return what a step is called with but the body, the faults found, and if it can be called."""
     values: dict[str, Any] = {}
     faults: Errors = []
     callable_ = True
@@ -270,10 +272,8 @@ async def _arguments(
             values[name] = value
     for parameters in step.parameters:
         faults += parameters.read(request, values)
-    if step.body is not None:
-        faults += await step.body.read(request, body, values)
     if step.request_name is not None:
         values[step.request_name] = request
     if step.response_name is not None:
         values[step.response_name] = merged
-    return (values if callable_ and not faults else None), faults
+    return values, faults, callable_

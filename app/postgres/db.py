@@ -121,10 +121,27 @@ def create_engine(
 
 
 class _LazySession(AsyncSession):
-    """A session that costs nothing to end if it was never used."""
+    """A session that is made when it is first used: most reads ask the driver alone."""
+
+    def __init__(self, bind: AsyncEngine, **given: Any) -> None:
+        self._engine = bind
+        self._given = given
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("_proxied", "sync_session"):
+            raise AttributeError(name)
+        super().__init__(self._engine, **self._given)
+        return vars(self)[name]
+
+    @property  # type: ignore[misc]  # nobody sets it anew
+    def bind(self) -> AsyncEngine:
+        return self._engine
+
+    def in_transaction(self) -> bool:
+        return "_proxied" in vars(self) and super().in_transaction()
 
     async def __aexit__(self, *raised: Any) -> None:  # noqa: PYI036  # as the parent has it
-        if self.sync_session.in_transaction():
+        if self.in_transaction():
             await super().__aexit__(*raised)
 
 
