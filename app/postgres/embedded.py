@@ -63,8 +63,9 @@ PASSING: Final = {  # why a start may end that succeeds a moment later; what to 
 INITDB: Final = """--username=postgres --auth=scram-sha-256 --encoding=UTF8 --locale=C
     --locale-provider=builtin --builtin-locale=C.UTF-8 --no-instructions"""
 SETTINGS: Final = """listen_addresses=127.0.0.1 unix_socket_directories=
-    timezone=UTC log_timezone=UTC shared_buffers=128MB max_connections=100 fsync=on"""
-THROWAWAY: Final = " fsync=off synchronous_commit=off full_page_writes=off"
+    timezone=UTC log_timezone=UTC max_connections=100"""
+LASTING: Final = "fsync=on shared_buffers={buffers}MB"
+THROWAWAY: Final = "fsync=off synchronous_commit=off full_page_writes=off shared_buffers=128MB"
 CREATE: Final = """
 SELECT 'CREATE ROLE clm LOGIN CREATEDB CREATEROLE PASSWORD ''{password}'''
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'clm') \\gexec
@@ -99,6 +100,14 @@ class _Cluster(NamedTuple):
     @property
     def log(self) -> Path:
         return self.data_dir / "postgres.log"
+
+
+def _buffers() -> int:
+    """Return the megabytes of pages to keep: an eighth of a memory that others use as well."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):  # no control group, or one without a limit
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(max(memory // 8_000_000, 128), 4096)
 
 
 def _drop_locks() -> None:
@@ -137,8 +146,8 @@ class EmbeddedPostgres:
             server = _reachable_server(wheel, data_dir, user)
             if not (data_dir / "postgres").exists():
                 _make_cluster(server, data_dir, user, ["--no-sync"] if throwaway else [])
-            settings = SETTINGS + (THROWAWAY if throwaway else "")
-            return cls(_Cluster(server, data_dir, user, lock, settings))
+            more = THROWAWAY if throwaway else LASTING.format(buffers=_buffers())
+            return cls(_Cluster(server, data_dir, user, lock, f"{SETTINGS} {more}"))
         except BaseException as error:
             _release(lock)
             if isinstance(error, OSError | subprocess.SubprocessError):
