@@ -1,9 +1,10 @@
 """What more data costs: bulks of facts beside many facts and beside few, and pages of long lists.
 
-Facts come by bulk over HTTP, each customer's in order of time, and customers arrive as evenly as
-they do; then all that is kept of each customer is copied to further ones. The list of churn risks
-of some customers is held against that of many, written by COPY and scored by a run, page by page in
-an open loop; the plans are shown.
+Facts come by bulk over HTTP, each customer's in order of time, some days apart, and customers
+arrive as evenly as they do; then all that is kept of each customer is copied to further ones. COPY
+of the same rows alone says what so many places to write to cost by themselves. The list of churn
+risks of some customers is held against that of many, written by COPY and scored by a run, page by
+page in an open loop; the plans are shown.
 """
 
 import argparse
@@ -25,13 +26,13 @@ from sqlalchemy import event
 from app.config import Settings
 from app.main import create_app
 from app.postgres.db import Database, ReadSession, WriteSession, create_engine
-from benchmarks import business, load, million
+from benchmarks import business, ingest, load, million
 from benchmarks.reads import PAGE, pages
 from tests.kept import store_model
 from tests.service import Service
 
 BULK, ARRIVING, MEASURED, MULTIPLE = 1000, 50, 100, 50
-FIRST = datetime(2022, 1, 1, 12, tzinfo=UTC)
+FIRST, BETWEEN = datetime(2022, 1, 1, 12, tzinfo=UTC), timedelta(hours=8)
 FEW = 10_000
 RATE, SECONDS, ROUNDS = 10.0, 5.0, 5
 
@@ -45,7 +46,8 @@ def facts(client: httpx.Client, service: Service, wanted: int, each: int) -> str
     after = telling.measured(MULTIPLE)
     return (
         f"bulks at {wanted:,} facts: {after[0] / before[0]:.2f} x those at {telling.facts:,}, in"
-        f" time of the processors {after[1:].sum() / before[1:].sum():.2f} x"
+        f" time of the processors {after[1:3].sum() / before[1:3].sum():.2f} x; COPY of their facts"
+        f" alone {after[3] / before[3]:.2f} x"
     )
 
 
@@ -69,20 +71,23 @@ class Telling:
             self._tell(self._chosen(BULK - arriving, 1) + self._arriving(arriving))
 
     def measured(self, copies: int = 1) -> NDArray[np.float64]:
-        """Tell more; return the median of the time of a bulk, and what it takes of processors."""
-        turns = []
+        """Tell more; return the medians of the times of a bulk and of COPY, and of processors."""
+        turns, alone = [], []
         for _ in range(MEASURED):
             items = self._chosen(BULK - ARRIVING, copies) + self._arriving(ARRIVING)
             begun = _processors(self.service), time.perf_counter()
-            self._tell(items)
+            sent = self._tell(items)
             seconds = time.perf_counter() - begun[1]
             after = zip(_processors(self.service), begun[0], strict=True)
             turns.append((seconds, *(now - then for now, then in after)))
+            alone.append(asyncio.run(copied_alone(self.service.dsn, sent)))
         # Ticks of processors are coarse: their median would be one of two numbers.
-        told = np.array([np.median([turn[0] for turn in turns]), *np.mean(turns, axis=0)[1:]])
-        wall, api, database = 1e3 * told
+        median = np.median([turn[0] for turn in turns])
+        told = np.array([median, *np.mean(turns, axis=0)[1:], np.median(alone)])
+        wall, api, database, copy = 1e3 * told
         print(f"{self.facts * copies:,} facts: {wall:.1f} ms a bulk; processors: API {api:.1f} ms, "
-              f"database {database:.1f}; load {os.getloadavg()[0]:.1f}", flush=True)  # fmt: skip
+              f"database {database:.1f}; COPY {copy:.1f} ms; load {os.getloadavg()[0]:.1f}",
+              flush=True)  # fmt: skip
         return told
 
     def _chosen(self, n: int, copies: int) -> list[str]:
@@ -94,8 +99,8 @@ class Telling:
         self.there += n
         return [business.name(self.there - n + each) for each in range(n)]
 
-    def _tell(self, customers: list[str]) -> None:
-        at = (FIRST + timedelta(hours=self.bulks)).isoformat()
+    def _tell(self, customers: list[str]) -> ingest.Items:
+        at = (FIRST + self.bulks * BETWEEN).isoformat()
         amount = {"amount": f"{10 + self.bulks % 90}.50"}
         self.bulks += 1
         items = [
@@ -104,10 +109,29 @@ class Telling:
             for customer in sorted(customers)
         ]  # fmt: skip
         business.tell(self.client, items)
+        return items
 
 
 def copied(customer: str, number: int) -> str:
     return f"{customer}-{number}" if number else customer
+
+
+async def copied_alone(dsn: str, items: ingest.Items) -> float:
+    """Return how long COPY takes for rows like those just told; they are taken back."""
+    names = ingest.COLUMNS["transactions"]
+    made = [
+        (row[0].removeprefix("copy-"), "alone", *row[2:])
+        for row in ingest.rows("transactions", items)
+    ]
+    connection = await asyncpg.connect(dsn)
+    taken_back = connection.transaction()
+    await taken_back.start()
+    started = time.perf_counter()
+    await connection.copy_records_to_table("transactions", records=made, columns=names)
+    seconds = time.perf_counter() - started
+    await taken_back.rollback()
+    await connection.close()
+    return seconds
 
 
 async def multiply(dsn: str) -> None:
