@@ -31,7 +31,8 @@ AppError
     ├── TooManyConnections 503 too_many_connections
     ├── DatabaseUnavailable 503 database_unavailable
     ├── Draining 503 draining
-    └── ExportsBusy 503 exports_busy
+    ├── ExportsBusy 503 exports_busy
+    └── ImportsBusy 503 imports_busy
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -278,6 +279,15 @@ class Draining(Unavailable):
 class ExportsBusy(Unavailable):
     code = "exports_busy"
     title = "As many exports as this process allows are under way"
+
+    def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("headers", {"Retry-After": "5"})
+        super().__init__(detail, **kwargs)
+
+
+class ImportsBusy(Unavailable):
+    code = "imports_busy"
+    title = "As many files as this process takes in at once are on their way"
 
     def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("headers", {"Retry-After": "5"})
