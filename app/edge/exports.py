@@ -30,7 +30,7 @@ class Exports:
 
     busy: type[AppError] = ExportsBusy
     """What is told who finds no slot."""
-    reason = "exports"
+    reason: metrics.Refusal = "exports"
     """As what it is counted."""
 
     def __init__(self, most: int) -> None:

@@ -58,12 +58,16 @@ class Checkpoint:
 
 
 class Mapper:
-    """Maps the rows of one file, in order. Outcomes are a pure function of rows and plan."""
+    """Maps the rows of one file, in order. Outcomes are a pure function of rows and plan.
 
-    def __init__(self, plan: Plan) -> None:
+    `skip`: that of the checkpoint it goes on from; the rows it is fed come after these.
+    """
+
+    def __init__(self, plan: Plan, skip: int = 0) -> None:
         self._plan = plan
         self._orders = Orders(plan.group, plan.within) if plan.group else None
-        self._skip = self._drop = self._last = self._seen_at = 0
+        self._skip = self._last = skip
+        self._drop = self._seen_at = 0
         self._seen: tuple[dict[str, int], dict[str, int]] = {}, {}
 
     @property

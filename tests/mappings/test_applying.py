@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.mappings.applying import LeftOut, Mapped, Mapper, Rejected, outcomes
+from app.mappings.applying import Checkpoint, LeftOut, Mapped, Mapper, Rejected, outcomes
 from app.mappings.compiling import Context, compile_mapping, parse
 from app.mappings.detection import detect
 from app.mappings.orders import MOST_ROWS
@@ -326,14 +326,20 @@ def test_an_import_goes_on_from_any_outcome_as_if_it_had_never_stopped(lines, wi
         }
     detected = detect(data)
     plan = compile_mapping(parse(document), detected, Context("EUR"))
-    mapper = Mapper(plan)
-    whole, checkpoints = [], [mapper.checkpoint]
-    for outcome in outcomes(mapper, read(pieces(data), detected)):
-        whole.append(outcome)
-        checkpoints.append(mapper.checkpoint)
-    for done, checkpoint in enumerate(checkpoints):
+
+    def gone_on(checkpoint):
+        mapper = Mapper(plan, checkpoint.skip)
         again = read(pieces(data), detected, skip=checkpoint.skip)
-        assert list(outcomes(Mapper(plan), again, checkpoint.drop)) == whole[done:]
+        for outcome in outcomes(mapper, again, checkpoint.drop):
+            yield outcome, mapper.checkpoint
+
+    first = list(gone_on(Checkpoint(0, 0)))
+    whole = [outcome for outcome, _ in first]
+    for done, (_, checkpoint) in enumerate(first, 1):
+        second = list(gone_on(checkpoint))
+        assert [outcome for outcome, _ in second] == whole[done:]
+        for more, (_, later) in enumerate(second, 1):
+            assert [outcome for outcome, _ in gone_on(later)] == whole[done + more :]
     seen = [row.row for outcome in whole for row in outcome.rows]
     assert sorted(seen) == list(range(1, len(lines) + 1))
     kept = sum((Decimal(fact.item["amount"]["amount"]) for each in whole

@@ -44,8 +44,8 @@ class OpenFile:
 
     def __post_init__(self) -> None:
         self._reader = Reader(self.plan.detected, skip=self.skip)
-        self._mapper = Mapper(self.plan)
-        self._to_drop, self._begun_at = self.drop, self.skip
+        self._mapper = Mapper(self.plan, self.skip)
+        self._to_drop = self.drop
 
     @property
     def wants_bytes(self) -> bool:
@@ -79,8 +79,7 @@ class OpenFile:
         """Return the outcomes of the chunk; the checkpoint is then after them."""
         taken, self._outcomes, self._at_hand = self._outcomes, [], 0
         checkpoint = self._mapper.checkpoint
-        # A mapper counts from where it began.
-        self.skip, self.drop = max(self._begun_at, checkpoint.skip), checkpoint.drop
+        self.skip, self.drop = checkpoint.skip, checkpoint.drop
         return taken
 
     def learn(self, seconds: float) -> None:
