@@ -1,6 +1,7 @@
 """`clm import` and `clm export` against a service that runs: files in, lines out."""
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from typer.testing import CliRunner, Result
 
 from app.cli import commands as cli
 from app.demo import data
-from tests.prepared import prepared  # noqa: F401  # a fixture
+from app.postgres import embedded
+from tests.prepared import ENVIRONMENT, copy_of, prepared, reachable_folder  # noqa: F401
 from tests.service import Service, running_service
 
 HEADER = "order_id,customer_id,order_date,amount\n"
@@ -131,3 +133,39 @@ def test_a_service_that_is_not_there_is_said(
     assert "CLM_KEY" in clm("export", "scores", code=1).output
     monkeypatch.setenv("CLM_KEY", "x")
     assert "broke off" in clm("export", "scores", code=1).output
+
+
+def test_without_an_address_files_go_to_the_service_of_the_data_folder(
+    prepared: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(HEADER + "E-1,e-1,2026-01-31,5.00\nE-2,e-1,2026-02-28,7.50\n")
+    words = "import", str(file), "--preset", "orders", "--time-zone", "UTC", "--no-scores"
+    monkeypatch.delenv("CLM_URL", raising=False)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    handler = signal.getsignal(signal.SIGTERM)
+    with reachable_folder() as folder:
+        monkeypatch.setenv("CLM_DATA_DIR", str(copy_of(prepared, folder / "data")))
+        assert "transactions: created 2" in clm(*words).output
+        assert embedded.running(folder / "data") is None
+        # What was taken in is still there when the service that was run for it has ended.
+        assert "transactions: duplicate 2" in clm(*words).output
+    signal.signal(signal.SIGTERM, handler)
+
+
+def test_files_go_to_the_service_of_the_data_folder_that_runs(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CLM_URL", raising=False)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CLM_DATA_DIR", str(service.data))
+    monkeypatch.setenv("CLM_PORT", service.url.rpartition(":")[2])
+    file = tmp_path / "orders.csv"
+    file.write_text(HEADER + "R-1,runs,2026-01-31,5.00\n")
+    clm("import", str(file), "--preset", "orders", "--time-zone", "UTC", "--no-scores")
+    found = httpx.get(f"{service.url}/v1/customers/runs", headers=service.headers)
+    assert found.status_code == 200
