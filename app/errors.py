@@ -250,9 +250,11 @@ class Unavailable(AppError):
     status = 503
     code = "unavailable"
     title = "The service cannot answer right now; try again"
+    retry_after = 1
+    """Seconds to wait at least."""
 
     def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
-        kwargs.setdefault("headers", {"Retry-After": "1"})
+        kwargs.setdefault("headers", {"Retry-After": str(self.retry_after)})
         super().__init__(detail, **kwargs)
 
 
@@ -279,19 +281,13 @@ class Draining(Unavailable):
 class ExportsBusy(Unavailable):
     code = "exports_busy"
     title = "As many exports as this process allows are under way"
-
-    def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
-        kwargs.setdefault("headers", {"Retry-After": "5"})
-        super().__init__(detail, **kwargs)
+    retry_after = 5
 
 
 class ImportsBusy(Unavailable):
     code = "imports_busy"
     title = "As many files as this process takes in at once are on their way"
-
-    def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
-        kwargs.setdefault("headers", {"Retry-After": "5"})
-        super().__init__(detail, **kwargs)
+    retry_after = 5
 
 
 def tree(root: type[AppError] = AppError) -> Iterator[type[AppError]]:

@@ -120,6 +120,8 @@ def run(
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 def _environment(settings: Settings, folder: Path, port: int, *, scheduled: bool) -> dict[str, str]:

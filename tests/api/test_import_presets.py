@@ -101,6 +101,16 @@ async def test_a_source_tells_of_its_files(
     assert (await own_client.get("/v1/sources/none")).status_code == 404
 
 
+async def test_what_a_partner_shares_needs_a_consent_basis(own_client: httpx.AsyncClient) -> None:
+    shared = {"kind": "partner", "name": "The agency"}
+    refused = await own_client.put("/v1/sources/agency", json=shared)
+    fault = refused.json()["errors"][0]
+    assert (refused.status_code, fault["pointer"]) == (422, "/consent_basis")
+    assert (await own_client.get("/v1/sources/agency")).status_code == 404
+    taken = await own_client.put("/v1/sources/agency", json={**shared, "consent_basis": "opt-in"})
+    assert taken.json()["consent_basis"] == "opt-in"
+
+
 async def test_mappings_are_kept_by_version_tried_and_proposed(
     own_client: httpx.AsyncClient,
 ) -> None:

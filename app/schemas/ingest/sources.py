@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from app.schemas.common.fields import CreatedAt
 from app.schemas.common.shapes import Page
@@ -20,7 +21,9 @@ USUAL_RANK = 100
 _KIND = "what kind of system it is"
 _NAME = "what people call it"
 _RANK = "its place among all sources, from 1: the lower, the more it is trusted"
-_CONSENT = "on what basis its personal data are held, in your words"
+_CONSENT = (
+    "on what basis its personal data are held, in your words; data that a partner shares need one"
+)
 Rank = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 
@@ -32,7 +35,16 @@ class SourceIn(Shape):
     kind: Kind = Field(description=_KIND)
     name: Text | None = Field(None, description=_NAME, examples=["The shop"])
     trust_rank: Rank = Field(USUAL_RANK, description=_RANK, examples=[10])
-    consent_basis: Text | None = Field(None, description=_CONSENT, examples=["contract"])
+    consent_basis: Text | None = Field(
+        None, validate_default=True, description=_CONSENT, examples=["contract"]
+    )
+
+    @field_validator("consent_basis")
+    @classmethod
+    def _check_basis(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("kind") == "partner":
+            raise PydanticCustomError("needed", "data that a partner shares need a consent basis")
+        return value
 
 
 class LastImport(Answer):
