@@ -139,12 +139,23 @@ class Settings(BaseSettings):
     exports: int = Field(
         2, ge=1, le=100, description="exports at once; one connection is left for all else"
     )
+    imports: int = Field(2, ge=1, le=100, description="files that a process takes in at once")
+    import_limit: int = Field(
+        20_000_000_000, ge=1_000, description="bytes of a file that is imported, unpacked"
+    )
+    import_kept: Annotated[timedelta | None, BeforeValidator(_parse_period)] = Field(
+        timedelta(days=1), description="how long a file is kept after its import has ended"
+    )
     write_seconds: float = Field(
         30.0, gt=0, le=3600, description="time in which a caller must take 4 kB of its answer"
     )
     body_limit: int = Field(2_000_000, ge=1_000, description="bytes of a request body")
     body_seconds: float = Field(20.0, gt=0, description="time in which a body must arrive")
     drain_seconds: float = Field(0.0, ge=0, description="time between not ready and closing")
+    url: str | None = Field(
+        None, description="address of a running service, for clm import and clm export"
+    )
+    key: str | None = Field(None, description="the key that these show it")
     worker_metrics_port: int | None = Field(
         None, ge=1, le=65535, description="where a worker serves /metrics, /livez and /readyz"
     )

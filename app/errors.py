@@ -31,7 +31,8 @@ AppError
     ├── TooManyConnections 503 too_many_connections
     ├── DatabaseUnavailable 503 database_unavailable
     ├── Draining 503 draining
-    └── ExportsBusy 503 exports_busy
+    ├── ExportsBusy 503 exports_busy
+    └── ImportsBusy 503 imports_busy
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -249,9 +250,11 @@ class Unavailable(AppError):
     status = 503
     code = "unavailable"
     title = "The service cannot answer right now; try again"
+    retry_after = 1
+    """Seconds to wait at least."""
 
     def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
-        kwargs.setdefault("headers", {"Retry-After": "1"})
+        kwargs.setdefault("headers", {"Retry-After": str(self.retry_after)})
         super().__init__(detail, **kwargs)
 
 
@@ -278,10 +281,13 @@ class Draining(Unavailable):
 class ExportsBusy(Unavailable):
     code = "exports_busy"
     title = "As many exports as this process allows are under way"
+    retry_after = 5
 
-    def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
-        kwargs.setdefault("headers", {"Retry-After": "5"})
-        super().__init__(detail, **kwargs)
+
+class ImportsBusy(Unavailable):
+    code = "imports_busy"
+    title = "As many files as this process takes in at once are on their way"
+    retry_after = 5
 
 
 def tree(root: type[AppError] = AppError) -> Iterator[type[AppError]]:

@@ -42,7 +42,16 @@ from app.routers import (
     stages,
     system,
 )
-from app.routers.ingest import churn_records, interactions, timeline, transactions
+from app.routers.ingest import (
+    churn_records,
+    exports,
+    imports,
+    interactions,
+    mappings,
+    sources,
+    timeline,
+    transactions,
+)
 from app.routers.models import backtests, models
 from app.routers.runs import reports, runs
 from app.routers.scores import diffs, scores
@@ -97,6 +106,10 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         interaction_kinds,
         churn_records,
         timeline,
+        imports,
+        mappings,
+        sources,
+        exports,
         stages,
         policies,
         models,

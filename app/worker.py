@@ -21,6 +21,7 @@ from app.postgres.sqlstates import hindrance
 from app.services.access import audit
 from app.services.common.stored_documents import NewerVersion
 from app.services.customers import search_rows
+from app.services.ingest.imports import running, uploads, writing
 from app.services.models import backtests, model_store, refitting
 from app.services.operations import housekeeping, leases, operations, parts
 from app.services.operations.leases import Lease
@@ -32,7 +33,8 @@ from app.telemetry import logs, metrics, tracing
 from app.telemetry.metrics import PartOutcome
 from app.worker_page import Signs
 
-Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[None]]
+Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[bool | None]]
+"""Returns True if it has done what may be committed of the part, and there is more to do."""
 Completion = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[dict[str, Any] | None]]
 """Returns the result of the operation, or None if there are further parts to do."""
 Clock = Callable[[], datetime]
@@ -51,6 +53,7 @@ TASKS: dict[str, Task] = {
     taking_effect.APPLY: taking_effect.apply_part,
     rebuilds.REBUILD: rebuilds.plan_part,
     rebuilds.DERIVE: rebuilds.derive_part,
+    uploads.IMPORT: running.step,
 }
 COMPLETIONS: dict[str, Completion] = {
     model_store.FIT: refitting.fit_result,
@@ -59,10 +62,13 @@ COMPLETIONS: dict[str, Completion] = {
     previews.PREVIEW: previews.result,
     activations.ACTIVATION: activations.apply_next_parts,
     rebuilds.REBUILD: rebuilds.result,
+    uploads.IMPORT: running.result,
 }
 
 IDLE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
+TURN_SECONDS = 10.0
+"""How long a part that commits in steps goes on before others have their turn."""
 HOUSEKEEPING_SECONDS = 60.0
 BRIEF_SECONDS = 10.0
 """For what a worker asks beside its parts: who does not answer by then is not there."""
@@ -165,20 +171,37 @@ class Worker:
         return await database_time(session) if self._clock is None else self._clock()
 
     async def _do(self, part: Part, lease: Lease | None = None) -> None:
-        """Run the task; its effect, its `done` and what completes the operation are one commit."""
+        """Run the task, in as many commits as it takes."""
         logger.info("part started", extra={"part": part.part_id, "task": part.task})
+        until = time.monotonic() + TURN_SECONDS
+        while await self._step(part, lease, until):
+            self.signs.answered()
+
+    async def _step(self, part: Part, lease: Lease | None, until: float) -> bool:
+        """Run the task once; its effect and its `done` are one commit. True if the part goes on."""
         async with self._write() as session:
             if lease is not None:
                 lease.backend = await leases.backend(session)
             now = await self._now(session)
-            await TASKS[part.task](session, self._deployment, part, now)
-            if await parts.finish(session, part):
-                now = await self._now(session)
-                part = await parts.refresh(session, part)
-                result = await COMPLETIONS[part.kind](session, self._deployment, part, now)
-                if result is not None:
-                    await operations.succeed(session, part.operation_id, result)
-            await audit.record_work(session, part.operation_id, part.kind)
+            more = await TASKS[part.task](session, self._deployment, part, now)
+            goes_on = bool(more) and time.monotonic() < until and not self._stopping.is_set()
+            if goes_on:
+                await parts.go_on(session, part)
+            else:
+                if more:
+                    await parts.plan(session, part, [(part.task, part.arguments)], part.context)
+                await self._finish(session, part)
+        metrics.count_written(session.info.get(writing.WRITTEN, ()))
+        return goes_on
+
+    async def _finish(self, session: WriteSession, part: Part) -> None:
+        if await parts.finish(session, part):
+            now = await self._now(session)
+            part = await parts.refresh(session, part)
+            result = await COMPLETIONS[part.kind](session, self._deployment, part, now)
+            if result is not None:
+                await operations.succeed(session, part.operation_id, result)
+        await audit.record_work(session, part.operation_id, part.kind)
 
     async def _give_up(self, part: Part, error: Exception) -> PartOutcome:
         """Put the part off, or end its operation; the database may have to come back first."""
@@ -216,6 +239,7 @@ class Worker:
                 now,
                 voided_kept=self._settings.voided_kept,
                 audit_kept=self._settings.audit_kept,
+                import_kept=self._settings.import_kept,
             )
         async with self._housekeeping() as (session, _):
             now = await self._now(session)

@@ -22,7 +22,7 @@ from app.migrate import migrate
 from app.postgres.db import Database, create_engine
 from app.postgres.embedded import EmbeddedPostgres
 from app.schemas import customers, interaction_kinds, keys
-from app.schemas.ingest import churn_records, interactions, transactions
+from app.schemas.ingest import churn_records, interactions, sources, transactions
 from app.schemas.policies import policies
 from app.schemas.stages import stages
 from app.worker import Worker
@@ -33,6 +33,11 @@ BUYERS = 400
 STREAM_LINES = 3
 SHOWN = 2
 _PROFILE = customers.PROFILE_EXAMPLE
+FILE = (
+    "order_id,customer_id,order_date,amount\n"
+    "A-1,c-1001,2026-01-31 12:00,12.50\n"
+    "A-2,c-1002,2026-01-31 12:30,twelve\n"
+)
 _STREAMS = ("application/x-ndjson", "text/csv")
 
 
@@ -60,12 +65,18 @@ class Recorder:
         body: Any = None,
         query: Mapping[str, Any] | None = None,
         accept: str = "*/*",
+        content: str | None = None,
         **path: Any,
     ) -> Any:
         """Ask an operation, keep its answer, and return it."""
         method, template = self._named[asked]
         answer = await self._client.request(
-            method, template.format(**path), json=body, params=query, headers={"Accept": accept}
+            method,
+            template.format(**path),
+            json=body,
+            content=content,
+            params=query,
+            headers={"Accept": accept},
         )
         assert answer.is_success, (asked, answer.text)
         if answer.status_code == 204:
@@ -119,6 +130,7 @@ async def record(database: Database, settings: Settings) -> dict[str, Any]:
         await _override(recorder)
         await _void(recorder)
         await _rebuild(recorder, database, work)
+        await _import(recorder, work)
         await _change_policy(recorder, client, work)
         await _keys(recorder)
     assert not recorder.missing, recorder.missing
@@ -208,6 +220,34 @@ async def _rebuild(recorder: Recorder, database: Database, work: Any) -> None:
     operation = await recorder.ask("start_rebuild", asked)
     await work()
     await recorder.ask("list_rebuild_differences", operation_id=operation["id"])
+
+
+async def _import(recorder: Recorder, work: Any) -> None:
+    """Send a file of which a row is refused."""
+    ask, page = recorder.ask, {"limit": SHOWN}
+    sample = {"sample": FILE, "parameters": {"time_zone": "Europe/Berlin"}}
+    proposed = await ask("propose_mapping", sample)
+    for _ in range(2):
+        await ask("put_mapping", {"document": proposed["document"]}, name="shop")
+    await ask("try_mapping", {"sample": FILE, "document": proposed["document"]})
+    await ask("get_mapping", name="shop")
+    for name in ("mappings", "presets"):
+        await ask(f"list_{name}", query=page if name == "mappings" else None)
+    asked = {"mapping": "shop", "source": "shop", "name": "orders.csv"}
+    operation = await ask("start_import", query=asked, content=FILE)
+    await work()
+    await ask("list_imports", query=page)
+    for name in ("get_import", "get_rejected_rows"):
+        await ask(name, import_id=operation["id"])
+    line = '{"order_id":"A-3","customer_id":"c-1001","order_date":"soon","amount":1}'
+    lines = await ask("start_import", query=asked, content=f"{line}\n")
+    await work()
+    await ask("get_rejected_rows", import_id=lines["id"])
+    await ask("put_source", sources.EXAMPLE, source="shop")
+    await ask("get_source", source="shop")
+    await ask("list_sources", query=page)
+    for form in _STREAMS:
+        await ask("export_lines", accept=form, what="transactions")
 
 
 async def _keys(recorder: Recorder) -> None:

@@ -18,7 +18,7 @@ import typer
 from pydantic import ValidationError
 
 from app import migrate
-from app.cli import keys_cli, operating_cli
+from app.cli import files_cli, keys_cli, operating_cli
 from app.config import VERSION, Settings, load_settings
 from app.errors import AppError
 from app.postgres import embedded, roles
@@ -251,6 +251,7 @@ def version() -> None:
 
 
 operating_cli.add_to(app, _settings, _database)
+files_cli.add_to(app, _settings)
 
 
 def main() -> None:

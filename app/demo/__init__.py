@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import date
-from typing import IO
 
 from rich.console import Console
 from rich.text import Text
@@ -22,8 +21,6 @@ from app.demo.errors import DemoError
 
 __all__ = ["DemoError", "run"]
 
-_WIDTH = 100  # without a terminal to ask
-
 
 def run(settings: Settings, *, once: bool, shift: bool, proof: bool) -> None:
     """Show the service at work; then serve until a signal, unless `once`.
@@ -34,7 +31,7 @@ def run(settings: Settings, *, once: bool, shift: bool, proof: bool) -> None:
         raise DemoError("the demo needs the embedded database, which is not offered here")
     # A signal must unwind this stack, which stops the service.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = _console(sys.stdout)
+    console = show.console(sys.stdout)
     calendar = data.Calendar.ending_yesterday(data.today()) if shift else data.Calendar.unmoved()
     own = settings.model_copy(update={"currency": "USD", "time_zone": "UTC"})
     where = settings.data_dir.resolve() / "demo"
@@ -57,14 +54,6 @@ def run(settings: Settings, *, once: bool, shift: bool, proof: bool) -> None:
             with contextlib.suppress(KeyboardInterrupt):
                 console.print("Serving until Ctrl-C. The next demo begins anew.")
                 service.wait()
-
-
-def _console(out: IO[str]) -> Console:
-    """Return a console that neither wraps at 80 columns nor fails at a character of no use here."""
-    if hasattr(out, "reconfigure"):
-        out.reconfigure(errors="replace")
-    width = None if out.isatty() else _WIDTH
-    return Console(file=out, width=width, highlight=False, markup=False, emoji=False)
 
 
 def _introduce(

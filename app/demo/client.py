@@ -1,6 +1,8 @@
-"""The demo's side of HTTP: one caller with a key, whose errors say what the service said."""
+"""HTTP as the demo and the commands of files use it: errors say what the service said."""
 
+import contextlib
 import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import httpx
@@ -13,13 +15,13 @@ _TRIES = 5
 class Client:
     """Calls the service with a key."""
 
-    def __init__(self, url: str, key: str) -> None:
-        # A proxy of the environment has no business between the demo and its own service.
+    def __init__(self, url: str, key: str, *, own: bool = True) -> None:
+        # A proxy of the environment has no business between us and a service of our own.
         self._http = httpx.Client(
             base_url=f"{url}/v1",
             headers={"Authorization": f"Bearer {key}"},
             timeout=60,
-            trust_env=False,
+            trust_env=not own,
         )
 
     def close(self) -> None:
@@ -29,18 +31,40 @@ class Client:
         """Return the body of the answer."""
         return self._call("GET", path, params=params).json()
 
-    def post(self, path: str, body: object, *, idempotency_key: str) -> Any:
+    def post(self, path: str, body: object, *, idempotency_key: str | None = None) -> Any:
         """Return the body of the answer; the key makes it safe to ask again."""
-        headers = {"Idempotency-Key": idempotency_key}
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         return self._call("POST", path, json=body, headers=headers).json()
+
+    def put(self, path: str, body: object) -> Any:
+        """Return the body of the answer."""
+        return self._call("PUT", path, json=body).json()
+
+    def send(self, path: str, content: Callable[[], Iterable[bytes]], **params: str) -> Any:
+        """Send a file, from its beginning at each try; return the body of the answer."""
+        return self._call("POST", path, content=content, params=params).json()
+
+    @contextlib.contextmanager
+    def lines(self, path: str, form: str, **params: str | int) -> Iterator[Iterator[bytes]]:
+        """Yield an answer of all lines while it arrives."""
+        headers = {"Accept": form}
+        try:
+            with self._http.stream("GET", path, params=params, headers=headers) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise DemoError(f"GET {path} was answered {_told(answer)}")
+                yield answer.iter_bytes()
+        except httpx.TransportError as error:
+            raise DemoError(f"GET {path} broke off: {error}") from None
 
     def _call(self, method: str, path: str, **rest: Any) -> httpx.Response:
         problem = ""
         for attempt in range(_TRIES):
             if attempt:
                 time.sleep(0.5 * attempt)
+            given = {k: v() if callable(v) else v for k, v in rest.items()}
             try:
-                response = self._http.request(method, path, **rest)
+                response = self._http.request(method, path, **given)
             except httpx.TransportError as error:
                 problem = f"no answer to {method} {path}: {type(error).__name__}: {error}"
                 continue

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +58,7 @@ class Service:
         url = embedded.running(self.folder)
         if url is None:
             raise DemoError(f"the database in {self.folder} does not answer; {self._log_says()}")
-        return asyncio.run(_make_key(url))
+        return asyncio.run(make_key(url, "demo"))
 
     def _ended(self) -> str:
         return f"the service ended with status {self.process.returncode}; {self._log_says()}"
@@ -69,43 +69,59 @@ class Service:
         return "\n".join([f"the end of {log}:", *lines])
 
 
-async def _make_key(url: str) -> str:
+async def make_key(url: str, name: str) -> str:
+    """Make a key on a database as `clm keys create` does; it may do everything but administer."""
     scopes = [scope for scope in SCOPES if scope != ADMIN]
     database = Database.on(create_engine(url, pool_size=1))
     try:
         async with database.writes() as session, session.begin():
             writing = WriteSession(ReadSession(session))
-            return await keys.create(writing, "demo", scopes, now=datetime.now(UTC))
+            return await keys.create(writing, name, scopes, now=datetime.now(UTC))
     finally:
         await database.close()
 
 
-@contextlib.contextmanager
-def serving(settings: Settings, folder: Path, lock: int, *, scheduled: bool) -> Iterator[Service]:
-    """Run the service; it stops its API, then its worker, then its database.
+def serving(
+    settings: Settings, folder: Path, lock: int, *, scheduled: bool
+) -> contextlib.AbstractContextManager[Service]:
+    """Run the service of the demo, which holds the lock of the folder until it has stopped."""
+    port = choose_port(settings.host, settings.port)
+    environment = _environment(settings, folder, port, scheduled=scheduled)
+    return run(folder, settings.host, port, environment, (lock,))
 
-    It holds the other end of its standard input, so that it stops, too, if this process is
-    killed, and the lock of the folder until it has.
+
+@contextlib.contextmanager
+def run(
+    folder: Path,
+    host: str,
+    port: int,
+    environment: Mapping[str, str],
+    passed: Sequence[int] = (),
+) -> Iterator[Service]:
+    """Run a service; it stops its API, then its worker, then its database.
+
+    It holds the other end of its standard input, so that it stops, too, if this process is killed.
     """
-    port = _choose_port(settings.host, settings.port)
     with (folder / LOG).open("wb") as log:
         process = subprocess.Popen(
             [*CLM, "serve", "--until-eof"],
-            env=_environment(settings, folder, port, scheduled=scheduled),
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             process_group=0,
-            pass_fds=(lock,),
+            pass_fds=passed,
         )
     try:
-        yield Service(_url(settings.host, port), folder, process)
+        yield Service(url_of(host, port), folder, process)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 def _environment(settings: Settings, folder: Path, port: int, *, scheduled: bool) -> dict[str, str]:
@@ -123,7 +139,7 @@ def _environment(settings: Settings, folder: Path, port: int, *, scheduled: bool
     return rest | {PREFIX + name: value for name, value in own.items()}
 
 
-def _choose_port(host: str, wanted: int) -> int:
+def choose_port(host: str, wanted: int) -> int:
     """Return the wanted port if it is free, else one that is."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in (wanted, 0):
@@ -135,6 +151,6 @@ def _choose_port(host: str, wanted: int) -> int:
     raise DemoError(f"cannot listen on {host}: choose another address with CLM_HOST")
 
 
-def _url(host: str, port: int) -> str:
+def url_of(host: str, port: int) -> str:
     here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
     return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from io import TextIOWrapper
+from typing import Any, TextIO
 
 from rich import box
 from rich.console import Console
@@ -10,6 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 CALLS = 10
+_WIDTH = 100  # without a terminal to ask
+
+
+def console(out: TextIO) -> Console:
+    """Return a console that neither wraps at 80 columns nor fails at a character of no use here."""
+    if isinstance(out, TextIOWrapper):
+        out.reconfigure(errors="replace")
+    width = None if out.isatty() else _WIDTH
+    return Console(file=out, width=width, highlight=False, markup=False, emoji=False)
 
 
 def table(title: str, *columns: str, left: int = 1) -> Table:

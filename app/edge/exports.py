@@ -13,7 +13,7 @@ from contextlib import aclosing, contextmanager
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.errors import ExportsBusy
+from app.errors import AppError, ExportsBusy, ImportsBusy
 from app.postgres.sqlstates import from_database
 from app.telemetry import metrics
 
@@ -28,6 +28,11 @@ logger = logging.getLogger("clm.exports")
 class Exports:
     """How many exports may begin."""
 
+    busy: type[AppError] = ExportsBusy
+    """What is told who finds no slot."""
+    reason: metrics.Refusal = "exports"
+    """As what it is counted."""
+
     def __init__(self, most: int) -> None:
         self._free = most
 
@@ -35,13 +40,20 @@ class Exports:
     def slot(self) -> Iterator[None]:
         """Hold one of the slots, or refuse at once."""
         if not self._free:
-            metrics.count_refusal("exports")
-            raise ExportsBusy
+            metrics.count_refusal(self.reason)
+            raise self.busy
         self._free -= 1
         try:
             yield
         finally:
             self._free += 1
+
+
+class Imports(Exports):
+    """How many files may be on their way: who sends one takes his time, and a place for bodies."""
+
+    busy = ImportsBusy
+    reason = "imports"
 
 
 class Export(StreamingResponse):

@@ -15,12 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.config import Settings
 from app.edge.admission import Admission, Ticket, is_short, operation_of
-from app.edge.exports import LEAVE_SLOT
+from app.edge.exports import LEAVE_SLOT, Imports
 from app.edge.handlers import route_template
 from app.edge.intake import (
     BodyMemory,
     ClientLeftError,
+    InPace,
     check_headers,
+    check_packing,
     decoded,
     has_left,
     read_body,
@@ -29,7 +31,7 @@ from app.edge.intake import (
 )
 from app.edge.rates import Rates
 from app.edge.recognition import Recognition
-from app.edge.replies import Reply, refuse
+from app.edge.replies import Reply, refuse, send_amid
 from app.errors import (
     AppError,
     DatabaseUnavailable,
@@ -47,6 +49,8 @@ _ASKING = ("/readyz", "/metrics")
 """What asks the database for whoever comes: one at a time, so that nobody takes all connections."""
 _HEALTH_IN_FLIGHT, _HEALTH_SECONDS = 100, 2.0
 _OF_THE_API = "/v1/"
+_FILES = "POST", "/v1/imports"
+"""What takes a body of any length, piece by piece."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
@@ -83,6 +87,7 @@ class Guard:
         self._memory = BodyMemory(max(BODY_MEMORY, 8 * settings.body_limit))
         self._body_limit = settings.body_limit
         self._body_seconds = settings.body_seconds
+        self._imports = Imports(settings.imports)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request; only an answer that broke in the middle raises."""
@@ -193,6 +198,10 @@ class Guard:
             for name, value in self._rates.take(principal).items():
                 reply.headers[name.lower().encode()] = value.encode()
         method = scope["method"]
+        if (method, path) == _FILES:
+            check_packing(headers)
+            await self._take_file(scope, receive, reply)
+            return
         short = is_short(method, headers.get("accept", ""))
         ticket = Ticket(key, operation_of(method, path), short)
         length = check_headers(headers, self._body_limit)
@@ -203,6 +212,12 @@ class Guard:
         with self._memory.holding(key, length) as count:
             body = await read_body(receive, self._body_limit, self._body_seconds, count)
             await self._run_in_turn(ticket, body, scope, headers, receive, reply)
+
+    async def _take_file(self, scope: Scope, receive: Receive, reply: Reply) -> None:
+        """Run what reads its body itself: beside all others, since it is as slow as its sender."""
+        with self._imports.slot():
+            body = InPace(receive, self._body_seconds)
+            await self.app(scope, body, partial(send_amid, reply, body))
 
     async def _run_in_turn(
         self,

@@ -161,6 +161,52 @@ async def read_body(
         raise RequestTimeout(f"The body must arrive within {seconds:g} seconds") from None
 
 
+PACE = 65_536
+"""Bytes of a file that must arrive in the time that is given to a body."""
+
+
+def check_packing(headers: Mapping[str, str]) -> None:
+    """Refuse a file in an encoding that is not unpacked."""
+    if _encoding(headers) not in (*_PLAIN, *_GZIP, "zstd"):
+        raise UnsupportedMediaType(
+            "Send the file as it is, or packed with gzip or zstd",
+            headers={"Accept-Encoding": "gzip, zstd"},
+        )
+
+
+class InPace:
+    """The receive channel of a body of any length, which must not come too slowly."""
+
+    def __init__(self, receive: Receive, seconds: float) -> None:
+        self._receive = receive
+        self._seconds = seconds
+        self._owed = PACE
+        self._until = asyncio.get_running_loop().time() + seconds
+        self.ended = False
+
+    async def __call__(self) -> Message:
+        if self.ended:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            raise RequestTimeout(
+                f"{PACE} bytes of a file must arrive within {self._seconds:g} seconds"
+            ) from None
+        if message["type"] == "http.disconnect":
+            raise ClientLeftError
+        self.ended = not message.get("more_body", False)
+        self._owed -= len(message.get("body", b""))
+        if self._owed <= 0:
+            self._restart()
+        return message
+
+    def _restart(self) -> None:
+        """Begin the time of the next bytes."""
+        self._owed, self._until = PACE, asyncio.get_running_loop().time() + self._seconds
+
+
 async def read_nothing(receive: Receive, limit: int) -> bytes:
     """Return the body of a request whose head announced none, without the cost of a timer."""
     return await _collect(receive, limit, _uncounted)

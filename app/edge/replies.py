@@ -1,12 +1,13 @@
 """The send channel of a request, and how a refusal is sent on it."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.edge.handlers import problem_response
-from app.edge.intake import discard
+from app.edge.intake import ClientLeftError, InPace, discard
 from app.errors import AppError, Overloaded, PayloadTooLarge, RequestTimeout, Unauthorized
 
 _LINGER_SECONDS = 1.0
@@ -86,3 +87,21 @@ def rendered(
     lines = [name + b": " + value + b"\r\n" for name, value in own]
     lines += [b"\r\n", bytes(response.body) if body else b""]
     return STATUS_LINE[error.status] + b"".join(lines)
+
+
+async def send_amid(reply: Reply, body: InPace, message: Message) -> None:
+    """Send a piece of an answer; one that comes amid the body of its request ends the connection.
+
+    What still arrives is read for a moment, so that the sender reads the answer.
+    """
+    if body.ended:
+        await reply(message)
+    elif message["type"] == "http.response.start":
+        reply.headers[b"connection"] = b"close"
+        await reply(message)
+    else:
+        await reply({**message, "more_body": True})
+        if not message.get("more_body", False):
+            with suppress(AppError, ClientLeftError):
+                await discard(body, _LINGER_SECONDS)
+            await reply({"type": "http.response.body", "body": b"", "more_body": False})

@@ -12,6 +12,7 @@ from app.errors import (
     ExportsBusy,
     IdempotencyInProgress,
     IdempotencyKeyReused,
+    ImportsBusy,
     InternalError,
     InvalidCursor,
     NotFound,
@@ -65,6 +66,10 @@ TAGS = [
         "name": "rebuilds",
         "description": "Everything derived, derived anew from the facts: compared, and mended.",
     },
+    {
+        "name": "imports",
+        "description": "Files of any size in, by presets or mappings; and the systems they are of.",
+    },
     {"name": "operations", "description": "Long work, and its progress."},
     {"name": "keys", "description": "Who may call, what they may do, and how often."},
     {"name": "audit", "description": "Who did what: each request and command that wrote."},
@@ -86,7 +91,7 @@ ABOUT: dict[str, Any] = {
 _BEFORE_ANY = (400, 408, 413, 415, 431)
 """How any request is refused before its operation begins, whatever it asks for."""
 _BEFORE_AUTHORISED = (401, 403, 429, 503)
-_OF_FEW = (InvalidCursor, Unavailable, Draining, ExportsBusy)
+_OF_FEW = (InvalidCursor, Unavailable, Draining, ExportsBusy, ImportsBusy)
 """What only some operations answer: they say so themselves, or their form does."""
 _OF_EVERY = (
     *(kind for kind in tree() if kind.status in _BEFORE_ANY and kind not in _OF_FEW),

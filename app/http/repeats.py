@@ -10,6 +10,8 @@ from app.services.access.idempotency import Claim, Replay
 
 SHOWN_ONCE = "x-shown-once"
 """Names the field of an answer that is kept nowhere, and is null where the answer is replayed."""
+STREAMED = "x-streamed"
+"""Says that the body of an operation is read while it arrives: nothing of it is compared."""
 _KEPT_HEADERS = ("content-type", "etag", "location", "retry-after")
 
 
@@ -23,6 +25,8 @@ async def claim_of(request: Request, key_id: str) -> Claim | None:
     """Return what a request claims, None if it may not be sent again."""
     key = request.headers.get("idempotency-key")
     if key is None or request.method != "POST":
+        return None
+    if STREAMED in (getattr(request.scope.get("route"), "openapi_extra", None) or {}):
         return None
     # The draft standard quotes the key, most callers do not: both are the same key.
     key = key.strip().removeprefix('"').removesuffix('"')

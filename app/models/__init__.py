@@ -4,6 +4,7 @@ from app.models.access import ApiKey, AuditEntry, IdempotencyKey, Setting
 from app.models.base import Base
 from app.models.churn_record import ChurnRecord, ChurnRecordRevision
 from app.models.customer import Customer, CustomerSearch, ProfileChange
+from app.models.imports import Import, ImportPiece, ImportRejection, Mapping, Source
 from app.models.interaction import (
     Interaction,
     InteractionDay,
@@ -33,10 +34,14 @@ __all__ = [
     "Customer",
     "CustomerSearch",
     "IdempotencyKey",
+    "Import",
+    "ImportPiece",
+    "ImportRejection",
     "Interaction",
     "InteractionDay",
     "InteractionKind",
     "InteractionRevision",
+    "Mapping",
     "Model",
     "Operation",
     "OperationPart",
@@ -49,6 +54,7 @@ __all__ = [
     "RefundAllocation",
     "Run",
     "Setting",
+    "Source",
     "StageOverride",
     "StageTransition",
     "Transaction",

@@ -10,7 +10,7 @@ from app.models.base import Base, Instant, Json
 
 
 class Operation(Base):
-    """One piece of long work; at most one of a kind is pending or running.
+    """One piece of long work; at most one of a kind is pending or running, but for imports.
 
     While parts of it are put off, `waiting_since` and those beside it say since when, why, and when
     the next of them is tried again; the next part that is done takes them away.
@@ -22,10 +22,10 @@ class Operation(Base):
             "state IN ('pending', 'running', 'succeeded', 'failed', 'cancelled')", name="state"
         ),
         Index(
-            "uq_operations_open",
+            "uq_operations_alone",
             "kind",
             unique=True,
-            postgresql_where=text("state IN ('pending', 'running')"),
+            postgresql_where=text("state IN ('pending', 'running') AND kind <> 'import'"),
         ),
         Index("ix_operations_created_at", "created_at", "operation_id"),
     )

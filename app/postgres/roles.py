@@ -18,6 +18,9 @@ DELETED: Final = frozenset(
     {
         "customer_search",
         "idempotency_keys",
+        "import_pieces",
+        "import_rejections",
+        "imports",
         "interaction_days",
         "operation_parts",
         "operations",

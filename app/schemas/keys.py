@@ -17,6 +17,8 @@ SCOPES = (
     "customers:write",
     "transactions:write",
     "interactions:write",
+    "imports:read",
+    "imports:write",
     "scores:read",
     "models:write",
     "policies:write",

@@ -18,6 +18,7 @@ from app.schemas.common.fields import (
 )
 from app.schemas.common.shapes import Page, Problem
 from app.schemas.common.types import Answer, Timestamp
+from app.schemas.ingest.imports import ImportTotals
 from app.schemas.models.clv import ClvBasis
 from app.schemas.models.risk import RiskGuard
 from app.schemas.policies.policies import PreviewCell
@@ -270,13 +271,21 @@ class RebuildOperation(_LongWork):
     result: RebuildResult | None = Field(description=_RESULT)
 
 
+class ImportOperation(_LongWork):
+    """Reads a file that was sent, row by row."""
+
+    kind: Literal["import"] = Field(description=_KIND)
+    result: ImportTotals | None = Field(description=_RESULT)
+
+
 AnyOperation = Annotated[
     PolicyPreviewOperation
     | PolicyActivationOperation
     | ScoringRunOperation
     | ModelFitOperation
     | BacktestOperation
-    | RebuildOperation,
+    | RebuildOperation
+    | ImportOperation,
     Field(discriminator="kind"),
 ]
 

@@ -5,7 +5,7 @@ Labels are route templates and fixed words, never ids: their number must not gro
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -31,8 +31,8 @@ Figure = float | Mapping[str, float | None] | None
 PartOutcome = Literal["done", "put_off", "failed", "lost"]
 FactResult = Literal["created", "updated", "duplicate", "rejected"]
 Refusal = Literal[
-    "body_memory", "connections", "exports", "head_time", "head_size", "line", "malformed",
-    "no_key", "rate", "shed", "waited",
+    "body_memory", "connections", "exports", "head_time", "head_size", "imports", "line",
+    "malformed", "no_key", "rate", "shed", "waited",
 ]  # fmt: skip
 """Why a request was not even begun."""
 
@@ -207,6 +207,12 @@ def count_all_facts(kind: str, counts: Mapping[str, int]) -> None:
     """Count facts of one kind by outcome."""
     for result, n in counts.items():
         _facts.labels(kind, result).inc(n)
+
+
+def count_written(facts: Iterable[tuple[str, Mapping[str, int]]]) -> None:
+    """Count facts of files, by the doors they went through."""
+    for door, counts in facts:
+        count_all_facts(door.removesuffix("s"), counts)
 
 
 def set_gauges(**figures: Figure) -> None:

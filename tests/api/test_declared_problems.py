@@ -25,13 +25,14 @@ OF_THE_FORM = {
     "database_unavailable", "draining", "malformed", "request_timeout", "payload_too_large",
     "unsupported_media_type", "invalid_cursor", "idempotency_in_progress",
     "idempotency_key_reused", "conflict", "rate_limited", "exports_busy", "unavailable",
-    "head_too_large", "too_many_connections",
+    "head_too_large", "too_many_connections", "imports_busy",
 }  # fmt: skip
 """Problems that follow from the form of an operation; each has tests of its own."""
 KNOWN = {"customer_id": "c1"}
 NOBODY = {
     "customer_id": "nobody", "version": "999", "model_id": "none", "backtest_id": "none",
     "operation_id": "none", "kind": "complant", "key_id": "none", "secret": "previous",
+    "import_id": "none", "name": "none", "source": "none", "what": "customers",
 }  # fmt: skip
 OVERRIDE = {"stage": "active", "reason": "a talk on the phone"}
 ROW = {"x": 0, "t_x": 0, "T": 9}
@@ -154,9 +155,14 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("cancel_operation", None, None),
             ("list_rebuild_differences", None, None), ("get_key", None, None),
             ("patch_key", {}, None), ("revoke_key", None, None), ("rotate_key", {}, None),
-            ("remove_key_secret", None, None),
+            ("remove_key_secret", None, None), ("start_import", None, {"mapping": "none"}),
+            ("get_import", None, None), ("get_rejected_rows", None, None),
+            ("get_mapping", None, None), ("get_source", None, None),
         )
     },
+    ("put_mapping", "not_found"): once({}, path={"name": ""}),
+    ("put_source", "not_found"): once({}, path={"source": ""}),
+    ("export_lines", "not_found"): once(path={"what": "none"}),
     ("put_customer", "not_found"): once({}, path={"customer_id": ""}),
     ("put_interaction_kind", "not_found"): once({}, path={"kind": ""}),
     ("create_churn_record", "not_found"): once({}, path={"customer_id": ""}),

@@ -26,17 +26,24 @@ TEXT = openapi.COMMITTED.read_text(encoding="utf-8")
 VERBS = (
     "get", "list", "put", "patch", "create", "write", "fit", "start", "report", "score", "explain",
     "override", "remove", "preview", "activate", "void", "revoke", "rotate", "delete", "cancel",
+    "try", "propose", "export",
 )  # fmt: skip
 OTHER_TYPES = {
     "/metrics": "text/plain",
     "/v1/backtests/{backtest_id}/calibration.svg": "image/svg+xml",
+    "/v1/imports/{import_id}/rejected": "text/csv",
+    "/v1/exports/{what}": "text/csv",
 }
 SORTED = {
     "/v1/customers", "/v1/customers/{customer_id}/transactions", "/v1/transactions",
     "/v1/customers/{customer_id}/interactions", "/v1/customers/{customer_id}/churn-records",
     "/v1/transitions", "/v1/churn-risks", "/v1/scores", "/v1/audit",
 }  # fmt: skip
-STREAMED = {"list_scores": ["application/x-ndjson", "text/csv"]}
+STREAMED = {
+    "list_scores": ["application/x-ndjson", "text/csv"],
+    "get_rejected_rows": ["application/x-ndjson"],
+    "export_lines": ["application/x-ndjson"],
+}
 OPERATIONS = [
     (operation["operationId"], method, path, operation)
     for path, method, operation in openapi.operations(DOCUMENT)
@@ -191,6 +198,11 @@ def test_headers_that_callers_need_are_named() -> None:
         ("start_rebuild", "202"): {"Location", "Retry-After"},
         ("create_key", "201"): {"Location"},
         ("list_scores", "200"): set(OF_STREAMS),
+        ("start_import", "202"): {"Location", "Retry-After"},
+        ("put_mapping", "200"): {"Location"},
+        ("put_mapping", "201"): {"Location"},
+        ("get_rejected_rows", "200"): {"Content-Disposition"},
+        ("export_lines", "200"): {"Content-Disposition"},
     }
     for name, _, _, operation in OPERATIONS:
         named = {parameter["name"] for parameter in operation.get("parameters", ())}

@@ -42,6 +42,7 @@ CLOSED = {
     ("transaction", "interaction", "churn_record", "transition", "profile_change"),
     ("auto", "mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "nbd"),
     ("true", "false"), ("true",), ("setting", "asked_for"),
+    ("erp", "crm", "orders", "web", "app", "partner", "social", "survey", "manual"),
     ("on_time", "due", "overdue", "lost"), ("lost", "all"), ("previous", "current"),
 }  # fmt: skip
 

@@ -1,8 +1,9 @@
-"""The real worker, with parts and leases so small that a run has many of both."""
+"""The real worker, with parts and leases so small that runs and imports have many of both."""
 
 from datetime import timedelta
 
 from app import worker
+from app.services.ingest.imports import chunks
 from app.services.operations import parts
 from app.services.runs import runs
 from tests.prepared import SETTINGS
@@ -12,5 +13,7 @@ def work(url: str) -> None:
     parts.LEASE = timedelta(seconds=0.6)
     parts.MAX_FAILURES = 50
     worker.IDLE_SECONDS = 0.05
+    worker.TURN_SECONDS = 0.3
+    chunks.FIRST_CHUNK = chunks.LARGEST_CHUNK = 100
     runs.TRANSITIONS_AT_ONCE, runs.SCORE_PART = 15, 20
     worker.work(SETTINGS.model_copy(update={"log_level": "ERROR"}), url)

@@ -18,3 +18,29 @@ VoidRevision = Annotated[
     int | None,
     Query(ge=1, le=MAX_BIGINT, description="the revision to void; the one in force if absent"),
 ]
+PresetParameters = Annotated[
+    str | None,
+    Query(
+        max_length=20_000,
+        description="what the preset is to be told, as a JSON object: see its `parameters`",
+        examples=['{"time_zone":"Europe/Berlin"}'],
+    ),
+]
+FileFormQuery = Annotated[
+    str | None,
+    Query(
+        max_length=20_000,
+        description="how the file is written, where that is not to be found out, as a JSON object: "
+        "the `file` of a mapping",
+        examples=['{"columns":["customer","ordered_on","amount"],"delimiter":";"}'],
+    ),
+]
+ExchangeRatesQuery = Annotated[
+    str | None,
+    Query(
+        max_length=20_000,
+        description="units of the deployment's currency for one of another, by its code of ISO "
+        "4217, as a JSON object: for transactions of the file that have no rate of their own",
+        examples=['{"USD":"0.92"}'],
+    ),
+]

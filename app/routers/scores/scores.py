@@ -17,12 +17,13 @@ from app.schemas.scores.ad_hoc import ScoreAnswer, ScoreRequest
 from app.schemas.scores.cards import Scores
 from app.schemas.scores.lists import ChurnRiskPage, LookupAnswer, LookupRequest, RunId, ScorePage
 from app.schemas.scores.rhythm import RhythmStatus
+from app.services.common import copied_lines
 from app.services.models.clv_terms import GivenTerms
 from app.services.scores import ad_hoc, churn_risks, lists, lookup, shared_cards, streams
 from app.services.scores.run_selects import Asked
 
 routes = router("scores")
-STREAMS = streams.FORMS[1:]
+STREAMS = copied_lines.FORMS[1:]
 HorizonQuery = Annotated[
     int | None,
     Query(
@@ -66,7 +67,7 @@ async def get_scores(
     card = await shared_cards.get(
         state.cards, customer_id, as_of=as_of, horizon_days=horizon_days, terms=terms, now=now
     )
-    return Response(card, media_type=streams.FORMS[0])
+    return Response(card, media_type=copied_lines.FORMS[0])
 
 
 async def _filters(
@@ -123,7 +124,7 @@ async def list_churn_risks(
     """
     asked = Asked(filters, run_id, changed_since_run)
     found = await churn_risks.search(session, deployment, page, asked, include=include)
-    return Response(found, media_type=streams.FORMS[0])
+    return Response(found, media_type=copied_lines.FORMS[0])
 
 
 @routes.get(
@@ -157,7 +158,7 @@ async def list_scores(
     and is not the whole run. A text in CSV that a spreadsheet would take for a formula has an
     apostrophe in front; in the other forms it is as it was sent. Few such exports run at once.
     """
-    form = streams.form_of(request.headers.get("accept"))
+    form = copied_lines.form_of(request.headers.get("accept"))
     asked = Asked({**filters, "rfm_group": rfm_group}, run_id, changed_since_run)
     if form == "application/json":
         found = await lists.search(session, deployment, page, asked)
@@ -173,7 +174,7 @@ async def list_scores(
 async def score_customers(request: LookupRequest, session: Read, deployment: Here, now: Now) -> Any:
     """Score up to 1,000 customers live, each as `GET /v1/customers/{id}/scores` does."""
     found = await lookup.find(session, deployment, request, now)
-    return Response(found, media_type=streams.FORMS[0])
+    return Response(found, media_type=copied_lines.FORMS[0])
 
 
 @routes.post(

@@ -18,7 +18,15 @@ from app.schemas.common.fields import (
     StageCode,
 )
 from app.schemas.common.shapes import Page
-from app.schemas.common.types import Answer, Code, Shape, Text, Timestamp
+from app.schemas.common.types import (
+    Answer,
+    Code,
+    FactIdentifier,
+    Identifier,
+    Shape,
+    Text,
+    Timestamp,
+)
 from app.schemas.ingest.churn_records import ChurnRecord
 
 Cause = Literal["fact", "inactivity", "manual", "policy"]
@@ -162,6 +170,19 @@ class OverrideRequest(Shape):
     )
     until: Timestamp | None = Field(
         None, description="in the future, at most ten years", examples=["2027-03-31T00:00:00Z"]
+    )
+
+
+class DatedStage(OverrideRequest):
+    """A stage that another system had set, and since when; of an import."""
+
+    customer_id: Identifier = Field(description="id of the customer", examples=["c-1001"])
+    source: FactIdentifier | None = Field(
+        None, description="the system that had set it; its import tells of it", examples=["crm"]
+    )
+    set_at: Timestamp = Field(description="when it was set, not ahead")
+    until: Timestamp | None = Field(
+        None, description="after `set_at`, at most ten years", examples=["2027-03-31T00:00:00Z"]
     )
 
 

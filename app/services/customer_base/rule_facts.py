@@ -18,12 +18,14 @@ from app.services.common.id_texts import NAMED, named
 
 DayOrDays = TypeVar("DayOrDays", int, Ints)
 
-# Any fact tells that there is somebody, whether or not the rules of some policy look at it.
+# Any fact tells that there is somebody, whether or not the rules of some policy look at it; so does
+# a stage that another system had set.
 _EARLIEST = (
     "least(created_at, first_contact_at,"
     " (SELECT min(occurred_at) FROM transactions t WHERE t.customer_id = c.customer_id),"
     " (SELECT min(occurred_at) FROM interactions i WHERE i.customer_id = c.customer_id),"
-    " (SELECT min(occurred_at) FROM churn_records r WHERE r.customer_id = c.customer_id))"
+    " (SELECT min(occurred_at) FROM churn_records r WHERE r.customer_id = c.customer_id),"
+    " (SELECT min(set_at) FROM stage_overrides o WHERE o.customer_id = c.customer_id))"
 )
 _BEGUN = (
     f"SELECT customer_id, {sql_numbers.micros(_EARLIEST)}"  # noqa: S608  # no value of a caller

@@ -18,6 +18,7 @@ from app.models.scoring import KEPT_RUNS, RUN_GRACE, scores_name
 from app.postgres.db import WriteSession
 from app.postgres.sqlstates import is_refused
 from app.services.common import deployment_settings
+from app.services.operations import old_files
 from app.services.operations.operations import OPEN
 
 KEY_LIFE = timedelta(hours=48)
@@ -33,6 +34,7 @@ async def sweep(
     *,
     voided_kept: timedelta | None = None,
     audit_kept: timedelta | None = None,
+    import_kept: timedelta | None = None,
 ) -> bool:
     """Remove one chunk of each kind; True if there may be more. One worker does it at a time.
 
@@ -47,6 +49,7 @@ async def sweep(
         Operation.state.not_in(OPEN),
     )
     more = await _drop_differences(session, ended)
+    more = await old_files.drop(session, now, ended, kept=import_kept, most=CHUNK) or more
     if not more:
         await session.execute(delete(OperationPart).where(OperationPart.operation_id.in_(ended)))
         await session.execute(delete(Operation).where(Operation.operation_id.in_(ended)))

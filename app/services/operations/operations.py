@@ -27,11 +27,15 @@ async def submit(
     now: datetime,
     requested_by: str | None = None,
     slot: str | None = None,
+    operation_id: str | None = None,
 ) -> AnyRow:
-    """Start an operation, or return the open one if it was asked the same; refuse another."""
+    """Start an operation, or return the open one if it was asked the same; refuse another.
+
+    Of a kind of which several may be open there is none to return: its id is given.
+    """
     document = stamped(request.model_dump(mode="json"))
     for _ in range(3):
-        operation_id = f"op_{secrets.token_hex(8)}"
+        operation_id = operation_id or new_id()
         created = await session.scalar(
             upsert(Operation)
             .values(
@@ -62,6 +66,11 @@ async def submit(
                 operation_id=running.operation_id,
             )
     raise OperationRunning("The operation of this kind keeps changing; try again.")
+
+
+def new_id() -> str:
+    """Return an id that no operation has."""
+    return f"op_{secrets.token_hex(8)}"
 
 
 async def find_open(session: ReadSession, kind: str) -> AnyRow | None:

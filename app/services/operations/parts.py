@@ -165,6 +165,18 @@ async def extend_lease(session: WriteSession, part: Part) -> bool:
     return bool(kept)
 
 
+async def go_on(session: WriteSession, part: Part) -> None:
+    """Say, in the transaction of what was done of a part, that more of it is to be done.
+
+    What has come further was not in vain: failures of before are forgotten.
+    """
+    if not await extend_lease(session, part):
+        raise LeaseLost(f"part {part.part_id} was taken over")
+    await session.execute(
+        update(OperationPart).where(OperationPart.part_id == part.part_id).values(failures=0)
+    )
+
+
 async def finish(session: WriteSession, part: Part) -> bool:
     """Mark a part done in the transaction of its effect; True for the last of its operation."""
     mine = await session.scalar(

@@ -22,7 +22,6 @@ from app.services.common import deployment_settings
 from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.common.stored_documents import Section
 from app.services.customer_base import populations
-from app.services.customers import customers
 from app.services.operations import operations, parts
 from app.services.operations.parts import Part
 from app.services.stages import derivation, derived_state
@@ -118,8 +117,8 @@ async def derive_part(
     found = await derived_state.compare(session, deployment, await _customers_of(session, part))
     outdated = [each for each, one in found.items() if one.outdated]
     doubtful = [each for each, one in found.items() if one.differences]
-    await customers.lock_or_create(session, [*doubtful, *(outdated if repair else ())], now)
-    found |= await derived_state.compare(session, deployment, doubtful)
+    locked = [*doubtful, *(outdated if repair else ())]
+    found |= await derived_state.compare_locked(session, deployment, doubtful, locked, now)
     differing = [each for each, one in found.items() if one.differences]
     await _list(session, part, found)
     outcome = {

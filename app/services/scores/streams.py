@@ -4,57 +4,27 @@ The rows of a run never change, and one COPY sees one snapshot: what is sent is 
 if it is dropped meanwhile. An answer that breaks off was not whole: the connection closes early.
 """
 
-import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Collection, Mapping
-from typing import Any, Literal
-
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from typing import Any
 
 from app.days import from_day
 from app.deployment import Deployment
-from app.errors import FieldError, NotFound, ValidationFailed
-from app.postgres.db import Database, ReadSession, limit
-from app.postgres.limits import EXPORT
-from app.postgres.sqlstates import is_missing_table
+from app.errors import FieldError, ValidationFailed
+from app.postgres.db import Database, ReadSession
 from app.schemas.common.types import format_instant
+from app.services.common.copied_lines import Form, copied, no_formula
 from app.services.common.paging import PageRequest
 from app.services.scores import kept_runs, lists
 from app.services.scores.kept_runs import KeptRun
 from app.services.scores.lists import AMOUNTS, OF_RHYTHM, PLAIN
 from app.services.scores.run_selects import Asked, RunSelect
 
-Form = Literal["application/json", "application/x-ndjson", "text/csv"]
-FORMS: tuple[Form, ...] = ("application/json", "application/x-ndjson", "text/csv")
 OF_PAGES = ("limit", "cursor", "sort")
-_WAITING = 4
-"""Pieces that wait for a slow reader; then the database waits."""
-# In JSON no control character stands as it is, so that nothing is quoted.
-_LINES = {"format": "csv", "delimiter": "\x02", "quote": "\x01"}
 CSV_COLUMNS = (*PLAIN, *OF_RHYTHM, "days_silent", *AMOUNTS, "currency", "horizon_days")
 OF_EARLIER = ("previous_probability", "previous_rhythm")
 _ENDINGS: Mapping[Form, str] = {"application/x-ndjson": "ndjson", "text/csv": "csv"}
 _OF_CALLERS = "customer_id", "stage"
 """Texts that are not codes of ours."""
-_FORMULA = r"('=', '+', '-', '@', E'\t', E'\r', E'\n', '＝', '＋', '－', '＠')"
-_NUMBER = r"'^[+-]?[0-9]+([.][0-9]+)?$'"
-
-
-def form_of(accept: str | None) -> Form:
-    """Return the form that a caller prefers; JSON where there is no telling."""
-    best: tuple[float, Form] = (0.0, "application/json")
-    for each in (accept or "").lower().split(","):
-        name, *parameters = (part.strip() for part in each.split(";"))
-        weight = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                with contextlib.suppress(ValueError):
-                    weight = float(parameter[2:])
-        for form in FORMS:
-            if name == form and weight > best[0]:
-                best = weight, form
-    return best[1]
 
 
 def check(given: Collection[str]) -> None:
@@ -89,7 +59,7 @@ async def open_lines(
     chosen = RunSelect(run.run_id, asked)
     columns = (_csv if form == "text/csv" else _json)(deployment, run, chosen)
     query = chosen.rows(columns, " ORDER BY s.customer_id")
-    return _lines(database, form, query, chosen.arguments), _headers(run.head)
+    return copied(database, form, query, chosen.arguments), _headers(run.head)
 
 
 def filename(form: Form, of_run: Mapping[str, str]) -> str:
@@ -123,7 +93,7 @@ def _headers(head: Mapping[str, Any]) -> dict[str, str]:
 
 def _csv(deployment: Deployment, run: KeptRun, chosen: RunSelect) -> list[str]:
     told = {
-        **{name: _no_formula(f"s.{name}") for name in _OF_CALLERS},
+        **{name: no_formula(f"s.{name}") for name in _OF_CALLERS},
         "run_id": f"{run.run_id}::bigint",
         "call_reasons": "array_to_string(s.call_reasons, ' ')",
         "days_silent": _silent(run, chosen),
@@ -135,14 +105,6 @@ def _csv(deployment: Deployment, run: KeptRun, chosen: RunSelect) -> list[str]:
     }
     names = CSV_COLUMNS if chosen.asked.since is None else (*CSV_COLUMNS, *OF_EARLIER)
     return [f"{told.get(name, f's.{name}')} AS {name}" for name in names]
-
-
-def _no_formula(value: str) -> str:
-    """Have spreadsheets show a text rather than reckon it; numbers stay as they are."""
-    return (
-        f"CASE WHEN left({value}, 1) IN {_FORMULA} AND {value} !~ {_NUMBER} THEN chr(39) || {value}"
-        f" ELSE {value} END"
-    )
 
 
 def _json(deployment: Deployment, run: KeptRun, chosen: RunSelect) -> list[str]:
@@ -176,61 +138,3 @@ def _amount(name: str) -> str:
     """Write an amount as the API does: at least two digits behind the point."""
     cents = f"round(s.{name}, 2)"
     return f"CASE WHEN s.{name} = {cents} THEN {cents}::text ELSE trim_scale(s.{name})::text END"
-
-
-async def _lines(
-    database: Database, form: Form, statement: str, arguments: list[Any]
-) -> AsyncGenerator[bytes]:
-    """Yield the lines as the database writes them, on a connection of their own.
-
-    A reader who goes away ends the statement, by the end of its connection.
-    """
-    pieces: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
-    gone = False
-
-    async def take(piece: bytes) -> None:
-        if not gone:
-            await pieces.put(bytes(piece))
-
-    async with database.engine.connect() as connection:
-        # In order, so that the first lines come at once and none waits for a sort.
-        await connection.execute(text("SET TRANSACTION READ ONLY"))
-        await connection.execute(text("SET LOCAL enable_sort = off"))
-        await limit(connection, EXPORT)
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        options = {"format": "csv", "header": True} if form == "text/csv" else _LINES
-
-        async def copy() -> None:
-            try:
-                await driver.copy_from_query(
-                    statement, *arguments, output=take, timeout=EXPORT.command, **options
-                )
-            except Exception as error:
-                if is_missing_table(error):
-                    raise NotFound("The run is no longer kept.") from None
-                raise
-            finally:
-                if not gone:
-                    await pieces.put(None)
-
-        copying = asyncio.create_task(copy())
-        try:
-            while (piece := await pieces.get()) is not None:
-                yield piece.replace(b"\n", b"\r\n") if form == "text/csv" else piece
-            await copying
-        finally:
-            if not copying.done():
-                gone = True
-                while not pieces.empty():
-                    pieces.get_nowait()
-                await _break_off(connection, driver, copying)
-
-
-async def _break_off(connection: AsyncConnection, driver: Any, copying: asyncio.Task[None]) -> None:
-    """End a statement by the end of its connection."""
-    driver.terminate()
-    await asyncio.wait([copying], timeout=5)
-    if copying.done() and not copying.cancelled():
-        copying.exception()  # that the connection ended is no news
-    with contextlib.suppress(Exception):
-        await connection.invalidate()

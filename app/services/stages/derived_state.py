@@ -21,7 +21,7 @@ from app.lifecycle.history import Transition
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.version import DERIVATION_VERSION
 from app.money import to_amount
-from app.postgres.db import AnyRow, ReadSession
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.common.types import format_amount, format_instant
 from app.services.common import deployment_settings
 from app.services.customer_base import (
@@ -30,7 +30,7 @@ from app.services.customer_base import (
     purchase_summaries,
     refund_allocations,
 )
-from app.services.customers import derived_profiles
+from app.services.customers import customers, derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import overrides, tracing, transitions
@@ -73,6 +73,18 @@ async def compare(
         )
         for customer_id, one in stored.items()
     }
+
+
+async def compare_locked(
+    session: WriteSession,
+    deployment: Deployment,
+    customer_ids: Sequence[str],
+    locked: Sequence[str],
+    now: datetime,
+) -> dict[str, Compared]:
+    """Compare customers once more while nobody writes to them, nor to others that are locked."""
+    await customers.lock_or_create(session, locked, now)
+    return await compare(session, deployment, customer_ids)
 
 
 @dataclass(frozen=True, slots=True)

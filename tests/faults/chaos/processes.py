@@ -17,6 +17,7 @@ from pathlib import Path
 import app.cli.commands
 import app.main
 import app.worker
+from app.services.ingest.imports import chunks
 from app.services.operations import parts
 from app.services.policy_changes import previews, taking_effect
 from app.services.rebuilds import rebuilds
@@ -42,6 +43,8 @@ def _run(words: Sequence[str], environment: Mapping[str, str], ahead: timedelta,
     os.environ |= environment
     parts.LEASE = timedelta(seconds=LEASE_SECONDS)
     app.worker.IDLE_SECONDS = 0.1
+    app.worker.TURN_SECONDS = 0.5
+    chunks.FIRST_CHUNK = chunks.LARGEST_CHUNK = 200
     runs.SCORE_PART, runs.TRANSITIONS_AT_ONCE = 40, 15
     rebuilds.DERIVE_PART, previews.COMPARE_PART, taking_effect.APPLY_PART = 40, 40, 20
     clocks.shift(ahead)

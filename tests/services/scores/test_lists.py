@@ -21,8 +21,8 @@ from app.deployment import Deployment
 from app.lifecycle.records import UNITS
 from app.postgres.db import Database
 from app.schemas.scores.lists import LookupAnswer, ScoreItem
-from app.services.common import threads
-from app.services.scores import run_columns, streams
+from app.services.common import copied_lines, threads
+from app.services.scores import run_columns
 from app.worker import Worker
 from tests import histories
 from tests.database import NOW, Clock
@@ -271,7 +271,7 @@ async def heads(client: httpx.AsyncClient) -> list[dict[str, Any]]:
         head = (await client.get(path, params={"limit": "1"})).json()
         found.append({name: head[name] for name in head if name not in ("items", "next_cursor")})
     assert found[1] == {**found[0], "masked": []}  # the call list alone shows personal data
-    for form in streams.FORMS[1:]:
+    for form in copied_lines.FORMS[1:]:
         answer = await client.get("/v1/scores", headers={"Accept": form})
         told = {name: answer.headers.get(f"clm-{name.replace('_', '-')}") for name in OF_A_RUN}
         assert told == {name: str(found[0][name]) for name in OF_A_RUN}
@@ -440,12 +440,12 @@ async def test_a_lookup_before_any_model(own_client: httpx.AsyncClient) -> None:
     ],
 )
 def test_the_preferred_form_is_chosen(accept: str | None, form: str) -> None:
-    assert streams.form_of(accept) == form
+    assert copied_lines.form_of(accept) == form
 
 
 async def test_a_reader_who_goes_away_ends_the_statement(own_database: Database) -> None:
     endless = "SELECT 'line ' || generate_series(1, 1000000000)"
-    lines = streams._lines(own_database, "text/csv", endless, [])
+    lines = copied_lines.copied(own_database, "text/csv", endless, [])
     assert (await anext(lines)).startswith(b"?column?\r\nline 1\r\n")
     await lines.aclose()
     busy = text(
@@ -464,7 +464,7 @@ async def test_a_reader_who_goes_away_ends_the_statement(own_database: Database)
 async def test_a_stream_that_fails_says_so(own_database: Database) -> None:
     failing = "SELECT 1 / (5000 - generate_series(1, 100000))"
     with pytest.raises(Exception, match="division by zero"):
-        async for _ in streams._lines(own_database, "text/csv", failing, []):
+        async for _ in copied_lines.copied(own_database, "text/csv", failing, []):
             pass
     assert own_database.engine.pool.checkedout() == 0
 

@@ -1,0 +1,98 @@
+"""What columns are called, by the field that they are: in English, Chinese, and some German."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from app.mappings.presets.header import Header, folded
+
+_NAMES: Final = """
+customer_id: customer_id, customerid, customer_no, customer_number, customer_code, cust_code,
+    cust_id, custid, 客户编码, 客户代码, customer,
+    client_id, client, buyer_id, user_id, userid, member_id, account_id, person_id, master_id,
+    客户编号, 客户id, 客户, 会员编号, 会员号, 会员id, 用户id, 买家id, id_cliente, kundennummer,
+    kunde, kunden_id, 买家会员名, kunnr, contact_id,
+    customer_name, client_name, buyer, member, 客户名称, customer_email, buyer_email,
+    from_email_address, email_address, email, e-mail, 邮箱
+occurred_at: occurred_at, order_date, orderdate, invoicedate, invoice_date, purchase_date,
+    transaction_date, date, datetime, timestamp, time, created_at, order_time, paid_at,
+    event_time, order_purchase_timestamp, sale_date, payment_date, posting_date, erdat, audat,
+    fkdat, 订单付款时间, 订单创建时间, 单据日期, 下单时间, 订单日期, 交易时间, 交易日期, 购买日期,
+    付款时间, 日期, 时间, datum, bestelldatum, fecha
+transaction_id: transaction_id, order_id, orderid, order_no, order_number, order, invoiceno,
+    invoice, invoice_no, invoice_id, receipt_no, receipt_id, 订单号, 订单编号, 订单id, 交易号,
+    发票号, 单号, 单据编号, 单据号, bestellnummer, rechnungsnummer, increment_id, vbeln,
+    document_no, sale_id, purchase_id, payment_id
+amount: amount, total, totalprice, total_price, order_total, total_amount, revenue, sales, value,
+    dollar_value, dollars, price_total, paid, gross, grand_total, payment_value, netwr,
+    order_total_inc_tax, net_amount, order_amount, order_value, item_price, 买家实际支付金额,
+    价税合计, 含税金额, 金额, 订单金额, 实付金额, 消费金额, 总金额, 总额, betrag, summe, importe
+currency: currency, currency_code, order_currency, waerk, waers, 币种, 货币, waehrung, währung
+kind: kind, type, transaction_type, order_type, 类型, 交易类型
+refunded: refunds, refunded_order_id, original_order_id, original_transaction_id, refund_of,
+    原订单号
+order_status: order_status, status, payment_status, 订单状态, 交易状态, 状态, bestellstatus
+channel: channel, sales_channel, store, 渠道, 门店
+quantity: quantity, qty, units, quantity_ordered, quantity_purchased, 数量, menge
+unit_price: unit_price, unitprice, price, price_each, 含税单价, 单价, preis, einzelpreis
+product_id: product_id, productid, sku, stockcode, stock_code, item_id, item, product, 商品编号,
+    商品id, 商品, 存货编码, 物料编码, 产品, artikelnummer
+category: category, product_category, 类别, 品类
+name: name, full_name, customer_name, contact_name, company_name, 姓名, 名称, 客户名称, 客户姓名
+first_name: first_name, firstname, given_name
+last_name: last_name, lastname, surname, family_name
+email: email, e-mail, email_address, mail, 邮箱, 电子邮件
+phone: phone, mobile, phone_number, telephone, tel, 手机, 手机号, 电话, 联系电话
+country: country, country_code, 国家
+region: region, state, province, 地区, 省份, 省
+city: city, town, 城市
+gender: gender, sex, 性别
+birth_date: birth_date, birthdate, date_of_birth, birthday, dob, 生日, 出生日期
+industry: industry, 行业
+owner: owner, account_manager, sales_rep, 负责人, 客户经理
+acquisition_channel: acquisition_channel, source, lead_source, 来源, 客户来源
+first_contact_at: first_contact_at, signup_date, registered_at, created_at, 注册时间, 创建时间
+interaction_id: interaction_id, event_id, ticket_id, activity_id, call_id, id, 工单号
+interaction_kind: kind, event, event_type, type, activity_type, interaction, event_name, 类型,
+    事件
+campaign: campaign, utm_campaign, 活动
+outcome: outcome, result, 结果
+score: score, rating, nps, 评分, 分数
+text: text, note, notes, comment, description, 备注, 内容
+due_date: due_date, due_on, duedate, due, 到期日, 应付日期, 付款到期日, fälligkeit
+outstanding: amount_due, outstanding, open_amount, balance, balance_due, overdue_amount, 未付金额,
+    欠款, 逾期金额
+payment_id: invoice_id, invoice_no, invoice, payment_id, invoiceno, 发票号, 单号
+stage: stage, lifecycle_stage, customer_stage, lifecyclestage, status, 阶段, 客户阶段,
+    生命周期阶段
+set_at: set_at, stage_since, since, stage_date, changed_at, valid_from, date, updated_at,
+    阶段时间, 变更时间, 日期
+reason: reason, stage_reason, 原因
+"""
+
+
+def _read() -> Iterator[tuple[str, tuple[str, ...]]]:
+    for line in _NAMES.replace(",\n   ", ",").strip().split("\n"):
+        field, _, names = line.partition(":")
+        yield field, tuple(name.strip() for name in names.split(","))
+
+
+NAMES: Final[Mapping[str, tuple[str, ...]]] = dict(_read())
+"""Names by field, compared without capitals, blanks and signs; the first that fits counts."""
+
+
+def named(header: Header, field: str, said: Mapping[str, str]) -> str | None:
+    """Return the column of a field: the one that was said, or else one that is called so."""
+    if field in said:
+        return said[field]
+    found = {folded(name): name for name in reversed(header.detected.columns)}
+    return next((found[key] for each in NAMES[field] if (key := folded(each)) in found), None)
+
+
+def moment(header: Header, field: str, said: Mapping[str, str]) -> list[str]:
+    """Return the column of a time, or the two of its day and its hour; none if there is none."""
+    column = named(header, field, said)
+    if column is None:
+        return []
+    hour = header.find("Time") if header.has("Time") else None
+    apart = field not in said and folded(column) == "date" and hour is not None
+    return [column, hour] if apart and hour is not None else [column]

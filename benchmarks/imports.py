@@ -1,0 +1,121 @@
+"""A file of orders taken in, beside plain COPY of the rows that came of it into the same tables.
+
+Memory of API and worker, and the time of the last hundred thousand rows beside the first, are told
+as well; everything derived is derived anew at the end, and has to be the same.
+"""
+
+import argparse
+import asyncio
+import io
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+
+from tests.service import Service, running_service
+
+TABLES = ("customers", "transactions", "purchase_summaries", "stage_transitions")
+HEADER = "order_id,customer_id,order_date,amount\n"
+STEP = 100_000
+QUERY = {"preset": "orders", "parameters": '{"time_zone":"UTC"}'}
+
+
+def rows(number: int) -> str:
+    """Return a file, in the order of time as systems export it; customers buy ten times each."""
+    chance = random.Random(5)
+    buyers = max(number // 10, 1)
+    made = [
+        f"O-{row},c-{chance.randrange(buyers):07},{2015 + row * 10 // number}-"
+        f"{1 + row * 120 // number % 12:02}-{1 + chance.randrange(28):02},"
+        f"{chance.randrange(500, 9_999) / 100}\n"
+        for row in range(number)
+    ]
+    return HEADER + "".join(made)
+
+
+def peak(pid: int) -> int:
+    """Return the most memory a process has had, in MB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def worker_of(service: Service) -> int:
+    """Return the process of the worker, which the service has started."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        words = (folder / "cmdline").read_bytes().split(b"\0")
+        if b"worker" in words and f"PPid:\t{service.pid}\n" in (folder / "status").read_text():
+            return int(folder.name)
+    raise RuntimeError("no worker")
+
+
+def follow(client: httpx.Client, import_id: str) -> tuple[float, list[float]]:
+    """Wait for an import; return its seconds, and when each further step of rows had been read."""
+    begun, steps = time.perf_counter(), [0.0]
+    while True:
+        found = client.get(f"/v1/imports/{import_id}").json()
+        passed = time.perf_counter() - begun
+        while found["totals"]["rows"] >= len(steps) * STEP:
+            steps.append(passed)
+        if found["state"] not in ("pending", "running"):
+            assert found["state"] == "succeeded", found
+            return passed, steps
+        time.sleep(0.05)
+
+
+async def copied(dsn: str) -> float:
+    """Return the seconds that COPY takes for the rows of all tables, with their indexes."""
+    connection = await asyncpg.connect(dsn)
+    seconds = 0.0
+    for table in TABLES:
+        held = io.BytesIO()
+        await connection.copy_from_table(table, output=held, format="binary")
+        await connection.execute(f"CREATE TABLE copy_of_{table} (LIKE {table} INCLUDING ALL)")
+        held.seek(0)
+        begun = time.perf_counter()
+        await connection.copy_to_table(f"copy_of_{table}", source=held, format="binary")
+        seconds += time.perf_counter() - begun
+    await connection.close()
+    return seconds
+
+
+def rebuild(client: httpx.Client) -> dict[str, Any]:
+    operation = client.post("/v1/rebuilds", json={}).json()
+    while operation["state"] in ("pending", "running"):
+        time.sleep(0.5)
+        operation = client.get(f"/v1/operations/{operation['id']}").json()
+    result: dict[str, Any] = operation["result"]
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    number = parser.parse_args().rows
+    content = rows(number)
+    with (
+        running_service(worker=True, CLM_SCORING_EVERY="off") as service,
+        httpx.Client(base_url=service.url, headers=service.headers, timeout=600) as client,
+    ):
+        begun = time.perf_counter()
+        sent = client.post("/v1/imports", params=QUERY, content=content.encode())
+        assert sent.status_code == 202, sent.text
+        uploaded = time.perf_counter() - begun
+        seconds, steps = follow(client, sent.json()["id"])
+        memory = peak(service.pid), peak(worker_of(service))
+        plain = asyncio.run(copied(service.dsn))
+        found = rebuild(client)
+    assert found["differing"] == 0, found
+    total = uploaded + seconds
+    print(f"{number:,} rows of {len(content):,} bytes: sent in {uploaded:.1f} s, in {total:.1f} s")
+    print(f"memory at most: API {memory[0]} MB, worker {memory[1]} MB")
+    if len(steps) > 2:
+        last = (steps[-1] - steps[-2]) / (steps[1] - steps[0])
+        print(f"last {STEP:,} rows: {last:.2f} x the first")
+    print(f"rows a second: {number / total:,.0f}, {plain / total:.3f} of COPY")
+
+
+if __name__ == "__main__":
+    main()
