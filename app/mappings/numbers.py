@@ -36,8 +36,10 @@ SYMBOLS: Final[Mapping[str, str]] = {
     "€": "EUR", "£": "GBP", "₹": "INR", "৳": "BDT", "₩": "KRW", "₽": "RUB", "₺": "TRY",
     "₴": "UAH", "₫": "VND", "฿": "THB", "₦": "NGN", "₱": "PHP", "₪": "ILS", "₸": "KZT",
     "zł": "PLN", "Kč": "CZK", "R$": "BRL", "US$": "USD", "A$": "AUD", "C$": "CAD", "HK$": "HKD",
+    "人民币": "CNY", "RMB": "CNY", "美元": "USD", "欧元": "EUR", "英镑": "GBP", "港币": "HKD",
+    "日元": "JPY",
 }  # fmt: skip
-"""Signs of one currency alone; `$`, `¥` and `kr` are of several."""
+"""Signs and names of one currency alone; `$`, `¥` and `kr` are of several."""
 
 
 def number_reader(decimal: str) -> Callable[[str], Decimal]:
@@ -100,7 +102,7 @@ def exponent_of(currency: str, said: Mapping[str, int]) -> int:
 
 def currency_of(text: str) -> str:
     """Return the code of a currency, by its code or a sign that is of no other."""
-    code = text.upper()
+    code = SYMBOLS.get(text.upper(), text.upper())
     if len(code) == 3 and code.isascii() and code.isalpha():
         return code
     found = SYMBOLS.get(text.translate(_BLANKS).strip("0123456789.,+-−()"))

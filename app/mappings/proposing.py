@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from app.mappings.compiling import Context
 from app.mappings.detection import Detected
@@ -30,6 +30,11 @@ class Question:
     """What the proposal has now; None where nothing can be assumed."""
     choices: tuple[Any, ...]
     """Likely answers; empty: any."""
+
+
+_OF_CUSTOMERS: Final = (
+    "customer_id", "birth_date", "first_contact_at", "phone", "name",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,10 @@ def propose(
     given = dict(parameters or {})
     refuse_look_alikes(detected)
     columns = given.get("columns")
-    found = recognise(detected, columns if isinstance(columns, dict) else {})
+    said = dict(columns) if isinstance(columns, dict) else {}
+    if "amount" in given:  # the same for all, so that no column needs to have it
+        said.setdefault("amount", "")
+    found = recognise(detected, said)
     wanted = given.pop("preset", None)
     if wanted is not None:
         found = [each for each in found if each[0].name == wanted] or [(preset_of(wanted), 0.0)]
@@ -86,6 +94,8 @@ def propose(
     except InvalidMapping as invalid:
         if any(fault.code != "missing" for fault in invalid.faults):
             raise
+    if wanted is None and preset.name == "customers" and _may_be_purchases(header):
+        questions = (_OF_WHAT, *questions)
     if any(question.required for question in questions):
         document = None
     return Proposal(
@@ -98,16 +108,33 @@ def propose(
     )
 
 
+_GENERIC: Final = tuple(name for name, preset in PRESETS.items() if preset.generic)
+_UNKNOWN: Final = Question(
+    "preset",
+    "Which facts does the file hold? No column tells whose they are, when, or how much: name "
+    "the columns by a mapping of your own, or by `columns` of a generic preset.",
+    required=True,
+    assumed=None,
+    choices=_GENERIC,
+)
+_OF_WHAT: Final = Question(
+    "preset",
+    "Customers, or purchases? Columns of days and of amounts are there whose names tell nothing: "
+    "name them by `columns` of `orders` (occurred_at, amount), or say that it is `customers`.",
+    required=True,
+    assumed=None,
+    choices=_GENERIC,
+)
+
+
+def _may_be_purchases(header: Header) -> bool:
+    """Say whether a file whose names tell customers alone has purchases, too."""
+    found = (named(header, field, {}) for field in _OF_CUSTOMERS)
+    return evidence.may_be_purchases(header, [name for name in found if name is not None])
+
+
 def _unknown(detected: Detected) -> Proposal:
-    question = Question(
-        "preset",
-        "Which facts does the file hold? No column tells whose they are, when, or how much: name "
-        "the columns by a mapping of your own, or by `columns` of a generic preset.",
-        required=True,
-        assumed=None,
-        choices=tuple(name for name, preset in PRESETS.items() if preset.generic),
-    )
-    return Proposal(None, 0.0, None, (question,), detected.columns)
+    return Proposal(None, 0.0, None, (_UNKNOWN,), detected.columns)
 
 
 def _unrecognised(detected: Detected, document: MappingDocument) -> tuple[str, ...]:

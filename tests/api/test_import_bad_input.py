@@ -17,7 +17,7 @@ from app.edge.intake import PACE, ClientLeftError, InPace
 from app.errors import ImportsBusy, RequestTimeout
 from app.postgres.db import Database
 from app.services.operations import housekeeping
-from tests.api.test_imports import HEADER, ORDERS, done, mapped, send, worker  # noqa: F401
+from tests.api.test_imports import HEADER, MAPPING, ORDERS, done, mapped, send, worker  # noqa: F401
 from tests.database import NOW, Clock, make_client, writing
 
 GOOD = "G-1,c-1,2026-01-31 12:00,1.00,paid\n"
@@ -174,3 +174,58 @@ async def test_files_go_a_while_after_their_import_and_refused_rows_with_the_ope
     assert await sweep(timedelta(hours=25), kept=None) == [1, 1, 2]
     assert await sweep(timedelta(hours=25)) == [1, 0, 2]
     assert await sweep(timedelta(days=31)) == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (gzip.compress(ORDERS.encode())[:-12], "gzip"),
+        (zstd.compress(ORDERS.encode())[:-6], "zstd"),
+        (b"A-1,c-1,2026-01-31 12:00,1.00,paid\n" * 3, "missing_header"),
+        (("order_id," + ORDERS).encode(), "double_header"),
+        (ORDERS.replace(",", ";").encode(), "wrong_delimiter"),
+    ],
+)
+async def test_a_file_that_is_none_is_refused_whole(
+    mapped: httpx.AsyncClient,  # noqa: F811
+    own_database: Database,
+    content: bytes,
+    code: str,
+) -> None:
+    form = {"file": '{"delimiter":","}'} if code == "wrong_delimiter" else {}
+    answer = await mapped.post("/v1/imports", params={"mapping": "shop", **form}, content=content)
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.json()["errors"][0]["code"] == code
+    assert await left(own_database) == [0, 0, 0]
+
+
+async def test_a_mapping_that_names_no_column_of_the_file_is_refused_whole(
+    mapped: httpx.AsyncClient,  # noqa: F811
+    own_database: Database,
+) -> None:
+    answer = await send(mapped, ORDERS.replace("ordered_at", "placed_at", 1))
+    fault = answer.json()["errors"][0]
+    assert (answer.status_code, fault["code"]) == (422, "unknown_column")
+    assert fault["pointer"].endswith("/occurred_at/column")
+    assert await left(own_database) == [0, 0, 0]
+
+
+async def test_hours_that_come_twice_or_never_are_told_by_the_rule_of_the_mapping(
+    mapped: httpx.AsyncClient,  # noqa: F811
+    worker: Any,  # noqa: F811
+) -> None:
+    strict = {**MAPPING, "times": {"zone": "Europe/Berlin", "ambiguous": "reject",
+                                   "skipped": "reject"}}  # fmt: skip
+    await mapped.put("/v1/mappings/strict", json={"document": strict})
+    rows = ["H-1,h-1,2026-03-29 02:30,1.00,paid", "H-2,h-1,2026-10-25 02:30,1.00,paid"]
+    content = HEADER + "".join(f"{row}\n" for row in rows)
+    shown = await done(worker, mapped, await send(mapped, content, mapping="strict"))
+    assert shown["totals"]["rejected_rows"] == 2
+    assert {each["code"] for each in shown["totals"]["rejections"]} == {
+        "skipped_time", "ambiguous_time",
+    }  # fmt: skip
+    await done(worker, mapped, await send(mapped, content))
+    listed = (await mapped.get("/v1/customers/h-1/transactions")).json()["items"]
+    assert [each["occurred_at"] for each in listed] == [
+        "2026-10-25T00:30:00Z", "2026-03-29T01:30:00Z",
+    ]  # fmt: skip

@@ -16,6 +16,8 @@ from app.mappings.presets.evidence import counted_in, decimal_signs, forms_of
 from app.mappings.proposing import propose
 from tests.mappings.files import SAMPLES, apply, total
 
+ZONED = {"time_zone": "Europe/Berlin"}
+
 HERE = Context("EUR", zone="Europe/Berlin")
 
 
@@ -293,3 +295,52 @@ def test_purchase_days_of_a_proposal_are_those_of_the_file():
     days = Counter((item["customer_id"], datetime.fromisoformat(item["occurred_at"]).date())
                    for item in result.sales())  # fmt: skip
     assert len(days) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "customer", "order", "amount"),
+    [
+        (("单据编号,日期,客户编码,物料编码,数量,含税单价,价税合计,币别\n"
+         "XS1,2025/3/15,C1,M1,2,50.00,100.00,人民币\nXS1,2025/3/15,C1,M2,1,30.00,30.00,人民币\n"),
+         "gb18030", "C1", "XS1", {"amount": "130.00", "currency": "CNY"}),
+        ("订单号,订单日期,客户编码,客户名称,原币价税合计,币种\nSO1,2025-03-15,0001,启澜,113.00,RMB\n",
+         "utf-8", "0001", "SO1", {"amount": "113.00", "currency": "CNY"}),
+        ("Auftragsnummer;Kundennummer;Bestelldatum;Betrag (EUR)\n1001;K-1;31.12.2024;1.234,50 €\n",
+         "cp1252", "K-1", "1001", {"amount": "1234.50"}),
+        ("N° commande;Client;Date commande;Montant TTC\n7;Dupont;28/03/2025;1 234,50\n",
+         "latin-1", "Dupont", "7", {"amount": "1234.50"}),
+        ("Pedido;Cliente;Fecha;Importe\n1;Ana;28/03/2025;12,50\n",
+         "utf-8", "Ana", "1", {"amount": "12.50"}),
+    ],
+)  # fmt: skip
+def test_orders_of_other_lands_are_known_by_the_names_of_their_columns(
+    text, encoding, customer, order, amount
+):
+    data = text.encode(encoding)
+    detected = detect(data)
+    found = propose(detected, Context("EUR"), ZONED)
+    assert found.document is not None, found.questions
+    (item,) = apply(data, found.document).sales()
+    assert (item["customer_id"], item["transaction_id"], item["amount"]) == (
+        customer, order, amount,
+    )  # fmt: skip
+
+
+def test_purchases_whose_columns_have_unknown_names_are_not_taken_for_customers():
+    data = b"Bought,Customer ID,Total Collected\n2025-03-01,CU1,$10.80\n2025-03-02,CU2,$20.00\n"
+    found = propose(detect(data), Context("EUR"), ZONED)
+    assert (found.preset, found.document) == ("customers", None)
+    assert [each.parameter for each in found.questions if each.required] == ["preset"]
+    said = propose(detect(data), Context("EUR"), {**ZONED, "preset": "customers"})
+    assert said.document is not None
+    columns = {"occurred_at": "Bought", "amount": "Total Collected"}
+    named = propose(detect(data), Context("EUR"), {**ZONED, "columns": columns})
+    assert (named.preset, len(apply(data, named.document).sales())) == ("orders", 2)
+
+
+def test_an_amount_that_is_the_same_for_all_makes_purchases_of_a_log_without_one():
+    data = b"date,id\n2014-03-08,0\n2014-05-21,1\n"
+    answers = {**ZONED, "amount": "1", "columns": {"customer_id": "id"}}
+    found = propose(detect(data), Context("EUR"), answers)
+    assert found.preset == "orders"
+    assert [item["amount"]["amount"] for item in apply(data, found.document).sales()] == ["1", "1"]

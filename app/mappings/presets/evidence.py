@@ -112,6 +112,21 @@ def may_be_no_sales(texts: Sequence[str]) -> bool:
     return any(word in text.casefold() for text in texts for word in _NO_SALE)
 
 
+_MONEY: Final = re.compile(r"[^\d\s]{0,3} ?-?\d[\d.,' ]*[.,]\d\d\D{0,4}")
+
+
+def may_be_purchases(header: Header, known: Sequence[str]) -> bool:
+    """Say whether columns that no name tells have days and amounts: of purchases, it seems."""
+    days = amounts = False
+    for name in header.detected.columns:
+        texts = header.values(name, most=200)
+        if name in known or not texts:
+            continue
+        amounts = amounts or all(map(_MONEY.fullmatch, texts))
+        days = days or (counted_in(texts) is None and forms_of(texts) != ())
+    return days and amounts
+
+
 def has_several_lines(header: Header, said: Mapping[str, str]) -> bool:
     """Say whether rows with the same order follow each other."""
     column = named(header, "transaction_id", said)

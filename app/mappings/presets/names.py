@@ -1,5 +1,6 @@
 """What columns are called, by the field that they are: in English, Chinese, and some German."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -12,25 +13,32 @@ customer_id: customer_id, customerid, customer_no, customer_number, customer_cod
     客户编号, 客户id, 客户, 会员编号, 会员号, 会员id, 用户id, 买家id, id_cliente, kundennummer,
     kunde, kunden_id, 买家会员名, kunnr, contact_id,
     customer_name, client_name, buyer, member, 客户名称, customer_email, buyer_email,
-    from_email_address, email_address, email, e-mail, 邮箱
+    from_email_address, email_address, email, e-mail, 邮箱, kundennr, cliente, 会员手机号,
+    买家手机号, 买家手机, 买家昵称
 occurred_at: occurred_at, order_date, orderdate, invoicedate, invoice_date, purchase_date,
     transaction_date, date, datetime, timestamp, time, created_at, order_time, paid_at,
     event_time, order_purchase_timestamp, sale_date, payment_date, posting_date, erdat, audat,
     fkdat, 订单付款时间, 订单创建时间, 单据日期, 下单时间, 订单日期, 交易时间, 交易日期, 购买日期,
-    付款时间, 日期, 时间, datum, bestelldatum, fecha
+    付款时间, 日期, 时间, datum, bestelldatum, fecha, auftragsdatum, rechnungsdatum, date_commande,
+    date_de_commande, fecha_pedido
 transaction_id: transaction_id, order_id, orderid, order_no, order_number, order, invoiceno,
     invoice, invoice_no, invoice_id, receipt_no, receipt_id, 订单号, 订单编号, 订单id, 交易号,
     发票号, 单号, 单据编号, 单据号, bestellnummer, rechnungsnummer, increment_id, vbeln,
-    document_no, sale_id, purchase_id, payment_id
-amount: amount, total, totalprice, total_price, order_total, total_amount, revenue, sales, value,
+    document_no, sale_id, purchase_id, payment_id, auftragsnummer, auftragsnr, bestellnr,
+    belegnummer, n_commande, numero_commande, commande, pedido, numero_pedido
+amount: grand_total_purchased, amount, total, totalprice, total_price, order_total,
+    total_amount, revenue, sales, value,
     dollar_value, dollars, price_total, paid, gross, grand_total, payment_value, netwr,
     order_total_inc_tax, net_amount, order_amount, order_value, item_price, 买家实际支付金额,
-    价税合计, 含税金额, 金额, 订单金额, 实付金额, 消费金额, 总金额, 总额, betrag, summe, importe
-currency: currency, currency_code, order_currency, waerk, waers, 币种, 货币, waehrung, währung
+    价税合计, 含税金额, 金额, 订单金额, 实付金额, 消费金额, 总金额, 总额, 原币价税合计, betrag,
+    gesamtbetrag, summe, montant_ttc, montant, total_ttc, importe
+currency: currency, currency_code, order_currency, waerk, waers, 币种, 货币, waehrung, währung,
+    币别, devise, moneda
 kind: kind, type, transaction_type, order_type, 类型, 交易类型
 refunded: refunds, refunded_order_id, original_order_id, original_transaction_id, refund_of,
     原订单号
-order_status: order_status, status, payment_status, 订单状态, 交易状态, 状态, bestellstatus
+order_status: order_status, status, payment_status, 订单状态, 交易状态, 状态, bestellstatus,
+    单据状态, statut, estado
 channel: channel, sales_channel, store, 渠道, 门店
 quantity: quantity, qty, units, quantity_ordered, quantity_purchased, 数量, menge
 unit_price: unit_price, unitprice, price, price_each, 含税单价, 单价, preis, einzelpreis
@@ -80,11 +88,17 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = dict(_read())
 """Names by field, compared without capitals, blanks and signs; the first that fits counts."""
 
 
+_UNIT: Final = re.compile(r"[(（\[][^()（）\[\]]*[)）\]]\s*$")
+
+
 def named(header: Header, field: str, said: Mapping[str, str]) -> str | None:
     """Return the column of a field: the one that was said, or else one that is called so."""
     if field in said:
         return said[field]
-    found = {folded(name): name for name in reversed(header.detected.columns)}
+    columns = header.detected.columns[::-1]
+    # What stands in brackets behind a name is its unit, unless the whole is a name.
+    found = {folded(_UNIT.sub("", name)): name for name in columns}
+    found |= {folded(name): name for name in columns}
     return next((found[key] for each in NAMES[field] if (key := folded(each)) in found), None)
 
 
