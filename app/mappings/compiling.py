@@ -151,7 +151,9 @@ class _Compiler:
         customer = said[0].fields.get(_OWNER)
         together = self.document.group is not None or bool(self.numbered)
         others = any(
-            rule.each is not None or rule.customer_of_purchase or rule.fields.get(_OWNER) != customer
+            rule.each is not None
+            or rule.customer_of_purchase
+            or rule.fields.get(_OWNER) != customer
             for rule in said
         )
         # Of files of profiles alone, each row is another customer's anyway.

@@ -1,12 +1,15 @@
 """A file in chunks: the same outcomes however it is cut, and wherever it is gone on with."""
 
+import itertools
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 
 import pytest
 
 from app.mappings.applying import Mapped, Outcome
 from app.mappings.compiling import Context, Plan, compile_mapping, parse
 from app.mappings.detection import detect
+from app.mappings.rows import BadRow, Row
 from app.services.ingest.imports import chunks, windows
 from app.services.ingest.imports.chunks import Checkpoint, OpenFile
 from tests.api.test_imports import MAPPING
@@ -51,8 +54,20 @@ async def piece(position: int) -> bytes:
     return CONTENT[position : position + PIECE]
 
 
+class Outcomes:
+    """Takes outcomes as they are."""
+
+    def of_outcomes(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
+        return list(outcomes)
+
+    def of_rows(
+        self, rows: Iterable[Row | BadRow], feed: Callable[[Row | BadRow], Iterable[Outcome]]
+    ) -> list[Outcome]:
+        return [outcome for row in rows for outcome in feed(row)]
+
+
 def opened(plan: Plan, checkpoint: Checkpoint) -> OpenFile[list[Outcome]]:
-    return OpenFile(plan, Checkpoint.of(checkpoint.as_json()), list)
+    return OpenFile(plan, Checkpoint.of(checkpoint.as_json()), Outcomes())
 
 
 async def read(plan: Plan, *, anew: bool) -> list[Outcome]:
@@ -105,7 +120,7 @@ async def test_rows_of_a_customer_are_written_together(
         for outcome in (await read(plan, anew=False))[1:]
         if isinstance(outcome, Mapped)
     ]
-    changes = sum(one != other for one, other in zip(found, found[1:], strict=False))
+    changes = sum(one != other for one, other in itertools.pairwise(found))
     assert (changes == len(set(found)) - 1) == (plan.owner is not None)
 
 

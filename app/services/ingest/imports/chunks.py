@@ -9,10 +9,10 @@ While a chunk is written, the next one is made ready in a thread: the database w
 
 import asyncio
 from asyncio import Future
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from app.mappings.applying import Mapped, Mapper, Outcome
 from app.mappings.compiling import Plan
@@ -28,6 +28,7 @@ FIRST_CHUNK, LARGEST_CHUNK, SMALLEST_CHUNK = 1_000, 8_000, 50
 QUICK_SECONDS, SLOW_SECONDS = 0.5, 1.1
 
 Ready = TypeVar("Ready")
+ReadyMade = TypeVar("ReadyMade", covariant=True)
 Rows = Iterator[Row | BadRow]
 Read = Callable[[int], Awaitable[bytes]]
 """Returns the next bytes of the file from a position on, none at its end."""
@@ -129,14 +130,24 @@ class _InOrder:
         return taken, Checkpoint(checkpoint.skip, checkpoint.drop)
 
 
+class Prepares(Protocol[ReadyMade]):
+    """Makes rows or their outcomes ready to be written."""
+
+    def of_outcomes(self, outcomes: Iterable[Outcome]) -> ReadyMade: ...
+
+    def of_rows(
+        self, rows: Iterable[Row | BadRow], feed: Callable[[Row | BadRow], Iterable[Outcome]]
+    ) -> ReadyMade: ...
+
+
 @dataclass
 class OpenFile(Generic[Ready]):
-    """A file that is being read; `prepare` makes outcomes ready to be written, in the thread."""
+    """A file that is being read; what is given has been made ready to be written, in a thread."""
 
     plan: Plan
     checkpoint: Checkpoint
     """After the chunk that was given last."""
-    prepare: Callable[[list[Outcome]], Ready]
+    prepare: Prepares[Ready]
     chunk: int = field(default_factory=lambda: FIRST_CHUNK)
     _window: Window | None = field(default=None, repr=False)
     _done: int = 0
@@ -203,7 +214,8 @@ class OpenFile(Generic[Ready]):
         outcomes, checkpoint = in_order.take()
         if self.plan.owner is not None:
             self._window, self._window_from = Window(checkpoint.skip, self.plan), rows.position
-        return self._chunk(outcomes, checkpoint, rows.position, ended=not is_full)
+        ready, is_empty = self.prepare.of_outcomes(outcomes), not outcomes
+        return self._chunk(ready, checkpoint, rows.position, ended=not is_full, is_empty=is_empty)
 
     def _make_of(self, window: Window) -> Chunk[Ready] | None:
         rows = self._rows
@@ -214,27 +226,23 @@ class OpenFile(Generic[Ready]):
             self._is_last = not is_full
             window.close()
         first, self._done = self._done, min(self._done + self.chunk, len(window))
-        outcomes = [
-            outcome
-            for row in window.rows(first, self._done)
-            for outcome in self._mapper.feed(row)
-        ]
+        ready = self.prepare.of_rows(window.rows(first, self._done), self._mapper.feed)
         checkpoint = Checkpoint(window.skip, self._done, windows.ORDER)
         position = rows.position
         if self._done < len(window):
             read = position - self._window_from
             position = self._window_from + read * self._done // len(window)
-            return self._chunk(outcomes, checkpoint, position, ended=False)
+            return self._chunk(ready, checkpoint, position, ended=False, is_empty=False)
         checkpoint = Checkpoint(window.skip + len(window), 0)
         self._window, self._window_from = Window(checkpoint.skip, self.plan), position
-        self._done = 0
-        return self._chunk(outcomes, checkpoint, position, ended=self._is_last)
+        self._done, is_empty = 0, not len(window)
+        return self._chunk(ready, checkpoint, position, ended=self._is_last, is_empty=is_empty)
 
     def _chunk(
-        self, outcomes: list[Outcome], checkpoint: Checkpoint, position: int, *, ended: bool
+        self, ready: Ready, checkpoint: Checkpoint, position: int, *, ended: bool, is_empty: bool
     ) -> Chunk[Ready]:
         error = self._rows.error if ended else None
-        if outcomes and error is not None:
+        if error is not None and not is_empty:
             # What was read before is written first.
             ended, error = False, None
-        return Chunk(self.prepare(outcomes), checkpoint, position, ended, error)
+        return Chunk(ready, checkpoint, position, ended, error)

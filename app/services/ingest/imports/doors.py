@@ -65,7 +65,11 @@ async def _customers(writer: Writer, batch: Batch) -> Written:
 async def _transactions(writer: Writer, batch: Batch) -> Written:
     return Written.of(
         await transactions.ingest(
-            writer.session, writer.deployment, batch.items, atomic=False, now=writer.now,
+            writer.session,
+            writer.deployment,
+            batch.items,
+            atomic=False,
+            now=writer.now,
             columns=batch.columns,
         )  # fmt: skip
     )

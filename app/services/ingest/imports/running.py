@@ -11,17 +11,16 @@ from typing import Any
 
 from sqlalchemy import func, select, update
 
-from app.postgres.db import AnyRow, WriteSession
 from app.deployment import Deployment
 from app.mappings.compiling import parse
 from app.mappings.detection import HEAD_BYTES
 from app.models import Import
-from app.services.ingest.imports import orders, preparing, spool, tallies, writing
+from app.postgres.db import AnyRow, WriteSession
+from app.services.ingest.imports import orders, spool, tallies, writing
 from app.services.ingest.imports.chunks import Checkpoint, OpenFile
 from app.services.ingest.imports.doors import Writer
 from app.services.ingest.imports.orders import ImportOrder
-from app.services.ingest.imports.preparing import Prepared, Rates
-from app.services.ingest.plain_transactions import PlainColumns
+from app.services.ingest.imports.preparing import Prepared, Preparer
 from app.services.operations.parts import Part
 
 _OPEN: dict[str, OpenFile[Prepared]] = {}
@@ -81,10 +80,8 @@ async def _open(
     """Open a file at what was committed last."""
     head = await spool.head(session, row.import_id, HEAD_BYTES)
     _, plan = orders.plan_of(parse(row.mapping), head, deployment)
-    rates = Rates(order.exchange_rates, deployment.currency)
-    plain = PlainColumns(deployment, row.created_at)
-    prepare = partial(preparing.prepare, rates, plain)
-    return OpenFile(plan, Checkpoint.of(row.checkpoint), prepare)
+    preparer = Preparer(plan, deployment, order.exchange_rates, row.created_at)
+    return OpenFile(plan, Checkpoint.of(row.checkpoint), preparer)
 
 
 def _remember(import_id: str, file: OpenFile[Prepared]) -> None:

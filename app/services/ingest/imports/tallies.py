@@ -46,8 +46,12 @@ def new() -> Tally:
     }
 
 
-def count_rows(tally: Tally, outcomes: Sequence[Outcome]) -> None:
-    """Count rows by what became of them, and warnings of what was left out of some."""
+def count_rows(tally: Tally, outcomes: Sequence[Outcome], plain: int = 0) -> None:
+    """Count rows by what became of them, and warnings of what was left out of some.
+
+    Of `plain` ones there are no outcomes: a fact was made of each.
+    """
+    tally["rows"] += plain
     for outcome in outcomes:
         rows = len(outcome.rows)
         tally["rows"] += rows

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from app.postgres.db import copy_rows
 from app.mappings.applying import Rejected
 from app.mappings.rows import BadRow, Problem, Row
+from app.postgres.db import copy_rows
 from app.services.ingest.imports import named_purchases, tallies
 from app.services.ingest.imports.doors import DOORS, Door, Writer, problem_of
-from app.services.ingest.imports.preparing import Facts, Prepared, Rates
+from app.services.ingest.imports.preparing import Facts, Prepared
 from app.services.ingest.imports.tallies import Tally
 
 WRITTEN = "facts_written"
@@ -21,34 +21,30 @@ Refused = tuple[Row | BadRow, Problem]
 
 async def write(writer: Writer, chunk: Prepared, tally: Tally) -> list[Refused]:
     """Write the facts of a chunk and count them; return the rows that were refused."""
-    tallies.count_rows(tally, chunk.outcomes)
+    tallies.count_rows(tally, chunk.outcomes, chunk.plain)
+    tallies.keep_first(tally, chunk.mapped)
     refusals = [(each.rows, each.problem) for each in chunk.outcomes if isinstance(each, Rejected)]
-    mapped = chunk.mapped
-    tallies.keep_first(tally, mapped)
     refused: dict[int, Problem] = {}
     for kind, door in DOORS.items():
         facts = chunk.facts.get(kind)
-        if facts is not None:
-            found = await _write_kind(writer, door, facts, chunk.rates, tally)
-            for place, problem in found.items():
+        if facts is not None and facts.places:
+            for place, problem in (await _write_kind(writer, door, facts, tally)).items():
                 refused.setdefault(place, problem)
-    refusals += [(mapped[place].rows, problem) for place, problem in sorted(refused.items())]
-    tally["mapped_rows"] += sum(len(outcome.rows) for outcome in mapped)
-    tally["mapped_rows"] -= sum(len(mapped[place].rows) for place in refused)
+    refusals += [(chunk.rows[place], problem) for place, problem in sorted(refused.items())]
+    tally["mapped_rows"] += sum(map(len, chunk.rows))
+    tally["mapped_rows"] -= sum(len(chunk.rows[place]) for place in refused)
     for rows, problem in refusals:
         tallies.count_problem(tally["rejections"], problem, rows[0].line)
     return [(row, problem) for rows, problem in refusals for row in rows]
 
 
-async def _write_kind(
-    writer: Writer, door: Door, facts: Facts, rates: Rates, tally: Tally
-) -> dict[int, Problem]:
+async def _write_kind(writer: Writer, door: Door, facts: Facts, tally: Tally) -> dict[int, Problem]:
     """Write facts of one kind; return which outcomes had one that was refused, and why."""
     faults: dict[int, Problem] = {}
     if facts.waiting:
         faults = await named_purchases.complete(writer.session, facts.said)
         for row in facts.waiting:
-            facts.complete(rates, row, faults.get(row))
+            facts.complete(row, faults.get(row))
     written = await door.write(writer, facts.batch)
     tally["customers_created"] += written.customers_created
     counts = Counter(status for status, _ in written.outcomes)
@@ -64,7 +60,9 @@ async def _write_kind(
             for row, index in enumerate(written.accepted.indexes)
             if written.outcomes[index][1] is None
         ]
-        stored = written.accepted.take(rows) if len(rows) < len(written.accepted) else written.accepted
+        stored = (
+            written.accepted.take(rows) if len(rows) < len(written.accepted) else written.accepted
+        )
         tallies.count_days(tally, stored)
         if facts.kind == "transactions":
             tallies.count_money(tally, stored)
