@@ -88,7 +88,8 @@ async def ingest(
 ) -> Ingested:
     """Write a batch; what is kept of every touched customer is exact after it.
 
-    Where an item is None, `columns` have what is to be stored of it, but for when it was received.
+    Where an item is None, `columns` have what is to be stored of it, but for when it was received;
+    of such a batch it is not told what is odd about several facts of a customer.
     """
     outcomes = await batches.rejections(items)
     intake = Intake(deployment, now, Warnings(), time_zone)
@@ -113,7 +114,7 @@ async def ingest(
     if atomic and written.conflicts:
         raise BatchRejected(errors=batches.faults(outcomes))
     _tell(intake, written)
-    if family.review is not None and len(created) < len(incoming):
+    if family.review is not None and columns is None and len(created) < len(incoming):
         family.review(intake, incoming, written.conflicts)
     await family.settle(session, intake, written)
     return Ingested(outcomes, sum(created.values()), intake.warnings, incoming)
@@ -139,9 +140,12 @@ async def _accepted(
 ) -> tuple[list[int], list[datetime]]:
     """Return places and instants of the items that fit, and reject the others."""
     places, times = [], []
-    async for index, item in threads.in_turns(enumerate(items)):
-        if item is None or isinstance(item, Rejected):
-            continue
+    asked = [
+        (index, item)
+        for index, item in enumerate(items)
+        if item is not None and not isinstance(item, Rejected)
+    ]
+    async for index, item in threads.in_turns(asked):
         try:
             times.append(family.accept(index, item, intake))
         except Refused as refused:

@@ -99,11 +99,11 @@ def count_days(tally: Tally, stored: IncomingFacts) -> None:
 
 def count_money(tally: Tally, stored: IncomingFacts) -> None:
     """Add the money of transactions that are stored now, whether they were before or not."""
-    found: dict[tuple[str, str], list[int]] = {}
     amounts = np.asarray(stored.content["amount"]).tolist()
-    for *key, units in zip(stored.content["currency"], stored.kinds, amounts, strict=True):
-        found.setdefault((key[0], key[1]), []).append(units)
-    for (code, kind), own in found.items():
+    keys = list(zip(stored.content["currency"], stored.kinds, strict=True))
+    for key in dict.fromkeys(keys):
+        code, kind = key
+        own = [units for units, of in zip(amounts, keys, strict=True) if of == key]
         none = {"purchases": 0, "purchased": "0.00", "refunds": 0, "refunded": "0.00"}
         sums = tally["money"].setdefault(code, none)
         number, amount = _MONEY[kind]
