@@ -16,7 +16,7 @@ from app.days import to_micros
 from app.deployment import Deployment
 from app.mappings.plain import PlainRow
 from app.services.ingest import fact_intake
-from app.services.ingest.fact_intake import IncomingFacts
+from app.services.ingest.fact_intake import IncomingFacts, Ints
 
 _ID: Final = re.compile(r"[\w\-:@+,~]{1,128}", re.ASCII)
 _STORABLE: Final = re.compile(r"[\x01-\ud7ff\ue000-\U0010ffff]*")
@@ -59,7 +59,7 @@ class PlainColumns:
         at, units = np.array(times, dtype=np.int64), np.array(amounts, dtype=np.int64)
         kinds = [kind or "purchase" for kind in kinds]
         nothing = [None] * len(rows)
-        content = {
+        content: dict[str, Sequence[Any] | Ints] = {
             "amount": units,
             "currency": [self._deployment.currency] * len(rows),
             "exchange_rate": nothing,

@@ -89,7 +89,7 @@ def in_order(outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def by_customer(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:
-    found = defaultdict(list)
+    found = defaultdict[str, list[Outcome]](list)
     for outcome in outcomes:
         if isinstance(outcome, Mapped):
             found[outcome.facts[0].item["customer_id"]].append(outcome)

@@ -28,7 +28,7 @@ FIRST_CHUNK, LARGEST_CHUNK, SMALLEST_CHUNK = 1_000, 8_000, 50
 QUICK_SECONDS, SLOW_SECONDS = 0.5, 1.1
 
 Ready = TypeVar("Ready")
-ReadyMade = TypeVar("ReadyMade", covariant=True)
+Made_co = TypeVar("Made_co", covariant=True)
 Rows = Iterator[Row | BadRow]
 Read = Callable[[int], Awaitable[bytes]]
 """Returns the next bytes of the file from a position on, none at its end."""
@@ -130,14 +130,14 @@ class _InOrder:
         return taken, Checkpoint(checkpoint.skip, checkpoint.drop)
 
 
-class Prepares(Protocol[ReadyMade]):
+class Prepares(Protocol[Made_co]):
     """Makes rows or their outcomes ready to be written."""
 
-    def of_outcomes(self, outcomes: Iterable[Outcome]) -> ReadyMade: ...
+    def of_outcomes(self, outcomes: Iterable[Outcome]) -> Made_co: ...
 
     def of_rows(
         self, rows: Iterable[Row | BadRow], feed: Callable[[Row | BadRow], Iterable[Outcome]]
-    ) -> ReadyMade: ...
+    ) -> Made_co: ...
 
 
 @dataclass

@@ -71,7 +71,7 @@ async def _transactions(writer: Writer, batch: Batch) -> Written:
             atomic=False,
             now=writer.now,
             columns=batch.columns,
-        )  # fmt: skip
+        )
     )
 
 

@@ -5,6 +5,7 @@ It asks nothing of the database, and runs in a thread while the chunk before is 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from app.deployment import Deployment
@@ -115,7 +116,7 @@ class Preparer:
     """Makes chunks of one file ready to be written."""
 
     def __init__(
-        self, plan: Plan, deployment: Deployment, rates: Mapping[str, str], until: Any
+        self, plan: Plan, deployment: Deployment, rates: Mapping[str, str], until: datetime
     ) -> None:
         self._rates = Rates(rates, deployment.currency)
         self._columns = PlainColumns(deployment, until)
