@@ -84,7 +84,7 @@ def follow(client: httpx.Client, import_id: str) -> tuple[float, list[float]]:
         if found["state"] not in ("pending", "running"):
             assert found["state"] == "succeeded", found
             return passed, steps
-        time.sleep(0.05)
+        time.sleep(0.25)  # each question costs what some rows do
 
 
 async def copied(dsn: str) -> float:
