@@ -70,6 +70,8 @@ LONGEST_PAUSE_SECONDS = 5.0
 TURN_SECONDS = 10.0
 """How long a part that commits in steps goes on before others have their turn."""
 HOUSEKEEPING_SECONDS = 60.0
+SWITCH_SECONDS = 0.001
+"""How long a thread computes while the loop has an answer of the database to go on with."""
 BRIEF_SECONDS = 10.0
 """For what a worker asks beside its parts: who does not answer by then is not there."""
 
@@ -261,6 +263,7 @@ def work(settings: Settings, url: str, *, until_eof: bool = False) -> None:
     """Work until a signal ends it, or the end of standard input if asked."""
     logs.configure(settings.log_level)
     tracing.configure("clm-worker", VERSION)
+    sys.setswitchinterval(SWITCH_SECONDS)
     asyncio.run(_work(settings, url, until_eof=until_eof))
 
 

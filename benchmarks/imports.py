@@ -1,12 +1,15 @@
 """A file of orders taken in, beside plain COPY of the rows that came of it into the same tables.
 
-Memory of API and worker, and the time of the last hundred thousand rows beside the first, are told
+In the order of time, as systems export it, or customer by customer. Memory of API and worker, CPU
+of them and the database, and the time of the last hundred thousand rows beside the first, are told
 as well; everything derived is derived anew at the end, and has to be the same.
 """
 
 import argparse
 import asyncio
+import contextlib
 import io
+import os
 import random
 import time
 from pathlib import Path
@@ -23,8 +26,8 @@ STEP = 100_000
 QUERY = {"preset": "orders", "parameters": '{"time_zone":"UTC"}'}
 
 
-def rows(number: int) -> str:
-    """Return a file, in the order of time as systems export it; customers buy ten times each."""
+def rows(number: int, *, by_customer: bool = False) -> str:
+    """Return a file, in the order of time or of customers, who buy ten times each."""
     chance = random.Random(5)
     buyers = max(number // 10, 1)
     made = [
@@ -33,6 +36,8 @@ def rows(number: int) -> str:
         f"{chance.randrange(500, 9_999) / 100}\n"
         for row in range(number)
     ]
+    if by_customer:
+        made.sort(key=lambda row: row.split(",")[1])
     return HEADER + "".join(made)
 
 
@@ -40,6 +45,23 @@ def peak(pid: int) -> int:
     """Return the most memory a process has had, in MB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def processor(pid: int) -> float:
+    """Return the seconds of CPU that a process has had, and its children that have ended."""
+    told = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, told[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def database(service: Service) -> float:
+    """Return the seconds of CPU of the server and its processes."""
+    postmaster = next(service.data.rglob("postmaster.pid")).read_text().split()[0]
+    seconds = processor(int(postmaster))
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"PPid:\t{postmaster}\n" in (folder / "status").read_text():
+                seconds += processor(int(folder.name))
+    return seconds
 
 
 def worker_of(service: Service) -> int:
@@ -62,7 +84,7 @@ def follow(client: httpx.Client, import_id: str) -> tuple[float, list[float]]:
         if found["state"] not in ("pending", "running"):
             assert found["state"] == "succeeded", found
             return passed, steps
-        time.sleep(0.05)
+        time.sleep(0.25)  # each question costs what some rows do
 
 
 async def copied(dsn: str) -> float:
@@ -93,23 +115,32 @@ def rebuild(client: httpx.Client) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
-    number = parser.parse_args().rows
-    content = rows(number)
+    parser.add_argument("--by-customer", action="store_true")
+    asked = parser.parse_args()
+    number: int = asked.rows
+    content = rows(number, by_customer=asked.by_customer)
     with (
         running_service(worker=True, CLM_SCORING_EVERY="off") as service,
         httpx.Client(base_url=service.url, headers=service.headers, timeout=600) as client,
     ):
+        before = (processor(service.pid), processor(worker_of(service)), database(service))
         begun = time.perf_counter()
         sent = client.post("/v1/imports", params=QUERY, content=content.encode())
         assert sent.status_code == 202, sent.text
         uploaded = time.perf_counter() - begun
         seconds, steps = follow(client, sent.json()["id"])
+        spent = (processor(service.pid), processor(worker_of(service)), database(service))
         memory = peak(service.pid), peak(worker_of(service))
         plain = asyncio.run(copied(service.dsn))
         found = rebuild(client)
     assert found["differing"] == 0, found
     total = uploaded + seconds
     print(f"{number:,} rows of {len(content):,} bytes: sent in {uploaded:.1f} s, in {total:.1f} s")
+    told = ", ".join(
+        f"{who} {end - start:.1f} s"
+        for who, start, end in zip(("API", "worker", "database"), before, spent, strict=True)
+    )
+    print(f"CPU: {told}; load {os.getloadavg()[0]:.1f}")
     print(f"memory at most: API {memory[0]} MB, worker {memory[1]} MB")
     if len(steps) > 2:
         last = (steps[-1] - steps[-2]) / (steps[1] - steps[0])

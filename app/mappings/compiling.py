@@ -22,6 +22,8 @@ from app.mappings.texts import Getter
 from app.mappings.times import LocalTimes, written
 from app.mappings.values import Value
 
+_OWNER = "customer_id"
+
 
 @dataclass(frozen=True)
 class Context:
@@ -54,6 +56,9 @@ class Plan:
     numbered: Mapping[str, str]
     """By kind, the id of facts of which those with the same texts are numbered."""
     header: tuple[str, ...] | None
+    owner: Make | None
+    """What gets the customer of a row; None where rows may be of several, or belong together. Of
+    other customers rows may then come in any order, and of one in that of the file."""
 
 
 def parse(document: Mapping[str, Any]) -> MappingDocument:
@@ -138,7 +143,23 @@ class _Compiler:
             rules=tuple(self._with_rest(rules, unused)),
             numbered=self.numbered,
             header=detected.columns if detected.form == "csv" else None,
+            owner=self._owner(rules) if detected.form == "csv" else None,
         )
+
+    def _owner(self, rules: Sequence[Rule]) -> Make | None:
+        said = self.document.facts
+        customer = said[0].fields.get(_OWNER)
+        together = self.document.group is not None or bool(self.numbered)
+        others = any(
+            rule.each is not None
+            or rule.customer_of_purchase
+            or rule.fields.get(_OWNER) != customer
+            for rule in said
+        )
+        # Of files of profiles alone, each row is another customer's anyway.
+        if together or others or not any(rule.fact in IDS for rule in said):
+            return None
+        return next((field.make for field in rules[0].fields if field.name == _OWNER), None)
 
     def _test(self, condition: Any, pointer: str) -> Test:
         return compile_condition(condition, self.columns, pointer, self.decimal)

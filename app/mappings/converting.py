@@ -20,6 +20,7 @@ _PLAIN_ID: Final = re.compile(r"[\w\-:@+,~]{1,100}", re.ASCII)
 _FORBIDDEN_IN_ID: Final = re.compile(r"[/\\?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
 _FORBIDDEN_IN_FACT_ID: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
 _LONGEST: Final[dict[Type, int]] = {"line": 200, "text": 200, "long_text": 4000}
+_DECIMALS: Final = re.compile(r"\.0+$")
 _REMEMBERED: Final = 20_000
 _TRUE: Final = frozenset({"true", "1", "yes", "y", "是", "t", "wahr", "vrai", "sí", "si"})
 _FALSE: Final = frozenset({"false", "0", "no", "n", "否", "f", "falsch", "faux"})
@@ -101,7 +102,7 @@ def _amount(decimal: str) -> Convert:
 
 
 def _whole_number_id(text: str) -> str:
-    return re.sub(r"\.0+$", "", text)
+    return _DECIMALS.sub("", text) if text.endswith("0") and "." in text else text
 
 
 def _salesforce_id(text: str) -> str:

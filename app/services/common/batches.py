@@ -24,17 +24,14 @@ def item_error(code: str, detail: str, faults: Sequence[FieldError] = ()) -> Bul
 
 async def rejections(items: Sequence[Any]) -> list[Outcome]:
     """Return an outcome for each item: rejected where it did not validate, else still open."""
-    outcomes: list[Outcome] = []
-    async for index, item in threads.in_turns(enumerate(items)):
-        error = None
-        if isinstance(item, Rejected):
-            error = validation_error(
-                [
-                    FieldError(f"/items/{index}{fault.pointer}", fault.code, fault.detail)
-                    for fault in item.faults
-                ]
-            )
-        outcomes.append(("rejected" if error else "open", error))
+    outcomes: list[Outcome] = [("open", None)] * len(items)
+    rejected = [(index, item) for index, item in enumerate(items) if isinstance(item, Rejected)]
+    async for index, item in threads.in_turns(rejected):
+        faults = [
+            FieldError(f"/items/{index}{fault.pointer}", fault.code, fault.detail)
+            for fault in item.faults
+        ]
+        outcomes[index] = ("rejected", validation_error(faults))
     return outcomes
 
 

@@ -84,6 +84,18 @@ class IncomingFacts:
             **{name: of(getattr(self, name)) for name in _OF_EACH},
         )
 
+    @classmethod
+    def join(cls, one: "IncomingFacts", other: "IncomingFacts") -> "IncomingFacts":
+        """Return facts of one write that came in two parts, by their places in it."""
+
+        def both(some: Any, more: Any) -> Any:
+            return np.append(some, more) if isinstance(some, np.ndarray) else [*some, *more]
+
+        content = {name: both(own, other.content[name]) for name, own in one.content.items()}
+        columns = {name: both(getattr(one, name), getattr(other, name)) for name in _OF_EACH}
+        order = np.argsort(columns["indexes"], kind="stable")
+        return replace(one, content=content, **columns).take(order.tolist())
+
 
 _OF_EACH = (
     "indexes", "customer_ids", "sources", "fact_ids", "revisions", "kinds", "fingerprints", "at",

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
 from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Column, ColumnElement, Table, select, union_all
 
-from app.days import AsOf
+from app.days import AsOf, to_micros
 from app.deployment import Deployment
 from app.errors import BatchRejected, Conflict, FieldError, ValidationFailed
 from app.postgres.db import AnyRow, AnySelect, ReadSession, WriteSession
@@ -61,11 +61,15 @@ class Family(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of each item of a batch, in order."""
+    """What became of each item of a batch, in order.
+
+    `accepted` are those that fit; what is stored of them, the outcomes tell.
+    """
 
     outcomes: list[Outcome]
     customers_created: int
     warnings: Warnings
+    accepted: IncomingFacts | None = None
 
     def counts(self) -> Counter[str]:
         return Counter(status for status, _ in self.outcomes)
@@ -75,22 +79,30 @@ async def ingest(
     session: WriteSession,
     deployment: Deployment,
     family: Family[Item],
-    items: Sequence[Item | Rejected],
+    items: Sequence[Item | Rejected | None],
     *,
     atomic: bool,
     now: datetime,
     time_zone: str | None = None,
+    columns: IncomingFacts | None = None,
 ) -> Ingested:
-    """Write a batch; what is kept of every touched customer is exact after it."""
+    """Write a batch; what is kept of every touched customer is exact after it.
+
+    Where an item is None, `columns` have what is to be stored of it, but for when it was received;
+    of such a batch it is not told what is odd about several facts of a customer.
+    """
     outcomes = await batches.rejections(items)
     intake = Intake(deployment, now, Warnings(), time_zone)
     places, times = await _accepted(intake, family, items, outcomes)
     if atomic and len(places) < len(items):
         raise BatchRejected(errors=batches.faults(outcomes))
-    if not places:
+    incoming = None if columns is None else replace(columns, received_at=to_micros(now))
+    if places:
+        accepted = [cast("Item", items[place]) for place in places]
+        others = family.to_columns(intake, places, accepted, times)
+        incoming = others if incoming is None else IncomingFacts.join(incoming, others)
+    if incoming is None:
         return Ingested(outcomes, 0, intake.warnings)
-    accepted = [cast("Item", items[place]) for place in places]
-    incoming = family.to_columns(intake, places, accepted, times)
     created = await customers.lock_or_create(session, incoming.customer_ids, now)
     written = await fact_store.write(session, family.store, incoming, created, now)
     for index, status in written.statuses.items():
@@ -102,10 +114,10 @@ async def ingest(
     if atomic and written.conflicts:
         raise BatchRejected(errors=batches.faults(outcomes))
     _tell(intake, written)
-    if family.review is not None and len(created) < len(incoming):
+    if family.review is not None and columns is None and len(created) < len(incoming):
         family.review(intake, incoming, written.conflicts)
     await family.settle(session, intake, written)
-    return Ingested(outcomes, sum(created.values()), intake.warnings)
+    return Ingested(outcomes, sum(created.values()), intake.warnings, incoming)
 
 
 def _tell(intake: Intake, written: Written) -> None:
@@ -123,14 +135,17 @@ def _tell(intake: Intake, written: Written) -> None:
 async def _accepted(
     intake: Intake,
     family: Family[Item],
-    items: Sequence[Item | Rejected],
+    items: Sequence[Item | Rejected | None],
     outcomes: list[Outcome],
 ) -> tuple[list[int], list[datetime]]:
     """Return places and instants of the items that fit, and reject the others."""
     places, times = [], []
-    async for index, item in threads.in_turns(enumerate(items)):
-        if isinstance(item, Rejected):
-            continue
+    asked = [
+        (index, item)
+        for index, item in enumerate(items)
+        if item is not None and not isinstance(item, Rejected)
+    ]
+    async for index, item in threads.in_turns(asked):
         try:
             times.append(family.accept(index, item, intake))
         except Refused as refused:

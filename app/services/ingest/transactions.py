@@ -22,7 +22,7 @@ from app.services.ingest import (
     voided_facts,
     voids,
 )
-from app.services.ingest.fact_intake import Intake
+from app.services.ingest.fact_intake import IncomingFacts, Intake
 from app.services.ingest.fact_store import Store, Written
 from app.services.ingest.facts import Family, Ingested
 from app.services.ingest.voids import Voiding
@@ -95,16 +95,21 @@ _PLAIN = [column.key for column in FAMILY.columns if column.key not in _TOLD_OTH
 async def ingest(
     session: WriteSession,
     deployment: Deployment,
-    items: Sequence[TransactionIn | Rejected],
+    items: Sequence[TransactionIn | Rejected | None],
     *,
     atomic: bool,
     now: datetime,
     time_zone: str | None = None,
+    columns: IncomingFacts | None = None,
 ) -> Ingested:
-    """Write a batch; summary, stage and ledger of every touched customer are exact after it."""
+    """Write a batch; summary, stage and ledger of every touched customer are exact after it.
+
+    `columns` are those of `plain_columns`, of items in whose places there is None.
+    """
     return await facts.ingest(
-        session, deployment, FAMILY, items, atomic=atomic, now=now, time_zone=time_zone
-    )
+        session, deployment, FAMILY, items, atomic=atomic, now=now, time_zone=time_zone,
+        columns=columns,
+    )  # fmt: skip
 
 
 async def create(

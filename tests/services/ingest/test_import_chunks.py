@@ -1,12 +1,17 @@
 """A file in chunks: the same outcomes however it is cut, and wherever it is gone on with."""
 
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
 import pytest
 
-from app.mappings.applying import Outcome
+from app.mappings.applying import Mapped, Outcome
 from app.mappings.compiling import Context, Plan, compile_mapping, parse
 from app.mappings.detection import detect
-from app.services.ingest.imports import chunks
-from app.services.ingest.imports.chunks import OpenFile
+from app.mappings.rows import BadRow, Row
+from app.services.ingest.imports import chunks, windows
+from app.services.ingest.imports.chunks import Checkpoint, OpenFile
 from tests.api.test_imports import MAPPING
 
 ROWS = [
@@ -15,7 +20,14 @@ ROWS = [
     for order in range(60)
     for amount in (("?",) if order % 13 == 0 else ("1.50", "2.25", "-1.00")[: 1 + order % 3])
 ]
-CONTENT = ("order_id,customer,ordered_at,amount,status\n" + "".join(ROWS)).encode()
+ODD = 'O-60,"c-\n1",2026-01-01 12:00,1.00,paid\nO-61,c-1,too,many,fields,here\n\nO-62,,,1,\r\n'
+CONTENT = (
+    "order_id,customer,ordered_at,amount,status\n"
+    + "".join(ROWS[:50])
+    + ODD
+    + "".join(ROWS[50:])
+    + "O-70,c-3,2026-01-02 12:00,8.00,paid"
+).encode()
 LINES = {
     **MAPPING,
     "group": {"by": ["order_id"]},
@@ -30,6 +42,7 @@ LINES = {
     ],
 }
 PIECE = 700
+BEGINNING = Checkpoint(0, 0)
 
 
 @pytest.fixture(params=[MAPPING, LINES], ids=["rows", "orders"])
@@ -37,39 +50,89 @@ def plan(request: pytest.FixtureRequest) -> Plan:
     return compile_mapping(parse(request.param), detect(CONTENT), Context("EUR"))
 
 
-def next_chunk(file: OpenFile) -> list[Outcome]:
-    """Return the next outcomes as a worker takes them."""
-    if not file.ended:
-        file.go_on()
-    while file.wants_bytes:
-        file.feed(CONTENT[file.position : file.position + PIECE])
-    return file.take()
+async def piece(position: int) -> bytes:
+    return CONTENT[position : position + PIECE]
 
 
-def read(plan: Plan, size: int, monkeypatch: pytest.MonkeyPatch, *, anew: bool) -> list[Outcome]:
+class Outcomes:
+    """Takes outcomes as they are."""
+
+    def of_outcomes(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
+        return list(outcomes)
+
+    def of_rows(
+        self, rows: Iterable[Row | BadRow], feed: Callable[[Row | BadRow], Iterable[Outcome]]
+    ) -> list[Outcome]:
+        return [outcome for row in rows for outcome in feed(row)]
+
+
+def opened(plan: Plan, checkpoint: Checkpoint) -> OpenFile[list[Outcome]]:
+    return OpenFile(plan, Checkpoint.of(checkpoint.as_json()), Outcomes())
+
+
+async def read(plan: Plan, *, anew: bool) -> list[Outcome]:
     """Return all outcomes of a file; `anew`: from what was committed, after each chunk."""
-    monkeypatch.setattr(chunks, "FIRST_CHUNK", size)
-    file, found = OpenFile(plan, 0, 0), list[Outcome]()
-    while not file.ended:
-        found += next_chunk(file)
-        if anew and not file.ended:
-            file = OpenFile(plan, file.skip, file.drop)
-    assert file.error is None
+    file, found, ended = opened(plan, BEGINNING), list[Outcome](), False
+    position = 0
+    while not ended:
+        chunk = await file.next(piece)
+        assert chunk.error is None
+        assert position <= chunk.position <= len(CONTENT)
+        found, ended, position = found + chunk.ready, chunk.ended, chunk.position
+        if anew and not ended:
+            file, position = opened(plan, chunk.checkpoint), 0
+    return found
+
+
+def in_order(outcomes: list[Outcome]) -> list[Outcome]:
+    return sorted(outcomes, key=lambda outcome: outcome.rows[0].row)
+
+
+def by_customer(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:
+    found = defaultdict[str, list[Outcome]](list)
+    for outcome in outcomes:
+        if isinstance(outcome, Mapped):
+            found[outcome.facts[0].item["customer_id"]].append(outcome)
     return found
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
+@pytest.mark.parametrize("window", [1, 400, 10_000])
 @pytest.mark.parametrize("anew", [False, True])
-def test_chunks_of_any_size_come_to_the_same(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch, size: int, anew: bool
+async def test_chunks_and_windows_of_any_size_come_to_the_same(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, size: int, window: int, anew: bool
 ) -> None:
-    whole = read(plan, 10_000, monkeypatch, anew=False)
-    assert sum(len(outcome.rows) for outcome in whole) == len(ROWS)
-    assert read(plan, size, monkeypatch, anew=anew) == whole
+    whole = await read(plan, anew=False)
+    assert sum(len(outcome.rows) for outcome in whole) == len(ROWS) + 4
+    monkeypatch.setattr(chunks, "FIRST_CHUNK", size)
+    monkeypatch.setattr(windows, "BYTES", window)
+    found = await read(plan, anew=anew)
+    assert in_order(found) == in_order(whole)
+    assert by_customer(found) == by_customer(in_order(whole))
+
+
+async def test_rows_of_a_customer_are_written_together(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "FIRST_CHUNK", 1)
+    found = [
+        outcome.facts[0].item["customer_id"]
+        for outcome in (await read(plan, anew=False))[1:]
+        if isinstance(outcome, Mapped)
+    ]
+    changes = sum(one != other for one, other in itertools.pairwise(found))
+    assert (changes == len(set(found)) - 1) == (plan.owner is not None)
+
+
+async def test_what_another_order_has_written_of_a_window_is_written_again() -> None:
+    plan = compile_mapping(parse(MAPPING), detect(CONTENT), Context("EUR"))
+    file = opened(plan, Checkpoint(20, 15, windows.ORDER + 1))
+    chunk = await file.next(piece)
+    assert len(chunk.ready) == len(ROWS) + 4 - 20
 
 
 def test_a_chunk_grows_while_it_is_quick_and_shrinks_when_it_is_not(plan: Plan) -> None:
-    file = OpenFile(plan, 0, 0)
+    file = opened(plan, BEGINNING)
     begun = file.chunk
     file.learn(chunks.QUICK_SECONDS / 2)
     assert file.chunk == 2 * begun

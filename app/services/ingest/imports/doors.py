@@ -1,6 +1,6 @@
 """The doors that facts of a file go through: those of bulks, each with the shape of its items."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -19,78 +19,83 @@ from app.schemas.ingest.transactions import TransactionIn
 from app.schemas.stages.stages import DatedStage
 from app.services.common.batches import Outcome
 from app.services.ingest import bulk_profiles, churn_records, facts, interactions, transactions
+from app.services.ingest.fact_intake import IncomingFacts
 from app.services.ingest.facts import Ingested
 from app.services.stages import imported_stages
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Who writes, where, when, and by which rates amounts of other currencies that have none."""
+    """Who writes, where and when."""
 
     session: WriteSession
     deployment: Deployment
     now: datetime
     by: str
-    exchange_rates: Mapping[str, str] = field(default_factory=dict)
 
-    def add_rates(self, items: Iterable[dict[str, Any]]) -> None:
-        """Put the rate of their currency into transactions that have none of their own."""
-        for item in items:
-            amount = item.get("amount")
-            if self.exchange_rates and isinstance(amount, dict) and "exchange_rate" not in item:
-                rate = self.exchange_rates.get(amount.get("currency") or "")
-                if rate is not None and amount["currency"] != self.deployment.currency:
-                    item["exchange_rate"] = rate
+
+@dataclass(slots=True)
+class Batch:
+    """Items of one door; of those that are None, `columns` have what is to be stored."""
+
+    items: list[Any] = field(default_factory=list)
+    columns: IncomingFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of each item, in order."""
+    """What became of each item, in order; `accepted` are the facts that fit, if they are dated."""
 
     outcomes: Sequence[Outcome]
     customers_created: int
+    accepted: IncomingFacts | None = None
 
     @classmethod
     def of(cls, ingested: Ingested) -> "Written":
-        return cls(ingested.outcomes, ingested.customers_created)
+        return cls(ingested.outcomes, ingested.customers_created, ingested.accepted)
 
 
-async def _customers(writer: Writer, items: Sequence[Any]) -> Written:
+async def _customers(writer: Writer, batch: Batch) -> Written:
     outcomes, _ = await bulk_profiles.merge(
-        writer.session, writer.deployment, items, atomic=False, now=writer.now, by=writer.by
+        writer.session, writer.deployment, batch.items, atomic=False, now=writer.now, by=writer.by
     )
     return Written(outcomes, sum(status == "created" for status, _ in outcomes))
 
 
-async def _transactions(writer: Writer, items: Sequence[Any]) -> Written:
+async def _transactions(writer: Writer, batch: Batch) -> Written:
     return Written.of(
         await transactions.ingest(
-            writer.session, writer.deployment, items, atomic=False, now=writer.now
+            writer.session,
+            writer.deployment,
+            batch.items,
+            atomic=False,
+            now=writer.now,
+            columns=batch.columns,
         )
     )
 
 
-async def _interactions(writer: Writer, items: Sequence[Any]) -> Written:
+async def _interactions(writer: Writer, batch: Batch) -> Written:
     return Written.of(
         await interactions.ingest(
-            writer.session, writer.deployment, items, atomic=False, now=writer.now
+            writer.session, writer.deployment, batch.items, atomic=False, now=writer.now
         )
     )
 
 
-async def _churn_records(writer: Writer, items: Sequence[Any]) -> Written:
+async def _churn_records(writer: Writer, batch: Batch) -> Written:
     family = churn_records.FAMILY
     return Written.of(
         await facts.ingest(
-            writer.session, writer.deployment, family, items, atomic=False, now=writer.now
+            writer.session, writer.deployment, family, batch.items, atomic=False, now=writer.now
         )
     )
 
 
-async def _overrides(writer: Writer, items: Sequence[Any]) -> Written:
+async def _overrides(writer: Writer, batch: Batch) -> Written:
     return Written(
         *await imported_stages.ingest(
-            writer.session, writer.deployment, items, now=writer.now, by=writer.by
+            writer.session, writer.deployment, batch.items, now=writer.now, by=writer.by
         )
     )
 
@@ -100,7 +105,7 @@ class Door:
     """The shape of its items, and what writes them."""
 
     shape: TypeAdapter[Any]
-    write: Callable[[Writer, Sequence[Any]], Awaitable[Written]]
+    write: Callable[[Writer, Batch], Awaitable[Written]]
 
 
 DOORS: Final[Mapping[FactKind, Door]] = {
@@ -111,8 +116,6 @@ DOORS: Final[Mapping[FactKind, Door]] = {
     "overrides": Door(TypeAdapter(Lenient[DatedStage]), _overrides),
 }
 """In the order in which facts of a chunk are written."""
-DATED: Final = ("transactions", "interactions", "churn_records")
-"""Those whose items have an `occurred_at`."""
 OF_PURCHASE = "customer_id"
 """What a refund need not name that names its purchase: the purchase says it."""
 

@@ -23,13 +23,14 @@ _UNKNOWN = "the purchase that it takes back is not stored: import that first"
 _AMBIGUOUS = "several customers have a purchase of that id"
 
 
+def is_needed(item: dict[str, Any]) -> bool:
+    """Say whether the purchase that a refund names has to tell whose it is."""
+    return "customer_id" not in item and isinstance(item.get("refunds"), dict)
+
+
 async def complete(session: ReadSession, items: Sequence[dict[str, Any]]) -> dict[int, Problem]:
     """Put customers into those refunds that have none; return which cannot be, and why."""
-    wanted = {
-        place: _named(item)
-        for place, item in enumerate(items)
-        if "customer_id" not in item and isinstance(item.get("refunds"), dict)
-    }
+    wanted = {place: _named(item) for place, item in enumerate(items) if is_needed(item)}
     if not wanted:
         return {}
     asked = {

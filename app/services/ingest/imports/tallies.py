@@ -1,18 +1,20 @@
 """What has come of a file so far, as JSON that is kept with it: what its source is held against."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
+from app.days import from_micros
 from app.mappings.applying import LeftOut, Mapped, Outcome
 from app.mappings.rows import Problem
-from app.mappings.rules import Fact
-from app.schemas.common.types import format_instant
-from app.schemas.ingest.facts import FactIn
-from app.schemas.ingest.transactions import TransactionIn
+from app.money import to_amount
+from app.schemas.common.types import format_amount, format_instant
+from app.services.ingest.fact_intake import IncomingFacts
 
 BEGINNING = {"skip": 0, "drop": 0}
 FIRST_FACTS = 10
@@ -44,8 +46,12 @@ def new() -> Tally:
     }
 
 
-def count_rows(tally: Tally, outcomes: Sequence[Outcome]) -> None:
-    """Count rows by what became of them, and warnings of what was left out of some."""
+def count_rows(tally: Tally, outcomes: Sequence[Outcome], plain: int = 0) -> None:
+    """Count rows by what became of them, and warnings of what was left out of some.
+
+    Of `plain` ones there are no outcomes: a fact was made of each.
+    """
+    tally["rows"] += plain
     for outcome in outcomes:
         rows = len(outcome.rows)
         tally["rows"] += rows
@@ -58,7 +64,7 @@ def count_rows(tally: Tally, outcomes: Sequence[Outcome]) -> None:
 
 
 def count_problem(kinds: dict[str, Any], problem: Problem, line: int) -> None:
-    """Count a problem under its kind, of which the first is kept to be shown."""
+    """Count a problem under its kind, of which the first of the file is kept to be shown."""
     kind = f"{problem.code}:{problem.column or ''}"
     known = kinds.setdefault(
         kind,
@@ -71,42 +77,44 @@ def count_problem(kinds: dict[str, Any], problem: Problem, line: int) -> None:
         },
     )
     known["count"] += 1
+    if line < known["first_line"]:
+        known |= {"first_line": line, "detail": problem.detail}
 
 
-def count_statuses(tally: Tally, kind: str, statuses: Iterable[str]) -> None:
+def count_statuses(tally: Tally, kind: str, statuses: Mapping[str, int]) -> None:
     """Count facts by what became of them."""
     counts = tally["facts"].setdefault(kind, dict.fromkeys(_STATUSES, 0))
-    for status, number in Counter(statuses).items():
+    for status, number in statuses.items():
         counts[status] += number
 
 
-def count_days(tally: Tally, items: Sequence[FactIn]) -> None:
+def count_days(tally: Tally, stored: IncomingFacts) -> None:
     """Keep from when to when facts are that are stored now, whether they were before or not."""
-    if not items:
+    if not len(stored):
         return
-    times = [item.occurred_at for item in items]
-    first, last = format_instant(min(times)), format_instant(max(times))
+    first, last = (format_instant(from_micros(at)) for at in (stored.at.min(), stored.at.max()))
     tally["first_at"] = min(tally["first_at"] or first, first)
     tally["last_at"] = max(tally["last_at"] or last, last)
 
 
-def count_money(tally: Tally, items: Sequence[TransactionIn], currency: str) -> None:
+def count_money(tally: Tally, stored: IncomingFacts) -> None:
     """Add the money of transactions that are stored now, whether they were before or not."""
-    found: dict[tuple[str, str], list[Decimal]] = {}
-    for item in items:
-        key = item.amount.currency or currency, item.kind
-        found.setdefault(key, []).append(item.amount.amount)
-    for (code, kind), amounts in found.items():
-        none = {"purchases": 0, "purchased": "0", "refunds": 0, "refunded": "0"}
+    amounts = np.asarray(stored.content["amount"]).tolist()
+    keys = list(zip(stored.content["currency"], stored.kinds, strict=True))
+    for key in dict.fromkeys(keys):
+        code, kind = key
+        own = [units for units, of in zip(amounts, keys, strict=True) if of == key]
+        none = {"purchases": 0, "purchased": "0.00", "refunds": 0, "refunded": "0.00"}
         sums = tally["money"].setdefault(code, none)
         number, amount = _MONEY[kind]
-        sums[number] += len(amounts)
-        sums[amount] = str(sum(amounts, Decimal(sums[amount])))
+        sums[number] += len(own)
+        sums[amount] = format_amount(Decimal(sums[amount]) + to_amount(sum(own)))
 
 
-def keep_first(tally: Tally, facts: Sequence[Fact]) -> None:
+def keep_first(tally: Tally, mapped: Sequence[Mapped]) -> None:
     """Keep the first facts as they were mapped."""
     missing = FIRST_FACTS - len(tally["first_facts"])
+    facts = [fact for outcome in mapped[:missing] for fact in outcome.facts]
     tally["first_facts"] += [{"kind": kind, "item": item} for kind, item in facts[:missing]]
 
 
@@ -117,7 +125,10 @@ def _add(counts: dict[str, int], name: str, more: int) -> None:
 def result_of(tally: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:
     """Return the totals as they are told; facts themselves are none of them."""
     told = {name: value for name, value in tally.items() if name not in _NOT_TOTALS}
-    lists = {name: list(tally[name].values()) for name in ("rejections", "warnings")}
+    lists = {
+        name: sorted(tally[name].values(), key=itemgetter("first_line"))
+        for name in ("rejections", "warnings")
+    }
     days = {
         name: _day(tally[f"{name.removesuffix('_on')}_at"], zone)
         for name in ("first_on", "last_on")

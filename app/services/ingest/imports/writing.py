@@ -2,15 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from app.mappings.applying import Mapped, Outcome, Rejected
+from app.mappings.applying import Rejected
 from app.mappings.rows import BadRow, Problem, Row
-from app.mappings.rules import Fact
 from app.postgres.db import copy_rows
-from app.services.common import threads
 from app.services.ingest.imports import named_purchases, tallies
-from app.services.ingest.imports.doors import DATED, DOORS, Door, Writer, problem_of
+from app.services.ingest.imports.doors import DOORS, Door, Writer, problem_of
+from app.services.ingest.imports.preparing import Facts, Prepared
 from app.services.ingest.imports.tallies import Tally
 
 WRITTEN = "facts_written"
@@ -21,69 +19,53 @@ _COLUMNS = ("import_id", "line", "field", "code", "detail", "raw")
 Refused = tuple[Row | BadRow, Problem]
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A fact, and which of the mapped outcomes it is of."""
-
-    place: int
-    fact: Fact
-
-
-async def write(writer: Writer, outcomes: Sequence[Outcome], tally: Tally) -> list[Refused]:
+async def write(writer: Writer, chunk: Prepared, tally: Tally) -> list[Refused]:
     """Write the facts of a chunk and count them; return the rows that were refused."""
-    tallies.count_rows(tally, outcomes)
-    refusals = [(each.rows, each.problem) for each in outcomes if isinstance(each, Rejected)]
-    mapped = [each for each in outcomes if isinstance(each, Mapped)]
-    tallies.keep_first(tally, [fact for outcome in mapped for fact in outcome.facts])
+    tallies.count_rows(tally, chunk.outcomes, chunk.plain)
+    tallies.keep_first(tally, chunk.mapped)
+    refusals = [(each.rows, each.problem) for each in chunk.outcomes if isinstance(each, Rejected)]
     refused: dict[int, Problem] = {}
     for kind, door in DOORS.items():
-        placed = [
-            _Placed(place, fact)
-            for place, outcome in enumerate(mapped)
-            for fact in outcome.facts
-            if fact.kind == kind
-        ]
-        if placed:
-            for place, problem in (await _write_kind(writer, door, placed, tally)).items():
+        facts = chunk.facts.get(kind)
+        if facts is not None and facts.places:
+            for place, problem in (await _write_kind(writer, door, facts, tally)).items():
                 refused.setdefault(place, problem)
-    refusals += [(mapped[place].rows, problem) for place, problem in sorted(refused.items())]
-    tally["mapped_rows"] += sum(
-        len(outcome.rows) for place, outcome in enumerate(mapped) if place not in refused
-    )
+    refusals += [(chunk.rows[place], problem) for place, problem in sorted(refused.items())]
+    tally["mapped_rows"] += sum(map(len, chunk.rows))
+    tally["mapped_rows"] -= sum(len(chunk.rows[place]) for place in refused)
     for rows, problem in refusals:
         tallies.count_problem(tally["rejections"], problem, rows[0].line)
     return [(row, problem) for rows, problem in refusals for row in rows]
 
 
-async def _write_kind(
-    writer: Writer, door: Door, placed: Sequence[_Placed], tally: Tally
-) -> dict[int, Problem]:
+async def _write_kind(writer: Writer, door: Door, facts: Facts, tally: Tally) -> dict[int, Problem]:
     """Write facts of one kind; return which outcomes had one that was refused, and why."""
-    kind = placed[0].fact.kind
-    faults = await named_purchases.complete(writer.session, [each.fact.item for each in placed])
-    refused = {placed[row].place: problem for row, problem in faults.items()}
-    tallies.count_statuses(tally, kind, ["rejected"] * len(faults))
-    rest = [each for row, each in enumerate(placed) if row not in faults]
-    if kind == "transactions":
-        writer.add_rates(each.fact.item for each in rest)
-    items = [door.shape.validate_python(each.fact.item) async for each in threads.in_turns(rest)]
-    if not items:
-        return refused
-    written = await door.write(writer, items)
+    faults: dict[int, Problem] = {}
+    if facts.waiting:
+        faults = await named_purchases.complete(writer.session, facts.said)
+        for row in facts.waiting:
+            facts.complete(row, faults.get(row))
+    written = await door.write(writer, facts.batch)
     tally["customers_created"] += written.customers_created
-    statuses = [status for status, _ in written.outcomes]
-    tallies.count_statuses(tally, kind, statuses)
-    writer.session.info.setdefault(WRITTEN, []).append((kind, Counter(statuses)))
-    for each, (_, error) in zip(rest, written.outcomes, strict=True):
+    counts = Counter(status for status, _ in written.outcomes)
+    tallies.count_statuses(tally, facts.kind, counts)
+    writer.session.info.setdefault(WRITTEN, []).append((facts.kind, counts))
+    refused = {facts.places[row]: problem for row, problem in faults.items()}
+    for place, (_, error) in zip(facts.places, written.outcomes, strict=True):
         if error is not None:
-            refused.setdefault(each.place, problem_of(error))
-    stored = [
-        item for item, (_, error) in zip(items, written.outcomes, strict=True) if error is None
-    ]
-    if kind in DATED:
+            refused.setdefault(place, problem_of(error))
+    if written.accepted is not None:
+        rows = [
+            row
+            for row, index in enumerate(written.accepted.indexes)
+            if written.outcomes[index][1] is None
+        ]
+        stored = (
+            written.accepted.take(rows) if len(rows) < len(written.accepted) else written.accepted
+        )
         tallies.count_days(tally, stored)
-    if kind == "transactions":
-        tallies.count_money(tally, stored, writer.deployment.currency)
+        if facts.kind == "transactions":
+            tallies.count_money(tally, stored)
     return refused
 
 
