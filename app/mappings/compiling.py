@@ -99,7 +99,10 @@ class _Compiler:
         self.document, self.columns, self.context = document, columns, context
         self.decimal = document.amounts.decimal
         clocks = LocalTimes(self._zoned(document.times))
-        self.fields = FieldCompiler(columns, clocks, self.decimal)
+        # Where rows name their currency, that holds whatever is written beside a number.
+        named = any("currency" in rule.fields for rule in document.facts)
+        currency = None if named else document.amounts.currency or context.currency
+        self.fields = FieldCompiler(columns, clocks, self.decimal, currency)
         self.numbered: dict[str, str] = {}
 
     def _zoned(self, times: Times) -> Times:

@@ -27,15 +27,20 @@ _FALSE: Final = frozenset({"false", "0", "no", "n", "否", "f", "falsch", "faux"
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
-def converter(value: Value, target: Target, clocks: LocalTimes, decimal: str) -> Convert:
-    """Return what makes a field's value of a text that is not blank."""
+def converter(
+    value: Value, target: Target, clocks: LocalTimes, decimal: str, currency: str | None = None
+) -> Convert:
+    """Return what makes a field's value of a text that is not blank.
+
+    With a `currency`, amounts may bear the sign of no other.
+    """
     read_as = value.read_as or target.read_as
     if target.type == "day":
         return _day(value, read_as, clocks)
     if target.type == "currency":
         return currency_of
     if target.type == "amount" and read_as == "money":
-        return _amount(decimal)
+        return _amount(decimal, currency)
     finish = _FINISHES.get(target.type, _jsonable)
     if read_as in ("text", "id"):
         return finish
@@ -90,8 +95,8 @@ def _day(value: Value, read_as: ReadAs, clocks: LocalTimes) -> Convert:
     return lambda text: clocks.day(text, forms).isoformat()
 
 
-def _amount(decimal: str) -> Convert:
-    read, plain = number_reader(decimal), PLAIN_AMOUNT.fullmatch
+def _amount(decimal: str, currency: str | None) -> Convert:
+    read, plain = number_reader(decimal, currency), PLAIN_AMOUNT.fullmatch
 
     def convert(text: str) -> str | Decimal:
         """Return what needs no change as it is: nearly all amounts."""

@@ -67,6 +67,7 @@ ROW_CODES: Final = {
     "out_of_range": "it is beyond what can be stored",
     "not_a_boolean": "it is neither true nor false",
     "unknown_value": "it is no value that the mapping knows",
+    "other_currency": "it bears the sign of another currency than the mapping says",
     "unknown_currency": "it is no currency code of ISO 4217",
     "too_precise": "it has more decimals than can be stored",
     "identifier": "it cannot be an id",

@@ -32,8 +32,10 @@ class Field(NamedTuple):
 class FieldCompiler:
     """Compiles the values of one mapping."""
 
-    def __init__(self, columns: Columns, clocks: LocalTimes, decimal: str) -> None:
-        self.columns, self.decimal = columns, decimal
+    def __init__(
+        self, columns: Columns, clocks: LocalTimes, decimal: str, currency: str | None
+    ) -> None:
+        self.columns, self.decimal, self._currency = columns, decimal, currency
         self._clocks = clocks
         self._number = number_reader(decimal)
 
@@ -95,7 +97,7 @@ class FieldCompiler:
             if compiled(pattern) is None:
                 detail = "is no form of times: it needs directives of year, month and day"
                 self.columns.fault(f"{pointer}/patterns/{n}", "pattern", detail)
-        convert = converter(value, target, self._clocks, self.decimal)
+        convert = converter(value, target, self._clocks, self.decimal, self._currency)
         prefix = value.prefix or ""
         if value.inverse:
             convert = _inverse(number_reader(self.decimal), finisher(target))

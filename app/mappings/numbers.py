@@ -39,11 +39,25 @@ SYMBOLS: Final[Mapping[str, str]] = {
     "人民币": "CNY", "RMB": "CNY", "美元": "USD", "欧元": "EUR", "英镑": "GBP", "港币": "HKD",
     "日元": "JPY",
 }  # fmt: skip
-"""Signs and names of one currency alone; `$`, `¥` and `kr` are of several."""
+"""Signs and names of one currency alone."""
+_SHARED: Final[Mapping[str, frozenset[str]]] = {
+    sign: frozenset(codes.split())
+    for sign, codes in {
+        "$": "ARS AUD BBD BMD BSD BZD CAD CLP COP FJD GYD HKD JMD LRD MXN NAD NZD SGD SRD TTD TWD"
+        " USD XCD", "¥": "CNY JPY", "￥": "CNY JPY", "元": "CNY HKD MOP TWD", "円": "JPY",
+        "kr": "DKK ISK NOK SEK", "kr.": "DKK ISK NOK SEK", "Fr": "CHF", "Fr.": "CHF",
+    }.items()
+}  # fmt: skip
+_CODES: Final = frozenset(
+    (*SYMBOLS.values(), *EXPONENTS, *(code for codes in _SHARED.values() for code in codes))
+)
 
 
-def number_reader(decimal: str) -> Callable[[str], Decimal]:
-    """Return what reads numbers with this decimal sign, in plain, grouped or exponent form."""
+def number_reader(decimal: str, currency: str | None = None) -> Callable[[str], Decimal]:
+    """Return what reads numbers with this decimal sign, in plain, grouped or exponent form.
+
+    What is written beside one is passed over; with a `currency`, not the sign of another one.
+    """
     grouped = _GROUPED[decimal]
     group = "," if decimal == "." else "."
 
@@ -62,9 +76,25 @@ def number_reader(decimal: str) -> Callable[[str], Decimal]:
         minus = bool(found["open"]) + signs.count("-") + signs.count("−")
         if minus > 1:
             raise _no_number()
+        may = _currencies_of(found["before"] or found["after"]) if currency is not None else ()
+        if may and currency not in may:
+            raise Bad("other_currency", f"its sign is not of {currency}, which the mapping says")
         return -number if minus else number
 
     return read
+
+
+def currencies_beside(text: str) -> frozenset[str]:
+    """Return the currencies whose sign or code is written beside a number; none if none is."""
+    found = _WRITTEN.fullmatch(text.translate(_BLANKS))
+    return frozenset() if found is None else _currencies_of(found["before"] or found["after"])
+
+
+def _currencies_of(mark: str) -> frozenset[str]:
+    if mark in _SHARED:
+        return _SHARED[mark]
+    code = SYMBOLS.get(mark, mark.upper())
+    return frozenset((code,)) & _CODES
 
 
 def money_of(number: Decimal, round_to: int | None = None) -> str:

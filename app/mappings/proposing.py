@@ -1,6 +1,6 @@
 """A mapping proposed for a file that has none; nothing is applied by it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -83,7 +83,7 @@ def propose(
         return _unknown(detected)
     preset, confidence = found[0]
     header = Header(detected)
-    told = dict(_told_by_values(preset, header, given)) if preset.generic else {}
+    told = dict(_told_by_values(preset, header, given, context.currency)) if preset.generic else {}
     assumed = {name: each.value for name, each in told.items() if each.value is not None}
     if preset.generic and context.zone is not None:
         assumed["time_zone"] = context.zone
@@ -196,7 +196,7 @@ class _Told(NamedTuple):
 
 
 def _told_by_values(
-    preset: Preset, header: Header, given: Mapping[str, Any]
+    preset: Preset, header: Header, given: Mapping[str, Any], home: str
 ) -> Iterator[tuple[str, _Told]]:
     """Give what the values of columns tell, or leave open."""
     names = {parameter.name for parameter in preset.parameters} - given.keys()
@@ -214,12 +214,24 @@ def _told_by_values(
     if "decimal_sign" in names:
         signs = evidence.decimal_signs(amounts)
         yield "decimal_sign", _Told(signs[0] if len(signs) == 1 else None, len(signs) > 1)
+    if "currency" in names and named(header, "currency", said) is None:
+        yield "currency", _currency_of(amounts, home)
     if "round_amounts" in names and evidence.is_computed(amounts):
         yield "round_amounts", _Told(value=True)
-    if "amount" in names and not amounts:
-        yield "amount", _Told(is_open=True)
-    if "amount_is" in names and evidence.repeats_its_total(header, said):
-        yield "amount_is", _Told(is_open=True)
+    for name, is_open in (
+        ("amount", not amounts), ("amount_is", evidence.repeats_its_total(header, said)),
+    ):  # fmt: skip
+        if name in names and is_open:
+            yield name, _Told(is_open=True)
     statuses = evidence.texts_of(header, ("order_status",), said)
     if "kept_statuses" in names and statuses:
         yield "kept_statuses", _Told(is_open=evidence.may_be_no_sales(statuses))
+
+
+def _currency_of(amounts: Sequence[str], home: str) -> _Told:
+    """Give the currency whose sign amounts bear, unless that may be the deployment's."""
+    currencies = evidence.currencies_of(amounts)
+    if home in currencies:
+        return _Told()
+    only = currencies[0] if len(currencies) == 1 else None
+    return _Told(only, len(currencies) > 1, currencies)

@@ -96,3 +96,22 @@ def test_currencies_are_codes_or_signs_of_one_alone():
 
 def test_smallest_units_follow_their_currency():
     assert [exponent_of(each, {"ISK": 2}) for each in ("EUR", "JPY", "KWD", "ISK")] == [2, 0, 3, 2]
+
+
+@pytest.mark.parametrize(("text", "currency"), [
+    ("€ 12.50", "EUR"), ("12.50 EUR", "EUR"), ("¥12.50", "CNY"), ("¥12", "JPY"), ("$5", "CAD"),
+    ("12 pcs", "EUR"), ("12.50", "EUR"),
+])  # fmt: skip
+def test_a_number_may_bear_the_sign_of_its_currency_or_another_word(text, currency):
+    assert number_reader(".", currency)(text) == number_reader(".")(text)
+
+
+@pytest.mark.parametrize(("text", "currency"), [
+    ("¥12.50", "EUR"), ("$12.50", "EUR"), ("12.50 €", "USD"), ("usd 12.50", "EUR"), ("5元", "EUR"),
+    ("-kr 5", "EUR"), ("(£5)", "EUR"),
+])  # fmt: skip
+def test_a_number_with_the_sign_of_another_currency_is_refused(text, currency):
+    number_reader(".")(text)
+    with pytest.raises(Bad) as refused:
+        number_reader(".", currency)(text)
+    assert refused.value.code == "other_currency"

@@ -328,14 +328,32 @@ def test_orders_of_other_lands_are_known_by_the_names_of_their_columns(
 
 def test_purchases_whose_columns_have_unknown_names_are_not_taken_for_customers():
     data = b"Bought,Customer ID,Total Collected\n2025-03-01,CU1,$10.80\n2025-03-02,CU2,$20.00\n"
-    found = propose(detect(data), Context("EUR"), ZONED)
+    found = propose(detect(data), Context("USD"), ZONED)
     assert (found.preset, found.document) == ("customers", None)
     assert [each.parameter for each in found.questions if each.required] == ["preset"]
-    said = propose(detect(data), Context("EUR"), {**ZONED, "preset": "customers"})
+    said = propose(detect(data), Context("USD"), {**ZONED, "preset": "customers"})
     assert said.document is not None
     columns = {"occurred_at": "Bought", "amount": "Total Collected"}
-    named = propose(detect(data), Context("EUR"), {**ZONED, "columns": columns})
+    named = propose(detect(data), Context("USD"), {**ZONED, "columns": columns, "currency": "USD"})
     assert (named.preset, len(apply(data, named.document).sales())) == ("orders", 2)
+
+
+@pytest.mark.parametrize(
+    ("amount", "home", "assumed", "choices"),
+    [("¥5.00", "EUR", None, ("CNY", "JPY")), ("£5.00", "EUR", "GBP", ("GBP",)),
+     ("¥5.00", "CNY", None, ()), ("5.00", "EUR", None, ())],
+)  # fmt: skip
+def test_the_sign_beside_amounts_asks_for_their_currency_where_it_is_not_that_of_home(
+    amount, home, assumed, choices
+):
+    data = f"order,customer,date,amount\n1,a,2025-03-01,{amount}\n".encode()
+    found = propose(detect(data), Context(home), ZONED)
+    (asked,) = [each for each in found.questions if each.parameter == "currency"]
+    assert (asked.assumed, asked.choices, asked.required) == (assumed, choices, len(choices) > 1)
+    assert (found.document is None) == asked.required
+    if assumed is not None:
+        assert found.document is not None
+        assert found.document.amounts.currency == assumed
 
 
 def test_an_amount_that_is_the_same_for_all_makes_purchases_of_a_log_without_one():

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
+from app.mappings.numbers import currencies_beside
 from app.mappings.presets.header import Header
 from app.mappings.presets.names import moment, named
 from app.mappings.times import compiled
@@ -95,6 +96,12 @@ def decimal_signs(texts: Sequence[str]) -> tuple[str, ...]:
     if len(told) == 1:
         return tuple(told)
     return (".", ",") if told or any(map(_EITHER.search, texts)) else (".",)
+
+
+def currencies_of(amounts: Sequence[str]) -> tuple[str, ...]:
+    """Return the currencies that the signs beside amounts may all be of; none without signs."""
+    told = [currencies for each in amounts if (currencies := currencies_beside(each))]
+    return tuple(sorted(frozenset.intersection(*told))) if told else ()
 
 
 def is_computed(texts: Sequence[str]) -> bool:
