@@ -84,7 +84,7 @@ def shape_of(document: type[StoredDocument]) -> str:
 
 SHAPES = {
     BacktestDocument: (1, "f52e2907c452"),
-    ModelDocument: (4, "f7d325e55b5b"),
+    ModelDocument: (5, "9f9be14c999b"),
     RunExplanation: (1, "c61d8896563d"),
     RunMonitor: (1, "f036e0a17c2d"),
     RunSummary: (3, "e4582e350c60"),
