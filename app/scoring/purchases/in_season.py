@@ -25,6 +25,7 @@ _WHOLE: Final = 1e-6
 _SOON: Final = 30.0
 """Days within which expected purchases bend most."""
 _KNOTS: Final = 4
+_SHORT: Final = 1e-9
 _LEAST_LOG: Final = -700.0  # e to this is still a number
 
 
@@ -61,7 +62,8 @@ class InSeason:
         """
         x_, t_, T_ = validation.history(x, t_x, T)
         age, silence = self._elapsed(T_), self._elapsed(T_ - t_)
-        return x_, age - silence, age
+        # What is too short to show beside the age is some time still.
+        return x_, np.maximum(age - silence, np.minimum(t_, _SHORT * age)), age
 
     def ahead(self, horizon: ArrayLike) -> FloatArray:
         """Return in units of seasonal days how far a horizon reaches.
@@ -175,5 +177,6 @@ class InSeason:
 
 def _whole(days: FloatArray) -> FloatArray:
     nearest = np.rint(days)
-    found: FloatArray = np.where(np.abs(days - nearest) < _WHOLE, nearest, days)
+    near = (nearest > 0) & (np.abs(days - nearest) < _WHOLE)
+    found: FloatArray = np.where(near, nearest, days)
     return found
