@@ -7,7 +7,7 @@ customers of one rate all year round.
 
 The *clock* of a day is the number of seasonal days from the beginning of 1970 to the beginning of
 that day, in units of 1/10,000: whole numbers, so that nothing rounds and every reader agrees. It
-rises with each day, and `days` is its exact inverse. Before 1800 and from 2400 on, a day is a day.
+rises with each day, and `days_after` undoes it. Before 1800 and from 2400 on, a day is a day.
 
 References
 ----------
@@ -103,11 +103,14 @@ class Season:
         found: Ints = months.clock[at] + (days - months.day[at]) * months.speed[at]
         return found
 
-    def days(self, clock: ArrayLike) -> Floats:
-        """Return the days at which the clock says so: the inverse of `clock`."""
-        told = np.asarray(clock, dtype=np.float64)
-        at, months = _place(_months(self).clock, _months(self), told)
-        found: Floats = months.day[at] + (told - months.clock[at]) / months.speed[at]
+    def days_after(self, day: ArrayLike, seasonal_days: ArrayLike) -> Floats:
+        """Return how many days after a day so many seasonal days, at least 0, are over."""
+        first, units = np.asarray(day, dtype=np.int64), np.asarray(seasonal_days) * float(UNITS)
+        clock = self.clock(first)
+        at, months = _place(_months(self).clock, _months(self), clock + units)
+        # Small numbers are added: nothing is lost beside a clock that has run for years.
+        passed = units + (clock - months.clock[at])
+        found: Floats = months.day[at] - first + passed / months.speed[at]
         return found
 
     def between(self, first: ArrayLike, last: ArrayLike) -> Floats:
@@ -121,11 +124,12 @@ class Season:
         at = max(bisect_right(months[0], day) - 1, 0)
         return months[1][at] + (day - months[0][at]) * months[2][at]
 
-    def day_of_one(self, clock: float) -> float:
-        """Return the day of one clock, bit for bit as `days` does."""
-        months = _listed(self)
-        at = max(bisect_right(months[1], clock) - 1, 0)
-        return months[0][at] + (clock - months[1][at]) / months[2][at]
+    def days_after_one(self, day: int, seasonal_days: float) -> float:
+        """Return `days_after` of one day, bit for bit."""
+        days, clocks, speeds = _listed(self)
+        clock, units = self.clock_of_one(day), seasonal_days * float(UNITS)
+        at = max(bisect_right(clocks, clock + units) - 1, 0)
+        return days[at] - day + (units + (clock - clocks[at])) / speeds[at]
 
 
 def _fault(units: tuple[int, ...]) -> str:

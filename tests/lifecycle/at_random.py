@@ -39,6 +39,11 @@ STAGES = ("potential", "first", "second", "third", "churned")
 
 
 MODEL_ID = "at-random"
+SEASONS = (
+    [0.5, 0.5, 0.5, 1.0, 1.0, 1.5, 2.0, 1.5, 1.0, 1.0, 1.0, 0.5],
+    [1.7, 1.2, 0.25, 0.25, 0.25, 0.2833, 0.2667, 0.3, 1.0, 2.0, 2.0, 2.5],
+    [*[0.9] * 11, 2.1],
+)
 
 
 def zone_of(rng: random.Random) -> ZoneInfo:
@@ -234,6 +239,11 @@ def fits(term: dict[str, Any], other: dict[str, Any]) -> bool:
     return turning is Turning.STILL or read(term).turning is turning is Turning.AGES
 
 
+def season(rng: random.Random) -> dict[str, Any]:
+    """Return the season of a policy: every second one has none."""
+    return {"season": rng.choice(SEASONS)} if rng.random() < 0.5 else {}
+
+
 def asking(rng: random.Random, row: Variable) -> dict[str, Any]:
     """Return a policy whose one rule looks at a variable."""
     stages = [{"code": code, "name": {"en": code, "zh": code}} for code in ("no", "yes")]
@@ -241,6 +251,7 @@ def asking(rng: random.Random, row: Variable) -> dict[str, Any]:
         "name": {"en": row.name, "zh": row.name},
         "stages": [{**each, "role": "customer"} for each in stages],
         "inactivity_limit": {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5},
+        **season(rng),
         "rules": [
             {"code": "so", "stage": "yes", "when": comparison(rng, row)},
             {"code": "otherwise", "stage": "no"},
@@ -272,6 +283,7 @@ def document(rng: random.Random) -> dict[str, Any]:
             "gap_multiple": rng.choice((1, 1.5, 2, 3)),
             "gap_margin_days": rng.choice((0, 4, 365)),
         },
+        **season(rng),
         "rules": [*rules, {"code": "default", "stage": rng.choice(stages)}],
         "model_id": MODEL_ID,
     }

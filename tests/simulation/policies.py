@@ -33,6 +33,7 @@ def _windowed(rng: random.Random) -> dict[str, Any]:
             "gap_multiple": rng.choice((1, 2, 3)),
             "gap_margin_days": rng.choice((0, 30, 365)),
         },
+        **at_random.season(rng),
         "rules": [
             *({"code": f"rule_{n}", "stage": rng.choice(at_random.STAGES), "when": _window(rng)}
               for n in range(rng.randint(1, 4))),

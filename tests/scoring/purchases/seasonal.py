@@ -28,7 +28,12 @@ def log(shape, *, days, seed, customers=1500, strike=None):
     own, end = season(shape), BEGAN + days + AHEAD
     first = BEGAN + np.sort(rng.integers(0, days, customers))
     clock = (lambda day: day * 1.0) if own is None else lambda day: own.clock(day) / UNITS
-    day_of = (lambda told: told) if own is None else lambda told: own.days(told * UNITS)
+    begun = 0.0 if own is None else float(own.clock(BEGAN)) / UNITS
+    day_of = (
+        (lambda told: told)
+        if own is None
+        else lambda told: BEGAN + own.days_after(BEGAN, told - begun)
+    )
     rate, leave = rng.gamma(0.6, 1 / 40, customers), rng.beta(0.8, 3, customers)
     who, days_of = [np.arange(customers)], [first]
     now, left = clock(first), np.arange(customers)
