@@ -103,6 +103,10 @@ SeasonFactor = Annotated[
 ]
 
 
+SeasonFactors = Annotated[list[SeasonFactor], Field(min_length=12, max_length=12)]
+_CHRISTMAS = [0.7, 0.83, 0.84, 0.83, 0.83, 0.84, 0.84, 0.84, 0.83, 0.84, 1.5, 2.28]
+
+
 class RuleIn(Shape):
     """Rules are tried in order, the first that holds decides; the last has no `when`."""
 
@@ -155,12 +159,12 @@ class PolicyDocument(Shape):
         min_length=1, max_length=MAX_STAGES, description="its stages, at most 30"
     )
     inactivity_limit: InactivityLimitIn = Field(description="how long a silence ends a life")
-    season: Annotated[list[SeasonFactor], Field(min_length=12, max_length=12)] | None = Field(
+    season: SeasonFactors | None = Field(
         None,
         description="twelve factors, January first, with four decimals, that add up to 12: as many "
         "seasonal days a day of the month counts wherever the limit of inactivity counts days. In "
         "months in which customers buy little, a silence then counts little. Absent: all alike",
-        examples=[[0.7, 0.83, 0.84, 0.83, 0.83, 0.84, 0.84, 0.84, 0.83, 0.84, 1.5, 2.28]],
+        examples=[_CHRISTMAS],
     )
     rules: list[RuleIn] = Field(
         min_length=1, max_length=MAX_RULES, description="its rules in order, at most 100"
@@ -184,6 +188,24 @@ class PolicyDocument(Shape):
         None,
         description="id of the model whose cuts and parameters count, if a rule uses any",
         examples=["model_5f0c2a9d1b7e4c63"],
+    )
+
+
+class SeasonRequest(Shape):
+    """The season that a version of the policy is to have: that of a model, or one given."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"factors": [*_CHRISTMAS]}]})
+
+    model_id: Text | None = Field(
+        None,
+        description="id of the model that has learnt the season; the active one if absent",
+        examples=["model_5f0c2a9d1b7e4c63"],
+    )
+    factors: SeasonFactors | None = Field(
+        None,
+        description="twelve factors in place of what a model has learnt, January first, with four "
+        "decimals, that add up to 12",
+        examples=[_CHRISTMAS],
     )
 
 
