@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,7 @@ MODEL_VARIABLES = {
 NARROWED = {"category", "product", "channel", "days"}
 """The parameters that say which purchases count."""
 UNITS = 10_000
+FIRST_DAY = date(1900, 1, 1)
 LEVELS = ("low", "medium", "high")
 ORDERED = ("<", "<=", ">", ">=")
 AGREED = 3
@@ -180,6 +182,19 @@ def variables(document: Document) -> list[Document]:
     return [each for rule in document["rules"] for each in compared(rule.get("when"))]
 
 
+def in_units(factor: float) -> int:
+    return round(factor * UNITS)
+
+
+@cache
+def passed_until(factors: tuple[float, ...]) -> list[int]:
+    """Return what all days since the first one have counted, one after the other."""
+    passed = [0]
+    for n in range(60_000):
+        passed.append(passed[-1] + in_units(factors[(FIRST_DAY + timedelta(days=n)).month - 1]))
+    return passed
+
+
 class Slow:
     """One customer under one policy."""
 
@@ -211,8 +226,9 @@ class Slow:
         factors = self.document.get("season")
         if factors is None:
             return Fraction((last - first).days)
-        days = (first + timedelta(days=n) for n in range((last - first).days))
-        return sum((Fraction(str(factors[day.month - 1])) for day in days), Fraction())
+        passed = passed_until(tuple(factors))
+        ends = (passed[(day - FIRST_DAY).days] for day in (first, last))
+        return -Fraction(next(ends) - next(ends), UNITS)
 
     def _days_after(self, day: date, seasonal: Fraction) -> Fraction:
         """Return after how many days so many seasonal ones are over, one after the other."""
@@ -221,7 +237,7 @@ class Slow:
             return seasonal
         passed = 0
         while True:
-            counts = Fraction(str(factors[(day + timedelta(days=passed)).month - 1]))
+            counts = Fraction(in_units(factors[(day + timedelta(days=passed)).month - 1]), UNITS)
             if seasonal <= counts:
                 return passed + seasonal / counts
             seasonal -= counts
