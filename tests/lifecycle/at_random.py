@@ -244,6 +244,11 @@ def season(rng: random.Random) -> dict[str, Any]:
     return {"season": rng.choice(SEASONS)} if rng.random() < 0.5 else {}
 
 
+def in_season(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a policy with a season, or without, as its rules have it: nothing is drawn for it."""
+    return {**document, **season(random.Random(repr(document["rules"])))}
+
+
 def asking(rng: random.Random, row: Variable) -> dict[str, Any]:
     """Return a policy whose one rule looks at a variable."""
     stages = [{"code": code, "name": {"en": code, "zh": code}} for code in ("no", "yes")]
@@ -251,13 +256,12 @@ def asking(rng: random.Random, row: Variable) -> dict[str, Any]:
         "name": {"en": row.name, "zh": row.name},
         "stages": [{**each, "role": "customer"} for each in stages],
         "inactivity_limit": {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5},
-        **season(rng),
         "rules": [
             {"code": "so", "stage": "yes", "when": comparison(rng, row)},
             {"code": "otherwise", "stage": "no"},
         ],
     }
-    return {**found, "model_id": MODEL_ID}  # the variable compared with may need it, too
+    return {**in_season(found), "model_id": MODEL_ID}  # the variable compared with may need it, too
 
 
 def tree(rng: random.Random, depth: int = 3) -> dict[str, Any]:
@@ -276,17 +280,17 @@ def document(rng: random.Random) -> dict[str, Any]:
         {"code": f"rule_{n}", "stage": rng.choice(stages), "when": tree(rng)}
         for n in range(rng.randint(1, 6))
     ]
-    return {
+    found = {
         "stages": [{"code": code, "name": {"en": code, "zh": code}} for code in stages],
         "inactivity_limit": {
             "floor_days": rng.choice((1, 5, 10, 10.5, 30)),
             "gap_multiple": rng.choice((1, 1.5, 2, 3)),
             "gap_margin_days": rng.choice((0, 4, 365)),
         },
-        **season(rng),
         "rules": [*rules, {"code": "default", "stage": rng.choice(stages)}],
         "model_id": MODEL_ID,
     }
+    return in_season(found)
 
 
 def policy(rng: random.Random, version: int = 1) -> tuple[dict[str, Any], Policy]:

@@ -26,14 +26,13 @@ def described(document: dict[str, Any]) -> dict[str, Any]:
 
 def _windowed(rng: random.Random) -> dict[str, Any]:
     """Return a policy on what happened within some days, and on long silences."""
-    return {
+    found = {
         "stages": [{"code": code, "name": {"en": code, "zh": code}} for code in at_random.STAGES],
         "inactivity_limit": {
             "floor_days": rng.choice((1, 30, 60, 180)),
             "gap_multiple": rng.choice((1, 2, 3)),
             "gap_margin_days": rng.choice((0, 30, 365)),
         },
-        **at_random.season(rng),
         "rules": [
             *({"code": f"rule_{n}", "stage": rng.choice(at_random.STAGES), "when": _window(rng)}
               for n in range(rng.randint(1, 4))),
@@ -43,6 +42,7 @@ def _windowed(rng: random.Random) -> dict[str, Any]:
             {"code": "default", "stage": rng.choice(at_random.STAGES[1:4])},
         ],
     }  # fmt: skip
+    return at_random.in_season(found)
 
 
 def _window(rng: random.Random) -> dict[str, Any]:
