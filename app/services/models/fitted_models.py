@@ -40,6 +40,9 @@ OF_CONTACTS = ("complaints", "satisfaction", "surveyed", "contact_silence", "con
 """Features of churn risk that come from interactions."""
 
 
+_DAYS_KEPT = 8
+
+
 @dataclass(frozen=True, eq=False)
 class FittedModel:
     """A stored model, ready to score with. Histories go in as days.
@@ -80,6 +83,7 @@ class FittedModel:
     season: Season | None = None
     """What `purchases` was fitted in the time of; `plain` is the same model in plain time."""
     plain: Any = None
+    _in_season: dict[int, InSeason] = field(default_factory=dict, repr=False)
 
     def process(self, day: int | None) -> Any:
         """Return the model of purchases, asked in days: as of a day, or of no known days."""
@@ -87,7 +91,13 @@ class FittedModel:
             return self.purchases
         if day is None:
             return self.plain
-        return InSeason(self.purchases, self.season, day, self.unit)
+        found = self._in_season.get(day)
+        if found is None:
+            if len(self._in_season) >= _DAYS_KEPT:
+                self._in_season.clear()
+            found = InSeason(self.purchases, self.season, day, self.unit)
+            self._in_season[day] = found
+        return found
 
     def serving(self, day: int) -> Any:
         """Return what says of a bare history, as of a day, who leaves where there is no risk."""
@@ -117,9 +127,9 @@ class FittedModel:
         if self.risk is not None:
             return self.risk.log_odds_of((x, t_x, T), known, horizons=horizons_days)
         unit, serving = self.unit, self.serving(day)
+        t_x, T = t_x / unit, T / unit  # noqa: N806
         return [
-            serving.no_purchase_log_odds(x, t_x / unit, T / unit, horizon=days / unit)
-            for days in horizons_days
+            serving.no_purchase_log_odds(x, t_x, T, horizon=days / unit) for days in horizons_days
         ]
 
     @property
