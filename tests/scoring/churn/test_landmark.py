@@ -210,7 +210,11 @@ def log(customers, purchases, *, seed=0, span=400, amount=10.0):
 POPULATIONS = {
     "nobody": log(0, 1),
     "one": log(1, 1),
+    "two": log(2, 60),
     "five": log(5, 3),
+    "all_new": Facts(
+        customer=np.arange(300) % 200, day=397 + np.arange(300) % 4, amount=np.ones(300)
+    ),
     "all_once": log(500, 1),
     "all_often": log(400, 40),
     "all_worthless": log(400, 3, amount=0.0),
@@ -218,6 +222,9 @@ POPULATIONS = {
     "one_day": log(300, 2, span=1),
     "two_days": log(300, 2, span=2),
     "huge_amounts": log(400, 3, amount=1e300),
+    "one_landmark": Facts(
+        customer=np.arange(600) % 300, day=np.arange(600) // 300 * 299 + 100, amount=np.ones(600)
+    ),
     "all_leave": Facts(
         customer=np.arange(500), day=np.append(0, np.full(499, 1)), amount=np.ones(500)
     ),
