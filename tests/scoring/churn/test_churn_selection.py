@@ -184,6 +184,7 @@ def test_over_few_windows_a_line_must_be_clearly_better(windows, serves):
     assert select([clear], on, base).served is clear
     average = candidate(landmark.KIND, np.full(60, 0.33), churned, raw=0.38)
     assert select([average], on, base).served is average
+    assert select([average], judged(churned, windows=1), base).served.raw
     worse = candidate(landmark.KIND, np.full(60, 0.38), churned, raw=0.33)
     assert select([worse], on, base).served.raw
 
