@@ -119,7 +119,7 @@ def along(past: Past, process: str) -> Track | None:
         scales = Scales.fit(last.features).with_cuts(last.features, last.churned)
         fitted = _fit(before, raw.process, scales)
         by_share = [share * fitted + (1 - share) * _PRIOR for share in SHARES]
-        share = _share([losses[one] for one in losses if past.marks[one].end <= day])
+        share = regression_share([losses[one] for one in losses if past.marks[one].end <= day])
         here = past.now if at is None else past.marks[at].features
         columns = design(here, raw.process, scales, window=past.window)
         # Before it has told anything itself, its level is that of its process, recalibrated.
@@ -176,8 +176,14 @@ def _smoothed(churned: FloatArray) -> float:
     return (float(churned.sum()) + 0.5) / (churned.size + 1)
 
 
-def _share(losses: list[list[FloatArray]]) -> float:
-    """Return the part of the regression from the losses by each part at earlier windows."""
+def regression_share(losses: Sequence[Sequence[FloatArray]]) -> float:
+    """Return the part of the regression in the average.
+
+    Parameters
+    ----------
+    losses : sequence of sequence of FloatArray
+        Of each earlier window, the losses of its customers by each of `SHARES`.
+    """
     if not losses:
         return SHARES[0]
     pooled = [np.concatenate(each) for each in zip(*losses, strict=True)]

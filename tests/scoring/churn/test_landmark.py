@@ -123,6 +123,18 @@ def test_many_rows_are_drawn_by_customer_and_day(cdnow_facts, monkeypatch):
     assert np.abs(gap).mean() < 0.05
 
 
+@pytest.mark.parametrize(
+    ("better", "spread", "place"), [(0.0, 0.1, 0), (0.001, 0.5, 0), (0.05, 0.1, 2)]
+)
+def test_the_regression_counts_more_only_where_that_was_clearly_better(better, spread, place):
+    rng = np.random.default_rng(0)
+    usual = [rng.uniform(0.2, 1, 400) for _ in range(3)]
+    others = [[loss + 0.01, loss - better + rng.normal(0, spread, 400)] for loss in usual]
+    losses = [[loss, *other] for loss, other in zip(usual, others, strict=True)]
+    assert landmark.regression_share(losses) == landmark.SHARES[place]
+    assert landmark.regression_share([]) == landmark.SHARES[0]
+
+
 def test_the_order_of_rows_does_not_matter(cdnow_facts):
     rows = np.random.default_rng(3).permutation(np.size(cdnow_facts.day))
     shuffled = Facts(
