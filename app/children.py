@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from app import metrics
+from app.telemetry import metrics
 
 CLM = (sys.executable, "-P", "-m", "clm_service")
 """This program, wherever it is installed and whatever the folder at hand holds."""

@@ -14,18 +14,22 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy.pool import QueuePool
 
-from app import deps, dispatch, handlers, logs, metrics, schema, tracing
-from app.admin_port import AdminPort
 from app.config import VERSION, Settings
-from app.cors import Cors
-from app.db import Database
-from app.dispatch import Dispatch
-from app.door import Door
+from app.edge import handlers
+from app.edge.admin_port import AdminPort
+from app.edge.cors import Cors
+from app.edge.door import Door
+from app.edge.guard import Guard
+from app.edge.protocol import Connection, connections_of
+from app.edge.shedding import Shedding
 from app.errors import AppError
-from app.guard import Guard
-from app.limits import SHUTDOWN_SECONDS
-from app.openapi import ABOUT, describe
-from app.protocol import Connection, connections_of
+from app.http import deps, dispatch
+from app.http.dispatch import Dispatch
+from app.http.openapi import ABOUT, describe
+from app.http.state import State
+from app.postgres import schema
+from app.postgres.db import Database
+from app.postgres.limits import SHUTDOWN_SECONDS
 from app.routers import (
     audit,
     customers,
@@ -42,8 +46,7 @@ from app.routers.ingest import churn_records, interactions, timeline, transactio
 from app.routers.models import backtests, models
 from app.routers.runs import reports, runs
 from app.routers.scores import diffs, scores
-from app.shedding import Shedding
-from app.state import State
+from app.telemetry import logs, metrics, tracing
 
 SLOW_READERS_SECONDS = 10
 """How long a server that ends waits for callers who do not keep up with what it sends."""

@@ -2,10 +2,10 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import roles, schema
 from app.config import Settings
-from app.db import Database, ReadSession, WriteSession, database_time
 from app.models import Base
+from app.postgres import roles, schema
+from app.postgres.db import Database, ReadSession, WriteSession, database_time
 from app.services.access import audit, audit_log
 from app.services.common import deployment_settings as stored
 

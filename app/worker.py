@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-from app import logs, metrics, schema, tracing, worker_page
+from app import worker_page
 from app.config import VERSION, Settings
-from app.db import Database, ReadSession, WriteSession, create_engine, database_time, limit
 from app.deployment import Deployment
-from app.limits import HOUSEKEEPING, PART
-from app.metrics import PartOutcome
+from app.postgres import schema
+from app.postgres.db import Database, ReadSession, WriteSession, create_engine, database_time, limit
+from app.postgres.limits import HOUSEKEEPING, PART
+from app.postgres.sqlstates import hindrance
 from app.services.access import audit
 from app.services.common.stored_documents import NewerVersion
 from app.services.customers import search_rows
@@ -26,7 +27,8 @@ from app.services.operations.parts import LEASE, LeaseLost, Part, PutOff
 from app.services.policy_changes import activations, previews, taking_effect
 from app.services.rebuilds import rebuilds
 from app.services.runs import runs, schedule
-from app.sqlstates import hindrance
+from app.telemetry import logs, metrics, tracing
+from app.telemetry.metrics import PartOutcome
 from app.worker_page import Signs
 
 Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[None]]

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from app import metrics
 from app.config import Settings
 from app.services.operations.parts import LEASE
+from app.telemetry import metrics
 
 PATIENCE_SECONDS = LEASE.total_seconds()
 _SLOW_CALLER_SECONDS = 5.0

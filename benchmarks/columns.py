@@ -10,12 +10,12 @@ import numpy as np
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import binary_copy
-from app.binary_copy import Block, Column, Field
-from app.binary_copy.reader import Reader
-from app.binary_copy.writer import Writer
-from app.db import Database, ReadSession, WriteSession, copy_rows, create_engine
-from app.embedded import EmbeddedPostgres
+from app.postgres import binary_copy
+from app.postgres.binary_copy import Block, Column, Field
+from app.postgres.binary_copy.reader import Reader
+from app.postgres.binary_copy.writer import Writer
+from app.postgres.db import Database, ReadSession, WriteSession, copy_rows, create_engine
+from app.postgres.embedded import EmbeddedPostgres
 from benchmarks import common
 
 ROWS, ROUNDS = 1_000_000, 3

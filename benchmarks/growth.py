@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from sqlalchemy import event
 
 from app.config import Settings
-from app.db import Database, ReadSession, WriteSession, create_engine
 from app.main import create_app
+from app.postgres.db import Database, ReadSession, WriteSession, create_engine
 from benchmarks import business, load, million
 from benchmarks.reads import PAGE, pages
 from tests.kept import store_model

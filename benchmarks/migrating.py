@@ -13,8 +13,8 @@ from pathlib import Path
 
 import asyncpg
 
-from app.embedded import EmbeddedPostgres
 from app.models import Base
+from app.postgres.embedded import EmbeddedPostgres
 from benchmarks.callers import Balancer, Callers
 from benchmarks.rolling import SETTLED_SECONDS, serving
 from tests import releases

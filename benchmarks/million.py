@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import text
 
-from app import binary_copy
-from app.binary_copy import Column
 from app.config import Settings
-from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.records import UNITS, Columns, Records, Span
 from app.lifecycle.version import DERIVATION_VERSION
 from app.migrate import migrate
+from app.postgres import binary_copy
+from app.postgres.binary_copy import Column
+from app.postgres.db import Database, ReadSession, WriteSession, create_engine
 from app.services.policies import policies
 
 SETTINGS = Settings(scoring_every=None)

@@ -24,7 +24,7 @@ import httpx
 import numpy as np
 from sqlalchemy import text
 
-from app.db import Database, ReadSession, WriteSession, create_engine
+from app.postgres.db import Database, ReadSession, WriteSession, create_engine
 from app.schemas.models.models import RunRequest
 from app.scoring.churn import landmark
 from app.scoring.histories.features import Facts

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import asyncpg
 
-from app.embedded import EmbeddedPostgres
+from app.postgres.embedded import EmbeddedPostgres
 from benchmarks.callers import Balancer, Callers
 from tests import releases
 from tests.prepared import reachable_folder

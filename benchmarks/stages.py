@@ -13,8 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from app.db import Database, ReadSession, WriteSession
-from app.embedded import EmbeddedPostgres
+from app.postgres.db import Database, ReadSession, WriteSession
+from app.postgres.embedded import EmbeddedPostgres
 from app.services.common import deployment_settings
 from app.services.customer_base import populations
 from app.services.operations.parts import Part

@@ -13,7 +13,7 @@ def main() -> None:
     """Run the command with the packages of this folder before all others."""
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     gc.disable()  # all that is imported stays: to look for garbage in it takes a while
-    from app.cli import main as run  # noqa: PLC0415  # found through the line above
+    from app.cli.commands import main as run  # noqa: PLC0415  # found through the line above
 
     gc.enable()
     run()

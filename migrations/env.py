@@ -1,6 +1,6 @@
 """The environment of alembic: which database it works on, and how it compares models with it.
 
-The service brings a connection of its own (`app/schema.py`). The command line of alembic brings
+The service brings a connection of its own (`app/postgres/schema.py`). The command line of alembic brings
 none: it gets the database that the settings name, or the embedded one.
 """
 
@@ -15,11 +15,11 @@ from alembic.operations.ops import MigrationScript
 from sqlalchemy import Connection, Index
 from sqlalchemy.schema import CreateIndex, SchemaItem
 
-from app import schema
 from app.config import load_settings
-from app.db import create_engine
-from app.embedded import EmbeddedPostgres, running
 from app.models import Base
+from app.postgres import schema
+from app.postgres.db import create_engine
+from app.postgres.embedded import EmbeddedPostgres, running
 
 COMPARED = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"]
 
@@ -45,7 +45,7 @@ def number(
 
 
 def declare(*, ctx: MigrationContext, step: MigrationInfo, **_: object) -> None:
-    """Write beside the revision which is the oldest it serves: `app/schema.py` reads it."""
+    """Write beside the revision which is the oldest it serves: `app/postgres/schema.py` reads it."""
     for revision in step.destination_revision_ids:
         oldest = schema.revisions().get(revision, revision)
         ctx.impl.execute(

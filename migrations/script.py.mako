@@ -1,4 +1,4 @@
-<%! from app import schema %>\
+<%! from app.postgres import schema %>\
 """${message}
 
 Revision: ${up_revision}, after ${down_revision | comma,n}. Created ${create_date}.

@@ -21,13 +21,13 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from app import deps
 from app.config import Settings
-from app.db import Database, ReadSession, WriteSession, create_engine
 from app.deployment import Deployment
-from app.embedded import EmbeddedPostgres
-from app.limits import COMMAND_LINE
+from app.http import deps
 from app.main import create_app
+from app.postgres.db import Database, ReadSession, WriteSession, create_engine
+from app.postgres.embedded import EmbeddedPostgres
+from app.postgres.limits import COMMAND_LINE
 from app.services.access import keys
 from tests.prepared import SETTINGS, copy_of, prepared, reachable_folder  # noqa: F401  # a fixture
 

@@ -17,10 +17,10 @@ import httpx
 from sqlalchemy import text
 
 from app.config import Settings
-from app.db import Database, create_engine
 from app.demo import data
-from app.embedded import EmbeddedPostgres
 from app.migrate import migrate
+from app.postgres.db import Database, create_engine
+from app.postgres.embedded import EmbeddedPostgres
 from app.schemas import customers, interaction_kinds, keys
 from app.schemas.ingest import churn_records, interactions, transactions
 from app.schemas.policies import policies

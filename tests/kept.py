@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Row, insert, select
 
-from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import Model as ModelRow
 from app.models import PurchaseSummary, Run, StageTransition
 from app.models.scoring import scores_of
+from app.postgres.db import ReadSession, WriteSession
 from app.schemas.ingest.transactions import TransactionIn
 from app.scoring.churn.churn_bands import bands
 from app.scoring.purchases import mbg_nbd

@@ -14,7 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from app import schema
+from app.postgres import schema
 
 BEFORE_RULES = tuple(f"{number:04}" for number in range(1, 16))
 """Revisions that were there first; nothing was deployed then that they could hold up."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from app.config import Settings
-from app.db import Database, create_engine
 from app.main import create_app
+from app.postgres.db import Database, create_engine
 
 COMMITTED = Path(__file__).parents[1] / "openapi.json"
 

@@ -18,9 +18,9 @@ import pytest
 from sqlalchemy import text
 
 from app.config import Settings
-from app.db import create_engine
-from app.embedded import EmbeddedPostgres
 from app.migrate import migrate
+from app.postgres.db import create_engine
+from app.postgres.embedded import EmbeddedPostgres
 from app.services.common.deployment_settings import RECORDED_UNTIL
 
 SETTINGS = Settings(

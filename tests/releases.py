@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import schema
+from app.postgres import schema
 from tests.prepared import ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from app import embedded
 from app.children import CLM
+from app.postgres import embedded
 from tests.prepared import ENVIRONMENT, copy_of, reachable_folder
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.facts import Summary
 from app.money import to_amount
+from app.postgres.db import ReadSession
 from app.schemas.scores.cards import Scores as Card
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from app import embedded
 from app.demo.errors import DemoError
+from app.postgres import embedded
 
 LOCK = "demo.lock"
 _LEFTOVER_SECONDS = 10  # the server of a killed demo may still be closing

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import httpx
 
-from app import embedded
 from app.children import CLM
 from app.config import PREFIX, Settings
-from app.db import Database, ReadSession, WriteSession, create_engine
 from app.demo.errors import DemoError
+from app.postgres import embedded
+from app.postgres.db import Database, ReadSession, WriteSession, create_engine
 from app.schemas.keys import ADMIN, SCOPES
 from app.services.access import keys
 

@@ -4,13 +4,13 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Response
 
-from app import metrics
-from app.deps import Route, Scope
 from app.errors import Conflict, MissingScope, ValidationFailed
+from app.http.deps import Route, Scope
 from app.schemas.common.shapes import bulk_answer
 from app.schemas.ingest.facts import FactWritten
 from app.schemas.responses import problems
 from app.services.ingest.facts import Ingested
+from app.telemetry import metrics
 
 # The others of every operation are of the same shape: the document names them.
 _SHAPES = problems(MissingScope, ValidationFailed)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from app.deps import Here, Page, Read, Since, Until
+from app.http.deps import Here, Page, Read, Since, Until
 from app.routers.api import router, scope
 from app.schemas.audit import AuditPage
 from app.schemas.common.types import Identifier, Text

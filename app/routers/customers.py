@@ -6,7 +6,8 @@ from urllib.parse import quote
 from fastapi import Depends, Query, Response
 
 from app.days import AsOf
-from app.deps import (
+from app.errors import BatchRejected, MissingScope, NotFound, StaleVersion
+from app.http.deps import (
     CustomerId,
     Here,
     IdempotencyKey,
@@ -19,7 +20,6 @@ from app.deps import (
     Read,
     Write,
 )
-from app.errors import BatchRejected, MissingScope, NotFound, StaleVersion
 from app.routers.api import router, scope
 from app.schemas.common.personal import READ_PII
 from app.schemas.common.shapes import BulkAnswer, bulk_answer

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 from fastapi import Path, Response
 
-from app.deps import IfMatch, Now, PageInOrder, Read, Write
 from app.errors import NotFound, StaleVersion
+from app.http.deps import IfMatch, Now, PageInOrder, Read, Write
 from app.routers.api import router, scope
 from app.schemas.ingest.kinds import KindFilter
 from app.schemas.interaction_kinds import DeclaredKind, KindIn, KindPage

@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Path, Response
 
-from app.deps import IdempotencyKey, PageInOrder, Principal, Read, Write
 from app.errors import LastAdminKey, NotFound
-from app.repeats import SHOWN_ONCE
+from app.http.deps import IdempotencyKey, PageInOrder, Principal, Read, Write
+from app.http.repeats import SHOWN_ONCE
 from app.routers.api import router, scope
 from app.schemas.common.types import Text
 from app.schemas.keys import ADMIN, Key, KeyPage, KeyPatch, KeyRequest, KeyRotation, KeyShown

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import Path, Query
 
-from app.deps import IdempotencyKey, PageInOrder, Read, Write
 from app.errors import Conflict, NotFound
+from app.http.deps import IdempotencyKey, PageInOrder, Read, Write
 from app.routers.api import router, scope
 from app.schemas.common.types import Text
 from app.schemas.operations import Operation, OperationPage, State

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import Path, Response
 
-from app.deps import IdempotencyKey, IfMatch, Now, PageInOrder, Principal, Read, Write
 from app.errors import Conflict, NotFound, OperationRunning, PreviewExpired, StaleVersion
+from app.http.deps import IdempotencyKey, IfMatch, Now, PageInOrder, Principal, Read, Write
 from app.routers.api import accept, router, scope
 from app.schemas.operations import PolicyActivationOperation, PolicyPreviewOperation
 from app.schemas.policies.policies import (

@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import Response
 
-from app.deps import IdempotencyKey, Now, PageInOrder, Principal, Read, Write
 from app.errors import NotFound, OperationRunning
+from app.http.deps import IdempotencyKey, Now, PageInOrder, Principal, Read, Write
 from app.routers.api import accept, router, scope
 from app.routers.operations import OperationId
 from app.schemas.operations import RebuildOperation

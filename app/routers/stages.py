@@ -5,7 +5,8 @@ from urllib.parse import quote
 
 from fastapi import Query, Response
 
-from app.deps import (
+from app.errors import InvalidTransition, NotFound, StaleVersion
+from app.http.deps import (
     AppState,
     AsOfQuery,
     CustomerId,
@@ -21,7 +22,6 @@ from app.deps import (
     Until,
     Write,
 )
-from app.errors import InvalidTransition, NotFound, StaleVersion
 from app.routers.api import router, scope
 from app.schemas.common.types import Code
 from app.schemas.responses import headers, problems

@@ -5,14 +5,14 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from app import metrics
-from app.deps import AppState, Now, Read
 from app.errors import DatabaseUnavailable, Draining, Unavailable
+from app.http.deps import AppState, Now, Read
 from app.routers.api import router, scope
 from app.schemas.common.types import Answer
 from app.schemas.info import Info
 from app.schemas.responses import problems
 from app.services.system import health, info
+from app.telemetry import metrics
 
 routes = router("info")
 bare_routes = APIRouter(tags=["health"])

@@ -1,6 +1,6 @@
 """What the OpenAPI document says of responses: the problems of an operation, and the headers.
 
-Routers name problems and headers; `app.openapi` puts what is meant once into the components.
+Routers name problems and headers; `app.http.openapi` puts what is meant once into the components.
 """
 
 from collections.abc import Iterable, Mapping

@@ -8,8 +8,8 @@ import pytest
 from fastapi.exceptions import ResponseValidationError
 from fastapi.routing import iter_route_contexts
 
-from app.answers import PIECE, Answers
-from app.deps import Route
+from app.http.answers import PIECE, Answers
+from app.http.deps import Route
 from app.schemas.customers import CustomerPage
 
 

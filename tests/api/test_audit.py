@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import func, select, text
 
 from app.config import Settings
-from app.db import Database, WriteSession
 from app.models import AuditEntry
+from app.postgres.db import Database, WriteSession
 from app.services.access import audit, audit_log, keys
 from app.services.common import paging
 from app.services.operations import housekeeping

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from sqlalchemy import event, select, text
 
-from app import recognition
 from app.config import Settings
-from app.db import Database
+from app.edge import recognition
 from app.models import ApiKey
+from app.postgres.db import Database
 from app.schemas.common import personal
 from app.services.access import key_changes, key_texts, keys
 from tests.database import NOW, Clock, make_client, writing

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.db import Database
+from app.postgres.db import Database
 from app.worker import Worker
 from tests import documented
 from tests.api.test_models import fill, sample

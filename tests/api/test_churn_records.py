@@ -8,9 +8,9 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from app.db import Database
 from app.lifecycle.presets import CHURN_REASONS
 from app.models import ChurnRecordRevision
+from app.postgres.db import Database
 from app.schemas.ingest.churn_records import EXAMPLE
 from tests.database import NOW, Clock
 

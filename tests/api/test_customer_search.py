@@ -8,8 +8,8 @@ import httpx
 import pytest
 from sqlalchemy import event, func, select, text
 
-from app.db import Database, ReadSession, fetch_rows
 from app.models import Customer, CustomerSearch
+from app.postgres.db import Database, ReadSession, fetch_rows
 from app.services.common.paging import PageRequest
 from app.services.customers import search
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db import WriteSession
+from app.postgres.db import WriteSession
 from app.schemas.ingest.transactions import EXAMPLE
 from app.services.common import deployment_settings, signing
 from app.services.operations import operations

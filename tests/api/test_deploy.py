@@ -15,8 +15,9 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 from sqlalchemy.engine import make_url
 
-from app import cli, metrics
+from app.cli import commands as cli
 from app.config import PREFIX, Settings
+from app.telemetry import metrics
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -13,12 +13,13 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import SecurityScopes
 from starlette.types import ASGIApp
 
-from app import deps, dispatch, main
+from app import main
 from app.config import Settings
-from app.db import Database
-from app.deps import Route
-from app.jsonbody import ClmRequest
+from app.edge.jsonbody import ClmRequest
+from app.http import deps, dispatch
+from app.http.deps import Route
 from app.main import create_app
+from app.postgres.db import Database
 from tests.database import Clock, make_client
 
 VALUES = {"customer_id": "c1", "source": "default", "run_id": "1", "version": "1"}

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from app.db import WriteSession
 from app.deployment import Deployment
-from app.jsonbody import loads
+from app.edge.jsonbody import loads
 from app.models import Transaction
+from app.postgres.db import WriteSession
 from app.schemas.common.times import in_zone
 from app.schemas.common.types import MoneyIn, SignedMoneyIn
 from app.schemas.ingest.interactions import CORE_KINDS

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from app.config import Settings
-from app.db import Database
 from app.errors import AppError, tree
+from app.postgres.db import Database
 from app.schemas.common.shapes import Problem
 from app.schemas.problems import (
     InvalidTransitionProblem,

@@ -17,9 +17,9 @@ from sqlalchemy import text
 
 from app import main
 from app.config import Settings
-from app.db import Database
 from app.deployment import Deployment
 from app.main import Server, create_app
+from app.postgres.db import Database
 from app.services.access import keys
 from app.worker import Worker
 from tests import histories

@@ -10,9 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from app.config import Settings
-from app.db import Database, create_engine
 from app.main import create_app
-from app.schema import OLDEST_SERVED, head
+from app.postgres.db import Database, create_engine
+from app.postgres.schema import OLDEST_SERVED, head
 from tests.database import Clock, make_client
 
 

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select, text
 
 from app.config import Settings
-from app.db import Database, database_time
 from app.models import IdempotencyKey
+from app.postgres.db import Database, database_time
 from app.schemas.policies.policies import POLICY_EXAMPLE
 from app.services.operations import housekeeping
 from tests.database import Clock, make_client, writing

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db import Database
 from app.lifecycle.presets.kinds import CORE_KINDS
+from app.postgres.db import Database
 from app.schemas.ingest.interactions import CORE_KINDS as WORDS
 from app.schemas.interaction_kinds import EXAMPLE
 from tests.database import NOW

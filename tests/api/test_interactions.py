@@ -8,8 +8,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from app.db import Database
 from app.models import Interaction, InteractionRevision
+from app.postgres.db import Database
 from app.schemas.ingest.interactions import CORE_KINDS
 
 BULK = "/v1/interactions/bulk"

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select, text
 
 from app.config import Settings
-from app.db import Database
 from app.errors import MissingScope
 from app.models import IdempotencyKey
+from app.postgres.db import Database
 from app.schemas.keys import KeyPatch, KeyRequest
 from app.services.access import key_changes, keys
 from tests.database import NOW, Clock, make_client, writing

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from sqlalchemy.engine import URL, make_url
 
-from app import connections, db
 from app.config import Settings
-from app.db import Database, create_engine
 from app.errors import DatabaseUnavailable
-from app.limits import REQUEST, Limits
+from app.postgres import connections, db
+from app.postgres.db import Database, create_engine
+from app.postgres.limits import REQUEST, Limits
 from app.services.system import health
 from tests.chaos_proxy import ChaosProxy, opened
 from tests.database import Clock, make_client

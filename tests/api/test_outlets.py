@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.cors import SENT
-from app.db import Database
+from app.edge.cors import SENT
 from app.main import create_app
+from app.postgres.db import Database
 from tests import openapi
 from tests.database import Clock, make_client
 

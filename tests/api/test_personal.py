@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from app.config import Settings
-from app.db import Database
+from app.postgres.db import Database
 from app.schemas.common import personal
 from app.services.access import keys
 from app.services.access.keys import Principal

@@ -7,9 +7,9 @@ import httpx
 import pytest
 from sqlalchemy import insert
 
-from app.db import WriteSession
 from app.lifecycle.presets import PRESETS
 from app.models import Policy
+from app.postgres.db import WriteSession
 from app.schemas.policies.policies import POLICY_EXAMPLE
 from tests.database import NOW
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from sqlalchemy import func, select, text
 
-from app.db import WriteSession
 from app.models import Customer, ProfileChange
+from app.postgres.db import WriteSession
 from app.schemas.common.types import format_instant
 from tests import slow_profile
 from tests.database import NOW, Clock

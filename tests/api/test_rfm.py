@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.db import Database
 from app.lifecycle.presets import PRESETS
+from app.postgres.db import Database
 from app.scoring.rfm import rfm
 from app.services.models import refitting
 from app.services.runs.reports import GROUP_NAMES

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, Phase
 from hypothesis import settings as settings_of_examples
 
 from app.config import Settings
-from app.db import Database, create_engine
 from app.main import create_app
+from app.postgres.db import Database, create_engine
 from app.services.access import keys
 from tests import hostile, openapi
 from tests.database import NOW, _administer, _named, copy_database, writing

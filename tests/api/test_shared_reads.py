@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db import Database
+from app.postgres.db import Database
 from tests.database import Clock, writing
 from tests.kept import store_model
 

@@ -7,9 +7,9 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from app.db import WriteSession
 from app.lifecycle.presets import PRESETS
 from app.models import PolicyActivation
+from app.postgres.db import WriteSession
 from app.schemas.policies.policies import POLICY_EXAMPLE
 from app.services.common import deployment_settings
 from tests.api.test_overrides import ledger, override, purchase, replayed

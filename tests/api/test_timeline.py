@@ -7,8 +7,8 @@ import httpx
 import pytest
 from sqlalchemy import insert, text
 
-from app.db import Database
 from app.models import Interaction, StageTransition, Transaction
+from app.postgres.db import Database
 from tests.database import NOW, writing
 
 RANKS = ("profile_change", "transaction", "interaction", "churn_record", "transition")

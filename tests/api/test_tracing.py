@@ -11,12 +11,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from app import tracing
+from app.telemetry import tracing
 
 PROGRAM = """
 import asyncio, sys
-from app import access_log, tracing
-from app.logs import trace_id_var
+from app.telemetry import access_log, tracing
+from app.telemetry.logs import trace_id_var
 
 tracing.configure("clm-test", "1.2.3")
 scope = {"method": "GET", "state": {}, "path": "/v1/customers/alice", "query_string": b"q=alice"}

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.db import Database
+from app.postgres.db import Database
 from tests.database import Clock
 
 FACT = {

@@ -17,8 +17,9 @@ import asyncpg
 import httpx
 import pytest
 
-from app import cli, embedded
 from app.children import CLM
+from app.cli import commands as cli
+from app.postgres import embedded
 from app.services.access.keys import SCOPES
 from tests.prepared import ENVIRONMENT, copy_of, reachable_folder
 from tests.service import free_port
@@ -310,7 +311,7 @@ class Serving:
         self.client = httpx.Client(base_url=url, trust_env=False, verify=False)
         self.log = folder / "serve.log"
         with self.log.open("w") as log:
-            code = f"{before}; from app.cli import main; main()"
+            code = f"{before}; from app.cli.commands import main; main()"
             program = [sys.executable, "-c", code] if before else CLM
             self.process = subprocess.Popen(
                 [*program, "serve", "--port", str(self.port), *words],
@@ -432,7 +433,7 @@ def test_a_database_that_cannot_be_started_again_ends_the_service_with_a_line(
 ) -> None:
     with reachable_folder() as folder:
         copy_of(prepared, folder / "data")
-        failing = "from app import embedded; embedded.RETRY_SECONDS = (0, 0)"
+        failing = "from app.postgres import embedded; embedded.RETRY_SECONDS = (0, 0)"
         serving = Serving(folder, CLM_DATA_DIR=str(folder / "data"), before=failing)
         try:
             until(serving.is_ready)

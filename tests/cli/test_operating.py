@@ -13,12 +13,13 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from app import backup, checks, cli, doctor
-from app.checks import Finding
+from app.cli import backup, checks, doctor
+from app.cli import commands as cli
+from app.cli.checks import Finding
 from app.config import Settings
-from app.db import Database, create_engine
 from app.migrate import migrate
-from app.pg_programs import BackupError
+from app.postgres.db import Database, create_engine
+from app.postgres.pg_programs import BackupError
 from app.services.access import keys
 from tests.database import NOW, Clock, _administer, _named, make_client, writing
 

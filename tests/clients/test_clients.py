@@ -21,8 +21,8 @@ import pytest
 import uvicorn
 
 from app.config import Settings
-from app.db import Database, create_engine
 from app.main import create_app
+from app.postgres.db import Database, create_engine
 from app.services.access import keys
 from tests.database import NOW, _administer, _named, copy_database, writing
 

@@ -17,8 +17,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app import embedded
-from app.embedded import EmbeddedPostgres, EmbeddedPostgresError, running
+from app.postgres import embedded
+from app.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresError, running
 from tests.prepared import copy_of, prepared, reachable_folder  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the death signal is Linux's")

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.db import create_engine
+from app.postgres.db import create_engine
 from tests.database import *  # noqa: F403  # fixtures are found by name
 
 

@@ -6,8 +6,8 @@ from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import schema
 from app.models.scoring import SCORE_INDEXES, scores_of
+from app.postgres import schema
 from app.services.runs import score_tables
 from tests.database import writing
 

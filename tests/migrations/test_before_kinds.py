@@ -8,10 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.config import Settings
-from app.db import Database, ReadSession
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.presets.kinds import CORE_KINDS, scale_of_answers
 from app.migrate import migrate
+from app.postgres.db import Database, ReadSession
 from app.services.policies import policies
 from tests.migrations.test_migrations import _downgrade, rows
 

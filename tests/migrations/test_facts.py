@@ -4,9 +4,9 @@ from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import schema
 from app.config import Settings
 from app.migrate import migrate
+from app.postgres import schema
 
 FACTS = """
 INSERT INTO customers (customer_id, version, profile_version, attributes, stage, stage_version,

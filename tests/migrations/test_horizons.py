@@ -6,7 +6,7 @@ from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import schema
+from app.postgres import schema
 
 
 def _to(connection: Connection, revision: str, *, up: bool) -> None:

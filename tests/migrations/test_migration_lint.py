@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app import schema
+from app.postgres import schema
 from tests import migration_lint, releases
 from tests.migration_lint import BEFORE_RULES, EXCUSED, NOT_OURS, lint, rules_left_out, sql_of
 

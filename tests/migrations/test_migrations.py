@@ -11,11 +11,11 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import schema
 from app.config import Settings
 from app.lifecycle.presets import PRESETS
 from app.migrate import SchemaOutdated, migrate, verify
 from app.models import Base
+from app.postgres import schema
 from app.services.common.deployment_settings import SettingsMismatch
 
 

@@ -30,8 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import schema
 from app.models import Base
+from app.postgres import schema
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -8,8 +8,8 @@ import asyncpg
 import httpx
 import pytest
 
-from app.embedded import EmbeddedPostgres
-from app.schema import SchemaState, head, revisions
+from app.postgres.embedded import EmbeddedPostgres
+from app.postgres.schema import SchemaState, head, revisions
 from tests import releases
 from tests.prepared import reachable_folder
 from tests.releases import CONTRACTION, EXPANSION, Release

@@ -4,8 +4,8 @@ from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app import schema
-from app.db import ReadSession
+from app.postgres import schema
+from app.postgres.db import ReadSession
 from app.services.models import model_store
 from tests.database import writing
 from tests.kept import store_model, store_run

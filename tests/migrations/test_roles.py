@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import app
-from app import roles
 from app.config import Settings
-from app.db import Database, create_engine
 from app.migrate import SchemaOutdated, migrate, verify
 from app.models import Base
-from app.roles import DELETED, LEDGER, READ, RoleRefused
+from app.postgres import roles
+from app.postgres.db import Database, create_engine
+from app.postgres.roles import DELETED, LEDGER, READ, RoleRefused
 from app.services.operations import housekeeping
 from app.worker import Worker
 from tests.database import Clock, make_client, writing

@@ -7,7 +7,7 @@ from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import schema
+from app.postgres import schema
 from app.services.models.model_documents import ClvTerms, ModelDocument
 from app.services.scores.run_summaries import RunSummary
 from tests.kept import MODEL

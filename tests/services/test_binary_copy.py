@@ -1,4 +1,4 @@
-"""What `app.binary_copy` transitions is what asyncpg itself reads and writes."""
+"""What `app.postgres.binary_copy` transitions is what asyncpg itself reads and writes."""
 
 import dataclasses
 import json
@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app import binary_copy
-from app.binary_copy import Block, Column, Field, writer
-from app.binary_copy import reader as reader_module
-from app.binary_copy.reader import Reader
-from app.binary_copy.writer import Writer
-from app.db import Database, WriteSession, copy_rows
+from app.postgres import binary_copy
+from app.postgres.binary_copy import Block, Column, Field, writer
+from app.postgres.binary_copy import reader as reader_module
+from app.postgres.binary_copy.reader import Reader
+from app.postgres.binary_copy.writer import Writer
+from app.postgres.db import Database, WriteSession, copy_rows
 from tests.database import writing
 
 TYPES = {

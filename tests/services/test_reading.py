@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from app.db import Database, ReadSession, fetch_row, fetch_rows
 from app.models import Setting
-from app.sqlstates import from_database
+from app.postgres.db import Database, ReadSession, fetch_row, fetch_rows
+from app.postgres.sqlstates import from_database
 from tests.database import writing
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

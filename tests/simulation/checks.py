@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.models import Customer, InteractionDay, StageTransition
+from app.postgres.db import ReadSession
 from app.schemas.scores.lists import LookupAnswer, LookupRequest
 from app.services.customers.customers import PROFILE_FIELDS
 from app.services.ingest import profile_history

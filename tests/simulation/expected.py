@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.db import ReadSession
 from app.deployment import Deployment
+from app.postgres.db import ReadSession
 from app.schemas.scores.lists import ChurnRiskPage
 from app.services.common import deployment_settings as stored_settings
 from app.services.common.paging import PageRequest

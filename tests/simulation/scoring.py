@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.db import ReadSession
 from app.models import Model as ModelRow
+from app.postgres.db import ReadSession
 from app.scoring.purchases.registry import MODELS
 from app.scoring.spend import gamma_gamma
 from tests.simulation.customers import Life

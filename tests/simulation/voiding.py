@@ -7,8 +7,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from app.edge.jsonbody import loads
 from app.errors import AlreadyVoided
-from app.jsonbody import loads
 from app.schemas.ingest.transactions import TransactionIn
 from app.services.ingest import interactions, transactions
 from app.services.ingest.voids import Voiding as Asked

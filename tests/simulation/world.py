@@ -9,8 +9,8 @@ import uvloop
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncTransaction, async_sessionmaker
 
 from app.config import Settings
-from app.db import Database, ReadSession, create_engine
 from app.deployment import Deployment
+from app.postgres.db import Database, ReadSession, create_engine
 from app.services.common import deployment_settings as stored_settings
 from app.services.operations import operations
 from app.worker import Worker

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app import admission
-from app.admission import Admission, Ticket, operation_of
+from app.edge import admission
+from app.edge.admission import Admission, Ticket, operation_of
 from app.errors import Overloaded
 
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MOST = {"app.services": (15, 45), "app.scoring": (8, 16)}
 """Rooms of a layer, and arrows between them."""
-LONG = {"app/embedded.py", "app/lifecycle/records.py"}
+LONG = {"app/postgres/embedded.py", "app/lifecycle/records.py"}
 """It starts itself as a script, with the standard library alone."""
 
 

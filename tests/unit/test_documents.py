@@ -117,7 +117,7 @@ def is_command(word: str) -> bool:
     program, name = word.split()[:2]
     file, pattern = {
         "make": ("Makefile", rf"^{name}:"),
-        "clm": ("app/cli.py", rf'name="{name}"|^def {name}\('),
+        "clm": ("app/cli/commands.py", rf'name="{name}"|^def {name}\('),
     }[program]
     return bool(re.search(pattern, (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE))
 

@@ -11,10 +11,11 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app import handlers, metrics
 from app.config import Settings
-from app.guard import Guard
-from app.logs import trace_id_var
+from app.edge import handlers
+from app.edge.guard import Guard
+from app.telemetry import metrics
+from app.telemetry.logs import trace_id_var
 
 T = TypeVar("T")
 SETTINGS: dict[str, Any] = {

@@ -16,9 +16,9 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
-from app import handlers
 from app.config import Settings
-from app.guard import Guard
+from app.edge import handlers
+from app.edge.guard import Guard
 
 BODY_LIMIT = 2_000
 BODY_SECONDS = 0.4

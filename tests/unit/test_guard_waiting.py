@@ -6,7 +6,7 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from app.config import Settings
-from app.guard import Guard
+from app.edge.guard import Guard
 
 LARGE = 300_000
 SETTINGS: dict[str, Any] = {

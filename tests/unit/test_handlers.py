@@ -11,9 +11,9 @@ import sqlalchemy.exc
 from fastapi import Body, FastAPI, Header, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from app import handlers
+from app.edge import handlers
+from app.edge.handlers import MAX_ERRORS, json_pointer, problem_response
 from app.errors import AppError, IdempotencyInProgress, NotFound, tree
-from app.handlers import MAX_ERRORS, json_pointer, problem_response
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id", "errors"}
 

@@ -7,14 +7,7 @@ import zlib
 import pytest
 from starlette.types import Message, Receive
 
-from app.errors import (
-    MalformedRequest,
-    Overloaded,
-    PayloadTooLarge,
-    RequestTimeout,
-    UnsupportedMediaType,
-)
-from app.intake import (
+from app.edge.intake import (
     BodyMemory,
     ClientLeftError,
     check_headers,
@@ -23,6 +16,13 @@ from app.intake import (
     has_left,
     read_body,
     replay,
+)
+from app.errors import (
+    MalformedRequest,
+    Overloaded,
+    PayloadTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
 )
 
 LIMIT = 100

@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from app import handlers
-from app.errors import FieldError, MalformedRequest, UnsupportedMediaType
-from app.jsonbody import (
+from app.edge import handlers
+from app.edge.jsonbody import (
     MAX_CONTAINERS,
     MAX_DEPTH,
     MAX_KEYS,
@@ -25,6 +24,7 @@ from app.jsonbody import (
     loads,
     printable,
 )
+from app.errors import FieldError, MalformedRequest, UnsupportedMediaType
 
 # From Python 3.13 on the comma itself is named, and not what should have followed it.
 TRAILING_COMMA = (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy.exc
 
-from app.logs import configure, describe, request_id_var, trace_id_var
+from app.telemetry.logs import configure, describe, request_id_var, trace_id_var
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +103,7 @@ def test_uvicorn_goes_through_us(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_process_writes_to_stdout() -> None:
-    program = "import logging; from app.logs import configure; configure(); logging.warning('hi')"
+    program = "import logging; from app.telemetry.logs import configure; configure(); logging.warning('hi')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert json.loads(done.stdout)["message"] == "hi"
     assert done.stderr == b""

@@ -4,7 +4,7 @@ import math
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app import metrics
+from app.telemetry import metrics
 
 
 def page(name: str = "") -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

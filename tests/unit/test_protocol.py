@@ -14,12 +14,12 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request
 
-from app import handlers
 from app.config import Settings
-from app.door import Door
+from app.edge import handlers
+from app.edge.door import Door
+from app.edge.guard import Guard
+from app.edge.protocol import HEAD_BYTES, HEAD_FIELDS, PIPELINED, connections_of
 from app.errors import AppError, Overloaded, RateLimited, Unauthorized
-from app.guard import Guard
-from app.protocol import HEAD_BYTES, HEAD_FIELDS, PIPELINED, connections_of
 
 SETTINGS: dict[str, Any] = {
     "pool_size": 3,

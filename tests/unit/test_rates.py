@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from app import rates
+from app.edge import rates
+from app.edge.rates import Rates
 from app.errors import RateLimited
-from app.rates import Rates
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.admission import Admission, Ticket
+from app.edge.admission import Admission, Ticket
+from app.edge.shedding import Shedding
 from app.errors import Overloaded
-from app.shedding import Shedding
 
 PLAIN = b"GET /v1/customers/c1?limit=2 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\n\r\n"
 

@@ -11,9 +11,9 @@ import sqlalchemy.exc
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app import handlers
+from app.edge import handlers
 from app.errors import AppError, Conflict, DatabaseUnavailable, ValidationFailed
-from app.sqlstates import from_database, sqlstate_of
+from app.postgres.sqlstates import from_database, sqlstate_of
 
 
 def wrapped(state: str, *, invalidated: bool = False) -> sqlalchemy.exc.DBAPIError:

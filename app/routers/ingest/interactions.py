@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import Query, Response
 
-from app.deps import CustomerId, Here, IdempotencyKey, Now, Page, Principal, Read, Write
 from app.errors import AlreadyVoided, BatchRejected, NotFound
+from app.http.deps import CustomerId, Here, IdempotencyKey, Now, Page, Principal, Read, Write
 from app.routers.api import answer_batch, answer_fact, of_fact, router, scope
 from app.routers.ingest.parameters import (
     CustomerIdQuery,

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from app.deps import CustomerId, Here, PageInOrder, Read
 from app.errors import NotFound
+from app.http.deps import CustomerId, Here, PageInOrder, Read
 from app.routers.api import router, scope
 from app.schemas.ingest.timeline import TimelinePage, TimelineType
 from app.schemas.responses import problems

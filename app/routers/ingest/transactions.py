@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import Query, Response
 
-from app.deps import (
+from app.errors import AlreadyVoided, BatchRejected, NotFound
+from app.http.deps import (
     CustomerId,
     Here,
     IdempotencyKey,
@@ -16,7 +17,6 @@ from app.deps import (
     Until,
     Write,
 )
-from app.errors import AlreadyVoided, BatchRejected, NotFound
 from app.routers.api import answer_batch, answer_fact, of_fact, router, scope
 from app.routers.ingest.parameters import (
     CustomerIdQuery,

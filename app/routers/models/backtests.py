@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import Path, Response
 
-from app.deps import Here, IdempotencyKey, Now, PageInOrder, Principal, Read, Write
 from app.errors import NotFound, OperationRunning
+from app.http.deps import Here, IdempotencyKey, Now, PageInOrder, Principal, Read, Write
 from app.routers.api import accept, router, scope
 from app.schemas.common.types import Text
 from app.schemas.models.backtests import Backtest, BacktestPage, BacktestRequest

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.deps import Here, Read
+from app.http.deps import Here, Read
 from app.routers.api import router, scope
 from app.schemas.reports import RfmReport, StageReport
 from app.services.runs import reports

@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import Response
 
-from app.deps import Here, IdempotencyKey, Now, Principal, Write
 from app.errors import NotFound, OperationRunning
+from app.http.deps import Here, IdempotencyKey, Now, Principal, Write
 from app.routers.api import accept, router, scope
 from app.schemas.models.models import RunRequest
 from app.schemas.operations import ScoringRunOperation

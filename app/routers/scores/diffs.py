@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from app.deps import CustomerId, Here, Now, Read
 from app.errors import NoModel, NotFound
+from app.http.deps import CustomerId, Here, Now, Read
 from app.routers.api import router, scope
 from app.schemas.responses import problems
 from app.schemas.scores.diffs import ScoreDiff

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
 
-from app.deps import AppState, AsOfQuery, CustomerId, Here, Now, Page, Read
+from app.edge.exports import Export
 from app.errors import ExportsBusy, NoModel, NotFound
-from app.exports import Export
+from app.http.deps import AppState, AsOfQuery, CustomerId, Here, Now, Page, Read
 from app.routers.api import router, scope
 from app.schemas.common.encoding import to_json
 from app.schemas.common.fields import Tier

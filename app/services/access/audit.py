@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from app.db import WriteSession, fetch_rows
+from app.postgres.db import WriteSession, fetch_rows
 from app.schemas.audit import IDS_KEPT
 from app.schemas.common.types import is_identifier
 from app.services.common import deployment_settings

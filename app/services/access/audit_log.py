@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Text, cast, func, select, text
 
-from app.db import AnyRow, ReadSession, WriteSession
 from app.errors import FieldError, InvalidCursor
 from app.models import AuditEntry
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.services.common import paging
 from app.services.common.paging import PageRequest, Sort
 

@@ -10,9 +10,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
-from app.db import WriteSession
 from app.errors import IdempotencyInProgress, IdempotencyKeyReused
 from app.models import IdempotencyKey
+from app.postgres.db import WriteSession
 
 LOCK_NOT_AVAILABLE = "55P03"
 

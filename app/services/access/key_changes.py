@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, func, or_, select, update
 
-from app.db import AnyRow, ReadSession, WriteSession
 from app.errors import Conflict, FieldError, LastAdminKey, MissingScope, ValidationFailed
 from app.models import ApiKey
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.keys import ADMIN, KeyPatch, KeyRequest, KeyRotation
 from app.services.access import key_texts, keys
 from app.services.access.keys import HAS_PREVIOUS, VALID, Principal

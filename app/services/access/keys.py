@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Float, case, cast, extract, func, or_, select
 
-from app.db import AnyRow, ReadSession, WriteSession
 from app.errors import NotFound
 from app.models import ApiKey
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.keys import ADMIN, SCOPES
 from app.services.access import key_texts
 from app.services.common.paging import PageRequest, Sort, fetch_responses

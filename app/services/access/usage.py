@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import text
 
-from app.db import WriteSession
+from app.postgres.db import WriteSession
 
 EVERY_SECONDS = 60.0
 _WRITE = text(

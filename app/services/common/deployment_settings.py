@@ -10,10 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.config import Settings
-from app.db import ReadSession, WriteSession, fetch_row, fetch_rows
 from app.errors import Conflict
 from app.lifecycle.version import DERIVATION_VERSION
 from app.models import PolicyActivation, Setting
+from app.postgres.db import ReadSession, WriteSession, fetch_row, fetch_rows
 from app.services.common import ready_made
 
 ACTIVE_POLICY = "active_policy_version"

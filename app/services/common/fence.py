@@ -8,7 +8,7 @@ customers by then. Of those that begin later, each reads the new version. See `d
 import asyncio
 from collections.abc import Sequence
 
-from app.db import ReadSession, fetch_row, fetch_rows
+from app.postgres.db import ReadSession, fetch_row, fetch_rows
 
 # A writer has the lock of the table from before the snapshot of the statement that takes customers
 # to its end; prepared transactions are among them.

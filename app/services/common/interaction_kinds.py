@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.db import AnyRow, ReadSession, WriteSession
 from app.errors import NotFound
 from app.lifecycle import kinds
 from app.lifecycle.kinds import Kinds
 from app.models import InteractionKind
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.interaction_kinds import KindIn
 from app.services.common import deployment_settings, etags
 from app.services.common.paging import PageRequest, Sort, fetch_responses

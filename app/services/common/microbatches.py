@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from typing import Generic, TypeVar
 
-from app.sqlstates import from_database
+from app.postgres.sqlstates import from_database
 
 SIZE = 64
 """Questions of one batch at most: what it computes, it computes on the event loop."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import tuple_
 
-from app.db import AnyRow, AnySelect, ReadSession
 from app.errors import FieldError, InvalidCursor, ValidationFailed
+from app.postgres.db import AnyRow, AnySelect, ReadSession
 from app.services.common import signing
 
 _VERSION = 1

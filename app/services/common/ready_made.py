@@ -5,12 +5,12 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.db import WriteSession
 from app.lifecycle import documents, kinds
 from app.lifecycle.kinds import Kinds
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.presets.kinds import CORE_KINDS, scale_of_answers
 from app.models import Interaction, InteractionKind, Policy
+from app.postgres.db import WriteSession
 
 
 async def add(session: WriteSession, now: datetime, last_policy: int) -> None:

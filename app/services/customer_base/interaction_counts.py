@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import text
 
-from app.db import ReadSession, WriteSession, fetch_rows
+from app.postgres.db import ReadSession, WriteSession, fetch_rows
 
 Counts = dict[str, int]
 """By kind and day, such as `call 2026-01-31`."""

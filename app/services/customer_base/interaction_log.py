@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.days import AsOf
-from app.db import ReadSession, fetch_rows
 from app.lifecycle.dated import Floats, Ints
 from app.lifecycle.kinds import Kinds, Scale, surveys
+from app.postgres.db import ReadSession, fetch_rows
 from app.scoring.histories.features import COMPLAINT, COMPLAINT_DAYS, CONTACT
 from app.services.common import sql_numbers
 from app.services.common.id_texts import NAMED, named

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.days import from_micros
-from app.db import WriteSession, fetch_rows
 from app.lifecycle.purchases import FREE, Allocation, Fact, Key, SetOff, set_off
 from app.money import to_amount
+from app.postgres.db import WriteSession, fetch_rows
 from app.services.common import threads
 from app.services.customer_base import refund_allocations, refund_facts
 

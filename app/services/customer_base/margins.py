@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import text
 
-from app import binary_copy
-from app.binary_copy import Block, Field
 from app.days import AsOf
-from app.db import ReadSession, fetch_rows
 from app.lifecycle.dated import Floats, Ints
+from app.postgres import binary_copy
+from app.postgres.binary_copy import Block, Field
+from app.postgres.db import ReadSession, fetch_rows
 from app.services.common.id_texts import NAMED, named
 from app.services.customer_base import net_purchases
 

@@ -7,16 +7,16 @@ from functools import cached_property
 import numpy as np
 from sqlalchemy import select
 
-from app import binary_copy
-from app.binary_copy import Block, Field
 from app.days import AsOf
-from app.db import ReadSession, fetch_rows
 from app.lifecycle.dated import Bools, Floats, Ints
 from app.lifecycle.facts import Summary
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.records import Columns, Money
 from app.models import Customer
 from app.money import UNITS
+from app.postgres import binary_copy
+from app.postgres.binary_copy import Block, Field
+from app.postgres.db import ReadSession, fetch_rows
 from app.scoring.spend import evidence
 from app.services.customer_base import purchase_folds, summary_columns
 from app.services.customer_base.summary_columns import FIELDS, STATE_FIELDS, Summaries

@@ -13,10 +13,10 @@ import numpy as np
 from sqlalchemy import text
 
 from app.days import Calendar, from_day, from_micros, to_micros
-from app.db import ReadSession, WriteSession, fetch_rows
 from app.lifecycle.purchase_days import PurchaseDays, Turn
 from app.lifecycle.purchases import Fact
 from app.money import to_amount, to_units
+from app.postgres.db import ReadSession, WriteSession, fetch_rows
 from app.services.common import sql_numbers
 
 LONG_HISTORY = 1_000

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from app.binary_copy.layout import FIXED
 from app.days import from_micros
-from app.db import ReadSession, fetch_rows
 from app.lifecycle.column_fold import PurchaseColumns
 from app.lifecycle.dated import Bools
 from app.lifecycle.purchases import FREE, Fact
+from app.postgres.binary_copy.layout import FIXED
+from app.postgres.db import ReadSession, fetch_rows
 from app.services.common import sql_numbers
 
 # Numbers as the fold wants them, made by the server: making them here takes most of the time.

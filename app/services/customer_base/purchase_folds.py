@@ -7,7 +7,6 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from app.db import ReadSession
 from app.lifecycle import column_money, counted_facts
 from app.lifecycle.column_fold import PurchaseColumns
 from app.lifecycle.dated import Ints
@@ -16,6 +15,7 @@ from app.lifecycle.money import replay
 from app.lifecycle.purchases import Fact, SetOff, set_off
 from app.lifecycle.steps import Worth
 from app.lifecycle.summary_columns import NO_MORE, PointColumns, SummaryColumns
+from app.postgres.db import ReadSession
 from app.services.customer_base import purchase_facts
 
 _AT_A_TIME = 2_000

@@ -5,11 +5,11 @@ Ten million of them come as columns, which grow where they are: no object is mad
 
 import numpy as np
 
-from app import binary_copy
-from app.binary_copy import Block, Field
 from app.days import AsOf
-from app.db import ReadSession
 from app.lifecycle.dated import Column, Floats
+from app.postgres import binary_copy
+from app.postgres.binary_copy import Block, Field
+from app.postgres.db import ReadSession
 from app.scoring.numerics.growing import Columns
 from app.services.common import sql_numbers
 from app.services.customer_base import net_purchases

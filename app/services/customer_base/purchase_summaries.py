@@ -8,12 +8,12 @@ import numpy as np
 from sqlalchemy import select, text
 
 from app.days import to_day, to_micros
-from app.db import AnyRow, ReadSession, WriteSession
 from app.lifecycle.facts import State, Summary
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.version import DERIVATION_VERSION
 from app.models import PurchaseSummary
 from app.money import to_units
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.services.customer_base import purchase_folds
 from app.services.policies.policies import PolicyTimeline
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from app.days import from_day, from_micros
-from app.db import ReadSession, WriteSession, copy_rows, fetch_rows
 from app.lifecycle.purchases import Allocation, Key, SetOff, Unallocated
 from app.models import RefundAllocation, UnallocatedRefund
 from app.models.base import Base
 from app.money import to_amount
+from app.postgres.db import ReadSession, WriteSession, copy_rows, fetch_rows
 from app.schemas.common.types import format_amount, format_instant
 
 Row = tuple[object, ...]

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from app.days import AsOf, from_day, from_micros
-from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.lifecycle.dated import NEVER, Interactions, Ints, objects
 from app.lifecycle.variables import registry
 from app.lifecycle.variables.definition import Term
+from app.postgres.db import ReadSession, fetch_rows
 from app.services.common import sql_numbers
 from app.services.common.id_texts import NAMED, named
 

@@ -6,7 +6,6 @@ from fractions import Fraction
 import numpy as np
 
 from app.days import AsOf, from_day
-from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.lifecycle.dated import NEVER, Amounts, Ints
 from app.lifecycle.purchase_steps import purchases_of
@@ -14,6 +13,7 @@ from app.lifecycle.records import PurchaseFilter, Purchases
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.transactions import filter_of
 from app.money import UNITS
+from app.postgres.db import ReadSession, fetch_rows
 from app.services.common import sql_numbers
 from app.services.common.id_texts import NAMED, named
 from app.services.customer_base import net_purchases, purchase_facts, rule_facts

@@ -9,11 +9,11 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from app.binary_copy import Field
 from app.lifecycle.facts import RECENT, State, Summary
 from app.lifecycle.summary_columns import NEVER, NO_MORE
 from app.lifecycle.version import DERIVATION_VERSION
 from app.money import UNITS
+from app.postgres.binary_copy import Field
 from app.services.common import sql_numbers
 
 Array = NDArray[Any]

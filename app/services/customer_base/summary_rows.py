@@ -6,10 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from app import binary_copy
-from app.binary_copy import Column
 from app.days import from_day, from_micros
-from app.db import ReadSession, WriteSession, copy_rows, fetch_rows
 from app.lifecycle.dated import Bools, Floats, Ints
 from app.lifecycle.facts import Summary
 from app.lifecycle.policy import Policy
@@ -17,6 +14,9 @@ from app.lifecycle.records import Columns
 from app.lifecycle.summary_columns import LARGEST, NEVER, NO_MORE, SummaryColumns
 from app.lifecycle.version import DERIVATION_VERSION
 from app.money import UNITS, to_amount
+from app.postgres import binary_copy
+from app.postgres.binary_copy import Column
+from app.postgres.db import ReadSession, WriteSession, copy_rows, fetch_rows
 from app.services.common import sql_numbers
 from app.services.common.id_texts import NAMED, named
 

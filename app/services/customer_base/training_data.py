@@ -10,10 +10,10 @@ import numpy as np
 from sqlalchemy import text
 
 from app.days import AsOf
-from app.db import ReadSession, fetch_rows
 from app.lifecycle.dated import Ints
 from app.lifecycle.kinds import Kinds
 from app.money import UNITS
+from app.postgres.db import ReadSession, fetch_rows
 from app.scoring.churn import observation
 from app.scoring.histories.features import Facts
 from app.services.common import sql_numbers

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.db import AnyRow, ReadSession, WriteSession, fetch_rows
 from app.errors import NotFound
 from app.models import Customer
+from app.postgres.db import AnyRow, ReadSession, WriteSession, fetch_rows
 from app.schemas.customers import Profile
 from app.services.common import deployment_settings
 from app.services.customers import countries

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import select, text
 
-from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle import profiles
 from app.lifecycle.profiles import Cells, Said
 from app.models import Customer, CustomerSearch
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.services.customers import profile_changes, search_rows
 from app.services.customers.customers import PROFILE_FIELDS
 from app.services.customers.found_by import LOOKED_AT, Derived

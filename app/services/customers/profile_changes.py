@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Date, DateTime, or_, text
 
 from app.days import from_micros, to_micros
-from app.db import AnyRow, ReadSession, WriteSession, copy_rows, fetch_rows
 from app.lifecycle import profiles
 from app.lifecycle.profiles import ATTRIBUTES, Cells, Said
 from app.models import Customer
+from app.postgres.db import AnyRow, ReadSession, WriteSession, copy_rows, fetch_rows
 from app.schemas.common.types import format_instant
 from app.services.common import sql_numbers, threads
 from app.services.customers.customers import COLUMNS, PROFILE_FIELDS

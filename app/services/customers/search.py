@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, any_, func, or_, select, union_all
 
-from app.db import ReadSession
 from app.models import Customer, CustomerSearch
+from app.postgres.db import ReadSession
 from app.services.common import deployment_settings
 from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
 from app.services.customers import contact_points, customers, names

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import delete, select, text
 
-from app.db import WriteSession, copy_rows
 from app.deployment import Deployment
 from app.models import Customer, CustomerSearch, Setting
+from app.postgres.db import WriteSession, copy_rows
 from app.services.common import deployment_settings, threads
 from app.services.customers import contact_points, customers, found_by
 from app.services.customers.found_by import DERIVATION, LOOKED_AT, Derived

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from pydantic_core import PydanticCustomError
 
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.errors import BatchRejected, FieldError
+from app.postgres.db import WriteSession
 from app.schemas.common.shapes import Rejected
 from app.schemas.common.warnings import Warnings
 from app.schemas.customers import BulkProfile

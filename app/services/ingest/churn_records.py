@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import select, text
 
 from app.days import to_day, to_micros
-from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import ChurnRecord, Customer
+from app.postgres.db import ReadSession, WriteSession
 from app.schemas.ingest.churn_records import ChurnRecordContent, ChurnRecordIn
 from app.schemas.stages.stages import OverrideRequest
 from app.services.common.paging import PageRequest

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from app.binary_copy import Column, Kind
+from app.postgres.binary_copy import Column, Kind
 from app.services.ingest.fact_intake import IncomingFacts, Ints
 
 

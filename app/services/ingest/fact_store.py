@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import TextClause, text
 
-from app import binary_copy
-from app.binary_copy import Column
 from app.days import from_day, from_micros
-from app.db import WriteSession, copy_rows, fetch_rows
 from app.money import to_amount
+from app.postgres import binary_copy
+from app.postgres.binary_copy import Column
+from app.postgres.db import WriteSession, copy_rows, fetch_rows
 from app.services.ingest import fact_columns
 from app.services.ingest.fact_intake import IncomingFacts, Name, to_json
 from app.services.ingest.named_facts import ByName, each_named

@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import Column, ColumnElement, Table, select, union_all
 
 from app.days import AsOf
-from app.db import AnyRow, AnySelect, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import BatchRejected, Conflict, FieldError, ValidationFailed
+from app.postgres.db import AnyRow, AnySelect, ReadSession, WriteSession
 from app.schemas.common.shapes import Rejected
 from app.schemas.common.warnings import Warnings
 from app.schemas.ingest.facts import FactIn

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import text
 
 from app.days import from_day, to_day, to_micros
-from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.kinds import Kind
 from app.models import Interaction
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.common.shapes import Rejected
 from app.schemas.ingest import kinds
 from app.schemas.ingest.interactions import InteractionIn

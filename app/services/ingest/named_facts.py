@@ -8,7 +8,7 @@ of those named (docs/decisions/0026).
 from collections.abc import Callable, Collection
 from typing import Any
 
-from app.db import ReadSession, fetch_rows
+from app.postgres.db import ReadSession, fetch_rows
 from app.services.common.id_texts import listed, named
 from app.services.ingest.fact_intake import Name
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from app.days import to_micros
-from app.db import AnyRow
 from app.errors import FieldError
 from app.lifecycle import profiles
 from app.lifecycle.profiles import ATTRIBUTES, Cells, History, Said
+from app.postgres.db import AnyRow
 from app.schemas.common.shapes import to_pointer
 from app.schemas.common.types import check_attributes
 from app.schemas.customers import ProfilePatch, ProfileWrite

@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import BigInteger, Text, literal
 
 from app.days import AsOf, from_micros, to_micros
-from app.db import ReadSession, fetch_row
 from app.deployment import Deployment
 from app.errors import FieldError, NotFound, ValidationFailed
 from app.lifecycle import profiles
 from app.lifecycle.profiles import ATTRIBUTES, BEGINNING, Cells, Said, Statement
 from app.models import Customer, ProfileChange
+from app.postgres.db import ReadSession, fetch_row
 from app.services.common import paging, threads
 from app.services.common.paging import PageRequest, Sort
 from app.services.customers import customers, found_by, profile_changes

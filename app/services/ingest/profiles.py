@@ -11,11 +11,11 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import select, text
 
 from app.days import from_micros, to_micros
-from app.db import AnyRow, ReadSession, WriteSession, fetch_row
 from app.deployment import Deployment
 from app.errors import FieldError, ValidationFailed
 from app.lifecycle import profiles
 from app.models import Customer
+from app.postgres.db import AnyRow, ReadSession, WriteSession, fetch_row
 from app.schemas.common.types import format_instant
 from app.schemas.common.warnings import Warnings
 from app.schemas.customers import ProfilePatch, ProfileWrite

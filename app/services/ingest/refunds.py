@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, exists
 
-from app.db import ReadSession
 from app.lifecycle.purchases import FREE, Key
 from app.models import Transaction, UnallocatedRefund
+from app.postgres.db import ReadSession
 from app.services.ingest.fact_intake import IncomingFacts, Intake, Name
 from app.services.ingest.named_facts import ASKED, ByName
 

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Text, and_, cast, func, literal, select, union_all
 from sqlalchemy.sql.selectable import Subquery
 
-from app.db import AnyRow, AnySelect, ReadSession
 from app.deployment import Deployment
 from app.models import (
     ChurnRecord,
@@ -18,6 +17,7 @@ from app.models import (
     StageTransition,
     Transaction,
 )
+from app.postgres.db import AnyRow, AnySelect, ReadSession
 from app.services.common import paging
 from app.services.common.paging import PageRequest, Sort
 from app.services.customers import customers, profile_changes

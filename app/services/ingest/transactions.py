@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from app.days import AsOf
-from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.fact_columns import FactColumns
 from app.models import Transaction
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.common.shapes import Rejected
 from app.schemas.ingest.transactions import TransactionIn, Unallocated
 from app.services.common.paging import PageRequest

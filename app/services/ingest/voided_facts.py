@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Select, Table, and_, column, func, null, select, text
 
-from app.db import AnySelect
+from app.postgres.db import AnySelect
 
 _VOIDING = ("voided_at", "voided_by", "void_reason")
 _OF_A_REVISION = ("revision", "received_at")

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from app.db import AnyRow, WriteSession
 from app.deployment import Deployment
 from app.errors import AlreadyVoided, NotFound
+from app.postgres.db import AnyRow, WriteSession
 from app.schemas.common.types import format_instant
 from app.schemas.common.warnings import Warnings
 from app.services.customers import customers

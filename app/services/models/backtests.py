@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import insert, select, text
 
 from app.days import AsOf, from_day
-from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import NotFound
 from app.models import Backtest
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.models.backtests import BacktestRequest
 from app.scoring.churn import backtest, churn_selection
 from app.services.common import as_of as as_ofs

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from app.days import AsOf
-from app.db import ReadSession
 from app.lifecycle.dated import Bools, Floats, Ints
 from app.lifecycle.kinds import Kinds
 from app.lifecycle.summary_columns import NO_MORE
+from app.postgres.db import ReadSession
 from app.scoring.histories.features import COUNTS, Facts, Features, features_at
 from app.services.common import threads
 from app.services.customer_base import interaction_log, training_data

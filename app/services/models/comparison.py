@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from app.db import ReadSession
 from app.lifecycle.dated import Floats
+from app.postgres.db import ReadSession
 from app.scoring.churn import landmark, observation
 from app.scoring.churn.rules import BASE_RATE, rules
 from app.scoring.evaluation import metrics

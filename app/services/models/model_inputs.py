@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from app.days import AsOf
-from app.db import ReadSession
 from app.lifecycle.dated import Floats, Ints
+from app.postgres.db import ReadSession
 from app.scoring.churn import contributions, rhythm
 from app.scoring.churn.churn_risk import Reasons
 from app.scoring.histories.features import Features

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from app.db import AnyRow
 from app.deployment import Deployment
+from app.postgres.db import AnyRow
 from app.scoring.churn.rhythm import Rhythm
 from app.scoring.rfm import rfm
 from app.services.models import churn_learning, clv_terms, fitted_models, horizons, seasons

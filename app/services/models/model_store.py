@@ -12,10 +12,10 @@ import numpy as np
 from sqlalchemy import insert, select, update
 
 from app.days import AsOf
-from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import Conflict, InternalError, NotFound
 from app.models import Model, Run
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.models.models import ModelRequest
 from app.scoring.churn.rhythm import Cuts
 from app.services.common import as_of as as_ofs

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from app.db import ReadSession
 from app.lifecycle.dated import Floats, Ints
 from app.lifecycle.records import Columns, Computed, Money
 from app.money import UNITS
+from app.postgres.db import ReadSession
 from app.scoring.churn import contributions
 from app.scoring.rfm import rfm
 from app.scoring.spend import evidence

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from app.db import AnyRow, ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.lifecycle.dated import Floats
+from app.postgres.db import AnyRow, ReadSession, fetch_rows
 from app.scoring.churn import observation
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import features_at

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import OperationRunning
 from app.models import Model
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.models.models import ModelRequest, RunRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, TextClause, delete, func, select, text, tuple_
 from sqlalchemy.exc import DBAPIError
 
-from app.db import WriteSession
 from app.models import (
     IdempotencyKey,
     Operation,
@@ -16,9 +15,10 @@ from app.models import (
     StageTransition,
 )
 from app.models.scoring import KEPT_RUNS, RUN_GRACE, scores_name
+from app.postgres.db import WriteSession
+from app.postgres.sqlstates import is_refused
 from app.services.common import deployment_settings
 from app.services.operations.operations import OPEN
-from app.sqlstates import is_refused
 
 KEY_LIFE = timedelta(hours=48)
 OPERATION_LIFE = timedelta(days=30)

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.db import AnyRow, ReadSession, WriteSession
 from app.errors import AppError, Conflict, NotFound, OperationRunning
 from app.models import Operation, OperationPart
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.common.stored_documents import opened, stamped
 

@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from sqlalchemy import func, select, text, update
 
-from app.db import ReadSession, WriteSession
 from app.errors import AppError, DatabaseUnavailable, InternalError
 from app.models import Operation, OperationPart
+from app.postgres.db import ReadSession, WriteSession
+from app.postgres.sqlstates import hindrance
 from app.services.operations import operations
-from app.sqlstates import hindrance
 
 LEASE = timedelta(seconds=30)
 MAX_FAILURES = 5

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import select
 
 from app.days import to_micros
-from app.db import AnyRow, ReadSession
 from app.errors import NotFound
 from app.lifecycle import documents, kinds
 from app.lifecycle.inactivity import InactivityLimit
@@ -18,6 +17,7 @@ from app.lifecycle.variables import registry
 from app.lifecycle.variables.definition import Term
 from app.models import Policy as Stored
 from app.models import PolicyActivation
+from app.postgres.db import AnyRow, ReadSession
 from app.services.common import deployment_settings
 
 ALWAYS = -(2**63)

@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import func, insert, select
 
-from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import Conflict, PreviewStale
 from app.models import Operation, PolicyActivation
+from app.postgres.db import ReadSession, WriteSession
 from app.schemas.policies.policies import ActivationRequest
 from app.services.common import deployment_settings, etags
 from app.services.common.stored_documents import Section

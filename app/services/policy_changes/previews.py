@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.days import AsOf
-from app.db import ReadSession, WriteSession, database_time
 from app.deployment import Deployment
 from app.errors import FieldError, PreviewExpired, ValidationFailed
 from app.lifecycle.instants import Override
 from app.lifecycle.policy import Policy
+from app.postgres.db import ReadSession, WriteSession, database_time
 from app.schemas.common.types import format_instant
 from app.services.common import deployment_settings, signing
 from app.services.common.stored_documents import Section

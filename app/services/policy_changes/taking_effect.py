@@ -14,7 +14,6 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.days import AsOf, from_micros, to_micros
-from app.db import AnyRow, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import (
     Customer,
@@ -25,6 +24,7 @@ from app.models import (
     PurchaseSummary,
     StageTransition,
 )
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.common.types import format_instant
 from app.services.common import deployment_settings, fence
 from app.services.customer_base import populations

@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import delete as remove
 from sqlalchemy import func, insert, or_, select, text
 
-from app.db import AnyRow, ReadSession, WriteSession
 from app.errors import Conflict, FieldError, NotFound, ValidationFailed, printable
 from app.lifecycle import documents, kinds
 from app.lifecycle.expressions import OPERATORS, words
 from app.lifecycle.variables.definition import Term, Turning, Variable
 from app.lifecycle.variables.registry import VARIABLES
 from app.models import Operation, Policy, PolicyActivation
+from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.common.types import MAX_TEXT
 from app.schemas.policies.policies import PolicyDocument, SeasonRequest
 from app.services.common import deployment_settings, interaction_kinds

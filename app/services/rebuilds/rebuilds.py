@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import select, text
 
-from app.db import AnyRow, ReadSession, WriteSession, copy_rows
 from app.deployment import Deployment
 from app.errors import Conflict, FieldError, NotFound, OperationRunning, ValidationFailed
 from app.lifecycle.version import DERIVATION_VERSION
 from app.models import Customer, RebuildDifference
+from app.postgres.db import AnyRow, ReadSession, WriteSession, copy_rows
 from app.schemas.rebuilds import RebuildRequest
 from app.services.common import deployment_settings
 from app.services.common.paging import PageRequest, Sort, fetch_responses

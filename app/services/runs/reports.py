@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.models import Model, Run
+from app.postgres.db import ReadSession
 from app.scoring.rfm import rfm
 from app.services.common import deployment_settings
 from app.services.models import fitted_models, model_responses

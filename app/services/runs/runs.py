@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import insert, update
 
-from app.binary_copy import Column
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.lifecycle.dated import Ints
 from app.models import Run
 from app.models.scoring import SCORE_INDEXES
+from app.postgres.binary_copy import Column
+from app.postgres.db import WriteSession
 from app.schemas.models.models import RunRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings, threads

@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from app.days import EPOCH
-from app.db import WriteSession
 from app.errors import Conflict, OperationRunning
+from app.postgres.db import WriteSession
 from app.services.common import deployment_settings
 from app.services.runs import runs
 

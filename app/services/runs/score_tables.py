@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from sqlalchemy import text
 from sqlalchemy.schema import CreateTable
 
-from app import binary_copy
-from app.binary_copy import Column
-from app.db import WriteSession
 from app.models.scoring import RUN_SCHEMA, SEARCHED, score_index, scores_name, scores_of
+from app.postgres import binary_copy
+from app.postgres.binary_copy import Column
+from app.postgres.db import WriteSession
 
 SORTING_MEMORY = "128MB"
 """For the keys of a million customers at once; more of them are sorted in pieces."""

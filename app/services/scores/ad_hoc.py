@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.errors import FieldError, NoModel, ValidationFailed
 from app.lifecycle.dated import Floats, Ints
 from app.money import to_cents
+from app.postgres.db import ReadSession
 from app.schemas.common.types import MoneyIn
 from app.schemas.scores.ad_hoc import HistoryRow, ScoreRequest
 from app.scoring.rfm import rfm

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from app.days import AsOf
-from app.db import ReadSession
 from app.deployment import Deployment
+from app.postgres.db import ReadSession
 from app.services.common import deployment_settings, threads
 from app.services.models import clv_terms, model_store
 from app.services.models.clv_terms import AskedTerms

@@ -10,8 +10,8 @@ run. What has come since is told by `facts_changed`.
 
 from typing import Literal
 
-from app.db import ReadSession
 from app.deployment import Deployment
+from app.postgres.db import ReadSession
 from app.schemas.common.encoding import to_json
 from app.services.common.paging import PageRequest, Sort, choose_sort
 from app.services.scores import lists, risk_rows

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.days import AsOf
-from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.errors import FieldError, NoModel, ValidationFailed
+from app.postgres.db import ReadSession, fetch_rows
 from app.services.common import as_of as as_ofs
 from app.services.scores import model_scores, risk_answers
 from app.services.stages import customer_snapshots

@@ -12,9 +12,9 @@ from weakref import WeakKeyDictionary
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.days import AsOf, to_day
-from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
 from app.lifecycle.policy import Policy
+from app.postgres.db import AnyRow, ReadSession
 from app.services.common import deployment_settings
 from app.services.models import clv_terms, model_store
 from app.services.models.fitted_models import FittedModel

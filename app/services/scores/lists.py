@@ -6,11 +6,12 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.errors import FieldError, InvalidCursor, NotFound, ValidationFailed
 from app.models import Run
 from app.models.scoring import KEPT_RUNS, RUN_GRACE
+from app.postgres.db import ReadSession, fetch_rows
+from app.postgres.sqlstates import is_missing_table
 from app.scoring.churn.churn_risk import CAUSES
 from app.scoring.rfm import rfm
 from app.services.common.paging import PageRequest, Sort, choose_sort, next_part, read_bound
@@ -18,7 +19,6 @@ from app.services.scores import kept_runs, run_selects
 from app.services.scores.kept_runs import KeptRun
 from app.services.scores.risk_answers import rhythm_answer
 from app.services.scores.run_selects import BY_ID, COLUMNS, Asked, RunSelect
-from app.sqlstates import is_missing_table
 
 CODES = {"reason": tuple(CAUSES), "rfm_group": tuple(rfm.GROUPS)}
 """Filters that take one of some codes, of which there may be more one day."""

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from app.db import ReadSession
 from app.deployment import Deployment
+from app.postgres.db import ReadSession
 from app.schemas.common.encoding import to_json
 from app.schemas.scores.lists import LookupRequest
 from app.services.common import as_of as as_ofs

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.days import AsOf
-from app.db import ReadSession
 from app.lifecycle.dated import Floats, Ints
+from app.postgres.db import ReadSession
 from app.scoring.churn import rhythm
 from app.scoring.churn.churn_risk import CAUSES, Reasons
 from app.scoring.purchases import remembered

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.binary_copy import Column
 from app.lifecycle.dated import Bools, Floats, Ints
 from app.money import CENTS, UNITS, cents
+from app.postgres.binary_copy import Column
 from app.scoring.churn import rhythm
 from app.scoring.churn.churn_risk import CAUSES
 from app.scoring.rfm import rfm

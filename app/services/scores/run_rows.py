@@ -2,8 +2,8 @@
 
 from sqlalchemy import select
 
-from app.db import AnyRow, ReadSession
 from app.models import Run
+from app.postgres.db import AnyRow, ReadSession
 
 
 async def find(session: ReadSession, run_id: int) -> AnyRow | None:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from app.binary_copy import Column
 from app.money import to_amount
+from app.postgres.binary_copy import Column
 from app.scoring.rfm import rfm
 from app.services.common.stored_documents import Section, StoredDocument
 

@@ -13,17 +13,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.days import from_day
-from app.db import Database, ReadSession, limit
 from app.deployment import Deployment
 from app.errors import FieldError, NotFound, ValidationFailed
-from app.limits import EXPORT
+from app.postgres.db import Database, ReadSession, limit
+from app.postgres.limits import EXPORT
+from app.postgres.sqlstates import is_missing_table
 from app.schemas.common.types import format_instant
 from app.services.common.paging import PageRequest
 from app.services.scores import kept_runs, lists
 from app.services.scores.kept_runs import KeptRun
 from app.services.scores.lists import AMOUNTS, OF_RHYTHM, PLAIN
 from app.services.scores.run_selects import Asked, RunSelect
-from app.sqlstates import is_missing_table
 
 Form = Literal["application/json", "application/x-ndjson", "text/csv"]
 FORMS: tuple[Form, ...] = ("application/json", "application/x-ndjson", "text/csv")

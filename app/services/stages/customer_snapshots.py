@@ -7,12 +7,12 @@ from datetime import datetime
 import numpy as np
 
 from app.days import AsOf
-from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.errors import NotFound
 from app.lifecycle.dated import Ints
 from app.lifecycle.facts import Summary
 from app.lifecycle.version import DERIVATION_VERSION
+from app.postgres.db import ReadSession, fetch_rows
 from app.services.common import deployment_settings, sql_numbers
 from app.services.customer_base import populations, summary_columns
 from app.services.customer_base.populations import Population

@@ -10,13 +10,13 @@ from datetime import datetime
 import numpy as np
 
 from app.days import AsOf, to_micros
-from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle.column_fold import PurchaseColumns
 from app.lifecycle.facts import Summary
 from app.lifecycle.history import History
 from app.lifecycle.instants import Override
 from app.lifecycle.summary_columns import NEVER, NO_MORE
+from app.postgres.db import ReadSession, WriteSession
 from app.services.common import deployment_settings, threads
 from app.services.customer_base import (
     interaction_counts,

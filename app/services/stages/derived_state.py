@@ -15,13 +15,13 @@ import numpy as np
 from sqlalchemy import text
 
 from app.days import from_day, from_micros, to_micros
-from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
 from app.lifecycle.facts import EMPTY, Summary
 from app.lifecycle.history import Transition
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.version import DERIVATION_VERSION
 from app.money import to_amount
+from app.postgres.db import AnyRow, ReadSession
 from app.schemas.common.types import format_amount, format_instant
 from app.services.common import deployment_settings
 from app.services.customer_base import (

@@ -5,12 +5,12 @@ from datetime import datetime
 import numpy as np
 
 from app.days import AsOf, from_micros, to_micros
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.dated import Bools, Ints
 from app.lifecycle.evaluator import evaluate, threshold_crossings
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Records
+from app.postgres.db import ReadSession
 from app.services.common import deployment_settings, threads
 from app.services.customer_base import populations, purchase_summaries, rule_facts
 from app.services.customer_base.populations import Population

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from app.days import AsOf
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle import evidence
 from app.lifecycle.expressions import Values, comparisons, words
 from app.lifecycle.policy import Rule
 from app.lifecycle.variables.definition import Term
+from app.postgres.db import ReadSession
 from app.services.stages import rule_records, stages, why_churned
 
 

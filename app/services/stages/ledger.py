@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 
 from app.days import AsOf, to_micros
-from app.db import AnyRow, ReadSession
 from app.models import StageTransition
+from app.postgres.db import AnyRow, ReadSession
 from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
 from app.services.customer_base import rule_facts
 from app.services.customers import customers

@@ -11,7 +11,6 @@ from datetime import datetime
 import numpy as np
 
 from app.days import from_micros, to_day, to_micros
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.lifecycle.dated import Bools
 from app.lifecycle.facts import Summary
@@ -20,6 +19,7 @@ from app.lifecycle.purchase_days import PurchaseDays, fold_days
 from app.lifecycle.purchases import Fact, Key
 from app.lifecycle.steps import Worth
 from app.lifecycle.summary_columns import NEVER, PointColumns, SummaryColumns
+from app.postgres.db import WriteSession
 from app.services.customer_base import late_refunds, purchase_days, summary_rows
 from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.policies.policies import PolicyTimeline

@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.errors import FieldError, InvalidTransition, NotFound, ValidationFailed
 from app.lifecycle.facts import EMPTY
 from app.lifecycle.policy import Policy
 from app.models import Customer, StageOverride, StageTransition
+from app.postgres.db import WriteSession
 from app.schemas.stages.stages import OverrideRequest
 from app.services.common import etags
 from app.services.customer_base import purchase_summaries

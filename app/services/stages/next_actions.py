@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from app.days import AsOf
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.dated import Ints
 from app.lifecycle.expressions import terms
@@ -15,6 +14,7 @@ from app.lifecycle.policy import Option, Policy
 from app.lifecycle.records import Records
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import kinds_of, sources
+from app.postgres.db import ReadSession
 from app.services.common import threads
 from app.services.customer_base.populations import Population
 from app.services.stages import rule_records

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from app.days import AsOf
-from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
+from app.postgres.db import ReadSession, fetch_rows
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import derivation, overrides
 

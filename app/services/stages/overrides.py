@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from app.days import to_micros
-from app.db import ReadSession, WriteSession, fetch_rows
 from app.deployment import Deployment
 from app.lifecycle.instants import Override
 from app.models import Customer, StageOverride
+from app.postgres.db import ReadSession, WriteSession, fetch_rows
 from app.services.common.id_texts import NAMED, named
 
 _OF = (

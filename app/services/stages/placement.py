@@ -11,12 +11,12 @@ from functools import cached_property
 import numpy as np
 
 from app.days import AsOf
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.dated import Bools, Floats, Ints
 from app.lifecycle.evaluator import evaluate
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Records
+from app.postgres.db import ReadSession
 from app.scoring.churn import contributions
 from app.services.common import threads
 from app.services.customer_base.populations import Population

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from app.days import AsOf, from_day, from_micros, to_micros
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.dated import NO_END, Ints
 from app.lifecycle.evaluator import evaluate, threshold_crossings
 from app.lifecycle.policy import Policy
 from app.lifecycle.records import Records, Span
+from app.postgres.db import ReadSession
 from app.services.customer_base import populations
 from app.services.customer_base.populations import Population
 from app.services.policies.policies import PolicyTimeline

@@ -6,12 +6,12 @@ from datetime import date
 
 import numpy as np
 
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.column_fold import PurchaseColumns
 from app.lifecycle.dated import Bools, Ints
 from app.lifecycle.fact_columns import FactColumns
 from app.lifecycle.summary_columns import NEVER, NO_MORE, SummaryColumns
+from app.postgres.db import ReadSession
 from app.services.customer_base import refund_allocations
 from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.policies.policies import PolicyTimeline

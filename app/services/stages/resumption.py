@@ -10,12 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from app.days import from_micros
-from app.db import ReadSession, fetch_rows
 from app.lifecycle import column_fold
 from app.lifecycle.dated import Bools, Ints
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.records import Columns
 from app.lifecycle.summary_columns import NEVER, NO_MORE, SummaryColumns
+from app.postgres.db import ReadSession, fetch_rows
 from app.services.common import deployment_settings, sql_numbers
 from app.services.customer_base import purchase_facts, rule_facts
 from app.services.customer_base.summary_rows import StoredSummaries

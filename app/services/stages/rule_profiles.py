@@ -13,13 +13,13 @@ import numpy as np
 from sqlalchemy import Date
 
 from app.days import AsOf, to_day
-from app.db import ReadSession, fetch_rows
 from app.lifecycle import profiles
 from app.lifecycle.dated import Column, Ints, objects
 from app.lifecycle.profiles import ATTRIBUTES, BEGINNING, Cells, Said
 from app.lifecycle.records import Profiles
 from app.lifecycle.variables.definition import Term
 from app.models import Customer
+from app.postgres.db import ReadSession, fetch_rows
 from app.services.common import sql_numbers
 from app.services.common.id_texts import NAMED, named
 from app.services.customers import countries, profile_changes

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from app.days import AsOf
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle.dated import NEVER as NO_DAY
 from app.lifecycle.dated import Interactions, Ints
@@ -18,6 +17,7 @@ from app.lifecycle.steps import Instants, Worth, merged, states_in_force
 from app.lifecycle.summary_columns import NEVER, PointColumns
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import sources
+from app.postgres.db import ReadSession
 from app.services.customer_base import rule_facts, rule_purchases
 from app.services.customer_base.populations import Population
 from app.services.customer_base.rule_facts import interaction_columns

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.days import AsOf, to_micros
-from app.db import ReadSession, fetch_rows
 from app.deployment import Deployment
 from app.lifecycle.dated import objects
 from app.lifecycle.records import Stages
+from app.postgres.db import ReadSession, fetch_rows
 from app.services.common.id_texts import NAMED, named
 from app.services.customer_base import rule_facts
 from app.services.policies import policies

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from app.days import AsOf
-from app.db import Database, ReadSession
 from app.deployment import Deployment
+from app.postgres.db import Database, ReadSession
 from app.services.common.microbatches import MicroBatches
 from app.services.stages import customer_snapshots, recorded_stages, stages
 

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from app.days import AsOf, from_day, from_micros
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle import facts
 from app.lifecycle.history import History
+from app.postgres.db import ReadSession
 from app.services.customer_base import purchase_facts, rule_facts
 from app.services.stages import customer_snapshots, derivation, stages
 

@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import and_, func, select
 
 from app.days import AsOf, from_day, from_micros, to_micros
-from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
 from app.lifecycle.history import BY_HAND, History
 from app.lifecycle.instants import Override
 from app.lifecycle.policy import Policy
 from app.models import StageTransition
+from app.postgres.db import AnyRow, ReadSession
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import customer_snapshots, derivation, next_actions, why_churned

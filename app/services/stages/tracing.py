@@ -11,7 +11,6 @@ from typing import Protocol
 import numpy as np
 
 from app.days import from_micros
-from app.db import ReadSession
 from app.deployment import Deployment
 from app.lifecycle import history
 from app.lifecycle.dated import Ints
@@ -22,6 +21,7 @@ from app.lifecycle.instants import Customers, Override, PolicyPeriod
 from app.lifecycle.purchases import SetOff
 from app.lifecycle.steps import Worth
 from app.lifecycle.summary_columns import NEVER, PointColumns, SummaryColumns
+from app.postgres.db import ReadSession
 from app.services.common import threads
 from app.services.customer_base import purchase_facts, purchase_folds, rule_facts
 from app.services.customer_base.purchase_folds import Folded, Folding

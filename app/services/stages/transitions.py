@@ -5,14 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from app import binary_copy
-from app.binary_copy import Column
 from app.days import to_micros
-from app.db import ReadSession, WriteSession, fetch_rows
 from app.lifecycle.dated import Ints
 from app.lifecycle.history import History, Transition
 from app.lifecycle.summary_columns import NEVER
 from app.lifecycle.version import DERIVATION_VERSION
+from app.postgres import binary_copy
+from app.postgres.binary_copy import Column
+from app.postgres.db import ReadSession, WriteSession, fetch_rows
 from app.services.common import sql_numbers
 from app.services.common.id_texts import NAMED, listed, named
 

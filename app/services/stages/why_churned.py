@@ -11,10 +11,10 @@ from typing import Any, Final
 from sqlalchemy import select, text
 
 from app.days import AsOf, from_micros
-from app.db import AnyRow, ReadSession
 from app.deployment import Deployment
 from app.lifecycle.presets import CHURN_REASONS
 from app.models import ChurnRecord
+from app.postgres.db import AnyRow, ReadSession
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import derivation, overrides

@@ -16,11 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from app.config import Settings
-from app.db import AnyRow, Database
 from app.models import Run
+from app.postgres.db import AnyRow, Database
+from app.postgres.sqlstates import from_database
 from app.services.common.deployment_settings import LAST_BACKUP, LAST_HOUSEKEEPING
 from app.services.models.run_monitor import RunMonitor
-from app.sqlstates import from_database
 
 LOOK_SECONDS = 2.0
 KEPT_SECONDS = 5.0

@@ -4,9 +4,9 @@ import asyncio
 
 from sqlalchemy.exc import ProgrammingError
 
-from app.db import Database
 from app.errors import DatabaseUnavailable, Unavailable
-from app.schema import STATE, SchemaState
+from app.postgres.db import Database
+from app.postgres.schema import STATE, SchemaState
 
 CHECK_SECONDS = 2.0
 

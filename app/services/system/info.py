@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.config import VERSION, Settings
-from app.db import ReadSession
+from app.postgres.db import ReadSession
 from app.schemas.common.shapes import BULK_LIMIT
 from app.services.common import deployment_settings as stored
 

@@ -13,8 +13,8 @@ import asyncpg
 import httpx
 from sqlalchemy.engine import make_url
 
-from app.db import Database, ReadSession, WriteSession, create_engine
-from app.embedded import EmbeddedPostgres
+from app.postgres.db import Database, ReadSession, WriteSession, create_engine
+from app.postgres.embedded import EmbeddedPostgres
 from app.services.access import keys
 from tests import chaos_proxy
 from tests.chaos_proxy import ChaosProxy

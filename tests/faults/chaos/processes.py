@@ -14,7 +14,7 @@ from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-import app.cli
+import app.cli.commands
 import app.main
 import app.worker
 from app.services.operations import parts
@@ -46,7 +46,7 @@ def _run(words: Sequence[str], environment: Mapping[str, str], ahead: timedelta,
     rebuilds.DERIVE_PART, previews.COMPARE_PART, taking_effect.APPLY_PART = 40, 40, 20
     clocks.shift(ahead)
     sys.argv = ["clm", *words]
-    app.cli.app()
+    app.cli.commands.app()
 
 
 class Process:

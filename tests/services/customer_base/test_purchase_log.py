@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from app.days import from_day
-from app.db import WriteSession
 from app.deployment import Deployment
+from app.postgres.db import WriteSession
 from app.services.customer_base import purchase_log
 from tests import histories
 from tests.database import NOW

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from app.days import from_day, to_day
-from app.db import WriteSession
 from app.deployment import Deployment
+from app.postgres.db import WriteSession
 from app.services.customer_base import training_data
 from tests import histories
 from tests.database import NOW

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select, text
 
 from app.config import Settings
-from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.migrate import migrate, verify
 from app.models import Customer, CustomerSearch
+from app.postgres.db import Database, ReadSession, WriteSession
 from app.services.common.deployment_settings import SettingsMismatch
 from app.services.customers import found_by, search_rows
 from app.worker import Worker

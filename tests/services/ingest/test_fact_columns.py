@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import select, text
 
 from app.days import Calendar, from_micros
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.models import Transaction
+from app.postgres.db import WriteSession
 from app.schemas.ingest.transactions import TransactionIn
 from app.services.ingest import transactions
 from tests import slow_intake

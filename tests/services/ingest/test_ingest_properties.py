@@ -11,9 +11,9 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import Customer
+from app.postgres.db import Database, ReadSession, WriteSession
 from app.schemas.ingest.transactions import TransactionIn
 from app.services.ingest import transactions
 from app.services.stages import derivation, stages

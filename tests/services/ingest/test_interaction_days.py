@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import Interaction, InteractionDay
+from app.postgres.db import Database, ReadSession, WriteSession
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.ingest import interactions
 from app.services.stages import derivation

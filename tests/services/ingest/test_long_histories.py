@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
+from app.postgres.db import Database, ReadSession, WriteSession
 from app.services.customer_base import purchase_days, purchase_summaries, refund_facts
 from app.services.ingest import transactions
 from app.services.ingest.voids import Voiding

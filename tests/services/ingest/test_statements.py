@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import event
 
-from app.db import Database
+from app.postgres.db import Database
 from app.services.customers import customers
 
 FEW, MANY = 16, 256

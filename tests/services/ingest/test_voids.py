@@ -10,10 +10,10 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.errors import AlreadyVoided, NotFound
 from app.models import InteractionDay, InteractionRevision, TransactionRevision
+from app.postgres.db import WriteSession
 from app.services.ingest import transactions
 from app.services.ingest.voids import Voiding
 from tests import histories

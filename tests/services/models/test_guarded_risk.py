@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.config import Settings
-from app.db import Database
+from app.postgres.db import Database
 from tests.api.test_models import fill, fitted
 from tests.database import NOW
 

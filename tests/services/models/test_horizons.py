@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from app.config import Settings
-from app.db import Database
 from app.lifecycle.records import Columns, Money
+from app.postgres.db import Database
 from app.services.models import comparison, model_store, model_variables
 from app.worker import Worker
 from tests.api.test_models import fill, fitted

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.lifecycle.kinds import Kind, Kinds, Scale, read
 from app.lifecycle.presets.kinds import CORE
+from app.postgres.db import WriteSession
 from app.schemas.ingest.interactions import InteractionIn
 from app.schemas.interaction_kinds import KindIn
 from app.scoring.histories.features import features_at

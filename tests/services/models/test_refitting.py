@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from app.config import Settings
-from app.db import Database, WriteSession
 from app.deployment import Deployment
 from app.models import Model, Operation, Run
+from app.postgres.db import Database, WriteSession
 from app.schemas.scores.cards import Scores
 from app.services.common import deployment_settings as stored_settings
 from app.services.models import fitting, model_store, monitoring, refitting

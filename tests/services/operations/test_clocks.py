@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import func, select, text
 
 from app.config import Settings
-from app.db import Database, ReadSession, database_time
 from app.errors import NotFound
 from app.models import IdempotencyKey, Operation, StageTransition
+from app.postgres.db import Database, ReadSession, database_time
 from app.services.access import keys
 from app.services.models import model_store
 from app.services.operations import operations

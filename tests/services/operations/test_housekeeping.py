@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from app.db import Database, WriteSession
 from app.models import IdempotencyKey, Operation, OperationPart, Run, StageTransition
+from app.postgres.db import Database, WriteSession
 from app.services.operations import housekeeping
 from tests.database import NOW, writing
 from tests.kept import kept_scores, store_run

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select, text
 
 from app.config import Settings
-from app.db import Database, WriteSession
 from app.deployment import Deployment
 from app.models import OperationPart, Run
 from app.models.scoring import SCORE_INDEXES
+from app.postgres.db import Database, WriteSession
 from app.schemas.models.models import RunRequest
 from app.services.common import deployment_settings as stored
 from app.services.common.stored_documents import NewerVersion, opened, stamped

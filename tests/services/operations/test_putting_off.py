@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from app.config import Settings
-from app.db import Database
+from app.postgres.db import Database
 from app.services.operations import operations, parts
 from app.services.operations.parts import LeaseLost, Part
 from app.services.runs import score_tables

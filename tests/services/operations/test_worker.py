@@ -11,8 +11,8 @@ from sqlalchemy.engine import make_url
 
 from app import worker as workers
 from app.config import Settings
-from app.db import Database, create_engine
-from app.limits import PART
+from app.postgres.db import Database, create_engine
+from app.postgres.limits import PART
 from app.worker import Worker
 from tests.database import Clock
 

@@ -3,11 +3,12 @@
 import httpx
 import pytest
 
-from app import metrics, worker_page
+from app import worker_page
 from app.config import Settings
-from app.db import Database
+from app.postgres.db import Database
 from app.schemas.models.models import ModelRequest
 from app.services.operations import operations
+from app.telemetry import metrics
 from app.worker import TASKS, Worker
 from app.worker_page import PATIENCE_SECONDS, Signs
 from tests.database import NOW, writing

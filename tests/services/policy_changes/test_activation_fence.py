@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from app.config import Settings
-from app.db import Database, WriteSession
 from app.deployment import Deployment
+from app.postgres.db import Database, WriteSession
 from app.services.customers import customers
 from app.services.policy_changes import activations, taking_effect
 from app.worker import Worker

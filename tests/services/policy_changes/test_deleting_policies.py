@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from app.config import Settings
-from app.db import Database
 from app.lifecycle.presets import PRESETS
+from app.postgres.db import Database
 from app.schemas.policies.policies import POLICY_EXAMPLE
 from app.services.policy_changes import versions
 from app.worker import Worker

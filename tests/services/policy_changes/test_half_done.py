@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.db import Database
 from app.errors import InternalError
 from app.lifecycle.presets import PRESETS
+from app.postgres.db import Database
 from app.schemas.policies.policies import POLICY_EXAMPLE
 from app.services.operations import operations
 from app.services.policy_changes import previews, taking_effect

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select
 
 from app.config import Settings
-from app.db import Database, ReadSession
 from app.deployment import Deployment
 from app.models import Customer, PurchaseSummary, StageTransition
+from app.postgres.db import Database, ReadSession
 from app.schemas.policies.policies import POLICY_EXAMPLE
 from app.schemas.problems import PreviewStaleProblem
 from app.services.common import deployment_settings as stored

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import func, select
 
 from app.config import Settings
-from app.db import Database
 from app.lifecycle.presets import PRESETS
 from app.models import Customer, StageTransition
+from app.postgres.db import Database
 from app.services.operations import housekeeping
 from app.services.policy_changes import previews, taking_effect
 from app.worker import Worker

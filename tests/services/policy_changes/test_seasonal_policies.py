@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.db import Database
 from app.lifecycle.presets import PRESETS
+from app.postgres.db import Database
 from app.worker import Worker
 from tests.database import Clock
 from tests.services.policy_changes.test_policy_changes import activate, cells, preview

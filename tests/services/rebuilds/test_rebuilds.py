@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from app.config import Settings
-from app.db import Database
 from app.deployment import Deployment
 from app.lifecycle.version import DERIVATION_VERSION
 from app.migrate import migrate
+from app.postgres.db import Database
 from app.schemas.customers import BulkProfile
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.common import deployment_settings

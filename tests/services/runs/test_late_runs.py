@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sqlalchemy import insert
 
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.models import Policy, PolicyActivation
+from app.postgres.db import WriteSession
 from app.schemas.common.types import format_instant
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.common import deployment_settings

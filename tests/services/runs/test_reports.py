@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.db import Database
 from app.deployment import Deployment
+from app.postgres.db import Database
 from app.scoring.rfm import rfm
 from app.services.policy_changes import previews
 from app.worker import Worker

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import Row, func, select, text
 
 from app.config import Settings
-from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
 from app.models import Operation, OperationPart
+from app.postgres.db import Database, ReadSession, WriteSession
 from app.schemas.models.models import RunRequest
 from app.schemas.operations import Operation as Shown
 from app.services.common import deployment_settings as stored_settings

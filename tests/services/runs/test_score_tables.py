@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.engine import make_url
 
-from app.binary_copy import Column
 from app.config import Settings
-from app.db import Database, create_engine
 from app.deployment import Deployment
 from app.models import Run
 from app.models.scoring import SCORE_INDEXES, SEARCHED, scores_name
 from app.money import to_amount
+from app.postgres.binary_copy import Column
+from app.postgres.db import Database, create_engine
 from app.services.operations import housekeeping
 from app.services.scores.run_summaries import GroupTotals, RfmCell, RunSummary, StageTotals
 from app.worker import Worker

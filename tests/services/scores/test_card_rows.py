@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import money
-from app.db import WriteSession
 from app.deployment import Deployment
+from app.postgres.db import WriteSession
 from app.schemas.common.encoding import to_json
 from app.schemas.common.types import format_amount
 from app.schemas.scores.cards import Scores as Card

@@ -16,12 +16,12 @@ from sqlalchemy import select, update
 
 from app.config import Settings
 from app.days import AsOf
-from app.db import Database, WriteSession
 from app.deployment import Deployment
 from app.lifecycle import kinds
 from app.lifecycle.facts import EMPTY
 from app.lifecycle.presets.kinds import CORE
 from app.models import Model, Run
+from app.postgres.db import Database, WriteSession
 from app.schemas.ingest.interactions import InteractionIn
 from app.schemas.scores.cards import Scores
 from app.scoring.histories.features import Features, features_at

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select, text
 
 from app.config import Settings
-from app.db import Database, ReadSession
 from app.models import Model
+from app.postgres.db import Database, ReadSession
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.histories.features import Features
 from app.scoring.purchases.registry import MODELS

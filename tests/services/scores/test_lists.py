@@ -17,9 +17,9 @@ from sqlalchemy import text
 
 from app import money
 from app.config import Settings
-from app.db import Database
 from app.deployment import Deployment
 from app.lifecycle.records import UNITS
+from app.postgres.db import Database
 from app.schemas.scores.lists import LookupAnswer, ScoreItem
 from app.services.common import threads
 from app.services.scores import run_columns, streams

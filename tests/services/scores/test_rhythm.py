@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.db import Database, WriteSession
 from app.deployment import Deployment
+from app.postgres.db import Database, WriteSession
 from app.schemas.ingest.interactions import InteractionIn
 from app.services.ingest import interactions
 from app.services.models import refitting

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db import Database
 from app.deployment import Deployment
+from app.postgres.db import Database
 from app.schemas.scores.lists import ChurnRiskPage
 from app.services.scores import kept_runs, reason_texts, risk_rows
 from app.services.scores.kept_runs import KeptRun

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.config import Settings
-from app.db import Database
+from app.postgres.db import Database
 from app.scoring.purchases.registry import MODELS
 from app.worker import Worker
 from tests.api.test_models import fitted

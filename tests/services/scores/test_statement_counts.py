@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import event
 
 from app.config import Settings
-from app.db import Database
 from app.deployment import Deployment
+from app.postgres.db import Database
 from app.worker import Worker
 from tests.database import Clock
 from tests.services.runs import test_runs as made

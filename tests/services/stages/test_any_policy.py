@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.lifecycle import kinds
 from app.lifecycle.documents import parse
 from app.lifecycle.presets.kinds import CORE
 from app.models import Customer, Policy, PolicyActivation, StageTransition
+from app.postgres.db import ReadSession, WriteSession
 from app.schemas.common.types import format_instant
 from app.schemas.customers import ProfilePatch, ProfileWrite
 from app.schemas.ingest.interactions import InteractionIn

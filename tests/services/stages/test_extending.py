@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 from app.days import to_micros
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.lifecycle.fact_columns import FactColumns
+from app.postgres.db import WriteSession
 from app.services.customer_base import summary_rows
 from app.services.stages import resuming
 from app.services.stages.resuming import NewFacts

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.lifecycle import kinds
 from app.lifecycle.documents import parse
 from app.lifecycle.presets.kinds import CORE
 from app.lifecycle.summary_columns import NEVER
 from app.models import Policy, PolicyActivation
+from app.postgres.db import WriteSession
 from app.schemas.common.types import format_instant
 from app.schemas.customers import ProfilePatch
 from app.schemas.ingest.interactions import InteractionIn

@@ -6,9 +6,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.lifecycle.presets import PRESETS
+from app.postgres.db import WriteSession
 from app.services.customer_base import populations
 from app.services.policies import policies
 from app.services.stages import ledger, next_actions, rule_stages

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from app.config import Settings
-from app.db import Database
 from app.deployment import Deployment
+from app.postgres.db import Database
 from app.services.common import deployment_settings as stored_settings
 from app.worker import Worker
 from tests.database import Clock

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db import WriteSession
+from app.postgres.db import WriteSession
 from tests.services.stages.test_any_policy import put_in_force
 
 PATH = "/v1/customers/c1"

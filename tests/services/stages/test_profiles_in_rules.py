@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db import ReadSession, WriteSession
+from app.postgres.db import ReadSession, WriteSession
 from app.services.customers import profile_changes
 from tests.database import NOW, Clock
 from tests.services.stages.test_any_policy import ledger, put_in_force

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
 from app.errors import AppError
 from app.lifecycle.presets import PRESETS
 from app.models import Customer
+from app.postgres.db import ReadSession, WriteSession
 from app.schemas.ingest.churn_records import ChurnRecordContent
 from app.schemas.stages.stages import OverrideRequest
 from app.services.common import deployment_settings

@@ -4,10 +4,10 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.lifecycle.presets import PRESETS
 from app.models import Policy, PolicyActivation
+from app.postgres.db import WriteSession
 from app.services.common import deployment_settings
 from app.services.stages import derivation, stages
 from tests.database import NOW

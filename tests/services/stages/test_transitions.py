@@ -5,7 +5,7 @@ import random
 
 from sqlalchemy import text
 
-from app.db import ReadSession
+from app.postgres.db import ReadSession
 from app.services.stages.transitions import _may_say_the_same
 
 NUMBERS = ("0", "-0", "7", "-10", "1e+20", "-3.2e-07", "1.5", "1.50", "0.10", "12.0", "100", "null")

@@ -8,12 +8,12 @@ import httpx
 import numpy as np
 import pytest
 
-from app.db import WriteSession
 from app.deployment import Deployment
 from app.lifecycle.documents import parse
 from app.lifecycle.evidence import shown
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import VARIABLES
+from app.postgres.db import WriteSession
 from app.schemas.common.types import format_instant
 from app.services.customer_base import populations
 from app.services.models import model_variables

@@ -8,10 +8,10 @@ problem that is the answer (`error_code`). None of it is a path, a query string 
 from collections.abc import Mapping
 from typing import Any
 
-from app import metrics, tracing
-from app.db import SPENT_ELSEWHERE, Spent, spent_var
 from app.errors import AppError
-from app.logs import log_access, trace_id_var
+from app.postgres.db import SPENT_ELSEWHERE, Spent, spent_var
+from app.telemetry import metrics, tracing
+from app.telemetry.logs import log_access, trace_id_var
 
 
 def begin(scope: Mapping[str, Any], headers: Mapping[str, str]) -> None:

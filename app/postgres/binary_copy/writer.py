@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from app.binary_copy.layout import (
+from app.postgres.binary_copy.layout import (
     FIXED,
     HEADER,
     LOOSE,

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import checks, embedded
-from app.checks import Check, Finding
+from app.cli import checks
+from app.cli.checks import Check, Finding
 from app.config import VERSION, Settings
-from app.db import create_engine
+from app.postgres import embedded
+from app.postgres.db import create_engine
 
 _WAIT_SECONDS = 10
 _FREE_WARN, _FREE_FAIL = 0.15, 0.05

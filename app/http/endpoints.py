@@ -20,8 +20,8 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.answers import Answers
-from app.jsonbody import aside
+from app.edge.jsonbody import aside
+from app.http.answers import Answers
 
 _UNSUPPORTED = (
     "cookie_params",

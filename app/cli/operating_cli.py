@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app import backup, doctor
-from app.backup import Manifest
-from app.checks import Finding
+from app.cli import backup, doctor
+from app.cli.backup import Manifest
+from app.cli.checks import Finding
 from app.config import Settings
-from app.db import create_engine
 from app.migrate import migrate
-from app.pg_programs import BackupError
+from app.postgres.db import create_engine
+from app.postgres.pg_programs import BackupError
 
 Result = TypeVar("Result")
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}

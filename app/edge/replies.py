@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from app.edge.handlers import problem_response
+from app.edge.intake import discard
 from app.errors import AppError, Overloaded, PayloadTooLarge, RequestTimeout, Unauthorized
-from app.handlers import problem_response
-from app.intake import discard
 
 _LINGER_SECONDS = 1.0
 

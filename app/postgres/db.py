@@ -23,9 +23,9 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
-from app import connections
 from app.config import Settings
-from app.limits import COMMAND_LINE, REQUEST, Limits
+from app.postgres import connections
+from app.postgres.limits import COMMAND_LINE, REQUEST, Limits
 
 T = TypeVar("T")
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]

@@ -20,9 +20,9 @@ import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.engine import make_url
 
-from app import pg_programs, roles, schema
 from app.config import VERSION
-from app.pg_programs import BackupError
+from app.postgres import pg_programs, roles, schema
+from app.postgres.pg_programs import BackupError
 from app.services.common.deployment_settings import LAST_BACKUP
 
 FORMAT = 1

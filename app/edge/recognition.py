@@ -10,12 +10,12 @@ import hashlib
 from functools import partial
 from time import monotonic
 
-from app.admission import Admission, Ticket
-from app.db import Database, ReadSession
+from app.edge.admission import Admission, Ticket
 from app.errors import Unauthorized
+from app.postgres.db import Database, ReadSession
+from app.postgres.sqlstates import from_database
 from app.services.access import key_texts, keys
 from app.services.access.keys import Principal
-from app.sqlstates import from_database
 
 PRINCIPAL_SECONDS = 10.0
 """How long a key is remembered, and so how long a revoked one may be obeyed."""

@@ -10,11 +10,11 @@ import json
 from collections.abc import Callable, Iterable
 from time import monotonic
 
-from app import metrics
-from app.admission import Admission, operation_of
+from app.edge.admission import Admission, operation_of
+from app.edge.recognition import PRINCIPAL_SECONDS, Recognition
 from app.errors import Overloaded
-from app.logs import new_request_id
-from app.recognition import PRINCIPAL_SECONDS, Recognition
+from app.telemetry import metrics
+from app.telemetry.logs import new_request_id
 
 _STATUS_LINE = b"HTTP/1.1 503 Service Unavailable\r\n"
 _END = b"\r\n\r\n"

@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass
 from time import monotonic
 
-from app import metrics
 from app.errors import RateLimited
 from app.services.access.keys import Principal
+from app.telemetry import metrics
 
 _MANY = 10_000
 _REFUSING_SECONDS = 1.0

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import Settings
-from app.db import Database, ReadSession, WriteSession
 from app.deployment import Deployment
-from app.exports import Exports
-from app.recognition import Recognition
+from app.edge.exports import Exports
+from app.edge.recognition import Recognition
+from app.postgres.db import Database, ReadSession, WriteSession
 from app.services.access.usage import EVERY_SECONDS, Usage
 from app.services.common import deployment_settings
 from app.services.scores import shared_cards

@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from time import monotonic
 
-from app import metrics
 from app.errors import Overloaded
+from app.telemetry import metrics
 
 KEPT_FOR_READS = 2
 SLOW_SECONDS = 1.0

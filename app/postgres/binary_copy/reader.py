@@ -9,8 +9,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.binary_copy.layout import FIXED, HEADER, TRAILER, Array, Block, Field, everywhere, sized
 from app.money import UNITS
+from app.postgres.binary_copy.layout import (
+    FIXED,
+    HEADER,
+    TRAILER,
+    Array,
+    Block,
+    Field,
+    everywhere,
+    sized,
+)
 
 BLOCK_BYTES = 8_000_000
 _ALIKE = 16  # rows in a row whose text is of one length, before more of them are looked for

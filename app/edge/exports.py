@@ -2,7 +2,7 @@
 
 Each holds a connection of the database until its last line is taken. So few run at once, who comes
 when they do is told to come again rather than to wait, and the slots of other requests stay theirs.
-Readers who take nothing are cut off by their connection (`app/slow_readers.py`).
+Readers who take nothing are cut off by their connection (`app/edge/slow_readers.py`).
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from contextlib import aclosing, contextmanager
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app import metrics
 from app.errors import ExportsBusy
-from app.sqlstates import from_database
+from app.postgres.sqlstates import from_database
+from app.telemetry import metrics
 
 MOST_SECONDS = 1800.0
 """How long an export may take, however steadily it is read."""

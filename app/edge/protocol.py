@@ -9,8 +9,9 @@ from typing import Any
 
 import httptools
 
-from app import access_log, metrics
-from app.door import LINGERING, Door
+from app.edge.door import LINGERING, Door
+from app.edge.replies import rendered
+from app.edge.slow_readers import PatientProtocol
 from app.errors import (
     AppError,
     HeadTooLarge,
@@ -21,9 +22,8 @@ from app.errors import (
     TooManyConnections,
     Unauthorized,
 )
-from app.logs import new_request_id
-from app.replies import rendered
-from app.slow_readers import PatientProtocol
+from app.telemetry import access_log, metrics
+from app.telemetry.logs import new_request_id
 
 logger = logging.getLogger("clm.connections")
 

@@ -8,9 +8,10 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app import migrate, roles, schema
+from app import migrate
 from app.config import Settings
 from app.lifecycle.version import DERIVATION_VERSION
+from app.postgres import roles, schema
 from app.schemas.keys import ADMIN
 from app.services.common.deployment_settings import LAST_BACKUP, LAST_HOUSEKEEPING, SettingsMismatch
 

@@ -6,10 +6,10 @@ On the numpy side a date is the days since 1970, an instant the microseconds sin
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from app.binary_copy.layout import Block, Column, Field, Kind
-from app.binary_copy.reader import BLOCK_BYTES, Reader
-from app.binary_copy.writer import Writer
-from app.db import ReadSession, WriteSession, driver_of, timed
+from app.postgres.binary_copy.layout import Block, Column, Field, Kind
+from app.postgres.binary_copy.reader import BLOCK_BYTES, Reader
+from app.postgres.binary_copy.writer import Writer
+from app.postgres.db import ReadSession, WriteSession, driver_of, timed
 
 __all__ = ["BLOCK_BYTES", "Block", "Column", "Field", "Kind", "read", "write"]
 

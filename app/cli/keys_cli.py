@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.db import WriteSession
+from app.postgres.db import WriteSession
 from app.schemas.keys import SCOPES, KeyRotation
 from app.services.access import audit, key_changes
 from app.services.access import keys as keys_service

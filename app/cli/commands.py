@@ -17,13 +17,16 @@ from typing import Annotated, NoReturn, TypeVar
 import typer
 from pydantic import ValidationError
 
-from app import embedded, keys_cli, logs, migrate, operating_cli, roles
+from app import migrate
+from app.cli import keys_cli, operating_cli
 from app.config import VERSION, Settings, load_settings
-from app.db import Database, ReadSession, WriteSession, create_engine
 from app.errors import AppError
-from app.limits import SHUTDOWN_SECONDS
+from app.postgres import embedded, roles
+from app.postgres.db import Database, ReadSession, WriteSession, create_engine
+from app.postgres.limits import SHUTDOWN_SECONDS
+from app.postgres.sqlstates import DATABASE_ERRORS
 from app.services.common.deployment_settings import SettingsMismatch
-from app.sqlstates import DATABASE_ERRORS
+from app.telemetry import logs
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Customer lifecycle management.")
 app.add_typer(keys_cli.app, name="keys")

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 
+from app.edge.jsonbody import malformed
 from app.errors import (
     AppError,
     FieldError,
@@ -29,12 +30,11 @@ from app.errors import (
     printable,
     tree,
 )
-from app.jsonbody import malformed
-from app.logs import request_id_var
-from app.metrics import UNMATCHED
+from app.postgres.sqlstates import DATABASE_ERRORS, from_database, sqlstate_of
 from app.schemas.common.shapes import detail_of
 from app.services.common.stored_documents import NewerVersion
-from app.sqlstates import DATABASE_ERRORS, from_database, sqlstate_of
+from app.telemetry.logs import request_id_var
+from app.telemetry.metrics import UNMATCHED
 
 MAX_ERRORS = 100
 _MAX_INSTANCE = 1_000

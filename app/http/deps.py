@@ -12,20 +12,20 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
-from app import repeats
 from app.days import AsOf
-from app.db import ReadSession, WriteSession
 from app.deployment import Deployment
-from app.endpoints import Endpoint
+from app.edge.jsonbody import ClmRequest
 from app.errors import FieldError, MissingScope, Unauthorized, ValidationFailed, printable
-from app.jsonbody import ClmRequest
+from app.http import repeats
+from app.http.endpoints import Endpoint
+from app.http.state import State
+from app.postgres.db import ReadSession, WriteSession
 from app.schemas.common import personal
 from app.schemas.common.types import Identifier
 from app.schemas.document import property_names
 from app.services.access import audit, idempotency, keys
 from app.services.common import as_of as as_ofs
 from app.services.common.paging import PageRequest
-from app.state import State
 
 
 # Dependencies are async although few of them wait: FastAPI sends plain functions to a thread each.

@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 
 from starlette.types import Message, Receive
 
-from app import metrics
 from app.errors import (
     FieldError,
     MalformedRequest,
@@ -16,6 +15,7 @@ from app.errors import (
     RequestTimeout,
     UnsupportedMediaType,
 )
+from app.telemetry import metrics
 
 _GZIP = ("gzip", "x-gzip")
 _PLAIN = ("", "identity")

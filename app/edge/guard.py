@@ -1,7 +1,7 @@
 """The outermost middleware: what happens to every request, whatever its route does.
 
 Of a request of the API no byte of the body is read before its key is known. Then the body is read
-whole before the request takes one of the few slots (`app/admission.py`), so that a slow sender
+whole before the request takes one of the few slots (`app/edge/admission.py`), so that a slow sender
 holds a socket and neither a database connection nor a place in the line.
 """
 
@@ -13,19 +13,11 @@ from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import access_log, metrics
-from app.admission import Admission, Ticket, is_short, operation_of
 from app.config import Settings
-from app.errors import (
-    AppError,
-    DatabaseUnavailable,
-    InternalError,
-    Overloaded,
-    Unauthorized,
-)
-from app.exports import LEAVE_SLOT
-from app.handlers import route_template
-from app.intake import (
+from app.edge.admission import Admission, Ticket, is_short, operation_of
+from app.edge.exports import LEAVE_SLOT
+from app.edge.handlers import route_template
+from app.edge.intake import (
     BodyMemory,
     ClientLeftError,
     check_headers,
@@ -35,11 +27,19 @@ from app.intake import (
     read_nothing,
     replay,
 )
-from app.logs import new_request_id, request_id_var, trace_id_var
-from app.rates import Rates
-from app.recognition import Recognition
-from app.replies import Reply, refuse
+from app.edge.rates import Rates
+from app.edge.recognition import Recognition
+from app.edge.replies import Reply, refuse
+from app.errors import (
+    AppError,
+    DatabaseUnavailable,
+    InternalError,
+    Overloaded,
+    Unauthorized,
+)
 from app.services.access.keys import Principal
+from app.telemetry import access_log, metrics
+from app.telemetry.logs import new_request_id, request_id_var, trace_id_var
 
 _EXEMPT = ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json")
 _EXEMPT_BELOW = ("/docs/", "/swagger")

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import handlers
-from app.deps import Route
-from app.jsonbody import ClmRequest
+from app.edge import handlers
+from app.edge.jsonbody import ClmRequest
+from app.http.deps import Route
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -30,7 +30,7 @@ def operations(app: FastAPI) -> Operations:
     Raises
     ------
     NotImplementedError
-        If an endpoint asks for what is not done here, see `app/endpoints.py`.
+        If an endpoint asks for what is not done here, see `app/http/endpoints.py`.
     """
     found: Operations = {}
     for context in iter_route_contexts(app.routes):

@@ -1,0 +1,1 @@
+"""The command `clm`: serving, keys, looking over, backup."""

@@ -1,0 +1,1 @@
+"""From a request to its operation and back: dispatch, sessions, problems, answers."""
