@@ -34,6 +34,7 @@ from app.schemas.models.fitted import (
 from app.schemas.models.rfm import RfmCutsIn
 from app.schemas.models.rhythm import ModelRhythm, RhythmCutsIn
 from app.schemas.models.risk import Risk
+from app.schemas.models.seasons import ModelSeason
 
 Kind = Literal["auto", "mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "nbd"]
 AsOfText = Field(
@@ -176,6 +177,10 @@ class Model(Answer):
     )
     cuts: ModelCuts = Field(description="the cuts of RFM scores and of value tiers")
     rhythm: ModelRhythm = Field(description="by what the rhythm of customers is told")
+    season: ModelSeason | None = Field(
+        description="the season of purchases; null for models of before any was looked for, and "
+        "where too few customers have bought"
+    )
     population_gap_days: float | None = Field(
         description="mean days between purchase days of everybody"
     )

@@ -104,6 +104,9 @@ def meaning(level: dict[str, Any], horizon_days: int) -> str | None:
 
 WHY = {
     "least_log_loss": "it foresaw the windows of the past best",
+    "average_not_clearly_worse": "the average of a regression and a model of purchases, and "
+    "nothing foresaw the windows of the past clearly better",
+    "simpler_and_as_good": "it foresaw the windows of the past as well as the best, and is simpler",
     "simpler_within_one_standard_error": "within one standard error of the best, and simpler",
     "guard": "what would have served foresaw the windows of the past worse than this",
     "only_candidate": "nothing else could be fitted",

@@ -8,7 +8,7 @@ from app.deployment import Deployment
 from app.postgres.db import AnyRow
 from app.scoring.churn.rhythm import Rhythm
 from app.scoring.rfm import rfm
-from app.services.models import churn_learning, clv_terms, fitted_models, horizons
+from app.services.models import churn_learning, clv_terms, fitted_models, horizons, seasons
 from app.services.models.fitted_models import FittedModel
 from app.services.models.model_documents import ModelDocument
 
@@ -36,6 +36,7 @@ def to_response(deployment: Deployment, row: AnyRow, active_id: str | None) -> d
         "log_likelihood": document.purchases.log_likelihood,
         "cuts": _cuts(deployment, document, content),
         "rhythm": _rhythm(fitted_models.rhythm_of(document)),
+        "season": seasons.answer(document.season),
         "clv": clv_terms.head(model, document.clv),
         "margins": _margins(deployment, document),
         "risk": _risk(document),

@@ -71,7 +71,8 @@ def _value_tier(model: FittedModel, columns: Columns, money: Money, day: Ints) -
     spend = evidence.of_totals(model.spend_evidence, revenue, first, money.paid_days)
     log_odds = model.churn.no_purchase_log_odds(*history, horizon=terms.horizon_days / model.unit)
     rate = model.margin_rates(terms, None)
-    value = model.clv(terms, history, spend, log_odds, margin=rate)
+    process = model.process(None)  # rules look at plain time, whatever the season
+    value = model.clv(terms, history, spend, log_odds, process=process, margin=rate)
     return model.tiers(value).astype(np.float64)
 
 

@@ -16,8 +16,9 @@ from app.scoring.rfm import rfm
 from app.scoring.spend import evidence
 from app.services.common import deployment_settings, threads
 from app.services.models import clv_terms, given_cuts, model_responses, model_store
-from app.services.models.fitted_models import DAYS_PER_UNIT, FittedModel, probability
+from app.services.models.fitted_models import DAYS_PER_UNIT, FittedModel
 from app.services.models.model_documents import MARGIN, ClvTerms
+from app.services.models.model_parts import probability
 
 
 async def score(
@@ -155,9 +156,12 @@ def _score(
         return found
 
     none = odds(horizon)
-    value = model.clv(terms, history, spend, odds(terms.horizon_days), margin=rates)
-    alive = model.purchases.p_alive(*history)
-    expected = model.expected_purchases(*history, none, horizon)
+    process = model.process(None)  # histories without dates know no season
+    value = model.clv(
+        terms, history, spend, odds(terms.horizon_days), process=process, margin=rates
+    )
+    alive = process.p_alive(*history)
+    expected = model.expected_purchases(*history, none, horizon, process=process)
     mean_spend = model.spend.expected_value(*spend)
     scored, risk = _rfm(model, asked, x, revenue), probability(none)
     return [
