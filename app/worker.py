@@ -22,8 +22,9 @@ from app.services.access import audit
 from app.services.common.stored_documents import NewerVersion
 from app.services.customers import search_rows
 from app.services.models import backtests, model_store, refitting
-from app.services.operations import housekeeping, operations, parts
-from app.services.operations.parts import LEASE, LeaseLost, Part, PutOff
+from app.services.operations import housekeeping, leases, operations, parts
+from app.services.operations.leases import Lease
+from app.services.operations.parts import LeaseLost, Part, PutOff
 from app.services.policy_changes import activations, previews, taking_effect
 from app.services.rebuilds import rebuilds
 from app.services.runs import runs, schedule
@@ -144,7 +145,8 @@ class Worker:
         outcome: PartOutcome = "failed"
         try:
             with tracing.part(part.task):
-                await self._do_under_lease(part)
+                lease = Lease(part, self._write, self.signs.answered)
+                await lease.hold(self._do(part, lease))
             outcome = "done"
         except LeaseLost:
             outcome = "lost"
@@ -162,23 +164,12 @@ class Worker:
     async def _now(self, session: ReadSession) -> datetime:
         return await database_time(session) if self._clock is None else self._clock()
 
-    async def _do_under_lease(self, part: Part) -> None:
-        """Run the task as long as the part is held; `LeaseLost` if it was ended for that."""
-        working = asyncio.create_task(self._do(part))
-        heart = asyncio.create_task(self._beat(part, working))
-        try:
-            await asyncio.wait((working,))
-        finally:
-            heart.cancel()
-            working.cancel()  # if the worker itself is
-        if working.cancelled():
-            raise LeaseLost("another worker has the part by now")
-        working.result()
-
-    async def _do(self, part: Part) -> None:
+    async def _do(self, part: Part, lease: Lease | None = None) -> None:
         """Run the task; its effect, its `done` and what completes the operation are one commit."""
         logger.info("part started", extra={"part": part.part_id, "task": part.task})
         async with self._write() as session:
+            if lease is not None:
+                lease.backend = await leases.backend(session)
             now = await self._now(session)
             await TASKS[part.task](session, self._deployment, part, now)
             if await parts.finish(session, part):
@@ -211,21 +202,6 @@ class Worker:
                     return outcome
             else:
                 return outcome
-
-    async def _beat(self, part: Part, working: asyncio.Task[None]) -> None:
-        """Keep the lease while the part is worked on, on a connection of its own.
-
-        Once it is lost nothing is waited for any more, least of all an answer that may never come.
-        """
-        while True:
-            await asyncio.sleep(LEASE.total_seconds() / 3)
-            with contextlib.suppress(Exception):  # another beat comes before the lease runs out
-                async with asyncio.timeout(BRIEF_SECONDS), self._write() as session:
-                    kept = await parts.extend_lease(session, part)
-                    self.signs.answered()
-                if not kept:
-                    working.cancel()
-                    return
 
     async def _housekeep(self) -> bool:
         """Start what is due and remove what is over; True if there may be more to remove."""

@@ -1,6 +1,6 @@
 """The least that could answer anything about a customer: a FastAPI route with one `fetchrow`.
 
-Under the server that the service runs under, as a process of its own.
+Under uvicorn, as the service is, but without its bounds; as a process of its own.
 """
 
 import contextlib
@@ -12,10 +12,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import httpx
+import uvicorn
 from fastapi import FastAPI
 
-from app.config import Settings
-from app.main import Server
 from tests.service import free_port
 
 PATH = "/customers/{}"
@@ -59,4 +58,4 @@ if __name__ == "__main__":
     app = bare_app(sys.argv[1])
     gc.collect()
     gc.freeze()
-    Server(app, Settings(port=int(sys.argv[2]))).run()
+    uvicorn.run(app, port=int(sys.argv[2]), log_config=None, access_log=False, ws="none")

@@ -38,16 +38,22 @@ WriteSession = NewType("WriteSession", ReadSession)
 
 
 class Spent:
-    """How long a request has waited for statements, and how many there were."""
+    """How long a request has waited for statements, how many there were, since when it waits."""
 
-    __slots__ = ("seconds", "statements")
+    __slots__ = ("asked_at", "seconds", "statements")
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.statements = 0
+        self.asked_at: float | None = None
 
-    def add(self, seconds: float) -> None:
-        self.seconds += seconds
+    def begin(self) -> float:
+        self.asked_at = now = perf_counter()
+        return now
+
+    def end(self, started: float) -> None:
+        self.asked_at = None
+        self.seconds += perf_counter() - started
         self.statements += 1
 
 
@@ -109,6 +115,7 @@ def create_engine(
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     event.listen(engine.sync_engine, "before_cursor_execute", _begin_statement)
     event.listen(engine.sync_engine, "after_cursor_execute", _end_statement)
+    event.listen(engine.sync_engine, "commit", _begin_commit)
     event.listen(engine.sync_engine, "handle_error", _drop_silent)
     return engine
 
@@ -216,23 +223,28 @@ async def fetch_row(session: ReadSession, query: str, *arguments: object) -> Any
 
 async def timed(asked: Awaitable[T]) -> T:
     """Wait for what the database is asked, and add how long that took to the request's sum."""
-    started = perf_counter()
+    spent = spent_var.get()
+    started = spent.begin()
     try:
         return await asked
     finally:
-        spent_var.get().add(perf_counter() - started)
+        spent.end(started)
 
 
 def _begin_statement(*asked: Any) -> None:
     *_, context, _ = asked
     if context is not None:
-        context.clm_started = perf_counter()
+        context.clm_started = spent_var.get().begin()
 
 
 def _end_statement(*asked: Any) -> None:
     *_, context, _ = asked
     if context is not None:
-        spent_var.get().add(perf_counter() - context.clm_started)
+        spent_var.get().end(context.clm_started)
+
+
+def _begin_commit(_: object) -> None:
+    spent_var.get().begin()
 
 
 async def _ask(session: ReadSession, method: str, query: str, arguments: tuple[object, ...]) -> Any:

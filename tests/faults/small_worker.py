@@ -9,7 +9,7 @@ from tests.prepared import SETTINGS
 
 
 def work(url: str) -> None:
-    parts.LEASE = worker.LEASE = timedelta(seconds=0.6)
+    parts.LEASE = timedelta(seconds=0.6)
     parts.MAX_FAILURES = 50
     worker.IDLE_SECONDS = 0.05
     runs.TRANSITIONS_AT_ONCE, runs.SCORE_PART = 15, 20

@@ -40,7 +40,7 @@ def _run(words: Sequence[str], environment: Mapping[str, str], ahead: timedelta,
     for name in [name for name in os.environ if name.startswith("CLM_")]:
         del os.environ[name]
     os.environ |= environment
-    parts.LEASE = app.worker.LEASE = timedelta(seconds=LEASE_SECONDS)
+    parts.LEASE = timedelta(seconds=LEASE_SECONDS)
     app.worker.IDLE_SECONDS = 0.1
     runs.SCORE_PART, runs.TRANSITIONS_AT_ONCE = 40, 15
     rebuilds.DERIVE_PART, previews.COMPARE_PART, taking_effect.APPLY_PART = 40, 40, 20

@@ -1,5 +1,6 @@
 """Parts that come to nothing: whose fault it was, when they are tried again, and what is told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -8,14 +9,16 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from app.config import Settings
-from app.postgres.db import Database
-from app.services.operations import operations, parts
-from app.services.operations.parts import LeaseLost, Part
+from app.postgres.db import Database, WriteSession, create_engine
+from app.postgres.limits import PART
+from app.services.operations import leases, operations, parts
+from app.services.operations.parts import LeaseLost, Part, PutOff
 from app.services.runs import score_tables
 from app.worker import TASKS, Worker
-from tests import documented
+from tests import chaos_proxy, documented
 from tests.database import Clock, writing
 
 PURCHASE = {
@@ -220,6 +223,85 @@ async def test_who_could_not_give_a_part_back_in_time_takes_the_blame_from_it(
     assert await tried(own_database) == [(2, 0)]
     await put_off(own_database, second, None)
     assert await tried(own_database) == [(2, 1)]
+
+
+async def test_a_worker_waits_for_nothing_any_more_once_its_part_is_taken_over(
+    client: httpx.AsyncClient,
+    worker: Worker,
+    own_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Least of all for an answer that was lost in a network which says nothing."""
+    del client
+    begun = asyncio.Event()
+
+    async def waits(*_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setitem(TASKS, "waits", waits)
+    monkeypatch.setattr(parts, "LEASE", timedelta(milliseconds=30))
+    await execute(own_database, "UPDATE operation_parts SET task = 'waits'")
+    working = asyncio.create_task(worker.work_once())
+    await begun.wait()
+    await execute(own_database, "UPDATE operation_parts SET attempt = attempt + 1")
+    async with asyncio.timeout(20):
+        assert await working
+    assert await tried(own_database) == [(2, 0)]
+
+
+@pytest.mark.parametrize("lost", ["to_server", "to_client"])
+async def test_a_worker_waits_for_no_answer_that_a_hole_has_swallowed(
+    client: httpx.AsyncClient,
+    own_database: Database,
+    own_url: str,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: chaos_proxy.Direction,
+) -> None:
+    """Though the network is well again, the lease is kept, and either side waits for the other."""
+    monkeypatch.setattr(leases, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(parts, "LEASE", timedelta(seconds=0.3))
+    url = make_url(own_url)
+    async with chaos_proxy.opened(url.host or "", url.port or 0) as proxy:
+
+        async def asks(session: WriteSession, *_: object) -> None:
+            proxy.half_open(lost)
+            asyncio.get_running_loop().call_later(0.2, proxy.heal)
+            await session.execute(text("SELECT 1"))
+
+        monkeypatch.setitem(TASKS, "asks", asks)
+        await execute(own_database, "UPDATE operation_parts SET task = 'asks'")
+        through = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
+        database = Database.on(create_engine(through, pool_size=3, limits=PART))
+        async with asyncio.timeout(20):
+            assert await Worker(database, settings).work_once()
+        await database.close()
+    assert await tried(own_database) == [(1, 0)]
+    assert (await operation(client))["waiting"]["code"] == "database_unavailable"
+
+
+async def test_a_worker_lets_the_server_work_for_as_long_as_it_does(
+    client: httpx.AsyncClient,
+    worker: Worker,
+    own_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    del client
+    monkeypatch.setattr(leases, "SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(parts, "LEASE", timedelta(seconds=0.3))
+    ended = []
+
+    async def asks(session: WriteSession, *_: object) -> None:
+        await session.execute(text("SELECT pg_sleep(0.5)"))
+        await asyncio.sleep(0.5)  # as numpy takes its time, and the server waits for it
+        ended.append(await session.scalar(text("SELECT 1")))
+        raise PutOff("writers")
+
+    monkeypatch.setitem(TASKS, "asks", asks)
+    await execute(own_database, "UPDATE operation_parts SET task = 'asks'")
+    assert await worker.work_once()
+    assert ended == [1]
 
 
 async def test_a_part_that_is_done_after_all_is_not_given_back(
