@@ -42,11 +42,13 @@ from app.scoring.numerics.array_types import FloatArray
 from app.scoring.spend import quantiles
 from app.scoring.spend.quantiles import Ends
 
-USUAL: Final = 0.12
+USUAL: Final = 0.08
 """Standard deviation between windows that is likeliest beforehand."""
 
 _LEAST, _MOST = 0.02, 1.2
 _OPEN: Final = 0.8  # standard deviation of its logarithm beforehand
+_FREEDOM: Final = 4
+_T_REACH: Final = 1.533 / 1.2816  # of eight of ten, over that of a normal distribution
 _GRID: Final = np.exp(np.linspace(math.log(_LEAST), math.log(_MOST), 48))
 _WIDEST: Final = 2.0  # squared coefficient of variation of a mean that hardly exists
 _LEAST_MEAN: Final = 1e-12
@@ -67,7 +69,7 @@ class Between:
     Attributes
     ----------
     sd : float
-        Standard deviation of the logarithm of actual over expected.
+        Standard deviation of the logarithm of actual over expected, of a normal distribution.
     windows : int
         Windows of the past that it was learnt from; 0: it is what is usual.
     """
@@ -252,7 +254,8 @@ def between_windows(actual: ArrayLike, expected: ArrayLike, variance: ArrayLike)
     Returns
     -------
     Between
-        The posterior mean, of the square; of no window what is usual.
+        The posterior mean, of the square; of no window what is usual. Of a distribution with
+        heavier tails, it is that of the normal one of as wide an interval.
 
     Raises
     ------
@@ -267,7 +270,9 @@ def between_windows(actual: ArrayLike, expected: ArrayLike, variance: ArrayLike)
     off = np.log((made + 0.5) / (told + 0.5))
     size = _GRID[:, None] ** 2 + own / (told + 0.5) ** 2
     log_weight = -0.5 * (np.log(_GRID / USUAL) / _OPEN) ** 2
-    log_weight -= 0.5 * (np.log(size) + off**2 / size).sum(axis=1)
+    # Student's t: one window in which nothing could be bought is not what all may be off by.
+    far = (_FREEDOM + 1) * np.log1p(off**2 * _T_REACH**2 / (_FREEDOM * size))
+    log_weight -= 0.5 * (np.log(size) + far).sum(axis=1)
     weight = np.exp(log_weight - log_weight.max())
     return Between(sd=math.sqrt(float(weight @ _GRID**2 / weight.sum())), windows=off.size)
 
