@@ -157,7 +157,7 @@ async def test_it_ends_where_all_facts_lead(
                 settled=rng.random() < 0.8,
             )  # fmt: skip
         await check(session, deployment, ids)
-    # Nobody goes on from what was given back, and a purchase may be told as a refund is.
+    # Refunds are told as purchases are, and nobody goes on from these alone.
     bought = [what for _, kind, what in posts if kind == "purchase" and what["kind"] == "purchase"]
     assert sum(went_on) > 0 or len(bought) < 4
 
