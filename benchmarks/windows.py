@@ -1,8 +1,8 @@
 """Churn risk and purchases told at four cuts of each log, for 30, 90 and 180 days ahead.
 
 Beside what happened, and beside the process that the risk starts from, other models of purchases,
-rules of silence, lifetimes where it is installed, and another tree. Differences are paired by
-customer.
+rules of silence, another tree, and, where they are installed, lifetimes and what scikit-learn
+learns of the same days. Differences are paired by customer.
 """
 
 import contextlib
@@ -14,13 +14,17 @@ from typing import Any
 import numpy as np
 
 from app.scoring.evaluation import metrics, ranking
+from benchmarks import learners
 from benchmarks.logs import BusinessLog
 from benchmarks.trees import CHOSEN, RAW, Tree
 
 HORIZONS = 30, 90, 180
 BEFORE = "before"
 SHOWN = (CHOSEN, BEFORE, RAW, "mbg_nbd", "pareto_nbd", "hiatus", "own_cadence", "base_rate",
-         "lifetimes")  # fmt: skip
+         "lifetimes", learners.LOGISTIC, learners.BOOSTING)  # fmt: skip
+RIVALS = ("mbg_nbd", "bg_nbd", "pareto_nbd", "hiatus", "base_rate", "lifetimes", learners.LOGISTIC,
+          learners.BOOSTING)  # fmt: skip
+ECE_AIM, ECE_CUSTOMERS = 0.05, 700
 FIGURES = "log_loss", "brier", "auc", "ece"
 HAS_LIFETIMES = importlib.util.find_spec("lifetimes") is not None
 CLEAR = 2  # standard errors
@@ -65,6 +69,8 @@ def window(log: BusinessLog, trees: dict[str, Tree], cut: int, horizon: int) -> 
         p, purchases = peer(found["history"], horizon)
         if np.isfinite(p).all():  # of some data it makes no numbers
             told["lifetimes"], expected["lifetimes"] = p, purchases
+    if learners.INSTALLED:
+        told |= learners.told(log.facts, cut, horizon)
     made = log.purchases(found["customer"], after=cut, until=cut + horizon)
     left = (made == 0).astype(float)
     rows = {}
@@ -126,6 +132,18 @@ def best_process(rows: dict[str, Row]) -> str:
     return min(kinds, key=lambda name: rows[name]["log_loss"])
 
 
+def best_rival(rows: dict[str, Row]) -> str:
+    """Return which of those that anybody might use in place of it turned out best."""
+    return min((name for name in RIVALS if name in rows), key=lambda name: rows[name]["log_loss"])
+
+
+def calibrated(windows: list[dict[str, Row]], name: str) -> str:
+    off = [rows[name]["ece"] for rows in windows
+           if name in rows and rows[name]["each"].size >= ECE_CUSTOMERS]  # fmt: skip
+    good = sum(each <= ECE_AIM for each in off)
+    return f"{good} of {len(off)} windows of {ECE_CUSTOMERS} customers or more"
+
+
 def verdicts(name: str, windows: list[dict[str, Row]]) -> list[str]:
     lines = []
     for contender in SHOWN[1:]:
@@ -161,9 +179,15 @@ def run(every: list[BusinessLog], before: Path | None) -> list[str]:
             lines += verdicts(log.name, own)
             windows += own
     lines += verdicts("all", windows)
+    for contender in (CHOSEN, BEFORE, *RIVALS):
+        if any(contender in rows for rows in windows):
+            lines.append(f"{contender}: calibration error at most {ECE_AIM} in "
+                         f"{calibrated(windows, contender)} (aim 8 in 10)")  # fmt: skip
     below = max(rows[CHOSEN]["below"] for rows in windows)
+    rival = against(windows, best_rival)
     return [
         *lines,
+        f"chosen against the best rival by hindsight: {rival} (aim: worse in 15 %)",
         f"E < 1 - p on at most {below:.1%} of the customers of a window (aim 0)",
         f"chosen against its process: {against(windows, lambda _: RAW)} (aim: worse in 0)",
     ]

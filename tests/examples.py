@@ -267,6 +267,8 @@ async def _change_policy(recorder: Recorder, client: httpx.AsyncClient, work: An
     created = await recorder.ask("create_policy", policies.POLICY_EXAMPLE)
     version = created["version"]
     await recorder.ask("get_policy", version=version)
+    christmas = policies.SeasonRequest.model_config["json_schema_extra"]["examples"][1]
+    await recorder.ask("make_seasonal_policy", christmas, version=version)
     preview = await recorder.ask("preview_policy", version=version)
     await work()
     found = (await client.get(f"/v1/operations/{preview['id']}")).json()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,7 @@ MODEL_VARIABLES = {
 NARROWED = {"category", "product", "channel", "days"}
 """The parameters that say which purchases count."""
 UNITS = 10_000
+FIRST_DAY = date(1900, 1, 1)
 LEVELS = ("low", "medium", "high")
 ORDERED = ("<", "<=", ">", ">=")
 AGREED = 3
@@ -180,6 +182,19 @@ def variables(document: Document) -> list[Document]:
     return [each for rule in document["rules"] for each in compared(rule.get("when"))]
 
 
+def in_units(factor: float) -> int:
+    return round(factor * UNITS)
+
+
+@cache
+def passed_until(factors: tuple[float, ...]) -> list[int]:
+    """Return what all days since the first one have counted, one after the other."""
+    passed = [0]
+    for n in range(60_000):
+        passed.append(passed[-1] + in_units(factors[(FIRST_DAY + timedelta(days=n)).month - 1]))
+    return passed
+
+
 class Slow:
     """One customer under one policy."""
 
@@ -189,7 +204,7 @@ class Slow:
         self.model = model
         self.twin = Twin(person.facts, person.zone)
         self._bought: dict[int, tuple[dict[date, Fraction], list[list[date]]]] = {}
-        self._limits: dict[tuple[int, int], Fraction] = {}
+        self._limits: dict[tuple[date, date, int], Fraction] = {}
         self._told: tuple[datetime | None, dict[str, Any]] = None, {}
 
     def decide(self, t: datetime) -> tuple[str, str]:
@@ -201,16 +216,38 @@ class Slow:
 
     def limit(self, life: Sequence[date]) -> Fraction:
         """Return the days of silence that a life allows."""
-        length = ((life[-1] - life[0]).days, len(life) - 1) if life else (0, 0)
-        if length not in self._limits:
-            self._limits[length] = self._limit(*length)
-        return self._limits[length]
+        ends = (life[0], life[-1], len(life) - 1) if life else (date.min, date.min, 0)
+        if ends not in self._limits:
+            self._limits[ends] = self._days_after(ends[1], self._limit(*ends))
+        return self._limits[ends]
 
-    def _limit(self, days: int, gaps: int) -> Fraction:
+    def seasonal(self, first: date, last: date) -> Fraction:
+        """Return the days from one to before another, each counting what its month does."""
+        factors = self.document.get("season")
+        if factors is None:
+            return Fraction((last - first).days)
+        passed = passed_until(tuple(factors))
+        ends = (passed[(day - FIRST_DAY).days] for day in (first, last))
+        return -Fraction(next(ends) - next(ends), UNITS)
+
+    def _days_after(self, day: date, seasonal: Fraction) -> Fraction:
+        """Return after how many days so many seasonal ones are over, one after the other."""
+        factors = self.document.get("season")
+        if factors is None:
+            return seasonal
+        passed = 0
+        while True:
+            counts = Fraction(in_units(factors[(day + timedelta(days=passed)).month - 1]), UNITS)
+            if seasonal <= counts:
+                return passed + seasonal / counts
+            seasonal -= counts
+            passed += 1
+
+    def _limit(self, first: date, last: date, gaps: int) -> Fraction:
         rule = {name: Fraction(given) for name, given in self.document["inactivity_limit"].items()}
         if not gaps:
             return rule["floor_days"]
-        gap = Fraction(days, gaps)
+        gap = self.seasonal(first, last) / gaps
         own = min(rule["gap_multiple"] * gap, gap + rule["gap_margin_days"])
         return max(rule["floor_days"], own)
 
@@ -271,15 +308,18 @@ class Slow:
             "days_since_last_purchase": None,
             "inactivity_limit_days": None,
             "inactivity_to_mean_gap": None,
+            "seasonal_days_since_last_purchase": None,
         }
         if days:
-            silence = (today - days[-1]).days
+            silence, seasonal = (today - days[-1]).days, self.seasonal(days[-1], today)
+            own_gap = self.seasonal(life[0], life[-1]) / gaps if gaps > 0 else None
             found |= {
                 "tenure_days": (today - days[0]).days,
                 "life_tenure_days": (today - life[0]).days,
                 "days_since_last_purchase": silence,
                 "inactivity_limit_days": self.limit(life),
-                "inactivity_to_mean_gap": None if mean_gap is None else silence / mean_gap,
+                "inactivity_to_mean_gap": None if own_gap is None else seasonal / own_gap,
+                "seasonal_days_since_last_purchase": seasonal,
             }
         return found
 

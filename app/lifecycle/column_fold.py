@@ -162,10 +162,10 @@ class _Days:
         firsts = np.flatnonzero(found)
         start_day[self.owner[firsts]] = self.day[firsts]
         start_number[self.owner[firsts]] = 1
-        for rows in _rounds(self.owner, np.flatnonzero(self.gap > limit.floor_days)):
+        for rows in _rounds(self.owner, np.flatnonzero(limit.may_end(self.former, self.day))):
             own = self.owner[rows]
-            span = self.former[rows] - start_day[own]
-            allowed = _after(limit, span, self.number[rows] - start_number[own])
+            days = self.number[rows] - start_number[own]
+            allowed = limit.after_each(start_day[own], self.former[rows], days)
             ended = rows[self.gap[rows] > allowed]
             found[ended] = True
             start_day[self.owner[ended]] = self.day[ended]
@@ -181,13 +181,6 @@ def _rounds(owner: Ints, rows: Ints) -> list[Ints]:
     turn = place - np.maximum.accumulate(np.where(begins, place, 0))
     order = np.argsort(turn, kind="stable")
     return np.split(rows[order], np.flatnonzero(np.diff(turn[order])) + 1) if len(rows) else []
-
-
-def _after(limit: InactivityLimit, span: Ints, purchase_days: Ints) -> Floats:
-    """Return `InactivityLimit.after` of each."""
-    gap = span / np.maximum(purchase_days - 1, 1)
-    own = np.minimum(limit.gap_multiple * gap, gap + limit.gap_margin_days)
-    return np.where(purchase_days < 2, limit.floor_days, np.maximum(limit.floor_days, own))
 
 
 def _summarise(

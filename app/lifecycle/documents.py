@@ -12,6 +12,7 @@ from app.lifecycle.policy import Option, Policy, Role, Rule, Stage
 from app.lifecycle.presets.kinds import CORE
 from app.lifecycle.reachability import deciding
 from app.lifecycle.reading import ExpressionReader, Fault, escaped
+from app.seasons import Season
 
 
 class InvalidPolicy(ValueError):
@@ -59,12 +60,21 @@ class _Reader(ExpressionReader):
         return Policy(
             version=version,
             described=stages,
-            inactivity_limit=InactivityLimit(**document["inactivity_limit"]),
+            inactivity_limit=InactivityLimit(
+                **document["inactivity_limit"], season=self.season(document.get("season"))
+            ),
             rules=self.rules(document["rules"], set(codes)),
             transitions=self.transitions(document.get("transitions"), codes),
             maps=self.maps(document.get("maps") or {}, codes),
             model_id=document.get("model_id"),
         )
+
+    def season(self, given: Sequence[float] | None) -> Season | None:
+        try:
+            return Season.of(given)
+        except ValueError as wrong:
+            self.fault("/season", "no_season", str(wrong))
+            return None
 
     def stages(self, given: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
         self._unique(given, "/stages")

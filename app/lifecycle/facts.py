@@ -71,7 +71,7 @@ def next_state(state: State, day: int, limit: InactivityLimit) -> State:
     if days == 0:
         return State(1, day, day, day, 1, 1)
     inactivity = day - last
-    if inactivity > limit.floor_days and inactivity > limit.after(last - life_start, life_days):
+    if inactivity > limit.least_days and inactivity > limit.after(life_start, last, life_days):
         return State(days + 1, first, day, day, 1, lives + 1)
     return State(days + 1, first, day, life_start, life_days + 1, lives)
 

@@ -246,7 +246,4 @@ class Inputs:
 
 def inactivity_limit(rule: InactivityLimit, columns: Columns) -> Floats:
     """Return `InactivityLimit.after` of each row."""
-    gaps = columns.life_purchase_days - 1
-    gap = (columns.last_day - columns.life_start_day) / np.maximum(gaps, 1)
-    own = np.minimum(rule.gap_multiple * gap, gap + rule.gap_margin_days)
-    return np.where(gaps > 0, np.maximum(rule.floor_days, own), rule.floor_days)
+    return rule.after_each(columns.life_start_day, columns.last_day, columns.life_purchase_days)

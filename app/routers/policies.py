@@ -8,7 +8,13 @@ from app.errors import Conflict, NotFound, OperationRunning, PreviewExpired, Sta
 from app.http.deps import IdempotencyKey, IfMatch, Now, PageInOrder, Principal, Read, Write
 from app.routers.api import accept, router, scope
 from app.schemas.operations import PolicyActivationOperation, PolicyPreviewOperation
-from app.schemas.policies.policies import ActivationRequest, Policy, PolicyDocument, PolicyPage
+from app.schemas.policies.policies import (
+    ActivationRequest,
+    Policy,
+    PolicyDocument,
+    PolicyPage,
+    SeasonRequest,
+)
 from app.schemas.policies.variables import Variables
 from app.schemas.responses import headers, problems
 from app.services.common import etags
@@ -82,6 +88,36 @@ async def delete_policy(version: Version, session: Write) -> Response:
     """
     await versions.delete(session, version)
     return Response(status_code=204)
+
+
+@routes.post(
+    "/policies/{version}/season",
+    status_code=201,
+    response_model=Policy,
+    response_model_exclude_unset=True,
+    responses={201: headers("ETag", "Location"), **problems(NotFound, Conflict)},
+    **scope("policies:write"),
+)
+async def make_seasonal_policy(
+    version: Version,
+    request: SeasonRequest,
+    session: Write,
+    now: Now,
+    principal: Principal,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Store a new version like this one that counts inactivity by a season.
+
+    Its document has the twelve factors that the model has learnt, or those given, and keeps them
+    whatever is learnt later. It is previewed and activated as any other, and changes nobody's
+    stage before.
+    """
+    del idempotency_key
+    created = await versions.with_season(session, version, request, now=now, by=principal.key_id)
+    response.headers["Location"] = f"/v1/policies/{created['version']}"
+    response.headers["ETag"] = etags.etag(await versions.generation(session))
+    return created
 
 
 @routes.post(

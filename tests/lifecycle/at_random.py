@@ -39,6 +39,11 @@ STAGES = ("potential", "first", "second", "third", "churned")
 
 
 MODEL_ID = "at-random"
+SEASONS = (
+    [0.5, 0.5, 0.5, 1.0, 1.0, 1.5, 2.0, 1.5, 1.0, 1.0, 1.0, 0.5],
+    [1.7, 1.2, 0.25, 0.25, 0.25, 0.2833, 0.2667, 0.3, 1.0, 2.0, 2.0, 2.5],
+    [*[0.9] * 11, 2.1],
+)
 
 
 def zone_of(rng: random.Random) -> ZoneInfo:
@@ -234,6 +239,16 @@ def fits(term: dict[str, Any], other: dict[str, Any]) -> bool:
     return turning is Turning.STILL or read(term).turning is turning is Turning.AGES
 
 
+def season(rng: random.Random) -> dict[str, Any]:
+    """Return the season of a policy: every second one has none."""
+    return {"season": rng.choice(SEASONS)} if rng.random() < 0.5 else {}
+
+
+def in_season(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a policy with a season, or without, as its rules have it: nothing is drawn for it."""
+    return {**document, **season(random.Random(repr(document["rules"])))}
+
+
 def asking(rng: random.Random, row: Variable) -> dict[str, Any]:
     """Return a policy whose one rule looks at a variable."""
     stages = [{"code": code, "name": {"en": code, "zh": code}} for code in ("no", "yes")]
@@ -246,7 +261,7 @@ def asking(rng: random.Random, row: Variable) -> dict[str, Any]:
             {"code": "otherwise", "stage": "no"},
         ],
     }
-    return {**found, "model_id": MODEL_ID}  # the variable compared with may need it, too
+    return {**in_season(found), "model_id": MODEL_ID}  # the variable compared with may need it, too
 
 
 def tree(rng: random.Random, depth: int = 3) -> dict[str, Any]:
@@ -265,7 +280,7 @@ def document(rng: random.Random) -> dict[str, Any]:
         {"code": f"rule_{n}", "stage": rng.choice(stages), "when": tree(rng)}
         for n in range(rng.randint(1, 6))
     ]
-    return {
+    found = {
         "stages": [{"code": code, "name": {"en": code, "zh": code}} for code in stages],
         "inactivity_limit": {
             "floor_days": rng.choice((1, 5, 10, 10.5, 30)),
@@ -275,6 +290,7 @@ def document(rng: random.Random) -> dict[str, Any]:
         "rules": [*rules, {"code": "default", "stage": rng.choice(stages)}],
         "model_id": MODEL_ID,
     }
+    return in_season(found)
 
 
 def policy(rng: random.Random, version: int = 1) -> tuple[dict[str, Any], Policy]:

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -21,7 +22,9 @@ from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.presets import PRESETS
 from app.lifecycle.records import Columns, inactivity_limit
 from app.lifecycle.version import DERIVATION_VERSION
+from app.seasons import Season
 from tests import histories
+from tests.lifecycle import at_random
 from tests.lifecycle.assembled import EPOCH, as_lifecycle, micros
 from tests.twin import MICROSECOND, Fact, Twin, in_force
 
@@ -129,7 +132,11 @@ def test_the_limit_of_one_life_is_that_of_columns(span: int, purchase_days: int,
         life_purchase_days=purchase_days,
         lives=1,
     )
-    assert inactivity_limit(LIMIT, Columns.of([one])).tolist() == [LIMIT.after(span, purchase_days)]
+    for season in (None, *map(Season.of, at_random.SEASONS)):
+        limit = replace(LIMIT, season=season)
+        own = limit.after(last - span, last, purchase_days)
+        assert inactivity_limit(limit, Columns.of([one])).tolist() == [own]
+        assert own >= limit.least_days
 
 
 @pytest.mark.parametrize(
@@ -148,7 +155,7 @@ def test_the_limit_of_one_life_is_that_of_columns(span: int, purchase_days: int,
 def test_the_limit_follows_the_gaps_between_its_bounds(
     span: int, purchase_days: int, days: float
 ) -> None:
-    assert LIMIT.after(span, purchase_days) == days
+    assert LIMIT.after(1000, 1000 + span, purchase_days) == days
     assert InactivityLimit(180, 3, 365) == LIMIT
 
 

@@ -23,6 +23,7 @@ from app.lifecycle.variables.parameters import PARAMETERS
 from app.lifecycle.variables.registry import VARIABLES
 from app.models import Customer
 from app.schemas.customers import Profile
+from app.seasons import Season
 from tests.lifecycle import at_random
 from tests.lifecycle.assembled import at_instant, changes, followed, slow_stand_in, through_time
 from tests.slow_policy import KINDS, Interaction, Person, Slow, history, looked_at
@@ -63,11 +64,12 @@ def asked_of(row: Variable) -> Iterator[dict[str, Any]]:
         yield {"variable": row.name, **given}
 
 
-def looking_at(*terms: dict[str, Any]) -> Policy:
+def looking_at(*terms: dict[str, Any], season: list[float] | None = None) -> Policy:
     """Return a policy that reads what the terms need, whatever they are compared with."""
     whens = [Compare(at_random.read(term), "known", value=True) for term in terms]
     return Policy(
-        1, (Stage("a", {}, "customer"),), InactivityLimit(**INACTIVITY),
+        1, (Stage("a", {}, "customer"),),
+        InactivityLimit(**INACTIVITY, season=Season.of(season)),
         tuple(Rule(f"r{n}", "a", when) for n, when in enumerate(whens)),
     )  # fmt: skip
 
@@ -82,12 +84,14 @@ def test_its_values_are_those_of_the_slow_evaluator(row: Variable) -> None:
     for _ in range(12):
         people = [at_random.person(rng, BERLIN) for _ in range(4)]
         asked = list(asked_of(row))
-        policy = looking_at(*asked)
+        season = at_random.season(rng)
+        policy = looking_at(*asked, **season)
         now = at_random.moment(rng, rng.choice(people))
         records = at_instant(people, policy, now, by_day=rng.random() < 0.5)
         every = np.arange(len(people))
         values = records.values([at_random.read(term) for term in asked], every, records.day)
-        slow = [Slow(each, {"inactivity_limit": INACTIVITY}, slow_stand_in) for each in people]
+        document = {"inactivity_limit": INACTIVITY, **season}
+        slow = [Slow(each, document, slow_stand_in) for each in people]
         for term in asked:
             read = at_random.read(term)
             found = shown(read, values[read])

@@ -26,7 +26,7 @@ def described(document: dict[str, Any]) -> dict[str, Any]:
 
 def _windowed(rng: random.Random) -> dict[str, Any]:
     """Return a policy on what happened within some days, and on long silences."""
-    return {
+    found = {
         "stages": [{"code": code, "name": {"en": code, "zh": code}} for code in at_random.STAGES],
         "inactivity_limit": {
             "floor_days": rng.choice((1, 30, 60, 180)),
@@ -42,6 +42,7 @@ def _windowed(rng: random.Random) -> dict[str, Any]:
             {"code": "default", "stage": rng.choice(at_random.STAGES[1:4])},
         ],
     }  # fmt: skip
+    return at_random.in_season(found)
 
 
 def _window(rng: random.Random) -> dict[str, Any]:

@@ -43,10 +43,24 @@ def _mean_gap(inputs: Inputs, _: Term) -> Floats:
 
 
 def _inactivity_to_mean_gap(inputs: Inputs, _: Term) -> Floats:
-    """Return multiples of the mean gap, rounded once, so that 35 days are 15 gaps of 7/3."""
-    gaps, span = _gaps(inputs.columns)
-    inactivity = inputs.day - inputs.columns.last_day
-    return np.where(gaps > 0, inactivity * gaps / np.maximum(span, 1), np.nan)
+    """Return multiples of the mean gap, rounded once, so that 35 days are 15 gaps of 7/3.
+
+    Both are counted by the season, where the policy has one.
+    """
+    columns, season = inputs.columns, inputs.records.inactivity_limit.season
+    gaps, span = _gaps(columns)
+    silence = inputs.day - columns.last_day
+    if season is not None:
+        last, day = season.clock(columns.last_day), season.clock(inputs.day)
+        span, silence = last - season.clock(columns.life_start_day), day - last
+    return np.where(gaps > 0, silence * 1.0 * gaps / np.maximum(span, 1), np.nan)
+
+
+def _seasonal_silence(inputs: Inputs, _: Term) -> Floats:
+    """Return the days since the last purchase as the season of the policy counts them."""
+    last, season = inputs.columns.last_day, inputs.records.inactivity_limit.season
+    silence = inputs.day - last if season is None else season.between(last, inputs.day)
+    return _of_buyers(inputs, np.asarray(silence, dtype=np.float64))
 
 
 def _counted(
@@ -108,8 +122,18 @@ ROWS = (
         ("the time since the last purchase", "最近一次购买至今的时间"),
     ),
     Variable(
+        "seasonal_days_since_last_purchase", "number", "days", "purchases",
+        (("days since the last purchase, each counting what the season of the policy says of its"
+          " month; without a season, days"),
+         "最近一次购买至今的天数，按策略的季节系数逐日折算；无季节时即天数"),
+        ("the seasonal time since the last purchase", "最近一次购买至今的季节折算时间"),
+        _seasonal_silence, Turning.GROWS, minimum=0,
+    ),
+    Variable(
         "inactivity_limit_days", "number", "days", "purchases",
-        ("the inactivity that the current life allows", "本期允许的沉默天数"),
+        (("the inactivity that the current life allows, in days of the calendar; by the season of"
+          " the policy, where it has one"),
+         "本期允许的沉默天数（日历天数）；策略有季节时按季节折算"),
         ("the inactivity that the current life allows", "本期允许的沉默时间"),
         _limit, minimum=0,
     ),
@@ -121,7 +145,8 @@ ROWS = (
     ),
     Variable(
         "inactivity_to_mean_gap", "number", "ratio", "purchases",
-        ("inactivity as a multiple of the own mean gap", "沉默天数与本人平均间隔之比"),
+        ("inactivity as a multiple of the own mean gap, both by the season of the policy",
+         "沉默天数与本人平均间隔之比，均按策略的季节折算"),
         ("the ratio of the inactivity to the mean gap", "沉默时间与平均购买间隔之比"),
         _inactivity_to_mean_gap, Turning.GROWS, minimum=0,
     ),

@@ -102,9 +102,10 @@ FactIdentifier = Annotated[
     AfterValidator(_check_fact_identifier),
 ]
 """Id of a fact or of its system, which stands in no path: orders are called #1001 or 7/31."""
+MAX_TEXT = 200
 Text = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=200, strict=True),
+    StringConstraints(min_length=1, max_length=MAX_TEXT, strict=True),
     AfterValidator(_check_text),
 ]
 

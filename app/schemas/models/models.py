@@ -31,9 +31,11 @@ from app.schemas.models.fitted import (
     ReferenceCustomer,
     SpendModel,
 )
+from app.schemas.models.intervals import BetweenWindows
 from app.schemas.models.rfm import RfmCutsIn
 from app.schemas.models.rhythm import ModelRhythm, RhythmCutsIn
 from app.schemas.models.risk import Risk
+from app.schemas.models.seasons import ModelSeason
 
 Kind = Literal["auto", "mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "nbd"]
 AsOfText = Field(
@@ -176,6 +178,13 @@ class Model(Answer):
     )
     cuts: ModelCuts = Field(description="the cuts of RFM scores and of value tiers")
     rhythm: ModelRhythm = Field(description="by what the rhythm of customers is told")
+    season: ModelSeason | None = Field(
+        description="the season of purchases; null for models of before any was looked for, and "
+        "where too few customers have bought"
+    )
+    between_windows: BetweenWindows | None = Field(
+        description="how wide intervals are of many; null for models of before there were any"
+    )
     population_gap_days: float | None = Field(
         description="mean days between purchase days of everybody"
     )

@@ -104,7 +104,8 @@ class Risk(Answer):
 
     kind: str | None = Field(
         examples=["landmark"],
-        description="landmark: a regression learnt on the own past; base_rate: the same for "
+        description="landmark: a regression learnt on the own past, averaged with a model of "
+        "purchases; base_rate: the same for "
         "everybody; else a model of purchases",
     )
     status: str = Field(description="ok, or insufficient_history: nothing could be compared")
@@ -113,7 +114,8 @@ class Risk(Answer):
         description="the same in words", examples=["it foresaw the windows of the past best"]
     )
     note: str = Field(
-        description="what there is too little of, or which rule of silence foresaw better; or empty"
+        description="what there is too little of; how the last days differ from what was learnt, "
+        "as in a strike or after a price rise; which rule of silence foresaw better; or empty"
     )
     horizon_days: DefaultHorizonDays
     horizon_rule: Literal["setting", "asked_for"] = Field(

@@ -9,6 +9,7 @@ from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Code, LongText, Money, Shape, Text, Timestamp
 from app.schemas.interaction_kinds import KindCopy
 from app.schemas.stages.stages import Named
+from app.seasons import LEAST
 
 MAX_STAGES, MAX_RULES, MAX_OPTIONS = 30, 100, 50
 _LOYAL = {
@@ -97,6 +98,15 @@ class InactivityLimitIn(Shape):
     )
 
 
+SeasonFactor = Annotated[
+    float, Field(strict=True, ge=LEAST, le=12, description="seasonal days in a day of the month")
+]
+
+
+SeasonFactors = Annotated[list[SeasonFactor], Field(min_length=12, max_length=12)]
+_CHRISTMAS = [0.7, 0.83, 0.84, 0.83, 0.83, 0.84, 0.84, 0.84, 0.83, 0.84, 1.5, 2.28]
+
+
 class RuleIn(Shape):
     """Rules are tried in order, the first that holds decides; the last has no `when`."""
 
@@ -149,6 +159,13 @@ class PolicyDocument(Shape):
         min_length=1, max_length=MAX_STAGES, description="its stages, at most 30"
     )
     inactivity_limit: InactivityLimitIn = Field(description="how long a silence ends a life")
+    season: SeasonFactors | None = Field(
+        None,
+        description="twelve factors, January first, with four decimals, that add up to 12: as many "
+        "seasonal days a day of the month counts wherever the limit of inactivity counts days. In "
+        "months in which customers buy little, a silence then counts little. Absent: all alike",
+        examples=[_CHRISTMAS],
+    )
     rules: list[RuleIn] = Field(
         min_length=1, max_length=MAX_RULES, description="its rules in order, at most 100"
     )
@@ -171,6 +188,24 @@ class PolicyDocument(Shape):
         None,
         description="id of the model whose cuts and parameters count, if a rule uses any",
         examples=["model_5f0c2a9d1b7e4c63"],
+    )
+
+
+class SeasonRequest(Shape):
+    """The season that a version of the policy is to have: that of a model, or one given."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"factors": [*_CHRISTMAS]}]})
+
+    model_id: Text | None = Field(
+        None,
+        description="id of the model that has learnt the season; the active one if absent",
+        examples=["model_5f0c2a9d1b7e4c63"],
+    )
+    factors: SeasonFactors | None = Field(
+        None,
+        description="twelve factors in place of what a model has learnt, January first, with four "
+        "decimals, that add up to 12",
+        examples=[_CHRISTMAS],
     )
 
 

@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from app.scoring.churn import observation, verdicts
-from app.scoring.churn.verdicts import clear, difference
+from app.scoring.churn import landmark, observation, verdicts
+from app.scoring.churn.verdicts import CLEARLY, clear, difference
 from app.scoring.churn.walk_forward import Track
 from app.scoring.evaluation import metrics
-from app.scoring.evaluation.one_standard_error import CLOSE, least_bic
+from app.scoring.evaluation.one_standard_error import CLOSE, NEGLIGIBLE, least_bic
 from app.scoring.numerics.array_types import BoolArray, FloatArray, IntArray
 from app.scoring.regression.recalibration import sigmoid
 
@@ -104,6 +104,11 @@ class Candidate:
     late: BoolArray
     bic: float
     raw: bool = False
+
+    @property
+    def is_average(self) -> bool:
+        """Whether more than a process has been learnt."""
+        return self.kind == landmark.KIND
 
     def as_it_came(self) -> Candidate:
         """Return its process by itself."""
@@ -223,15 +228,17 @@ def best(candidates: Sequence[Candidate], on: Judged) -> int:
 
 
 def _choose(candidates: Sequence[Candidate], on: Judged) -> tuple[int, str]:
-    """Return the least loss, or what ties with it and is a process by itself, by its BIC."""
+    """Return the average unless it is clearly worse, else a process; of equals by the BIC."""
     means = [float(each.loss.mean()) for each in candidates]
     first = means.index(min(means))
+    for at, each in enumerate(candidates):
+        if each.is_average and not _outdone(each, candidates[first], on):
+            return at, "least_log_loss" if at == first else "average_not_clearly_worse"
     off = [metrics.ece(each.predicted, on.churned) for each in candidates]
     tied = [
         at
-        for at, each in enumerate(candidates)
-        if off[at] <= max(ECE_AIM, off[first])
-        and not clear(each.loss, candidates[first].loss, on.window)
+        for at, mean in enumerate(means)
+        if mean <= (1 + NEGLIGIBLE) * means[first] and off[at] <= max(ECE_AIM, off[first])
     ]
     known = [at for at in tied if np.isfinite(candidates[at].bic)]
     if not known:
@@ -242,7 +249,13 @@ def _choose(candidates: Sequence[Candidate], on: Judged) -> tuple[int, str]:
     ]
     if twin and means[twin[0]] <= (1 + CLOSE) * means[at]:
         at = twin[0]
-    return at, "least_log_loss" if at == first else "simpler_within_one_standard_error"
+    return at, "least_log_loss" if at == first else "simpler_and_as_good"
+
+
+def _outdone(average: Candidate, best: Candidate, on: Judged) -> bool:
+    """Return whether an average is worse than the best by more than chance and a little."""
+    gap = difference(average.loss, best.loss, on.window)
+    return gap.value > max(CLEARLY * gap.standard_error, CLOSE * float(best.loss.mean()))
 
 
 def auc_error(score: FloatArray, y: FloatArray) -> float:

@@ -1,19 +1,20 @@
 """Which churn risk to serve, decided by how well each foresaw the windows of the past.
 
-1. Candidates are models of purchases by themselves and the landmark model, which starts from the
-   best of them. Each is taken along the windows of the past, everything learnt from what came
-   before each window only, its recalibration included (`app.scoring.churn.walk_forward`).
-   An Erlang-k whose ``k`` is 1 is the model without it, and is not judged twice.
-2. The least log loss over all windows wins. A model of purchases that is within one standard
-   error, which respects that customers of one window share what happened in it, ties with it and
-   is taken, of several the one with the least BIC; unless that would cost calibration: an ECE
-   above `ECE_AIM` that the best does not have.
+1. Candidates are models of purchases by themselves and the landmark model, the average of the best
+   of them and a regression (`app.scoring.churn.landmark`). Each is taken along the windows of the
+   past, everything learnt from what came before each window only, its recalibration included
+   (`app.scoring.churn.walk_forward`). An Erlang-k whose ``k`` is 1 is the model without it, and is
+   not judged twice.
+2. The average serves unless something foresaw the windows clearly better: by more than two standard
+   errors, which respect that customers of one window share what happened in it, and a hundredth.
+   Else the model of purchases with the least log loss does, of equals that with the least BIC.
 3. What loses to its own process as it came, of everybody or of the late alone, or to the base
    rate, is not published (`app.scoring.churn.verdicts`): a process whose line loses competes as it
    came, and where that loses, too, and nothing else is left, everybody is told the base rate.
 4. What serves is what was judged, fitted to everything. It learns further horizons from outcomes
    over each (`app.scoring.churn.horizon_calibration`).
-5. Where a rule of silence foresaw the windows better than what was chosen, the note says so.
+5. Where the last window differs from what was learnt (`app.scoring.churn.notes`), or a rule of
+   silence foresaw the windows better than what was chosen, the note says so.
 
 With too little to judge by, fewer than `MIN_EVENTS` customers of either outcome, the model of
 purchases with the least BIC serves as it is, and says `insufficient_history`.
@@ -23,25 +24,33 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
 from app.scoring.churn import candidates as judging
 from app.scoring.churn import guard as guarding
-from app.scoring.churn import horizon_calibration, landmark, observation, verdicts, walk_forward
+from app.scoring.churn import (
+    horizon_calibration,
+    landmark,
+    notes,
+    observation,
+    spread,
+    walk_forward,
+)
 from app.scoring.churn.candidates import Candidate, CandidateResult, Judged
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.churn.guard import Guard
-from app.scoring.churn.rules import rules
 from app.scoring.churn.walk_forward import Past, Track
-from app.scoring.evaluation import metrics, selection
+from app.scoring.evaluation import selection
 from app.scoring.evaluation.one_standard_error import least_bic, plain_values
 from app.scoring.evaluation.temporal_holdout import bic
 from app.scoring.histories.features import Facts
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.purchases.registry import MODELS
+from app.scoring.spend.intervals import Between
+from app.seasons import Season
 
 PLAIN_KINDS: Final = ("mbg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "bg_nbd")
 SIMPLICITY: Final = (*selection.SIMPLICITY, "nbd", landmark.KIND)
@@ -62,10 +71,11 @@ class ChurnSelection:
     status : str
         ``ok`` or ``insufficient_history``.
     reason : str
-        ``least_log_loss``; ``simpler_within_one_standard_error``; ``only_candidate``;
-        ``guard``; ``insufficient_history``.
+        ``least_log_loss``; ``average_not_clearly_worse``; ``simpler_and_as_good``;
+        ``only_candidate``; ``guard``; ``insufficient_history``.
     note : str
-        What there is too little of, or which rule of silence foresaw better; empty otherwise.
+        What there is too little of, that the last window differs from what was learnt, which rule
+        of silence foresaw better; empty otherwise.
     horizon, holdout : int
         Days asked for, and days of each window that was judged (0: none).
     label_window : int
@@ -79,6 +89,8 @@ class ChurnSelection:
     foreseen : tuple of FloatArray
         What what serves would have told over the horizon at the latest window that has ended by
         now, and 1 for those who churned, else 0; empty where nothing was judged.
+    between : Between
+        By how much totals of windows are off, which intervals hold.
     """
 
     risk: ChurnRisk
@@ -90,6 +102,7 @@ class ChurnSelection:
     table: tuple[CandidateResult, ...]
     guard: Guard
     foreseen: tuple[FloatArray, FloatArray] = (np.zeros(0), np.zeros(0))
+    between: Between = field(default_factory=Between)
 
     @property
     def label_window(self) -> int:
@@ -124,6 +137,7 @@ def choose(
     kinds: Sequence[str] = PLAIN_KINDS,
     process: str = "mbg_nbd",
     seed: int = 0,
+    season: Season | None = None,
 ) -> ChurnSelection:
     """Choose and fit the churn risk to serve, by the rule of the module.
 
@@ -140,6 +154,9 @@ def choose(
         The one that the landmark model starts from where there are no ``kinds``.
     seed : int
         Of the draw among more customers than `observation.CUSTOMERS`.
+    season : Season, optional
+        Where there is one, what is chosen has to be asked for as many days ahead as there are
+        seasonal ones within the horizon.
 
     Raises
     ------
@@ -151,7 +168,7 @@ def choose(
     if unknown:
         message = f"there is no model of purchases {', '.join(sorted(unknown))}"
         raise ValueError(message)
-    past = _past(facts, as_of, ahead, seed)
+    past = _past(facts, as_of, ahead, seed, season)
     order = sorted(set(kinds), key=SIMPLICITY.index) or [process]
     plain = {kind: walk_forward.plain(past, kind) for kind in order}
     tracks = [track for track in plain.values() if not _doubled(track, order)]
@@ -181,9 +198,10 @@ def judge(facts: Facts, kind: str, *, as_of: int, horizon: int, seed: int = 0) -
     return guarding.asked_for(_candidate(track, track, on), _base_rate(past, kind, on)[1], on)
 
 
-def _past(facts: Facts, as_of: int, ahead: int, seed: int) -> Past:
+def _past(facts: Facts, as_of: int, ahead: int, seed: int, season: Season | None = None) -> Past:
     some = observation.sampled(facts, as_of, seed)
-    return walk_forward.look_back(some, as_of, landmark.label_window(some, as_of, ahead))
+    window = landmark.label_window(some, as_of, ahead)
+    return walk_forward.look_back(some, as_of, window, season=season)
 
 
 def _judged(past: Past, tracks: list[Track], plain: dict[str, Track], ahead: int) -> ChurnSelection:
@@ -195,23 +213,25 @@ def _judged(past: Past, tracks: list[Track], plain: dict[str, Track], ahead: int
     guard = guarding.decide(found[picked.wanted], picked.served, base_loss, on)
     if picked.at is None or picked.served is None:
         track, loss = base, base_loss
+        told = np.concatenate([base.predicted(at) for at in on.at])
         risk = horizon_calibration.calibrate(track.recalibrated(None), track)
     elif picked.served.raw:
-        track, loss = plain[picked.served.kind], picked.served.loss
+        track, loss, told = plain[picked.served.kind], picked.served.loss, picked.served.predicted
         risk = dataclasses.replace(track.now, label_window=0)
     else:
-        track, loss = tracks[picked.at], picked.served.loss
+        track, loss, told = tracks[picked.at], picked.served.loss, picked.served.predicted
         risk = horizon_calibration.calibrate(track.recalibrated(None), track)
     return ChurnSelection(
         risk,
         "ok",
         picked.reason,
-        _beaten(past, on, loss),
+        notes.of(past, on, told, loss),
         ahead,
         past.window,
         picked.table,
         guard,
         _foreseen(track, guard, ahead),
+        between=spread.learn(track, on, told),
     )
 
 
@@ -261,30 +281,4 @@ def _foreseen(track: Track, guard: Guard, ahead: int) -> tuple[FloatArray, Float
     at, mark = ended[-1], past.marks[ended[-1]]
     risk = track.risks[at] if guard.serves == guarding.RAW else track.recalibrated(at)
     churned = observation.churned(past.facts, mark.customer, mark.day, ahead)
-    return risk.probability(mark.features, horizon=ahead), churned
-
-
-def _beaten(past: Past, on: Judged, loss: FloatArray) -> str:
-    """Return which rule of silence foresaw the windows better, in words; empty if none did."""
-    fits = past.fits(*walk_forward.PLAIN_FITS)
-    rows = np.isin(on.window, [place for place, at in enumerate(on.at) if at in fits])
-    told: dict[str, list[FloatArray]] = {}
-    for at in on.at:
-        if at in fits:
-            mark = past.marks[at]
-            found = rules(past.facts, mark.day, mark.window, mark.features)
-            for rule, (p, _) in found.items():
-                told.setdefault(rule, []).append(p)
-    if not told:
-        return ""
-    own, best, name = loss[rows], loss[rows], ""
-    for rule, parts in told.items():
-        other = metrics.log_loss_each(np.concatenate(parts), on.churned[rows])
-        if other.mean() < best.mean():
-            best, name = other, rule
-    if not name or not verdicts.clear(own, best, on.window[rows]):
-        return ""
-    return (
-        f"the rule {name} foresaw the windows of the past better: log loss {best.mean():.4f}, "
-        f"what was chosen {own.mean():.4f}"
-    )
+    return risk.probability(mark.features, horizon=past.ahead(mark.day, ahead)), churned

@@ -135,12 +135,15 @@ def plain(
     )
 
 
-def sampled(facts: Facts, as_of: int, seed: int) -> Facts:
-    """Return the facts of at most `CUSTOMERS` of the customers known at a day."""
+def sampled(
+    facts: Facts, as_of: int, seed: int | tuple[int, ...], *, most: int | None = None
+) -> Facts:
+    """Return the facts of at most `CUSTOMERS`, or so many, of the customers known at a day."""
+    limit = CUSTOMERS if most is None else most
     codes = np.unique(np.asarray(facts.customer)[np.asarray(facts.day) <= as_of])
-    if codes.size <= CUSTOMERS:
+    if codes.size <= limit:
         return facts
-    drawn = np.random.default_rng(seed).choice(codes.size, CUSTOMERS, replace=False)
+    drawn = np.random.default_rng(seed).choice(codes.size, limit, replace=False)
     return facts.of(codes[np.sort(drawn)])
 
 

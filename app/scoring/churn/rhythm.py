@@ -50,6 +50,7 @@ from app.scoring.histories.purchase_days import purchase_days
 from app.scoring.numerics import validation
 from app.scoring.numerics.array_types import FloatArray, IntArray
 from app.scoring.purchases.purchase_model import PurchaseModel
+from app.seasons import Season
 
 STATUSES: Final = ("on_time", "due", "overdue", "lost")
 ON_TIME, DUE, OVERDUE, LOST = range(4)
@@ -129,6 +130,7 @@ class Rhythm:
         T: ArrayLike,
         *,
         unit: float = 1.0,
+        waited: ArrayLike | None = None,
     ) -> FloatArray:
         """Return ``S``: the chance of so long a silence of one who is still active.
 
@@ -140,6 +142,9 @@ class Rhythm:
             Histories; times in days.
         unit : float
             Days in the unit of time of the process.
+        waited : array_like, optional
+            Days since the first purchase as the first gaps count them: seasonal ones where these
+            were learnt in a season. ``T`` by default.
 
         Returns
         -------
@@ -154,7 +159,8 @@ class Rhythm:
         own = process.silence_if_active(x, np.asarray(t_x) / unit, np.asarray(T) / unit)
         if self.first_gaps is None:
             return own
-        return np.where(np.asarray(x) > 0, own, self.first_gaps.at(np.asarray(T, dtype=float)))
+        since = np.asarray(T if waited is None else waited, dtype=float)
+        return np.where(np.asarray(x) > 0, own, self.first_gaps.at(since))
 
     def status(self, chance: ArrayLike, any_purchase: ArrayLike) -> IntArray:
         """Return the statuses as indices into `STATUSES`.
@@ -182,7 +188,9 @@ class Rhythm:
         return cls(Cuts(**stored["cuts"]), kept)
 
 
-def learn(facts: Facts, *, as_of: int, cuts: Cuts | None = None) -> Rhythm:
+def learn(
+    facts: Facts, *, as_of: int, cuts: Cuts | None = None, season: Season | None = None
+) -> Rhythm:
     """Return the rhythm that facts up to a day teach.
 
     Parameters
@@ -193,6 +201,8 @@ def learn(facts: Facts, *, as_of: int, cuts: Cuts | None = None) -> Rhythm:
         The last day that counts.
     cuts : Cuts, optional
         By default those of `Cuts`.
+    season : Season, optional
+        Where there is one, the first gaps are in its days.
 
     Raises
     ------
@@ -203,7 +213,8 @@ def learn(facts: Facts, *, as_of: int, cuts: Cuts | None = None) -> Rhythm:
     first = seen.day[seen.start]
     returned = np.diff(seen.start, append=seen.day.size) > 1
     second = seen.day[np.minimum(seen.start + 1, max(seen.day.size - 1, 0))]
-    waited = np.where(returned, second, as_of) - first
+    end = np.where(returned, second, as_of)
+    waited = end - first if season is None else season.between(first, end)
     return Rhythm(cuts or Cuts(), first_gaps(waited, returned))
 
 

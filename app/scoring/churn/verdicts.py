@@ -4,7 +4,8 @@ It may not where it lost to the base rate or to its own process as it came: over
 over the *late* alone, whose silence is unlikely for the process (`LATE`). The late are few, and
 they are whom somebody calls: a line that lowers everybody, because the process tells the many
 fresh ones too much, may gain by the many and be wrong of the few. Over fewer than `ENOUGH`
-windows it may only serve where it is clearly better than its process.
+windows it may only serve where it is clearly better than its process; for an average, which is
+drawn to its process as it is, fewer are enough (`ENOUGH_OF_AVERAGE`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ LOST: Final = 0.005
 LATE: Final = 0.1  # chance of so long a silence of somebody who has not left
 LOST_WHEN_LATE: Final = 0.01  # of a Brier score
 ENOUGH: Final = 3  # windows
+ENOUGH_OF_AVERAGE: Final = 2
 CLEARLY: Final = 2.0  # standard errors
 
 
@@ -55,7 +57,7 @@ def verdict(candidate: Candidate, base: FloatArray, on: Judged) -> str:
         return NOT_WORSE  # its process may not take its place
     if loses_when_late(candidate.predicted, candidate, on):
         return LOSES_TO_RAW_WHEN_LATE
-    if len(on.at) < ENOUGH:
+    if len(on.at) < (ENOUGH_OF_AVERAGE if candidate.is_average else ENOUGH):
         gain = difference(candidate.raw_loss, candidate.loss, on.window)
         if not gain.value > CLEARLY * gain.standard_error:
             return FEW_WINDOWS

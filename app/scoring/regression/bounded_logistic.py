@@ -8,8 +8,6 @@ the ascent stays in a box: a column whose weight would be negative ends on its b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from app.scoring.numerics.array_types import BoolArray, FloatArray
@@ -53,6 +51,7 @@ def fit(
     prior: FloatArray,
     rising: BoolArray,
     least: FloatArray | float = 0.0,
+    offset: FloatArray | None = None,
 ) -> tuple[float, FloatArray]:
     """Return intercept and weights, 0 where a column is constant.
 
@@ -70,32 +69,19 @@ def fit(
         Whose weights may not be negative, shape (k,).
     least : FloatArray or float
         The least spread that a column counts as having, at least 0, shape (k,).
+    offset : FloatArray, optional
+        Log-odds that each row has beside, shape (n,).
     """
-    return path(X, y, ridges=(ridge,), prior=prior, rising=rising, least=least)[0]
-
-
-def path(
-    X: FloatArray,
-    y: FloatArray,
-    *,
-    ridges: Sequence[float],
-    prior: FloatArray,
-    rising: BoolArray,
-    least: FloatArray | float = 0.0,
-) -> list[tuple[float, FloatArray]]:
-    """Return what `fit` does for each ridge, sooner: each ascent starts where the last ended."""
-    likelihood = Likelihood(X, y, np.ones(y.size), 0.0)
+    likelihood = Likelihood(X, y, np.ones(y.size), 0.0, offset=offset)
     spread = likelihood.spread
     target = np.append(0.0, prior * spread)
     half = np.where(rising, _BOUND / 2, 0.0)
     centre = np.append(0.0, half)
     bound = np.append(200.0, np.where(rising, half, _BOUND))
+    # With offsets, levels that rows have already, nothing is left but differences.
     share = float(y.mean())
-    moved = np.append(np.log(share / (1 - share)), prior * spread) - centre
-    found = []
-    for ridge in ridges:
-        objective = _Shrunk(likelihood, target, ridge, centre, least)
-        moved = maximise(objective, moved, bound=bound).theta
-        params = likelihood.units() @ (moved + centre)
-        found.append((float(params[0]), np.where(spread > 0, params[1:], 0.0)))
-    return found
+    start = np.log(share / (1 - share)) if offset is None else 0.0
+    objective = _Shrunk(likelihood, target, ridge, centre, least)
+    moved = maximise(objective, np.append(start, prior * spread) - centre, bound=bound).theta
+    params = likelihood.units() @ (moved + centre)
+    return float(params[0]), np.where(spread > 0, params[1:], 0.0)

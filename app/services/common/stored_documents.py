@@ -5,7 +5,7 @@ two releases run, one may meet what the newer one wrote: a caller is told to ask
 process may read it, and a worker leaves it to the others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -29,11 +29,13 @@ def stamped(content: Mapping[str, Any], version: int = 1) -> dict[str, Any]:
     return {VERSION: version, **content}
 
 
-def opened(stored: Mapping[str, Any], what: str, version: int = 1) -> dict[str, Any]:
-    """Return what is in a stored document, if it is of the version that can be read."""
+def opened(
+    stored: Mapping[str, Any], what: str, version: int = 1, *, older: Collection[int] = ()
+) -> dict[str, Any]:
+    """Return what is in a stored document, if it is of a version that can be read."""
     content = dict(stored)
     found = content.pop(VERSION, None)
-    if found != version:
+    if found != version and found not in older:
         newer = isinstance(found, int) and found > version
         raise (NewerVersion if newer else UnknownVersion)(what, found, version)
     return content
@@ -49,11 +51,13 @@ class StoredDocument(Section):
     """A document of one shape; whoever changes the shape counts its version up."""
 
     version: ClassVar[int] = 1
+    reads: ClassVar[tuple[int, ...]] = ()
+    """Older versions that it reads, too: what they lack has a value where nothing is said."""
 
     @classmethod
     def load(cls, stored: Mapping[str, Any]) -> Self:
         """Read a document from its column."""
-        return cls.model_validate(opened(stored, cls.__name__, cls.version))
+        return cls.model_validate(opened(stored, cls.__name__, cls.version, older=cls.reads))
 
     def dump(self) -> dict[str, Any]:
         """Return the document as its column holds it."""

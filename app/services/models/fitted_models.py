@@ -1,6 +1,5 @@
 """What is learnt from a population at one instant, as a document to be stored and read back."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,12 +19,17 @@ from app.scoring.churn.decline import Shapes
 from app.scoring.churn.rhythm import Rhythm
 from app.scoring.histories.features import Features
 from app.scoring.purchases import consistent
+from app.scoring.purchases.in_season import InSeason
 from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv, evidence, gamma_gamma
+from app.scoring.spend.intervals import Between
 from app.scoring.spend.margins import MarginRates
+from app.seasons import Season
 from app.services.customer_base.margins import MarginSums
+from app.services.models import model_parts
 from app.services.models.model_documents import MARGIN, ClvTerms, ModelDocument
+from app.services.models.model_parts import probability
 
 AUTO = "auto"
 DEFAULT = "default"
@@ -36,11 +40,7 @@ INACTIVITY = InactivityLimit(**PRESETS["five_stages"]["inactivity_limit"])
 OF_CONTACTS = ("complaints", "satisfaction", "surveyed", "contact_silence", "contacted")
 """Features of churn risk that come from interactions."""
 
-
-def probability(log_odds: Floats) -> Floats:
-    """Return the probability of log-odds, accurate near 0 as near 1."""
-    told: Floats = np.exp(-np.logaddexp(0.0, -log_odds))
-    return told
+_DAYS_KEPT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +80,52 @@ class FittedModel:
     margins: MarginRates | None = None
     history_days: int | None = None
     """Days from the first purchase that was seen until the model was fitted."""
+    season: Season | None = None
+    """What `purchases` was fitted in the time of; `plain` is the same model in plain time."""
+    plain: Any = None
+    between: Between = field(default_factory=Between)
+    _in_season: dict[int, InSeason] = field(default_factory=dict, repr=False)
 
-    def log_odds(self, known: Features, horizon_days: float) -> Floats:
-        """Return the log-odds of no purchase, of customers whose columns are in days."""
+    def process(self, day: int | None) -> Any:
+        """Return the model of purchases, asked in days: as of a day, or of no known days."""
+        if self.season is None:
+            return self.purchases
+        if day is None:
+            return self.plain
+        found = self._in_season.get(day)
+        if found is None:
+            if len(self._in_season) >= _DAYS_KEPT:
+                self._in_season.clear()
+            found = InSeason(self.purchases, self.season, day, self.unit)
+            self._in_season[day] = found
+        return found
+
+    def ahead(self, horizon_days: float, day: int) -> float:
+        """Return how many days ahead the risk is asked for: seasonal ones, where there is a season.
+
+        So what it says rises and falls with the season, and never rises with the horizon.
+        """
+        if self.season is None:
+            return horizon_days
+        found: float = self.process(day).seasonal_days(float(horizon_days))
+        return found
+
+    def serving(self, day: int) -> Any:
+        """Return what says of a bare history, as of a day, who leaves where there is no risk."""
+        return self.process(day) if self.churn_kind == self.kind else self.churn
+
+    def log_odds(self, known: Features, horizon_days: float, *, day: int) -> Floats:
+        """Return the log-odds of no purchase after a day, of customers with columns in days."""
         if self.risk is not None:
-            return self.risk.log_odds(known, horizon=horizon_days)
-        history = known.x, known.t_x / self.unit, known.T / self.unit
-        odds: Floats = self.churn.no_purchase_log_odds(*history, horizon=horizon_days / self.unit)
+            return self.risk.log_odds(known, horizon=self.ahead(horizon_days, day))
+        unit = self.unit
+        odds: Floats = self.serving(day).no_purchase_log_odds(
+            known.x, known.t_x / unit, known.T / unit, horizon=horizon_days / unit
+        )
         return odds
 
     def log_odds_now_and_fresh(
-        self, known: Features, horizons_days: Sequence[float]
+        self, known: Features, horizons_days: Sequence[float], *, day: int
     ) -> list[Floats]:
         """Return for each horizon the same, and had the last purchase been today, shape (2, n).
 
@@ -101,11 +136,12 @@ class FittedModel:
         both = ((known.x, known.x), (known.t_x, last), (known.T, last))
         x, t_x, T = (np.stack(columns) for columns in both)  # noqa: N806
         if self.risk is not None:
-            return self.risk.log_odds_of((x, t_x, T), known, horizons=horizons_days)
-        unit = self.unit
+            reaches = [self.ahead(days, day) for days in horizons_days]
+            return self.risk.log_odds_of((x, t_x, T), known, horizons=reaches)
+        unit, serving = self.unit, self.serving(day)
+        t_x, T = t_x / unit, T / unit  # noqa: N806
         return [
-            self.churn.no_purchase_log_odds(x, t_x / unit, T / unit, horizon=days / unit)
-            for days in horizons_days
+            serving.no_purchase_log_odds(x, t_x, T, horizon=days / unit) for days in horizons_days
         ]
 
     @property
@@ -174,33 +210,34 @@ class FittedModel:
         T: Any,  # noqa: N803  # the literature's name
         log_odds: Floats,
         horizon_days: float,
+        *,
+        process: Any,
     ) -> Floats:
         """Return the expected purchases of histories, by the log-odds of no purchase at all."""
         return consistent.expected_purchases(
-            self.purchases, x, t_x, T, log_odds=log_odds, horizon=horizon_days / self.unit
+            process, x, t_x, T, log_odds=log_odds, horizon=horizon_days / self.unit
         )
 
     def clv(
         self,
         terms: ClvTerms,
         history: tuple[Any, Any, Any],
-        spend: tuple[Ints, Floats],
+        worth: Floats,
         log_odds: Floats,
         *,
+        process: Any,
         margin: Any = 1.0,
     ) -> Floats:
         """Return lifetime values of histories in the unit of the model.
 
-        `spend` are the days that are evidence of spend, and their mean value; `log_odds` of no
-        purchase are over the horizon of the terms.
+        `worth` is what a purchase day is expected to be; `log_odds` of no purchase are over the
+        horizon of the terms; `process` is that of the day.
         """
-        paid, mean_value = spend
         return clv.clv(
-            self.purchases,
-            self.spend,
+            process,
+            model_parts.KnownWorth(),
             *history,
-            mean_value=mean_value,
-            paid=paid,
+            mean_value=worth,
             horizon=terms.horizon_days / self.unit,
             annual_discount=terms.annual_discount,
             periods_per_year=clv.DAYS_PER_YEAR / self.unit,
@@ -222,18 +259,6 @@ class FittedModel:
         return clv.tiers(cents(values), (high, medium))
 
 
-def rhythm_of(document: ModelDocument) -> Rhythm:
-    """Return the rhythm of a model; of one of before there was any, the process by itself."""
-    return Rhythm() if document.rhythm is None else Rhythm.from_dict(document.rhythm)
-
-
-def rfm_classes(document: ModelDocument) -> Mapping[str, int]:
-    """Return into how many classes the cuts of RFM part customers: at most, if none counted."""
-    if document.rfm_cuts is None:
-        return {}
-    return document.rfm_classes or rfm.Cuts.from_dict(document.rfm_cuts).most_classes()
-
-
 def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument) -> FittedModel:
     """Make a stored document ready to score with."""
     cuts, means, tiers = document.rfm_cuts, document.rfm_means, document.tier_cuts
@@ -246,55 +271,28 @@ def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument
         as_of=as_of,
         time_unit=time_unit,
         purchases=MODELS[purchases.kind].build(**purchases.parameters),
-        churn=_churn(document, DAYS_PER_UNIT[time_unit]),
+        churn=model_parts.churn(document, DAYS_PER_UNIT[time_unit]),
         churn_kind=document.churn.kind,
         churn_status=document.churn.status,
         spend=gamma_gamma.Model.from_params(**document.spend.parameters),
         rfm_cuts=None if cuts is None else rfm.Cuts.from_dict(cuts),
-        rfm_classes=rfm_classes(document),
+        rfm_classes=model_parts.rfm_classes(document),
         rfm_means=None if means is None else rfm.Means.from_dict(means),
         tier_cuts=None if tiers is None else (tiers.high, tiers.medium),
         gap_days=document.population_gap_days,
         reference_days=None if reference is None else reference.triple,
         risk=None if risk is None else ChurnRisk.from_dict(risk),
         horizon_days=document.horizon_days,
-        rhythm=rhythm_of(document),
+        rhythm=model_parts.rhythm(document),
         regularity=Shapes(**(document.regularity or {})),
         interaction_kinds=kinds.read(document.interaction_kinds),
         clv_terms=document.clv,
         spend_evidence=document.spend.evidence,
         spend_status=document.spend.status,
         spend_correlation=document.spend.correlation or 0.0,
-        margins=_margins(document),
+        margins=model_parts.margins(document),
         history_days=None if first is None else (as_of.date() - first).days,
+        season=model_parts.season(document),
+        plain=model_parts.plain(document),
+        between=model_parts.between(document),
     )
-
-
-def _margins(document: ModelDocument) -> MarginRates | None:
-    found = document.margins
-    if found is None:
-        return None
-    own = math.inf if found.prior_revenue is None else found.prior_revenue
-    return MarginRates(found.rate, own, found.customers)
-
-
-class OfHistory:
-    """A churn risk by x, t_x and T alone, in the unit of a model, all else being as usual."""
-
-    def __init__(self, risk: ChurnRisk, unit: float) -> None:
-        self._risk = risk
-        self._unit = unit
-
-    def no_purchase_log_odds(self, x: Any, t_x: Any, T: Any, *, horizon: float) -> Floats:  # noqa: N803
-        days = (np.asarray(time) * self._unit for time in (t_x, T))
-        return self._risk.log_odds(Features.of(x, *days), horizon=horizon * self._unit)
-
-    def p_no_purchase(self, x: Any, t_x: Any, T: Any, *, horizon: float) -> Floats:  # noqa: N803
-        return probability(self.no_purchase_log_odds(x, t_x, T, horizon=horizon))
-
-
-def _churn(document: ModelDocument, unit: float) -> Any:
-    """Return what says of a bare history who leaves."""
-    if document.risk is not None:
-        return OfHistory(ChurnRisk.from_dict(document.risk), unit)
-    return MODELS[document.churn.kind].build(**document.churn.parameters)

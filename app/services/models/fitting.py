@@ -16,11 +16,12 @@ from app.scoring.histories.purchase_summary import PurchaseSummary
 from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
+from app.seasons import Season
 from app.services.customer_base.margins import MarginSums
 from app.services.customer_base.populations import Population
 from app.services.customer_base.purchase_log import Log
 from app.services.customer_base.training_data import TrainingData
-from app.services.models import churn_learning, horizons, spend_fitting
+from app.services.models import churn_learning, horizons, seasons, spend_fitting
 from app.services.models.churn_features import Known
 from app.services.models.fitted_models import (
     AUTO,
@@ -63,16 +64,18 @@ def learn(
     chosen = churning = DEFAULT_KIND if kind == AUTO else kind
     if kind == AUTO and holdout is not None:
         chosen, churning = holdout.purchases.kind, holdout.churn.kind
-    process = _fit(chosen, time_unit, buyers, as_of)
+    plain = _fit(chosen, time_unit, buyers, as_of)
+    found = seasons.learn(plain, time_unit, log, as_of)
+    process, season = found.process, found.season
     reference = _reference(buyers, as_of)
     fallback = process["status"] == "fallback"
-    risk = _risk(asked, past, as_of, horizon.days, reference, fallback=fallback)
+    risk = _risk(asked, past, as_of, horizon.days, reference, fallback=fallback, season=season)
     if risk["risk"] is not None:
         churning = risk["risk"]["process"]["kind"]
     document: dict[str, Any] = {
         "requested": asked or DEFAULT,
         "purchases": process,
-        "churn": process if churning == chosen else _fit(churning, time_unit, buyers, as_of),
+        "churn": plain if churning == chosen else _fit(churning, time_unit, buyers, as_of),
         "holdout": None if holdout is None else _holdout(holdout, risk),
         "window": _window(buyers),
         "spend": spend_fitting.learn(buyers, log, as_of, horizon.days),
@@ -88,8 +91,11 @@ def learn(
         "horizon_days": horizon.days,
         "horizon_rule": horizon.rule,
         "suggested_horizon_days": horizons.suggested(past, as_of.day),
-        "rhythm": rhythm.learn(past.facts, as_of=as_of.day, cuts=rhythm_cuts).as_dict(),
+        "rhythm": rhythm.learn(
+            past.facts, as_of=as_of.day, cuts=rhythm_cuts, season=season
+        ).as_dict(),
         "regularity": _regularity(past, as_of),
+        "season": found.document,
         **risk,
     }
     if len(buyers):
@@ -109,6 +115,7 @@ def _risk(
     reference: dict[str, float] | None,
     *,
     fallback: bool,
+    season: Season | None,
 ) -> dict[str, Any]:
     """Learn churn risk; `auto` leaves its choice to the data as no kind does."""
     return churn_learning.learn(
@@ -118,6 +125,7 @@ def _risk(
         horizon=horizon,
         reference=None if reference is None else ReferenceCustomer(**reference).triple,
         fallback=fallback,
+        season=season,
     )
 
 

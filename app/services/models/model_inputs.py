@@ -7,6 +7,7 @@ at all, times the learnt chance that they do (`docs/decisions/0023`).
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +23,9 @@ from app.services.customer_base.margins import MarginSums
 from app.services.customer_base.populations import Population
 from app.services.models import churn_features
 from app.services.models.churn_features import Known
-from app.services.models.fitted_models import FittedModel, probability
+from app.services.models.fitted_models import FittedModel
 from app.services.models.model_documents import MARGIN, ClvTerms
+from app.services.models.model_parts import probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,11 @@ class ModelInputs:
         unit = self.model.unit
         return self.buyers.x, self.buyers.t_x / unit, self.buyers.T(self.as_of) / unit
 
+    @cached_property
+    def process(self) -> Any:
+        """Return the model of purchases as of the instant: the one door to seasonal time."""
+        return self.model.process(self.as_of.day)
+
     @property
     def features(self) -> Features:
         """What churn risk may look at and reasons are told of, in days."""
@@ -55,19 +62,28 @@ class ModelInputs:
         """Return how likely so long a silence is of somebody who is still active."""
         model, seen = self.model, self.features
         return model.rhythm.chance_if_active(
-            model.purchases, seen.x, seen.t_x, seen.T, unit=model.unit
+            self.process, seen.x, seen.t_x, seen.T, unit=model.unit, waited=self._waited
         )
+
+    @property
+    def _waited(self) -> Floats:
+        """Return the days since the first purchase, of the season where there is one."""
+        days, season = self.features.T, self.model.season
+        if season is None:
+            return days
+        return season.between(self.as_of.day - days.astype(np.int64), self.as_of.day)
 
     def reasons(self, horizon_days: int) -> Reasons:
         """Return what the log-odds of no purchase within a horizon are made of."""
         model = self.model
         if model.risk is not None:
             total = self.log_odds_at(horizon_days)
-            return model.risk.reasons(self.features, horizon=horizon_days, total=total)
+            reach = model.ahead(horizon_days, self.as_of.day)
+            return model.risk.reasons(self.features, horizon=reach, total=total)
         reference, horizon = model.reference(), horizon_days / model.unit
         assert reference is not None
         parts = contributions.contributions(
-            model.churn, *self.history, reference=reference, horizon=horizon
+            model.serving(self.as_of.day), *self.history, reference=reference, horizon=horizon
         )
         split = {"purchases": parts.purchases, "age": parts.age, "inactivity": parts.silence}
         return Reasons(float(parts.base.flat[0]) if parts.base.size else 0.0, split, parts.total)
@@ -87,14 +103,15 @@ class ModelInputs:
     def look_ahead(self, *horizons_days: int) -> None:
         """Compute what is asked for later, of some horizons at once: cheaper than one by one."""
         horizons = list(dict.fromkeys(horizons_days))
-        found = self.model.log_odds_now_and_fresh(self.features, horizons)
+        found = self.model.log_odds_now_and_fresh(self.features, horizons, day=self.as_of.day)
         for horizon, (now, fresh) in zip(horizons, found, strict=True):
             self._log_odds[horizon], self._fresh_log_odds[horizon] = now, fresh
 
     def log_odds_at(self, horizon_days: int) -> Floats:
         """Return the log-odds of no purchase within a horizon, computed once for each."""
         if horizon_days not in self._log_odds:
-            self._log_odds[horizon_days] = self.model.log_odds(self.features, horizon_days)
+            found = self.model.log_odds(self.features, horizon_days, day=self.as_of.day)
+            self._log_odds[horizon_days] = found
         return self._log_odds[horizon_days]
 
     def probability_at(self, horizon_days: int) -> Floats:
@@ -117,11 +134,24 @@ class ModelInputs:
         of any: never less than that chance.
         """
         return self.model.expected_purchases(*self.history, self.log_odds_at(horizon_days),
-                                             horizon_days)  # fmt: skip
+                                             horizon_days, process=self.process)  # fmt: skip
 
     @cached_property
     def _spend(self) -> tuple[Ints, Floats]:
         return self.buyers.spend_days(self.model.spend_evidence)
+
+    @cached_property
+    def _mean_spend(self) -> Floats:
+        """Return what a purchase day is expected to be worth."""
+        return self.model.spend.expected_value(*self._spend)
+
+    def worth(self, terms: ClvTerms) -> tuple[Ints, Floats]:
+        """Return the days that are evidence of spend, and what a purchase day is expected to leave.
+
+        By the basis of the terms: revenue, or margin.
+        """
+        paid, _ = self._spend
+        return paid, self._mean_spend * self.model.margin_rates(terms, self.margins)
 
     def clv(self, terms: ClvTerms) -> Floats:
         """Return the lifetime value, consistent with the learnt risk over the same horizon."""
@@ -143,7 +173,9 @@ class ModelInputs:
         self, terms: ClvTerms, history: tuple[Ints, Floats, Floats], log_odds: Floats
     ) -> Floats:
         rates = self.model.margin_rates(terms, self.margins)
-        return self.model.clv(terms, history, self._spend, log_odds, margin=rates)
+        return self.model.clv(
+            terms, history, self._mean_spend, log_odds, process=self.process, margin=rates
+        )
 
 
 async def read_inputs(

@@ -14,7 +14,8 @@ from app.scoring.histories.features import features_at
 from app.services.customer_base import training_data
 from app.services.customer_base.training_data import TrainingData
 from app.services.models import model_store
-from app.services.models.fitted_models import FittedModel, probability
+from app.services.models.fitted_models import FittedModel
+from app.services.models.model_parts import probability
 from app.services.models.run_monitor import RunMonitor
 
 MIN_CUSTOMERS = 200
@@ -51,7 +52,7 @@ def _rescored(model: FittedModel, past: TrainingData, cut: int) -> dict[str, Any
     who, known = features_at(past.facts, as_of=cut)
     after = observation.buyers(past.facts, after=cut, until=cut + model.horizon_days)
     left = (~np.isin(who, after)).astype(np.float64)
-    return figures(probability(model.log_odds(known, model.horizon_days)), left)
+    return figures(probability(model.log_odds(known, model.horizon_days, day=cut)), left)
 
 
 def figures(p: Floats, left: Floats) -> dict[str, Any]:

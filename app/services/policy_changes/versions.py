@@ -15,7 +15,8 @@ from app.lifecycle.variables.definition import Term, Turning, Variable
 from app.lifecycle.variables.registry import VARIABLES
 from app.models import Operation, Policy, PolicyActivation
 from app.postgres.db import AnyRow, ReadSession, WriteSession
-from app.schemas.policies.policies import PolicyDocument
+from app.schemas.common.types import MAX_TEXT
+from app.schemas.policies.policies import PolicyDocument, SeasonRequest
 from app.services.common import deployment_settings, interaction_kinds
 from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.models import model_store
@@ -26,6 +27,7 @@ from app.services.policy_changes import previews, taking_effect
 MAX_POLICIES = 1_000
 _NEWEST = Sort((Policy.version,), descending=True)
 _COLUMNS = list(Policy.__table__.columns)
+_SEASONAL = {"en": ", by season", "zh": "（按季节）"}
 _LAST = (
     select(func.max(PolicyActivation.activated_at))
     .where(PolicyActivation.version == Policy.version)
@@ -75,6 +77,35 @@ async def create(
         )
     )
     return (await describe(session, version))[0]
+
+
+async def with_season(
+    session: WriteSession, version: int, asked: SeasonRequest, *, now: datetime, by: str
+) -> dict[str, Any]:
+    """Store a version like another one that counts inactivity by a season."""
+    row = await policies.stored(session, version)
+    factors = asked.factors or await _learnt(session, asked)
+    name = {
+        language: row.document["name"][language][: MAX_TEXT - len(more)] + more
+        for language, more in _SEASONAL.items()
+    }
+    document = {**row.document, "name": name, "season": factors}
+    return await create(session, PolicyDocument.model_validate(document), now=now, by=by)
+
+
+async def _learnt(session: ReadSession, asked: SeasonRequest) -> list[float]:
+    """Return the factors of the model that is asked for, or of the active one."""
+    if asked.model_id is not None:
+        await _require_model(session, asked.model_id)
+    model_id = asked.model_id or (await deployment_settings.pointers(session)).model_id
+    if model_id is None:
+        raise Conflict("There is no active model that could have learnt a season: fit one first.")
+    season = (await model_store.load(session, model_id)).season
+    if season is None:
+        raise Conflict(
+            f"Model {model_id!r} has no season: `season` of GET /v1/models/{model_id} says why."
+        )
+    return list(season.factors)
 
 
 async def _refuse_too_many(session: ReadSession) -> None:

@@ -16,8 +16,9 @@ from app.scoring.rfm import rfm
 from app.scoring.spend import evidence
 from app.services.common import deployment_settings, threads
 from app.services.models import clv_terms, given_cuts, model_responses, model_store
-from app.services.models.fitted_models import DAYS_PER_UNIT, FittedModel, probability
+from app.services.models.fitted_models import DAYS_PER_UNIT, FittedModel
 from app.services.models.model_documents import MARGIN, ClvTerms
+from app.services.models.model_parts import probability
 
 
 async def score(
@@ -155,10 +156,13 @@ def _score(
         return found
 
     none = odds(horizon)
-    value = model.clv(terms, history, spend, odds(terms.horizon_days), margin=rates)
-    alive = model.purchases.p_alive(*history)
-    expected = model.expected_purchases(*history, none, horizon)
-    mean_spend = model.spend.expected_value(*spend)
+    process = model.process(None)  # histories without dates know no season
+    worth = model.spend.expected_value(*spend)
+    value = model.clv(
+        terms, history, worth, odds(terms.horizon_days), process=process, margin=rates
+    )
+    alive = process.p_alive(*history)
+    expected = model.expected_purchases(*history, none, horizon, process=process)
     scored, risk = _rfm(model, asked, x, revenue), probability(none)
     return [
         {
@@ -166,7 +170,7 @@ def _score(
             "p_alive": float(alive[row]) if model.dropout_identified else None,
             "expected_purchases": float(expected[row]),
             "probability": float(risk[row]),
-            "mean_spend": deployment.money(to_cents(mean_spend[row])),
+            "mean_spend": deployment.money(to_cents(worth[row])),
             "clv": deployment.money(to_cents(value[row])),
         }
         for row in range(len(asked.items))

@@ -113,7 +113,7 @@ def compute(inputs: ModelInputs, buyers: Placement, horizon_days: int, terms: Cl
         m=m,
         group=rfm.groups(r, f, m),
         class8=rfm.class8(*bought, model.rfm_means),
-        p_alive=model.purchases.p_alive(*history),
+        p_alive=inputs.process.p_alive(*history),
         expected_purchases=inputs.expected_purchases(horizon_days),
         clv=inputs.clv(terms),
         tier=model.tiers(inputs.clv(model.clv_terms)),

@@ -7,7 +7,7 @@ depends on when or in which order the facts arrived.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -223,7 +223,7 @@ def _summary(summary: Summary, limit: InactivityLimit | None) -> Document | None
         "sum_log_gaps": summary.sum_log_gaps,
         "gaps": list(summary.gaps),
         "values": [format_amount(to_amount(value)) for value in summary.values],
-        "inactivity_limit": None if limit is None else asdict(limit),
+        "inactivity_limit": None if limit is None else limit.as_dict(),
     }
 
 

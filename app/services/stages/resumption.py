@@ -233,7 +233,8 @@ _FIELDS = tuple(Columns.__dataclass_fields__)
 def _allows_more(limit: InactivityLimit, other: InactivityLimit) -> bool:
     """Say whether a limit ends no life that another one does not."""
     return (
-        limit.floor_days >= other.floor_days
+        limit.season == other.season
+        and limit.floor_days >= other.floor_days
         and limit.gap_multiple >= other.gap_multiple
         and limit.gap_margin_days >= other.gap_margin_days
     )

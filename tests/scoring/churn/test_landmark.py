@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.scoring.churn import landmark, observation, walk_forward
+from app.scoring.churn import landmark, observation, rolling, walk_forward
 from app.scoring.churn.design import RISING, Scales
 from app.scoring.evaluation import metrics
-from app.scoring.histories.features import COMPLAINT, Facts, Features, features_at
+from app.scoring.histories.features import COMPLAINT, CONTACT, Facts, Features, features_at
 
 DAY = dt.date(1997, 9, 30).toordinal()
 
@@ -89,6 +90,49 @@ def test_windows_are_past_and_over_and_lie_end_to_end():
             assert days[-1:] in ([], [1000 + span - window])
             assert len(days) >= 2 or span < 3 * window
             assert len(days) <= 2 * (walk_forward.YEAR // walk_forward.APART + 1)
+
+
+@pytest.mark.parametrize("window", [1, 7, 30, 365])
+def test_landmarks_lie_a_third_of_a_window_apart_as_far_back_as_facts_go(window):
+    for span in (0, 1, 40, 400, 3000):
+        days = rolling.days(1000, 1000 + span, window)
+        apart = max(math.ceil(window / 3), -(-(span - window) // rolling.MOST))
+        assert len(days) <= rolling.MOST + 1
+        assert all(1000 + window / 2 <= day <= 1000 + span - window for day in days)
+        assert days[:1] in ([], [1000 + span - window])
+        assert set(-np.diff(days)) <= {apart}
+        assert not days or days[-1] - 1000 - math.ceil(window / 2) < apart
+
+
+def test_many_rows_are_drawn_by_customer_and_day(cdnow_facts, monkeypatch):
+    whole = rolling.landmarks(cdnow_facts, DAY, 30)
+    monkeypatch.setattr(rolling, "ROWS", 2000)
+    some, again = (rolling.landmarks(cdnow_facts, DAY, 30) for _ in range(2))
+    assert sum(mark.customer.size for mark in some) <= 2000 < whole[-1].customer.size * len(whole)
+    assert [mark.day for mark in some] == [mark.day for mark in whole]
+    for mark, same_mark, full in zip(some, again, whole, strict=True):
+        np.testing.assert_array_equal(mark.customer, same_mark.customer)
+        rows = np.searchsorted(full.customer, mark.customer)
+        np.testing.assert_array_equal(mark.churned, full.churned[rows])
+        np.testing.assert_array_equal(mark.features.t_x, full.features.t_x[rows])
+    assert not np.isin(some[0].customer, some[-1].customer).all()
+    _, known = features_at(cdnow_facts, as_of=DAY)
+    few = landmark.fit(cdnow_facts, as_of=DAY, horizon=30).probability(known, horizon=30)
+    monkeypatch.undo()
+    gap = few - landmark.fit(cdnow_facts, as_of=DAY, horizon=30).probability(known, horizon=30)
+    assert np.abs(gap).mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("better", "spread", "place"), [(0.0, 0.1, 0), (0.001, 0.5, 0), (0.05, 0.1, 2)]
+)
+def test_the_regression_counts_more_only_where_that_was_clearly_better(better, spread, place):
+    rng = np.random.default_rng(0)
+    usual = [rng.uniform(0.2, 1, 400) for _ in range(3)]
+    others = [[loss + 0.01, loss - better + rng.normal(0, spread, 400)] for loss in usual]
+    losses = [[loss, *other] for loss, other in zip(usual, others, strict=True)]
+    assert landmark.regression_share(losses) == landmark.SHARES[place]
+    assert landmark.regression_share([]) == landmark.SHARES[0]
 
 
 def test_the_order_of_rows_does_not_matter(cdnow_facts):
@@ -178,7 +222,11 @@ def log(customers, purchases, *, seed=0, span=400, amount=10.0):
 POPULATIONS = {
     "nobody": log(0, 1),
     "one": log(1, 1),
+    "two": log(2, 60),
     "five": log(5, 3),
+    "all_new": Facts(
+        customer=np.arange(300) % 200, day=397 + np.arange(300) % 4, amount=np.ones(300)
+    ),
     "all_once": log(500, 1),
     "all_often": log(400, 40),
     "all_worthless": log(400, 3, amount=0.0),
@@ -186,6 +234,9 @@ POPULATIONS = {
     "one_day": log(300, 2, span=1),
     "two_days": log(300, 2, span=2),
     "huge_amounts": log(400, 3, amount=1e300),
+    "one_landmark": Facts(
+        customer=np.arange(600) % 300, day=np.arange(600) // 300 * 299 + 100, amount=np.ones(600)
+    ),
     "all_leave": Facts(
         customer=np.arange(500), day=np.append(0, np.full(499, 1)), amount=np.ones(500)
     ),
@@ -229,14 +280,17 @@ def test_complaints_are_learnt_where_they_matter():
     customers, when = np.nonzero(rng.random((n, days.size)) < rate)
     quits = rng.integers(200, 1500, n)
     kept = when <= quits[customers]
-    who = np.flatnonzero((quits < days.size) & (rng.random(n) < 0.8))
+    left = np.flatnonzero((quits < days.size) & (rng.random(n) < 0.8))
+    # Others, too, were in contact, of any matter: it is the complaint that tells.
+    who = np.append(left, np.arange(n))
+    at = np.append(quits[left], rng.integers(0, np.minimum(quits, days.size)))
     facts = Facts(
         customer=customers[kept],
         day=when[kept],
         amount=rng.gamma(3, 10, kept.sum()),
         contact_customer=who,
-        contact_day=quits[who],
-        contact_kind=np.full(who.size, COMPLAINT),
+        contact_day=at,
+        contact_kind=np.where(np.arange(who.size) < left.size, COMPLAINT, CONTACT),
         contact_score=np.full(who.size, np.nan),
     )
     risk = landmark.fit(facts, as_of=719, horizon=60)

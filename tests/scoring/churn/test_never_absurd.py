@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.scoring.churn import churn_selection, guard, observation, verdicts, walk_forward
+from app.scoring.churn import churn_selection, guard, landmark, observation, verdicts, walk_forward
 from app.scoring.churn.rules import BASE_RATE, rules
 from app.scoring.churn.verdicts import LOST
 from app.scoring.evaluation import metrics
@@ -135,7 +135,7 @@ def test_the_base_rate_serves_where_nothing_tells_customers_apart(seed):
     facts = Facts(**invented.alike(seed, 1000).facts)
     choice, p, _, _ = told(facts, 1000, 30)
     assert (choice.guard.serves, choice.reason) == (BASE_RATE, "guard")
-    assert choice.guard.instead_of in churn_selection.PLAIN_KINDS
+    assert choice.guard.instead_of == landmark.KIND
     assert choice.risk.kind == BASE_RATE
     assert np.ptp(p) < 1e-9
     _, known = features_at(facts, as_of=1000)

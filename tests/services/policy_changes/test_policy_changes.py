@@ -285,7 +285,7 @@ async def test_who_moves_by_a_model_moves_by_the_model_that_the_policy_names(
         "when": {
             "any": [
                 {"variable": "churn_probability", "op": ">", "value": 0.8},
-                {"variable": "value_tier", "op": "==", "value": "low"},
+                {"variable": "r", "op": "<=", "value": 2},
             ]
         },
     }
