@@ -29,7 +29,7 @@ VERBS = (
 )  # fmt: skip
 OTHER_TYPES = {
     "/metrics": "text/plain",
-    "/v1/backtests/{backtest_id}/calibration.svg": "image/svg+xml",
+    "/v1/backtests/{backtest_id}/picture.svg": "image/svg+xml",
 }
 SORTED = {
     "/v1/customers", "/v1/customers/{customer_id}/transactions", "/v1/transactions",

@@ -103,7 +103,7 @@ def shape_of(document: type[StoredDocument]) -> str:
 
 
 SHAPES = {
-    BacktestDocument: (1, "f52e2907c452"),
+    BacktestDocument: (2, "1df4ed908c48"),
     ModelDocument: (5, "9f9be14c999b"),
     RunExplanation: (1, "c61d8896563d"),
     RunMonitor: (1, "f036e0a17c2d"),

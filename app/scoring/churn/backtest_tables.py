@@ -14,7 +14,6 @@ from app.scoring.evaluation import bootstrap, metrics
 from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.histories.purchase_days import purchase_days
 from app.scoring.numerics.array_types import BoolArray, FloatArray, IntArray
-from app.scoring.purchases import consistent
 from app.scoring.regression.recalibration import platt
 from app.scoring.spend import evidence, gamma_gamma
 
@@ -88,14 +87,6 @@ def _spend(facts: Facts, cut: int, horizon: int) -> FloatArray:
     chosen = evidence.choose(seen.start, seen.day, seen.value, as_of=cut, holdout=horizon)
     days = evidence.of_days(chosen.evidence, seen.start, seen.value)
     return gamma_gamma.fit(*days).expected_value(*days)
-
-
-def expected(process: Any, after: Outcomes, log_odds: FloatArray, horizon: int) -> FloatArray:
-    """Return the expected purchases of each customer, consistent with the risk that serves."""
-    known = after.features
-    return consistent.expected_purchases(
-        process, known.x, known.t_x, known.T, log_odds=log_odds, horizon=horizon
-    )
 
 
 def figures(

@@ -30,10 +30,18 @@ from typing import Any, Final
 import numpy as np
 
 from app.scoring.churn import candidates as judging
+from app.scoring.churn import (
+    growth,
+    horizon_calibration,
+    landmark,
+    notes,
+    observation,
+    walk_forward,
+)
 from app.scoring.churn import guard as guarding
-from app.scoring.churn import horizon_calibration, landmark, notes, observation, walk_forward
 from app.scoring.churn.candidates import Candidate, CandidateResult, Judged
 from app.scoring.churn.churn_risk import ChurnRisk
+from app.scoring.churn.growth import Growth
 from app.scoring.churn.guard import Guard
 from app.scoring.churn.walk_forward import Past, Track
 from app.scoring.evaluation import selection
@@ -80,6 +88,8 @@ class ChurnSelection:
     foreseen : tuple of FloatArray
         What what serves would have told over the horizon at the latest window that has ended by
         now, and 1 for those who churned, else 0; empty where nothing was judged.
+    growth : Growth or None
+        How the base rate moved over the windows; None where nothing was judged.
     """
 
     risk: ChurnRisk
@@ -91,6 +101,7 @@ class ChurnSelection:
     table: tuple[CandidateResult, ...]
     guard: Guard
     foreseen: tuple[FloatArray, FloatArray] = (np.zeros(0), np.zeros(0))
+    growth: Growth | None = None
 
     @property
     def label_window(self) -> int:
@@ -214,6 +225,7 @@ def _judged(past: Past, tracks: list[Track], plain: dict[str, Track], ahead: int
         picked.table,
         guard,
         _foreseen(track, guard, ahead),
+        growth.of(track, used=guard.serves != guarding.RAW),
     )
 
 
