@@ -31,9 +31,24 @@ LEAST: Final = 0.01
 """The least factor of a month: a clock that stands still has no inverse."""
 
 _FIRST_MONTH, _LAST_MONTH = (1800 - 1970) * MONTHS, (2400 - 1970) * MONTHS
+_LOOKED_UP = (2070 - 1970) * MONTHS
+"""The months from 1970 on whose days are looked up in a table; all others are searched for."""
+_BUCKET = 2**11
+"""Units of the clock: fewer than any month has, and a power of two, so that dividing is exact."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+class _Table(NamedTuple):
+    """The clock on each day from 1970 on, the months from then, and the month of each bucket.
+
+    A bucket begins in its month, and ends in that or the next.
+    """
+
+    clock: Ints
+    months: "_Months"
+    month: Ints
 
 
 class _Months(NamedTuple):
@@ -99,6 +114,11 @@ class Season:
     def clock(self, day: ArrayLike) -> Ints:
         """Return the clock at the beginning of whole days since 1970-01-01, of any shape."""
         days = np.asarray(day, dtype=np.int64)
+        table = _table(self).clock
+        # A negative day is a large number without a sign.
+        if days.view(np.uint64).max(initial=0) < table.size:
+            looked_up: Ints = table[days]
+            return looked_up
         at, months = _place(_months(self).day, _months(self), days)
         found: Ints = months.clock[at] + (days - months.day[at]) * months.speed[at]
         return found
@@ -107,7 +127,7 @@ class Season:
         """Return how many days after a day so many seasonal days, at least 0, are over."""
         first, units = np.asarray(day, dtype=np.int64), np.asarray(seasonal_days) * float(UNITS)
         clock = self.clock(first)
-        at, months = _place(_months(self).clock, _months(self), clock + units)
+        at, months = _month_of(self, clock + units)
         # Small numbers are added: nothing is lost beside a clock that has run for years.
         passed = units + (clock - months.clock[at])
         found: Floats = months.day[at] - first + passed / months.speed[at]
@@ -154,6 +174,27 @@ def _months(season: Season) -> _Months:
     clock = np.r_[clock[0] - UNITS, clock]
     speed = np.r_[UNITS, speed[:-1], UNITS]
     return _Months(day, clock, speed)
+
+
+@lru_cache(maxsize=8)
+def _table(season: Season) -> _Table:
+    known = _months(season)
+    first = 1 - _FIRST_MONTH
+    months = _Months(*(column[first : first + _LOOKED_UP + 1] for column in known))
+    lengths = np.diff(months.day)
+    clock = np.r_[0, np.cumsum(np.repeat(months.speed[:-1], lengths))]
+    begins = -(-months.clock // _BUCKET)
+    return _Table(clock, months, np.repeat(np.arange(_LOOKED_UP), np.diff(begins)))
+
+
+def _month_of(season: Season, clock: Floats) -> tuple[Ints, _Months]:
+    """Return in which of some months each time by the clock lies."""
+    table = _table(season)
+    low, high = clock.min(initial=0.0), clock.max(initial=0.0)
+    if low < 0 or high >= _BUCKET * table.month.size:
+        return _place(_months(season).clock, _months(season), clock)
+    at = table.month[(clock / _BUCKET).astype(np.int64)]
+    return at + (clock >= table.months.clock[at + 1]), table.months
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ from app.scoring.rfm import rfm
 from app.scoring.spend import clv
 from app.services.models import clv_terms, model_responses
 from app.services.models.model_documents import MARGIN
-from app.services.scores import calls, card_sentences, cards, risk_answers
+from app.services.scores import calls, card_sentences, cards, intervals, risk_answers
 from app.services.scores.card_sentences import CardFigures
 from app.services.scores.model_scores import Scores
 from app.services.stages.placement import Placement
@@ -129,6 +129,10 @@ def _scored(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any]:
         "expected_purchases": {
             "horizon_days": scores.horizon_days,
             "value": float(scores.expected_purchases[row]),
+            "interval": {
+                end: int(getattr(intervals.of_purchases(scores), end)[row])
+                for end in ("low", "high")
+            },
         },
         "clv": _lifetime(deployment, scores, row),
         "value_tier": clv.TIERS[scores.tier[row]],
@@ -145,7 +149,9 @@ def _lifetime(deployment: Deployment, scores: Scores, row: int) -> dict[str, Any
     model, terms, sums = scores.model, scores.clv_terms, scores.inputs.margins
     of_all = terms.basis == MARGIN and sums is not None and not sums.purchases[row]
     told = clv_terms.head(model, terms, ["population_margin_rate"] if of_all else ())
-    return {**told, "value": _cents(deployment, scores.clv[row])}
+    found = intervals.of_values(scores)
+    ends = {end: _cents(deployment, getattr(found, end)[row]) for end in ("low", "high")}
+    return {**told, "value": _cents(deployment, scores.clv[row]), "interval": ends}
 
 
 def _cents(deployment: Deployment, value: float) -> dict[str, Any]:

@@ -162,7 +162,7 @@ class _Days:
         firsts = np.flatnonzero(found)
         start_day[self.owner[firsts]] = self.day[firsts]
         start_number[self.owner[firsts]] = 1
-        for rows in _rounds(self.owner, np.flatnonzero(self.gap > limit.least_days)):
+        for rows in _rounds(self.owner, np.flatnonzero(limit.may_end(self.former, self.day))):
             own = self.owner[rows]
             days = self.number[rows] - start_number[own]
             allowed = limit.after_each(start_day[own], self.former[rows], days)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from app.lifecycle.dated import Floats, Ints
+from app.lifecycle.dated import Bools, Floats, Ints
 from app.seasons import UNITS, Season
 
 _NEAR = 1e-7
@@ -35,6 +35,15 @@ class InactivityLimit:
         """No limit is less than this."""
         least = self.floor_days
         return least if self.season is None else least / self.season.most * (1 - 1e-6)
+
+    def may_end(self, former: Ints, day: Ints) -> Bools:
+        """Say of silences between two days which may end a life; no other one does."""
+        long: Bools = day - former > self.least_days
+        if self.season is not None:
+            rows = np.flatnonzero(long)
+            least = self.floor_days * (1 - 1e-6) - _NEAR * self.season.most
+            long[rows] = self.season.between(former[rows], day[rows]) >= least
+        return long
 
     def after(self, start_day: int, last_day: int, purchase_days: int) -> float:
         """Return the limit of a life of so many purchase days, the first and the last given."""

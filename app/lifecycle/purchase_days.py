@@ -171,7 +171,7 @@ def _rise(
         return (NO_PURCHASES, 0.0, ()), PointColumns.of([])
     gaps = np.diff(days.day)
     starts = [0]
-    for last in np.flatnonzero(gaps > limit.least_days).tolist():
+    for last in np.flatnonzero(limit.may_end(days.day[:-1], days.day[1:])).tolist():
         if gaps[last] > limit.after(day[starts[-1]], day[last], last + 1 - starts[-1]):
             starts.append(last + 1)
     total = 0.0

@@ -13,6 +13,7 @@ from app.schemas.common.fields import (
     StageCode,
 )
 from app.schemas.common.types import Answer, Money
+from app.schemas.models.intervals import TOTALS, Totals
 from app.schemas.models.rfm import FewClasses, RfmCuts
 from app.schemas.stages.stages import Named
 
@@ -27,6 +28,7 @@ class StageCount(Answer):
     value_to_save: Money | None = Field(
         description="their value to save together; null for a run of before it was told"
     )
+    totals: Totals | None = Field(description=TOTALS)
 
 
 class ReportAnswer(Answer):
@@ -43,6 +45,7 @@ class StageReport(ReportAnswer):
     """The customers of each stage."""
 
     stages: list[StageCount] = Field(description="the stages of the policy, in order")
+    totals: Totals | None = Field(description=f"of everybody: {TOTALS}")
 
 
 class RfmGroup(Answer):

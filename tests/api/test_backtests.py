@@ -120,6 +120,16 @@ async def test_a_back_test_says_what_was_told_and_what_happened(
     assert [row["by"] for row in totals["told"]][:2] == ["served", "process"]
     assert {row["expected_revenue"]["currency"] for row in totals["told"]} == {"EUR"}
     assert set(report["totals_error"]) >= {"served", "process"}
+    served = totals["told"][0]
+    for of, ends, made in (
+        ("purchases", served["interval"], totals["purchases"]),
+        ("revenue", {end: float(value["amount"]) for end, value in
+                     served["revenue_interval"].items()}, revenue),
+    ):  # fmt: skip
+        assert fold["coverage"][of]["total_held"] == (ends["low"] <= made <= ends["high"])
+        assert 0.5 < fold["coverage"][of]["held"] <= 1
+        assert report["coverage"][of]["total_held"] in (0, 0.5, 1)
+    assert {row["interval"] for row in totals["told"][1:]} == {None}
     await look_at(own_client, report)
 
 

@@ -37,7 +37,7 @@ gone: list[type[StoredDocument]] = []
 
 def test_a_document_comes_back_as_it_was_written() -> None:
     stored = json.loads(json.dumps(SUMMARY.dump()))
-    assert stored[VERSION] == 3
+    assert stored[VERSION] == 4
     assert RunSummary.load(stored) == SUMMARY
     assert RunSummary.load(stored).groups["recent"].revenue == Decimal("99999999999999.9999")
 
@@ -45,13 +45,13 @@ def test_a_document_comes_back_as_it_was_written() -> None:
 @pytest.mark.parametrize("version", [None, 0, 1, "2"])
 def test_a_document_of_another_version_is_not_read(version: Any) -> None:
     stored = {**SUMMARY.dump(), VERSION: version}
-    with pytest.raises(UnknownVersion, match=rf"RunSummary of version {version!r}.*version 3 can"):
+    with pytest.raises(UnknownVersion, match=rf"RunSummary of version {version!r}.*version 4 can"):
         RunSummary.load(stored)
 
 
 def test_a_document_of_a_newer_release_is_not_read_and_is_told_apart() -> None:
-    with pytest.raises(NewerVersion, match=r"RunSummary of version 4 is stored; version 3 can"):
-        RunSummary.load({**SUMMARY.dump(), VERSION: 4})
+    with pytest.raises(NewerVersion, match=r"RunSummary of version 5 is stored; version 4 can"):
+        RunSummary.load({**SUMMARY.dump(), VERSION: 5})
     with pytest.raises(UnknownVersion) as older:
         RunSummary.load({**SUMMARY.dump(), VERSION: 2})
     assert not isinstance(older.value, NewerVersion)
@@ -103,11 +103,11 @@ def shape_of(document: type[StoredDocument]) -> str:
 
 
 SHAPES = {
-    BacktestDocument: (2, "1df4ed908c48"),
-    ModelDocument: (5, "9f9be14c999b"),
+    BacktestDocument: (2, "67b43392cee2"),
+    ModelDocument: (6, "ffdbc28f3026"),
     RunExplanation: (1, "c61d8896563d"),
     RunMonitor: (1, "f036e0a17c2d"),
-    RunSummary: (3, "e4582e350c60"),
+    RunSummary: (4, "7659cf3f646c"),
 }
 """By document: the version, and its shape."""
 

@@ -19,7 +19,12 @@ from app.schemas.common.fields import (
     UpperShare,
 )
 from app.schemas.common.types import Answer, Money
-from app.schemas.models.backtest_parts import BacktestTotals, RiskComponent, RiskGrowth
+from app.schemas.models.backtest_parts import (
+    BacktestTotals,
+    CutCoverage,
+    RiskComponent,
+    RiskGrowth,
+)
 from app.schemas.models.fitted import Estimate
 from app.schemas.models.risk import CandidateResult, RiskGuard
 from app.schemas.models.seasons import ModelSeason
@@ -228,6 +233,7 @@ class Fold(Answer):
     totals: BacktestTotals | None = Field(
         description="purchases and revenue of all customers, told and made"
     )
+    coverage: CutCoverage | None = Field(description="what intervals held")
     contenders: dict[str, Contender] = Field(
         description="chosen, landmark and what it averages, by name and before the line over the "
         "windows; models of purchases by themselves; and the rules hiatus, own_cadence and "

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from app.schemas.common.fields import ChurnedShare, Customers, PredictedShare
 from app.schemas.common.types import Answer, Money
+from app.schemas.models.intervals import BetweenWindows, PurchaseInterval, ValueInterval
 
 
 class RiskComponent(Answer):
@@ -74,6 +75,12 @@ class ToldTotal(Answer):
         examples=[0.04],
     )
     expected_revenue: Money = Field(description="revenue that was expected of them all")
+    interval: PurchaseInterval | None = Field(
+        None, description="of those purchases, 80 %, of what is served; else null"
+    )
+    revenue_interval: ValueInterval | None = Field(
+        None, description="of that revenue, 80 %, of what is served; else null"
+    )
 
 
 class BacktestTotals(Answer):
@@ -82,3 +89,50 @@ class BacktestTotals(Answer):
     purchases: int = Field(description="purchase days that they had", examples=[493])
     revenue: Money = Field(description="revenue that they brought")
     told: list[ToldTotal] = Field(description="what was told of it, what is served first")
+
+
+PROMISED = Field(
+    description="share that intervals of customers were to hold, 0 to 1: more than `level` where "
+    "whole numbers are told, or nothing is likely",
+    examples=[0.88],
+)
+HELD = Field(description="share of customers whose interval held what happened", examples=[0.86])
+LEVEL = Field(description="share that intervals of totals are to hold, 0 to 1", examples=[0.8])
+
+
+class Coverage(Answer):
+    """What intervals held at a cut."""
+
+    promised: float = PROMISED
+    held: float = HELD
+    total_held: bool = Field(description="whether the total of all customers lay in its interval")
+
+
+class CutCoverage(Answer):
+    """Whether intervals held at a cut what happened, as known from windows before it."""
+
+    level: float = LEVEL
+    between: BetweenWindows = Field(
+        description="what intervals hold beside the chance of single customers"
+    )
+    purchases: Coverage = Field(description="of purchase days within the horizon")
+    revenue: Coverage = Field(description="of revenue within the horizon, as of lifetime value")
+
+
+class MeanCoverage(Answer):
+    """What intervals held over some cuts."""
+
+    promised: float = PROMISED
+    held: float = HELD
+    total_held: float = Field(
+        description="share of the cuts whose total lay in its interval, 0 to 1", examples=[0.83]
+    )
+
+
+class BacktestCoverage(Answer):
+    """What intervals held over all cuts; a few cuts tell little."""
+
+    level: float = LEVEL
+    cuts: int = Field(description="number of cuts", examples=[6])
+    purchases: MeanCoverage = Field(description="of purchase days within the horizon")
+    revenue: MeanCoverage = Field(description="of revenue within the horizon")

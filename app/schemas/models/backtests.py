@@ -8,6 +8,7 @@ from app.schemas.common.fields import AsOfInstant, BacktestKey, CreatedAt, Defau
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Day, Shape
 from app.schemas.models.backtest_folds import Figures, Fold, RiskBands
+from app.schemas.models.backtest_parts import BacktestCoverage
 from app.schemas.models.models import AsOfText, HorizonDays
 
 
@@ -77,6 +78,9 @@ class Backtest(BacktestHead):
         description="mean size, over the cuts, of the errors of totals of purchases, as shares of "
         "what happened, by what told them: served, process, process_in_plain_time",
         examples=[{"served": 0.12, "process": 0.19}],
+    )
+    coverage: BacktestCoverage | None = Field(
+        description="what intervals held; null where nothing could be tested"
     )
     bands: RiskBands | None = Field(description="the levels of churn risk, as of the last fold")
     folds: list[Fold] = Field(description="the cuts, the first one first")

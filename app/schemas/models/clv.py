@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.schemas.common.types import Answer, Money
+from app.schemas.models.intervals import INTERVAL, ValueInterval
 
 ClvBasis = Literal["revenue", "margin"]
 ClvHorizonDaysIn = Annotated[int, Field(strict=True, ge=1, le=3650)]
@@ -44,6 +45,7 @@ class Clv(ClvTerms):
     """
 
     value: Money = Field(description="what is expected of the customer within the horizon")
+    interval: ValueInterval = Field(description=INTERVAL)
 
 
 class MarginRates(Answer):

@@ -31,6 +31,7 @@ from app.schemas.models.fitted import (
     ReferenceCustomer,
     SpendModel,
 )
+from app.schemas.models.intervals import BetweenWindows
 from app.schemas.models.rfm import RfmCutsIn
 from app.schemas.models.rhythm import ModelRhythm, RhythmCutsIn
 from app.schemas.models.risk import Risk
@@ -180,6 +181,9 @@ class Model(Answer):
     season: ModelSeason | None = Field(
         description="the season of purchases; null for models of before any was looked for, and "
         "where too few customers have bought"
+    )
+    between_windows: BetweenWindows | None = Field(
+        description="how wide intervals are of many; null for models of before there were any"
     )
     population_gap_days: float | None = Field(
         description="mean days between purchase days of everybody"

@@ -39,8 +39,8 @@ class ModelSeason(Answer):
     )
     factors: list[float] | None = Field(
         description="the twelve factors, January first, which add up to 12: so many seasonal days "
-        "a day of the month counts for purchases, P(alive), rhythm and lifetime value; null where "
-        "all months count alike",
+        "a day of the month counts for purchases, P(alive), rhythm, risk and lifetime value; null "
+        "where all months count alike",
         examples=[[0.7, 0.83, 0.84, 0.83, 0.83, 0.84, 0.84, 0.84, 0.83, 0.84, 1.5, 2.29]],
     )
     months: list[SeasonMonth] | None = Field(

@@ -25,6 +25,7 @@ from app.schemas.common.fields import (
 from app.schemas.common.types import Answer, Money, Timestamp
 from app.schemas.ingest.churn_records import ChurnRecord
 from app.schemas.models.clv import Clv
+from app.schemas.models.intervals import INTERVAL, PurchaseInterval
 from app.schemas.models.rfm import FewClasses
 from app.schemas.scores.rhythm import CallReasons, Rhythm
 from app.schemas.stages.stages import Named, NextAction
@@ -61,6 +62,7 @@ class ExpectedPurchases(Answer):
 
     horizon_days: HorizonDays
     value: float = Field(description="expected purchase days", examples=[1.2])
+    interval: PurchaseInterval = Field(description=INTERVAL)
 
 
 class Reason(Answer):

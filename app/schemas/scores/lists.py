@@ -39,6 +39,7 @@ from app.schemas.models.clv import (
     ClvHorizonDaysIn,
     ClvTerms,
 )
+from app.schemas.models.intervals import TOTALS, Totals
 from app.schemas.models.models import HorizonDays as HorizonDaysIn
 from app.schemas.models.rfm import GIVEN_CUTS, RfmCuts, RfmCutsIn
 from app.schemas.scores.cards import REVENUE, SENTENCE, VALUE_TO_SAVE, Reason, Scores, Status
@@ -85,6 +86,9 @@ class RunPage(Page[Item], Generic[Item]):
     )
     clv: ClvTerms | None = Field(
         description="terms of the lifetime values of the run, and what to beware of in them"
+    )
+    totals: Totals | None = Field(
+        description=f"of everybody in the run, whatever the list is of: {TOTALS}"
     )
 
 

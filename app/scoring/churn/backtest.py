@@ -88,8 +88,8 @@ def run(
     -------
     dict
         ``horizon``, ``folds`` (a dict for each cut, ascending), ``bands`` of the last cut,
-        ``mean`` of each figure of each contender over the cuts, and ``totals_error``, the mean size
-        of the errors of totals of purchases by what told them.
+        ``mean`` of each figure of each contender over the cuts, ``totals_error``, the mean size of
+        the errors of totals of purchases by what told them, and ``coverage``, what intervals held.
 
     Raises
     ------
@@ -109,6 +109,7 @@ def run(
         "bands": results[-1]["bands"] if results else None,
         "mean": _mean([result["contenders"] for result in results]),
         "totals_error": buying.mean_errors(results),
+        "coverage": buying.mean_coverage(results),
     }
     plain: dict[str, Any] = plain_values(report)
     return plain
@@ -129,15 +130,18 @@ def _fold(
     after = tables.outcomes(facts, cut, horizon)
     if not after.customer.size:
         return {"cut": cut, "customers": 0, "contenders": {}, "bands": None}
+    by = buying.learn(facts, cut, after, purchases)
     options: dict[str, Any] = {"kinds": kinds, "process": process, "seed": seed}
-    choice = churn_selection.choose(facts, as_of=cut, horizon=horizon, **options)
+    choice = churn_selection.choose(facts, as_of=cut, horizon=horizon, season=by.clock, **options)
     average = choice.risk
+    predicted = {CHOSEN: _of(choice.risk, after.features, by.ahead(cut, horizon))}
     if average.kind != landmark.KIND:
         average = landmark.fit(facts, as_of=cut, horizon=horizon, process=process, seed=seed)
-    predicted = _predictions(facts, cut, horizon, after.features, choice.risk, average, kinds)
+    predicted |= _beside(average, after.features, by.ahead(cut, horizon))
+    predicted |= _alone(facts, cut, horizon, after.features, kinds)
     p, log_odds = predicted[CHOSEN]
-    by = buying.learn(facts, cut, after, purchases)
     told = buying.expected(by, after, log_odds, horizon)
+    reach = buying.reach(by, told[buying.SERVED], after, log_odds, choice.between)
     return {
         "cut": cut,
         "customers": p.size,
@@ -146,7 +150,8 @@ def _fold(
         "components": [{"name": part.name, "weight": part.weight} for part in average.parts],
         "growth": None if choice.growth is None else asdict(choice.growth),
         "season": None if by.season is None else by.season.as_dict(),
-        "totals": buying.totals(told, after),
+        "totals": buying.totals(told, after, reach),
+        "coverage": reach.coverage,
         "contenders": {
             name: tables.figures(*each, after.churned, against=predicted[CHOSEN])
             for name, each in predicted.items()
@@ -178,25 +183,23 @@ def _tables(p: FloatArray, after: tables.Outcomes, expected: FloatArray) -> dict
     }
 
 
-def _predictions(
-    facts: Facts,
-    cut: int,
-    horizon: int,
-    features: Features,
-    chosen: ChurnRisk,
-    average: ChurnRisk,
-    kinds: Sequence[str],
+def _beside(average: ChurnRisk, features: Features, ahead: float) -> dict[str, Prediction]:
+    """Return what an average tells, and what it is made of as it was before any line."""
+    risks = {landmark.KIND: average} | {part.name: part.risk for part in average.parts}
+    return {name: _of(risk, features, ahead) for name, risk in risks.items()}
+
+
+def _alone(
+    facts: Facts, cut: int, horizon: int, features: Features, kinds: Sequence[str]
 ) -> dict[str, Prediction]:
-    """Return what every contender tells, what is averaged as it was before any line."""
-    risks = {CHOSEN: chosen, landmark.KIND: average}
-    risks |= {part.name: part.risk for part in average.parts}
-    risks |= {kind: observation.plain(features, kind, horizon) for kind in kinds}
-    predicted = {name: _of(risk, features, horizon) for name, risk in risks.items()}
-    return predicted | rules(facts, cut, horizon, features)
+    """Return what models of purchases in plain time, and rules, tell by themselves."""
+    models = {kind: observation.plain(features, kind, horizon) for kind in kinds}
+    told = {kind: _of(risk, features, horizon) for kind, risk in models.items()}
+    return told | rules(facts, cut, horizon, features)
 
 
-def _of(risk: ChurnRisk, features: Features, horizon: int) -> Prediction:
-    odds = risk.log_odds(features, horizon=horizon)
+def _of(risk: ChurnRisk, features: Features, ahead: float) -> Prediction:
+    odds = risk.log_odds(features, horizon=ahead)
     return sigmoid(odds), odds
 
 

@@ -36,6 +36,9 @@ class Outcomes:
         Their value net of refunds; of those that name a purchase, where the log tells them apart.
     spend : FloatArray
         Expected value of a purchase day, by the Gamma-Gamma model at the cut.
+    paid : FloatArray
+        Purchase days that are evidence of it.
+    spend_model : gamma_gamma.Model
     new : dict
         Those without a purchase before: how many, and their revenue.
     """
@@ -45,6 +48,8 @@ class Outcomes:
     purchases: IntArray
     revenue: FloatArray
     spend: FloatArray
+    paid: FloatArray
+    spend_model: gamma_gamma.Model
     new: dict[str, float]
 
     @property
@@ -71,7 +76,7 @@ def outcomes(facts: Facts, cut: int, horizon: int) -> Outcomes:
         features=features,
         purchases=purchases,
         revenue=revenue,
-        spend=_spend(facts, cut, horizon),
+        **_spend(facts, cut, horizon),
         new={"customers": int((~old).sum()), "revenue": float(worth[~old].sum())},
     )
 
@@ -82,11 +87,12 @@ def _by_customer(values: NDArray[Any], start: IntArray) -> NDArray[Any]:
     return sums
 
 
-def _spend(facts: Facts, cut: int, horizon: int) -> FloatArray:
+def _spend(facts: Facts, cut: int, horizon: int) -> dict[str, Any]:
     seen = purchase_days(*facts.log(cut), as_of=cut)
     chosen = evidence.choose(seen.start, seen.day, seen.value, as_of=cut, holdout=horizon)
     days = evidence.of_days(chosen.evidence, seen.start, seen.value)
-    return gamma_gamma.fit(*days).expected_value(*days)
+    model = gamma_gamma.fit(*days)
+    return {"spend": model.expected_value(*days), "paid": days[0], "spend_model": model}
 
 
 def figures(

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +36,7 @@ from app.scoring.churn import (
     landmark,
     notes,
     observation,
+    spread,
     walk_forward,
 )
 from app.scoring.churn import guard as guarding
@@ -50,6 +51,8 @@ from app.scoring.evaluation.temporal_holdout import bic
 from app.scoring.histories.features import Facts
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.purchases.registry import MODELS
+from app.scoring.spend.intervals import Between
+from app.seasons import Season
 
 PLAIN_KINDS: Final = ("mbg_nbd", "pareto_nbd", "mbg_cnbd_k", "bg_cnbd_k", "bg_nbd")
 SIMPLICITY: Final = (*selection.SIMPLICITY, "nbd", landmark.KIND)
@@ -88,6 +91,8 @@ class ChurnSelection:
     foreseen : tuple of FloatArray
         What what serves would have told over the horizon at the latest window that has ended by
         now, and 1 for those who churned, else 0; empty where nothing was judged.
+    between : Between
+        By how much totals of windows are off, which intervals hold.
     growth : Growth or None
         How the base rate moved over the windows; None where nothing was judged.
     """
@@ -101,6 +106,7 @@ class ChurnSelection:
     table: tuple[CandidateResult, ...]
     guard: Guard
     foreseen: tuple[FloatArray, FloatArray] = (np.zeros(0), np.zeros(0))
+    between: Between = field(default_factory=Between)
     growth: Growth | None = None
 
     @property
@@ -136,6 +142,7 @@ def choose(
     kinds: Sequence[str] = PLAIN_KINDS,
     process: str = "mbg_nbd",
     seed: int = 0,
+    season: Season | None = None,
 ) -> ChurnSelection:
     """Choose and fit the churn risk to serve, by the rule of the module.
 
@@ -152,6 +159,9 @@ def choose(
         The one that the landmark model starts from where there are no ``kinds``.
     seed : int
         Of the draw among more customers than `observation.CUSTOMERS`.
+    season : Season, optional
+        Where there is one, what is chosen has to be asked for as many days ahead as there are
+        seasonal ones within the horizon.
 
     Raises
     ------
@@ -163,7 +173,7 @@ def choose(
     if unknown:
         message = f"there is no model of purchases {', '.join(sorted(unknown))}"
         raise ValueError(message)
-    past = _past(facts, as_of, ahead, seed)
+    past = _past(facts, as_of, ahead, seed, season)
     order = sorted(set(kinds), key=SIMPLICITY.index) or [process]
     plain = {kind: walk_forward.plain(past, kind) for kind in order}
     tracks = [track for track in plain.values() if not _doubled(track, order)]
@@ -193,9 +203,10 @@ def judge(facts: Facts, kind: str, *, as_of: int, horizon: int, seed: int = 0) -
     return guarding.asked_for(_candidate(track, track, on), _base_rate(past, kind, on)[1], on)
 
 
-def _past(facts: Facts, as_of: int, ahead: int, seed: int) -> Past:
+def _past(facts: Facts, as_of: int, ahead: int, seed: int, season: Season | None = None) -> Past:
     some = observation.sampled(facts, as_of, seed)
-    return walk_forward.look_back(some, as_of, landmark.label_window(some, as_of, ahead))
+    window = landmark.label_window(some, as_of, ahead)
+    return walk_forward.look_back(some, as_of, window, season=season)
 
 
 def _judged(past: Past, tracks: list[Track], plain: dict[str, Track], ahead: int) -> ChurnSelection:
@@ -225,7 +236,8 @@ def _judged(past: Past, tracks: list[Track], plain: dict[str, Track], ahead: int
         picked.table,
         guard,
         _foreseen(track, guard, ahead),
-        growth.of(track, used=guard.serves != guarding.RAW),
+        between=spread.learn(track, on, told),
+        growth=growth.of(track, used=guard.serves != guarding.RAW),
     )
 
 
@@ -275,4 +287,4 @@ def _foreseen(track: Track, guard: Guard, ahead: int) -> tuple[FloatArray, Float
     at, mark = ended[-1], past.marks[ended[-1]]
     risk = track.risks[at] if guard.serves == guarding.RAW else track.recalibrated(at)
     churned = observation.churned(past.facts, mark.customer, mark.day, ahead)
-    return risk.probability(mark.features, horizon=ahead), churned
+    return risk.probability(mark.features, horizon=past.ahead(mark.day, ahead)), churned

@@ -60,7 +60,8 @@ def calibrate(risk: ChurnRisk, track: Track) -> ChurnRisk:
             continue
         told = _told(past, then, days)
         if told and _better(told, days):
-            found = _line(told, days, past.as_of, *_odds(risk, past.now, days))
+            ahead = past.ahead(past.as_of, days)
+            found = _line(told, days, past.as_of, *_odds(risk, past.now, ahead))
             calibrations.append(HorizonCalibration(days, found.intercept, found.slope))
     return replace(risk, calibrations=tuple(calibrations))
 
@@ -82,13 +83,13 @@ def _told(past: Past, then: dict[int, ChurnRisk], days: int) -> list[_Told]:
         return []
     told = []
     for mark, risk in zip(marks, then.values(), strict=False):
-        odds, offset = _odds(risk, mark.features, days)
+        odds, offset = _odds(risk, mark.features, past.ahead(mark.day, days))
         window = windows.window(mark.day, odds, mark.churned, offset)
         told.append(_Told(odds, offset, mark.churned, window))
     return told
 
 
-def _odds(risk: ChurnRisk, features: Features, days: int) -> tuple[FloatArray, FloatArray]:
+def _odds(risk: ChurnRisk, features: Features, days: float) -> tuple[FloatArray, FloatArray]:
     odds = extrapolated(risk, features.x, features.t_x, features.T, days)
     return odds, risk.additive(features)
 

@@ -6,7 +6,9 @@
    As many windows again, of the year before, are learnt from, and not judged: they tell the season.
 2. At some of them, spread evenly, a candidate is fitted anew; at the others the latest of those
    fits is used. So nothing is ever told with a fact from after the start of its window.
-3. What is told at a window is recalibrated by a line that was fitted to the windows that had ended
+3. In a season, a window is as long a horizon as it has seasonal days: what windows then still
+   differ by is no season.
+4. What is told at a window is recalibrated by a line that was fitted to the windows that had ended
    by then (`app.scoring.regression.windows`), as it would have been in use.
 """
 
@@ -29,6 +31,7 @@ from app.scoring.numerics.array_types import FloatArray
 from app.scoring.regression import windows
 from app.scoring.regression.level_forecast import SHARED
 from app.scoring.regression.recalibration import Platt
+from app.seasons import Season
 
 YEAR: Final = 366
 APART: Final = 30
@@ -53,6 +56,8 @@ class Past:
         The windows, ascending by day; their processes are kept apart.
     recent : int
         How many of them, the last ones, are judged.
+    season : Season or None
+        In which a window of days is a horizon of so many seasonal ones.
     """
 
     facts: Facts
@@ -61,7 +66,12 @@ class Past:
     now: Features
     marks: tuple[Landmark, ...]
     recent: int
+    season: Season | None = None
     _processes: dict[tuple[str, int], Any] = field(default_factory=dict)
+
+    def ahead(self, day: int, days: int) -> float:
+        """Return the horizon that risk is asked for, of so many days after a day."""
+        return days if self.season is None else float(self.season.between(day, day + days))
 
     def fits(self, late: int, early: int) -> tuple[int, ...]:
         """Return which windows to fit at, so many of the last year and before it, ascending."""
@@ -95,14 +105,14 @@ class Past:
         )
 
 
-def look_back(facts: Facts, as_of: int, window: int) -> Past:
+def look_back(facts: Facts, as_of: int, window: int, *, season: Season | None = None) -> Past:
     """Return the past of a history in windows of a length; see the module."""
     first = int(np.min(facts.day, initial=as_of))
     marks = [observation.observe(facts, day, window) for day in days(first, as_of, window)]
     known = tuple(mark for mark in marks if mark.customer.size)
     _, now = features_at(facts, as_of=as_of)
     recent = sum(mark.day >= as_of - max(YEAR, 2 * window) for mark in known)
-    return Past(facts, as_of, window, now, known, recent)
+    return Past(facts, as_of, window, now, known, recent, season)
 
 
 def days(first: int, as_of: int, window: int) -> list[int]:
@@ -148,8 +158,9 @@ class Track:
     def recalibrated(self, at: int | None) -> ChurnRisk:
         """Return what was learnt at the start of a window, or now, by its line."""
         if at is None:
-            odds = self.now.log_odds(self.past.now, horizon=self.past.window)
-            return self.now.recalibrated(self._line(self.past.as_of, odds))
+            past = self.past
+            odds = self.now.log_odds(past.now, horizon=past.ahead(past.as_of, past.window))
+            return self.now.recalibrated(self._line(past.as_of, odds))
         return self.risks[at].recalibrated(self._line(self.past.marks[at].day, self.odds[at]))
 
     def predicted(self, at: int) -> FloatArray:
@@ -194,7 +205,7 @@ def track(
             if latest is not None:
                 risks[at] = latest
         if latest is not None:
-            odds[at] = latest.log_odds(mark.features, horizon=past.window)
+            odds[at] = latest.log_odds(mark.features, horizon=past.ahead(mark.day, past.window))
     now = learn(None)
     assert now is not None
     return Track(past, now, risks, odds, **options)

@@ -58,9 +58,15 @@ class InSeason:
     _clock: dict[int, FloatArray] = field(default_factory=dict, repr=False)
     _asked: list[_Asked] = field(default_factory=list, repr=False)
     """The arrays that were asked for last, mostly asked for again; nobody writes to them."""
+    _reaches: dict[float, float] = field(default_factory=dict, repr=False)
     _weights: dict[tuple[float, float], tuple[FloatArray, FloatArray]] = field(
         default_factory=dict, repr=False
     )
+
+    @property
+    def params(self) -> dict[str, float]:
+        """The parameters of the model by name."""
+        return self.model.params
 
     def times(self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> _Times:
         """Return histories as the model sees them: in units of seasonal days.
@@ -91,6 +97,15 @@ class InSeason:
         """
         days = _whole(validation.non_negative("horizon", horizon) * self.unit)
         return self._run(days, 1) / self.unit
+
+    def seasonal_days(self, days: float) -> float:
+        """Return how many seasonal days there are in so many days ahead, remembered."""
+        found = self._reaches.get(days)
+        if found is None:
+            if len(self._reaches) >= _KEPT:
+                self._reaches.clear()
+            found = self._reaches[days] = float(self._run(_whole(np.asarray(days)), 1))
+        return found
 
     def p_alive(self, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> FloatArray:
         """Return `PurchaseModel.p_alive` of histories in units of days."""

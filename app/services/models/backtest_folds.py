@@ -9,8 +9,8 @@ from app.services.models.model_documents import FittedSeason
 _OF_CUSTOMERS = ("one_time", "repeat", "new_customers")
 _AMOUNTS = ("expected_revenue", "revenue")
 _NOTHING: dict[str, Any] = dict.fromkeys(
-    ("churned", "choice", "growth", "season", "totals", "intervals", "lift", "one_time", "repeat",
-     "new_customers")
+    ("churned", "choice", "growth", "season", "totals", "coverage", "intervals", "lift", "one_time",
+     "repeat", "new_customers")
 ) | {"components": [], "calibration": [], "curve": [], "groups": []}  # fmt: skip
 """What a cut without customers has, or one of before there was more."""
 
@@ -39,8 +39,11 @@ def to_response(deployment: Deployment, fold: dict[str, Any], horizon: int) -> d
 
 
 def _with_money(deployment: Deployment, part: dict[str, Any]) -> dict[str, Any]:
-    amounts = {name: deployment.computed_money(part[name]) for name in _AMOUNTS if name in part}
-    return {**part, **amounts}
+    found = {name: deployment.computed_money(part[name]) for name in _AMOUNTS if name in part}
+    if "revenue_interval" in part:
+        ends = part["revenue_interval"].items()
+        found["revenue_interval"] = {end: deployment.computed_money(value) for end, value in ends}
+    return {**part, **found}
 
 
 def bands(found: dict[str, Any] | None, horizon: int) -> dict[str, Any] | None:

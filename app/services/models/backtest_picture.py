@@ -162,7 +162,7 @@ def _tenths(plane: Plane, rows: list[dict[str, Any]]) -> list[str]:
 def _totals(counted: list[dict[str, Any]], words: dict[str, str]) -> list[str]:
     """Return purchases told and made in the window after each cut."""
     heights = [fold["totals"]["purchases"] for fold in counted]
-    heights += [each.get("high") or each["expected_purchases"]
+    heights += [_most(each)
                 for fold in counted for each in _told(fold)[:2]]  # fmt: skip
     plane = Plane(**_TOTALS, most_x=len(counted), most_y=svg.nice_top(max(heights)))
     parts = []
@@ -174,7 +174,7 @@ def _totals(counted: list[dict[str, Any]], words: dict[str, str]) -> list[str]:
         ]
     for place, fold in enumerate(counted):
         parts += _window(plane, place + 0.5, fold)
-    served = "reach" if any("high" in _told(fold)[0] for fold in counted) else "served"
+    served = "reach" if any("interval" in _told(fold)[0] for fold in counted) else "served"
     keys = [("made", words["made"]), ("dot", words[served]), ("other", words["other"])]
     return [
         *parts,
@@ -197,11 +197,16 @@ def _window(plane: Plane, middle: float, fold: dict[str, Any]) -> list[str]:
         label(x + 4, foot, f"{fold['cut']}, n {fold['customers']:,}", "end", class_="small",
               transform=f"rotate(-35 {x + 4:g} {foot:g})"),
     ]  # fmt: skip
-    if "high" in served:
+    if ends := served.get("interval"):
         at = x - bar / 4
-        parts.append(element("line", class_="reach", x1=at, x2=at, y1=plane.y(served["low"]),
-                             y2=plane.y(served["high"])))  # fmt: skip
+        parts.append(element("line", class_="reach", x1=at, x2=at, y1=plane.y(ends["low"]),
+                             y2=plane.y(ends["high"])))  # fmt: skip
     return parts
+
+
+def _most(told: dict[str, Any]) -> float:
+    """Return how high something that was told reaches."""
+    return max(told["expected_purchases"], told.get("interval", {}).get("high", 0))
 
 
 def _diamond(x: float, y: float) -> str:

@@ -36,7 +36,7 @@ _BUYERS = text("SELECT customer_id FROM purchase_summaries WHERE facts > 0 ORDER
 class BacktestDocument(StoredDocument):
     """What a back-test found: `mean` over its folds, by contender, and the bands of the last.
 
-    Of before totals were told beside those of the process, there are no `totals_error`.
+    Of before totals were told beside those of the process, there are no errors and no coverage.
     """
 
     version: ClassVar[int] = 2
@@ -48,6 +48,7 @@ class BacktestDocument(StoredDocument):
     bands: dict[str, Any] | None
     folds: list[dict[str, Any]]
     totals_error: dict[str, float] = Field(default_factory=dict)
+    coverage: dict[str, Any] | None = None
 
 
 async def submit(
@@ -180,6 +181,7 @@ async def describe(
         **_head(row),
         "contenders": document.mean,
         "totals_error": document.totals_error,
+        "coverage": document.coverage,
         "bands": backtest_folds.bands(document.bands, document.horizon),
         "folds": [
             backtest_folds.to_response(deployment, fold, document.horizon)

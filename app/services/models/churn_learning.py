@@ -1,5 +1,6 @@
 """Learning churn risk from the past of a deployment: kind, bands."""
 
+from dataclasses import asdict
 from typing import Any
 
 from app.lifecycle import kinds
@@ -7,6 +8,8 @@ from app.scoring.churn import churn_selection, observation, verdicts
 from app.scoring.churn.churn_bands import Bands, bands
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.histories.features import features_at
+from app.scoring.spend.intervals import Between
+from app.seasons import Season
 from app.services.customer_base.training_data import TrainingData
 
 ASKED_FOR = "asked_for"
@@ -20,18 +23,20 @@ def learn(
     horizon: int,
     reference: tuple[float, float, float] | None,
     fallback: bool = False,
+    season: Season | None = None,
 ) -> dict[str, Any]:
     """Return what a model's document says of churn risk.
 
     Without a kind it is chosen by what foresaw the past best, and guarded; a kind asked for serves
     by itself, as it is, and the guard says where that loses to the base rate. `fallback` says that
-    this is a prior, for want of purchases to fit it to.
+    this is a prior, for want of purchases to fit it to. In a `season` risk is of seasonal days.
     """
+    between = Between()
     if kind is None and reference is not None:
-        choice = churn_selection.choose(past.facts, as_of=day, horizon=horizon)
+        choice = churn_selection.choose(past.facts, as_of=day, horizon=horizon, season=season)
         chosen = choice.as_dict()
         chosen["risk"] = choice.risk.compared_with(reference).as_dict()
-        learnt = bands(*choice.foreseen)
+        learnt, between = bands(*choice.foreseen), choice.between
     else:
         chosen = _asked_for(kind, past, day, horizon, fallback=fallback)
         learnt = bands([], [])
@@ -42,6 +47,7 @@ def learn(
         "risk": risk,
         "risk_choice": chosen,
         "bands": learnt.as_dict(),
+        "between_windows": asdict(between),
         "interaction_kinds": kinds.copy_of(past.kinds, past.kinds),
     }
 
@@ -84,12 +90,14 @@ def _bands(kind: str, past: TrainingData, day: int, horizon: int) -> Bands:
     return bands(then.probability(known, horizon=horizon), left)
 
 
-def at_cut(kind: str | None, past: TrainingData, cut: int, horizon: int) -> ChurnRisk:
+def at_cut(
+    kind: str | None, past: TrainingData, cut: int, horizon: int, *, season: Season | None = None
+) -> ChurnRisk:
     """Return the churn risk that would have been learnt at an earlier day."""
     if kind is not None:
         _, known = features_at(past.facts, as_of=cut)
         return observation.plain(known, kind, 0)
-    return churn_selection.choose(past.facts, as_of=cut, horizon=horizon).risk
+    return churn_selection.choose(past.facts, as_of=cut, horizon=horizon, season=season).risk
 
 
 def meaning(level: dict[str, Any], horizon_days: int) -> str | None:

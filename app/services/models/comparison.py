@@ -67,13 +67,14 @@ def judge(
     if min(left.sum(), left.size - left.sum()) < landmark.MIN_EVENTS:
         usable = candidate.status != "fallback" or active.status == "fallback"
         return {"activated": usable, "reason": "too_little_to_compare", **figures}
-    then = churn_learning.at_cut(kind, past, day - window, window)
+    then = churn_learning.at_cut(kind, past, day - window, window, season=candidate.season)
+    ahead = candidate.ahead(window, day - window)
     seen_before = known
     if of_active is not past:
         _, seen_before = features_at(of_active.facts, as_of=day - window)
     old = _loss(active.log_odds(seen_before, window, day=day - window), left)
     told = candidate.log_odds(known, window, day=day - window)
-    news = [_loss(odds, left) for odds in (then.log_odds(known, horizon=window), told)]
+    news = [_loss(odds, left) for odds in (then.log_odds(known, horizon=ahead), told)]
     gaps = [metrics.difference(new, old) for new in news]
     worst = max(gaps, key=lambda gap: gap.value)
     base, _ = rules(past.facts, day - window, window, known)[BASE_RATE]

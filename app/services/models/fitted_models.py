@@ -23,6 +23,7 @@ from app.scoring.purchases.in_season import InSeason
 from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv, evidence, gamma_gamma
+from app.scoring.spend.intervals import Between
 from app.scoring.spend.margins import MarginRates
 from app.seasons import Season
 from app.services.customer_base.margins import MarginSums
@@ -38,7 +39,6 @@ INACTIVITY = InactivityLimit(**PRESETS["five_stages"]["inactivity_limit"])
 
 OF_CONTACTS = ("complaints", "satisfaction", "surveyed", "contact_silence", "contacted")
 """Features of churn risk that come from interactions."""
-
 
 _DAYS_KEPT = 8
 
@@ -83,6 +83,7 @@ class FittedModel:
     season: Season | None = None
     """What `purchases` was fitted in the time of; `plain` is the same model in plain time."""
     plain: Any = None
+    between: Between = field(default_factory=Between)
     _in_season: dict[int, InSeason] = field(default_factory=dict, repr=False)
 
     def process(self, day: int | None) -> Any:
@@ -99,6 +100,16 @@ class FittedModel:
             self._in_season[day] = found
         return found
 
+    def ahead(self, horizon_days: float, day: int) -> float:
+        """Return how many days ahead the risk is asked for: seasonal ones, where there is a season.
+
+        So what it says rises and falls with the season, and never rises with the horizon.
+        """
+        if self.season is None:
+            return horizon_days
+        found: float = self.process(day).seasonal_days(float(horizon_days))
+        return found
+
     def serving(self, day: int) -> Any:
         """Return what says of a bare history, as of a day, who leaves where there is no risk."""
         return self.process(day) if self.churn_kind == self.kind else self.churn
@@ -106,7 +117,7 @@ class FittedModel:
     def log_odds(self, known: Features, horizon_days: float, *, day: int) -> Floats:
         """Return the log-odds of no purchase after a day, of customers with columns in days."""
         if self.risk is not None:
-            return self.risk.log_odds(known, horizon=horizon_days)
+            return self.risk.log_odds(known, horizon=self.ahead(horizon_days, day))
         unit = self.unit
         odds: Floats = self.serving(day).no_purchase_log_odds(
             known.x, known.t_x / unit, known.T / unit, horizon=horizon_days / unit
@@ -125,7 +136,8 @@ class FittedModel:
         both = ((known.x, known.x), (known.t_x, last), (known.T, last))
         x, t_x, T = (np.stack(columns) for columns in both)  # noqa: N806
         if self.risk is not None:
-            return self.risk.log_odds_of((x, t_x, T), known, horizons=horizons_days)
+            reaches = [self.ahead(days, day) for days in horizons_days]
+            return self.risk.log_odds_of((x, t_x, T), known, horizons=reaches)
         unit, serving = self.unit, self.serving(day)
         t_x, T = t_x / unit, T / unit  # noqa: N806
         return [
@@ -249,18 +261,6 @@ class FittedModel:
         return clv.tiers(cents(values), (high, medium))
 
 
-def rhythm_of(document: ModelDocument) -> Rhythm:
-    """Return the rhythm of a model; of one of before there was any, the process by itself."""
-    return Rhythm() if document.rhythm is None else Rhythm.from_dict(document.rhythm)
-
-
-def rfm_classes(document: ModelDocument) -> Mapping[str, int]:
-    """Return into how many classes the cuts of RFM part customers: at most, if none counted."""
-    if document.rfm_cuts is None:
-        return {}
-    return document.rfm_classes or rfm.Cuts.from_dict(document.rfm_cuts).most_classes()
-
-
 def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument) -> FittedModel:
     """Make a stored document ready to score with."""
     cuts, means, tiers = document.rfm_cuts, document.rfm_means, document.tier_cuts
@@ -278,14 +278,14 @@ def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument
         churn_status=document.churn.status,
         spend=gamma_gamma.Model.from_params(**document.spend.parameters),
         rfm_cuts=None if cuts is None else rfm.Cuts.from_dict(cuts),
-        rfm_classes=rfm_classes(document),
+        rfm_classes=model_parts.rfm_classes(document),
         rfm_means=None if means is None else rfm.Means.from_dict(means),
         tier_cuts=None if tiers is None else (tiers.high, tiers.medium),
         gap_days=document.population_gap_days,
         reference_days=None if reference is None else reference.triple,
         risk=None if risk is None else ChurnRisk.from_dict(risk),
         horizon_days=document.horizon_days,
-        rhythm=rhythm_of(document),
+        rhythm=model_parts.rhythm(document),
         regularity=Shapes(**(document.regularity or {})),
         interaction_kinds=kinds.read(document.interaction_kinds),
         clv_terms=document.clv,
@@ -296,4 +296,5 @@ def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument
         history_days=None if first is None else (as_of.date() - first).days,
         season=model_parts.season(document),
         plain=model_parts.plain(document),
+        between=model_parts.between(document),
     )

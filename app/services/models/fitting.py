@@ -16,6 +16,7 @@ from app.scoring.histories.purchase_summary import PurchaseSummary
 from app.scoring.purchases.registry import MODELS
 from app.scoring.rfm import rfm
 from app.scoring.spend import clv
+from app.seasons import Season
 from app.services.customer_base.margins import MarginSums
 from app.services.customer_base.populations import Population
 from app.services.customer_base.purchase_log import Log
@@ -68,7 +69,7 @@ def learn(
     process, season = found.process, found.season
     reference = _reference(buyers, as_of)
     fallback = process["status"] == "fallback"
-    risk = _risk(asked, past, as_of, horizon.days, reference, fallback=fallback)
+    risk = _risk(asked, past, as_of, horizon.days, reference, fallback=fallback, season=season)
     if risk["risk"] is not None:
         churning = risk["risk"]["process"]["kind"]
     document: dict[str, Any] = {
@@ -114,6 +115,7 @@ def _risk(
     reference: dict[str, float] | None,
     *,
     fallback: bool,
+    season: Season | None,
 ) -> dict[str, Any]:
     """Learn churn risk; `auto` leaves its choice to the data as no kind does."""
     return churn_learning.learn(
@@ -123,6 +125,7 @@ def _risk(
         horizon=horizon,
         reference=None if reference is None else ReferenceCustomer(**reference).triple,
         fallback=fallback,
+        season=season,
     )
 
 

@@ -108,6 +108,16 @@ class FittedSeason(Section):
     plain: FittedProcess | None
 
 
+class BetweenWindows(Section):
+    """By how much totals of windows of the past were off, as the standard deviation of a logarithm.
+
+    Of no windows it is what is usual.
+    """
+
+    sd: float
+    windows: int
+
+
 class TierCuts(Section):
     high: float
     medium: float
@@ -136,15 +146,16 @@ class ModelDocument(StoredDocument):
 
     Cuts, churn risk, bands, hold-out, rhythm and regularity are documents of `app.scoring`, which
     reads them itself; models of before there was rhythm have neither of the last two,
-    nor those of before there were seasons one of these.
+    nor those of before there were seasons one of these, nor, of before there were intervals, what
+    these have to hold (`between_windows`).
     `interaction_kinds` is what was declared when it was learnt. Without anybody who has purchased
     there are no cuts, and nobody to compare with. Of the cuts of RFM those in `rfm_given` came
     from the caller. `rfm_classes` says into how many classes they parted everybody; models of
     before it was counted have none.
     """
 
-    version: ClassVar[int] = 5
-    reads: ClassVar[tuple[int, ...]] = (4,)
+    version: ClassVar[int] = 6
+    reads: ClassVar[tuple[int, ...]] = (4, 5)
 
     requested: str
     purchases: FittedProcess
@@ -171,5 +182,6 @@ class ModelDocument(StoredDocument):
     rhythm: dict[str, Any] | None = None
     regularity: dict[str, float] | None = None
     season: FittedSeason | None = None
+    between_windows: BetweenWindows | None = None
     facts: int | None = Field(None, description="stored when it was fitted")
     refit: str | None = Field(None, description="why it was fitted of its own accord")

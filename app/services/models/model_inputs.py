@@ -78,7 +78,8 @@ class ModelInputs:
         model = self.model
         if model.risk is not None:
             total = self.log_odds_at(horizon_days)
-            return model.risk.reasons(self.features, horizon=horizon_days, total=total)
+            reach = model.ahead(horizon_days, self.as_of.day)
+            return model.risk.reasons(self.features, horizon=reach, total=total)
         reference, horizon = model.reference(), horizon_days / model.unit
         assert reference is not None
         parts = contributions.contributions(
@@ -138,6 +139,15 @@ class ModelInputs:
     @cached_property
     def _spend(self) -> tuple[Ints, Floats]:
         return self.buyers.spend_days(self.model.spend_evidence)
+
+    def worth(self, terms: ClvTerms) -> tuple[Ints, Floats]:
+        """Return the days that are evidence of spend, and what a purchase day is expected to leave.
+
+        By the basis of the terms: revenue, or margin.
+        """
+        paid, mean_value = self._spend
+        value = self.model.spend.expected_value(paid, mean_value)
+        return paid, value * self.model.margin_rates(terms, self.margins)
 
     def clv(self, terms: ClvTerms) -> Floats:
         """Return the lifetime value, consistent with the learnt risk over the same horizon."""

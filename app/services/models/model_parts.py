@@ -1,14 +1,18 @@
 """Parts of a stored model, ready to be asked."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from app.lifecycle.dated import Floats
 from app.scoring.churn.churn_risk import ChurnRisk
+from app.scoring.churn.rhythm import Rhythm
 from app.scoring.histories.features import Features
 from app.scoring.purchases.registry import MODELS
+from app.scoring.rfm import rfm
+from app.scoring.spend.intervals import Between
 from app.scoring.spend.margins import MarginRates
 from app.seasons import Season
 from app.services.models.model_documents import ModelDocument
@@ -62,3 +66,21 @@ def season(document: ModelDocument) -> Season | None:
     if found is None or found.plain is None or found.months is None:
         return None
     return Season.of([month.factor for month in found.months])
+
+
+def rhythm(document: ModelDocument) -> Rhythm:
+    """Return the rhythm of a model; of one of before there was any, the process by itself."""
+    return Rhythm() if document.rhythm is None else Rhythm.from_dict(document.rhythm)
+
+
+def rfm_classes(document: ModelDocument) -> Mapping[str, int]:
+    """Return into how many classes the cuts of RFM part customers: at most, if none counted."""
+    if document.rfm_cuts is None:
+        return {}
+    return document.rfm_classes or rfm.Cuts.from_dict(document.rfm_cuts).most_classes()
+
+
+def between(document: ModelDocument) -> Between:
+    """Return by how much totals of windows are off; of models of before it was learnt, as usual."""
+    found = document.between_windows
+    return Between() if found is None else Between(sd=found.sd, windows=found.windows)

@@ -8,7 +8,14 @@ from app.deployment import Deployment
 from app.postgres.db import AnyRow
 from app.scoring.churn.rhythm import Rhythm
 from app.scoring.rfm import rfm
-from app.services.models import churn_learning, clv_terms, fitted_models, horizons, seasons
+from app.services.models import (
+    churn_learning,
+    clv_terms,
+    fitted_models,
+    horizons,
+    model_parts,
+    seasons,
+)
 from app.services.models.fitted_models import FittedModel
 from app.services.models.model_documents import ModelDocument
 
@@ -35,7 +42,7 @@ def to_response(deployment: Deployment, row: AnyRow, active_id: str | None) -> d
         "standard_errors": document.purchases.standard_errors,
         "log_likelihood": document.purchases.log_likelihood,
         "cuts": _cuts(deployment, document, content),
-        "rhythm": _rhythm(fitted_models.rhythm_of(document)),
+        "rhythm": _rhythm(model_parts.rhythm(document)),
         "season": seasons.answer(document.season),
         "clv": clv_terms.head(model, document.clv),
         "margins": _margins(deployment, document),
@@ -46,7 +53,7 @@ def to_response(deployment: Deployment, row: AnyRow, active_id: str | None) -> d
 
 _AS_STORED = (
     "window", "requested", "churn", "holdout", "spend", "population_gap_days",
-    "reference_customer", "facts", "refit",
+    "reference_customer", "facts", "refit", "between_windows",
 )  # fmt: skip
 
 
@@ -74,7 +81,7 @@ def _cuts(
     return {
         "rfm": rfm_cuts(deployment, content["rfm_cuts"]),
         "rfm_given": sorted(document.rfm_given),
-        "rfm_few_classes": few_classes(fitted_models.rfm_classes(document)),
+        "rfm_few_classes": few_classes(model_parts.rfm_classes(document)),
         "rfm_means": {**means, "m": deployment.computed_money(means["m"])},
         "value_tier": {name: deployment.computed_money(cut) for name, cut in tiers.items()},
     }

@@ -15,7 +15,14 @@ from app.schemas.models.models import ModelRequest, RunRequest
 from app.services.common import as_of as as_ofs
 from app.services.common import deployment_settings
 from app.services.customer_base import training_data
-from app.services.models import comparison, fitted_models, given_cuts, horizons, model_store
+from app.services.models import (
+    comparison,
+    fitted_models,
+    given_cuts,
+    horizons,
+    model_parts,
+    model_store,
+)
 from app.services.models.model_documents import ClvTerms, ModelDocument
 from app.services.models.model_store import Fitted
 from app.services.models.monitoring import monitor
@@ -132,7 +139,7 @@ def _like(row: AnyRow, reason: str) -> FitRequest:
             "time_unit": row.time_unit,
             "horizon_days": document.horizon_days if chosen else None,
             "rfm_cuts": given_cuts.asked_for(document.rfm_given),
-            "rhythm_cuts": asdict(fitted_models.rhythm_of(document).cuts),
+            "rhythm_cuts": asdict(model_parts.rhythm(document).cuts),
             "clv_horizon_days": document.clv.horizon_days,
             "annual_discount": document.clv.annual_discount,
             "clv_basis": document.clv.basis,

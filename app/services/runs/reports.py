@@ -9,10 +9,12 @@ from app.deployment import Deployment
 from app.models import Model, Run
 from app.postgres.db import ReadSession
 from app.scoring.rfm import rfm
+from app.scoring.spend.intervals import Between
 from app.services.common import deployment_settings
-from app.services.models import fitted_models, model_responses
+from app.services.models import model_parts, model_responses
 from app.services.models.model_documents import ModelDocument
 from app.services.policies import policies
+from app.services.scores import intervals
 from app.services.scores.run_summaries import RunSummary, StageTotals
 
 GROUP_NAMES = {
@@ -29,12 +31,15 @@ GROUP_NAMES = {
 }
 
 
-_NO_CUSTOMERS = StageTotals(customers=0, revenue=Decimal(0), value_to_save=Decimal(0))
+_NO_CUSTOMERS = StageTotals(
+    customers=0, revenue=Decimal(0), value_to_save=Decimal(0), sums=intervals.Sums()
+)
 
 
 async def stages(session: ReadSession, deployment: Deployment) -> dict[str, Any]:
-    """Return customers, revenue and value to save of each stage."""
-    head, summary, _ = await _published(session)
+    """Return customers, revenue, what is expected and value to save of each stage."""
+    head, summary, document = await _published(session)
+    between = model_parts.between(document) if document else Between()
     version = head["policy_version"] or (await deployment_settings.pointers(session)).policy_version
     head["stages"] = []
     for stage in await policies.described_stages(session, version):
@@ -48,8 +53,10 @@ async def stages(session: ReadSession, deployment: Deployment) -> dict[str, Any]
                 "customers": totals.customers,
                 "revenue": deployment.money(totals.revenue),
                 "value_to_save": to_save if to_save is None else deployment.money(to_save),
+                "totals": intervals.totals(deployment, totals.sums if document else None, between),
             }
         )
+    head["totals"] = intervals.totals(deployment, summary.sums if document else None, between)
     return head
 
 
@@ -62,7 +69,7 @@ async def rfm_grid(session: ReadSession, deployment: Deployment) -> dict[str, An
     head["grid"] = grid
     cuts = document and document.rfm_cuts
     head["cuts"] = cuts and model_responses.rfm_cuts(deployment, cuts)
-    classes = fitted_models.rfm_classes(document) if document else {}
+    classes = model_parts.rfm_classes(document) if document else {}
     head["rfm_few_classes"] = model_responses.few_classes(classes)
     head["groups"] = [
         {

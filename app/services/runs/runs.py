@@ -26,7 +26,7 @@ from app.services.operations import operations, parts
 from app.services.operations.parts import Part
 from app.services.policies import policies
 from app.services.runs import score_tables
-from app.services.scores import explanations, model_scores, run_columns, run_rows
+from app.services.scores import explanations, intervals, model_scores, run_columns, run_rows
 from app.services.scores.model_scores import Scores
 from app.services.scores.run_summaries import RunSummary
 from app.services.stages import derivation, due_transitions, next_actions
@@ -148,8 +148,9 @@ def _written(
 ) -> tuple[dict[str, Column], dict[str, Any]]:
     """Return the rows of a part, and what they amount to."""
     columns = run_columns.columns(placed, scored, actions)
+    expected = None if scored is None else intervals.columns(scored, placed.bought)
     return columns, {
-        "summary": RunSummary.of(columns).dump(),
+        "summary": RunSummary.of(columns, expected).dump(),
         "explanation": None if scored is None else explanations.of(scored).dump(),
     }
 

@@ -22,7 +22,7 @@ from app.scoring.rfm import rfm
 from app.scoring.spend import clv
 from app.services.models import clv_terms, model_responses
 from app.services.models.model_documents import MARGIN
-from app.services.scores import calls, pieces
+from app.services.scores import calls, intervals, pieces
 from app.services.scores.card_sentences import CardFigures
 from app.services.scores.model_scores import Scores
 from app.services.scores.pieces import NULL, written
@@ -47,10 +47,12 @@ _UNSCORED = (
 _RFM = b'"r":%d,"f":%d,"m":%d,"rfm_score":%d,"rfm_group":"%b","rfm_class8":"%b",'
 _PURCHASES = (
     b'"model_inputs":{"x":%d,"t_x":%a,"T":%a,"unit":"%b"},"p_alive":%b,'
-    b'"expected_purchases":{"horizon_days":%d,"value":%a},'
+    b'"expected_purchases":{"horizon_days":%d,"value":%a,"interval":{"low":%d,"high":%d}},'
 )
 _RISK = b'"churn_risk":{"probability":%a,"base_log_odds":%a,"log_odds":%a,"reasons":%b,%b,'
-_WORTH = b'"clv":{"value":%b,%b,"value_tier":"%b","value_to_save":%b,'
+_WORTH = (
+    b'"clv":{"value":%b,"interval":{"low":%b,"high":%b},%b,"value_tier":"%b","value_to_save":%b,'
+)
 
 
 def write(
@@ -195,11 +197,15 @@ def _purchases(scores: Scores) -> Iterator[bytes]:
     unit, horizon = scores.model.time_unit.encode(), scores.horizon_days
     identified = scores.model.dropout_identified
     alive = _numbers(scores.p_alive) if identified else [None] * len(x)
-    columns = _numbers(t_x), _numbers(age), _numbers(scores.expected_purchases)
-    for n, last, total, chance, expected in zip(
-        np.asarray(x, np.int64).tolist(), *columns[:2], alive, columns[2], strict=True
-    ):
-        yield _PURCHASES % (n, last, total, unit, pieces.number(chance), horizon, expected)
+    low, high, _ = intervals.of_purchases(scores)
+    rows = zip(
+        np.asarray(x, np.int64).tolist(), _numbers(t_x), _numbers(age), alive,
+        _numbers(scores.expected_purchases), _numbers(low), _numbers(high), strict=True,
+    )  # fmt: skip
+    for n, last, total, chance, expected, least, most in rows:
+        yield _PURCHASES % (
+            n, last, total, unit, pieces.number(chance), horizon, expected, least, most
+        )  # fmt: skip
 
 
 def _risks(scores: Scores) -> Iterator[bytes]:
@@ -239,11 +245,12 @@ def _worth(deployment: Deployment, scores: Scores) -> Iterator[bytes]:
     of_all = clv_terms.head(model, terms, ["population_margin_rate"])
     told = [to_json(each)[1:] for each in (of_all, clv_terms.head(model, terms))]
     tiers, currency = [each.encode() for each in clv.TIERS], deployment.currency
-    for value, knows, tier, save in zip(
-        values, own.tolist(), scores.tier.tolist(), to_save, strict=True
-    ):
-        shown, saved = (pieces.cents(each, currency) for each in (value, save))
-        yield _WORTH % (shown, told[knows], tiers[tier], saved)
+    low, high, _ = intervals.of_values(scores)
+    ends = (money.cents(each).tolist() for each in (low, high))
+    amounts = zip(values, *ends, to_save, strict=True)
+    for each, knows, tier in zip(amounts, own.tolist(), scores.tier.tolist(), strict=True):
+        shown, least, most, saved = (pieces.cents(one, currency) for one in each)
+        yield _WORTH % (shown, least, most, told[knows], tiers[tier], saved)
 
 
 def _figures(deployment: Deployment, scores: Scores) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,7 @@ from app.services.common import deployment_settings
 from app.services.models import clv_terms, model_store
 from app.services.models.fitted_models import FittedModel
 from app.services.policies import policies
-from app.services.scores import run_rows
+from app.services.scores import intervals, run_rows
 from app.services.scores.explanations import RunExplanation
 from app.services.scores.risk_answers import kind_of_risk
 from app.services.scores.run_summaries import RunSummary
@@ -110,7 +110,8 @@ async def find(session: ReadSession, deployment: Deployment, run_id: int) -> Kep
 
 async def _read(session: ReadSession, deployment: Deployment, row: AnyRow) -> KeptRun:
     model = await model_store.load(session, row.model_id)
-    explanation = row.explanation
+    explanation, summary = row.explanation, RunSummary.load(row.summary)
+    totals = intervals.totals(deployment, summary.sums, model.between)
     return KeptRun(
         run_id=row.run_id,
         created_at=row.created_at,
@@ -118,9 +119,9 @@ async def _read(session: ReadSession, deployment: Deployment, row: AnyRow) -> Ke
         horizon_days=row.horizon_days,
         policy=await policies.get(session, row.policy_version),
         model=model,
-        tells_value_to_save=RunSummary.load(row.summary).tells_value_to_save,
+        tells_value_to_save=summary.tells_value_to_save,
         explanation=None if explanation is None else RunExplanation.load(explanation),
-        head=_head(row, model),
+        head={**_head(row, model), "totals": totals},
     )
 
 

@@ -36,6 +36,7 @@ EMPTY: dict[str, Any] = {
     "stage_policy_version": None,
     "churn_risk": None,
     "clv": None,
+    "totals": None,
 }
 _PUBLISHED = "(SELECT value::text::bigint FROM settings WHERE key = 'published_run_id')"
 

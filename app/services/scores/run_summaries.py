@@ -3,14 +3,17 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import reduce
 from typing import Any, ClassVar
 
 import numpy as np
 
+from app.lifecycle.dated import Floats
 from app.money import to_amount
 from app.postgres.binary_copy import Column
 from app.scoring.rfm import rfm
 from app.services.common.stored_documents import Section, StoredDocument
+from app.services.scores.intervals import Sums
 
 _CELLS = 10
 
@@ -21,9 +24,10 @@ class GroupTotals(Section):
 
 
 class StageTotals(GroupTotals):
-    """Runs of before value to save was told have none."""
+    """Runs of before value to save was told have none, nor those of before intervals any sums."""
 
     value_to_save: Decimal | None
+    sums: Sums | None = None
 
 
 class RfmCell(Section):
@@ -35,7 +39,8 @@ class RfmCell(Section):
 class RunSummary(StoredDocument):
     """A run by stage, by cell of R and FM, and by RFM group; sums are exact."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
+    reads: ClassVar[tuple[int, ...]] = (3,)
 
     stages: dict[str, StageTotals]
     cells: list[RfmCell]
@@ -50,14 +55,31 @@ class RunSummary(StoredDocument):
     def customers(self) -> int:
         return sum(each.customers for each in self.stages.values())
 
+    @property
+    def sums(self) -> Sums | None:
+        """What is expected of everybody; None in a run of before that was added up."""
+        found = [each.sums for each in self.stages.values()]
+        own = [each for each in found if each is not None]
+        if len(own) < len(found):
+            return None
+        return reduce(_sum, own, Sums())
+
     @classmethod
-    def of(cls, rows: Mapping[str, Column]) -> "RunSummary":
-        """Count rows of a run, given as the columns in which they are written."""
+    def of(
+        cls, rows: Mapping[str, Column], expected: Mapping[str, Floats] | None = None
+    ) -> "RunSummary":
+        """Count rows of a run, given as the columns in which they are written.
+
+        What is `expected` of each row are columns by the names of `Sums`; of nobody without them.
+        """
         stages = _totals(rows["stage"], rows["revenue"], rows["value_to_save"])
+        sums = _expected(rows["stage"], expected or {})
         groups = _totals(rows["rfm_group"], rows["revenue"]) if "rfm_group" in rows else {}
         return cls(
             stages={
-                stage: StageTotals(customers=n, revenue=revenue, value_to_save=to_save)
+                stage: StageTotals(
+                    customers=n, revenue=revenue, value_to_save=to_save, sums=sums[stage]
+                )
                 for stage, (n, revenue, to_save) in stages.items()
             },
             cells=_cells(rows) if "r" in rows else [],
@@ -84,9 +106,29 @@ class RunSummary(StoredDocument):
 
 
 def _sum(one: Any, other: Any) -> Any:
-    """Return totals of the same kind, each added to its like."""
-    added = {name: value + getattr(other, name) for name, value in one}
+    """Return totals of the same kind, each added to its like; what one lacks, both do."""
+    added = {name: _plus(value, getattr(other, name)) for name, value in one}
     return one.model_copy(update=added)
+
+
+def _plus(value: Any, other: Any) -> Any:
+    if value is None or other is None:
+        return None
+    return _sum(value, other) if isinstance(value, Section) else value + other
+
+
+def _expected(group: Column, expected: Mapping[str, Floats]) -> dict[str, Sums]:
+    """Return by group the sums of what is expected of each row."""
+    names, codes = np.asarray(group.values), np.asarray(group.codes)
+    nothing = np.zeros(len(codes))
+    sums = {
+        name: np.bincount(codes, expected.get(name, nothing), len(names)).tolist()
+        for name in Sums.model_fields
+    }
+    return {
+        str(group): Sums(**{name: column[place] for name, column in sums.items()})
+        for place, group in enumerate(names.tolist())
+    }
 
 
 def _totals(group: Column, *amounts: Column) -> dict[str, tuple[Any, ...]]:

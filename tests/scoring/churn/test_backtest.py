@@ -8,9 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from app.scoring.churn import backtest, churn_selection, observation
+from app.scoring.churn import backtest, backtest_tables, churn_selection, observation
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import Facts
+from app.scoring.spend import intervals
 
 DAY = dt.date(1997, 9, 30).toordinal()
 CONTENDERS = {
@@ -125,6 +126,34 @@ def test_totals_of_the_process_stand_beside_those_that_are_served(
         gap = row["expected_purchases"] / totals["purchases"] - 1
         assert row["error"] == pytest.approx(gap)
         assert retail_report["totals_error"][row["by"]] == pytest.approx(abs(gap))
+
+
+def test_what_intervals_held_is_counted(retail_report, online_retail_facts):
+    fold = retail_report["folds"][0]
+    choice = churn_selection.choose(online_retail_facts, as_of=282, horizon=91)
+    mark = observation.observe(online_retail_facts, 282, 91)
+    process = observation.fit_process(mark.features, "mbg_nbd")
+    history = mark.features.x, mark.features.t_x, mark.features.T
+    told = intervals.Purchases.of(
+        1 - choice.risk.probability(mark.features, horizon=91),
+        process.purchases_if_any(*history, horizon=91),
+        intervals.shape_of(process, mark.features.x),
+    )
+    each = intervals.of_purchases(told, choice.between)
+    after = backtest_tables.outcomes(online_retail_facts, 282, 91).purchases
+    held = np.mean([low <= made <= high for low, high, made in zip(each.low, each.high, after,
+                                                                   strict=True)])  # fmt: skip
+    found = fold["coverage"]
+    assert found["between"] == {"sd": choice.between.sd, "windows": choice.between.windows}
+    assert found["purchases"]["held"] == pytest.approx(held)
+    assert found["purchases"]["promised"] == pytest.approx(each.held.mean())
+    assert 0.7 < held < 1
+    for of, made in (("purchases", fold["totals"]["purchases"]),
+                     ("revenue", fold["totals"]["revenue"])):  # fmt: skip
+        ends = fold["totals"]["told"][0]["interval" if of == "purchases" else "revenue_interval"]
+        assert found[of]["total_held"] == (ends["low"] <= made <= ends["high"])
+        assert retail_report["coverage"][of]["total_held"] == float(found[of]["total_held"])
+        assert retail_report["coverage"][of]["held"] == pytest.approx(found[of]["held"])
 
 
 def test_a_season_is_learnt_at_the_cut_and_counted_in():

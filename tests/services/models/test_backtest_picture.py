@@ -67,10 +67,8 @@ def test_one_of_before_there_were_totals_is_drawn_without_them() -> None:
 
 
 def test_intervals_are_drawn_where_there_are_some() -> None:
-    told = [{"by": "served", "expected_purchases": 12.5, "low": 9, "high": 16, "error": 0.25},
-            {"by": "process", "expected_purchases": 8.0, "error": -0.2}]  # fmt: skip
-    totals = {"purchases": 10, "revenue": 99.0, "told": told}
-    folds = [cut("2026-01-01"), cut("2026-02-01", totals=totals)]
+    folds = [cut("2026-01-01"), cut("2026-02-01")]
+    folds[1]["totals"]["told"][0]["interval"] = {"low": 9, "high": 16}
     drawn = ET.fromstring(backtest_picture.draw(folds, 30, "en"))
     (reach,) = (each for each in drawn if each.get("class") == "reach")
     bars = [each for each in drawn if each.get("class") == "made" and each.get("height") != "12"]

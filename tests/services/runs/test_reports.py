@@ -74,6 +74,20 @@ def near(amounts: list[float]) -> Any:
     return pytest.approx(sum(amounts), abs=0.005 * len(amounts) + 1e-6)
 
 
+def assert_totals(told: dict[str, Any], cards: list[dict[str, Any]]) -> None:
+    """Hold what is told of many to the sums over their cards, and within its intervals."""
+    purchases, value = told["expected_purchases"], told["clv"]
+    expected = sum(card["expected_purchases"] for card in cards)
+    assert purchases["value"] == pytest.approx(expected, rel=1e-9)
+    assert float(decimal(value["value"])) == near([card["clv"] for card in cards])
+    low, high = (float(decimal(value["interval"][end])) for end in ("low", "high"))
+    assert 0 <= low <= float(decimal(value["value"])) <= high
+    low, high = (purchases["interval"][end] for end in ("low", "high"))
+    assert 0 <= low <= high
+    if expected > 1:
+        assert low < expected < high < 3 * expected + 5
+
+
 async def test_reports_say_what_a_count_of_the_facts_says(
     own_database: Database,
     own_client: httpx.AsyncClient,
@@ -104,6 +118,8 @@ async def test_reports_say_what_a_count_of_the_facts_says(
         assert decimal(counted["revenue"]) == sum(revenue[each] for each in own)
         lost = [cards[each]["value_to_save"] for each in own if each in cards]
         assert float(decimal(counted["value_to_save"])) == near(lost)
+        assert_totals(counted["totals"], [cards[each] for each in own if each in cards])
+    assert_totals(stages["totals"], list(cards.values()))
 
     # By R and the mean of F and M, and by the groups that these make.
     cells = Counter((card["r"], (card["f"] + card["m"]) // 2) for card in cards.values())

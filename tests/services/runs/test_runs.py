@@ -204,6 +204,10 @@ def assert_same(row: Row[Any], card: dict[str, Any]) -> None:
     assert row.usual_gap_days == pytest.approx(rhythm["usual_gap_days"], rel=1e-12)
     expected = card["expected_purchases"]["value"]
     assert row.expected_purchases == pytest.approx(expected, rel=1e-12)
+    within = card["expected_purchases"]["interval"]
+    assert 0 <= within["low"] <= within["high"] >= expected - 1
+    least, most = (Decimal(card["clv"]["interval"][end]["amount"]) for end in ("low", "high"))
+    assert 0 <= least <= most
     assert row.clv == Decimal(card["clv"]["value"]["amount"])
     assert row.value_to_save == Decimal(card["value_to_save"]["amount"])
 

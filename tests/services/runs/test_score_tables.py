@@ -20,6 +20,7 @@ from app.money import to_amount
 from app.postgres.binary_copy import Column
 from app.postgres.db import Database, create_engine
 from app.services.operations import housekeeping
+from app.services.scores.intervals import Sums
 from app.services.scores.run_summaries import GroupTotals, RfmCell, RunSummary, StageTotals
 from app.worker import Worker
 from tests.database import Clock
@@ -80,6 +81,10 @@ async def test_what_parts_amount_to_is_what_a_count_of_the_rows_says(
     table = scores_name(run_id)
     sums = "count(*), sum(revenue), sum(value_to_save)"
     stages = await rows(own_database, f"SELECT stage, {sums} FROM {table} GROUP BY 1")
+    told = "coalesce(sum(expected_purchases), 0), coalesce(sum(clv), 0)"
+    expected = dict(
+        await rows(own_database, f"SELECT stage, ARRAY[{told}] FROM {table} GROUP BY 1")
+    )
     cells = await rows(
         own_database,
         f"SELECT r, (f + m) / 2, count(*) FROM {table} WHERE r IS NOT NULL GROUP BY 1, 2",
@@ -90,10 +95,20 @@ async def test_what_parts_amount_to_is_what_a_count_of_the_rows_says(
     async with made.read(own_database) as session:
         stored = await session.scalar(select(Run.summary).where(Run.run_id == run_id))
     counted = RunSummary.load(stored)
-    assert counted.stages == {
+    assert {
+        stage: own.model_copy(update={"sums": None}) for stage, own in counted.stages.items()
+    } == {
         stage: StageTotals(customers=n, revenue=revenue, value_to_save=to_save)
         for stage, n, revenue, to_save in stages
     }
+    for stage, own in counted.stages.items():
+        assert own.sums is not None
+        purchases, values = map(float, expected[stage])
+        assert own.sums.expected_purchases == pytest.approx(purchases, rel=1e-9)
+        assert own.sums.clv == pytest.approx(values, abs=0.005 * own.customers)
+        assert (own.sums.purchase_variance > 0) == (purchases > 0)
+        assert (own.sums.clv_variance > 0) == (values > 0)
+    assert any(purchases > 0 for purchases, _ in expected.values())
     assert counted.cells == sorted(
         (RfmCell(r=r, fm=fm, customers=n) for r, fm, n in cells), key=lambda cell: (cell.r, cell.fm)
     )
@@ -224,10 +239,17 @@ def test_sums_are_exact_beyond_numbers_of_64_bits() -> None:
         "revenue": Column("numeric", np.array(units)),
         "value_to_save": Column("numeric", np.array(units)),
     }
-    found = RunSummary.of(rows).stages
+    told = {name: np.arange(6.0) for name in Sums.model_fields}
+    found = RunSummary.of(rows, told).stages
     assert {stage: each.revenue for stage, each in found.items()} == {
         stage: to_amount(sum(each for each, own in zip(units, codes, strict=True) if own == place))
         for place, stage in enumerate("abc")
     }
-    twice = RunSummary.added_up([RunSummary.of(rows)] * 2).stages["a"]
+    added = RunSummary.added_up([RunSummary.of(rows, told)] * 2)
+    twice = added.stages["a"]
     assert (twice.customers, twice.revenue) == (6, 2 * found["a"].revenue)
+    assert twice.sums == Sums(**dict.fromkeys(Sums.model_fields, 2 * (0 + 1 + 2)))
+    assert added.sums == Sums(**dict.fromkeys(Sums.model_fields, 2 * sum(range(6))))
+    before = RunSummary(stages={"a": twice.model_copy(update={"sums": None})}, cells=[], groups={})
+    assert before.sums is None
+    assert RunSummary.added_up([added, before]).stages["a"].sums is None
