@@ -133,12 +133,17 @@ def leads(windows: list[dict[str, Row]], name: Callable[[dict[str, Row]], str]) 
 def against(windows: list[dict[str, Row]], name: Callable[[dict[str, Row]], str]) -> str:
     """Return in how many windows the chosen is clearly better or worse than a contender."""
     z = leads(windows, name)
-    gaps = [rows[CHOSEN]["log_loss"] - rows[name(rows)]["log_loss"] for rows in windows
-            if "each" in rows.get(name(rows), {})]  # fmt: skip
     return (
         f"better in {sum(z < -CLEAR)}, worse in {sum(z > CLEAR)} of {z.size} windows by more than "
-        f"{CLEAR} standard errors, log loss {np.mean(gaps):+.4f}"
+        f"{CLEAR} standard errors, log loss {gap(windows, name):+.4f}"
     )
+
+
+def gap(windows: list[dict[str, Row]], name: Callable[[dict[str, Row]], str]) -> float:
+    """Return the mean log loss of the chosen less that of a contender, over the same windows."""
+    gaps = [rows[CHOSEN]["log_loss"] - rows[name(rows)]["log_loss"] for rows in windows
+            if "each" in rows.get(name(rows), {})]  # fmt: skip
+    return float(np.mean(gaps))
 
 
 def best_process(rows: dict[str, Row]) -> str:
@@ -156,8 +161,8 @@ def table(name: str, windows: list[dict[str, Row]]) -> list[str]:
     """Return the means of all contenders over the same windows, as a table of Markdown."""
     lines = [
         f"| {name}, {len(windows)} windows | log loss | Brier | AUC | calibration error | "
-        "totals off by | ahead of it, behind it |",
-        "|---|---|---|---|---|---|---|",
+        "totals off by | lead of chosen | ahead of it, behind it |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for contender in SHOWN:
         rows = [row[contender] for row in windows if contender in row]
@@ -169,6 +174,7 @@ def table(name: str, windows: list[dict[str, Row]]) -> list[str]:
         totals = [abs(row["total"]) for row in rows if "total" in row]
         cells.append(f"{np.mean(totals):.3f}" if totals else "")
         z = leads(windows, lambda _, contender=contender: contender)
+        cells.append(f"{gap(windows, lambda _, name=contender: name):+.4f}" if z.size else "")
         cells.append(f"{sum(z < -CLEAR)}, {sum(z > CLEAR)}" if z.size else "")
         some = "" if len(rows) == len(windows) else f" ({len(rows)} of them)"
         lines.append(f"| {contender}{some} | {' | '.join(cells)} |")

@@ -206,7 +206,7 @@ def _window(plane: Plane, middle: float, fold: dict[str, Any]) -> list[str]:
 
 def _most(told: dict[str, Any]) -> float:
     """Return how high something that was told reaches."""
-    return max(told["expected_purchases"], told.get("interval", {}).get("high", 0))
+    return float(max(told["expected_purchases"], told.get("interval", {}).get("high", 0)))
 
 
 def _diamond(x: float, y: float) -> str:
