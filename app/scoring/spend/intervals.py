@@ -1,8 +1,7 @@
 r"""Between what the purchases and the lifetime value of a customer, and of many, are likely to lie.
 
 An interval holds what follows in eight of ten cases, and one of ten at most lies below it: where
-none at all is as likely as that, it begins at 0. Purchases are whole, so that more may lie in it
-than was asked for; how much, the interval says.
+none at all is as likely, it begins at 0. As purchases are whole, more may lie in it: it says so.
 
 **A customer.** With the served chance ``c`` of any purchase within the horizon, and the ``m`` that
 are expected of who makes any,
@@ -10,9 +9,9 @@ are expected of who makes any,
 .. math:: P(N = 0) = 1 - c, \quad N - 1 \mid N > 0 \sim \mathrm{NB}(\kappa, m - 1).
 
 :math:`1 / \kappa` is that of a negative binomial of the customer's own shape ``k`` (of the rate,
-given what is known) without its zero: exact where hardly anybody buys twice and where all do, and
-the geometric one for k = 1; in between it is weighted by ``m``. What windows of the past were off
-by together, with a standard deviation ``s`` of the logarithm, widens it to
+given what is known) without its zero: exact where hardly anybody buys twice, where all do, and for
+k = 1; in between weighted by ``m``. What windows of the past were off by together, with a standard
+deviation ``s`` of the logarithm, widens it to
 
 .. math:: 1 / \kappa' = 1 / \kappa + s^2 (1 + 1 / \kappa).
 
@@ -20,8 +19,8 @@ by together, with a standard deviation ``s`` of the logarithm, widens it to
 variation of a sum of so many values: of their number, of each around the customer's mean, and of
 that mean, given those seen (Gamma-Gamma), and ``s``.
 
-**A total** adds the variances of customers, who follow one another in nothing, and ``s`` of the
-whole, which no number of customers takes away.
+**A total** adds the variances of customers, and ``s`` of the whole, which no number of them takes
+away.
 
 References
 ----------
@@ -31,6 +30,7 @@ Johnson, Kemp and Kotz (2005), Univariate Discrete Distributions, sections 5.11 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -45,12 +45,11 @@ from app.scoring.spend.quantiles import Ends
 USUAL: Final = 0.08
 """Standard deviation between windows that is likeliest beforehand."""
 
-_LEAST, _MOST = 0.02, 1.2
 _OPEN: Final = 0.8  # standard deviation of its logarithm beforehand
 _FREEDOM: Final = 4
 _T_REACH: Final = 1.533 / 1.2816  # of eight of ten, over that of a normal distribution
-_GRID: Final = np.exp(np.linspace(math.log(_LEAST), math.log(_MOST), 48))
-_WIDEST: Final = 2.0  # squared coefficient of variation of a mean that hardly exists
+_GRID: Final = np.geomspace(0.02, 1.2, 48)
+_LEAST_LEFT: Final = 0.5  # of the shape of a mean, less 2: at less its variance hardly exists
 _LEAST_MEAN: Final = 1e-12
 
 
@@ -116,28 +115,15 @@ class Purchases:
         return cls(c, np.maximum(m, 1.0), np.maximum(k, _LEAST_MEAN))
 
     @property
-    def dispersion(self) -> FloatArray:
-        r"""Return :math:`1 / \kappa`."""
-        k = self.shape
-        few = self.if_any ** -np.minimum(k, 1.0)
-        found: FloatArray = few * (k + 5) / (3 * (k + 1)) + (1 - few) / k
-        return found
-
-    @property
-    def variance_if_any(self) -> FloatArray:
-        """Return the variance of the number of purchases of who makes any."""
-        more = self.if_any - 1
-        return more + more**2 * self.dispersion
-
-    @property
     def variance(self) -> FloatArray:
         """Return the variance of the number of purchases, ``s`` apart."""
-        return _mixed(self.chance, self.if_any, self.variance_if_any)
+        own = _variance_if_any(self.if_any, self.shape)
+        return _mixed(self.chance, self.if_any, own)
 
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """What is told of the lifetime values of n customers; all of shape (n,).
+    """What is told of the lifetime values of n customers; all of shape (n,) but the last.
 
     Attributes
     ----------
@@ -145,18 +131,25 @@ class Values:
         Probability of any purchase within their horizon, as served.
     if_any : FloatArray
         Expected value of who makes any; negative where purchases are sold at a loss.
-    spread : FloatArray
-        Squared coefficient of variation of that, ``s`` apart.
+    count, shape : FloatArray
+        As ``if_any`` and ``shape`` of `Purchases`, undiscounted.
+    paid : FloatArray
+        Purchases that were evidence of what one is worth.
+    spend : gamma_gamma.Model
     """
 
     chance: FloatArray
     if_any: FloatArray
-    spread: FloatArray
+    count: FloatArray
+    shape: FloatArray
+    paid: FloatArray
+    spend: Any
 
     @property
     def variance(self) -> FloatArray:
         """Return the variance of the values, ``s`` apart."""
-        return _mixed(self.chance, self.if_any, self.spread * self.if_any**2)
+        spread = _spread(self.count, self.shape, self.paid, self.spend)
+        return _mixed(self.chance, self.if_any, spread * self.if_any**2)
 
 
 def shape_of(process: Any, x: ArrayLike) -> FloatArray:
@@ -178,40 +171,37 @@ def values(
     each : array_like
         Expected value of a purchase, margin included; negative where sold at a loss.
     paid : array_like
-        Purchases that were evidence of it.
+        Purchases that were evidence of it, shape (n,).
     discount : float
         By how much a purchase in the middle of the horizon counts less, as a logarithm: at least 0.
     spend : gamma_gamma.Model
     """
-    counted = Purchases(
+    return Values(
         purchases.chance,
+        purchases.if_any * np.asarray(each),
         np.maximum(purchases.if_any * math.exp(discount), 1.0),
         purchases.shape,
+        np.asarray(paid, dtype=np.float64),
+        spend,
     )
-    n = counted.if_any
-    posterior = spend.q + spend.p * np.asarray(paid, dtype=np.float64) - 2
-    of_mean = 1 / np.maximum(posterior, 1 / _WIDEST)
-    spread = counted.variance_if_any / n**2 + (1 + of_mean) / (n * spend.p) + of_mean
-    return Values(purchases.chance, purchases.if_any * np.asarray(each), spread)
 
 
 def of_purchases(told: Purchases, between: Between) -> Interval:
     """Return the interval of the purchases of each customer: whole numbers."""
-    wide = told.dispersion + between.sd**2 * (1 + told.dispersion)
-    columns = (told.chance, told.if_any - 1, wide)
-    ends = [
-        quantiles.purchases(*row) for row in zip(*(each.tolist() for each in columns), strict=True)
-    ]
+    shared, ends = between.sd**2, []
+    for chance, if_any, shape in _rows(told.chance, told.if_any, told.shape):
+        own = _dispersion(if_any, shape)
+        ends.append(quantiles.purchases(chance, if_any - 1, own + shared * (1 + own)))
     return _interval(ends)
 
 
 def of_values(told: Values, between: Between) -> Interval:
     """Return the interval of the lifetime value of each customer, in the money of the values."""
-    width = np.sqrt(np.log1p(told.spread) + between.sd**2)
-    columns = (told.chance, told.if_any, width)
-    ends = [
-        quantiles.amount(*row) for row in zip(*(each.tolist() for each in columns), strict=True)
-    ]
+    shared, ends = between.sd**2, []
+    rows = _rows(told.chance, told.if_any, told.count, told.shape, told.paid)
+    for chance, if_any, count, shape, paid in rows:
+        own = math.log1p(_spread(count, shape, paid, told.spend))
+        ends.append(quantiles.amount(chance, if_any, math.sqrt(own + shared)))
     return _interval(ends)
 
 
@@ -254,8 +244,7 @@ def between_windows(actual: ArrayLike, expected: ArrayLike, variance: ArrayLike)
     Returns
     -------
     Between
-        The posterior mean, of the square; of no window what is usual. Of a distribution with
-        heavier tails, it is that of the normal one of as wide an interval.
+        The posterior mean, of the square; of no window what is usual.
 
     Raises
     ------
@@ -270,17 +259,41 @@ def between_windows(actual: ArrayLike, expected: ArrayLike, variance: ArrayLike)
     off = np.log((made + 0.5) / (told + 0.5))
     size = _GRID[:, None] ** 2 + own / (told + 0.5) ** 2
     log_weight = -0.5 * (np.log(_GRID / USUAL) / _OPEN) ** 2
-    # Student's t: one window in which nothing could be bought is not what all may be off by.
+    # Student's t: one window in which nothing could be bought says little of all others.
     far = (_FREEDOM + 1) * np.log1p(off**2 * _T_REACH**2 / (_FREEDOM * size))
     log_weight -= 0.5 * (np.log(size) + far).sum(axis=1)
     weight = np.exp(log_weight - log_weight.max())
     return Between(sd=math.sqrt(float(weight @ _GRID**2 / weight.sum())), windows=off.size)
 
 
+def _dispersion(if_any: Any, shape: Any) -> Any:
+    r"""Return :math:`1 / \kappa`, of numbers or of arrays."""
+    few = if_any ** -(shape * (shape < 1) + (shape >= 1))
+    return few * (shape + 5) / (3 * (shape + 1)) + (1 - few) / shape
+
+
+def _variance_if_any(if_any: Any, shape: Any) -> Any:
+    """Return the variance of the number of purchases of who makes any."""
+    more = if_any - 1
+    return more + more**2 * _dispersion(if_any, shape)
+
+
+def _spread(count: Any, shape: Any, paid: Any, spend: Any) -> Any:
+    """Return the squared coefficient of variation of what is spent by who buys any."""
+    left = spend.q + spend.p * paid - 2
+    of_mean = 1 / (left * (left > _LEAST_LEFT) + _LEAST_LEFT * (left <= _LEAST_LEFT))
+    of_count = _variance_if_any(count, shape) / count**2
+    return of_count + (1 + of_mean) / (count * spend.p) + of_mean
+
+
 def _mixed(chance: FloatArray, mean: FloatArray, variance: FloatArray) -> FloatArray:
     """Return the variance of what is 0 but for a chance."""
-    found: FloatArray = chance * (variance + (1 - chance) * mean**2)
-    return found
+    return chance * (variance + (1 - chance) * mean**2)
+
+
+def _rows(*columns: FloatArray) -> Iterator[tuple[float, ...]]:
+    # For the few of an answer, numbers cost less than arrays.
+    return zip(*(column.tolist() for column in columns), strict=True)
 
 
 def _interval(ends: list[Ends]) -> Interval:

@@ -222,7 +222,7 @@ class FittedModel:
         self,
         terms: ClvTerms,
         history: tuple[Any, Any, Any],
-        spend: tuple[Ints, Floats],
+        worth: Floats,
         log_odds: Floats,
         *,
         process: Any,
@@ -230,16 +230,14 @@ class FittedModel:
     ) -> Floats:
         """Return lifetime values of histories in the unit of the model.
 
-        `spend` are the days that are evidence of spend, and their mean value; `log_odds` of no
-        purchase are over the horizon of the terms; `process` is that of the day.
+        `worth` is what a purchase day is expected to be; `log_odds` of no purchase are over the
+        horizon of the terms; `process` is that of the day.
         """
-        paid, mean_value = spend
         return clv.clv(
             process,
-            self.spend,
+            model_parts.KnownWorth(),
             *history,
-            mean_value=mean_value,
-            paid=paid,
+            mean_value=worth,
             horizon=terms.horizon_days / self.unit,
             annual_discount=terms.annual_discount,
             periods_per_year=clv.DAYS_PER_YEAR / self.unit,

@@ -140,14 +140,18 @@ class ModelInputs:
     def _spend(self) -> tuple[Ints, Floats]:
         return self.buyers.spend_days(self.model.spend_evidence)
 
+    @cached_property
+    def _mean_spend(self) -> Floats:
+        """Return what a purchase day is expected to be worth."""
+        return self.model.spend.expected_value(*self._spend)
+
     def worth(self, terms: ClvTerms) -> tuple[Ints, Floats]:
         """Return the days that are evidence of spend, and what a purchase day is expected to leave.
 
         By the basis of the terms: revenue, or margin.
         """
-        paid, mean_value = self._spend
-        value = self.model.spend.expected_value(paid, mean_value)
-        return paid, value * self.model.margin_rates(terms, self.margins)
+        paid, _ = self._spend
+        return paid, self._mean_spend * self.model.margin_rates(terms, self.margins)
 
     def clv(self, terms: ClvTerms) -> Floats:
         """Return the lifetime value, consistent with the learnt risk over the same horizon."""
@@ -170,7 +174,7 @@ class ModelInputs:
     ) -> Floats:
         rates = self.model.margin_rates(terms, self.margins)
         return self.model.clv(
-            terms, history, self._spend, log_odds, process=self.process, margin=rates
+            terms, history, self._mean_spend, log_odds, process=self.process, margin=rates
         )
 
 

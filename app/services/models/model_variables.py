@@ -68,11 +68,12 @@ def _value_tier(model: FittedModel, columns: Columns, money: Money, day: Ints) -
     """Return the tier by the purchases alone: contacts and own margins are unknown to rules."""
     history, terms = _history(model, columns, day), model.clv_terms
     revenue, first = money.revenue / UNITS, money.first_day_value / UNITS
-    spend = evidence.of_totals(model.spend_evidence, revenue, first, money.paid_days)
+    days = evidence.of_totals(model.spend_evidence, revenue, first, money.paid_days)
+    worth = model.spend.expected_value(*days)
     log_odds = model.churn.no_purchase_log_odds(*history, horizon=terms.horizon_days / model.unit)
     rate = model.margin_rates(terms, None)
     process = model.process(None)  # rules look at plain time, whatever the season
-    value = model.clv(terms, history, spend, log_odds, process=process, margin=rate)
+    value = model.clv(terms, history, worth, log_odds, process=process, margin=rate)
     return model.tiers(value).astype(np.float64)
 
 

@@ -157,12 +157,12 @@ def _score(
 
     none = odds(horizon)
     process = model.process(None)  # histories without dates know no season
+    worth = model.spend.expected_value(*spend)
     value = model.clv(
-        terms, history, spend, odds(terms.horizon_days), process=process, margin=rates
+        terms, history, worth, odds(terms.horizon_days), process=process, margin=rates
     )
     alive = process.p_alive(*history)
     expected = model.expected_purchases(*history, none, horizon, process=process)
-    mean_spend = model.spend.expected_value(*spend)
     scored, risk = _rfm(model, asked, x, revenue), probability(none)
     return [
         {
@@ -170,7 +170,7 @@ def _score(
             "p_alive": float(alive[row]) if model.dropout_identified else None,
             "expected_purchases": float(expected[row]),
             "probability": float(risk[row]),
-            "mean_spend": deployment.money(to_cents(mean_spend[row])),
+            "mean_spend": deployment.money(to_cents(worth[row])),
             "clv": deployment.money(to_cents(value[row])),
         }
         for row in range(len(asked.items))

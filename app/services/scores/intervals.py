@@ -17,6 +17,8 @@ from app.services.common.stored_documents import Section
 from app.services.models.model_inputs import ModelInputs
 from app.services.scores.model_scores import Scores
 
+_TINY = 1e-300
+
 
 class Sums(Section):
     """What is expected of customers together, and its variance by the chance of each."""
@@ -79,9 +81,8 @@ def _purchases(scores: Scores) -> Purchases:
 
 
 def _told(inputs: ModelInputs, chance: Floats, expected: Floats) -> Purchases:
-    if_any = np.divide(expected, chance, out=np.ones(len(chance)), where=chance > 0)
-    shape = intervals.shape_of(inputs.process, inputs.history[0])
-    return Purchases(np.minimum(chance, 1.0), np.maximum(if_any, 1.0), shape)
+    if_any = np.maximum(expected / np.maximum(chance, _TINY), 1.0)
+    return Purchases(chance, if_any, intervals.shape_of(inputs.process, inputs.history[0]))
 
 
 def _values(scores: Scores) -> Values:

@@ -18,6 +18,7 @@ from app.postgres.db import WriteSession
 from app.schemas.common.encoding import to_json
 from app.schemas.common.types import format_amount
 from app.schemas.scores.cards import Scores as Card
+from app.scoring.spend.margins import MarginRates
 from app.services.customer_base.margins import MarginSums
 from app.services.models.model_documents import MARGIN
 from app.services.scores import card_rows, cards, model_scores, pieces
@@ -44,8 +45,11 @@ def variants(scores: Scores) -> list[Scores]:
     """Return what is scored as it would be by models of other kinds."""
     model, inputs = scores.model, scores.inputs
     size = len(scores.probability)
-    sums = MarginSums(np.arange(size) % 2, *np.ones((3, size)))
-    of_margins = replace(inputs, margins=sums)
+    one = np.ones(size)
+    sums = MarginSums(np.arange(size) % 2, one, -one, one)  # all is sold at a loss
+    of_margins = replace(
+        inputs, margins=sums, model=replace(model, margins=MarginRates(-0.5, 1.0, size))
+    )
     unsure = replace(inputs, model=replace(model, status="fallback"))
     lasting = replace(inputs, model=replace(model, status="no_dropout_identified"))
     return [
