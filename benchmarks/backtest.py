@@ -2,9 +2,10 @@
 
 CDNOW after 39 weeks for the next 39, and UCI Online Retail before its last 13 weeks for these; then
 four cuts of each log for three horizons (`benchmarks.windows`), also as another tree tells them
-(`--before FOLDER`). The whole CDNOW log and `rfm_orders.csv` are not in the repository: give their
-folder as an argument or in `CLM_SCORING_DATA`, else the 1/10 sample of CDNOW is used. Everything is
-learnt from what came before.
+(`--before FOLDER`), or by some of the customers alone (`--quick`). The whole CDNOW log and
+`rfm_orders.csv` are not in the repository: give their folder as an argument or in
+`CLM_SCORING_DATA`, else the 1/10 sample of CDNOW is used. Everything is learnt from what came
+before.
 """
 
 import os
@@ -25,6 +26,7 @@ from app.scoring.histories.features import Facts, features_at
 from benchmarks import logs, populations, windows
 
 MILLION = 1_000_000
+QUICK = 3_000
 ECE_AIM = 0.05
 COLUMNS = (
     "brier", "log_loss", "auc", "auc_error", "ece", "ece_recalibrated", "lift_leaving",
@@ -101,8 +103,12 @@ def timings(facts: Facts, cut: int, horizon: int) -> list[str]:
     return calibrations
 
 
-def main(folder: str | None, before: Path | None, *, only_windows: bool) -> None:
+def main(
+    folder: str | None, before: Path | None, *, only_windows: bool, customers: int | None
+) -> None:
     every = logs.every(logs.folder(folder))
+    if customers is not None:
+        every = [log.some(customers) for log in every]
     calibrations = []
     if not only_windows:
         cdnow, retail, *_ = every
@@ -119,5 +125,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", nargs="?")
     parser.add_argument("--before", type=Path, help="folder of another tree")
     parser.add_argument("--only-windows", action="store_true")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK:,} customers of each log")
     asked = parser.parse_args()
-    main(asked.folder, asked.before, only_windows=asked.only_windows)
+    most = QUICK if asked.quick else None
+    main(asked.folder, asked.before, only_windows=asked.only_windows, customers=most)

@@ -1,8 +1,9 @@
 """Memory and seconds of learning on a million customers with ten million purchases.
 
-Each measure in a process of its own, on one thread: megabytes at the peak above the input, and
-processor seconds. Continuous times are the hard case, where hardly two histories are equal. The
-ratios to the limits come last.
+First of all that a deployment learns, of `--whole` customers, then of its pieces. Each measure in a
+process of its own, on one thread: megabytes at the peak above the input, and processor seconds.
+Continuous times are the hard case, where hardly two histories are equal. The ratios to the limits
+come last.
 """
 
 import os
@@ -22,12 +23,14 @@ import numpy as np
 from app.scoring.histories import features, purchase_summary
 from app.scoring.purchases import bg_nbd, mbg_nbd, nbd, pareto_nbd, registry
 from app.scoring.spend import gamma_gamma
-from benchmarks import populations
+from benchmarks import populations, trees
 from benchmarks.measured import Contender, Measured, race
 from benchmarks.populations import Log, Population
 from tests.scoring.populations import population
 
 SUMMARY_LIMIT, MODEL_LIMIT = 200, 150  # megabytes of ten million rows, and of a million customers
+WHOLE_LIMIT = 400, 1_000  # megabytes of the customers that risk is learnt from, and of a million
+WHOLE = [100_000, 1_000_000]
 DEGENERATE, SLOWEST = 500, 1.0  # populations, and seconds
 AHEAD = 90.0
 KINDS = {"Pareto/NBD": pareto_nbd, "BG/NBD": bg_nbd, "MBG/NBD": mbg_nbd, "NBD": nbd}
@@ -81,6 +84,25 @@ def seen(given: Log) -> Callable[[], Any]:
     return lambda: features.features_at(log, as_of=given.as_of)
 
 
+def everything(given: Log) -> Callable[[], Any]:
+    """Learn risk, purchases and season, as a deployment does."""
+    log = features.Facts(customer=given.customer, day=given.day, amount=given.amount)
+
+    def learn() -> Any:
+        _, known = features.features_at(log, as_of=given.as_of)
+        return trees.learnt(log, given.as_of, int(AHEAD), known)
+
+    return learn
+
+
+def whole(customers: int) -> str:
+    """Return what it takes to learn everything from customers with ten purchases each."""
+    given, small = populations.log(10 * customers, customers), populations.log(1000, 100)
+    limit = WHOLE_LIMIT[0] + WHOLE_LIMIT[1] * customers / 1e6
+    return report(f"risk, purchases and season of {customers:,} customers",
+                  measured(everything, given, small), limit)  # fmt: skip
+
+
 def measured(start: Callable[[Any], Callable[[], Any]], given: Any, small: Any) -> Measured:
     return race([Contender("", start, lambda *_: {})], given, small, budget=0)[""]
 
@@ -129,8 +151,10 @@ def degenerate() -> str:
     )
 
 
-def main(rows: int, customers: int) -> None:
-    lines = [*logs(rows, customers), *models(customers), degenerate()]
+def main(rows: int, customers: int, whole_of: list[int], *, only_whole: bool) -> None:
+    lines = [whole(some) for some in whole_of]
+    if not only_whole:
+        lines += [*logs(rows, customers), *models(customers), degenerate()]
     print("\n".join(lines))
 
 
@@ -138,5 +162,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument("--whole", type=int, nargs="*", default=WHOLE, help="customers")
+    parser.add_argument("--only-whole", action="store_true")
     asked = parser.parse_args()
-    main(asked.rows, asked.customers)
+    main(asked.rows, asked.customers, asked.whole, only_whole=asked.only_whole)

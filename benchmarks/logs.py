@@ -6,7 +6,7 @@ without one, the 1/10 sample of CDNOW that the repository has.
 
 import datetime as dt
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,14 @@ class BusinessLog:
     def cuts(self, ahead: int) -> list[int]:
         """Return the days to look from, the last one with so many days after it."""
         return np.linspace(self.first_cut, self.end - ahead, CUTS).round().astype(int).tolist()
+
+    def some(self, most: int) -> "BusinessLog":
+        """Return the log of so many customers at most, drawn at random."""
+        who = np.unique(np.asarray(self.facts.customer))
+        if who.size <= most:
+            return self
+        drawn = np.random.default_rng(0).choice(who, most, replace=False)
+        return replace(self, facts=self.facts.of(np.sort(drawn)))
 
     def purchases(self, who: np.ndarray, *, after: int, until: int) -> np.ndarray:
         """Return on how many days each of some customers, ascending, bought."""

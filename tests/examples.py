@@ -188,7 +188,7 @@ async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_i
     listed = await ask("list_models")
     for name in ("get_model", "activate_model"):
         await ask(name, model_id=listed["items"][0]["model_id"])
-    for name in ("get_backtest", "get_calibration_picture"):
+    for name in ("get_backtest", "get_backtest_picture"):
         await ask(name, backtest_id=backtest_id)
 
 

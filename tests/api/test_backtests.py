@@ -108,12 +108,67 @@ async def test_a_back_test_says_what_was_told_and_what_happened(
     assert report["chosen"]["auc"] == report["contenders"]["chosen"]["auc"]
     listed = (await own_client.get("/v1/backtests?limit=1")).json()["items"]
     assert [each["backtest_id"] for each in listed] == [report["backtest_id"]]
-    picture = await own_client.get(f"/v1/backtests/{report['backtest_id']}/calibration.svg")
-    assert picture.headers["content-type"].startswith("image/svg+xml")
-    drawn = ET.fromstring(picture.text)
-    names = [each.tag.split("}")[1] for each in drawn]
-    assert names[:2] == ["title", "desc"]
-    assert names.count("circle") == len(fold["calibration"])
+    assert sum(part["weight"] for part in fold["components"]) == pytest.approx(1)
+    assert {part["name"] for part in fold["components"]} <= set(fold["contenders"])
+    assert fold["season"]["statement"]["zh"]
+    windows = fold["growth"]["windows"]
+    assert [each["day"] for each in windows] == sorted({each["day"] for each in windows})
+    assert windows[-1]["day"] < fold["cut"]
+    totals = fold["totals"]
+    assert totals["purchases"] == bought
+    assert float(totals["revenue"]["amount"]) == pytest.approx(revenue, abs=0.1)
+    assert [row["by"] for row in totals["told"]][:2] == ["served", "process"]
+    assert {row["expected_revenue"]["currency"] for row in totals["told"]} == {"EUR"}
+    assert set(report["totals_error"]) >= {"served", "process"}
+    served = totals["told"][0]
+    for of, ends, made in (
+        ("purchases", served["interval"], totals["purchases"]),
+        ("revenue", {end: float(value["amount"]) for end, value in
+                     served["revenue_interval"].items()}, revenue),
+    ):  # fmt: skip
+        assert fold["coverage"][of]["total_held"] == (ends["low"] <= made <= ends["high"])
+        assert 0.5 < fold["coverage"][of]["held"] <= 1
+        assert report["coverage"][of]["total_held"] in (0, 0.5, 1)
+    assert {row["interval"] for row in totals["told"][1:]} == {None}
+    await look_at(own_client, report)
+
+
+async def look_at(client: httpx.AsyncClient, report: dict[str, Any]) -> None:
+    """Hold the picture of a back-test against its figures."""
+    path = f"/v1/backtests/{report['backtest_id']}/picture.svg"
+    last = report["folds"][-1]
+    for language, title in (("en", "what was told"), ("zh", "回测")):
+        picture = await client.get(f"{path}?language={language}")
+        assert picture.headers["content-type"].startswith("image/svg+xml")
+        drawn = ET.fromstring(picture.text)
+        names = [each.tag.split("}")[1] for each in drawn]
+        assert names[:2] == ["title", "desc"]
+        assert title in (drawn[0].text or "")
+        dots, keys = [each for each in drawn if each.get("class") == "dot"], 2
+        assert len(dots) == len(last["calibration"]) + len(report["folds"]) + keys
+        said = [each.text for each in drawn if each.text]
+        numbers = [text for text in said if text.startswith("n ")]
+        assert numbers == [f"n {row['n']:,}" for row in last["calibration"]]
+        for fold in report["folds"]:
+            assert f"{fold['cut']}, n {fold['customers']:,}" in said
+    assert (await client.get(path)).text == (await client.get(f"{path}?language=en")).text
+
+
+async def test_cuts_are_tested_at_in_order_of_time(
+    own_client: httpx.AsyncClient, own_database: Database, settings: Settings
+) -> None:
+    await fill(own_client, 400)
+    last = (NOW - timedelta(days=1)).date()
+    cuts = [last - timedelta(days=days) for days in (30, 200, 95)]
+    report = await back_tested(
+        own_client, own_database, settings, as_of=last.isoformat(), horizon_days=30,
+        cuts=[cut.isoformat() for cut in cuts],
+    )  # fmt: skip
+    assert [fold["cut"] for fold in report["folds"]] == sorted(cut.isoformat() for cut in cuts)
+    assert report["folds_asked"] == 3
+    errors = [abs(fold["totals"]["told"][0]["error"]) for fold in report["folds"]]
+    assert report["totals_error"]["served"] == pytest.approx(sum(errors) / 3)
+    await look_at(own_client, report)
 
 
 async def test_too_little_history_is_said(
@@ -125,7 +180,7 @@ async def test_too_little_history_is_said(
     for asked in ({}, {"horizon_days": 3000}, {"as_of": "1995-01-01"}):
         few = await back_tested(own_client, own_database, settings, **asked)
         assert few["status"] == "insufficient_history"
-        picture = await own_client.get(f"/v1/backtests/{few['backtest_id']}/calibration.svg")
+        picture = await own_client.get(f"/v1/backtests/{few['backtest_id']}/picture.svg")
         assert picture.status_code == 200
     listed = (await own_client.get("/v1/backtests")).json()["items"]
     assert len(listed) == 4
@@ -140,6 +195,16 @@ async def test_too_little_history_is_said(
         ({"horizon_days": 90.5}, "/horizon_days"),
         ({"folds": 99}, "/folds"),
         ({"days": 9}, "/days"),
+        ({"cuts": []}, "/cuts"),
+        ({"cuts": ["2020-01-01", "soon"]}, "/cuts/1"),
+        ({"cuts": [20200101]}, "/cuts/0"),
+        ({"cuts": ["2020-01-01"] * 13}, "/cuts"),
+        ({"cuts": ["2020-01-01", "2020-02-01", "2020-01-01"]}, "/cuts/2"),
+        (
+            {"cuts": ["2020-01-01", "2020-03-03"], "as_of": "2020-03-31", "horizon_days": 30},
+            "/cuts/1",
+        ),
+        ({"cuts": ["2020-01-01"], "folds": 1}, "/folds"),
     ],
     ids=str,
 )
@@ -151,6 +216,26 @@ async def test_what_makes_no_sense_is_refused_with_its_place(
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
+async def test_the_last_day_that_can_be_tested_at_is_said(client: httpx.AsyncClient) -> None:
+    late = {"as_of": "2020-03-31", "horizon_days": 30, "cuts": ["2020-03-02"]}
+    answer = await client.post("/v1/backtests", json=late)
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {"pointer": "/cuts/0", "code": "cut_too_late",
+         "detail": "must be 30 days or more before as_of: 2020-03-01 or earlier"}
+    ]  # fmt: skip
+    fine = {**late, "cuts": ["2020-03-01"]}
+    assert (await client.post("/v1/backtests", json=fine)).status_code == 202
+
+
+async def test_a_picture_has_words_in_the_languages_that_there_are(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.get("/v1/backtests/none/picture.svg?language=fr")
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["query:language"]
+
+
 async def test_what_is_not_there_is_not_found(client: httpx.AsyncClient) -> None:
-    for path in ("/v1/backtests/none", "/v1/backtests/none/calibration.svg"):
+    for path in ("/v1/backtests/none", "/v1/backtests/none/picture.svg"):
         assert (await client.get(path)).status_code == 404

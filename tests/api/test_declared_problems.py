@@ -146,7 +146,7 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("remove_override", None, None), ("get_policy", None, None),
             ("preview_policy", None, None), ("activate_policy", {"token": "x"}, None),
             ("get_model", None, None), ("activate_model", None, None),
-            ("get_backtest", None, None), ("get_calibration_picture", None, None),
+            ("get_backtest", None, None), ("get_backtest_picture", None, None),
             ("start_scoring_run", {"model_id": "none"}, None), ("get_scores", None, None),
             ("list_churn_risks", None, {"run_id": "9"}), ("list_scores", None, {"run_id": "9"}),
             ("score_histories", {"items": [ROW], "model_id": "none"}, None),

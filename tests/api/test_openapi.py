@@ -30,9 +30,9 @@ VERBS = (
 )  # fmt: skip
 OTHER_TYPES = {
     "/metrics": "text/plain",
-    "/v1/backtests/{backtest_id}/calibration.svg": "image/svg+xml",
     "/v1/imports/{import_id}/rejected": "text/csv",
     "/v1/exports/{what}": "text/csv",
+    "/v1/backtests/{backtest_id}/picture.svg": "image/svg+xml",
 }
 SORTED = {
     "/v1/customers", "/v1/customers/{customer_id}/transactions", "/v1/transactions",

@@ -109,7 +109,7 @@ def test_a_python_client_is_typed_and_calls(service: list[str], tmp_path: Path) 
     )  # fmt: skip
     # Nothing is lost but the picture, which no client of JSON has a type for.
     assert re.findall(r"parsing (.+) within", said) == [
-        "GET /v1/backtests/{backtest_id}/calibration.svg"
+        "GET /v1/backtests/{backtest_id}/picture.svg"
     ], said
     assert "Unable to process" not in said
     interpreter = TOOLS / "python"

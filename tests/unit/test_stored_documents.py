@@ -103,7 +103,7 @@ def shape_of(document: type[StoredDocument]) -> str:
 
 
 SHAPES = {
-    BacktestDocument: (1, "f52e2907c452"),
+    BacktestDocument: (2, "67b43392cee2"),
     ModelDocument: (6, "ffdbc28f3026"),
     RunExplanation: (1, "c61d8896563d"),
     RunMonitor: (1, "f036e0a17c2d"),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Path, Response
+from fastapi import Path, Query, Response
 
 from app.errors import NotFound, OperationRunning
 from app.http.deps import Here, IdempotencyKey, Now, PageInOrder, Principal, Read, Write
@@ -12,6 +12,7 @@ from app.schemas.models.backtests import Backtest, BacktestPage, BacktestRequest
 from app.schemas.operations import BacktestOperation
 from app.schemas.responses import headers, problems
 from app.services.models import backtests
+from app.services.models.backtest_picture import Language
 
 routes = router("models")
 BacktestId = Annotated[
@@ -55,12 +56,12 @@ async def list_backtests(session: Read, page: PageInOrder) -> Any:
     **scope("scores:read"),
 )
 async def get_backtest(backtest_id: BacktestId, session: Read, deployment: Here) -> Any:
-    """Return calibration, figures beside baselines, lift, groups, bands and intervals."""
+    """Return calibration, figures beside baselines, what is behind them, totals, lift and bands."""
     return await backtests.describe(session, deployment, backtest_id)
 
 
 @routes.get(
-    "/backtests/{backtest_id}/calibration.svg",
+    "/backtests/{backtest_id}/picture.svg",
     response_class=Response,
     responses={
         200: {
@@ -71,6 +72,12 @@ async def get_backtest(backtest_id: BacktestId, session: Read, deployment: Here)
     },
     **scope("scores:read"),
 )
-async def get_calibration_picture(backtest_id: BacktestId, session: Read) -> Response:
-    """Return a picture of what was predicted against what happened, at the last cut."""
-    return Response(await backtests.picture(session, backtest_id), media_type=SVG)
+async def get_backtest_picture(
+    backtest_id: BacktestId,
+    session: Read,
+    language: Annotated[
+        Language, Query(description="language of the words in the picture: English or Chinese")
+    ] = "en",
+) -> Response:
+    """Return a picture: churn risk told and seen at the last cut, and purchases by window."""
+    return Response(await backtests.picture(session, backtest_id, language), media_type=SVG)

@@ -19,8 +19,15 @@ from app.schemas.common.fields import (
     UpperShare,
 )
 from app.schemas.common.types import Answer, Money
+from app.schemas.models.backtest_parts import (
+    BacktestTotals,
+    CutCoverage,
+    RiskComponent,
+    RiskGrowth,
+)
 from app.schemas.models.fitted import Estimate
 from app.schemas.models.risk import CandidateResult, RiskGuard
+from app.schemas.models.seasons import ModelSeason
 
 EXPECTED_PURCHASES = "purchase days that were expected of them all"
 PURCHASES = "purchase days that they had"
@@ -213,9 +220,24 @@ class Fold(Answer):
     choice: RiskChoice | None = Field(
         description="what was chosen at the cut, and the figures of its own hold-out"
     )
+    components: list[RiskComponent] = Field(
+        description="what the landmark model averages; none where it could not be learnt"
+    )
+    growth: RiskGrowth | None = Field(
+        description="how the base rate moved before the cut; null where no window could be judged"
+    )
+    season: ModelSeason | None = Field(
+        description="the season that purchases were counted in, as learnt at the cut; null where "
+        "the model of purchases was a prior"
+    )
+    totals: BacktestTotals | None = Field(
+        description="purchases and revenue of all customers, told and made"
+    )
+    coverage: CutCoverage | None = Field(description="what intervals held")
     contenders: dict[str, Contender] = Field(
-        description="chosen, landmark, models of purchases by themselves, and the rules hiatus, "
-        "own_cadence and base_rate"
+        description="chosen, landmark and what it averages, by name and before the line over the "
+        "windows; models of purchases by themselves; and the rules hiatus, own_cadence and "
+        "base_rate"
     )
     intervals: Intervals | None = Field(description="bootstrap intervals of the main figures")
     calibration: list[CalibrationRow] = Field(description="customers by tenths of risk")

@@ -6,8 +6,9 @@ from pydantic import ConfigDict, Field
 
 from app.schemas.common.fields import AsOfInstant, BacktestKey, CreatedAt, DefaultHorizonDays
 from app.schemas.common.shapes import Page
-from app.schemas.common.types import Answer, Shape
+from app.schemas.common.types import Answer, Day, Shape
 from app.schemas.models.backtest_folds import Figures, Fold, RiskBands
+from app.schemas.models.backtest_parts import BacktestCoverage
 from app.schemas.models.models import AsOfText, HorizonDays
 
 
@@ -15,7 +16,12 @@ class BacktestRequest(Shape):
     """Test churn risk on the past: learnt up to a cut, judged on the horizon after it."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"horizon_days": 90, "folds": 2}, {"as_of": "2026-01-31"}]}
+        json_schema_extra={
+            "examples": [
+                {"horizon_days": 90, "folds": 2},
+                {"horizon_days": 30, "cuts": ["2025-06-30", "2025-10-31"]},
+            ]
+        }
     )
 
     as_of: str | None = AsOfText
@@ -32,6 +38,14 @@ class BacktestRequest(Shape):
         strict=True,
         description="how many cuts, a horizon apart, the last a horizon ago",
     )
+    cuts: list[Day] | None = Field(
+        None,
+        min_length=1,
+        max_length=12,
+        description="the last days to learn from, in place of `folds`: each at least a horizon "
+        "before `as_of`, none twice, in any order",
+        examples=[["2025-06-30", "2025-10-31"]],
+    )
 
 
 class BacktestHead(Answer):
@@ -43,7 +57,7 @@ class BacktestHead(Answer):
     )
     as_of: AsOfInstant
     horizon_days: DefaultHorizonDays
-    folds_asked: int = Field(description="how many cuts were asked for", examples=[1])
+    folds_asked: int = Field(description="number of cuts that were asked for", examples=[1])
     created_at: CreatedAt
     chosen: Figures | None = Field(
         description="figures of the chosen risk, the mean of the folds; null without any"
@@ -59,6 +73,14 @@ class Backtest(BacktestHead):
 
     contenders: dict[str, Figures] = Field(
         description="figures of each contender, the mean of the folds"
+    )
+    totals_error: dict[str, float] = Field(
+        description="mean size, over the cuts, of the errors of totals of purchases, as shares of "
+        "what happened, by what told them: served, process, process_in_plain_time",
+        examples=[{"served": 0.12, "process": 0.19}],
+    )
+    coverage: BacktestCoverage | None = Field(
+        description="what intervals held; null where nothing could be tested"
     )
     bands: RiskBands | None = Field(description="the levels of churn risk, as of the last fold")
     folds: list[Fold] = Field(description="the cuts, the first one first")

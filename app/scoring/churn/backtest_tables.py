@@ -14,7 +14,6 @@ from app.scoring.evaluation import bootstrap, metrics
 from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.histories.purchase_days import purchase_days
 from app.scoring.numerics.array_types import BoolArray, FloatArray, IntArray
-from app.scoring.purchases import consistent
 from app.scoring.regression.recalibration import platt
 from app.scoring.spend import evidence, gamma_gamma
 
@@ -37,6 +36,9 @@ class Outcomes:
         Their value net of refunds; of those that name a purchase, where the log tells them apart.
     spend : FloatArray
         Expected value of a purchase day, by the Gamma-Gamma model at the cut.
+    paid : FloatArray
+        Purchase days that are evidence of it.
+    spend_model : gamma_gamma.Model
     new : dict
         Those without a purchase before: how many, and their revenue.
     """
@@ -46,6 +48,8 @@ class Outcomes:
     purchases: IntArray
     revenue: FloatArray
     spend: FloatArray
+    paid: FloatArray
+    spend_model: gamma_gamma.Model
     new: dict[str, float]
 
     @property
@@ -72,7 +76,7 @@ def outcomes(facts: Facts, cut: int, horizon: int) -> Outcomes:
         features=features,
         purchases=purchases,
         revenue=revenue,
-        spend=_spend(facts, cut, horizon),
+        **_spend(facts, cut, horizon),
         new={"customers": int((~old).sum()), "revenue": float(worth[~old].sum())},
     )
 
@@ -83,19 +87,12 @@ def _by_customer(values: NDArray[Any], start: IntArray) -> NDArray[Any]:
     return sums
 
 
-def _spend(facts: Facts, cut: int, horizon: int) -> FloatArray:
+def _spend(facts: Facts, cut: int, horizon: int) -> dict[str, Any]:
     seen = purchase_days(*facts.log(cut), as_of=cut)
     chosen = evidence.choose(seen.start, seen.day, seen.value, as_of=cut, holdout=horizon)
     days = evidence.of_days(chosen.evidence, seen.start, seen.value)
-    return gamma_gamma.fit(*days).expected_value(*days)
-
-
-def expected(process: Any, after: Outcomes, log_odds: FloatArray, horizon: int) -> FloatArray:
-    """Return the expected purchases of each customer, consistent with the risk that serves."""
-    known = after.features
-    return consistent.expected_purchases(
-        process, known.x, known.t_x, known.T, log_odds=log_odds, horizon=horizon
-    )
+    model = gamma_gamma.fit(*days)
+    return {"spend": model.expected_value(*days), "paid": days[0], "spend_model": model}
 
 
 def figures(

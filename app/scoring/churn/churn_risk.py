@@ -5,8 +5,7 @@ r"""Churn risk: the log-odds of no purchase in a horizon, as a sum of reasons.
 with ``K`` what rests on purchases, age and silence, a model of purchases (the *process*) first of
 all: `app.scoring.churn.baseline` says how it is extrapolated from the label window to any horizon;
 and ``f`` the features of one cause each, which weigh the same at every horizon. Risk never rises
-with the horizon. A process model by itself, recalibrated or not, is the same with no further
-features.
+with the horizon. A process model by itself, recalibrated or not, has no such features.
 
 `reasons` splits the difference to a reference customer by cause. Purchases (``x``), age (``T``)
 and silence (the share ``q = (T - t_x) / T`` of the age) act together; all other causes add up.
@@ -17,7 +16,7 @@ away, as `without` does, lowers it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ import numpy as np
 from app.scoring.churn import design
 from app.scoring.churn.baseline import Function, HorizonCalibration, at_horizons, baseline
 from app.scoring.churn.design import CAUSES, FEATURES, Scales
+from app.scoring.churn.parts import Part
 from app.scoring.churn.shapley import MixedHistories, Reasons, shares, silent_share
 from app.scoring.histories.features import Features
 from app.scoring.numerics import validation
@@ -67,6 +67,8 @@ class ChurnRisk:
         ``x, t_x, T`` of the customer that reasons compare with; all else unknown.
     calibrations : tuple of HorizonCalibration
         Of the horizons other than the label window that outcomes were watched over.
+    parts : tuple of Part
+        What an average was made of, before any line; not stored.
     """
 
     kind: str
@@ -80,6 +82,7 @@ class ChurnRisk:
     reference: tuple[float, float, float]
     status: str = "ok"
     calibrations: tuple[HorizonCalibration, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def is_extrapolated(self, horizon: float) -> bool:
         """Return whether outcomes over a horizon were not watched."""
@@ -111,8 +114,7 @@ class ChurnRisk:
             If a history is not possible, or the horizon not positive.
         """
         history = features.x, features.t_x, features.T
-        (found,) = self.log_odds_of(history, features, horizons=(horizon,))
-        return found
+        return self.log_odds_of(history, features, horizons=(horizon,))[0]
 
     def log_odds_of(
         self,
@@ -190,14 +192,13 @@ class ChurnRisk:
 
     def recalibrated(self, calibration: Platt) -> ChurnRisk:
         """Return the risk with a line on its log-odds taken into the weights; see `Platt`."""
-        changed = {
-            **vars(self),
-            "intercept": calibration.intercept + calibration.slope * self.intercept,
-            "weights": {name: calibration.slope * weight for name, weight in self.weights.items()},
-        }
-        if calibration.status == "weakly_identified":
-            changed["status"] = calibration.status
-        return ChurnRisk(**changed)
+        weak = calibration.status == "weakly_identified"
+        return replace(
+            self,
+            intercept=calibration.intercept + calibration.slope * self.intercept,
+            weights={name: calibration.slope * weight for name, weight in self.weights.items()},
+            status=calibration.status if weak else self.status,
+        )
 
     def reference_silence(self, age: float) -> float:
         """Return the days of silence that a customer of an age is compared with.
@@ -219,8 +220,7 @@ class ChurnRisk:
         ValueError
             If the history is not possible.
         """
-        x, t_x, T = (float(number) for number in validation.history(*reference))
-        return ChurnRisk(**{**vars(self), "reference": (x, t_x, T)})
+        return replace(self, reference=_triple(validation.history(*reference)))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON, from which `from_dict` makes the same scores."""

@@ -30,8 +30,8 @@ from typing import Any, Final
 import numpy as np
 
 from app.scoring.churn import candidates as judging
-from app.scoring.churn import guard as guarding
 from app.scoring.churn import (
+    growth,
     horizon_calibration,
     landmark,
     notes,
@@ -39,8 +39,10 @@ from app.scoring.churn import (
     spread,
     walk_forward,
 )
+from app.scoring.churn import guard as guarding
 from app.scoring.churn.candidates import Candidate, CandidateResult, Judged
 from app.scoring.churn.churn_risk import ChurnRisk
+from app.scoring.churn.growth import Growth
 from app.scoring.churn.guard import Guard
 from app.scoring.churn.walk_forward import Past, Track
 from app.scoring.evaluation import selection
@@ -91,6 +93,8 @@ class ChurnSelection:
         now, and 1 for those who churned, else 0; empty where nothing was judged.
     between : Between
         By how much totals of windows are off, which intervals hold.
+    growth : Growth or None
+        How the base rate moved over the windows; None where nothing was judged.
     """
 
     risk: ChurnRisk
@@ -103,6 +107,7 @@ class ChurnSelection:
     guard: Guard
     foreseen: tuple[FloatArray, FloatArray] = (np.zeros(0), np.zeros(0))
     between: Between = field(default_factory=Between)
+    growth: Growth | None = None
 
     @property
     def label_window(self) -> int:
@@ -232,6 +237,7 @@ def _judged(past: Past, tracks: list[Track], plain: dict[str, Track], ahead: int
         guard,
         _foreseen(track, guard, ahead),
         between=spread.learn(track, on, told),
+        growth=growth.of(track, used=guard.serves != guarding.RAW),
     )
 
 

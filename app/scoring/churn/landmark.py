@@ -39,6 +39,7 @@ from app.scoring.churn import rolling, walk_forward
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.churn.design import BASELINE, FEATURES, RISING, Scales, design
 from app.scoring.churn.observation import Landmark, events, plain, sampled, whole_days
+from app.scoring.churn.parts import Part
 from app.scoring.churn.walk_forward import Past, Track
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import Facts, features_at
@@ -52,6 +53,8 @@ RIDGE: Final = 30.0
 SHARES: Final = (0.75, 0.5, 1.0)  # of the regression in the average; the first unless it is outdone
 CLEARLY: Final = 2.0  # standard errors
 KIND: Final = "landmark"
+PROCESS: Final = "process"
+REGRESSION: Final = "regression"
 
 _FLAT: Final = 1e-6
 _PRIOR: Final = np.array([float(name == "process") for name in FEATURES])
@@ -130,14 +133,18 @@ def along(past: Past, process: str) -> Track | None:
         if at is not None:
             churned = past.marks[at].churned
             losses[at] = [_loss(columns @ weights, churned) for weights in by_share]
-        weights = by_share[SHARES.index(share)]
-        return dataclasses.replace(
-            raw,
-            kind=KIND,
-            scales=scales,
-            intercept=level(columns @ weights, told),
-            weights=dict(zip(FEATURES, weights.tolist(), strict=True)),
-        )
+
+        def risk(weights: FloatArray) -> ChurnRisk:
+            return dataclasses.replace(
+                raw,
+                kind=KIND,
+                scales=scales,
+                intercept=level(columns @ weights, told),
+                weights=dict(zip(FEATURES, weights.tolist(), strict=True)),
+            )
+
+        parts = Part(PROCESS, 1 - share, raw), Part(REGRESSION, share, risk(fitted))
+        return dataclasses.replace(risk(by_share[SHARES.index(share)]), parts=parts)
 
     return walk_forward.track(past, learn, past.fits(*walk_forward.FITS))
 

@@ -167,6 +167,11 @@ class Track:
         """Return the probability that was told of each customer of a window."""
         return self._line(self.past.marks[at].day, self.odds[at]).apply(self.odds[at])
 
+    def levels(self) -> windows.Levels:
+        """Return the level of each window that it told something of, and the next one's."""
+        over = [self._windows[at] for at in self.odds]
+        return windows.levels(over, day=self.past.as_of, shared=self.shared)
+
     def _line(self, day: int, odds: FloatArray) -> Platt:
         over = [
             self._windows[at] for at in self.odds if self.past.marks[at].end <= day

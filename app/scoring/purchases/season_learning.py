@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,6 +36,8 @@ LIKELY: Final = 0.5
 ROUNDS: Final = 3
 _AGES: Final = 800
 """Ages at which expected purchases are computed; between them they lie on straight lines."""
+
+_SPREAD: Final = 1.281551565545  # of a normal distribution, 80 % lie within as many deviations
 
 Status: TypeAlias = Literal["seasonal", "no_season", "too_little_history"]
 Log: TypeAlias = tuple[ArrayLike, ArrayLike, ArrayLike]
@@ -65,6 +67,26 @@ class LearntSeason:
     history_days: int
     months: MonthFactors | None
     model: PurchaseModel | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is told of it, fit for JSON; of each month what its factor may be, 80 %."""
+        found = self.months
+        return {
+            "status": self.status,
+            "history_days": self.history_days,
+            "support": None if found is None else found.support,
+            "months": None if found is None else _told(found, self.season),
+        }
+
+
+def _told(found: MonthFactors, season: Season | None) -> list[dict[str, Any]]:
+    factors = np.ones(MONTHS) if season is None else np.array(season.factors)
+    reach = np.exp(_SPREAD * found.error)
+    columns = factors, factors / reach, factors * reach, found.years
+    return [
+        {"factor": factor, "low": low, "high": high, "years": years}
+        for factor, low, high, years in zip(*(each.tolist() for each in columns), strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)

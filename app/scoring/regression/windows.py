@@ -129,13 +129,41 @@ def line(
     """
     if not windows:
         return Platt(slope=1.0, intercept=0.0, status="fallback")
-    slope, levels, variances = _fit(windows, least)
-    days = np.array([window.day for window in windows], dtype=np.float64)
-    level = forecast(levels, variances, days, float(day), shared=shared)
-    intercept = centre + level - slope * centre
+    found = levels(windows, day=day, least=least, shared=shared)
+    slope = found.slope
+    intercept = centre + found.forecast - slope * centre
     if slope > least:
         return Platt(slope=slope, intercept=intercept)
     return Platt(slope=slope, intercept=intercept, status="weakly_identified")
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """What a line is made of.
+
+    Attributes
+    ----------
+    slope : float
+    level, error : FloatArray
+        Of each window, in log-odds, and its standard error by itself, shape (k,).
+    forecast : float
+        The level of the next window.
+    """
+
+    slope: float
+    level: FloatArray
+    error: FloatArray
+    forecast: float
+
+
+def levels(
+    windows: Sequence[Window], *, day: int, least: float = 0.0, shared: float = SHARED
+) -> Levels:
+    """Return the slope of some windows, one at least, and their levels; arguments as for `line`."""
+    slope, found, variances = _fit(windows, least)
+    days = np.array([window.day for window in windows], dtype=np.float64)
+    following = forecast(found, variances, days, float(day), shared=shared)
+    return Levels(slope, found, np.sqrt(variances), following)
 
 
 def _fit(windows: Sequence[Window], least: float) -> tuple[float, FloatArray, FloatArray]:

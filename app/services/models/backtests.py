@@ -3,13 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
+from pydantic import Field
 from sqlalchemy import insert, select, text
 
-from app.days import AsOf, from_day
+from app.days import AsOf, from_day, to_day
 from app.deployment import Deployment
-from app.errors import NotFound
+from app.errors import FieldError, NotFound, ValidationFailed
 from app.models import Backtest
 from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.models.backtests import BacktestRequest
@@ -20,7 +21,8 @@ from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.common.stored_documents import StoredDocument
 from app.services.customer_base import training_data
 from app.services.customer_base.training_data import TrainingData
-from app.services.models import calibration_chart, churn_learning, model_store
+from app.services.models import backtest_folds, backtest_picture, model_store
+from app.services.models.backtest_picture import Language
 from app.services.models.fitted_models import DEFAULT_KIND
 from app.services.operations import operations
 from app.services.operations.parts import Part
@@ -32,23 +34,54 @@ _BUYERS = text("SELECT customer_id FROM purchase_summaries WHERE facts > 0 ORDER
 
 
 class BacktestDocument(StoredDocument):
-    """What a back-test found: `mean` over its folds, by contender, and the bands of the last."""
+    """What a back-test found: `mean` over its folds, by contender, and the bands of the last.
+
+    Of before totals were told beside those of the process, there are no errors and no coverage.
+    """
+
+    version: ClassVar[int] = 2
+    reads: ClassVar[tuple[int, ...]] = (1,)
 
     status: str
     horizon: int
     mean: dict[str, Any]
     bands: dict[str, Any] | None
     folds: list[dict[str, Any]]
+    totals_error: dict[str, float] = Field(default_factory=dict)
+    coverage: dict[str, Any] | None = None
 
 
 async def submit(
     session: WriteSession, deployment: Deployment, asked: BacktestRequest, *, now: datetime, by: str
 ) -> dict[str, Any]:
     """Start a back-test."""
-    as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
+    as_of = as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
     await deployment_settings.require_derived(session)
+    if asked.cuts is not None:
+        # Cuts are held against the horizon that they were asked with.
+        horizon = asked.horizon_days or (await _in_force(session, deployment)).horizon_days
+        _check_cuts(asked, as_of, horizon)
+        asked = asked.model_copy(update={"horizon_days": horizon})
     row = await operations.submit(session, BACKTEST, asked, now=now, requested_by=by)
     return operations.to_response(row)
+
+
+def _check_cuts(asked: BacktestRequest, as_of: AsOf, horizon: int) -> None:
+    """Refuse cuts that cannot be tested at: their outcomes are not known yet, or asked twice."""
+    assert asked.cuts is not None
+    last = as_of.day - horizon
+    faults = []
+    if "folds" in asked.model_fields_set:
+        faults.append(FieldError("/folds", "cuts_or_folds", "give cuts or folds, not both"))
+    for place, cut in enumerate(asked.cuts):
+        pointer = f"/cuts/{place}"
+        if to_day(cut) > last:
+            detail = f"must be {horizon} days or more before as_of: {from_day(last)} or earlier"
+            faults.append(FieldError(pointer, "cut_too_late", detail))
+        elif cut in asked.cuts[:place]:
+            faults.append(FieldError(pointer, "cut_twice", "must not be given twice"))
+    if faults:
+        raise ValidationFailed(errors=faults)
 
 
 async def test_part(
@@ -66,7 +99,7 @@ async def test_part(
         past,
         as_of,
         request.horizon_days or in_force.horizon_days,
-        request.folds,
+        request,
         in_force.purchases,
     )
     await session.execute(
@@ -74,7 +107,7 @@ async def test_part(
             backtest_id=name_of(part.operation_id),
             as_of=as_of.at,
             horizon_days=document.horizon,
-            folds=request.folds,
+            folds=len(request.cuts or ()) or request.folds,
             created_at=now,
             document=document.dump(),
         )
@@ -113,11 +146,17 @@ async def _in_force(session: ReadSession, deployment: Deployment) -> _InForce:
 
 
 def _tested(
-    past: TrainingData, as_of: AsOf, horizon: int, folds: int, purchases: str
+    past: TrainingData, as_of: AsOf, horizon: int, request: BacktestRequest, purchases: str
 ) -> BacktestDocument:
-    facts = training_data.in_currency(past.facts)
-    found = backtest.run(facts, as_of=as_of.day, horizon=horizon, folds=folds, purchases=purchases)
-    found["folds"] = [{**fold, "cut": from_day(fold["cut"]).isoformat()} for fold in found["folds"]]
+    found = backtest.run(
+        training_data.in_currency(past.facts),
+        as_of=as_of.day,
+        horizon=horizon,
+        folds=request.folds,
+        cut_days=None if request.cuts is None else [to_day(cut) for cut in request.cuts],
+        purchases=purchases,
+    )
+    found["folds"] = [_dated(fold) for fold in found["folds"]]
     tested = [fold for fold in found["folds"] if fold["customers"]]
     known = [fold for fold in tested if fold["choice"]["status"] != churn_selection.INSUFFICIENT]
     return BacktestDocument(**found, status="ok" if known else churn_selection.INSUFFICIENT)
@@ -137,7 +176,18 @@ async def describe(
 ) -> dict[str, Any]:
     """Return a back-test as the API shows it."""
     row = await get(session, backtest_id)
-    return {**_head(row), **_body(deployment, BacktestDocument.load(row.document))}
+    document = BacktestDocument.load(row.document)
+    return {
+        **_head(row),
+        "contenders": document.mean,
+        "totals_error": document.totals_error,
+        "coverage": document.coverage,
+        "bands": backtest_folds.bands(document.bands, document.horizon),
+        "folds": [
+            backtest_folds.to_response(deployment, fold, document.horizon)
+            for fold in document.folds
+        ],
+    }
 
 
 async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
@@ -146,10 +196,20 @@ async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
     return await fetch_responses(session, statement, page, _BY_AGE, {"list": "backtests"}, _head)
 
 
-async def picture(session: ReadSession, backtest_id: str) -> str:
-    """Return the calibration of a back-test as a picture (SVG)."""
+async def picture(session: ReadSession, backtest_id: str, language: Language) -> str:
+    """Return what a back-test told beside what happened, as a picture (SVG)."""
     row = await get(session, backtest_id)
-    return calibration_chart.draw(BacktestDocument.load(row.document).folds, row.horizon_days)
+    folds = BacktestDocument.load(row.document).folds
+    return backtest_picture.draw(folds, row.horizon_days, language)
+
+
+def _dated(fold: dict[str, Any]) -> dict[str, Any]:
+    """Return what was found at a cut with days as dates."""
+    growth = fold.get("growth")
+    if growth is not None:
+        windows = [{**each, "day": from_day(each["day"]).isoformat()} for each in growth["windows"]]
+        fold = {**fold, "growth": {**growth, "windows": windows}}
+    return {**fold, "cut": from_day(fold["cut"]).isoformat()}
 
 
 def _head(row: AnyRow) -> dict[str, Any]:
@@ -163,55 +223,3 @@ def _head(row: AnyRow) -> dict[str, Any]:
         "created_at": row.created_at,
         "chosen": document.mean.get(backtest.CHOSEN),
     }
-
-
-def _body(deployment: Deployment, document: BacktestDocument) -> dict[str, Any]:
-    horizon = document.horizon
-    return {
-        "contenders": document.mean,
-        "bands": _bands(document.bands, horizon),
-        "folds": [
-            {
-                **_NOTHING,
-                **fold,
-                **_worth(deployment, fold),
-                "bands": _bands(fold["bands"], horizon),
-                "choice": _choice(fold.get("choice")),
-            }
-            for fold in document.folds
-        ],
-    }
-
-
-_OF_CUSTOMERS = ("one_time", "repeat", "new_customers")
-_AMOUNTS = ("expected_revenue", "revenue")
-
-
-def _worth(deployment: Deployment, fold: dict[str, Any]) -> dict[str, Any]:
-    """Return the parts of a fold that tell of money, with it as money."""
-
-    def told(part: dict[str, Any]) -> dict[str, Any]:
-        amounts = {name: deployment.computed_money(part[name]) for name in _AMOUNTS if name in part}
-        return {**part, **amounts}
-
-    parts = {name: told(fold[name]) for name in _OF_CUSTOMERS if fold.get(name) is not None}
-    return {**parts, "groups": [told(group) for group in fold.get("groups", ())]}
-
-
-def _choice(found: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return a choice with its guard in words; one of before there was a guard has none."""
-    if found is None:
-        return None
-    return {**found, "guard": churn_learning.guard_in_words(found.get("guard"))}
-
-
-_NOTHING: dict[str, Any] = dict.fromkeys(
-    ("churned", "choice", "intervals", "lift", "one_time", "repeat", "new_customers")
-) | {"calibration": [], "curve": [], "groups": []}
-
-
-def _bands(found: dict[str, Any] | None, horizon: int) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    rows = [{**band, "meaning": churn_learning.meaning(band, horizon)} for band in found["bands"]]
-    return {**found, "bands": rows}

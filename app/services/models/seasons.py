@@ -8,14 +8,12 @@ import numpy as np
 from app.days import AsOf
 from app.scoring.purchases import season_learning
 from app.scoring.purchases.registry import MODELS
-from app.scoring.purchases.season_learning import LearntSeason
 from app.seasons import Season
 from app.services.customer_base.purchase_log import Log
 from app.services.models import spend_fitting
 from app.services.models.model_documents import FittedSeason
 
 DAYS_PER_UNIT = {"day": 1.0, "week": 7.0}
-_SPREAD = 1.281551565545  # of a normal distribution, 80 % lie within as many standard deviations
 
 
 @dataclass(frozen=True)
@@ -37,29 +35,11 @@ def learn(plain: dict[str, Any], time_unit: str, log: Log, as_of: AsOf) -> Found
     learnt = season_learning.learn(
         log, MODELS[plain["kind"]], as_of=as_of.day, unit=DAYS_PER_UNIT[time_unit]
     )
-    document = {
-        "status": learnt.status,
-        "history_days": learnt.history_days,
-        "support": None if learnt.months is None else learnt.months.support,
-        "months": None if learnt.months is None else _months(learnt),
-        "plain": None if learnt.season is None else plain,
-    }
+    document = {**learnt.as_dict(), "plain": None if learnt.season is None else plain}
     if learnt.model is None:
         return Found(plain, None, document)
     process = {"kind": plain["kind"], **spend_fitting.described(learnt.model)}
     return Found(process, learnt.season, document)
-
-
-def _months(learnt: LearntSeason) -> list[dict[str, Any]]:
-    """Return the factor of each month, as it is used, and between what it may lie."""
-    assert learnt.months is not None
-    factors = np.ones(12) if learnt.season is None else np.array(learnt.season.factors)
-    reach = np.exp(_SPREAD * learnt.months.error)
-    columns = factors, factors / reach, factors * reach, learnt.months.years
-    return [
-        {"factor": factor, "low": low, "high": high, "years": years}
-        for factor, low, high, years in zip(*(each.tolist() for each in columns), strict=True)
-    ]
 
 
 _WORDS = {
