@@ -215,9 +215,7 @@ def _agreeing(mean: FloatArray, effect: FloatArray, total: FloatArray) -> FloatA
     return _without_takers(parts, total, some)
 
 
-def _without_takers(
-    parts: FloatArray, total: FloatArray, some: BoolArray
-) -> FloatArray:
+def _without_takers(parts: FloatArray, total: FloatArray, some: BoolArray) -> FloatArray:
     """Shrink parts whose sum is too large where nothing opposes them; add what is of no cause."""
     now = parts.sum(axis=0)
     shrinks = ~some & (now != 0) & (now * total >= 0)
