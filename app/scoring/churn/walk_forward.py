@@ -9,7 +9,7 @@
 3. What is told at a window is recalibrated by a line that was fitted to the windows that had ended
    by then (`app.scoring.regression.windows`), as it would have been in use. Its level is half that
    of the windows, half that of the pace of late (`app.scoring.churn.pace`), where that gained over
-   the windows that had ended.
+   at least `ENOUGH` windows that had ended.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ FITS: Final = (5, 1)  # of the landmark model, in the last year and before it
 PLAIN_FITS: Final = (3, 1)  # of each process by itself
 ANY_SHARE: Final = 3.0  # log-odds: beforehand hardly anything is known of a share
 PACED: Final = "mbg_nbd"  # what the pace is beside, one for all candidates: it is of everybody
+ENOUGH: Final = 2  # windows: one may gain by chance
 OF_PACE: Final = 0.5  # how far the pace of late moves a level to its own
 
 
@@ -196,8 +197,11 @@ class Track:
         return found, OF_PACE * windows.level(found.log_odds(odds), share)
 
     def _gained(self, day: int) -> float:
-        """Return by how much less the pace would have lost in the windows that ended by a day."""
-        gained = 0.0
+        """Return by how much less the pace would have lost in the windows that ended by a day.
+
+        0 of fewer than `ENOUGH`.
+        """
+        gained, judged = 0.0, 0
         for at, odds in self.odds.items():
             mark = self.past.marks[at]
             if mark.end > day or at not in self.past.judged:
@@ -209,8 +213,8 @@ class Track:
                     metrics.log_loss(sigmoid(each), mark.churned) for each in (told, told + moved)
                 )
                 self._gains[at] = without - by_pace
-            gained += self._gains[at]
-        return gained
+            gained, judged = gained + self._gains[at], judged + 1
+        return gained if judged >= ENOUGH else 0.0
 
 
 def track(
