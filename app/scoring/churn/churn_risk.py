@@ -10,7 +10,7 @@ with the horizon. A process model by itself, recalibrated or not, has no such fe
 `reasons` splits the difference to a reference customer by cause. Purchases (``x``), age (``T``)
 and silence (the share ``q = (T - t_x) / T`` of the age) act together; all other causes add up.
 `app.scoring.churn.shapley` splits so that a reason raises the risk only where taking its cause
-away, as `without` does, lowers it.
+away, as `without` does, lowers it; what none of the three does by itself is a reason of its own.
 """
 
 from __future__ import annotations
@@ -164,8 +164,8 @@ class ChurnRisk:
         own = features.x, features.t_x, features.T
         base = _base(self, validation.positive_number("horizon", horizon))
         shared = shares(self._baseline(horizon), own, self.reference, base)
-        parts = dict(zip(design.BASELINE_CAUSES, shared, strict=True))
-        parts |= {cause: np.zeros(len(features)) for cause in CAUSES if cause not in parts}
+        parts = {cause: np.zeros(len(features)) for cause in CAUSES}
+        parts |= zip((*design.BASELINE_CAUSES, design.TOGETHER), shared, strict=True)
         for cause, part in self._additive(features):
             parts[cause] = parts[cause] + part
         for cause, part in parts.items():
@@ -185,7 +185,7 @@ class ChurnRisk:
         if cause not in CAUSES:
             message = f"cause must be one of {', '.join(CAUSES)}"
             raise ValueError(message)
-        own = tuple(name != cause for name in design.BASELINE_CAUSES)
+        own = tuple(cause not in (name, design.TOGETHER) for name in design.BASELINE_CAUSES)
         mixed = MixedHistories((features.x, features.t_x, features.T), self.reference)
         kept = [(name, part) for name, part in self._additive(features) if name != cause]
         return _sum(self._baseline(horizon)(*mixed.at(own)), kept)

@@ -32,6 +32,7 @@ BASELINE: Final = (
 )  # fmt: skip
 RISING: Final = tuple(name for name in BASELINE if name != "frequency")  # weights of at least 0
 BASELINE_CAUSES: Final = ("purchases", "age", "inactivity")
+TOGETHER: Final = "purchase_history"  # the three, where none moves the risk that way by itself
 
 _MOST = 30.0  # log-odds: beyond it nothing is told apart
 _WIDEST = 3.0  # a ratio on the log scale
@@ -252,7 +253,7 @@ ADDITIVE: Final[dict[str, Callable[[Features, Scales], FloatArray]]] = {
     "contacted": _contacted,
 }
 FEATURES: Final = (*BASELINE, *ADDITIVE)
-CAUSES: Final = (*BASELINE_CAUSES, *ADDITIVE)
+CAUSES: Final = (*BASELINE_CAUSES, *ADDITIVE, TOGETHER)
 
 
 def design(features: Features, process: Any, scales: Scales, *, window: float) -> FloatArray:

@@ -16,8 +16,10 @@ of `app.scoring.churn.design` with weights of at least 0.
 
 Of all such reasons those closest to the mean over every order of replacement are taken
 (Shapley's): parts of the wrong sign become 0, and the rest bears the difference. With a process
-that does not rise so (the Pareto/NBD and the CNBD-k in places), a sum that no effect supports
-goes to the cause with the largest effect.
+that does not rise so (the Pareto/NBD and the CNBD-k in places) a sum may have no effect of its
+sign: whoever buys at equal gaps is less likely to buy right after a purchase, and at the very next
+day. It is then of the three *together*, a reason of its own: taking all of them away is what takes
+it away.
 
 References
 ----------
@@ -122,7 +124,10 @@ def shares(
     reference: tuple[float, float, float],
     base: float,
 ) -> FloatArray:
-    """Return what each of the three causes adds, shape (3, n); ``base`` is of the reference."""
+    """Return what each of the three causes adds, and what they do together, shape (4, n).
+
+    ``base`` is of the reference.
+    """
     alike = distinct.histories(*own)
     if alike is None:
         return _shares(function, own, reference, base)
@@ -136,7 +141,7 @@ def _shares(
     reference: tuple[float, float, float],
     base: float,
 ) -> FloatArray:
-    result = np.empty((3, own[0].size))
+    result = np.empty((4, own[0].size))
     shared = _without_silence(function, own, reference)
     others = [side for side in MIXED if side not in shared]
     for part in blocks(own[0].size):
@@ -170,7 +175,7 @@ def _at(function: Function, mixed: MixedHistories, sides: Sequence[tuple[bool, .
 
 
 def _split(corners: Corners, base: float) -> FloatArray:
-    """Return what each cause adds, from the values with every subset of the causes replaced."""
+    """Return what `shares` does, from the values with every subset of the causes replaced."""
     own = corners[True, True, True]
     corners[REFERENCE] = np.full(own.shape, base)
     mean = np.array([_shapley(corners, cause) for cause in range(3)])
@@ -195,7 +200,10 @@ def _shapley(corners: Corners, cause: int) -> FloatArray:
 
 
 def _agreeing(mean: FloatArray, effect: FloatArray, total: FloatArray) -> FloatArray:
-    """Return parts with the signs of the effects, the same sum, and else as the means."""
+    """Return parts with the signs of the effects, the same sum, and else as the means.
+
+    The fourth is what no effect supports.
+    """
     raises, lowers = effect > 0, effect < 0
     parts = np.where(raises, np.maximum(mean, 0), np.where(lowers, np.minimum(mean, 0), 0.0))
     rest = total - parts.sum(axis=0)
@@ -204,18 +212,13 @@ def _agreeing(mean: FloatArray, effect: FloatArray, total: FloatArray) -> FloatA
     size = np.where(takers, np.abs(effect), 0.0)
     given = size / np.where(some, size.sum(axis=0), 1.0)
     parts = parts + np.where(some, rest * given, 0.0)
-    return _without_takers(parts, effect, total, some)
+    return _without_takers(parts, total, some)
 
 
-def _without_takers(
-    parts: FloatArray, effect: FloatArray, total: FloatArray, some: BoolArray
-) -> FloatArray:
-    """Shrink parts whose sum is too large where nothing opposes them."""
+def _without_takers(parts: FloatArray, total: FloatArray, some: BoolArray) -> FloatArray:
+    """Shrink parts whose sum is too large where nothing opposes them; add what is of no cause."""
     now = parts.sum(axis=0)
     shrinks = ~some & (now != 0) & (now * total >= 0)
     parts = parts * np.where(shrinks, total / np.where(shrinks, now, 1.0), 1.0)
     remainder = np.where(some | shrinks, 0.0, total - now)
-    if remainder.any():
-        most = np.argmax(effect * np.sign(remainder), axis=0)
-        parts[most, np.arange(remainder.size)] += remainder
-    return parts
+    return np.concatenate((parts, remainder[None]))

@@ -9,7 +9,9 @@
 3. In a season, a window is as long a horizon as it has seasonal days: what windows then still
    differ by is no season.
 4. What is told at a window is recalibrated by a line that was fitted to the windows that had ended
-   by then (`app.scoring.regression.windows`), as it would have been in use.
+   by then (`app.scoring.regression.windows`), as it would have been in use. Its level is half that
+   of the windows, half that of the pace of late (`app.scoring.churn.pace`), where that gained over
+   at least `ENOUGH` windows that had ended.
 """
 
 from __future__ import annotations
@@ -25,12 +27,14 @@ import numpy as np
 from app.scoring.churn import observation
 from app.scoring.churn.churn_risk import ChurnRisk
 from app.scoring.churn.observation import Landmark
+from app.scoring.churn.pace import Pace
 from app.scoring.churn.rules import BASE_RATE
+from app.scoring.evaluation import metrics
 from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.regression import windows
 from app.scoring.regression.level_forecast import SHARED
-from app.scoring.regression.recalibration import Platt
+from app.scoring.regression.recalibration import Platt, sigmoid
 from app.seasons import Season
 
 YEAR: Final = 366
@@ -39,6 +43,9 @@ FEW: Final = 6
 FITS: Final = (5, 1)  # of the landmark model, in the last year and before it
 PLAIN_FITS: Final = (3, 1)  # of each process by itself
 ANY_SHARE: Final = 3.0  # log-odds: beforehand hardly anything is known of a share
+PACED: Final = "mbg_nbd"  # what the pace is beside, one for all candidates: it is of everybody
+ENOUGH: Final = 2  # windows: one may gain by chance
+OF_PACE: Final = 0.5  # how far the pace of late moves a level to its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +73,7 @@ class Past:
     now: Features
     marks: tuple[Landmark, ...]
     recent: int
+    pace: Pace
     season: Season | None = None
     _processes: dict[tuple[str, int], Any] = field(default_factory=dict)
 
@@ -95,6 +103,19 @@ class Past:
         features = self.now if at is None else self.marks[at].features
         return observation.plain(features, kind, self.window, process=self.process(kind, at))
 
+    def foreseen(self, at: int | None) -> float | None:
+        """Return the share that the pace up to a window has leave in it, or in the next for None.
+
+        None where too little tells.
+        """
+        if at is None:
+            return self.pace.share(self.process(PACED, None), self.now, self.as_of)
+        fit = max((fit for fit in self.fits(*PLAIN_FITS) if fit <= at), default=None)
+        if fit is None:
+            return None
+        mark = self.marks[at]
+        return self.pace.share(self.process(PACED, fit), mark.features, mark.day)
+
     @property
     def judged(self) -> tuple[int, ...]:
         """The windows that are judged: all with another one before them."""
@@ -112,7 +133,7 @@ def look_back(facts: Facts, as_of: int, window: int, *, season: Season | None = 
     known = tuple(mark for mark in marks if mark.customer.size)
     _, now = features_at(facts, as_of=as_of)
     recent = sum(mark.day >= as_of - max(YEAR, 2 * window) for mark in known)
-    return Past(facts, as_of, window, now, known, recent, season)
+    return Past(facts, as_of, window, now, known, recent, Pace(facts, as_of, window), season)
 
 
 def days(first: int, as_of: int, window: int) -> list[int]:
@@ -146,6 +167,7 @@ class Track:
     odds: Mapping[int, FloatArray]
     shared: float = SHARED
     _windows: Mapping[int, windows.Window] = field(init=False, default_factory=dict)
+    _gains: dict[int, float] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Prepare the windows once."""
@@ -160,23 +182,55 @@ class Track:
         if at is None:
             past = self.past
             odds = self.now.log_odds(past.now, horizon=past.ahead(past.as_of, past.window))
-            return self.now.recalibrated(self._line(past.as_of, odds))
-        return self.risks[at].recalibrated(self._line(self.past.marks[at].day, self.odds[at]))
+            return self.now.recalibrated(self._line(None, odds))
+        return self.risks[at].recalibrated(self._line(at, self.odds[at]))
 
     def predicted(self, at: int) -> FloatArray:
         """Return the probability that was told of each customer of a window."""
-        return self._line(self.past.marks[at].day, self.odds[at]).apply(self.odds[at])
+        return self._line(at, self.odds[at]).apply(self.odds[at])
 
     def levels(self) -> windows.Levels:
         """Return the level of each window that it told something of, and the next one's."""
         over = [self._windows[at] for at in self.odds]
         return windows.levels(over, day=self.past.as_of, shared=self.shared)
 
-    def _line(self, day: int, odds: FloatArray) -> Platt:
-        over = [
-            self._windows[at] for at in self.odds if self.past.marks[at].end <= day
-        ]  # fmt: skip
-        return windows.line(over, day=day, centre=windows.middle(odds), shared=self.shared)
+    def _line(self, at: int | None, odds: FloatArray) -> Platt:
+        """Return the line for what is told at the start of a window, or at the last day."""
+        found, moved = self._levelled(at, odds)
+        day = self.past.as_of if at is None else self.past.marks[at].day
+        if not moved or self._gained(day) <= 0:
+            return found
+        return dataclasses.replace(found, intercept=found.intercept + moved)
+
+    def _levelled(self, at: int | None, odds: FloatArray) -> tuple[Platt, float]:
+        """Return the line by the windows alone, and how far the pace moves its level."""
+        day = self.past.as_of if at is None else self.past.marks[at].day
+        over = [self._windows[each] for each in self.odds if self.past.marks[each].end <= day]
+        found = windows.line(over, day=day, centre=windows.middle(odds), shared=self.shared)
+        share = self.past.foreseen(at) if over else None
+        if share is None:
+            return found, 0.0
+        return found, OF_PACE * windows.level(found.log_odds(odds), share)
+
+    def _gained(self, day: int) -> float:
+        """Return by how much less the pace would have lost in the windows that ended by a day.
+
+        0 of fewer than `ENOUGH`.
+        """
+        gained, judged = 0.0, 0
+        for at, odds in self.odds.items():
+            mark = self.past.marks[at]
+            if mark.end > day or at not in self.past.judged:
+                continue
+            if at not in self._gains:
+                line, moved = self._levelled(at, odds)
+                told = line.log_odds(odds)
+                without, by_pace = (
+                    metrics.log_loss(sigmoid(each), mark.churned) for each in (told, told + moved)
+                )
+                self._gains[at] = without - by_pace
+            gained, judged = gained + self._gains[at], judged + 1
+        return gained if judged >= ENOUGH else 0.0
 
 
 def track(

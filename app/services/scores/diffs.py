@@ -26,6 +26,7 @@ _IN_CHINESE: Final = {
     "frequency_trend": "频次趋势", "amount_trend": "金额趋势", "value": "购买金额",
     "regularity": "购买规律性", "refunds": "退款", "complaints": "投诉", "satisfaction": "满意度",
     "surveyed": "答过调查", "contact_silence": "未联系时间", "contacted": "有过联系",
+    "purchase_history": "购买历史",
 }  # fmt: skip
 """What causes are called; in English by their codes."""
 _MOST_DIGITS = 4

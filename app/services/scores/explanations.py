@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.scoring.churn.design import BASELINE_CAUSES
+from app.scoring.churn.design import BASELINE_CAUSES, TOGETHER
 from app.services.common.stored_documents import StoredDocument
 from app.services.scores.model_scores import Scores
 from app.services.scores.reason_inputs import QUOTED
@@ -55,7 +55,7 @@ def of(scores: Scores) -> RunExplanation:
     risk, causes = scores.model.risk, list(scores.reasons.parts)
     if risk is not None:
         weighty = [cause for cause, weight in risk.weights.items() if weight]
-        causes = [each for each in causes if each in BASELINE_CAUSES or each in weighty]
+        causes = [each for each in causes if each in {*BASELINE_CAUSES, TOGETHER, *weighty}]
     quoted = dict.fromkeys(name for cause in causes for name in QUOTED[cause])
     features = [name for name in quoted if name not in _OF_ROWS]
     return RunExplanation(

@@ -55,5 +55,6 @@ QUOTED: Final[dict[str, tuple[str, ...]]] = {
     "surveyed": ("satisfaction",),
     "contact_silence": ("contact_silence",),
     "contacted": ("contact_silence",),
+    "purchase_history": (),
 }
 """The columns of `Features` that the text of a cause is made of."""

@@ -245,6 +245,17 @@ def _contacted(seen: ReasonInputs) -> ReasonText:
     )
 
 
+def _purchase_history(seen: ReasonInputs) -> ReasonText:
+    del seen
+    return ReasonText(
+        None,
+        None,
+        "how often, since when and how long ago together, though none of them by itself",
+        "购买次数、成为客户的时长与沉默时间共同起作用，单独任何一项则不然",
+        {},
+    )
+
+
 _WORDS: dict[str, Callable[[ReasonInputs], ReasonText]] = {
     "purchases": _purchases,
     "age": _age,
@@ -259,4 +270,5 @@ _WORDS: dict[str, Callable[[ReasonInputs], ReasonText]] = {
     "surveyed": _surveyed,
     "contact_silence": _contact_silence,
     "contacted": _contacted,
+    "purchase_history": _purchase_history,
 }

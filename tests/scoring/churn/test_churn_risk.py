@@ -26,6 +26,7 @@ PROCESSES = {
     "bg_nbd": MODELS["bg_nbd"].build(**PARAMS),
     "nbd": MODELS["nbd"].build(r=0.4, alpha=80.0),
 }
+ANY = PROCESSES | {"mbg_cnbd_k": MODELS["mbg_cnbd_k"].build(k=12, **PARAMS)}
 
 
 @st.composite
@@ -62,7 +63,7 @@ def customers(draw):
 
 @st.composite
 def risks(draw):
-    kind = draw(st.sampled_from(sorted(PROCESSES)))
+    kind = draw(st.sampled_from(sorted(ANY)))
     weights = {
         name: draw(st.floats(0, 1.5)) if name in RISING else draw(st.floats(-1.5, 1.5))
         for name in FEATURES
@@ -70,7 +71,7 @@ def risks(draw):
     return ChurnRisk(
         kind=landmark.KIND,
         process_kind=kind,
-        process=PROCESSES[kind],
+        process=ANY[kind],
         scales=Scales(
             gap=40.0, value=30.0, satisfaction=0.7, contact=3.0, cadence_cut=1.5, silence_cut=60.0
         ),
@@ -212,12 +213,12 @@ def test_reasons_hold_for_every_customer_of_cdnow(cdnow_master_facts):
 
 
 @pytest.mark.parametrize("kind", ["pareto_nbd", "mbg_cnbd_k"])
-def test_other_processes_add_up_and_hardly_ever_contradict(cdnow_facts, kind):
+def test_other_processes_add_up_and_never_contradict(cdnow_facts, kind):
     _, features = features_at(cdnow_facts, as_of=DAY)
     risk = observation.plain(features, kind, 90)
     reasons = risk.reasons(features, horizon=90)
     assert np.abs(added(reasons) - reasons.total).max() <= 1e-9
-    assert contradictions(risk, features, 90) <= len(features) / 100
+    assert contradictions(risk, features, 90) == 0
 
 
 def test_a_process_by_itself_is_the_process(cdnow_facts):

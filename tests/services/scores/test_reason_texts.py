@@ -1,5 +1,6 @@
 """Reasons in words: each tells the two numbers that it compares, and which way they move it."""
 
+import dataclasses
 import re
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 
 from app.days import AsOf
 from app.scoring.churn.churn_risk import CAUSES, ChurnRisk
-from app.scoring.churn.design import ADDITIVE, Scales
+from app.scoring.churn.design import ADDITIVE, TOGETHER, Scales
 from app.scoring.histories.features import Features
+from app.scoring.purchases.registry import MODELS
 from app.services.models.churn_features import Known
 from app.services.models.fitted_models import FittedModel
 from app.services.models.model_inputs import ModelInputs
@@ -141,7 +143,7 @@ def test_words_hold_the_numbers_that_the_reason_compares(
             elif code in weights:
                 way = -1 if code in FALLING else 1
                 assert np.sign(part) == way * difference * np.sign(weights[code]), reason
-    assert seen == set(CAUSES)
+    assert seen | {TOGETHER} == set(CAUSES)
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
@@ -156,6 +158,20 @@ def test_words_of_a_model_of_purchases_alone_hold_its_numbers(
             if reason["code"] == "inactivity":
                 difference = np.sign(reason["value"] - reason["reference"])
                 assert np.sign(reason["contribution"]) in ((0,) if x == 0 else (0, difference))
+
+
+def test_what_moves_the_risk_only_together_has_words() -> None:
+    """Who buys at equal gaps is told apart by where in a gap they stand."""
+    rng, reference = np.random.default_rng(0), (6.0, 180.0, 182.0)
+    risk = dataclasses.replace(
+        risk_of(rng, reference)[0], process_kind="mbg_cnbd_k", weights={"process": 1.0},
+        process=MODELS["mbg_cnbd_k"].build(k=12, r=40.0, alpha=400.0, a=1.0, b=20.0),
+    )  # fmt: skip
+    people = explained(model_of(risk, reference), random_people(rng))
+    told = [reason for one in people for reason in one]
+    for reason in told:
+        check_words(reason)
+    assert TOGETHER in {reason["code"] for reason in told}
 
 
 def test_who_is_as_the_reference_has_no_reason_to_tell() -> None:
