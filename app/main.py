@@ -44,7 +44,7 @@ from app.routers import (
 )
 from app.routers.ingest import churn_records, interactions, timeline, transactions
 from app.routers.models import backtests, models
-from app.routers.runs import reports, runs
+from app.routers.runs import queries, reports, runs
 from app.routers.scores import diffs, scores
 from app.telemetry import logs, metrics, tracing
 
@@ -104,6 +104,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         runs,
         scores,
         diffs,
+        queries,
         reports,
         rebuilds,
         operations,

@@ -27,7 +27,7 @@ from app.services.operations.leases import Lease
 from app.services.operations.parts import LeaseLost, Part, PutOff
 from app.services.policy_changes import activations, previews, taking_effect
 from app.services.rebuilds import rebuilds
-from app.services.runs import runs, schedule
+from app.services.runs import aggregates, query_parts, runs, schedule
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.metrics import PartOutcome
 from app.worker_page import Signs
@@ -51,6 +51,10 @@ TASKS: dict[str, Task] = {
     taking_effect.APPLY: taking_effect.apply_part,
     rebuilds.REBUILD: rebuilds.plan_part,
     rebuilds.DERIVE: rebuilds.derive_part,
+    query_parts.QUERY: query_parts.plan_part,
+    query_parts.LOOK: query_parts.look_part,
+    aggregates.AGGREGATE: aggregates.plan_part,
+    aggregates.ADD_UP: aggregates.add_up_part,
 }
 COMPLETIONS: dict[str, Completion] = {
     model_store.FIT: refitting.fit_result,
@@ -59,6 +63,8 @@ COMPLETIONS: dict[str, Completion] = {
     previews.PREVIEW: previews.result,
     activations.ACTIVATION: activations.apply_next_parts,
     rebuilds.REBUILD: rebuilds.result,
+    query_parts.QUERY: query_parts.result,
+    aggregates.AGGREGATE: aggregates.result,
 }
 
 IDLE_SECONDS = 0.5

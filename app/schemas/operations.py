@@ -22,6 +22,7 @@ from app.schemas.models.clv import ClvBasis
 from app.schemas.models.risk import RiskGuard
 from app.schemas.policies.policies import PreviewCell
 from app.schemas.problems import PreviewStaleProblem
+from app.schemas.queries import AggregateAnswer, QueryResult
 
 State = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 _KIND = "what work it is"
@@ -270,13 +271,29 @@ class RebuildOperation(_LongWork):
     result: RebuildResult | None = Field(description=_RESULT)
 
 
+class CustomerQueryOperation(_LongWork):
+    """Finds for whom a rule holds that is evaluated for everybody."""
+
+    kind: Literal["customer_query"] = Field(description=_KIND)
+    result: QueryResult | None = Field(description=_RESULT)
+
+
+class CustomerAggregateOperation(_LongWork):
+    """Adds customers up in groups by what is evaluated for everybody."""
+
+    kind: Literal["customer_aggregate"] = Field(description=_KIND)
+    result: AggregateAnswer | None = Field(description=_RESULT)
+
+
 AnyOperation = Annotated[
     PolicyPreviewOperation
     | PolicyActivationOperation
     | ScoringRunOperation
     | ModelFitOperation
     | BacktestOperation
-    | RebuildOperation,
+    | RebuildOperation
+    | CustomerQueryOperation
+    | CustomerAggregateOperation,
     Field(discriminator="kind"),
 ]
 
