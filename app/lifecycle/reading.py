@@ -81,7 +81,9 @@ class ExpressionReader:
                 raise self._stop(at, "expression", detail)
             for key in named:
                 if key not in ("variable", *PARAMETERS):
-                    raise self._stop(f"{at}/{escaped(key)}", "extra_forbidden", "is not a field here")
+                    raise self._stop(
+                        f"{at}/{escaped(key)}", "extra_forbidden", "is not a field here"
+                    )
             return self._term(named, at)
         except _Stop:
             return None

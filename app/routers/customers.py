@@ -1,6 +1,6 @@
 """Customers over HTTP."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import Depends, Query, Response
@@ -34,6 +34,7 @@ from app.schemas.customers import (
 )
 from app.schemas.ingest.profile_history import ProfileHistoryPage
 from app.schemas.responses import headers, problems
+from app.schemas.scores.rhythm import RhythmStatus
 from app.services.common import as_of as as_ofs
 from app.services.common import etags
 from app.services.customers import search
@@ -82,9 +83,40 @@ async def _search_text(
     return q
 
 
+async def _filters(
+    deployment: Here,
+    q: Annotated[str | None, Depends(_search_text)],
+    stage: Annotated[Text | None, Query(description="the recorded stage")] = None,
+    owner: Annotated[Line | None, Query(description="who looks after them")] = None,
+    country: Annotated[
+        Line | None, Query(description="of this country: a code of ISO 3166-1, or its name")
+    ] = None,
+    industry: Annotated[Line | None, Query(description="of this industry")] = None,
+    channel: Annotated[Line | None, Query(description="how they were acquired")] = None,
+    kind: Annotated[
+        Literal["person", "company"] | None, Query(description="persons or companies")
+    ] = None,
+    rhythm: Annotated[
+        RhythmStatus | None, Query(description="of this rhythm by the published run")
+    ] = None,
+    updated_since: Annotated[
+        str | None,
+        Query(
+            max_length=40,
+            description="whose profile was written since an instant, or the beginning of a day",
+            examples=["2026-01-31"],
+        ),
+    ] = None,
+) -> search.Filters:
+    since = as_ofs.beginning(updated_since, deployment, "query:updated_since")
+    return search.Filters(
+        stage, owner, country, industry, channel, kind, rhythm, None if since is None else since.at, q
+    )
+
+
+FiltersQuery = Annotated[search.Filters, Depends(_filters)]
 PastAsOfQuery = Annotated[AsOf | None, Depends(_past_as_of)]
 """None for the present: what is stored is shown, whatever the clock says."""
-SearchQuery = Annotated[str | None, Depends(_search_text)]
 RecordedAtQuery = Annotated[AsOf | None, Depends(_recorded_at)]
 
 
@@ -211,14 +243,17 @@ async def list_profile_history(
 
 @routes.get("/customers", response_model=CustomerPage, **scope("customers:read"))
 async def list_customers(
-    session: Read,
-    page: Page,
-    q: SearchQuery,
-    stage: Annotated[Text | None, Query(description="the recorded stage")] = None,
-    owner: Annotated[Line | None, Query(description="who looks after them")] = None,
+    session: Read, page: Page, filters: FiltersQuery, principal: Principal
 ) -> Any:
-    """List customers, by `customer_id` (default) or `created_at`, `-` in front for descending."""
-    return await search.search(session, page, stage=stage, owner=owner, q=q)
+    """List customers, by `customer_id` (default) or another key, `-` in front for descending.
+
+    Keys are `created_at`, `updated_at`, `last_purchase`, `value_to_save` and `clv`; those of whom
+    it is not known come last. The last two and `rhythm` are what the published run found, and need
+    `scores:read`. Any other question: `POST /v1/customers/query`.
+    """
+    if search.needs_run(page, filters) and not principal.may("scores:read"):
+        raise MissingScope("What a run found needs scores:read.", missing_scope="scores:read")
+    return await search.search(session, page, filters)
 
 
 @routes.post(

@@ -22,7 +22,7 @@ TermIn = Annotated[
         }
     ),
 ]
-_WHEN = {"variable": "days_since_last_purchase", "op": ">", "value": 60}
+_WHEN: dict[str, Any] = {"variable": "days_since_last_purchase", "op": ">", "value": 60}
 AS_OF = "an instant, or a day that means its end; now if absent. Values of the published run "
 _RUN_ID = "the published run that values to save, lifetime values and rhythms are of; null if none"
 
@@ -31,7 +31,7 @@ _VALUES = (
     "what was selected and sorted by, by the name of the variable with its parameters; each in the "
     "unit of its variable, money as an object; null where it is not known"
 )
-_VALUES_EXAMPLE = {"revenue": {"amount": "412.50", "currency": "EUR"}, "stage": "active"}
+_VALUES_EXAMPLE: dict[str, Any] = {"revenue": {"amount": "412.50", "currency": "EUR"}, "stage": "active"}
 
 
 class CustomerQuery(Shape):
@@ -175,7 +175,7 @@ class MeasureIn(Shape):
         return self
 
 
-_AGGREGATE = {
+_AGGREGATE: dict[str, Any] = {
     "when": {"variable": "purchase_days", "op": ">=", "value": 1},
     "by": [{"of": "stage"}, {"of": "days_since_last_purchase", "bands": [0, 30, 90, 365]}],
     "measures": [

@@ -2,6 +2,7 @@
 
 import random
 import unicodedata
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from app.models import Customer, CustomerSearch
 from app.postgres.db import Database, ReadSession, fetch_rows
 from app.services.common.paging import PageRequest
 from app.services.customers import search
+from tests.database import Clock
 
 WORDS = {
     "Müller": {"muller"}, "ANNA": {"anna"}, "Łukasz": {"lukasz"}, "Straße": {"strasse"},
@@ -290,7 +292,7 @@ async def test_each_way_to_be_found_uses_its_index(database: Database) -> None:
             "0170 123": ["ix_customer_search_terms"],
         }.items():
             asked.clear()
-            await search.search(session, page, stage=None, owner=None, q=q)
+            await search.search(session, page, search.Filters(q=q))
             statement, parameters = asked[0]
             rows = await fetch_rows(session, f"EXPLAIN {statement}", *parameters)
             plan = "\n".join(row[0] for row in rows)
@@ -309,3 +311,35 @@ async def test_a_row_is_kept_of_whom_anything_but_the_id_finds(
         kept = await ReadSession(session).scalars(select(CustomerSearch.customer_id))
         assert sorted(kept) == ["1", "3"]
         assert await session.scalar(select(func.count()).select_from(Customer)) == 5
+
+
+async def test_a_list_is_filtered_by_what_the_profile_says(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    rows: dict[str, dict[str, Any]] = {
+        "a": {"country": "Germany", "industry": "retail", "kind": "company",
+              "acquisition_channel": "web"},
+        "b": {"country": "DE", "industry": "steel", "kind": "company"},
+        "c": {"country": "FR", "industry": "retail", "kind": "person"},
+    }  # fmt: skip
+    for customer_id, profile in rows.items():
+        await client.put(f"/v1/customers/{customer_id}", json=profile)
+    before = clock.now
+    clock.now += timedelta(days=2)
+    await client.patch("/v1/customers/b", json={"industry": "retail"})
+
+    async def found(**asked: str) -> list[str]:
+        answer = await client.get("/v1/customers", params=asked)
+        assert answer.status_code == 200, answer.text
+        return [row["customer_id"] for row in answer.json()["items"]]
+
+    assert await found(country="DE") == await found(country="德国") == ["a", "b"]
+    assert await found(country="nowhere") == []
+    assert await found(industry="retail") == ["a", "b", "c"]
+    assert await found(industry="retail", kind="company", channel="web") == ["a"]
+    assert await found(updated_since=(before + timedelta(days=1)).isoformat()) == ["b"]
+    assert await found(sort="-updated_at") == ["b", "c", "a"]
+    assert await found(sort="-last_purchase") == ["a", "b", "c"]
+    assert await found(rhythm="lost") == []
+    refused = await client.get("/v1/customers", params={"updated_since": "yesterday"})
+    assert refused.json()["errors"][0]["pointer"] == "query:updated_since"

@@ -171,9 +171,7 @@ def _joined(pieces: Sequence[Group]) -> Group:
     )
 
 
-def shown(
-    deployment: Deployment, measures: Sequence[Measure], groups: Groups
-) -> Mapping[str, Any]:
+def shown(deployment: Deployment, measures: Sequence[Measure], groups: Groups) -> Mapping[str, Any]:
     """Return the groups as the API shows them, the largest first."""
     everybody = sum(group.customers for group in groups.values())
     in_order = sorted(groups.items(), key=lambda each: (-each[1].customers, json.dumps(each[0])))

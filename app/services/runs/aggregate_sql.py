@@ -110,8 +110,7 @@ def _evaluated(
         elif each.term is not None:
             lists.append(_numbers(each, found))
     arrays = [
-        tables.bind(each, f"{type_}[]")
-        for each, (_, _, type_) in zip(lists, columns, strict=True)
+        tables.bind(each, f"{type_}[]") for each, (_, _, type_) in zip(lists, columns, strict=True)
     ]
     counted = tables.bind([True] * len(found), "bool[]")
     return f"SELECT * FROM unnest({', '.join([*arrays, counted])})"  # noqa: S608
@@ -133,7 +132,7 @@ def _numbers(measure: Measure, found: Found) -> list[Any]:
     assert measure.term is not None
     column = found.values[measure.term]
     if measure.kind == "n":
-        return aggregate_groups.is_known(column).tolist()  # type: ignore[no-any-return]
+        return aggregate_groups.is_known(column).tolist()
     numbers = [None if each != each else each for each in as_numbers(column).tolist()]  # noqa: PLR0124
     if not measure.is_money:
         return numbers
@@ -169,4 +168,4 @@ def _key(dimension: Dimension, text: str | None) -> Any:
 def _sum(measure: Measure, value: Any) -> float:
     if value is None or measure.kind == "quantiles":
         return 0
-    return int(value * UNITS) if measure.is_money and measure.kind != "n" else value  # type: ignore[no-any-return]
+    return int(value * UNITS) if measure.is_money and measure.kind != "n" else value

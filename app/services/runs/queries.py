@@ -97,9 +97,7 @@ async def _stored(
     session: ReadSession, deployment: Deployment, query: Prepared, doubted: Sequence[str]
 ) -> dict[str, Any]:
     question, most = query.question, query.page.limit + 1
-    found = await query_columns.of_customers(
-        session, deployment, question, query.wanted, doubted
-    )
+    found = await query_columns.of_customers(session, deployment, question, query.wanted, doubted)
     rows = await query_pages.stored(
         session, deployment, question, query.order, query.place, most, doubted
     )

@@ -112,7 +112,9 @@ def in_order(rows: Iterable[Row], order: Order, place: Place, most: int) -> list
     return (known + others)[:most]
 
 
-def rows_of(ids: Sequence[str], order: Order, kind: Kind | None, values: Column | None) -> list[Row]:
+def rows_of(
+    ids: Sequence[str], order: Order, kind: Kind | None, values: Column | None
+) -> list[Row]:
     """Return evaluated customers as rows."""
     if order.term is None or values is None:
         return [(None, each) for each in ids]

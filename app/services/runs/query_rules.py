@@ -173,9 +173,7 @@ def _check_scopes(asked: Sequence[Term], may: May) -> None:
 
 
 def _of_scores() -> frozenset[str]:
-    return frozenset(
-        name for name, row in VARIABLES.items() if row.source in ("scores", "model")
-    )
+    return frozenset(name for name, row in VARIABLES.items() if row.source in ("scores", "model"))
 
 
 def select(read: Reader, given: Sequence[Any], at: str) -> tuple[Term, ...]:

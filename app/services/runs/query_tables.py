@@ -120,7 +120,10 @@ class Tables:
         by_day = f"d.occurred_on < {self.today}"
         if days is not None:
             by_day += f" AND d.occurred_on > {self.today} - {self.bind(days, 'int4')}"
-        began, at = self.bind(self.day_began, "timestamptz"), self.bind(self.as_of.at, "timestamptz")
+        began, at = (
+            self.bind(self.day_began, "timestamptz"),
+            self.bind(self.as_of.at, "timestamptz"),
+        )
         today = f"i.occurred_at >= {began} AND i.occurred_at <= {at}"
         if kinds is not None:
             words = self.bind(sorted(kinds), "text[]")

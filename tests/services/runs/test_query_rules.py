@@ -1,0 +1,140 @@
+"""A rule says the same of everybody by SQL, evaluated on columns, and slowly one by one."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.days import AsOf
+from app.deployment import Deployment
+from app.lifecycle.expressions import OPERATORS, Expression, comparisons
+from app.lifecycle.variables.registry import VARIABLES
+from app.postgres.db import WriteSession
+from app.services.policies import policies
+from app.services.runs import queries, query_columns, query_pages, query_rules, query_sql
+from app.services.runs.query_pages import Order, Place
+from app.services.runs.query_rules import Question
+from app.services.runs.query_values import EVALUATED, VALUES
+from tests.kept import store_model
+from tests.lifecycle import at_random
+from tests.services.stages.test_any_policy import MODELLED, post_all, put_in_force
+from tests.slow_policy import Person, Slow, compared, holds
+
+PEOPLE, RULES = 6, 40
+BY_ID = Order("customer_id", descending=False)
+
+
+def test_each_variable_and_each_operator_is_translated_or_said_to_be_evaluated() -> None:
+    assert set(VALUES).isdisjoint(EVALUATED)
+    assert set(VALUES) | EVALUATED == set(VARIABLES)
+    assert set(query_sql.OPERATORS) == set(OPERATORS)
+
+
+async def question_of(session: WriteSession, given: Any, as_of: AsOf) -> Question:
+    read = await query_rules.reader(session)
+    when = read.when(given, "/when")
+    return await query_rules.question(session, when, (), as_of, lambda _: True)
+
+
+def readable(read: query_rules.Reader, given: Any) -> Expression | None:
+    """Return a rule, unless it says nothing of anybody and is refused."""
+    when = read.when(given, "/when")
+    faulty = bool(read.faults)
+    read.faults.clear()
+    return None if faulty else when
+
+
+async def stored_ids(
+    session: WriteSession, deployment: Deployment, question: Question
+) -> list[str] | None:
+    """Return for whom the rule holds by what is stored; None where that does not tell."""
+    doubted = await queries.doubts(session, deployment, question, money=False)
+    if doubted is None:
+        return None
+    rows = await query_pages.stored(session, deployment, question, BY_ID, Place(), 1000, doubted)
+    tables = question.tables(deployment, everybody=True)
+    condition = query_sql.holds(question.when, tables)
+    counted = tables.select(["c.customer_id"], [condition])
+    driver = await (await session.connection()).get_raw_connection()
+    all_at_once = await driver.driver_connection.fetch(counted, *tables.arguments)  # type: ignore[union-attr]
+    assert {row[0] for row in all_at_once} - set(doubted) == {row[1] for row in rows}
+    found = await query_columns.of_customers(session, deployment, question, (), doubted)
+    return sorted([*(row[1] for row in rows), *found.customer_ids])
+
+
+def rules(rng: random.Random, read: query_rules.Reader, people: Iterable[Person]) -> list[Any]:
+    """Return rules of all sorts, each that can be read; all variables are asked of alone, too."""
+    del people
+    found: list[Any] = []
+    for row in (*at_random.ROWS, *at_random.ROWS):
+        given = at_random.comparison(rng, row)
+        found += [given, {"not": given}]
+    while len(found) < 2 * 2 * len(at_random.ROWS) + RULES:
+        given = at_random.tree(rng)
+        if rng.random() < 0.2:
+            stage = {"variable": "stage", "op": rng.choice(("==", "!=")), "value": "active"}
+            given = {rng.choice(("all", "any")): [given, stage]}
+        found.append(given)
+    return [given for given in found if readable(read, given) is not None]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_is_stored_says_what_the_evaluators_do(
+    session: WriteSession, deployment: Deployment, seed: int
+) -> None:
+    """Now, a little later with facts that waited for their time, and at earlier instants."""
+    rng, zone = random.Random(seed), deployment.calendar.zone
+    base = at_random.BASES[seed]
+    people = {f"c{number}": at_random.person(rng, zone, base) for number in range(PEOPLE)}
+    await store_model(session, at_random.MODEL_ID)
+    await put_in_force(session, 99, at_random.policy(rng)[0])
+    now = at_random.moment(rng, people["c0"], latest=200)
+    await post_all(session, deployment, rng, people, now)
+    known = (await query_columns.of_range(
+        session, deployment, await question_of(session, None, deployment.as_of(now))
+    )).customer_ids  # fmt: skip
+    assert known == sorted(people)
+    current = (await policies.timeline(session)).current
+    limit = current.inactivity_limit
+    document = {"inactivity_limit": {
+        "floor_days": limit.floor_days, "gap_multiple": limit.gap_multiple,
+        "gap_margin_days": limit.gap_margin_days,
+    }}  # fmt: skip
+    told = {each: _until(one, now + timedelta(hours=20), now) for each, one in people.items()}
+    slow = {each: Slow(one, document, MODELLED) for each, one in told.items()}
+    read = await query_rules.reader(session)
+    by_sql = 0
+    for given in rules(rng, read, people.values()):
+        later = now + timedelta(hours=rng.choice((0, 0, 5, 20)))
+        past = deployment.as_of(min(now, at_random.moment(rng, rng.choice(list(people.values())))))
+        for as_of in (replace(deployment.as_of(later), is_now=True), past):
+            question = await question_of(session, given, as_of)
+            found = await query_columns.of_range(session, deployment, question)
+            stored = await stored_ids(session, deployment, question)
+            if stored is not None:
+                by_sql += 1
+                assert stored == found.customer_ids, (given, as_of)
+            if "stage" not in {each["variable"] for each in compared(given)}:
+                at = as_of.at
+                expected = [
+                    each for each, one in slow.items()
+                    if holds(given, lambda term, one=one, at=at: one.value(term, at))
+                ]  # fmt: skip
+                assert found.customer_ids == sorted(expected), (given, as_of)
+            for comparison in comparisons(question.when):
+                if comparison.term.name in EVALUATED:
+                    assert stored is None
+    assert by_sql > RULES
+
+
+def _until(one: Person, latest: datetime, now: datetime) -> Person:
+    """Return what was posted of somebody."""
+    return replace(
+        one,
+        facts=tuple(fact for fact in one.facts if fact.at <= latest),
+        interactions=tuple(event for event in one.interactions if event.at <= latest),
+        said=tuple(said for said in one.said if said.since is not None and said.since <= now),
+    )
