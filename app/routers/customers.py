@@ -110,7 +110,15 @@ async def _filters(
 ) -> search.Filters:
     since = as_ofs.beginning(updated_since, deployment, "query:updated_since")
     return search.Filters(
-        stage, owner, country, industry, channel, kind, rhythm, None if since is None else since.at, q
+        stage,
+        owner,
+        country,
+        industry,
+        channel,
+        kind,
+        rhythm,
+        None if since is None else since.at,
+        q,
     )
 
 

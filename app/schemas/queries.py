@@ -31,11 +31,14 @@ _VALUES = (
     "what was selected and sorted by, by the name of the variable with its parameters; each in the "
     "unit of its variable, money as an object; null where it is not known"
 )
-_VALUES_EXAMPLE: dict[str, Any] = {"revenue": {"amount": "412.50", "currency": "EUR"}, "stage": "active"}
+_VALUES_EXAMPLE: dict[str, Any] = {
+    "revenue": {"amount": "412.50", "currency": "EUR"},
+    "stage": "active",
+}
 
 
 class CustomerQuery(Shape):
-    """For whom does a rule hold, and what is known of them?"""
+    """For whom a rule is to hold, and what is to be told of them."""
 
     model_config = ConfigDict(
         json_schema_extra={

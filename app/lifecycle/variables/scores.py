@@ -39,7 +39,7 @@ ROWS = (
     ),
     _row(
         "value_to_save", "number", "currency",
-        ("what silence has cost of the lifetime value, times the chance of a purchase within a year",
+        ("what silence has cost of the lifetime value, times the chance of a purchase in a year",
          "沉默使客户终身价值减少的部分，乘以一年内再次购买的概率"),
         ("the value to save", "可挽回价值"),
     ),

@@ -199,18 +199,19 @@ def _shown(
     if measure.kind == "quantiles":
         return {**told, "quantiles": _quantiles(measure, group, place)}
     if measure.kind == "n":
-        return {**told, "value": known}
-    if measure.kind == "share":
-        whole = everybody if measure.when is None else group.customers
-        return {**told, "value": (group.customers if measure.when is None else total) / whole}
-    if not known:
-        return told
-    if measure.is_money and measure.kind == "sum":
-        return {**told, "money": deployment.money(to_amount(int(total)))}
-    value = total if measure.kind == "sum" else total / known
-    if measure.is_money:
-        return {**told, "money": deployment.computed_money(value / UNITS)}
-    return {**told, "value": value}
+        told["value"] = known
+    elif measure.kind == "share":
+        own, whole = (group.customers, everybody) if measure.when is None else (
+            total, group.customers,
+        )  # fmt: skip
+        told["value"] = own / whole
+    elif known and not measure.is_money:
+        told["value"] = total if measure.kind == "sum" else total / known
+    elif known and measure.kind == "sum":
+        told["money"] = deployment.money(to_amount(int(total)))
+    elif known:
+        told["money"] = deployment.computed_money(total / known / UNITS)
+    return told
 
 
 def _quantiles(measure: Measure, group: Group, place: int) -> list[float] | None:

@@ -1,6 +1,7 @@
 """An aggregate that has been read: whatever is wrong with it is told before anybody is counted."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.days import AsOf
 from app.lifecycle.expressions import Expression, terms
@@ -91,7 +92,7 @@ def _dimension(read: Reader, given: DimensionIn, at: str) -> Dimension | None:
     if bands is not None:
         if type_ not in ("number", "any"):
             read.fault(f"{at}/bands", "type_mismatch", f"are of numbers; {term.name} is none")
-        if any(one >= other for one, other in zip(bands, bands[1:], strict=False)):
+        if any(one >= other for one, other in pairwise(bands)):
             read.fault(f"{at}/bands", "not_ascending", "must be ascending, each once")
     return Dimension(term, None if bands is None else tuple(bands))
 

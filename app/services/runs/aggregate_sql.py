@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ async def groups(
     told = [_told(place, each, tables) for place, each in enumerate(query.measures)]
     grouped = f" GROUP BY {', '.join(keys)}" if keys else " HAVING count(*) > 0"
     statement = (
-        f"SELECT count(*), {', '.join([*keys, *sum(told, [])]) or 'NULL'}"  # noqa: S608
+        f"SELECT count(*), {', '.join([*keys, *chain.from_iterable(told)]) or 'NULL'}"  # noqa: S608
         f" FROM ({source}) AS counted{grouped} LIMIT {aggregate_groups.MOST_GROUPS + 1}"
     )
     rows = await fetch_rows(session, statement, *tables.arguments)

@@ -76,7 +76,7 @@ async def of_customers(
     """Return those among some customers for whom the rule holds, or all of them."""
     read = await customer_snapshots.read(session, customer_ids) if customer_ids else None
     if read is None:
-        return Found([], {term: _NONE for term in told}, dict.fromkeys(range(len(rules)), _NONE),
+        return Found([], dict.fromkeys(told, _NONE), dict.fromkeys(range(len(rules)), _NONE),
                      _NONE)  # fmt: skip
     limit, as_of = question.policy.inactivity_limit, question.as_of
     population = await populations.at(session, question.timeline, limit, read.population, as_of)

@@ -67,9 +67,7 @@ def order_of(read: Reader, sort: str) -> Order:
     return Order(sort, sort != name, term)
 
 
-def place_of(
-    page: PageRequest, order: Order, kind: Kind | None, bound_to: Mapping[str, object]
-) -> Place:
+def place_of(page: PageRequest, kind: Kind | None, bound_to: Mapping[str, object]) -> Place:
     """Return where a cursor leads to."""
     ids = column(_BY_ID, Text())
     rest = bool(read_bound(page, "=rest"))

@@ -81,7 +81,7 @@ async def prepare(
             "list": "query", "when": asked.when, "sort": asked.sort, "as_of": asked.as_of,
             "=as_of": as_of.at.isoformat(), "=run_id": question.run_id,
         }  # fmt: skip
-        place = query_pages.place_of(page, order, kind, bound_to)
+        place = query_pages.place_of(page, kind, bound_to)
     except InvalidCursor:
         raise query_pages.refused() from None
     scores = may(SCORES)

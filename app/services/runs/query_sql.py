@@ -72,16 +72,18 @@ def _ordered(op: str, one: Value, other: Any, tables: Tables) -> str:
 
 def _amount(op: str, column: str, other: float, tables: Tables) -> str:
     """Compare exact amounts, as floats of them would be compared."""
-    first, after = _units(operator.ge, other), _units(operator.gt, other)
-    from_, beyond = (tables.bind(to_amount(units), "numeric") for units in (first, after))
-    return {
-        "<": f"{column} < {from_}",
-        "<=": f"{column} < {beyond}",
-        ">": f"{column} >= {beyond}",
-        ">=": f"{column} >= {from_}",
-        "==": f"{column} >= {from_} AND {column} < {beyond}",
-        "!=": f"{column} < {from_} OR {column} >= {beyond}",
-    }[op]
+
+    def bound(reaches: Callable[[float, float], bool]) -> str:
+        return tables.bind(to_amount(_units(reaches, other)), "numeric")
+
+    if op in ("<", ">="):
+        return f"{column} {op} {bound(operator.ge)}"
+    if op in ("<=", ">"):
+        return f"{column} {'<' if op == '<=' else '>='} {bound(operator.gt)}"
+    first, beyond = bound(operator.ge), bound(operator.gt)
+    if op == "==":
+        return f"{column} >= {first} AND {column} < {beyond}"
+    return f"{column} < {first} OR {column} >= {beyond}"
 
 
 def _units(reaches: Callable[[float, float], bool], other: float) -> int:

@@ -77,7 +77,7 @@ class Tables:
                     ("rfm_group", "text"), ("call_reasons", "text[]"),
                 )
             )  # fmt: skip
-            self._joined["r"] = f" CROSS JOIN (SELECT {nothing}) AS r"  # noqa: S608
+            self._joined["r"] = f" CROSS JOIN (SELECT {nothing}) AS r"
         else:
             scores = scores_name(self.run_id)
             self._joined["r"] = f" LEFT JOIN {scores} r ON r.customer_id = c.customer_id"

@@ -7,12 +7,11 @@ import httpx
 import pytest
 
 from app.services.runs import queries
-from tests.services.scores.test_lists import (  # noqa: F401  # fixtures
-    listed,
-    people,
-    run_id,
-    worker,
-)
+from tests.services.scores import test_lists
+from tests.services.scores.test_lists import listed
+
+people, run_id, worker = test_lists.people, test_lists.run_id, test_lists.worker
+"""Fixtures: a published run of everybody."""
 
 QUERY = "/v1/customers/query"
 NAMES = ("churn_risk", "expected_purchases", "clv", "value_to_save", "rhythm", "rfm_group",
@@ -58,7 +57,7 @@ RULES: list[tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = [
 async def test_rules_and_lists_see_what_the_run_found(
     own_client: httpx.AsyncClient,
     run_id: int,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scores = await listed(own_client, "/v1/scores")
     by_id = {row["customer_id"]: row for row in scores}
@@ -90,7 +89,7 @@ async def test_rules_and_lists_see_what_the_run_found(
 
 async def test_the_plain_list_is_filtered_and_sorted_by_what_the_run_found(
     own_client: httpx.AsyncClient,
-    run_id: int,  # noqa: F811
+    run_id: int,
 ) -> None:
     scores = await listed(own_client, "/v1/scores")
     for status in ("on_time", "overdue", "lost"):
