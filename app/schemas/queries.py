@@ -1,6 +1,6 @@
 """Questions about customers, as they come in, and what is answered."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 
@@ -24,7 +24,7 @@ TermIn = Annotated[
 ]
 _WHEN: dict[str, Any] = {"variable": "days_since_last_purchase", "op": ">", "value": 60}
 AS_OF = "an instant, or a day that means its end; now if absent. Values of the published run "
-_RUN_ID = "the published run that values to save, lifetime values and rhythms are of; null if none"
+_RUN_ID = "number of the published run that values to save, lifetime values and rhythms are of; null if none"
 
 
 _VALUES = (
@@ -145,15 +145,16 @@ class DimensionIn(Shape):
     )
 
 
-MeasureKind = Literal["n", "sum", "mean", "quantiles", "share"]
+MEASURES = ("n", "sum", "mean", "quantiles", "share")
 
 
 class MeasureIn(Shape):
     """What to tell of each group."""
 
-    kind: MeasureKind = Field(
+    kind: str = Field(
+        examples=["sum"],
         description="n: how many of whom it is known; sum, mean or quantiles of a number; share: "
-        "of the group for whom a rule holds, or without `when` of all who were counted"
+        "of the group for whom a rule holds, or without `when` of all who were counted",
     )
     of: TermIn = Field(None, examples=["revenue"])
     at: list[Annotated[float, Field(strict=True, ge=0, le=1)]] | None = Field(
@@ -167,6 +168,8 @@ class MeasureIn(Shape):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if self.kind not in MEASURES:
+            raise ValueError(f"kind must be one of {', '.join(MEASURES)}")
         if self.kind in ("sum", "mean", "quantiles") and self.of is None:
             raise ValueError(f"{self.kind} needs `of`, the variable")
         if self.kind == "share" and self.of is not None:
@@ -243,5 +246,5 @@ class AggregateAnswer(Answer):
     evaluated: bool = Field(
         description="whether something is stored nowhere, and was evaluated for everybody"
     )
-    customers: int = Field(description="all who were counted", examples=[120])
+    customers: int = Field(description="how many customers were counted", examples=[120])
     groups: list[AggregateGroup] = Field(description="at most 10,000")

@@ -26,6 +26,7 @@ TEXT = openapi.COMMITTED.read_text(encoding="utf-8")
 VERBS = (
     "get", "list", "put", "patch", "create", "write", "fit", "start", "report", "score", "explain",
     "override", "remove", "preview", "activate", "void", "revoke", "rotate", "delete", "cancel",
+    "query", "aggregate",
 )  # fmt: skip
 OTHER_TYPES = {
     "/metrics": "text/plain",
@@ -36,7 +37,7 @@ SORTED = {
     "/v1/customers/{customer_id}/interactions", "/v1/customers/{customer_id}/churn-records",
     "/v1/transitions", "/v1/churn-risks", "/v1/scores", "/v1/audit",
 }  # fmt: skip
-STREAMED = {"list_scores": ["application/x-ndjson", "text/csv"]}
+STREAMED = dict.fromkeys(("list_scores", "query_customers"), ["application/x-ndjson", "text/csv"])
 OPERATIONS = [
     (operation["operationId"], method, path, operation)
     for path, method, operation in openapi.operations(DOCUMENT)
@@ -128,7 +129,7 @@ def test_an_operation_declares_the_problems_of_its_form_and_no_others() -> None:
               "internal_error"}, True),
             ({"unauthorized", "missing_scope", "validation_failed", "rate_limited", "overloaded"},
              path.startswith("/v1/")),
-            ({"invalid_cursor"}, "cursor" in named),
+            ({"invalid_cursor"}, "cursor" in named or name == "query_customers"),
             ({"idempotency_in_progress", "idempotency_key_reused"}, "Idempotency-Key" in named),
             ({"stale_version"}, "If-Match" in named),
             ({"batch_rejected"}, path.endswith("/bulk")),
@@ -191,6 +192,9 @@ def test_headers_that_callers_need_are_named() -> None:
         ("start_rebuild", "202"): {"Location", "Retry-After"},
         ("create_key", "201"): {"Location"},
         ("list_scores", "200"): set(OF_STREAMS),
+        ("query_customers", "200"): {"CLM-As-Of", "CLM-Run-Id", "Content-Disposition"},
+        ("query_customers", "202"): {"Location", "Retry-After"},
+        ("aggregate_customers", "202"): {"Location", "Retry-After"},
     }
     for name, _, _, operation in OPERATIONS:
         named = {parameter["name"] for parameter in operation.get("parameters", ())}

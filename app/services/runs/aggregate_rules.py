@@ -7,7 +7,7 @@ from app.days import AsOf
 from app.lifecycle.expressions import Expression, terms
 from app.lifecycle.variables.definition import Term
 from app.postgres.db import ReadSession
-from app.schemas.queries import AggregateQuery, DimensionIn, MeasureIn, MeasureKind
+from app.schemas.queries import AggregateQuery, DimensionIn, MeasureIn
 from app.services.runs import query_rules
 from app.services.runs.query_rules import May, Question, Reader
 
@@ -26,7 +26,7 @@ class Dimension:
 class Measure:
     """What is told of each group."""
 
-    kind: MeasureKind
+    kind: str
     term: Term | None
     at: tuple[float, ...]
     when: Expression | None
