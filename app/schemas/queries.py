@@ -24,7 +24,10 @@ TermIn = Annotated[
 ]
 _WHEN: dict[str, Any] = {"variable": "days_since_last_purchase", "op": ">", "value": 60}
 AS_OF = "an instant, or a day that means its end; now if absent. Values of the published run "
-_RUN_ID = "number of the published run that values to save, lifetime values and rhythms are of; null if none"
+_RUN_ID = (
+    "number of the published run that values to save, lifetime values and rhythms are of; null if "
+    "there is none"
+)
 
 
 _VALUES = (

@@ -37,7 +37,8 @@ SORTED = {
     "/v1/customers/{customer_id}/interactions", "/v1/customers/{customer_id}/churn-records",
     "/v1/transitions", "/v1/churn-risks", "/v1/scores", "/v1/audit",
 }  # fmt: skip
-STREAMED = dict.fromkeys(("list_scores", "query_customers"), ["application/x-ndjson", "text/csv"])
+_LINES = ["application/x-ndjson", "text/csv"]
+STREAMED = {"list_scores": _LINES, "query_customers": _LINES}
 OPERATIONS = [
     (operation["operationId"], method, path, operation)
     for path, method, operation in openapi.operations(DOCUMENT)

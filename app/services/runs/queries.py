@@ -22,7 +22,7 @@ from app.services.common import as_of as as_ofs
 from app.services.common.paging import next_part
 from app.services.runs import query_columns, query_pages, query_sql
 from app.services.runs.query_answers import Total, items_of, rows_of, shown_total, total_of
-from app.services.runs.query_pages import Row
+from app.services.runs.query_pages import Row, Told
 from app.services.runs.query_prepared import Prepared, prepare
 from app.services.runs.query_rules import PERSONAL, May, Question
 
@@ -51,9 +51,12 @@ async def search(
     as_of = as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
     query = await prepare(session, deployment, asked, secret=secret, as_of=as_of, may=may)
     try:
-        doubted = await doubts(session, deployment, query.question, money=asked.count)
-        if doubted is not None:
-            return await _stored(session, deployment, query, doubted)
+        for question, told in ((query.with_told, {}), (query.question, None)):
+            if question is None:
+                continue
+            doubted = await doubts(session, deployment, question, money=asked.count)
+            if doubted is not None:
+                return await _stored(session, deployment, query, doubted, told)
         return await _evaluated(session, deployment, query)
     except TooMany:
         _refuse_personal(query)
@@ -94,13 +97,18 @@ async def doubts(
 
 
 async def _stored(
-    session: ReadSession, deployment: Deployment, query: Prepared, doubted: Sequence[str]
+    session: ReadSession,
+    deployment: Deployment,
+    query: Prepared,
+    doubted: Sequence[str],
+    told: Told | None,
 ) -> dict[str, Any]:
     question, most = query.question, query.page.limit + 1
     found = await query_columns.of_customers(session, deployment, question, query.wanted, doubted)
     rows = await query_pages.stored(
-        session, deployment, question, query.order, query.place, most, doubted
-    )
+        session, deployment, question, query.order, query.place, most, doubted,
+        shown=query.shown, told=told,
+    )  # fmt: skip
     rows += rows_of(query, found)
     total = None
     if query.counts:
@@ -108,7 +116,7 @@ async def _stored(
             await _count_stored(session, deployment, query, doubted)
         )
     rows = query_pages.in_order(rows, query.order, query.place, most)
-    return await _answer(session, deployment, query, rows, total)
+    return await _answer(session, deployment, query, rows, total, told)
 
 
 async def _evaluated(
@@ -169,11 +177,12 @@ async def _answer(
     query: Prepared,
     rows: list[Row],
     total: Total | None,
+    told: Told | None = None,
     *,
     evaluated: bool = False,
 ) -> dict[str, Any]:
     rows, cursor = query_pages.cut(query.page, rows, query.order, query.bound_to)
-    items = await items_of(session, deployment, query, [row[1] for row in rows])
+    items = await items_of(session, deployment, query, [row[1] for row in rows], told)
     masked = not personal.is_shown() and any(item["name"] is not None for item in items)
     if masked:
         items = [{**item, "name": None} for item in items]

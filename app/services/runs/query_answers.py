@@ -1,5 +1,6 @@
 """What is answered of those for whom a rule holds: their values, and what all are worth."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,13 +10,14 @@ import numpy as np
 from app.deployment import Deployment
 from app.lifecycle.evidence import shown
 from app.lifecycle.variables.definition import Term
+from app.lifecycle.variables.profile import read_attribute
 from app.money import UNITS, to_amount
 from app.postgres.db import ReadSession, fetch_rows
 from app.schemas.common.types import format_amount
 from app.services.common.id_texts import NAMED, named
 from app.services.runs import query_columns, query_pages
 from app.services.runs.query_columns import Found
-from app.services.runs.query_pages import Row
+from app.services.runs.query_pages import Row, Told
 from app.services.runs.query_prepared import Prepared
 
 _WHOLE: Final = frozenset(("days", "count", "years", "score 1-5"))
@@ -66,42 +68,72 @@ def shown_total(deployment: Deployment, total: Total) -> dict[str, Any]:
 
 
 async def items_of(
-    session: ReadSession, deployment: Deployment, query: Prepared, ids: Sequence[str]
+    session: ReadSession,
+    deployment: Deployment,
+    query: Prepared,
+    ids: Sequence[str],
+    told: Told | None = None,
 ) -> list[dict[str, Any]]:
-    """Return what was asked of customers, in their order; but for whom is there no more."""
-    names = dict(await fetch_rows(session, _NAMES, named(ids))) if ids else {}
-    values = await _values(session, deployment, query, ids)
+    """Return what was asked of customers, in their order; but for whom is there no more.
+
+    Of those of whom it is not `told` yet it is evaluated.
+    """
+    keys = [term.key for term in query.shown]
+    found = {
+        each: (
+            name,
+            [of_stored(term, value) for term, value in zip(query.shown, values, strict=True)],
+        )
+        for each, (name, *values) in (told or {}).items()
+    }
+    others = [each for each in ids if each not in found]
+    if others:
+        names = dict(await fetch_rows(session, _NAMES, named(others)))
+        values = await _evaluated(session, deployment, query, others)
+        found |= {each: (name, values.get(each, [])) for each, name in names.items()}
     return [
-        {"customer_id": each, "name": names[each], "values": values.get(each, {})}
+        {
+            "customer_id": each,
+            "name": found[each][0],
+            "values": {
+                key: told_of(deployment, term, value)
+                for key, term, value in zip(keys, query.shown, found[each][1], strict=True)
+            },
+        }
         for each in ids
-        if each in names
+        if each in found
     ]
 
 
-async def _values(
+async def _evaluated(
     session: ReadSession, deployment: Deployment, query: Prepared, ids: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    told = query.shown
-    if not told:
+) -> dict[str, list[Any]]:
+    if not query.shown:
         return {}
     found = await query_columns.of_customers(
-        session, deployment, query.question, told, ids, holding=False
+        session, deployment, query.question, query.shown, ids, holding=False
     )
-    keys = [term.key for term in told]
-    rows = zip(*(values_of(deployment, term, found) for term in told), strict=True)
-    return {
-        each: dict(zip(keys, row, strict=True))
-        for each, row in zip(found.customer_ids, rows, strict=True)
-    }
+    columns = (shown(term, found.values[term]) for term in query.shown)
+    rows = map(list, zip(*columns, strict=True))
+    return dict(zip(found.customer_ids, rows, strict=True))
 
 
-def values_of(deployment: Deployment, term: Term, found: Found) -> list[Any]:
-    """Return values as answers tell them."""
-    values = shown(term, found.values[term])
+def of_stored(term: Term, value: Any) -> Any:
+    """Return a value as the evaluator has it."""
+    if term.variable.type == "any" and isinstance(value, str):
+        value = read_attribute(json.loads(value))
+        return list(value) if isinstance(value, tuple) else value
+    return value
+
+
+def told_of(deployment: Deployment, term: Term, value: Any) -> Any:
+    """Return a value as answers tell it."""
     unit = term.variable.unit
+    if value is None:
+        return None
     if unit == "currency":
-        amounts = (None if each is None else deployment.computed_money(each) for each in values)  # type: ignore[arg-type]
-        return [each and {**each, "amount": format_amount(each["amount"])} for each in amounts]
-    if unit in _WHOLE:
-        return [int(e) if isinstance(e, float) and e.is_integer() else e for e in values]
-    return values
+        money = deployment.computed_money(value)
+        return {**money, "amount": format_amount(money["amount"])}
+    if unit in _WHOLE and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

@@ -5,6 +5,7 @@ Who is known by what is sorted by comes first, by that and by id; the others fol
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,10 @@ def _key(value: Any, kind: Kind | None) -> Any:
     return int(value) if kind == "whole" else value
 
 
+Told = dict[str, tuple[Any, ...]]
+"""By customer the name, and what is stored of the terms that are told."""
+
+
 async def stored(
     session: ReadSession,
     deployment: Deployment,
@@ -137,17 +142,23 @@ async def stored(
     place: Place,
     most: int,
     doubted: Sequence[str],
+    *,
+    shown: Sequence[Term] = (),
+    told: Told | None = None,
 ) -> list[Row]:
-    """Return the first rows behind a place of whom what is stored tells, but for some."""
+    """Return the first rows behind a place of whom what is stored tells, but for some.
+
+    With `told` what is shown of them is read beside, and kept there.
+    """
+    read = partial(_read, session, deployment, question, order, doubted, shown, told)
     found: list[Row] = []
     if order.term is not None and not place.rest:
-        found = await _read(session, deployment, question, order, place, most, doubted)
+        found = await read(place, most)
         if order.term.variable.always_known:
             return found
         place = Place(rest=True)
     if len(found) < most:
-        left = most - len(found)
-        found += await _read(session, deployment, question, order, place, left, doubted)
+        found += await read(place, most - len(found))
     return found
 
 
@@ -156,34 +167,44 @@ async def _read(
     deployment: Deployment,
     question: Question,
     order: Order,
+    doubted: Sequence[str],
+    shown: Sequence[Term],
+    told: Told | None,
     place: Place,
     most: int,
-    doubted: Sequence[str],
 ) -> list[Row]:
     tables = question.tables(deployment)
     conditions = [] if question.when == ALWAYS else [query_sql.holds(question.when, tables)]
     if doubted:
         conditions.append(f"c.customer_id <> ALL({tables.bind(list(doubted), 'text[]')})")
-    columns, keys = ["c.customer_id"], ["c.customer_id"]
-    types = ["text"]
+    key, keys, types = "NULL", ["c.customer_id"], ["text"]
     backwards = order.descending
     if order.term is not None:
         value = query_sql.value(order.term, tables)
-        key = sort_key(value)
-        conditions.append(f"{key} IS {'NULL' if place.rest else 'NOT NULL'}")
+        by = sort_key(value)
+        conditions.append(f"{by} IS {'NULL' if place.rest else 'NOT NULL'}")
         backwards = order.descending and not place.rest
         if not place.rest:
-            columns, keys = [*columns, key], [key, *keys]
-            types = [_TYPES[value.kind][1], *types]
+            key, keys, types = by, [by, *keys], [_TYPES[value.kind][1], *types]
     if place.after is not None:
         bound = [tables.bind(each, type_) for each, type_ in zip(place.after, types, strict=True)]
         sign = "<" if backwards else ">"
         conditions.append(f"({', '.join(keys)}) {sign} ({', '.join(bound)})")
+    columns = ["c.customer_id", key]
+    if told is not None:
+        columns += ["c.name", *(_shown(query_sql.value(term, tables)) for term in shown)]
     way = " DESC" if backwards else ""
     ordered = ", ".join(f"{each}{way}" for each in keys)
     more = f" ORDER BY {ordered} LIMIT {most}"
     rows = await fetch_rows(session, tables.select(columns, conditions, more), *tables.arguments)
-    return [(row[1] if len(columns) > 1 else None, row[0]) for row in rows]
+    if told is not None:
+        told.update({row[0]: tuple(row)[2:] for row in rows})
+    return [(row[1], row[0]) for row in rows]
+
+
+def _shown(value: Value) -> str:
+    """Return what is read of a value; JSON as text, whatever the driver makes of it."""
+    return f"({value.sql})::text" if value.kind == "json" else value.known
 
 
 def sort_key(value: Value) -> str:

@@ -1,7 +1,7 @@
 """A query that has been read: whatever is wrong with it is told before anybody is looked for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.days import AsOf
 from app.deployment import Deployment
@@ -44,6 +44,13 @@ class Prepared:
         """What is told of each who is shown."""
         sorted_by = () if self.order.term is None else (self.order.term,)
         return tuple(dict.fromkeys((*self.told, *sorted_by)))
+
+    @property
+    def with_told(self) -> Question | None:
+        """The question by which what is told is read where each is found, if that can be."""
+        asked = tuple(dict.fromkeys((*self.question.asked, *self.shown)))
+        wide = replace(self.question, asked=asked)
+        return wide if wide.is_stored and wide.as_of.is_now else None
 
     @property
     def wanted(self) -> tuple[Term, ...]:

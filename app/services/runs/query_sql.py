@@ -48,8 +48,20 @@ def value(term: Term, tables: Tables) -> Value:
 
 
 def _compare(rule: Compare, tables: Tables) -> str:
+    some = _asks_for_any(rule)
+    if some is not None:
+        found = tables.any_interaction(rule.term.kinds, rule.term.days)
+        return found if some else f"(NOT {found})"
     other = value(rule.value, tables) if isinstance(rule.value, Term) else rule.value
     return f"({OPERATORS[rule.op](rule.op, value(rule.term, tables), other, tables)})"
+
+
+def _asks_for_any(rule: Compare) -> bool | None:
+    """Say whether interactions are asked for that there be any, or none; None if how many."""
+    if rule.term.name != "interactions" or not isinstance(rule.value, float):
+        return None
+    none, *some = (_COMPARED[rule.op](number, rule.value) for number in (0.0, 1.0, 2.0, 1e18))
+    return some[0] if len(set(some)) == 1 and none != some[0] else None
 
 
 def _ordered(op: str, one: Value, other: Any, tables: Tables) -> str:

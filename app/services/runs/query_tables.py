@@ -100,6 +100,15 @@ class Tables:
             f" + (SELECT count(*) FROM interactions i WHERE i.{mine} AND {today}))"
         )
 
+    def any_interaction(self, kinds: frozenset[str] | None, days: int | None) -> str:
+        """Return whether there was any, so that the planner may begin with those who had one."""
+        by_day, today = self._seen(kinds, days)
+        return (
+            f"EXISTS (SELECT FROM (SELECT d.customer_id FROM interaction_days d WHERE {by_day}"  # noqa: S608
+            f" UNION ALL SELECT i.customer_id FROM interactions i WHERE {today}) AS seen"
+            " WHERE seen.customer_id = c.customer_id)"
+        )
+
     def last_interaction(self, kinds: frozenset[str] | None) -> str:
         """Return the day of the last interaction of some kinds."""
         if self.everybody:

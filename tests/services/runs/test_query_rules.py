@@ -3,23 +3,33 @@
 import random
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from app.days import AsOf
 from app.deployment import Deployment
+from app.lifecycle.evidence import shown
 from app.lifecycle.expressions import ALWAYS, OPERATORS, Expression, terms
 from app.lifecycle.presets.kinds import CORE
 from app.lifecycle.variables.registry import VARIABLES
 from app.postgres.db import WriteSession
 from app.services.policies import policies
-from app.services.runs import queries, query_columns, query_pages, query_rules, query_sql
+from app.services.runs import (
+    queries,
+    query_answers,
+    query_columns,
+    query_pages,
+    query_rules,
+    query_sql,
+)
 from app.services.runs.query_pages import Order, Place
 from app.services.runs.query_rules import Question
-from app.services.runs.query_values import EVALUATED, VALUES
+from app.services.runs.query_values import EVALUATED, VALUES, is_stored
 from tests.kept import store_model
 from tests.lifecycle import at_random
+from tests.lifecycle.test_variables import asked_of
 from tests.services.stages.test_any_policy import MODELLED, post_all, put_in_force
 from tests.slow_policy import Person, Slow, compared, holds
 
@@ -125,7 +135,33 @@ async def test_what_is_stored_says_what_the_evaluators_do(
                 ], (given, as_of)  # fmt: skip
             if any(term.name in EVALUATED for term in terms(when)):
                 assert stored is None
+        await _compare_values(session, deployment, every, as_of)
     assert by_sql > len(instants) * len(asked) / 2
+
+
+async def _compare_values(
+    session: WriteSession, deployment: Deployment, question: Question, as_of: AsOf
+) -> None:
+    """Hold what is read of each stored term against what is evaluated."""
+    asked = [at_random.read(term) for row in at_random.ROWS for term in asked_of(row)]
+    stored = tuple(term for term in dict.fromkeys(asked) if is_stored(term))
+    question = replace(question, when=ALWAYS, asked=stored, as_of=as_of)
+    doubted = await queries.doubts(session, deployment, question, money=False)
+    assert doubted is not None
+    told: query_pages.Told = {}
+    await query_pages.stored(
+        session, deployment, question, BY_ID, Place(), 100, doubted, shown=stored, told=told
+    )
+    found = await query_columns.of_range(session, deployment, question, stored)
+    for term in stored:
+        for each, value in zip(found.customer_ids, shown(term, found.values[term]), strict=True):
+            if each in told:
+                plain = query_answers.of_stored(term, told[each][1 + stored.index(term)])
+                assert (None if plain is None else as_is(plain)) == value, (term, each, as_of)
+
+
+def as_is(value: Any) -> Any:
+    return float(value) if isinstance(value, (int, Decimal)) and value is not True else value
 
 
 def _until(one: Person, now: datetime) -> Person:
