@@ -86,6 +86,8 @@ class ExpressionReader:
                     )
             return self._term(named, at)
         except _Stop:
+            if isinstance(given, str):  # there is nothing within it to point at
+                self.faults[-1] = self.faults[-1]._replace(pointer=at)
             return None
 
     def _stop(self, pointer: str, code: str, detail: str) -> _Stop:

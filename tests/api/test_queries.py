@@ -11,7 +11,7 @@ import pytest
 from app.config import Settings
 from app.postgres.db import Database
 from app.schemas.common import personal
-from app.services.runs import aggregates, queries
+from app.services.runs import aggregate_groups, aggregates, queries
 from app.worker import Worker
 from tests.database import NOW, Clock, make_client
 
@@ -177,6 +177,18 @@ async def test_groups_are_added_up(client: httpx.AsyncClient, also: Any) -> None
     assert share["value"] == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize("also", [None, SATISFIED])
+async def test_more_groups_than_anybody_reads_are_refused(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, also: Any
+) -> None:
+    await fill(client)
+    monkeypatch.setattr(aggregate_groups, "MOST_GROUPS", 3)
+    answer = await client.post(AGGREGATE, json={"when": also, "by": [{"of": "owner"}]})
+    assert answer.status_code == 422, answer.text
+    (fault,) = answer.json()["errors"]
+    assert (fault["pointer"], fault["code"]) == ("/by", "too_many_groups")
+
+
 async def test_lines_are_all_for_whom_it_holds(client: httpx.AsyncClient) -> None:
     await fill(client)
     await client.patch("/v1/customers/c1", json={"name": "=1+1"})
@@ -205,7 +217,7 @@ async def test_lines_are_all_for_whom_it_holds(client: httpx.AsyncClient) -> Non
         (QUERY, {"sort": "satisfied"}, "/sort", "not_stored"),
         (QUERY, {"sort": "-usual_gap_days"}, "/sort", "not_stored"),
         (QUERY, {"sort": "call_reasons"}, "/sort", "not_stored"),
-        (QUERY, {"sort": "nothing"}, "/sort/variable", "unknown_variable"),
+        (QUERY, {"sort": "nothing"}, "/sort", "unknown_variable"),
         (QUERY, {"select": ["revenue", {"variable": "attribute"}]}, "/select/1/name", "missing"),
         (QUERY, {"select": [3]}, "/select/0", "expression"),
         (QUERY, {"as_of": "tomorrow"}, "/as_of", "as_of"),

@@ -8,6 +8,7 @@ from app.lifecycle.expressions import Expression, terms
 from app.lifecycle.variables.definition import Term
 from app.postgres.db import ReadSession
 from app.schemas.queries import AggregateQuery, DimensionIn, MeasureIn
+from app.services.common import deployment_settings
 from app.services.runs import query_rules
 from app.services.runs.query_rules import May, Question, Reader
 
@@ -65,7 +66,8 @@ async def prepare(
     run_id: int | None = None,
 ) -> Aggregate:
     """Read what is asked; whatever is wrong with it is told with pointers."""
-    read = await query_rules.reader(session)
+    pointers = await deployment_settings.pointers(session)
+    read = await query_rules.reader(session, pointers)
     when = read.when(asked.when, "/when")
     by = [_dimension(read, each, f"/by/{place}") for place, each in enumerate(asked.by)]
     measures = [
@@ -77,7 +79,9 @@ async def prepare(
     for each in measures:
         if each is not None and each.when is not None:
             deciding += terms(each.when)
-    question = await query_rules.question(session, when, deciding, as_of, may, run_id=run_id)
+    question = await query_rules.question(
+        session, pointers, when, deciding, as_of, may, run_id=run_id
+    )
     return Aggregate(question, tuple(filter(None, by)), tuple(filter(None, measures)))
 
 

@@ -133,7 +133,8 @@ def _numbers(measure: Measure, found: Found) -> list[Any]:
     assert measure.term is not None
     column = found.values[measure.term]
     if measure.kind == "n":
-        return aggregate_groups.is_known(column).tolist()
+        known: list[bool] = aggregate_groups.is_known(column).tolist()
+        return known
     numbers = [None if each != each else each for each in as_numbers(column).tolist()]  # noqa: PLR0124
     if not measure.is_money:
         return numbers

@@ -10,6 +10,7 @@ from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import VARIABLES
 from app.postgres.db import ReadSession
 from app.schemas.queries import CustomerQuery
+from app.services.common import deployment_settings
 from app.services.common.paging import PageRequest, read_bound
 from app.services.runs import query_pages, query_rules, query_sql
 from app.services.runs.query_pages import Order, Place
@@ -69,7 +70,8 @@ async def prepare(
     run_id: int | None = None,
 ) -> Prepared:
     """Read a query; whatever is wrong with it is told with pointers."""
-    read = await query_rules.reader(session)
+    pointers = await deployment_settings.pointers(session)
+    read = await query_rules.reader(session, pointers)
     when = read.when(asked.when, "/when")
     told = query_rules.select(read, asked.select, "/select")
     order = query_pages.order_of(read, asked.sort)
@@ -78,7 +80,7 @@ async def prepare(
     try:
         as_of = query_rules.as_of_page(as_of, deployment, read_bound(page, "=as_of"))
         question = await query_rules.question(
-            session, when, () if order.term is None else (order.term,), as_of, may,
+            session, pointers, when, () if order.term is None else (order.term,), as_of, may,
             told=told, run_id=read_bound(page, "=run_id") or run_id,
         )  # fmt: skip
         kind = None

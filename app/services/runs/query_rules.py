@@ -17,7 +17,8 @@ from app.lifecycle.variables.registry import VARIABLES
 from app.lifecycle.version import DERIVATION_VERSION
 from app.postgres.db import ReadSession
 from app.schemas.common.personal import READ_PII
-from app.services.common import deployment_settings, interaction_kinds
+from app.services.common import interaction_kinds
+from app.services.common.deployment_settings import Pointers
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.runs.query_tables import Tables
@@ -50,8 +51,9 @@ class Reader(ExpressionReader):
             raise ValidationFailed(errors=faults)
 
 
-async def reader(session: ReadSession) -> Reader:
-    return Reader((await interaction_kinds.declared(session)).kinds)
+async def reader(session: ReadSession, pointers: Pointers) -> Reader:
+    """Return what reads the rules and terms of one request."""
+    return Reader((await interaction_kinds.declared(session, pointers.interaction_kinds)).kinds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +69,10 @@ class Question:
     policy: Policy
     timeline: PolicyTimeline
     run_id: int | None
+    is_derived: bool
+    """Whether what is stored of purchases is by the rules of this release."""
     is_settled: bool
-    """Whether what is stored is by the rules of this release, and stages by the policy of now."""
+    """Whether stages are stored by the policy of now."""
 
     @cached_property
     def is_stored(self) -> bool:
@@ -77,7 +81,8 @@ class Question:
         renamed = any(policy.maps for policy in self.timeline.policies)
         return (
             all(is_stored(term) for term in self.asked)
-            and (self.is_settled or not needs & {"purchases", "money", "stage"})
+            and (self.is_derived or not needs & {"purchases", "money"})
+            and (self.is_settled or "stage" not in needs)
             and (self.as_of.is_now or not renamed or "stage" not in needs)
         )
 
@@ -123,6 +128,7 @@ class Question:
 
 async def question(
     session: ReadSession,
+    pointers: Pointers,
     when: Expression,
     deciding: Iterable[Term],
     as_of: AsOf,
@@ -142,7 +148,6 @@ async def question(
     if "scores" in needs and not as_of.is_now:
         detail = "must be absent: what the published run says is not known of an earlier instant"
         raise ValidationFailed(errors=[FieldError("/as_of", "not_with_scores", detail)])
-    pointers = await deployment_settings.pointers(session)
     timeline = await policies.timeline(session, pointers.timeline)
     policy = timeline.at(as_of.micros)
     if "model" in needs:
@@ -150,8 +155,6 @@ async def question(
         if model_id is None:
             raise NoModel
         policy = replace(policy, model_id=model_id)
-    derived = await deployment_settings.get(session, deployment_settings.DERIVATION)
-    settled = pointers.settled_policy_version == pointers.policy_version
     return Question(
         when,
         asked,
@@ -159,7 +162,8 @@ async def question(
         policy,
         timeline,
         pointers.run_id if run_id is None else run_id,
-        settled and derived == DERIVATION_VERSION,
+        pointers.derivation_version == DERIVATION_VERSION,
+        pointers.settled_policy_version == pointers.policy_version,
     )
 
 

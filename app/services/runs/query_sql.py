@@ -50,8 +50,8 @@ def value(term: Term, tables: Tables) -> Value:
 def _compare(rule: Compare, tables: Tables) -> str:
     some = _asks_for_any(rule)
     if some is not None:
-        found = tables.any_interaction(rule.term.kinds, rule.term.days)
-        return found if some else f"(NOT {found})"
+        asked = tables.any_interaction if some else tables.no_interaction
+        return f"({asked(rule.term.kinds, rule.term.days)})"
     other = value(rule.value, tables) if isinstance(rule.value, Term) else rule.value
     return f"({OPERATORS[rule.op](rule.op, value(rule.term, tables), other, tables)})"
 

@@ -109,6 +109,15 @@ class Tables:
             " WHERE seen.customer_id = c.customer_id)"
         )
 
+    def no_interaction(self, kinds: frozenset[str] | None, days: int | None) -> str:
+        """Return whether there was none: each in a join of its own, that a page leaves early."""
+        by_day, today = self._seen(kinds, days)
+        mine = "customer_id = c.customer_id"
+        return (
+            f"NOT EXISTS (SELECT FROM interaction_days d WHERE d.{mine} AND {by_day})"  # noqa: S608
+            f" AND NOT EXISTS (SELECT FROM interactions i WHERE i.{mine} AND {today})"
+        )
+
     def last_interaction(self, kinds: frozenset[str] | None) -> str:
         """Return the day of the last interaction of some kinds."""
         if self.everybody:

@@ -14,7 +14,9 @@ from app.lifecycle.evidence import shown
 from app.lifecycle.expressions import ALWAYS, OPERATORS, Expression, terms
 from app.lifecycle.presets.kinds import CORE
 from app.lifecycle.variables.registry import VARIABLES
+from app.models import Policy, PolicyActivation
 from app.postgres.db import WriteSession
+from app.services.common import deployment_settings
 from app.services.policies import policies
 from app.services.runs import (
     queries,
@@ -27,9 +29,10 @@ from app.services.runs import (
 from app.services.runs.query_pages import Order, Place
 from app.services.runs.query_rules import Question
 from app.services.runs.query_values import EVALUATED, VALUES, is_stored
+from tests.database import NOW
 from tests.kept import store_model
 from tests.lifecycle import at_random
-from tests.lifecycle.test_variables import asked_of
+from tests.lifecycle.test_variables import INACTIVITY, asked_of
 from tests.services.stages.test_any_policy import MODELLED, post_all, put_in_force
 from tests.slow_policy import Person, Slow, compared, holds
 
@@ -45,9 +48,9 @@ def test_each_variable_and_each_operator_is_translated_or_said_to_be_evaluated()
 
 
 async def question_of(session: WriteSession, given: Any, as_of: AsOf) -> Question:
-    read = await query_rules.reader(session)
-    when = read.when(given, "/when")
-    return await query_rules.question(session, when, (), as_of, lambda _: True)
+    pointers = await deployment_settings.pointers(session)
+    when = (await query_rules.reader(session, pointers)).when(given, "/when")
+    return await query_rules.question(session, pointers, when, (), as_of, lambda _: True)
 
 
 def readable(given: Any) -> Expression | None:
@@ -173,3 +176,34 @@ def _until(one: Person, now: datetime) -> Person:
         interactions=tuple(event for event in one.interactions if event.at <= latest),
         said=tuple(said for said in one.said if said.since is not None and said.since <= now),
     )
+
+
+async def test_lives_by_another_silence_are_evaluated(
+    session: WriteSession, deployment: Deployment
+) -> None:
+    """A policy with another limit has come into force, and summaries are of the one before."""
+    rng, zone = random.Random(5), deployment.calendar.zone
+    people = {f"c{number}": at_random.person(rng, zone) for number in range(PEOPLE)}
+    document = at_random.policy(rng)[0]
+    await put_in_force(session, 99, {**document, "inactivity_limit": INACTIVITY})
+    await store_model(session, at_random.MODEL_ID)
+    await post_all(session, deployment, rng, people, NOW)
+    later = {**document, "inactivity_limit": {**INACTIVITY, "floor_days": 300}}
+    session.add(Policy(version=98, document=later, created_at=NOW))
+    session.add(PolicyActivation(activation_id=9, version=98, activated_at=NOW))
+    await session.flush()
+    for key in (deployment_settings.ACTIVE_POLICY, deployment_settings.SETTLED_POLICY):
+        await deployment_settings.put(session, key, 98)
+    timeline = deployment_settings.POLICY_TIMELINE
+    await deployment_settings.put(session, timeline, deployment_settings.new_name())
+    as_of = replace(deployment.as_of(NOW), is_now=True)
+    for name, value in (("lives", 1), ("life_purchase_days", 2), ("mean_gap_days", 60),
+                        ("inactivity_limit_days", 250), ("purchase_days", 2)):  # fmt: skip
+        given = {"variable": name, "op": ">", "value": value}
+        question = await question_of(session, given, as_of)
+        found = await query_columns.of_range(session, deployment, question)
+        assert await stored_ids(session, deployment, question) == found.customer_ids
+        doubted = await queries.doubts(session, deployment, question, money=False)
+        bought = [each for each, one in people.items() if one.facts]
+        assert doubted is not None
+        assert sorted(doubted) == ([] if name == "purchase_days" else bought)
