@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.schemas.common import personal
 from app.schemas.common.fields import AsOfInstant, CustomerKey, CustomerName, Customers
@@ -11,8 +12,18 @@ from app.schemas.common.types import Answer, Money, Shape
 from app.schemas.policies.policies import Expression
 
 MAX_SELECTED, MAX_DIMENSIONS, MAX_MEASURES, MAX_BANDS = 30, 3, 20, 50
+
+
+def _given(value: object) -> object:
+    if value is None:
+        raise PydanticCustomError("expression", "must not be null: leave it out")
+    return value
+
+
+When = Annotated[Expression, BeforeValidator(_given)]
 TermIn = Annotated[
     Any,
+    BeforeValidator(_given),
     WithJsonSchema(
         {
             "anyOf": [{"type": "string"}, {"type": "object"}],
@@ -50,7 +61,7 @@ class CustomerQuery(Shape):
         }
     )  # fmt: skip
 
-    when: Expression = None
+    when: When = None
     as_of: str | None = Field(
         None, max_length=40, description=f"{AS_OF}are of now alone", examples=["2026-01-31"]
     )
@@ -167,7 +178,7 @@ class MeasureIn(Shape):
         description="which quantiles, shares 0 to 1; quartiles if absent",
         examples=[[0.25, 0.5, 0.75]],
     )
-    when: Expression = None
+    when: When = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -200,7 +211,7 @@ class AggregateQuery(Shape):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_AGGREGATE]})
 
-    when: Expression = None
+    when: When = None
     as_of: str | None = Field(
         None, max_length=40, description=f"{AS_OF}are of now alone", examples=["2026-01-31"]
     )
