@@ -7,6 +7,7 @@ by a worker where they are many. Both say the same; see docs/decisions/0052.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -51,13 +52,7 @@ async def search(
     as_of = as_ofs.parse(asked.as_of, deployment, now, pointer="/as_of")
     query = await prepare(session, deployment, asked, secret=secret, as_of=as_of, may=may)
     try:
-        for question, told in ((query.with_told, {}), (query.question, None)):
-            if question is None:
-                continue
-            doubted = await doubts(session, deployment, question, money=asked.count)
-            if doubted is not None:
-                return await _stored(session, deployment, query, doubted, told)
-        return await _evaluated(session, deployment, query)
+        return await _answer(session, deployment, query, await find(session, deployment, query))
     except TooMany:
         _refuse_personal(query)
         return None
@@ -70,6 +65,31 @@ async def search(
             _refuse_personal(query)
             return None
         raise
+
+
+@dataclass(frozen=True)
+class Page:
+    """The rows of a page and one too many, if there are more, and what was read beside.
+
+    `cursor` leads on where it was not looked to the end of the page.
+    """
+
+    rows: list[Row]
+    total: Total | None = None
+    told: Told | None = None
+    evaluated: bool = False
+    cursor: str | None = None
+
+
+async def find(session: ReadSession, deployment: Deployment, query: Prepared) -> Page:
+    """Find a page, of those of whom what is stored tells, or by looking at everybody."""
+    for question, told in ((query.with_told, {}), (query.question, None)):
+        if question is None:
+            continue
+        doubted = await doubts(session, deployment, question, money=query.counts)
+        if doubted is not None:
+            return await _stored(session, deployment, query, doubted, told)
+    return await _evaluated(session, deployment, query)
 
 
 def _refuse_personal(query: Prepared) -> None:
@@ -102,7 +122,7 @@ async def _stored(
     query: Prepared,
     doubted: Sequence[str],
     told: Told | None,
-) -> dict[str, Any]:
+) -> Page:
     question, most = query.question, query.page.limit + 1
     found = await query_columns.of_customers(session, deployment, question, query.wanted, doubted)
     rows = await query_pages.stored(
@@ -116,12 +136,10 @@ async def _stored(
             await _count_stored(session, deployment, query, doubted)
         )
     rows = query_pages.in_order(rows, query.order, query.place, most)
-    return await _answer(session, deployment, query, rows, total, told)
+    return Page(rows, total, told)
 
 
-async def _evaluated(
-    session: ReadSession, deployment: Deployment, query: Prepared
-) -> dict[str, Any]:
+async def _evaluated(session: ReadSession, deployment: Deployment, query: Prepared) -> Page:
     question, most = query.question, query.page.limit + 1
     if await query_columns.end_of(session, "", AT_ONCE + 1) is not None:
         if query.counts or query.order.term is not None or query.order.descending:
@@ -129,11 +147,10 @@ async def _evaluated(
         return await _walk(session, deployment, query)
     found = await query_columns.of_range(session, deployment, question, query.wanted)
     rows = query_pages.in_order(rows_of(query, found), query.order, query.place, most)
-    total = total_of(query, found) if query.counts else None
-    return await _answer(session, deployment, query, rows, total, evaluated=True)
+    return Page(rows, total_of(query, found) if query.counts else None, evaluated=True)
 
 
-async def _walk(session: ReadSession, deployment: Deployment, query: Prepared) -> dict[str, Any]:
+async def _walk(session: ReadSession, deployment: Deployment, query: Prepared) -> Page:
     """Look at customers by id until a page is full, or for as long as a caller is let wait."""
     clock = asyncio.get_running_loop().time
     until, after = clock() + SECONDS, "" if query.place.after is None else query.place.after[0]
@@ -149,9 +166,8 @@ async def _walk(session: ReadSession, deployment: Deployment, query: Prepared) -
         after = up_to
         if clock() > until and len(rows) <= query.page.limit:
             cursor = next_part(query.page, [after], query.bound_to)
-            answer = await _answer(session, deployment, query, rows, None, evaluated=True)
-            return {**answer, "next_cursor": cursor}
-    return await _answer(session, deployment, query, rows, None, evaluated=True)
+            return Page(rows, evaluated=True, cursor=cursor)
+    return Page(rows, evaluated=True)
 
 
 async def _count_stored(
@@ -172,17 +188,10 @@ async def _count_stored(
 
 
 async def _answer(
-    session: ReadSession,
-    deployment: Deployment,
-    query: Prepared,
-    rows: list[Row],
-    total: Total | None,
-    told: Told | None = None,
-    *,
-    evaluated: bool = False,
+    session: ReadSession, deployment: Deployment, query: Prepared, page: Page
 ) -> dict[str, Any]:
-    rows, cursor = query_pages.cut(query.page, rows, query.order, query.bound_to)
-    items = await items_of(session, deployment, query, [row[1] for row in rows], told)
+    rows, cursor = cut(query, page)
+    items = await items_of(session, deployment, query, [row[1] for row in rows], page.told)
     masked = not personal.is_shown() and any(item["name"] is not None for item in items)
     if masked:
         items = [{**item, "name": None} for item in items]
@@ -191,7 +200,14 @@ async def _answer(
         "next_cursor": cursor,
         "as_of": query.question.as_of.at,
         "run_id": query.question.run_id,
-        "evaluated": evaluated,
-        "count": None if total is None else shown_total(deployment, total),
+        "evaluated": page.evaluated,
+        "count": None if page.total is None else shown_total(deployment, page.total),
         "masked": ["name"] if masked else [],
     }
+
+
+def cut(query: Prepared, page: Page) -> tuple[list[Row], str | None]:
+    """Return the rows of a page, and the cursor behind them."""
+    if page.cursor is not None:
+        return page.rows, page.cursor
+    return query_pages.cut(query.page, page.rows, query.order, query.bound_to)
