@@ -1,6 +1,6 @@
 """Customers over HTTP."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Depends, Query, Response
@@ -21,9 +21,9 @@ from app.http.deps import (
     Write,
 )
 from app.routers.api import router, scope
-from app.schemas.common.personal import READ_PII
+from app.routers.customer_filters import FiltersQuery
 from app.schemas.common.shapes import BulkAnswer, bulk_answer
-from app.schemas.common.types import Line, Text
+from app.schemas.common.types import Text
 from app.schemas.customers import (
     CustomerAt,
     CustomerBatch,
@@ -34,11 +34,11 @@ from app.schemas.customers import (
 )
 from app.schemas.ingest.profile_history import ProfileHistoryPage
 from app.schemas.responses import headers, problems
-from app.schemas.scores.rhythm import RhythmStatus
 from app.services.common import as_of as as_ofs
 from app.services.common import etags
 from app.services.customers import search
 from app.services.ingest import bulk_profiles, profile_history, profiles
+from app.services.runs import sub_stages
 
 routes = router("customers")
 
@@ -65,64 +65,6 @@ async def _recorded_at(
     return as_ofs.parse(recorded_at, deployment, now, pointer="query:recorded_at")
 
 
-async def _search_text(
-    principal: Principal,
-    q: Annotated[
-        Text | None,
-        Query(
-            description="what they are found by: a prefix of the id or e-mail; words of the name "
-            "or their beginnings, in any order and without accents, of Chinese any part; or three "
-            "or more digits of a phone number, in any spelling. Needs the scope "
-            f"`{READ_PII}`, as what finds somebody tells it",
-            examples=["anna mul", "小明", "0170 12"],
-        ),
-    ] = None,
-) -> str | None:
-    if q is not None and not principal.may(READ_PII):
-        raise MissingScope(f"`q` needs the scope {READ_PII}.", missing_scope=READ_PII)
-    return q
-
-
-async def _filters(
-    deployment: Here,
-    q: Annotated[str | None, Depends(_search_text)],
-    stage: Annotated[Text | None, Query(description="the recorded stage")] = None,
-    owner: Annotated[Line | None, Query(description="who looks after them")] = None,
-    country: Annotated[
-        Line | None, Query(description="of this country: a code of ISO 3166-1, or its name")
-    ] = None,
-    industry: Annotated[Line | None, Query(description="of this industry")] = None,
-    channel: Annotated[Line | None, Query(description="how they were acquired")] = None,
-    kind: Annotated[
-        Literal["person", "company"] | None, Query(description="persons or companies")
-    ] = None,
-    rhythm: Annotated[
-        RhythmStatus | None, Query(description="of this rhythm by the published run")
-    ] = None,
-    updated_since: Annotated[
-        str | None,
-        Query(
-            max_length=40,
-            description="whose profile was written since an instant, or the beginning of a day",
-            examples=["2026-01-31"],
-        ),
-    ] = None,
-) -> search.Filters:
-    since = as_ofs.beginning(updated_since, deployment, "query:updated_since")
-    return search.Filters(
-        stage,
-        owner,
-        country,
-        industry,
-        channel,
-        kind,
-        rhythm,
-        None if since is None else since.at,
-        q,
-    )
-
-
-FiltersQuery = Annotated[search.Filters, Depends(_filters)]
 PastAsOfQuery = Annotated[AsOf | None, Depends(_past_as_of)]
 """None for the present: what is stored is shown, whatever the clock says."""
 RecordedAtQuery = Annotated[AsOf | None, Depends(_recorded_at)]
@@ -251,7 +193,20 @@ async def list_profile_history(
 
 @routes.get("/customers", response_model=CustomerPage, **scope("customers:read"))
 async def list_customers(
-    session: Read, page: Page, filters: FiltersQuery, principal: Principal
+    session: Read,
+    page: Page,
+    filters: FiltersQuery,
+    principal: Principal,
+    deployment: Here,
+    now: Now,
+    sub_stage: Annotated[
+        Text | None,
+        Query(
+            description="of this sub-stage by the policy in force; not with `q`, `updated_since`, "
+            "nor sorted by `created_at` or `updated_at`",
+            examples=["contacted"],
+        ),
+    ] = None,
 ) -> Any:
     """List customers, by `customer_id` (default) or another key, `-` in front for descending.
 
@@ -261,6 +216,8 @@ async def list_customers(
     """
     if search.needs_run(page, filters) and not principal.may("scores:read"):
         raise MissingScope("What a run found needs scores:read.", missing_scope="scores:read")
+    if sub_stage is not None:
+        return await sub_stages.search(session, deployment, page, filters, sub_stage, now=now)
     return await search.search(session, page, filters)
 
 
