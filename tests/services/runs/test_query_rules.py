@@ -80,14 +80,19 @@ async def stored_ids(
 
 def rules(rng: random.Random) -> list[Any]:
     """Return rules of all sorts, each that can be read; all variables are asked of alone, too."""
-    found: list[Any] = []
+    found: list[Any] = [
+        {"variable": name, "op": op, "value": value}
+        for name in ("revenue", "purchase_days", "interactions")
+        for op in (*at_random.ORDERED, "==", "!=")
+        for value in (0, 1, 5, 9.99995, 10, rng.choice(at_random.CONSTANTS["currency"]))
+    ]
     for row in at_random.ROWS:
         given = at_random.comparison(rng, row)
         found += [given, {"not": given}]
         if row.narrowed is not None:
             found += [{key: each for key, each in at_random.comparison(rng, row).items()
                        if key not in row.narrowed.parameters} for _ in range(4)]  # fmt: skip
-    while len(found) < 2 * len(at_random.ROWS) + TREES:
+    for _ in range(TREES):
         given = at_random.tree(rng)
         if rng.random() < 0.2:
             stage = {"variable": "stage", "op": rng.choice(("==", "!=")), "value": "active"}
