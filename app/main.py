@@ -53,7 +53,7 @@ from app.routers.ingest import (
     transactions,
 )
 from app.routers.models import backtests, models
-from app.routers.runs import reports, runs
+from app.routers.runs import queries, reports, runs
 from app.routers.scores import diffs, scores
 from app.telemetry import logs, metrics, tracing
 
@@ -117,6 +117,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         runs,
         scores,
         diffs,
+        queries,
         reports,
         rebuilds,
         operations,

@@ -28,7 +28,7 @@ from app.services.operations.leases import Lease
 from app.services.operations.parts import LeaseLost, Part, PutOff
 from app.services.policy_changes import activations, previews, taking_effect
 from app.services.rebuilds import rebuilds
-from app.services.runs import runs, schedule
+from app.services.runs import aggregates, query_parts, runs, schedule
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.metrics import PartOutcome
 from app.worker_page import Signs
@@ -54,6 +54,10 @@ TASKS: dict[str, Task] = {
     rebuilds.REBUILD: rebuilds.plan_part,
     rebuilds.DERIVE: rebuilds.derive_part,
     uploads.IMPORT: running.step,
+    query_parts.QUERY: query_parts.plan_part,
+    query_parts.LOOK: query_parts.look_part,
+    aggregates.AGGREGATE: aggregates.plan_part,
+    aggregates.ADD_UP: aggregates.add_up_part,
 }
 COMPLETIONS: dict[str, Completion] = {
     model_store.FIT: refitting.fit_result,
@@ -63,6 +67,8 @@ COMPLETIONS: dict[str, Completion] = {
     activations.ACTIVATION: activations.apply_next_parts,
     rebuilds.REBUILD: rebuilds.result,
     uploads.IMPORT: running.result,
+    query_parts.QUERY: query_parts.result,
+    aggregates.AGGREGATE: aggregates.result,
 }
 
 IDLE_SECONDS = 0.5

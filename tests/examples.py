@@ -21,7 +21,7 @@ from app.demo import data
 from app.migrate import migrate
 from app.postgres.db import Database, create_engine
 from app.postgres.embedded import EmbeddedPostgres
-from app.schemas import customers, interaction_kinds, keys
+from app.schemas import customers, interaction_kinds, keys, queries
 from app.schemas.ingest import churn_records, interactions, sources, transactions
 from app.schemas.policies import policies
 from app.schemas.stages import stages
@@ -137,6 +137,11 @@ async def record(database: Database, settings: Settings) -> dict[str, Any]:
     return recorder.answers
 
 
+def _example(config: Any) -> dict[str, Any]:
+    example: dict[str, Any] = config["json_schema_extra"]["examples"][0]
+    return example
+
+
 async def _write(recorder: Recorder, now: datetime) -> None:
     ask, known = recorder.ask, {"customer_id": "c-1001"}
     for _ in range(2):
@@ -177,6 +182,11 @@ async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_i
                  "get_liveness", "get_readiness", "get_metrics"):  # fmt: skip
         await ask(name)
     await ask("get_interaction_kind", kind="delivery_survey")
+    query, aggregate = queries.CustomerQuery.model_config, queries.AggregateQuery.model_config
+    for form in _STREAMS:
+        await ask("query_customers", {"select": ["revenue", "stage"]}, accept=form)
+    await ask("query_customers", {**_example(query), "limit": SHOWN})
+    await ask("aggregate_customers", _example(aggregate))
     for form in _STREAMS:
         await ask("list_scores", accept=form)
     since = (now - timedelta(days=30)).date().isoformat()

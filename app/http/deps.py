@@ -1,7 +1,8 @@
 """What routes ask for: sessions, the caller, a page; and the class that makes POST repeatable."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -44,6 +45,7 @@ async def current_time() -> datetime:
     return datetime.now(UTC)
 
 
+Begin = Callable[[], Awaitable[WriteSession]]
 AppState = Annotated[State, Depends(_state)]
 Here = Annotated[Deployment, Depends(_deployment)]
 Now = Annotated[datetime, Depends(current_time)]
@@ -119,6 +121,26 @@ async def _write_session(
 # The default scope would commit after the response was sent, and tell callers of writes that fail.
 Read = Annotated[ReadSession, Depends(_read_session, scope="function")]
 Write = Annotated[WriteSession, Depends(_write_session, scope="function")]
+
+
+async def _write_if_needed(
+    request: Request, state: AppState, principal: Principal, reading: Read
+) -> AsyncIterator[Begin]:
+    """Yield what opens the one transaction of a request that mostly reads."""
+    async with AsyncExitStack() as opened:
+
+        async def begin() -> WriteSession:
+            await reading.close()  # a request never holds two connections
+            session = await opened.enter_async_context(state.database.writes())
+            await opened.enter_async_context(session.begin())
+            writing = WriteSession(ReadSession(session))
+            request.state.writing = (writing, principal, None)
+            return writing
+
+        yield begin
+
+
+WriteIfNeeded = Annotated[Begin, Depends(_write_if_needed, scope="function")]
 
 
 class Route(APIRoute):

@@ -61,6 +61,11 @@ TAGS = [
         "description": "What each is worth and who is about to churn: RFM, lifetime value, churn "
         "risk with reasons. Churn risk is the probability of no purchase in the horizon.",
     },
+    {
+        "name": "queries",
+        "description": "Any question about customers: for whom a rule holds, and what they amount "
+        "to in groups.",
+    },
     {"name": "reports", "description": "Counts of the published run."},
     {
         "name": "rebuilds",

@@ -69,6 +69,27 @@ class ExpressionReader:
         except _Stop:
             return ALWAYS
 
+    def term(self, given: Any, at: str) -> Term | None:
+        """Return a variable with its parameters, or None if that is faulty.
+
+        It is named alone, or in an object as a comparison has it.
+        """
+        named = {"variable": given} if isinstance(given, str) else given
+        try:
+            if not isinstance(named, dict) or "variable" not in named:
+                detail = "must be the name of a variable, or an object with variable and parameters"
+                raise self._stop(at, "expression", detail)
+            for key in named:
+                if key not in ("variable", *PARAMETERS):
+                    raise self._stop(
+                        f"{at}/{escaped(key)}", "extra_forbidden", "is not a field here"
+                    )
+            return self._term(named, at)
+        except _Stop:
+            if isinstance(given, str):  # there is nothing within it to point at
+                self.faults[-1] = self.faults[-1]._replace(pointer=at)
+            return None
+
     def _stop(self, pointer: str, code: str, detail: str) -> _Stop:
         self.fault(pointer, code, detail)
         self.is_read = False

@@ -189,6 +189,8 @@ class Records:
     purchases: Mapping[PurchaseFilter, Purchases] = field(default_factory=dict)
     profiles: Profiles | None = None
     stages: Stages | None = None
+    scores: Mapping[str, Column] | None = None
+    """What the published run says of each owner, by the name of the variable."""
     computed: Computed | None = None
 
     def values(self, terms: Iterable[Asked], rows: Ints, day: Ints) -> dict[Asked, Column]:
@@ -237,6 +239,10 @@ class Inputs:
         """Return a field of the profile that holds where the record does."""
         assert self.records.profiles is not None, "no profiles were read"
         return self.records.profiles.columns[column][self._profile]
+
+    def of_run(self, name: str) -> Column:
+        assert self.records.scores is not None, "no run was read"
+        return self.records.scores[name][self.owner]
 
     def of_model(self, name: str) -> Floats:
         assert self.records.computed is not None, "the policy names no model"

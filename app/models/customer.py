@@ -30,6 +30,7 @@ class Customer(Base):
         Index("ix_customers_stage", "stage", "customer_id"),
         Index("ix_customers_owner", "owner", "customer_id"),
         Index("ix_customers_created_at", "created_at", "customer_id"),
+        Index("ix_customers_updated_at", "updated_at", "customer_id"),
     )
 
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)

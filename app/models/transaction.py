@@ -132,6 +132,13 @@ class PurchaseSummary(Base):
     """
 
     __tablename__ = "purchase_summaries"
+    __table_args__ = (
+        Index(
+            "ix_purchase_summaries_next_fact_at",
+            "next_fact_at",
+            postgresql_where=text("next_fact_at IS NOT NULL"),
+        ),
+    )
 
     customer_id: Mapped[Identifier] = mapped_column(primary_key=True)
     facts: Mapped[int] = mapped_column(Integer)

@@ -21,9 +21,9 @@ from app.http.deps import (
     Write,
 )
 from app.routers.api import router, scope
-from app.schemas.common.personal import READ_PII
+from app.routers.customer_filters import FiltersQuery
 from app.schemas.common.shapes import BulkAnswer, bulk_answer
-from app.schemas.common.types import Line, Text
+from app.schemas.common.types import Text
 from app.schemas.customers import (
     CustomerAt,
     CustomerBatch,
@@ -38,6 +38,7 @@ from app.services.common import as_of as as_ofs
 from app.services.common import etags
 from app.services.customers import search
 from app.services.ingest import bulk_profiles, profile_history, profiles
+from app.services.runs import sub_stages
 
 routes = router("customers")
 
@@ -64,27 +65,8 @@ async def _recorded_at(
     return as_ofs.parse(recorded_at, deployment, now, pointer="query:recorded_at")
 
 
-async def _search_text(
-    principal: Principal,
-    q: Annotated[
-        Text | None,
-        Query(
-            description="what they are found by: a prefix of the id or e-mail; words of the name "
-            "or their beginnings, in any order and without accents, of Chinese any part; or three "
-            "or more digits of a phone number, in any spelling. Needs the scope "
-            f"`{READ_PII}`, as what finds somebody tells it",
-            examples=["anna mul", "小明", "0170 12"],
-        ),
-    ] = None,
-) -> str | None:
-    if q is not None and not principal.may(READ_PII):
-        raise MissingScope(f"`q` needs the scope {READ_PII}.", missing_scope=READ_PII)
-    return q
-
-
 PastAsOfQuery = Annotated[AsOf | None, Depends(_past_as_of)]
 """None for the present: what is stored is shown, whatever the clock says."""
-SearchQuery = Annotated[str | None, Depends(_search_text)]
 RecordedAtQuery = Annotated[AsOf | None, Depends(_recorded_at)]
 
 
@@ -213,12 +195,30 @@ async def list_profile_history(
 async def list_customers(
     session: Read,
     page: Page,
-    q: SearchQuery,
-    stage: Annotated[Text | None, Query(description="the recorded stage")] = None,
-    owner: Annotated[Line | None, Query(description="who looks after them")] = None,
+    filters: FiltersQuery,
+    principal: Principal,
+    deployment: Here,
+    now: Now,
+    sub_stage: Annotated[
+        Text | None,
+        Query(
+            description="of this sub-stage by the policy in force; not with `q`, `updated_since`, "
+            "nor sorted by `created_at` or `updated_at`",
+            examples=["contacted"],
+        ),
+    ] = None,
 ) -> Any:
-    """List customers, by `customer_id` (default) or `created_at`, `-` in front for descending."""
-    return await search.search(session, page, stage=stage, owner=owner, q=q)
+    """List customers, by `customer_id` (default) or another key, `-` in front for descending.
+
+    Keys are `created_at`, `updated_at`, `last_purchase`, `value_to_save` and `clv`; those of whom
+    it is not known come last. The last two and `rhythm` are what the published run found, and need
+    `scores:read`. Any other question: `POST /v1/customers/query`.
+    """
+    if search.needs_run(page, filters) and not principal.may("scores:read"):
+        raise MissingScope("What a run found needs scores:read.", missing_scope="scores:read")
+    if sub_stage is not None:
+        return await sub_stages.search(session, deployment, page, filters, sub_stage, now=now)
+    return await search.search(session, page, filters)
 
 
 @routes.post(

@@ -23,6 +23,8 @@ from app.schemas.models.clv import ClvBasis
 from app.schemas.models.risk import RiskGuard
 from app.schemas.policies.policies import PreviewCell
 from app.schemas.problems import PreviewStaleProblem
+from app.schemas.queries import AggregateAnswer, QueryResult
+from app.schemas.rebuilds import RebuildResult
 
 State = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 _KIND = "what work it is"
@@ -190,25 +192,6 @@ class BacktestResult(Answer):
     )
 
 
-class RebuildResult(Answer):
-    """What was kept, held against what the facts say."""
-
-    customers: int = Field(description="customers who were derived anew")
-    differing: int = Field(description="customers of whom something differed")
-    differences: int = Field(description="number of values that differed")
-    repaired: int = Field(description="customers of whom everything was written anew")
-    remaining: int = Field(description="customers of whom something differs still")
-    outdated: int = Field(description="customers who had been derived by an older version")
-    derivation_version: int = Field(
-        description="version of the rules by which they were derived", examples=[2]
-    )
-    digest: str = Field(
-        description="128 bits in hexadecimal of everything now kept of these customers: equal for "
-        "equal facts and policies, whenever they came",
-        examples=["8f3b0c5e7d1a4f6290bb3d4c5a6e7f80"],
-    )
-
-
 class _LongWork(Answer):
     """Poll it until `state` is succeeded, failed or cancelled."""
 
@@ -278,6 +261,20 @@ class ImportOperation(_LongWork):
     result: ImportTotals | None = Field(description=_RESULT)
 
 
+class CustomerQueryOperation(_LongWork):
+    """Finds for whom a rule holds that is evaluated for everybody."""
+
+    kind: Literal["customer_query"] = Field(description=_KIND)
+    result: QueryResult | None = Field(description=_RESULT)
+
+
+class CustomerAggregateOperation(_LongWork):
+    """Adds customers up in groups by what is evaluated for everybody."""
+
+    kind: Literal["customer_aggregate"] = Field(description=_KIND)
+    result: AggregateAnswer | None = Field(description=_RESULT)
+
+
 AnyOperation = Annotated[
     PolicyPreviewOperation
     | PolicyActivationOperation
@@ -285,7 +282,9 @@ AnyOperation = Annotated[
     | ModelFitOperation
     | BacktestOperation
     | RebuildOperation
-    | ImportOperation,
+    | ImportOperation
+    | CustomerQueryOperation
+    | CustomerAggregateOperation,
     Field(discriminator="kind"),
 ]
 

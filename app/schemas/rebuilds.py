@@ -52,3 +52,22 @@ class RebuildDifference(Answer):
 
 class RebuildDifferencePage(Page[RebuildDifference]):
     """A page of differences."""
+
+
+class RebuildResult(Answer):
+    """What was kept, held against what the facts say."""
+
+    customers: int = Field(description="customers who were derived anew")
+    differing: int = Field(description="customers of whom something differed")
+    differences: int = Field(description="number of values that differed")
+    repaired: int = Field(description="customers of whom everything was written anew")
+    remaining: int = Field(description="customers of whom something differs still")
+    outdated: int = Field(description="customers who had been derived by an older version")
+    derivation_version: int = Field(
+        description="version of the rules by which they were derived", examples=[2]
+    )
+    digest: str = Field(
+        description="128 bits in hexadecimal of everything now kept of these customers: equal for "
+        "equal facts and policies, whenever they came",
+        examples=["8f3b0c5e7d1a4f6290bb3d4c5a6e7f80"],
+    )

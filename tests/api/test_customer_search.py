@@ -2,6 +2,7 @@
 
 import random
 import unicodedata
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from app.models import Customer, CustomerSearch
 from app.postgres.db import Database, ReadSession, fetch_rows
 from app.services.common.paging import PageRequest
 from app.services.customers import search
+from tests.database import Clock
 
 WORDS = {
     "Müller": {"muller"}, "ANNA": {"anna"}, "Łukasz": {"lukasz"}, "Straße": {"strasse"},
@@ -290,7 +292,7 @@ async def test_each_way_to_be_found_uses_its_index(database: Database) -> None:
             "0170 123": ["ix_customer_search_terms"],
         }.items():
             asked.clear()
-            await search.search(session, page, stage=None, owner=None, q=q)
+            await search.search(session, page, search.Filters(q=q))
             statement, parameters = asked[0]
             rows = await fetch_rows(session, f"EXPLAIN {statement}", *parameters)
             plan = "\n".join(row[0] for row in rows)
@@ -309,3 +311,84 @@ async def test_a_row_is_kept_of_whom_anything_but_the_id_finds(
         kept = await ReadSession(session).scalars(select(CustomerSearch.customer_id))
         assert sorted(kept) == ["1", "3"]
         assert await session.scalar(select(func.count()).select_from(Customer)) == 5
+
+
+async def test_a_list_is_filtered_by_what_the_profile_says(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    rows: dict[str, dict[str, Any]] = {
+        "a": {"country": "Germany", "industry": "retail", "kind": "company",
+              "acquisition_channel": "web"},
+        "b": {"country": "DE", "industry": "steel", "kind": "company"},
+        "c": {"country": "FR", "industry": "retail", "kind": "person"},
+    }  # fmt: skip
+    for customer_id, profile in rows.items():
+        await client.put(f"/v1/customers/{customer_id}", json=profile)
+    before = clock.now
+    clock.now += timedelta(days=2)
+    await client.patch("/v1/customers/b", json={"industry": "retail"})
+
+    async def found(**asked: str) -> list[str]:
+        answer = await client.get("/v1/customers", params=asked)
+        assert answer.status_code == 200, answer.text
+        return [row["customer_id"] for row in answer.json()["items"]]
+
+    assert await found(country="DE") == await found(country="德国") == ["a", "b"]
+    assert await found(country="nowhere") == []
+    assert await found(industry="retail") == ["a", "b", "c"]
+    assert await found(industry="retail", kind="company", channel="web") == ["a"]
+    assert await found(updated_since=(before + timedelta(days=1)).isoformat()) == ["b"]
+    assert await found(sort="-updated_at") == ["b", "c", "a"]
+    assert await found(sort="-last_purchase") == ["a", "b", "c"]
+    assert await found(rhythm="lost") == []
+    refused = await client.get("/v1/customers", params={"updated_since": "yesterday"})
+    assert refused.json()["errors"][0]["pointer"] == "query:updated_since"
+
+
+async def test_a_list_of_a_sub_stage_is_of_whom_the_stage_says_it(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    """Each of some prospects, told of by their own page; and one who has bought."""
+    kinds = ["call", "quote", "trial", "decision", None, "quote", "call"]
+    for number, kind in enumerate(kinds):
+        await client.put(f"/v1/customers/c{number}", json={"country": "DE" if number % 2 else "FR"})
+        for days in (1, 30) if kind else ():
+            at = (clock.now - timedelta(days=days)).isoformat()
+            event = {"customer_id": f"c{number}", "interaction_id": f"i{days}", "kind": kind,
+                     "occurred_at": at}  # fmt: skip
+            assert (await client.post("/v1/interactions", json=event)).status_code == 201
+    bought = {"customer_id": "c6", "transaction_id": "t", "amount": {"amount": "5.00"},
+              "occurred_at": "2026-05-01T12:00:00Z"}  # fmt: skip
+    assert (await client.post("/v1/transactions", json=bought)).status_code == 201
+    of: dict[str, list[str]] = {}
+    for number in range(len(kinds)):
+        stage = (await client.get(f"/v1/customers/c{number}/stage")).json()
+        of.setdefault(stage["sub_stage"], []).append(f"c{number}")
+    assert {"contacted", "quoted", "trial", "decided", None} <= of.keys()
+
+    async def found(**asked: str) -> list[str]:
+        ids: list[str] = []
+        cursor: dict[str, str] = {}
+        while True:
+            answer = await client.get("/v1/customers", params={"limit": "1", **asked, **cursor})
+            assert answer.status_code == 200, answer.text
+            ids += [row["customer_id"] for row in answer.json()["items"]]
+            if answer.json()["next_cursor"] is None:
+                return ids
+            cursor = {"cursor": answer.json()["next_cursor"]}
+
+    for code, ids in of.items():
+        if code is not None:
+            assert await found(sub_stage=code) == ids
+            assert await found(sub_stage=code, sort="-customer_id") == ids[::-1]
+    assert await found(sub_stage="quoted", country="Germany") == ["c1", "c5"]
+    assert await found(sub_stage="quoted", country="FR") == []
+    assert await found(sub_stage="quoted", sort="-last_purchase") == ["c1", "c5"]
+    assert await found(sub_stage="quoted", sort="clv") == ["c1", "c5"]
+    for asked, code in (
+        ({"sub_stage": "none"}, "unknown_sub_stage"),
+        ({"sub_stage": "quoted", "updated_since": "2026-01-01"}, "not_with_sub_stage"),
+        ({"sub_stage": "quoted", "sort": "created_at"}, "enum"),
+    ):
+        refused = await client.get("/v1/customers", params=asked)
+        assert refused.json()["errors"][0]["code"] == code

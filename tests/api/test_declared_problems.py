@@ -6,12 +6,15 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.postgres.db import WriteSession
 from app.schemas.ingest.transactions import EXAMPLE
 from app.services.common import deployment_settings, signing
 from app.services.operations import operations
 from app.services.policy_changes.activations import ACTIVATION, ActivationOrder
+from app.services.runs import aggregates, queries, query_parts
+from app.services.runs.query_parts import AskedInParts
 from tests import openapi
 from tests.database import NOW
 
@@ -100,6 +103,22 @@ async def amid_another(
     return await ask(client, name, await token(client, session, 1), path={"version": "2"})
 
 
+async def amid_another_question(
+    client: httpx.AsyncClient, session: WriteSession, name: str
+) -> httpx.Response:
+    """Ask what takes a worker, as there are many customers, while one is at another question."""
+    kind = {"query_customers": query_parts.QUERY, "aggregate_customers": aggregates.AGGREGATE}[name]
+    asked = AskedInParts(asked={}, scores=True)
+    await operations.submit(session, kind, asked, now=NOW)
+    many = "INSERT INTO customers (customer_id, version, profile_version, attributes, stage,"
+    many += " stage_version, created_at, updated_at) SELECT 'm' || n, 1, 1, '{}', 'potential', 1,"
+    many += f" now(), now() FROM generate_series(1, {queries.AT_ONCE}) AS n"
+    await session.execute(text(many))
+    when = {"variable": "satisfied", "op": "known", "value": False}
+    more = {"count": True} if name == "query_customers" else {}
+    return await ask(client, name, {"when": when, **more})
+
+
 async def atomically(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
     return await ask(client, name, {"items": [{"surprise": 1}], "mode": "atomic"})
 
@@ -176,6 +195,10 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
     ("void_interaction", "already_voided"): voiding_twice("interaction"),
     ("score_histories", "no_model"): once({"items": [ROW]}),
     ("get_score_diff", "no_model"): once(path=KNOWN, query=FROM),
+    ("query_customers", "no_model"): once({"select": ["r"]}),
+    ("aggregate_customers", "no_model"): once({"by": [{"of": "value_tier"}]}),
+    ("query_customers", "operation_running"): amid_another_question,
+    ("aggregate_customers", "operation_running"): amid_another_question,
     ("fit_model", "operation_running"): twice({}, {"kind": "nbd"}),
     ("start_backtest", "operation_running"): twice({}, {"folds": 2}),
     ("start_rebuild", "operation_running"): twice({}, {"repair": True}),

@@ -78,11 +78,12 @@ PATHS_OF_ONE = {
 async def test_the_list_of_repeatable_operations_is_whole(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     posts = {path for path, methods in document["paths"].items() if "post" in methods}
-    # To score, or to try a mapping, has no effect to repeat. A file is read while it arrives, and
-    # has none either that would not be there already.
+    # To score, to ask, or to try a mapping, has no effect to repeat. A file is read while it
+    # arrives, and has none either that would not be there already.
     assert posts == {
         *REPEATABLE, *PATHS_OF_ONE, *SHOWN_ONCE, "/v1/score", "/v1/scores/lookup",
         "/v1/imports", "/v1/mappings/propose", "/v1/mappings/test",
+        "/v1/customers/query", "/v1/customers/aggregate",
     }  # fmt: skip
     for path in (*REPEATABLE, *PATHS_OF_ONE, *SHOWN_ONCE):
         names = [each["name"] for each in document["paths"][path]["post"]["parameters"]]

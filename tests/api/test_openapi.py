@@ -26,7 +26,7 @@ TEXT = openapi.COMMITTED.read_text(encoding="utf-8")
 VERBS = (
     "get", "list", "put", "patch", "create", "write", "fit", "start", "report", "score", "explain",
     "override", "remove", "preview", "activate", "void", "revoke", "rotate", "delete", "cancel",
-    "try", "propose", "export",
+    "try", "propose", "export", "query", "aggregate",
 )  # fmt: skip
 OTHER_TYPES = {
     "/metrics": "text/plain",
@@ -39,8 +39,10 @@ SORTED = {
     "/v1/customers/{customer_id}/interactions", "/v1/customers/{customer_id}/churn-records",
     "/v1/transitions", "/v1/churn-risks", "/v1/scores", "/v1/audit",
 }  # fmt: skip
+_LINES = ["application/x-ndjson", "text/csv"]
 STREAMED = {
-    "list_scores": ["application/x-ndjson", "text/csv"],
+    "list_scores": _LINES,
+    "query_customers": _LINES,
     "get_rejected_rows": ["application/x-ndjson"],
     "export_lines": ["application/x-ndjson"],
 }
@@ -135,7 +137,7 @@ def test_an_operation_declares_the_problems_of_its_form_and_no_others() -> None:
               "internal_error"}, True),
             ({"unauthorized", "missing_scope", "validation_failed", "rate_limited", "overloaded"},
              path.startswith("/v1/")),
-            ({"invalid_cursor"}, "cursor" in named),
+            ({"invalid_cursor"}, "cursor" in named or name == "query_customers"),
             ({"idempotency_in_progress", "idempotency_key_reused"}, "Idempotency-Key" in named),
             ({"stale_version"}, "If-Match" in named),
             ({"batch_rejected"}, path.endswith("/bulk")),
@@ -203,6 +205,9 @@ def test_headers_that_callers_need_are_named() -> None:
         ("put_mapping", "201"): {"Location"},
         ("get_rejected_rows", "200"): {"Content-Disposition"},
         ("export_lines", "200"): {"Content-Disposition"},
+        ("query_customers", "200"): {"CLM-As-Of", "CLM-Run-Id", "Content-Disposition"},
+        ("query_customers", "202"): {"Location", "Retry-After"},
+        ("aggregate_customers", "202"): {"Location", "Retry-After"},
     }
     for name, _, _, operation in OPERATIONS:
         named = {parameter["name"] for parameter in operation.get("parameters", ())}

@@ -3,13 +3,22 @@
 from collections.abc import Iterable
 from typing import Final
 
-from app.lifecycle.variables import interactions, model, money, profile, purchases, stage
+from app.lifecycle.variables import (
+    interactions,
+    model,
+    money,
+    profile,
+    purchases,
+    scores,
+    stage,
+)
 from app.lifecycle.variables.definition import Source, Term, Variable
 
 VARIABLES: Final[dict[str, Variable]] = {
     row.name: row
     for rows in (
         purchases.ROWS, model.ROWS, money.ROWS, interactions.ROWS, profile.ROWS, stage.ROWS,
+        scores.ROWS,
     )
     for row in rows
 }  # fmt: skip

@@ -65,6 +65,8 @@ class Pointers:
     timeline: str
     settled_policy_version: int
     recorded_until: str
+    derivation_version: int
+    interaction_kinds: str
 
 
 def new_name() -> str:
@@ -199,7 +201,9 @@ _POINTERS = (
     " (SELECT CAST(value AS text) FROM settings WHERE key = 'published_run_id'),"
     " (SELECT CAST(value AS text) FROM settings WHERE key = 'policy_timeline'),"
     " (SELECT CAST(value AS text) FROM settings WHERE key = 'settled_policy_version'),"
-    " (SELECT CAST(value AS text) FROM settings WHERE key = 'recorded_until')"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'recorded_until'),"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'derivation_version'),"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'interaction_kinds')"
 )
 
 

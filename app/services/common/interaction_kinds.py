@@ -40,9 +40,9 @@ _kept: dict[str, Declared] = {}
 _KEPT = 64
 
 
-async def declared(session: ReadSession) -> Declared:
-    """Return what is declared; one statement, unless it has changed."""
-    name = await deployment_settings.get(session, deployment_settings.INTERACTION_KINDS)
+async def declared(session: ReadSession, name: str | None = None) -> Declared:
+    """Return what is declared; one statement, unless it has changed, and none if it is named."""
+    name = name or await deployment_settings.get(session, deployment_settings.INTERACTION_KINDS)
     if name not in _kept:
         rows = (await session.execute(select(*_COLUMNS))).mappings().all()
         found = Declared(

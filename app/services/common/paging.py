@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import tuple_
 
@@ -35,8 +35,16 @@ class Sort:
     descending: bool = False
 
 
+Way = TypeVar("Way")
+
+
 def choose_sort(page: PageRequest, allowed: Mapping[str, Sort], default: str) -> tuple[str, Sort]:
     """Return the sort that was asked for, or the default; refuse one that is not offered."""
+    return choose(page, allowed, default)
+
+
+def choose(page: PageRequest, allowed: Mapping[str, Way], default: str) -> tuple[str, Way]:
+    """Return what a list has under the name of the sort that was asked for."""
     name = page.sort or default
     if name not in allowed:
         raise ValidationFailed(
@@ -143,6 +151,8 @@ def _decode(cursor: str, secret: bytes, binding: dict[str, Any], sort: Sort) -> 
 def _typed(value: Any, kind: type) -> Any:
     if kind is datetime:
         return datetime.fromisoformat(value)
+    if kind is date:
+        return date.fromisoformat(value)
     return Decimal(value) if kind is Decimal else value
 
 

@@ -1,47 +1,152 @@
-"""Lists of customers: of a stage, of an owner, or found by what somebody types."""
+"""Lists of customers: by what is known of them, or found by what somebody types."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, any_, func, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Numeric,
+    and_,
+    any_,
+    cast,
+    column,
+    func,
+    null,
+    or_,
+    select,
+    union_all,
+)
 
-from app.models import Customer, CustomerSearch
+from app.errors import InvalidCursor
+from app.models import Customer, CustomerSearch, PurchaseSummary
+from app.models.scoring import scores_of
 from app.postgres.db import ReadSession
+from app.postgres.sqlstates import is_missing_table
 from app.services.common import deployment_settings
-from app.services.common.paging import PageRequest, Sort, choose_sort, fetch_responses
-from app.services.customers import contact_points, customers, names
+from app.services.common.paging import (
+    PageRequest,
+    Sort,
+    choose,
+    fetch_responses,
+    next_part,
+    read_bound,
+)
+from app.services.customers import contact_points, countries, customers, names
 
-SORTS = {
-    name: Sort(columns, descending=name.startswith("-"))
-    for names_, columns in {
-        ("customer_id", "-customer_id"): (Customer.customer_id,),
-        ("created_at", "-created_at"): (Customer.created_at, Customer.customer_id),
-    }.items()
-    for name in names_
+_OF_RUN = ("value_to_save", "clv")
+_LATEST = "last_purchase"
+SORTS: dict[str, tuple[Any, ...]] = {
+    "customer_id": (),
+    "created_at": (Customer.created_at,),
+    "updated_at": (Customer.updated_at,),
+    **{name: (column(name, Numeric()),) for name in _OF_RUN},
+    _LATEST: (PurchaseSummary.last_purchase_on,),
 }
+"""What lists are sorted by, before the id; what is not known of everybody comes last."""
 _LAST = "\U0010ffff"
 
 
-async def search(
-    session: ReadSession,
-    page: PageRequest,
-    *,
-    stage: str | None,
-    owner: str | None,
-    q: str | None,
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which customers a list is of; None: whatever it be."""
+
+    stage: str | None = None
+    owner: str | None = None
+    country: str | None = None
+    industry: str | None = None
+    channel: str | None = None
+    kind: str | None = None
+    rhythm: str | None = None
+    updated_since: datetime | None = None
+    q: str | None = None
+
+    @property
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """Yield what holds of the customers, but for what the published run says."""
+        country = None if self.country is None else countries.code_of(self.country) or self.country
+        equal = {
+            Customer.stage: self.stage,
+            Customer.owner: self.owner,
+            Customer.country: country,
+            Customer.industry: self.industry,
+            Customer.acquisition_channel: self.channel,
+            Customer.kind: self.kind,
+        }
+        for of_customer, value in equal.items():
+            if value is not None:
+                yield of_customer == value
+        if self.updated_since is not None:
+            yield Customer.updated_at >= self.updated_since
+        if self.q is not None:
+            yield Customer.customer_id == any_(func.array(_found_by(self.q)))
+
+
+def needs_run(page: PageRequest, filters: Filters) -> bool:
+    """Say whether what a run found is asked for."""
+    return filters.rhythm is not None or (page.sort or "").removeprefix("-") in _OF_RUN
+
+
+async def search(session: ReadSession, page: PageRequest, filters: Filters) -> dict[str, Any]:
     """Return a page of the customers that fit all filters."""
-    name, sort = choose_sort(page, SORTS, "customer_id")
-    statement = select(*customers.COLUMNS, *sort.columns)
-    if stage is not None:
-        statement = statement.where(Customer.stage == stage)
-    if owner is not None:
-        statement = statement.where(Customer.owner == owner)
-    if q is not None:
-        statement = statement.where(Customer.customer_id == any_(func.array(_found_by(q))))
-    bound_to = {"list": "customers", "sort": name, "stage": stage, "owner": owner, "q": q}
-    found = await fetch_responses(session, statement, page, sort, bound_to, customers.to_response)
-    settled = (await deployment_settings.pointers(session)).settled_policy_version
-    return {**found, "stage_policy_version": settled}
+    allowed = {f"{sign}{name}": name for name in SORTS for sign in ("", "-")}
+    name, plain = choose(page, allowed, "customer_id")
+    pointers = await deployment_settings.pointers(session)
+    run_id = read_bound(page, "=run_id") or pointers.run_id
+    keys, rest = SORTS[plain], bool(read_bound(page, "=rest"))
+    statement = select(*customers.COLUMNS).where(*filters.conditions)
+    bound_to = {"list": "customers", "sort": name, **_bound(filters)}
+    if needs_run(page, filters):
+        bound_to["=run_id"] = run_id
+        scores = _scores(run_id)
+        keys = tuple(scores.c[key.name] for key in keys) if plain in _OF_RUN else keys
+        statement = statement.outerjoin(scores, scores.c.customer_id == Customer.customer_id)
+        if filters.rhythm is not None:
+            statement = statement.where(scores.c.rhythm == filters.rhythm)
+    if plain == _LATEST:
+        own = PurchaseSummary.customer_id == Customer.customer_id
+        statement = statement.outerjoin(PurchaseSummary, own)
+    some = plain in (*_OF_RUN, _LATEST)
+    last_part = {**bound_to, "=rest": True}
+    if some:
+        statement = statement.where(keys[0].is_(None) if rest else keys[0].is_not(None))
+    sort = Sort(
+        (Customer.customer_id,) if rest else (*keys, Customer.customer_id),
+        descending=name.startswith("-") and not rest,
+    )
+    try:
+        found = await fetch_responses(
+            session, statement.add_columns(*sort.columns), page, sort,
+            last_part if rest else bound_to, customers.to_response,
+        )  # fmt: skip
+    except Exception as error:
+        if is_missing_table(error):
+            raise InvalidCursor("The run that this cursor belongs to is no longer kept.") from None
+        raise
+    if some and not rest and found["next_cursor"] is None:
+        found["next_cursor"] = next_part(page, [""], last_part)
+        left = page.limit - len(found["items"])
+        if left:
+            others = replace(page, limit=left, cursor=found["next_cursor"])
+            more = await search(session, others, filters)
+            return {**more, "items": [*found["items"], *more["items"]]}
+    return {**found, "stage_policy_version": pointers.settled_policy_version}
+
+
+def _bound(filters: Filters) -> dict[str, object]:
+    return {each.name: getattr(filters, each.name) for each in fields(filters)}
+
+
+def _scores(run_id: int | None) -> Any:
+    """Return the table of a run; nobody is in it before the first."""
+    if run_id is not None:
+        return scores_of(run_id)
+    none = scores_of(0).c
+    return select(*(cast(null(), none[name].type).label(name) for name in _READ)).subquery()
+
+
+_READ = ("customer_id", "rhythm", *_OF_RUN)
 
 
 def _found_by(q: str) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from app.deployment import Deployment
 from app.lifecycle.documents import parse
 from app.lifecycle.evidence import shown
+from app.lifecycle.variables import scores
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import VARIABLES
 from app.postgres.db import WriteSession
@@ -94,7 +95,8 @@ async def test_a_rule_on_any_variable_decides_over_http(
 async def test_a_policy_of_stages_may_not_look_at_the_stage(client: httpx.AsyncClient) -> None:
     listed = (await client.get("/v1/variables")).json()["items"]
     refused = [row["name"] for row in listed if not row["in_stage_policies"]]
-    assert refused == ["stage", "days_in_stage"]
+    of_runs = [row.name for row in scores.ROWS]
+    assert refused == ["stage", "days_in_stage", *of_runs]
     for name, value in (("stage", "active"), ("days_in_stage", 3)):
         document = at_random.asking(random.Random(1), VARIABLES["lives"])
         document["rules"][0]["when"] = {"variable": name, "op": "==", "value": value}
