@@ -60,7 +60,11 @@ TAGS = [
         "description": "What each is worth and who is about to churn: RFM, lifetime value, churn "
         "risk with reasons. Churn risk is the probability of no purchase in the horizon.",
     },
-    {"name": "reports", "description": "Counts of the published run."},
+    {
+        "name": "reports",
+        "description": "Tables of ledger and facts as they are now, and counts of the published "
+        "run.",
+    },
     {
         "name": "rebuilds",
         "description": "Everything derived, derived anew from the facts: compared, and mended.",

@@ -32,6 +32,7 @@ KNOWN = {"customer_id": "c1"}
 NOBODY = {
     "customer_id": "nobody", "version": "999", "model_id": "none", "backtest_id": "none",
     "operation_id": "none", "kind": "complant", "key_id": "none", "secret": "previous",
+    "name": "none",
 }  # fmt: skip
 OVERRIDE = {"stage": "active", "reason": "a talk on the phone"}
 ROW = {"x": 0, "t_x": 0, "T": 9}
@@ -154,7 +155,7 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("cancel_operation", None, None),
             ("list_rebuild_differences", None, None), ("get_key", None, None),
             ("patch_key", {}, None), ("revoke_key", None, None), ("rotate_key", {}, None),
-            ("remove_key_secret", None, None),
+            ("remove_key_secret", None, None), ("get_report", None, None),
         )
     },
     ("put_customer", "not_found"): once({}, path={"customer_id": ""}),
