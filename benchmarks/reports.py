@@ -62,7 +62,7 @@ FILL = (
 
 
 async def main(
-    service: common.Service, connection: asyncpg.Connection, client: httpx.AsyncClient
+    _: common.Service, connection: asyncpg.Connection, client: httpx.AsyncClient
 ) -> None:
     customers = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     now = datetime.now(UTC)

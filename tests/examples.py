@@ -161,8 +161,9 @@ async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_i
         await ask(f"list_{name}", query=page, **known)
     for name in ("get_customer", "get_stage", "explain_stage", "get_stage_history", "get_scores"):
         await ask(name, **known)
-    for name in ("list_churn_reasons", "list_variables", "report_stages", "report_rfm", "list_reports",
-                 "get_info", "get_liveness", "get_readiness", "get_metrics"):  # fmt: skip
+    for name in ("list_churn_reasons", "list_variables", "report_stages", "report_rfm",
+                 "list_reports", "get_info", "get_liveness", "get_readiness",
+                 "get_metrics"):  # fmt: skip
         await ask(name)
     await ask("get_interaction_kind", kind="delivery_survey")
     for form in _STREAMS:

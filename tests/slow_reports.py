@@ -16,8 +16,8 @@ from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.lifecycle.presets import CHURN_REASONS
 from app.lifecycle.kinds import Kinds
+from app.lifecycle.presets import CHURN_REASONS
 from tests.twin import MICROSECOND, UNIT, Fact, Transition, Twin, start_of
 
 STEPS = ["potential", "initial", "active", "loyal"]
@@ -286,8 +286,11 @@ def retention(asked: Asked) -> list[Row]:
     for value, own in groups.items():
         for n in range(max(months_between(first[each], until) for each in own) + 1):
             known = [each for each in own if months_between(first[each], until) >= n]
-            bought = {each: [left for _, day, left in asked.purchases(each)
-                             if months_between(first[each], day) == n] for each in known}  # fmt: skip
+            bought = {
+                each: [left for _, day, left in asked.purchases(each)
+                       if months_between(first[each], day) == n]
+                for each in known
+            }  # fmt: skip
             rows.append(
                 {asked.by: value, "month_number": n, "customers": len(known),
                  "retained": (sum(map(bool, bought.values())), len(known)),
@@ -319,8 +322,8 @@ def return_curve(asked: Asked) -> list[Row]:
         for ahead in (90, 180):
             over = [(on, following) for on, following in own
                     if on + timedelta(days=ahead) <= until]  # fmt: skip
-            back = [1 for on, following in over
-                    if following is not None and following <= on + timedelta(days=ahead)]  # fmt: skip
+            back = [1 for on, following in over if following is not None
+                    and following <= on + timedelta(days=ahead)]  # fmt: skip
             row |= {f"bought_within_{ahead}": (len(back), len(over)),
                     f"open_{ahead}": len(own) - len(over)}  # fmt: skip
         rows.append(row)
@@ -435,8 +438,10 @@ def value(asked: Asked) -> list[Row]:
                  for own in groups.values() for each in own), Decimal())  # fmt: skip
     rows = []
     for told, own in groups.items():
-        bought = [n for each in own
-                  if (n := sum(asked.first <= day <= asked.last for day in asked.days(each)))]  # fmt: skip
+        bought = [
+            n for each in own
+            if (n := sum(asked.first <= day <= asked.last for day in asked.days(each)))
+        ]  # fmt: skip
         revenue = sum((asked.revenue(each, asked.first, asked.last) for each in own), Decimal())
         clv = [row.clv for each in own
                if (row := asked.scores.get(each)) is not None and row.clv is not None]  # fmt: skip

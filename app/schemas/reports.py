@@ -149,9 +149,7 @@ class Report(Answer):
     since: date = Field(alias="from", description="its first day")
     until: date = Field(alias="to", description="its last day")
     as_of: AsOfInstant
-    time_zone: str = Field(
-        description="the zone whose days are meant", examples=["Europe/Berlin"]
-    )
+    time_zone: str = Field(description="the zone whose days are meant", examples=["Europe/Berlin"])
     policy_version: PolicyVersion
     run_id: RunKey | None = Field(
         description="the run that lifetime values are of; null where there are none"

@@ -54,9 +54,7 @@ async def get_report(
     deployment: Here,
     now: Now,
     as_of: AsOfQuery,
-    name: Annotated[
-        str, Path(max_length=50, description="name of the report", examples=["flow"])
-    ],
+    name: Annotated[str, Path(max_length=50, description="name of the report", examples=["flow"])],
     since: Annotated[
         str | None,
         Query(

@@ -30,10 +30,10 @@ _BEGUN = (
     f" FROM customers c WHERE customer_id = ANY({NAMED})"
 )
 FIRST_SEEN_OF_ALL = (
-    "SELECT c.customer_id, least(c.created_at, c.first_contact_at, t.at, i.at, r.at) AS begun"
+    "SELECT c.customer_id, least(c.created_at, c.first_contact_at, t.at, i.at, r.at) AS begun"  # noqa: S608  # names of ours
     " FROM customers c"
     + "".join(
-        f" LEFT JOIN (SELECT customer_id, min(occurred_at) AS at FROM {table} GROUP BY 1) AS {name}"  # noqa: S608  # names of ours
+        f" LEFT JOIN (SELECT customer_id, min(occurred_at) AS at FROM {table} GROUP BY 1) AS {name}"  # noqa: S608
         f" ON {name}.customer_id = c.customer_id"
         for table, name in (("transactions", "t"), ("interactions", "i"), ("churn_records", "r"))
     )

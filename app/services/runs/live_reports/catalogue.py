@@ -38,9 +38,7 @@ class Report:
 
 
 REPORTS: Final[Mapping[str, Report]] = {
-    "flow": Report(
-        text("Stages on two days", "两日之间的阶段流转"), flow.WAYS, flow.of_days
-    ),
+    "flow": Report(text("Stages on two days", "两日之间的阶段流转"), flow.WAYS, flow.of_days),
     "funnel": Report(
         text("From stage to stage", "阶段转化漏斗"), funnel.WAYS, funnel.of_new_customers
     ),

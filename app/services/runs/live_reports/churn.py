@@ -137,9 +137,7 @@ async def _by_group(
         [question.by, "customers", "churned", "departures", "win_backs", "won_back"],
         found,
         _of_group({}, *whole),
-        tables.notes_of(
-            question, "churned_of_customers_in_period", "none_left_out", stages=True
-        ),
+        tables.notes_of(question, "churned_of_customers_in_period", "none_left_out", stages=True),
     )
 
 

@@ -114,7 +114,7 @@ def _still_open(
 
 
 _HOPS = (
-    "SELECT value, step, count(*), count(next_at),"
+    "SELECT value, step, count(*), count(next_at),"  # noqa: S608  # no value of a caller
     " percentile_cont(0.5) WITHIN GROUP (ORDER BY"
     " width_bucket(next_at, CAST($9 AS timestamptz[]))"
     " - width_bucket(at, CAST($9 AS timestamptz[]))) FILTER (WHERE next_at IS NOT NULL),"
@@ -122,7 +122,7 @@ _HOPS = (
     " FROM hops GROUP BY 1, 2"
 )
 _OPEN = (
-    "SELECT customer_id, step, at FROM hops"
+    "SELECT customer_id, step, at FROM hops"  # noqa: S608  # no value of a caller
     f" WHERE next_at IS NULL AND step < $8 - 1 AND now_at <> {_LEFT}"
     f" ORDER BY at, customer_id LIMIT {_LISTED + 1}"
 )

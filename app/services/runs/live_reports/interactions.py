@@ -58,7 +58,7 @@ def _told(counts: Any) -> Row:
 # Of a complaint in force as solved: when the first revision came behind the last unsolved one. One
 # that was told as solved from the beginning has no such time.
 _SOLVED_AT: Final = (
-    "SELECT CASE WHEN u.revision IS NULL THEN NULL ELSE least(i.received_at,"  # noqa: S608  # no value of a caller
+    "SELECT CASE WHEN u.revision IS NULL THEN NULL ELSE least(i.received_at,"
     " (SELECT min(r.received_at) FROM interaction_revisions r WHERE r.customer_id = i.customer_id"
     " AND r.source = i.source AND r.interaction_id = i.interaction_id"
     " AND r.revision > u.revision AND r.revision < i.revision)) END AS at,"
@@ -70,9 +70,7 @@ _SOLVED_AT: Final = (
 
 
 def _statement(group: str) -> str:
-    solved = (
-        "i.kind = 'complaint' AND i.outcome = 'solved' AND (s.always OR s.at <= $1)"
-    )
+    solved = "i.kind = 'complaint' AND i.outcome = 'solved' AND (s.always OR s.at <= $1)"
     return (
         f"SELECT {group}, count(*), count(DISTINCT i.customer_id),"  # noqa: S608  # no value of a caller
         " count(*) FILTER (WHERE i.kind = 'complaint'),"

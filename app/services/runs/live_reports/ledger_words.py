@@ -38,7 +38,7 @@ class LedgerWords:
 
     def name(self, stage: str | None, period: int, until: int) -> str:
         """Return what a stage of a period is called at a later instant."""
-        first = self._policy(period).beginning if not stage else stage
+        first = stage or self._policy(period).beginning
         return self.timeline.called(first, self.timeline.starts[period], until)
 
     def later(self, name: str, since: int, until: int) -> str:
@@ -46,7 +46,7 @@ class LedgerWords:
 
     def role(self, stage: str | None, period: int) -> Role:
         """Return the role of a stage of a period; of a stage of another one, what it was there."""
-        code = self._policy(period).beginning if not stage else stage
+        code = stage or self._policy(period).beginning
         for policy in (self._policy(period), *reversed(self.timeline.policies)):
             if code in policy.stages:
                 return policy.stage(code).role

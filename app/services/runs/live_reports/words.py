@@ -114,12 +114,8 @@ COLUMNS: Final[Mapping[str, Column]] = {
 """By name; a name means the same in each report."""
 
 NOTES: Final[Mapping[str, Names]] = {
-    "wilson": text(
-        "Intervals of shares are Wilson's, 95 %.", "比率的区间为95%威尔逊区间。"
-    ),
-    "none_left_out": text(
-        "Rows that would count nobody are left out.", "计数为零的行不列出。"
-    ),
+    "wilson": text("Intervals of shares are Wilson's, 95 %.", "比率的区间为95%威尔逊区间。"),
+    "none_left_out": text("Rows that would count nobody are left out.", "计数为零的行不列出。"),
     "stages_recorded_until": text(
         "Transitions by silence stand in the ledger up to the last scoring run; those since then "
         "follow with the next one.",
