@@ -152,7 +152,7 @@ class Report(Answer):
     time_zone: str = Field(description="the zone whose days are meant", examples=["Europe/Berlin"])
     policy_version: PolicyVersion
     run_id: RunKey | None = Field(
-        description="the run that lifetime values are of; null where there are none"
+        description="number of the run that lifetime values are of; null where there are none"
     )
     stages_recorded_until: Timestamp = Field(
         description="up to when transitions by silence stand in the ledger"

@@ -36,7 +36,10 @@ SORTED = {
     "/v1/customers/{customer_id}/interactions", "/v1/customers/{customer_id}/churn-records",
     "/v1/transitions", "/v1/churn-risks", "/v1/scores", "/v1/audit",
 }  # fmt: skip
-STREAMED = {"list_scores": ["application/x-ndjson", "text/csv"]}
+STREAMED = {
+    "list_scores": ["application/x-ndjson", "text/csv"],
+    "get_report": ["text/csv"],
+}
 OPERATIONS = [
     (operation["operationId"], method, path, operation)
     for path, method, operation in openapi.operations(DOCUMENT)
@@ -191,6 +194,7 @@ def test_headers_that_callers_need_are_named() -> None:
         ("start_rebuild", "202"): {"Location", "Retry-After"},
         ("create_key", "201"): {"Location"},
         ("list_scores", "200"): set(OF_STREAMS),
+        ("get_report", "200"): {"CLM-As-Of", "Content-Disposition"},
     }
     for name, _, _, operation in OPERATIONS:
         named = {parameter["name"] for parameter in operation.get("parameters", ())}
