@@ -104,6 +104,7 @@ def random_profiles(rng: random.Random, now: datetime, customers: list[str]) -> 
     found = {}
     for each in [*customers, *(f"p{n:02}" for n in range(20))]:
         told = {
+            "name": each,
             "acquisition_channel": rng.choice(CHANNELS), "country": rng.choice(COUNTRIES),
             "owner": rng.choice((None, "ann", "bob")), "kind": rng.choice((None, "company")),
             "industry": rng.choice((None, "retail")), "source": rng.choice(("crm", "web")),
@@ -297,6 +298,23 @@ async def test_who_begins_as_a_customer_is_one_and_a_change_of_policy_is_no_depa
         assert sum(row["departures"] for row in rows) == 0
     (month,) = (await own_client.get("/v1/reports/churn", params=today)).json()["rows"]
     assert (month["customers"], month["departures"]) == (1, 0)
+
+
+async def test_who_is_put_in_a_further_stage_has_passed_those_before(
+    own_client: httpx.AsyncClient, clock: Clock
+) -> None:
+    clock.now = datetime.now(UTC)
+    await own_client.put("/v1/customers/one", json={})
+    clock.now += timedelta(seconds=5)
+    body = {"stage": "active", "reason": "a contract"}
+    answer = await own_client.post("/v1/customers/one/stage/override", json=body)
+    assert answer.status_code == 201, answer.text
+    clock.now += timedelta(seconds=5)
+    rows = (await own_client.get("/v1/reports/funnel")).json()["rows"]
+    assert [(row["stage"], plain(row["converted"]), row["median_days"], row["open"])
+            for row in rows] == [
+        ("potential", (1, 1), 0, 0), ("initial", (1, 1), 0, 0), ("active", (0, 1), None, 1),
+    ]  # fmt: skip
 
 
 def test_every_report_has_a_slow_twin() -> None:
