@@ -20,7 +20,7 @@ from benchmarks import common
 ROUNDS, MOST_SECONDS = 3, 12
 _ID = "'c-' || lpad(n::text, 8, '0')"
 _BOUGHT = (
-    "(SELECT n, k, $2::timestamptz + (n * 7919 % 1000 + k * (10 + n * 104729 % 80))"
+    "(SELECT n, k, $2::timestamptz + (n % 9973 * 7919 % 1000 + k * (10 + n % 997 * 13 % 80))"
     " * interval '1 day' + n % 80000 * interval '1 second' AS at"
     " FROM generate_series(1, $1::int) AS n, generate_series(0, 11) AS k WHERE k <= n % 12) AS b"
 )
@@ -29,12 +29,12 @@ FILL = (
     " attributes, stage, stage_version, created_at, updated_at)"
     f" SELECT {_ID}, 1, 1, (ARRAY['web', 'fair', 'shop', NULL])[1 + n % 4],"
     " (ARRAY['DE', 'FR', NULL])[1 + n % 3], '{}', 'potential', 1,"
-    " $2::timestamptz + (n * 7919 % 1000 - n % 40) * interval '1 day', now()"
+    " $2::timestamptz + (n % 9973 * 7919 % 1000 - n % 40) * interval '1 day', now()"
     " FROM generate_series(1, $1::int) AS n ORDER BY 1",
     "INSERT INTO transactions (customer_id, source, transaction_id, revision, fingerprint, kind,"
     " occurred_at, occurred_on, amount, currency, value, received_at)"
     f" SELECT {_ID}, 'default', n || '-' || k, 1, '\\x00', 'purchase', at, CAST(at AS date),"
-    " 5 + n * k % 90, 'EUR', 5 + n * k % 90, at"
+    " 5 + n % 9973 * k % 90, 'EUR', 5 + n % 9973 * k % 90, at"
     f" FROM {_BOUGHT} WHERE at < now()",
     "INSERT INTO refund_allocations SELECT customer_id, source, 'r' || transaction_id, source,"
     " transaction_id, occurred_at + interval '3 days', occurred_on + 3, amount, value"

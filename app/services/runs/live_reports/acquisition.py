@@ -64,7 +64,8 @@ def _statement(group: str) -> str:
     over = f"f.first_on + {_YEAR - 1} <= $5"
     return (
         f"WITH seen AS ({rule_facts.FIRST_SEEN_OF_ALL}),"  # noqa: S608  # no value of a caller
-        f" net AS ({net_purchases.snapshot('$1')}), f AS ("
+        " net AS (SELECT customer_id, occurred_on, occurred_at, net"
+        f" FROM ({net_purchases.snapshot('$1')}) AS p), f AS ("
         " SELECT customer_id, min(occurred_on) AS first_on, min(occurred_at) AS at"
         " FROM net GROUP BY 1"
         "), first_year AS ("

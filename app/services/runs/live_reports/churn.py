@@ -114,17 +114,16 @@ _MONTHS: Final = (
 async def _by_group(
     session: ReadSession, question: Question, events: str, given: Sequence[Any]
 ) -> Table:
-    _, group = tables.parted(question)
+    _, group, joined = tables.parted(question)
     more: list[Any] = [question.begins_at]
-    bought = ""
     if question.by == "cohort":
         group, more = "to_char(f.first_on, 'YYYY-MM')", [*more, question.as_of.at]
-        bought = (
+        joined = (
             " LEFT JOIN (SELECT customer_id, min(occurred_on) AS first_on"  # noqa: S608  # no value of a caller
             f" FROM ({net_purchases.snapshot('$7')}) AS p GROUP BY 1) AS f USING (customer_id)"
         )
     rows = await fetch_rows(
-        session, f"{events}{_groups(group, bought)}", *given, question.ends_at, *more
+        session, f"{events}{_groups(group, joined)}", *given, question.ends_at, *more
     )
     tables.check_groups(row[0] for row in rows)
     found = [
@@ -154,7 +153,7 @@ def _of_group(
     }
 
 
-def _groups(group: str, bought: str) -> str:
+def _groups(group: str, joined: str) -> str:
     return (
         ", own AS (SELECT customer_id,"  # noqa: S608  # no value of a caller
         " coalesce((array_agg(after ORDER BY at DESC, nth DESC) FILTER (WHERE at < $6))[1],"
@@ -168,7 +167,7 @@ def _groups(group: str, bought: str) -> str:
         " CAST(sum(departures) AS int),"
         " count(*) FILTER (WHERE began_as = 'churned' OR departures > 0),"
         " count(*) FILTER (WHERE win_backs > 0), CAST(sum(win_backs) AS int)"
-        f" FROM own JOIN customers c USING (customer_id){bought} GROUP BY 1"
+        f" FROM own{joined} GROUP BY 1"
     )
 
 

@@ -17,7 +17,7 @@ WAYS = ("stage", *OF_PROFILE)
 async def of_days(session: ReadSession, question: Question) -> Table:
     """Return how many customers went from which stage to which; renames are told apart."""
     words = LedgerWords(question.timeline)
-    column, group = tables.parted(question)
+    column, group, _ = tables.parted(question)
     rows = await fetch_rows(
         session, _statement(group), question.first_ends_at, question.ends_at, words.changes
     )

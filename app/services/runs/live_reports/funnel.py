@@ -39,7 +39,7 @@ async def of_new_customers(session: ReadSession, question: Question) -> Table:
     words = LedgerWords(question.timeline)
     steps = _steps(question)
     listed = question.by == "open"
-    column, group = tables.parted(question)
+    column, group, _ = tables.parted(question)
     stages, periods = words.all()
     rows = await fetch_rows(
         session,
@@ -138,23 +138,21 @@ def _statement(group: str, told: str) -> str:
         " SELECT * FROM unnest(CAST($5 AS text[]), CAST($6 AS int[]), CAST($7 AS int[]))"
         " AS w (stage, period, step)"
         "), past AS ("
-        " SELECT c.customer_id, c.begun AS at, 0 AS nth, w.step FROM cohort c JOIN words w"
+        " SELECT c.customer_id, c.value, c.begun AS at, 0 AS nth, w.step"
+        " FROM cohort c JOIN words w"
         f" ON w.stage = '{NOWHERE}' AND w.period = width_bucket(c.begun, CAST($4 AS timestamptz[]))"
-        " UNION ALL SELECT t.customer_id, t.effective_at, 1, w.step FROM cohort c"
+        " UNION ALL SELECT t.customer_id, c.value, t.effective_at, 1, w.step FROM cohort c"
         " JOIN stage_transitions t ON t.customer_id = c.customer_id AND t.voided_at IS NULL"
         " AND t.effective_at <= $3 JOIN words w ON w.stage = t.to_stage"
         " AND w.period = width_bucket(t.effective_at, CAST($4 AS timestamptz[]))"
-        "), last AS ("
-        " SELECT DISTINCT ON (customer_id) customer_id, step AS now_at FROM past"
-        " ORDER BY customer_id, at DESC, nth DESC"
+        "), known AS ("
+        " SELECT *, first_value(step) OVER (PARTITION BY customer_id ORDER BY at DESC, nth DESC)"
+        " AS now_at FROM past"
         "), reached AS ("
-        " SELECT customer_id, s.step, min(at) AS at FROM past"
-        " JOIN generate_series(0, CAST($8 AS int) - 1) AS s (step) ON past.step >= s.step"
-        " GROUP BY 1, 2"
+        " SELECT customer_id, value, now_at, s.step, min(at) AS at FROM known"
+        " JOIN generate_series(0, CAST($8 AS int) - 1) AS s (step) ON known.step >= s.step"
+        " GROUP BY 1, 2, 3, 4"
         "), hops AS ("
-        " SELECT r.customer_id, c.value, r.step, r.at, following.at AS next_at, last.now_at"
-        " FROM reached r JOIN cohort c USING (customer_id) JOIN last USING (customer_id)"
-        " LEFT JOIN reached following ON following.customer_id = r.customer_id"
-        " AND following.step = r.step + 1"
+        " SELECT *, lead(at) OVER (PARTITION BY customer_id ORDER BY step) AS next_at FROM reached"
         f") {told}"
     )

@@ -23,7 +23,7 @@ async def between_days(session: ReadSession, question: Question) -> Table:
     """Return the transitions between two days with the revenue of the year up to each of them."""
     words = LedgerWords(question.timeline)
     listed = question.by == "customer_id"
-    column, group = tables.parted(question)
+    column, group, _ = tables.parted(question)
     stages, periods = words.all()
     last = to_micros(question.ends_at)
     rows = await fetch_rows(

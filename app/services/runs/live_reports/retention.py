@@ -15,9 +15,9 @@ WAYS = ("cohort", *OF_PROFILE)
 
 async def of_first_purchases(session: ReadSession, question: Question) -> Table:
     """Return the triangle: cohorts by their first purchase day, months counted from its month."""
-    column, group = tables.parted(question)
+    column, group, whose = tables.parted(question)
     rows = await fetch_rows(
-        session, _statement(group), question.as_of.at, question.first_on, question.last_on
+        session, _statement(group, whose), question.as_of.at, question.first_on, question.last_on
     )
     until = question.until_on.year * 12 + question.until_on.month - 1
     active, revenue = Counter[tuple[Any, int]](), defaultdict[tuple[Any, int], Decimal](Decimal)
@@ -50,7 +50,7 @@ async def of_first_purchases(session: ReadSession, question: Question) -> Table:
     )
 
 
-def _statement(group: str) -> str:
+def _statement(group: str, whose: str) -> str:
     month = "CAST(extract(year FROM occurred_on) * 12 + extract(month FROM occurred_on) - 1 AS int)"
     return (
         f"WITH months AS (SELECT customer_id, {month} AS month, min(occurred_on) AS first_on,"  # noqa: S608  # no value of a caller
@@ -58,6 +58,6 @@ def _statement(group: str) -> str:
         "), begun AS ("
         " SELECT customer_id, min(first_on) AS first_on, min(month) AS month FROM months GROUP BY 1"
         f") SELECT {group}, b.month, m.month - b.month, count(*), sum(m.net)"
-        " FROM months m JOIN begun b USING (customer_id) JOIN customers c USING (customer_id)"
+        f" FROM months m JOIN begun b USING (customer_id){whose}"
         " WHERE b.first_on BETWEEN $2 AND $3 GROUP BY 1, 2, 3"
     )

@@ -20,13 +20,13 @@ _MANY: Final = "5_or_more"
 
 async def of_silences(session: ReadSession, question: Question) -> Table:
     """Return for each length of silence how many lasted so long, and how they went on."""
-    column, group = tables.parted(question)
+    column, group, whose = tables.parted(question)
     if question.by == "purchase_days_before":
         cases = " ".join(f"WHEN {test} THEN '{code}'" for code, test in _BEFORE.items())
         column, group = [question.by], f"CASE {cases} ELSE '{_MANY}' END"
     rows = await fetch_rows(
         session,
-        _statement(group),
+        _statement(group, whose),
         question.as_of.at,
         question.first_on,
         question.last_on,
@@ -34,7 +34,8 @@ async def of_silences(session: ReadSession, question: Question) -> Table:
     )
     tables.check_groups(row[0] for row in rows)
     found, totals = [], Counter[int]()
-    for value, silent, n, *known in sorted(rows, key=lambda row: (tables.by_name(row[0]), row[1])):
+    for value, silent, *counts in sorted(rows, key=lambda row: (tables.by_name(row[0]), row[1])):
+        n, *known = map(int, counts)
         row = {**dict.fromkeys(column, value), "silent_days": silent, "silences": n}
         for place, days in enumerate(WINDOWS):
             over, bought = known[2 * place : 2 * place + 2]
@@ -51,28 +52,28 @@ async def of_silences(session: ReadSession, question: Question) -> Table:
     )
 
 
-def _statement(group: str) -> str:
+def _statement(group: str, whose: str) -> str:
+    """Return how to count silences: first those alike, so that few are held against lengths."""
     counts = ", ".join(
-        f"count(*) FILTER (WHERE {over}), count(*) FILTER (WHERE {over}"
-        f" AND g.next_on <= g.occurred_on + s.days + {days})"
+        f"coalesce(sum(n) FILTER (WHERE {over}), 0), coalesce(sum(n) FILTER (WHERE {over}"
+        f" AND g.gap <= s.days + {days}), 0)"
         for days in WINDOWS
         for over in [f"g.occurred_on + s.days + {days} <= $4"]
     )
     lengths = ", ".join(f"({days})" for days in SILENCES)
+    longest = SILENCES[-1] + WINDOWS[-1] + 1
     return (
         "WITH days AS (SELECT DISTINCT customer_id, occurred_on"  # noqa: S608  # no value of a caller
         f" FROM ({net_purchases.snapshot('$1')}) AS p"
         "), gaps AS ("
-        " SELECT customer_id, occurred_on, lead(occurred_on) OVER own AS next_on,"
-        " row_number() OVER own AS nth FROM days"
+        f" SELECT customer_id, occurred_on, least(lead(occurred_on, 1, 'infinity') OVER own,"
+        f" occurred_on + {longest}) - occurred_on AS gap, row_number() OVER own AS nth FROM days"
         " WINDOW own AS (PARTITION BY customer_id ORDER BY occurred_on)"
-        "), long AS ("
-        f" SELECT * FROM gaps WHERE (next_on IS NULL OR next_on > occurred_on + {SILENCES[0]})"
-        f" AND occurred_on BETWEEN CAST($2 AS date) - {SILENCES[-1]}"
-        f" AND CAST($3 AS date) - {SILENCES[0]}"
-        f") SELECT {group}, s.days, count(*), {counts}"
-        " FROM long g JOIN customers c USING (customer_id)"
-        f" JOIN (VALUES {lengths}) AS s (days) ON g.next_on IS NULL"
-        " OR g.next_on > g.occurred_on + s.days"
+        "), alike AS ("
+        f" SELECT {group} AS value, occurred_on, gap, count(*) AS n FROM gaps{whose}"
+        f" WHERE gap > {SILENCES[0]} AND occurred_on BETWEEN CAST($2 AS date) - {SILENCES[-1]}"
+        f" AND CAST($3 AS date) - {SILENCES[0]} GROUP BY 1, 2, 3"
+        f") SELECT value, s.days, sum(n), {counts}"
+        f" FROM alike g JOIN (VALUES {lengths}) AS s (days) ON g.gap > s.days"
         " WHERE g.occurred_on + s.days BETWEEN $2 AND $3 GROUP BY 1, 2"
     )

@@ -60,11 +60,14 @@ def share(part: Decimal, whole: Decimal) -> float | None:
     return float(part / whole) if whole else None
 
 
-def parted(question: Question) -> tuple[list[str], str]:
-    """Return the column that a report by a field of the profile begins with, and its SQL."""
+def parted(question: Question) -> tuple[list[str], str, str]:
+    """Return the column that a report by a field of the profile begins with, and its SQL.
+
+    That is the field, and how to join the customers; the others need not look at them.
+    """
     if question.by in OF_PROFILE:
-        return [question.by], OF_PROFILE[question.by]
-    return [], "CAST(NULL AS text)"
+        return [question.by], OF_PROFILE[question.by], " JOIN customers c USING (customer_id)"
+    return [], "CAST(NULL AS text)", ""
 
 
 def notes_of(question: Question, *codes: str, stages: bool = False) -> list[str]:
