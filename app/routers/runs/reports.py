@@ -88,7 +88,7 @@ async def get_report(
     `interactions` have one shape: columns that say what they are, rows, totals and notes. Each
     share comes with what it is counted of, and Wilson's interval of 95 %. Late facts and refunds
     up to `as_of` count. With `Accept: text/csv` the rows alone; a rate has five columns there. A
-    report that would take longer than a request may is refused with 503; ask for fewer days.
+    report that would take longer than a request may is refused with 503.
     """
     told = await catalogue.make(
         session, deployment, name, since=since, until=until, by=by, as_of=as_of, now=now
