@@ -178,8 +178,9 @@ async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_i
         await ask(f"list_{name}", query=page, **known)
     for name in ("get_customer", "get_stage", "explain_stage", "get_stage_history", "get_scores"):
         await ask(name, **known)
-    for name in ("list_churn_reasons", "list_variables", "report_stages", "report_rfm", "get_info",
-                 "get_liveness", "get_readiness", "get_metrics"):  # fmt: skip
+    for name in ("list_churn_reasons", "list_variables", "report_stages", "report_rfm",
+                 "list_reports", "get_info", "get_liveness", "get_readiness",
+                 "get_metrics"):  # fmt: skip
         await ask(name)
     await ask("get_interaction_kind", kind="delivery_survey")
     query, aggregate = queries.CustomerQuery.model_config, queries.AggregateQuery.model_config
@@ -189,6 +190,8 @@ async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_i
     await ask("aggregate_customers", _example(aggregate))
     for form in _STREAMS:
         await ask("list_scores", accept=form)
+    for form in ("application/json", "text/csv"):
+        await ask("get_report", accept=form, name="flow")
     since = (now - timedelta(days=30)).date().isoformat()
     await ask("get_score_diff", query={"from": since}, **known)
     await ask("score_customers", {"customer_ids": ["c-1001", "c-9999"]})

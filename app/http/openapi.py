@@ -66,7 +66,11 @@ TAGS = [
         "description": "Any question about customers: for whom a rule holds, and what they amount "
         "to in groups.",
     },
-    {"name": "reports", "description": "Counts of the published run."},
+    {
+        "name": "reports",
+        "description": "Tables of ledger and facts as they are now, and counts of the published "
+        "run.",
+    },
     {
         "name": "rebuilds",
         "description": "Everything derived, derived anew from the facts: compared, and mended.",

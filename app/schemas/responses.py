@@ -23,7 +23,7 @@ Responses = dict[int | str, Described]
 
 HEADERS: Mapping[str, Described] = {
     "CLM-As-Of": {
-        "description": "of lines: the instant of the run",
+        "description": "of lines: the instant that they are true for",
         "schema": {"type": "string", "format": "date-time"},
         "example": "2026-06-01T02:00:00Z",
     },

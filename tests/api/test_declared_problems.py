@@ -176,7 +176,7 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("patch_key", {}, None), ("revoke_key", None, None), ("rotate_key", {}, None),
             ("remove_key_secret", None, None), ("start_import", None, {"mapping": "none"}),
             ("get_import", None, None), ("get_rejected_rows", None, None),
-            ("get_mapping", None, None), ("get_source", None, None),
+            ("get_mapping", None, None), ("get_report", None, None), ("get_source", None, None),
         )
     },
     ("put_mapping", "not_found"): once({}, path={"name": ""}),

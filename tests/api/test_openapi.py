@@ -45,6 +45,7 @@ STREAMED = {
     "query_customers": _LINES,
     "get_rejected_rows": ["application/x-ndjson"],
     "export_lines": ["application/x-ndjson"],
+    "get_report": ["text/csv"],
 }
 OPERATIONS = [
     (operation["operationId"], method, path, operation)
@@ -208,6 +209,7 @@ def test_headers_that_callers_need_are_named() -> None:
         ("query_customers", "200"): {"CLM-As-Of", "CLM-Run-Id", "Content-Disposition"},
         ("query_customers", "202"): {"Location", "Retry-After"},
         ("aggregate_customers", "202"): {"Location", "Retry-After"},
+        ("get_report", "200"): {"CLM-As-Of", "Content-Disposition"},
     }
     for name, _, _, operation in OPERATIONS:
         named = {parameter["name"] for parameter in operation.get("parameters", ())}

@@ -11,8 +11,8 @@ from app.routers.api import accept, router, scope
 from app.schemas.operations import CustomerAggregateOperation, CustomerQueryOperation
 from app.schemas.queries import AggregateAnswer, AggregateQuery, CustomerQuery, QueryPage
 from app.schemas.responses import headers, problems
+from app.services.common import copied_lines
 from app.services.runs import aggregates, queries, query_lines, query_parts
-from app.services.scores import streams
 
 routes = router("queries")
 OF_LINES = ("CLM-As-Of", "CLM-Run-Id", "Content-Disposition")
@@ -24,7 +24,7 @@ OF_LINES = ("CLM-As-Of", "CLM-Run-Id", "Content-Disposition")
     responses={
         200: {
             "model": QueryPage,
-            "content": {form: {"schema": {"type": "string"}} for form in streams.FORMS[1:]},
+            "content": {form: {"schema": {"type": "string"}} for form in copied_lines.FORMS[1:]},
             **headers(*OF_LINES),
         },
         202: {"model": CustomerQueryOperation, **headers("Location", "Retry-After")},
@@ -52,7 +52,7 @@ async def query_customers(
     application/x-ndjson` or `text/csv` all are answered, by id, a line each.
     """
     asked: dict[str, Any] = {"now": now, "may": principal.may}
-    form = streams.form_of(request.headers.get("accept"))
+    form = copied_lines.form_of(request.headers.get("accept"))
     if form != "application/json":
         lines, of_all = await query_lines.open_lines(
             state.database, session, deployment, query, form, secret=state.cursor_secret, **asked

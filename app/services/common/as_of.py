@@ -40,6 +40,14 @@ def beginning(text: str | None, deployment: Deployment, pointer: str) -> AsOf | 
     return None if text is None else _read(text, deployment, pointer, begins=True)
 
 
+def day(text: str, pointer: str) -> int:
+    """Return the number of a day."""
+    try:
+        return to_day(_DAY.validate_python(text))
+    except ValidationError:
+        raise _refused(pointer, f"must be a day such as 2026-01-31; it {RANGE}") from None
+
+
 def _read(text: str, deployment: Deployment, pointer: str, *, begins: bool = False) -> AsOf:
     try:
         if len(text) == len("2026-01-31"):

@@ -31,6 +31,16 @@ _BEGUN = (
     f"SELECT customer_id, {sql_numbers.micros(_EARLIEST)}"  # noqa: S608  # no value of a caller
     f" FROM customers c WHERE customer_id = ANY({NAMED})"
 )
+FIRST_SEEN_OF_ALL = (
+    "SELECT c.customer_id, least(c.created_at, c.first_contact_at, t.at, i.at, r.at) AS begun"  # noqa: S608  # names of ours
+    " FROM customers c"
+    + "".join(
+        f" LEFT JOIN (SELECT customer_id, min(occurred_at) AS at FROM {table} GROUP BY 1) AS {name}"  # noqa: S608
+        f" ON {name}.customer_id = c.customer_id"
+        for table, name in (("transactions", "t"), ("interactions", "i"), ("churn_records", "r"))
+    )
+)
+"""A query of when each customer was first heard of: the same of everybody, by whole tables."""
 _AT, _ON = sql_numbers.micros("occurred_at"), sql_numbers.day("occurred_on")
 _LAST_DAY, _FIRST_DAY = sql_numbers.date_of("$4"), sql_numbers.date_of("$5")
 _OF_KINDS = f"customer_id = ANY({NAMED}) AND ($2::text[] IS NULL OR kind = ANY($2))"

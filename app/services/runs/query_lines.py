@@ -19,12 +19,12 @@ from app.schemas.common.encoding import to_json
 from app.schemas.common.types import format_instant
 from app.schemas.queries import CustomerQuery
 from app.services.common import as_of as as_ofs
+from app.services.common.copied_lines import Form
 from app.services.runs import queries, query_columns, query_pages
 from app.services.runs.query_answers import items_of, rows_of
 from app.services.runs.query_pages import Place
 from app.services.runs.query_prepared import Prepared, prepare
 from app.services.runs.query_rules import May
-from app.services.scores.streams import Form
 
 PIECE = 1_000
 _OF_PAGES: Final = ("limit", "cursor", "sort", "count")

@@ -1,0 +1,147 @@
+"""What can be asked of reports, and what is refused; the two forms of an answer."""
+
+import csv
+import io
+from typing import Any
+
+import httpx
+import pytest
+
+from app.services.runs.live_reports import csv_lines, tables
+from app.services.runs.live_reports.catalogue import REPORTS
+from app.services.runs.live_reports.words import COLUMNS, NOTES
+
+PURCHASE = {"transaction_id": "t1", "occurred_at": "2026-03-01T12:00:00Z",
+            "amount": {"amount": "12.50"}}  # fmt: skip
+
+
+async def buy(client: httpx.AsyncClient, customer: str, channel: str | None = None) -> None:
+    told = {"customer_id": customer, **PURCHASE}
+    assert (await client.post("/v1/transactions", json=told)).status_code == 201
+    if channel is not None:
+        body = {"acquisition_channel": channel}
+        assert (await client.patch(f"/v1/customers/{customer}", json=body)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer", "code"),
+    [
+        ({"by": "colour"}, "query:by", "unknown_value"),
+        ({"by": ""}, "query:by", "unknown_value"),
+        ({"from": "2026-02-30"}, "query:from", "as_of"),
+        ({"from": "2026-02-03T00:00:00Z"}, "query:from", "as_of"),
+        ({"to": "soon"}, "query:to", "as_of"),
+        ({"to": "2026-06-02"}, "query:to", "after_as_of"),
+        ({"to": "2026-03-02", "as_of": "2026-03-01"}, "query:to", "after_as_of"),
+        ({"as_of": "2026-06-02"}, "query:as_of", "as_of"),
+        ({"from": "2026-03-02", "to": "2026-03-01"}, "query:from", "after_to"),
+        ({"from": "1976-03-02", "to": "2026-03-01"}, "query:from", "too_long"),
+        ({"from": "2016-05-31"}, "query:from", "too_long"),
+        ({"form": "csv"}, "query:form", "extra_forbidden"),
+    ],
+)
+async def test_a_question_that_makes_no_sense_is_refused_where_it_does_not(
+    client: httpx.AsyncClient, query: dict[str, str], pointer: str, code: str
+) -> None:
+    for name in ("flow", "return-curve"):
+        answer = await client.get(f"/v1/reports/{name}", params=query)
+        assert answer.status_code == 422, answer.text
+        told = [(each["pointer"], each["code"]) for each in answer.json()["errors"]]
+        assert told == [(pointer, code)]
+
+
+async def test_ten_years_can_be_asked_for_and_nobody_is_reported_of_an_empty_service(
+    client: httpx.AsyncClient,
+) -> None:
+    for name, report in REPORTS.items():
+        for by in report.ways:
+            query = {"from": "2016-06-01", "by": by}
+            answer = await client.get(f"/v1/reports/{name}", params=query)
+            assert answer.status_code == 200, answer.text
+            told = answer.json()
+            assert (told["from"], told["to"], told["time_zone"]) == (
+                "2016-06-01", "2026-06-01", "Europe/Berlin",
+            )  # fmt: skip
+            # Of those who are customers, months without anybody are months, too.
+            assert len(told["rows"]) == (121 if (name, by) == ("churn", "month") else 0)
+
+
+async def test_without_a_period_it_is_of_the_last_year(client: httpx.AsyncClient) -> None:
+    told = (await client.get("/v1/reports/churn", params={"as_of": "2026-03-01"})).json()
+    assert (told["from"], told["to"]) == ("2025-03-02", "2026-03-01")
+    assert told["as_of"] == "2026-03-01T22:59:59.999999Z"
+    assert told["by"] == "month"
+
+
+async def test_reports_that_are_not_there_say_which_are(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/v1/reports/flows")
+    assert answer.status_code == 404
+    assert all(name in answer.json()["detail"] for name in REPORTS)
+    listed = (await client.get("/v1/reports")).json()["items"]
+    assert [each["name"] for each in listed] == list(REPORTS)
+    for each in listed:
+        assert [way["code"] for way in each["by"]] == list(REPORTS[each["name"]].ways)
+
+
+async def test_too_many_values_are_no_report(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for channel in ("web", "fair", "shop"):
+        await buy(client, f"of-{channel}", channel)
+    monkeypatch.setattr(tables, "MOST_GROUPS", 3)
+    assert (await client.get("/v1/reports/acquisition")).status_code == 200
+    await buy(client, "of-nobody")
+    answer = await client.get("/v1/reports/acquisition")
+    assert answer.status_code == 422
+    assert [each["pointer"] for each in answer.json()["errors"]] == ["query:by"]
+
+
+async def test_csv_has_the_rows_and_no_formula(client: httpx.AsyncClient) -> None:
+    await buy(client, "one", "=1+1")
+    await buy(client, "two", "web")
+    query = {"from": "2026-01-01", "to": "2026-05-31"}
+    told = (await client.get("/v1/reports/acquisition", params=query)).json()
+    answer = await client.get(
+        "/v1/reports/acquisition", params=query, headers={"Accept": "text/csv"}
+    )
+    assert answer.headers["content-type"].startswith("text/csv")
+    name = 'attachment; filename="acquisition-by-channel-2026-01-01-2026-05-31.csv"'
+    assert answer.headers["content-disposition"] == name
+    assert answer.headers["clm-as-of"] == told["as_of"]
+    assert answer.text.endswith("\r\n")
+    lines = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    assert [line["channel"] for line in lines] == ["'=1+1", "web"]
+    for line, row in zip(lines, told["rows"], strict=True):
+        assert line["customers"] == str(row["customers"]) == "1"
+        assert line["converted"] == ""
+        assert (line["converted_n"], line["converted_of"]) == ("0", "0")
+        assert line["first_year_revenue"] == row["first_year_revenue"]["amount"] == "0.00"
+        assert line["currency"] == "EUR"
+
+
+def test_what_a_spreadsheet_would_reckon_is_shown() -> None:
+    report: dict[str, Any] = {
+        "columns": [{"name": "owner", "type": "text"}],
+        "rows": [{"owner": each} for each in ("=A1", "-5", "@x", "ann", None)],
+    }
+    lines = csv_lines.write(report, "EUR").split("\r\n")
+    assert lines == ["owner,currency", "'=A1,EUR", "-5,EUR", "'@x,EUR", "ann,EUR", ",EUR", ""]
+
+
+async def test_stages_are_told_up_to_when_the_ledger_has_them(client: httpx.AsyncClient) -> None:
+    await buy(client, "one")
+    told = (await client.get("/v1/reports/flow")).json()
+    until = told["stages_recorded_until"]
+    noted = {each["code"] for each in told["notes"]}
+    assert told["as_of"] > until
+    assert "stages_recorded_until" in noted
+    before = (await client.get("/v1/reports/flow", params={"as_of": until})).json()
+    assert "stages_recorded_until" not in {each["code"] for each in before["notes"]}
+
+
+def test_every_word_of_a_report_is_in_both_languages() -> None:
+    for texts in (*(each.title for each in COLUMNS.values()), *NOTES.values(),
+                  *(each.title for each in REPORTS.values())):  # fmt: skip
+        assert set(texts) == {"en", "zh"}
+        assert all(texts.values())
+    assert {way for each in REPORTS.values() for way in each.ways} - {"open"} <= COLUMNS.keys()
