@@ -295,7 +295,6 @@ async def _work(settings: Settings, url: str, *, until_eof: bool) -> None:
 
 
 async def _turn(signs: Signs) -> None:
-    """Keep noting that the event loop turns."""
-    while True:
+    while True:  # it is the event loop that turns
         signs.turned()
         await asyncio.sleep(1)

@@ -8,7 +8,8 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from app.schemas import customers, interaction_kinds, keys, queries
 from app.schemas.ingest import churn_records, interactions, sources, transactions
 from app.schemas.policies import policies
 from app.schemas.stages import stages
+from app.services.runs import queries as customer_queries
 from app.worker import Worker
 from tests import openapi
 from tests.database import Clock, make_client
@@ -167,6 +169,16 @@ async def _write(recorder: Recorder, now: datetime) -> None:
     await ask("write_interactions", {"items": told})
 
 
+@contextmanager
+def _too_many_at_once() -> Iterator[None]:
+    """Have these few customers be more than are evaluated while a caller waits."""
+    most, customer_queries.AT_ONCE = customer_queries.AT_ONCE, 0
+    try:
+        yield
+    finally:
+        customer_queries.AT_ONCE = most
+
+
 async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_id: str) -> None:
     ask, known, page = recorder.ask, {"customer_id": "c-1001"}, {"limit": SHOWN}
     for name in ("customers", "all_transactions", "all_transitions", "interaction_kinds",
@@ -188,6 +200,11 @@ async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_i
         await ask("query_customers", {"select": ["revenue", "stage"]}, accept=form)
     await ask("query_customers", {**_example(query), "limit": SHOWN})
     await ask("aggregate_customers", _example(aggregate))
+    evaluated = {"variable": "usual_gap_days", "op": ">=", "value": 1}
+    with _too_many_at_once():
+        await ask("query_customers", {"when": evaluated, "limit": SHOWN, "count": True})
+        await ask("aggregate_customers", {"when": evaluated, "by": [{"of": "stage"}],
+                                          "measures": [{"kind": "n"}]})  # fmt: skip
     for form in _STREAMS:
         await ask("list_scores", accept=form)
     for form in ("application/json", "text/csv"):
@@ -281,7 +298,7 @@ async def _change_policy(recorder: Recorder, client: httpx.AsyncClient, work: An
     version = created["version"]
     await recorder.ask("get_policy", version=version)
     christmas = policies.SeasonRequest.model_config["json_schema_extra"]["examples"][1]
-    await recorder.ask("make_seasonal_policy", christmas, version=version)
+    await recorder.ask("create_seasonal_policy", christmas, version=version)
     preview = await recorder.ask("preview_policy", version=version)
     await work()
     found = (await client.get(f"/v1/operations/{preview['id']}")).json()

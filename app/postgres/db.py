@@ -1,8 +1,6 @@
 """Engine and session factory. No queries live here."""
 
 import json
-import math
-import time
 from collections.abc import Awaitable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -26,6 +24,7 @@ from sqlalchemy.util import greenlet_spawn
 from app.config import Settings
 from app.postgres import connections
 from app.postgres.limits import COMMAND_LINE, REQUEST, Limits
+from app.postgres.pooling import LastAnswer, LazySession
 
 T = TypeVar("T")
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
@@ -120,45 +119,6 @@ def create_engine(
     return engine
 
 
-class _LazySession(AsyncSession):
-    """A session that is made when it is first used: most reads ask the driver alone."""
-
-    def __init__(self, bind: AsyncEngine, **given: Any) -> None:
-        self._engine = bind
-        self._given = given
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("_proxied", "sync_session"):
-            raise AttributeError(name)
-        super().__init__(self._engine, **self._given)
-        return vars(self)[name]
-
-    @property  # type: ignore[misc]  # nobody sets it anew
-    def bind(self) -> AsyncEngine:
-        return self._engine
-
-    def in_transaction(self) -> bool:
-        return "_proxied" in vars(self) and super().in_transaction()
-
-    async def __aexit__(self, *raised: Any) -> None:  # noqa: PYI036  # as the parent has it
-        if self.in_transaction():
-            await super().__aexit__(*raised)
-
-
-class _LastAnswer:
-    """When a connection was last given back as one that had answered."""
-
-    def __init__(self) -> None:
-        self._at = -math.inf
-
-    def note(self, connection: object | None, *_: object) -> None:
-        if connection is not None:  # as it is of one that was dropped
-            self._at = time.monotonic()
-
-    def seconds_ago(self) -> float:
-        return time.monotonic() - self._at
-
-
 @dataclass(frozen=True)
 class Database:
     """The engine of a process and the two ways to open a session on it."""
@@ -166,7 +126,7 @@ class Database:
     engine: AsyncEngine
     reads: async_sessionmaker[AsyncSession]
     writes: async_sessionmaker[AsyncSession]
-    last_answer: _LastAnswer = field(default_factory=_LastAnswer)
+    last_answer: LastAnswer = field(default_factory=LastAnswer)
 
     @classmethod
     def connect(cls, settings: Settings, url: str) -> "Database":
@@ -178,7 +138,7 @@ class Database:
         autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         database = cls(
             engine,
-            async_sessionmaker(autocommit, class_=_LazySession, expire_on_commit=False),
+            async_sessionmaker(autocommit, class_=LazySession, expire_on_commit=False),
             async_sessionmaker(engine, expire_on_commit=False),
         )
         event.listen(engine.sync_engine, "checkin", database.last_answer.note)

@@ -98,7 +98,7 @@ async def delete_policy(version: Version, session: Write) -> Response:
     responses={201: headers("ETag", "Location"), **problems(NotFound, Conflict)},
     **scope("policies:write"),
 )
-async def make_seasonal_policy(
+async def create_seasonal_policy(
     version: Version,
     request: SeasonRequest,
     session: Write,

@@ -170,7 +170,7 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("list_churn_risks", None, {"run_id": "9"}), ("list_scores", None, {"run_id": "9"}),
             ("score_histories", {"items": [ROW], "model_id": "none"}, None),
             ("get_score_diff", None, FROM), ("get_operation", None, None),
-            ("list_rebuild_differences", None, None), ("delete_policy", None, None),
+            ("create_seasonal_policy", {}, None), ("delete_policy", None, None),
             ("cancel_operation", None, None),
             ("list_rebuild_differences", None, None), ("get_key", None, None),
             ("patch_key", {}, None), ("revoke_key", None, None), ("rotate_key", {}, None),

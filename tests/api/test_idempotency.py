@@ -71,6 +71,7 @@ PATHS_OF_ONE = {
     "/v1/operations/{operation_id}/cancel",
     "/v1/policies/{version}/activate",
     "/v1/policies/{version}/preview",
+    "/v1/policies/{version}/season",
     "/v1/keys/{key_id}/rotate",
 }
 

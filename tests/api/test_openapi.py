@@ -192,6 +192,7 @@ def test_headers_that_callers_need_are_named() -> None:
         ("override_stage", "201"): {"ETag", "Location"},
         ("remove_override", "200"): {"ETag"},
         ("create_policy", "201"): {"ETag", "Location"},
+        ("create_seasonal_policy", "201"): {"ETag", "Location"},
         ("get_policy", "200"): {"ETag"},
         ("preview_policy", "202"): {"Location", "Retry-After"},
         ("activate_policy", "202"): {"Location", "Retry-After"},

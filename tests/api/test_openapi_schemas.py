@@ -15,7 +15,10 @@ DOCUMENT = openapi.committed()
 SCHEMAS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]
 REFERENCE = "#/components/schemas/"
 MONEY = {f"{REFERENCE}{name}" for name in ("Money", "MoneyIn", "PaidMoneyIn", "SignedMoneyIn")}
-OF_MONEY = MONEY | {f"{REFERENCE}{name}" for name in ("Clv", "ClvTerms", "SpendModel", "Gains")}
+OF_MONEY = MONEY | {f"{REFERENCE}{name}" for name in (
+    "Clv", "ClvTerms", "Coverage", "Gains", "MeanCoverage", "SpendModel", "ValueInterval",
+    "ValueTotal",
+)}  # fmt: skip
 """Shapes whose amounts are money, or that tell of shares of it."""
 MONEY_WORDS = re.compile(
     r"(^|_)(amount|revenue|spend|clv|price|cost|margin|excess|paid|value_to_save)($|_)"
@@ -44,6 +47,7 @@ CLOSED = {
     ("true", "false"), ("true",), ("setting", "asked_for"),
     ("erp", "crm", "orders", "web", "app", "partner", "social", "survey", "manual"),
     ("on_time", "due", "overdue", "lost"), ("lost", "all"), ("previous", "current"),
+    ("en", "zh"), ("seasonal", "no_season", "too_little_history"),
 }  # fmt: skip
 
 

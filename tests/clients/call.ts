@@ -24,6 +24,12 @@ function outcome(operation: Operation): string {
       return operation.result ? operation.result.backtest_id : operation.state;
     case "rebuild":
       return operation.result ? operation.result.digest : operation.state;
+    case "import":
+      return operation.result ? `${operation.result.rows} rows` : operation.state;
+    case "customer_query":
+      return operation.result ? `${operation.result.items.length} found` : operation.state;
+    case "customer_aggregate":
+      return operation.result ? `${operation.result.customers} counted` : operation.state;
   }
 }
 

@@ -107,10 +107,10 @@ def test_a_python_client_is_typed_and_calls(service: list[str], tmp_path: Path) 
         TOOLS / "openapi-python-client", "generate", "--path", DOCUMENT, "--meta", "none",
         "--config", config, "--output-path", tmp_path / "clm_client", cwd=tmp_path,
     )  # fmt: skip
-    # Nothing is lost but the picture, which no client of JSON has a type for.
+    # Nothing is lost but files and the picture, which no client of JSON has a type for.
     assert re.findall(r"parsing (.+) within", said) == [
-        "GET /v1/backtests/{backtest_id}/picture.svg"
-    ], said
+        "POST /v1/imports", "GET /v1/backtests/{backtest_id}/picture.svg",
+    ], said  # fmt: skip
     assert "Unable to process" not in said
     interpreter = TOOLS / "python"
     run(

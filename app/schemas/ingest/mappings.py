@@ -214,7 +214,7 @@ class PresetParameter(Answer):
     )
     question: str = Field(description="what is asked", examples=["In which zone are the times?"])
     required: bool = Field(description="whether the preset cannot do without it")
-    default: Any = Field(description="what it is if absent")
+    assumed: Any = Field(description="what it is if absent")
     choices: list[str] = Field(description="what it may be; empty: any")
 
 

@@ -40,7 +40,7 @@ class BetweenWindows(Answer):
         examples=[0.14],
     )
     windows: int = Field(
-        description="windows that it was learnt from; 0: none could be judged, it is what is usual"
+        description="number of windows that it was learnt from; 0: it is what is usual"
     )
 
 

@@ -11,13 +11,19 @@ from app.schemas.stages.stages import Named
 class SeasonMonth(Answer):
     """How fast customers buy in a month of the year, over the mean of all months."""
 
-    month: int = Field(ge=1, le=12, description="month of the year, 1 is January", examples=[12])
+    month: int = Field(
+        ge=1, le=12, description="number of the month of the year, 1 is January", examples=[12]
+    )
     factor: float = Field(
         description="seasonal days in a day of the month; 1 where months are all alike",
         examples=[1.8],
     )
-    low: float = Field(description="lower end of the 80 % interval of the factor", examples=[1.6])
-    high: float = Field(description="upper end of the 80 % interval of the factor", examples=[2.0])
+    low: float = Field(
+        description="lower end of the 80 % interval of the factor, in seasonal days", examples=[1.6]
+    )
+    high: float = Field(
+        description="upper end of the 80 % interval of the factor, in seasonal days", examples=[2.0]
+    )
     years: int = Field(description="in how many years the month was seen", examples=[3])
 
 

@@ -22,7 +22,7 @@ from app.services.common.deployment_settings import Pointers
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.runs.query_tables import Tables
-from app.services.runs.query_values import is_stored
+from app.services.runs.query_values import OF_LIMIT, is_stored
 
 PERSONAL = frozenset({"attribute", "age_years"})
 """Variables that tell personal data of whom they are told of."""
@@ -81,10 +81,16 @@ class Question:
         renamed = any(policy.maps for policy in self.timeline.policies)
         return (
             all(is_stored(term) for term in self.asked)
+            and (self.policy.inactivity_limit.season is None or not self._of_limit)
             and (self.is_derived or not needs & {"purchases", "money"})
             and (self.is_settled or "stage" not in needs)
             and (self.as_of.is_now or not renamed or "stage" not in needs)
         )
+
+    @property
+    def _of_limit(self) -> bool:
+        """Whether the limit of inactivity is looked at, which seasonal days would have to count."""
+        return any(term.name in OF_LIMIT for term in self.asked)
 
     @cached_property
     def needs(self) -> frozenset[str]:

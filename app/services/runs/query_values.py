@@ -19,11 +19,16 @@ EVALUATED: Final = frozenset(
     {
         "last_satisfaction", "satisfied",  # the last answer before an instant is stored nowhere
         "days_in_stage",  # so is the first that was heard of somebody
+        "seasonal_days_since_last_purchase",  # a policy may have a season
         "usual_gap_days", "inactivity_to_usual_gap", "r", "f", "m", "churn_probability",
         "value_tier",  # a model computes them
     }
 )  # fmt: skip
 """Variables of which nothing is stored; so are all that are narrowed to some purchases."""
+
+
+OF_LIMIT: Final = frozenset({"inactivity_limit_days", "inactivity_to_mean_gap"})
+"""Variables that a season of the policy changes; with one they are evaluated, too."""
 
 
 def is_stored(term: Term) -> bool:

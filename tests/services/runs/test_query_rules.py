@@ -1,7 +1,7 @@
 """A rule says the same of everybody by SQL, evaluated on columns, and slowly one by one."""
 
 import random
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,6 @@ from app.lifecycle.variables.registry import VARIABLES
 from app.models import Policy, PolicyActivation
 from app.postgres.db import WriteSession
 from app.services.common import deployment_settings
-from app.services.policies import policies
 from app.services.runs import (
     queries,
     query_answers,
@@ -28,7 +27,7 @@ from app.services.runs import (
 )
 from app.services.runs.query_pages import Order, Place
 from app.services.runs.query_rules import Question
-from app.services.runs.query_values import EVALUATED, VALUES, is_stored
+from app.services.runs.query_values import EVALUATED, OF_LIMIT, VALUES, is_stored
 from tests.database import NOW
 from tests.kept import store_model
 from tests.lifecycle import at_random
@@ -110,11 +109,11 @@ async def test_what_is_stored_says_what_the_evaluators_do(
     base = at_random.BASES[seed]
     people = {f"c{number}": at_random.person(rng, zone, base) for number in range(PEOPLE)}
     await store_model(session, at_random.MODEL_ID)
-    await put_in_force(session, 99, at_random.policy(rng)[0])
+    given = at_random.policy(rng)[0]
+    await put_in_force(session, 99, given)
     now = at_random.moment(rng, people["c0"], latest=200)
     await post_all(session, deployment, rng, people, now)
-    limit = (await policies.timeline(session)).current.inactivity_limit
-    document = {"inactivity_limit": asdict(limit)}
+    document = {name: given[name] for name in ("inactivity_limit", "season") if name in given}
     slow = {each: Slow(_until(one, now), document, MODELLED) for each, one in people.items()}
     asked = rules(rng)
     every = await question_of(session, MODELLED_RULE, deployment.as_of(now))
@@ -152,7 +151,10 @@ async def _compare_values(
 ) -> None:
     """Hold what is read of each stored term against what is evaluated."""
     asked = [at_random.read(term) for row in at_random.ROWS for term in asked_of(row)]
-    stored = tuple(term for term in dict.fromkeys(asked) if is_stored(term))
+    evaluated = OF_LIMIT if question.policy.inactivity_limit.season else ()
+    stored = tuple(
+        term for term in dict.fromkeys(asked) if is_stored(term) and term.name not in evaluated
+    )
     question = replace(question, when=ALWAYS, asked=stored, as_of=as_of)
     doubted = await queries.doubts(session, deployment, question, money=False)
     assert doubted is not None

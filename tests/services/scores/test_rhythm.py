@@ -39,6 +39,11 @@ def bought(purchases: list[tuple[int, int]], now: datetime) -> list[Fact]:
     ]
 
 
+def noon() -> datetime:
+    """Return noon of yesterday: near midnight days before clocks change are others here."""
+    return datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - DAY
+
+
 async def complain(
     database: Database, deployment: Deployment, customer_id: str, at: datetime, **more: Any
 ) -> None:
@@ -46,7 +51,7 @@ async def complain(
             "occurred_at": at.isoformat(), **more}  # fmt: skip
     told = [InteractionIn.model_validate(item)]
     async with made.write(database) as session:
-        now = max(at, datetime.now(UTC))
+        now = max(at, noon())
         await interactions.ingest(session, deployment, told, atomic=True, now=now)
 
 
@@ -137,7 +142,7 @@ async def test_a_complaint_is_open_until_it_is_solved_or_ninety_days_old(
     clock: Clock,
     store: Any,
 ) -> None:
-    clock.now = now = datetime.now(UTC)
+    clock.now = now = noon()
     people = {each: bought(every(20, 6, last=3), now) for each in ("c", "solved", "old", "none")}
     await made.post(own_database, deployment, people, now)
     async with made.write(own_database) as session:
@@ -257,7 +262,7 @@ async def test_a_purchase_brings_a_customer_back_into_rhythm(
 async def test_without_a_purchase_or_a_model_there_is_no_rhythm(
     own_database: Database, own_client: httpx.AsyncClient, deployment: Deployment, clock: Clock
 ) -> None:
-    clock.now = now = datetime.now(UTC)
+    clock.now = now = noon()
     await made.post(own_database, deployment, {"c": bought(every(20, 6, last=80), now)}, now)
     await own_client.put("/v1/customers/never", json={})
     for customer_id in ("c", "never"):

@@ -117,11 +117,10 @@ async def test_what_is_read_for_any_variable_is_what_the_slow_evaluator_sees(
     base = at_random.BASES[1]
     people = {f"c{number}": at_random.person(rng, zone, base) for number in range(10)}
     await store_model(session, at_random.MODEL_ID)
-    policy = parse(1, {**at_random.policy(rng)[0], "inactivity_limit": INACTIVITY})
+    document = {**at_random.policy(rng)[0], "inactivity_limit": INACTIVITY}
+    policy = parse(1, document)
     await post_all(session, deployment, rng, people, NOW)
-    slow = {
-        each: Slow(one, {"inactivity_limit": INACTIVITY}, MODELLED) for each, one in people.items()
-    }
+    slow = {each: Slow(one, document, MODELLED) for each, one in people.items()}
     for at in [NOW, *(at_random.moment(rng, one) for one in people.values())]:
         as_of = deployment.as_of(at)
         found = await populations.read(session, policy.inactivity_limit, as_of)

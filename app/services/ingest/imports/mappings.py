@@ -94,7 +94,7 @@ def presets() -> dict[str, Any]:
                     "type": one.type,
                     "question": one.question,
                     "required": one.required,
-                    "default": one.default,
+                    "assumed": one.default,
                     "choices": list(one.choices),
                 }
                 for one in each.parameters
