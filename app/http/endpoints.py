@@ -60,7 +60,12 @@ class _Parameters:
         if given is None:
             values.update(self._absent or {})
             return []
-        found, faults = request_params_to_args(self._fields, given)
+        fields = self._fields
+        if self._absent is not None and self._place == "query":
+            # Of many filters few are asked for; the others are as if nothing were.
+            values.update(self._absent)
+            fields = [field for field in fields if field.alias in given]
+        found, faults = request_params_to_args(fields, given)
         values.update(found)
         return faults
 
