@@ -45,7 +45,7 @@ _SHARED: Final[Mapping[str, frozenset[str]]] = {
     for sign, codes in {
         "$": "ARS AUD BBD BMD BSD BZD CAD CLP COP FJD GYD HKD JMD LRD MXN NAD NZD SGD SRD TTD TWD"
         " USD XCD", "¥": "CNY JPY", "￥": "CNY JPY", "元": "CNY HKD MOP TWD", "円": "JPY",
-        "kr": "DKK ISK NOK SEK", "kr.": "DKK ISK NOK SEK", "Fr": "CHF", "Fr.": "CHF",
+        "kr": "DKK ISK NOK SEK", "Fr": "CHF",
     }.items()
 }  # fmt: skip
 _CODES: Final = frozenset(
