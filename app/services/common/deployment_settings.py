@@ -37,6 +37,10 @@ other's work.
 """
 INTERACTION_KINDS = "interaction_kinds"
 """A name for what is declared of kinds, another one with each change: it is kept by it."""
+SEGMENTS = "segments"
+"""A name for the segments there are, another one with each change; none before the first."""
+SEGMENTS_KEPT = "segments_kept"
+"""Up to when everybody's membership of segments has been brought, by which of their rules."""
 COUNTRY = "country"
 """Whose phone numbers are those without one; `clm migrate` with another one changes it."""
 SEARCH_FILLED = "customer_search_filled"
@@ -67,6 +71,7 @@ class Pointers:
     recorded_until: str
     derivation_version: int
     interaction_kinds: str
+    segments: str | None = None
 
 
 def new_name() -> str:
@@ -148,13 +153,18 @@ def _read(value: str | None) -> Any:
 
 _BEGINNING_SINCE = (
     "SELECT CAST(value AS text), (SELECT max(activated_at) FROM policy_activations"
-    " WHERE activation_id > 1) FROM settings WHERE key = 'beginning_stage'"
+    " WHERE activation_id > 1), (SELECT CAST(value AS text) FROM settings WHERE key = 'segments')"
+    " FROM settings WHERE key = 'beginning_stage'"
 )
 
 
 async def beginning(session: ReadSession) -> tuple[str, datetime | None]:
-    """Return where the active policy puts who is new, and since when; none for the first one."""
-    ((value, since),) = await fetch_rows(session, _BEGINNING_SINCE)
+    """Return where the active policy puts who is new, and since when; none for the first one.
+
+    The name of the segments is read with it, and kept with the session: every write comes by here.
+    """
+    ((value, since, segments),) = await fetch_rows(session, _BEGINNING_SINCE)
+    session.info[SEGMENTS] = _read(segments)
     return _read(value), since
 
 
@@ -203,7 +213,8 @@ _POINTERS = (
     " (SELECT CAST(value AS text) FROM settings WHERE key = 'settled_policy_version'),"
     " (SELECT CAST(value AS text) FROM settings WHERE key = 'recorded_until'),"
     " (SELECT CAST(value AS text) FROM settings WHERE key = 'derivation_version'),"
-    " (SELECT CAST(value AS text) FROM settings WHERE key = 'interaction_kinds')"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'interaction_kinds'),"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'segments')"
 )
 
 

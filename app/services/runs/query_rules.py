@@ -23,6 +23,7 @@ from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.runs.query_tables import Tables
 from app.services.runs.query_values import is_stored
+from app.services.runs.segments import definitions
 
 PERSONAL = frozenset({"attribute", "age_years"})
 """Variables that tell personal data of whom they are told of."""
@@ -53,7 +54,9 @@ class Reader(ExpressionReader):
 
 async def reader(session: ReadSession, pointers: Pointers) -> Reader:
     """Return what reads the rules and terms of one request."""
-    return Reader((await interaction_kinds.declared(session, pointers.interaction_kinds)).kinds)
+    read = Reader((await interaction_kinds.declared(session, pointers.interaction_kinds)).kinds)
+    read.segments = (await definitions.named(session, pointers.segments)).rules
+    return read
 
 
 @dataclass(frozen=True, eq=False)

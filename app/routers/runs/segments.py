@@ -1,0 +1,136 @@
+"""Segments over HTTP."""
+
+from typing import Annotated, Any
+
+from fastapi import Path, Response
+
+from app.errors import Conflict, InvalidCursor, NoModel, NotFound, StaleVersion
+from app.http.deps import (
+    Here,
+    IfMatch,
+    InstantOrDay,
+    Now,
+    PageInOrder,
+    Principal,
+    Read,
+    Write,
+)
+from app.routers.api import router, scope
+from app.schemas.common.types import Code
+from app.schemas.responses import headers, problems
+from app.schemas.segments import (
+    Segment,
+    SegmentIn,
+    SegmentMemberPage,
+    SegmentPage,
+    SegmentVersionPage,
+)
+from app.services.common import etags
+from app.services.runs.segments import changes, members
+
+routes = router("segments")
+SegmentPath = Annotated[Code, Path(description="code of the segment", examples=["high_value"])]
+
+
+@routes.put(
+    "/segments/{code}",
+    response_model=Segment,
+    responses={
+        200: {"description": "A segment that was declared before", **headers("ETag", "Location")},
+        201: {"model": Segment, "description": "It is new", **headers("ETag", "Location")},
+        **problems(Conflict, StaleVersion),
+    },
+    **scope("policies:write"),
+)
+async def put_segment(
+    code: SegmentPath,
+    segment: SegmentIn,
+    session: Write,
+    now: Now,
+    principal: Principal,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Any:
+    """Declare what a segment is; another rule, name or owner makes another version.
+
+    At most 200 are in force. One inside itself, by its rule or its parent, is refused.
+    """
+    found, created = await changes.put(
+        session, code, segment, if_match=if_match, now=now, by=principal.key_id
+    )
+    response.status_code = 201 if created else 200
+    response.headers["ETag"] = etags.etag(found["version"])
+    response.headers["Location"] = f"/v1/segments/{code}"
+    return found
+
+
+@routes.get("/segments", response_model=SegmentPage, **scope("customers:read"))
+async def list_segments(session: Read, page: PageInOrder) -> Any:
+    """List the segments in force, by their codes."""
+    return await changes.search(session, page)
+
+
+@routes.get(
+    "/segments/{code}",
+    response_model=Segment,
+    responses={200: headers("ETag"), **problems(NotFound)},
+    **scope("customers:read"),
+)
+async def get_segment(code: SegmentPath, session: Read, response: Response) -> Any:
+    """Return a segment, its rule also in words."""
+    found = await changes.describe(session, code)
+    response.headers["ETag"] = etags.etag(found["version"])
+    return found
+
+
+@routes.delete(
+    "/segments/{code}",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "Retired"}, **problems(NotFound, Conflict)},
+    **scope("policies:write"),
+)
+async def retire_segment(code: SegmentPath, session: Write, now: Now) -> Response:
+    """Take a segment out of force. What is kept of who was in it stays.
+
+    One that others name cannot be retired. Declared again, it goes on with the next version.
+    """
+    await changes.retire(session, code, now=now)
+    return Response(status_code=204)
+
+
+@routes.get(
+    "/segments/{code}/versions",
+    response_model=SegmentVersionPage,
+    responses=problems(NotFound),
+    **scope("customers:read"),
+)
+async def list_segment_versions(code: SegmentPath, session: Read, page: PageInOrder) -> Any:
+    """List what a segment was declared to be, newest first."""
+    return await changes.versions(session, code, page)
+
+
+@routes.get(
+    "/segments/{code}/members",
+    response_model=SegmentMemberPage,
+    responses=problems(NotFound, InvalidCursor, NoModel),
+    **scope("customers:read"),
+)
+async def list_segment_members(
+    code: SegmentPath,
+    session: Read,
+    deployment: Here,
+    now: Now,
+    principal: Principal,
+    page: PageInOrder,
+    as_of: InstantOrDay = None,
+) -> Any:
+    """List who is in a segment by the version in force, now or at an earlier instant, by id.
+
+    It is the query with `{"segment": code}`, which also counts, sorts and selects. Scopes are
+    those that the variables of the rule ask for.
+    """
+    return await members.search(
+        session, deployment, code, as_of=as_of, limit=page.limit, cursor=page.cursor,
+        secret=page.secret, now=now, may=principal.may,
+    )  # fmt: skip

@@ -1,0 +1,227 @@
+"""Segments over HTTP: declared in versions, refused, asked for members, kept with dates."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.config import Settings
+from app.deployment import Deployment
+from app.postgres.db import Database
+from app.services.runs.segments import updates
+from app.worker import Worker
+from tests.database import NOW, Clock, writing
+
+SEGMENTS = "/v1/segments"
+BUYERS = {"variable": "purchase_days", "op": ">=", "value": 1}
+LARGE = {"variable": "revenue", "op": ">=", "value": 30}
+HAPPY = {"not": {"variable": "satisfied", "op": "==", "value": False}}
+"""What is stored nowhere; it holds of everybody here."""
+
+
+async def put(client: httpx.AsyncClient, code: str, rule: Any, **more: Any) -> httpx.Response:
+    body = {"name": {"en": code, "zh": code}, "rule": rule, **more}
+    return await client.put(f"{SEGMENTS}/{code}", json=body)
+
+
+async def declare(client: httpx.AsyncClient, code: str, rule: Any, **more: Any) -> Any:
+    answer = await put(client, code, rule, **more)
+    assert answer.status_code in (200, 201), answer.text
+    return answer.json()
+
+
+async def buy(client: httpx.AsyncClient, customer: str, *amounts: int, month: int = 5) -> None:
+    items = [
+        {"customer_id": customer, "transaction_id": f"{customer}.{month}.{n}",
+         "occurred_at": f"2026-{month:02}-{n + 1:02}T12:00:00Z", "amount": {"amount": f"{amount}"}}
+        for n, amount in enumerate(amounts)
+    ]  # fmt: skip
+    done = await client.post("/v1/transactions/bulk", json={"items": items, "mode": "atomic"})
+    assert done.status_code == 200, done.text
+
+
+async def members(client: httpx.AsyncClient, code: str, **asked: Any) -> list[str]:
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        answer = await client.get(f"{SEGMENTS}/{code}/members", params={**asked, **cursor})
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        found += [item["customer_id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            return found
+        cursor = {"cursor": page["next_cursor"]}
+
+
+async def faults(answer: httpx.Response) -> list[tuple[str, str]]:
+    assert answer.status_code == 422, answer.text
+    return [(each["pointer"], each["code"]) for each in answer.json()["errors"]]
+
+
+async def test_a_segment_is_declared_in_versions(client: httpx.AsyncClient) -> None:
+    first = await put(client, "buyers", BUYERS, owner="sales", purpose="who has bought")
+    assert first.status_code == 201
+    assert first.headers["etag"] == '"1"'
+    told = first.json()
+    assert told["rule"] == BUYERS
+    assert "purchase days" in told["words"]["en"]
+    assert told["kept_on_write"] is True
+    assert told["kept_until"] is None
+    again = await put(client, "buyers", BUYERS, owner="sales", purpose="who has bought")
+    assert (again.status_code, again.json()["version"]) == (200, 1)
+    body = {"name": {"en": "b", "zh": "b"}, "rule": LARGE}
+    stale = await client.put(f"{SEGMENTS}/buyers", json=body, headers={"If-Match": '"7"'})
+    assert stale.status_code == 412
+    other = await client.put(f"{SEGMENTS}/buyers", json=body, headers={"If-Match": '"1"'})
+    assert other.json()["version"] == 2
+    page = (await client.get(f"{SEGMENTS}/buyers/versions")).json()
+    assert [each["version"] for each in page["items"]] == [2, 1]
+    assert page["items"][1]["document"]["rule"] == BUYERS
+    listed = (await client.get(SEGMENTS)).json()
+    assert [each["code"] for each in listed["items"]] == ["buyers"]
+    assert (await client.get(f"{SEGMENTS}/buyer")).status_code == 404
+
+
+async def test_faulty_segments_are_refused_with_pointers(client: httpx.AsyncClient) -> None:
+    await declare(client, "buyers", BUYERS)
+    own = {"all": [BUYERS, {"segment": "itself"}]}
+    assert await faults(await put(client, "itself", own)) == [
+        ("/rule/all/1/segment", "within_itself")
+    ]
+    assert await faults(await put(client, "itself", BUYERS, parent="itself")) == [
+        ("/parent", "within_itself")
+    ]
+    await declare(client, "large", {"any": [{"segment": "buyers"}, LARGE]})
+    for more in ({"parent": "large"}, {}):
+        rule = BUYERS if more else {"not": {"segment": "large"}}
+        pointer = "/parent" if more else "/rule/not/segment"
+        assert await faults(await put(client, "buyers", rule, **more)) == [
+            (pointer, "within_itself")
+        ]
+    assert await faults(await put(client, "x", {"segment": "buyer"})) == [
+        ("/rule/segment", "unknown_segment")
+    ]
+    assert await faults(await put(client, "x", BUYERS, parent="nobody")) == [
+        ("/parent", "unknown_segment")
+    ]
+    assert await faults(await put(client, "x", {"variable": "nothing", "op": "<", "value": 1})) == [
+        ("/rule/variable", "unknown_variable")
+    ]
+    assert await faults(await put(client, "x", {"segment": "buyers", "op": "=="})) == [
+        ("/rule/segment", "not_allowed")
+    ]
+    assert (await put(client, "x", None)).status_code == 422
+    asked = await client.post("/v1/customers/query", json={"when": {"segment": "none"}})
+    assert await faults(asked) == [("/when/segment", "unknown_segment")]
+
+
+async def test_who_is_named_cannot_be_retired(client: httpx.AsyncClient) -> None:
+    await declare(client, "buyers", BUYERS)
+    await declare(client, "large", LARGE, parent="buyers")
+    assert (await client.delete(f"{SEGMENTS}/buyers")).status_code == 409
+    assert (await client.delete(f"{SEGMENTS}/large")).status_code == 204
+    assert (await client.delete(f"{SEGMENTS}/buyers")).status_code == 204
+    assert (await client.delete(f"{SEGMENTS}/buyers")).status_code == 404
+    retired = (await client.get(f"{SEGMENTS}/buyers")).json()
+    assert retired["retired_at"] is not None
+    assert (await client.get(f"{SEGMENTS}/buyers/members")).status_code == 404
+    assert (await declare(client, "buyers", BUYERS))["version"] == 2
+
+
+@pytest.mark.parametrize("also", [None, HAPPY])
+async def test_members_are_those_of_the_rule_at_any_instant(
+    client: httpx.AsyncClient, also: Any
+) -> None:
+    for number, amounts in enumerate([(), (10,), (10, 20), (40,), (30, 10)]):
+        await client.put(f"/v1/customers/c{number}", json={"kind": "person"})
+        if amounts:
+            await buy(client, f"c{number}", *amounts)
+    await declare(client, "buyers", {"all": [BUYERS, also]} if also else BUYERS)
+    await declare(client, "large", LARGE, parent="buyers")
+    assert await members(client, "buyers") == ["c1", "c2", "c3", "c4"]
+    assert await members(client, "large", limit=2) == ["c2", "c3", "c4"]
+    assert await members(client, "large", as_of="2026-05-01") == ["c3", "c4"]
+    assert await members(client, "large", as_of="2026-04-01") == []
+    when = {"all": [{"segment": "buyers"}, {"not": {"segment": "large"}}]}
+    asked = await client.post("/v1/customers/query", json={"when": when, "count": True})
+    assert [each["customer_id"] for each in asked.json()["items"]] == ["c1"]
+    share = {"measures": [{"kind": "share", "when": {"segment": "large"}}]}
+    told = (await client.post("/v1/customers/aggregate", json=share)).json()
+    assert told["groups"][0]["measures"][0]["value"] == pytest.approx(0.6)
+    wrong = await client.get(f"{SEGMENTS}/large/members", params={"as_of": "tomorrow"})
+    assert await faults(wrong) == [("query:as_of", "as_of")]
+
+
+async def periods(database: Database) -> list[tuple[Any, ...]]:
+    async with database.reads() as session:
+        found = await session.connection()
+        rows = await found.exec_driver_sql(
+            "SELECT customer_id, code, entered_at, left_at, version FROM segment_periods"
+            " ORDER BY customer_id, code, entered_at"
+        )
+        return [tuple(row) for row in rows]
+
+
+async def arrays(database: Database) -> dict[str, list[str]]:
+    async with database.reads() as session:
+        found = await session.connection()
+        rows = await found.exec_driver_sql("SELECT customer_id, codes FROM customer_segments")
+        return {row[0]: list(row[1]) for row in rows}
+
+
+async def test_writes_keep_who_is_in_and_since_when(
+    client: httpx.AsyncClient, database: Database, clock: Clock
+) -> None:
+    await declare(client, "buyers", BUYERS)
+    await declare(client, "large", LARGE, parent="buyers")
+    await buy(client, "a", 10)
+    assert await periods(database) == [("a", "buyers", NOW, None, 1)]
+    later = clock.now = NOW.replace(hour=13)
+    await buy(client, "a", 40, month=4)
+    assert await arrays(database) == {"a": ["buyers", "large"]}
+    page = (await client.get(f"{SEGMENTS}/large/members")).json()
+    assert page["items"][0]["entered_at"] == "2026-06-01T13:00:00Z"
+    last = clock.now = NOW.replace(hour=14)
+    refund = {"customer_id": "a", "transaction_id": "r", "kind": "refund",
+              "occurred_at": "2026-05-20T12:00:00Z", "amount": {"amount": "40.00"}}  # fmt: skip
+    assert (await client.post("/v1/transactions", json=refund)).status_code == 201
+    assert await arrays(database) == {"a": ["buyers"]}
+    assert await periods(database) == [
+        ("a", "buyers", NOW, None, 1),
+        ("a", "large", later, last, 1),
+    ]
+
+
+async def test_a_worker_keeps_what_was_there_before_and_what_time_turns(
+    client: httpx.AsyncClient, database: Database, deployment: Deployment, settings: Settings,
+    clock: Clock,
+) -> None:  # fmt: skip
+    await buy(client, "a", 10)
+    await buy(client, "b", 40)
+    await declare(client, "large", LARGE)
+    await declare(client, "happy", {"all": [BUYERS, HAPPY]})
+    quiet = {"variable": "days_since_last_purchase", "op": ">", "value": 31}
+    await declare(client, "quiet", quiet)
+    worker = Worker(database, settings, lambda: clock.now)
+
+    async def work() -> None:
+        async with database.writes() as session:
+            await updates.start_due(writing(session), deployment, clock.now)
+            await session.commit()
+        while await worker.work_once():
+            pass
+
+    await work()
+    assert await arrays(database) == {"a": ["happy"], "b": ["happy", "large"]}
+    told = (await client.get(f"{SEGMENTS}/happy")).json()
+    assert (told["kept_on_write"], told["kept_until"]) == (False, "2026-06-01T12:00:00Z")
+    clock.now = NOW.replace(day=2)
+    await work()
+    assert await arrays(database) == {"a": ["happy", "quiet"], "b": ["happy", "large", "quiet"]}
+    assert (await client.delete(f"{SEGMENTS}/happy")).status_code == 204
+    await buy(client, "a", 1, month=6)
+    assert (await arrays(database))["a"] == []
+    await work()
+    assert await arrays(database) == {"a": [], "b": ["large", "quiet"]}
+    operations = (await client.get("/v1/operations", params={"kind": "segment_update"})).json()
+    assert {each["state"] for each in operations["items"]} == {"succeeded"}
