@@ -8,6 +8,7 @@ from app.schemas.common.fields import AsOfInstant, CreatedAt, CustomerKey, Custo
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Code, LongText, Shape, Text, Timestamp
 from app.schemas.policies.policies import Expression
+from app.schemas.queries import QueryCount
 from app.schemas.stages.stages import Named
 
 EXAMPLE: dict[str, Any] = {
@@ -135,3 +136,29 @@ class SegmentUpdateResult(Answer):
     customers_changed: int = Field(
         description="customers who came into one or went out", examples=[120]
     )
+
+
+class SegmentCount(QueryCount):
+    """Customers, and what they are worth."""
+
+    sample: list[CustomerKey] = Field(
+        description="ids of some of them, at most 10", examples=[["c-1001"]]
+    )
+
+
+class SegmentPreview(Answer):
+    """What would change if a segment were declared to be what was sent."""
+
+    code: SegmentCode
+    version: int | None = Field(
+        description="of the segment, that is in force; null: there is none", examples=[1]
+    )
+    as_of: AsOfInstant
+    run_id: int | None = Field(
+        description="number of the published run that money is of; null if there is none",
+        examples=[7],
+    )
+    before: SegmentCount | None = Field(description="its members now; null: there is none yet")
+    after: SegmentCount = Field(description="its members by the rule that was sent")
+    enter: SegmentCount = Field(description="who would come in")
+    leave: SegmentCount | None = Field(description="who would go out; null where `before` is")

@@ -225,3 +225,26 @@ async def test_a_worker_keeps_what_was_there_before_and_what_time_turns(
     assert await arrays(database) == {"a": [], "b": ["large", "quiet"]}
     operations = (await client.get("/v1/operations", params={"kind": "segment_update"})).json()
     assert {each["state"] for each in operations["items"]} == {"succeeded"}
+
+
+async def test_a_preview_counts_who_would_enter_and_leave(client: httpx.AsyncClient) -> None:
+    for number, amount in enumerate((10, 25, 40)):
+        await buy(client, f"c{number}", amount)
+    body = {"name": {"en": "l", "zh": "l"}, "rule": LARGE}
+    told = (await client.post(f"{SEGMENTS}/large/preview", json=body)).json()
+    assert (told["version"], told["before"], told["leave"]) == (None, None, None)
+    assert told["enter"] == told["after"]
+    await declare(client, "large", LARGE)
+    rule = {"all": [{"variable": "revenue", "op": ">=", "value": 20},
+                    {"variable": "revenue", "op": "<", "value": 40}]}  # fmt: skip
+    answer = await client.post(f"{SEGMENTS}/large/preview", json={**body, "rule": rule})
+    told = answer.json()
+    assert answer.status_code == 200, answer.text
+    found = {name: (told[name]["sample"], told[name]["revenue"]["amount"])
+             for name in ("before", "after", "enter", "leave")}  # fmt: skip
+    assert found == {"before": (["c2"], "40.00"), "after": (["c1"], "25.00"),
+                     "enter": (["c1"], "25.00"), "leave": (["c2"], "40.00")}  # fmt: skip
+    assert (await client.get(f"{SEGMENTS}/large")).json()["version"] == 1
+    wrong = await client.post(f"{SEGMENTS}/large/preview",
+                              json={**body, "rule": {"segment": "large"}})  # fmt: skip
+    assert await faults(wrong) == [("/rule/segment", "within_itself")]

@@ -6,6 +6,7 @@ from fastapi import Path, Response
 
 from app.errors import Conflict, InvalidCursor, NoModel, NotFound, StaleVersion
 from app.http.deps import (
+    AppState,
     Here,
     IfMatch,
     InstantOrDay,
@@ -23,10 +24,11 @@ from app.schemas.segments import (
     SegmentIn,
     SegmentMemberPage,
     SegmentPage,
+    SegmentPreview,
     SegmentVersionPage,
 )
 from app.services.common import etags
-from app.services.runs.segments import changes, members
+from app.services.runs.segments import changes, members, previews
 
 routes = router("segments")
 SegmentPath = Annotated[Code, Path(description="code of the segment", examples=["high_value"])]
@@ -133,4 +135,30 @@ async def list_segment_members(
     return await members.search(
         session, deployment, code, as_of=as_of, limit=page.limit, cursor=page.cursor,
         secret=page.secret, now=now, may=principal.may,
+    )  # fmt: skip
+
+
+@routes.post(
+    "/segments/{code}/preview",
+    response_model=SegmentPreview,
+    responses=problems(NoModel),
+    **scope("customers:read"),
+)
+async def preview_segment(
+    code: SegmentPath,
+    segment: SegmentIn,
+    state: AppState,
+    session: Read,
+    deployment: Here,
+    now: Now,
+    principal: Principal,
+) -> Any:
+    """Count who would enter and leave if the segment were declared to be this, and their money.
+
+    Nothing changes, and it need not be there yet. What it would do to segments that name this one
+    is not counted.
+    """
+    return await previews.preview(
+        session, deployment, code, segment, secret=state.cursor_secret, now=now,
+        may=principal.may,
     )  # fmt: skip

@@ -64,7 +64,7 @@ async def put(
     is_new = before is None or before.retired_at is not None
     if is_new or (before is not None and before.document != document):
         version = 1 if before is None else before.version + 1
-        await _check(session, Definition(code, version, document), is_new=is_new)
+        await check(session, Definition(code, version, document), is_new=is_new)
         await _write(session, code, version, document, now, by)
     return await describe(session, code), before is None
 
@@ -123,7 +123,7 @@ def _reader(kinds: Kinds, rules: Mapping[str, Any], within: str) -> Reader:
     return read
 
 
-async def _check(session: ReadSession, asked: Definition, *, is_new: bool) -> None:
+async def check(session: ReadSession, asked: Definition, *, is_new: bool = False) -> None:
     """Refuse a segment with a faulty rule, inside itself, or that would spoil another one."""
     known = (await definitions.in_force(session)).by_code
     if is_new and len(known) >= MOST:
