@@ -10,7 +10,7 @@ from app.deployment import Deployment
 from app.postgres.db import Database
 from app.services.runs.segments import updates
 from app.worker import Worker
-from tests.database import NOW, Clock, writing
+from tests.database import NOW, Clock, make_client, writing
 
 SEGMENTS = "/v1/segments"
 BUYERS = {"variable": "purchase_days", "op": ">=", "value": 1}
@@ -248,3 +248,50 @@ async def test_a_preview_counts_who_would_enter_and_leave(client: httpx.AsyncCli
     wrong = await client.post(f"{SEGMENTS}/large/preview",
                               json={**body, "rule": {"segment": "large"}})  # fmt: skip
     assert await faults(wrong) == [("/rule/segment", "within_itself")]
+
+
+async def test_a_customer_is_told_since_when_and_what_would_change_that(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    recent = {"variable": "tenure_days", "op": "<", "value": 90}
+    await declare(client, "fast", {"all": [{**BUYERS, "value": 3}, recent]})
+    await declare(client, "quiet", {"variable": "days_since_last_purchase", "op": ">", "value": 60})
+    await declare(client, "old", {"variable": "age_years", "op": ">=", "value": 60})
+    await buy(client, "a", 10)
+    told = (await client.get("/v1/customers/a/segments")).json()
+    fast, old, quiet = told["items"]
+    assert [each["inside"] for each in told["items"]] == [False] * 3
+    assert fast["nearest"]["turns"][0]["missing"] == 2
+    assert fast["nearest"]["until"] == "2026-07-29"  # the day before 90 days since the 1st of May
+    assert old["nearest"]["turns"][0] == {
+        "words": old["nearest"]["turns"][0]["words"], "must_hold": True,
+        "variable": "age_years", "value": None, "missing": None, "unit": "years", "on": None,
+    }  # fmt: skip
+    assert quiet["nearest"]["turns"][0]["on"] == "2026-07-01"
+    assert quiet["nearest"]["turns"][0]["value"] == 31
+    await buy(client, "a", 10, 20, 30)
+    clock.now = NOW.replace(day=20)
+    told = (await client.get("/v1/customers/a/segments")).json()
+    fast = told["items"][0]
+    assert (fast["inside"], fast["entered_at"]) == (True, "2026-06-01T12:00:00Z")
+    assert told["periods"] == [
+        {"code": "fast", "version": 1, "entered_at": "2026-06-01T12:00:00Z", "left_at": None}
+    ]
+    assert fast["nearest"]["turns"][0]["must_hold"] is False
+    before = (await client.get("/v1/customers/a/segments", params={"as_of": "2026-05-02"})).json()
+    assert (before["items"][0]["inside"], before["items"][0]["entered_at"]) == (False, None)
+    assert (await client.get("/v1/customers/b/segments")).status_code == 404
+
+
+async def test_a_key_is_told_of_no_segment_whose_rule_it_may_not_ask(
+    client: httpx.AsyncClient, database: Database, settings: Settings, clock: Clock
+) -> None:
+    await declare(client, "old", {"variable": "age_years", "op": ">=", "value": 60})
+    await declare(client, "buyers", BUYERS)
+    await client.put("/v1/customers/a", json={"birth_date": "1950-01-01"})
+    async with await make_client(settings, database, clock, ("customers:read",)) as reader:
+        told = (await reader.get("/v1/customers/a/segments")).json()
+        assert [each["code"] for each in told["items"]] == ["buyers"]
+        assert (told["withheld"], told["periods"]) == (["old"], [])
+        refused = await reader.get(f"{SEGMENTS}/old/members")
+        assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")

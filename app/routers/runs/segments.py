@@ -7,6 +7,8 @@ from fastapi import Path, Response
 from app.errors import Conflict, InvalidCursor, NoModel, NotFound, StaleVersion
 from app.http.deps import (
     AppState,
+    AsOfQuery,
+    CustomerId,
     Here,
     IfMatch,
     InstantOrDay,
@@ -25,10 +27,11 @@ from app.schemas.segments import (
     SegmentMemberPage,
     SegmentPage,
     SegmentPreview,
+    SegmentsOfCustomer,
     SegmentVersionPage,
 )
 from app.services.common import etags
-from app.services.runs.segments import changes, members, previews
+from app.services.runs.segments import changes, customer_segments, members, previews
 
 routes = router("segments")
 SegmentPath = Annotated[Code, Path(description="code of the segment", examples=["high_value"])]
@@ -162,3 +165,25 @@ async def preview_segment(
         session, deployment, code, segment, secret=state.cursor_secret, now=now,
         may=principal.may,
     )  # fmt: skip
+
+
+@routes.get(
+    "/customers/{customer_id}/segments",
+    response_model=SegmentsOfCustomer,
+    responses=problems(NotFound),
+    **scope("customers:read"),
+)
+async def list_customer_segments(
+    customer_id: CustomerId,
+    session: Read,
+    deployment: Here,
+    as_of: AsOfQuery,
+    principal: Principal,
+) -> Any:
+    """Tell in which segments a customer is, since when, and what would bring in or out.
+
+    Whether the customer is inside is evaluated; dates are those that were kept.
+    """
+    return await customer_segments.describe(
+        session, deployment, customer_id, as_of, may=principal.may
+    )

@@ -170,13 +170,25 @@ async def question(
     )
 
 
-def _check_scopes(asked: Sequence[Term], may: May) -> None:
+def _check_scopes(asked: Iterable[Term], may: May) -> None:
     """Refuse what would tell what the key may not read."""
+    for needed, names in _missing_scopes(asked, may).items():
+        raise MissingScope(f"{names[0]} needs the scope {needed}.", missing_scope=needed)
+
+
+def _missing_scopes(asked: Iterable[Term], may: May) -> dict[str, list[str]]:
+    names = {term.name for term in asked}
     wanted = {READ_PII: PERSONAL, SCORES: _of_scores()}
-    for needed, names in wanted.items():
-        found = sorted({term.name for term in asked} & names)
-        if found and not may(needed):
-            raise MissingScope(f"{found[0]} needs the scope {needed}.", missing_scope=needed)
+    return {
+        scope: sorted(names & of) for scope, of in wanted.items() if names & of and not may(scope)
+    }
+
+
+def can_be_asked(rule: Expression, as_of: AsOf, may: May) -> bool:
+    """Say whether a rule may be asked by a key, and of an instant."""
+    asked = tuple(terms(rule))
+    of_now = any("scores" in term.needs for term in asked)
+    return (as_of.is_now or not of_now) and not _missing_scopes(asked, may)
 
 
 def _of_scores() -> frozenset[str]:

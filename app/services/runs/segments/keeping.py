@@ -3,7 +3,7 @@
 Only changes are written, in the transaction of what caused them and after it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -46,8 +46,12 @@ class Rules:
         return replace(self, rules=rules, question=replace(self.question, asked=asked))
 
 
+Asks = Callable[[Expression], bool]
+"""Whether a rule is to be asked."""
+
+
 async def rules_at(
-    session: ReadSession, pointers: Pointers, as_of: AsOf, codes: Iterable[str] | None = None
+    session: ReadSession, pointers: Pointers, as_of: AsOf, asks: Asks | None = None
 ) -> Rules:
     """Return the rules of all segments, or of some; without those for which there is no model."""
     known = await definitions.named(session, pointers.segments)
@@ -55,9 +59,11 @@ async def rules_at(
     policy = (await policies.timeline(session, pointers.timeline)).at(as_of.micros)
     has_model = (pointers.model_id or policy.model_id) is not None
     rules = {}
-    for code in known.by_code if codes is None else codes:
+    for code in known.by_code:
         rule = _rule(read, code)
-        if rule is not None and (has_model or not _needs_model(rule)):
+        if rule is None or (_needs_model(rule) and not has_model):
+            continue
+        if asks is None or asks(rule):
             rules[code] = rule
     asked = (term for rule in rules.values() for term in terms(rule))
     question = await query_rules.question(session, pointers, ALWAYS, asked, as_of, _may_all)
