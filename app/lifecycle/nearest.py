@@ -87,7 +87,7 @@ def _compared(rule: Compare, known: Known, holds: bool, *, must_hold: bool) -> W
 
 def _bound(rule: Compare, known: Known) -> float | None:
     """Return the number that a value is compared with; None of other comparisons."""
-    other = known[rule.value] if isinstance(rule.value, Term) else rule.value
+    other: Any = known[rule.value] if isinstance(rule.value, Term) else rule.value
     number = isinstance(other, (int, float)) and not isinstance(other, bool)
     return float(other) if number and rule.op in (*ORDERED, "==") else None
 

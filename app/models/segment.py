@@ -50,6 +50,12 @@ class SegmentPeriod(Base):
     __table_args__ = (
         Index("ix_segment_periods_code", "code", "entered_at"),
         Index(
+            "ix_segment_periods_open",
+            "code",
+            "customer_id",
+            postgresql_where=text("left_at IS NULL"),
+        ),
+        Index(
             "ix_segment_periods_left",
             "code",
             "left_at",

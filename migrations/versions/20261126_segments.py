@@ -62,6 +62,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_segment_periods_code", "segment_periods", ["code", "entered_at"])
     op.create_index(
+        "ix_segment_periods_open",
+        "segment_periods",
+        ["code", "customer_id"],
+        postgresql_where=sa.text("left_at IS NULL"),
+    )
+    op.create_index(
         "ix_segment_periods_left",
         "segment_periods",
         ["code", "left_at"],

@@ -148,6 +148,13 @@ async def test_members_are_those_of_the_rule_at_any_instant(
     share = {"measures": [{"kind": "share", "when": {"segment": "large"}}]}
     told = (await client.post("/v1/customers/aggregate", json=share)).json()
     assert told["groups"][0]["measures"][0]["value"] == pytest.approx(0.6)
+    kept = (await client.get("/v1/customers", params={"segment": "large"})).json()["items"]
+    assert kept == []  # they were there before the segment was
+    await client.patch("/v1/customers/c3", json={"name": "Ada"})
+    kept = (await client.get("/v1/customers", params={"segment": "large"})).json()["items"]
+    assert [each["customer_id"] for each in kept] == ([] if also else ["c3"])
+    wrong = await client.get("/v1/customers", params={"segment": "larger"})
+    assert await faults(wrong) == [("query:segment", "unknown_segment")]
     wrong = await client.get(f"{SEGMENTS}/large/members", params={"as_of": "tomorrow"})
     assert await faults(wrong) == [("query:as_of", "as_of")]
 
@@ -159,14 +166,14 @@ async def periods(database: Database) -> list[tuple[Any, ...]]:
             "SELECT customer_id, code, entered_at, left_at, version FROM segment_periods"
             " ORDER BY customer_id, code, entered_at"
         )
-        return [tuple(row) for row in rows]
+        return list(map(tuple, rows.all()))
 
 
 async def arrays(database: Database) -> dict[str, list[str]]:
     async with database.reads() as session:
         found = await session.connection()
         rows = await found.exec_driver_sql("SELECT customer_id, codes FROM customer_segments")
-        return {row[0]: list(row[1]) for row in rows}
+        return {row[0]: row[1] for row in rows.all()}
 
 
 async def test_writes_keep_who_is_in_and_since_when(

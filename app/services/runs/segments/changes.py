@@ -1,6 +1,6 @@
 """Segments: declaring one, in another version, retiring it, and showing what there is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -182,7 +182,7 @@ def _version(row: AnyRow) -> dict[str, Any]:
     return {**told, "document": row.document}
 
 
-async def _shows(session: ReadSession) -> Any:
+async def _shows(session: ReadSession) -> Callable[[AnyRow], dict[str, Any]]:
     pointers = await deployment_settings.pointers(session)
     known = await definitions.named(session, pointers.segments)
     kept = await deployment_settings.get(session, deployment_settings.SEGMENTS_KEPT) or {}
