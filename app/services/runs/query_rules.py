@@ -32,6 +32,7 @@ _OF_LIVES = frozenset(
     {"lives", "life_purchase_days", "life_tenure_days", "mean_gap_days", "inactivity_to_mean_gap",
      "inactivity_limit_days"}
 )  # fmt: skip
+_BY_SEASON = frozenset({"inactivity_limit_days", "inactivity_to_mean_gap"})
 May = Callable[[str], bool]
 """Whether who asks has a scope."""
 
@@ -83,11 +84,16 @@ class Question:
         needs = self.needs
         renamed = any(policy.maps for policy in self.timeline.policies)
         return (
-            all(is_stored(term) for term in self.asked)
+            all(map(self.reads, self.asked))
             and (self.is_derived or not needs & {"purchases", "money"})
             and (self.is_settled or "stage" not in needs)
             and (self.as_of.is_now or not renamed or "stage" not in needs)
         )
+
+    def reads(self, term: Term) -> bool:
+        """Say whether a term can be read: not what a season of the policy counts."""
+        counted = self.policy.inactivity_limit.season is not None and term.name in _BY_SEASON
+        return is_stored(term) and not counted
 
     @cached_property
     def needs(self) -> frozenset[str]:

@@ -19,6 +19,7 @@ EVALUATED: Final = frozenset(
     {
         "last_satisfaction", "satisfied",  # the last answer before an instant is stored nowhere
         "days_in_stage",  # so is the first that was heard of somebody
+        "seasonal_days_since_last_purchase",  # a season counts them
         "usual_gap_days", "inactivity_to_usual_gap", "r", "f", "m", "churn_probability",
         "value_tier",  # a model computes them
     }

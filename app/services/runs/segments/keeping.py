@@ -19,7 +19,6 @@ from app.services.policies import policies
 from app.services.runs import query_columns, query_rules, query_sql
 from app.services.runs.query_columns import Found
 from app.services.runs.query_rules import Question, Reader
-from app.services.runs.query_values import is_stored
 from app.services.runs.segments import definitions
 from app.services.runs.segments.definitions import Definitions
 
@@ -39,9 +38,8 @@ class Rules:
 
     def stored(self) -> "Rules":
         """Return those that look at what is stored alone."""
-        rules = {
-            code: rule for code, rule in self.rules.items() if all(map(is_stored, terms(rule)))
-        }
+        reads = self.question.reads
+        rules = {code: rule for code, rule in self.rules.items() if all(map(reads, terms(rule)))}
         asked = tuple(dict.fromkeys(term for rule in rules.values() for term in terms(rule)))
         return replace(self, rules=rules, question=replace(self.question, asked=asked))
 
