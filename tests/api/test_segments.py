@@ -302,3 +302,40 @@ async def test_a_key_is_told_of_no_segment_whose_rule_it_may_not_ask(
         assert (told["withheld"], told["periods"]) == (["old"], [])
         refused = await reader.get(f"{SEGMENTS}/old/members")
         assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
+
+
+async def test_quality_tells_size_flow_overlap_and_holds_members_against_their_neighbours(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    """c00 to c59 bought for 1 to 60; of those from c30 on all bought again, of others a third."""
+    await declare(client, "large", LARGE)
+    await declare(client, "buyers", BUYERS)
+    clock.now = NOW.replace(month=3)
+    for number in range(60):
+        await buy(client, f"c{number:02}", number + 1, month=2)
+    clock.now = NOW
+    again = [number for number in range(60) if number >= 30 or number % 3 == 0]
+    for number in again:
+        await buy(client, f"c{number:02}", 100)
+    told = (await client.get(f"{SEGMENTS}/large/quality", params={"days": 60})).json()
+    assert (told["members"], told["customers"]) == (31 + 10, 60)
+    assert told["coverage"] == pytest.approx(41 / 60)
+    flow = {each["month"]: (each["entered"], each["left"]) for each in told["flow"]}
+    assert len(flow) == 12
+    assert (flow["2026-03"], flow["2026-06"], flow["2025-07"]) == ((31, 0), (10, 0), (0, 0))
+    assert told["overlap"] == [
+        {"code": "buyers", "members": 41, "share": 1.0, "jaccard": pytest.approx(41 / 60)}
+    ]
+    compared = told["comparison"]
+    assert (compared["status"], compared["cut"], compared["at"]) == ("ok", "revenue", 30)
+    assert (compared["members"], compared["outside"]) == (31, 29)
+    bought = compared["bought"]
+    outside = len([number for number in again if number < 29]) / 29
+    assert bought["members"] == pytest.approx(30 / 31)
+    assert bought["outside"] == pytest.approx(outside)
+    assert bought["interval"]["low"] < bought["difference"] < bought["interval"]["high"]
+    assert bought["interval"]["low"] > 0.3
+    assert float(compared["revenue"]["outside"]["amount"]) == pytest.approx(outside * 100, abs=0.01)
+    assert compared["proves_cause"] is False
+    few = (await client.get(f"{SEGMENTS}/large/quality", params={"days": 700})).json()
+    assert few["comparison"]["status"] == "too_few"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Path, Response
+from fastapi import Path, Query, Response
 
 from app.errors import Conflict, InvalidCursor, NoModel, NotFound, StaleVersion
 from app.http.deps import (
@@ -20,18 +20,19 @@ from app.http.deps import (
 )
 from app.routers.api import router, scope
 from app.schemas.common.types import Code
+from app.schemas.customer_segments import SegmentsOfCustomer
 from app.schemas.responses import headers, problems
+from app.schemas.segment_quality import SegmentQuality
 from app.schemas.segments import (
     Segment,
     SegmentIn,
     SegmentMemberPage,
     SegmentPage,
     SegmentPreview,
-    SegmentsOfCustomer,
     SegmentVersionPage,
 )
 from app.services.common import etags
-from app.services.runs.segments import changes, customer_segments, members, previews
+from app.services.runs.segments import changes, customer_segments, members, previews, quality
 
 routes = router("segments")
 SegmentPath = Annotated[Code, Path(description="code of the segment", examples=["high_value"])]
@@ -187,3 +188,27 @@ async def list_customer_segments(
     return await customer_segments.describe(
         session, deployment, customer_id, as_of, may=principal.may
     )
+
+
+@routes.get(
+    "/segments/{code}/quality",
+    response_model=SegmentQuality,
+    responses=problems(NotFound, NoModel),
+    **scope("customers:read"),
+)
+async def get_segment_quality(
+    code: SegmentPath,
+    session: Read,
+    deployment: Here,
+    now: Now,
+    principal: Principal,
+    days: Annotated[
+        int, Query(ge=7, le=730, description="days back that members are compared over")
+    ] = 90,
+) -> Any:
+    """Tell how large and steady a segment is, what it shares with others, and if its cut matters.
+
+    Members of an earlier day are held against as many who were just outside, over the days since;
+    this is no proof that being inside causes what differs.
+    """
+    return await quality.describe(session, deployment, code, days=days, now=now, may=principal.may)
