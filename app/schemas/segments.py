@@ -17,6 +17,25 @@ EXAMPLE: dict[str, Any] = {
     "owner": "key accounts",
     "purpose": "Called by a person once a quarter",
 }
+_READY: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("Declining", "购买减少的客户", "Asked what has changed",
+     {"variable": "frequency_trend", "op": "<", "value": 0.7}),
+    ("One order only", "仅购买一次的客户", "Offered a second purchase",
+     {"variable": "purchase_days", "op": "==", "value": 1}),
+    ("No contact for 90 days", "90天未联系的客户", "Called by their owner",
+     {"variable": "interactions", "days": 90, "op": "==", "value": 0}),
+    ("Contract ends in 60 days", "合同60天内到期的客户", "Offered another term",
+     {"all": [{"variable": "days_until_contract_end", "op": ">=", "value": 0},
+              {"variable": "days_until_contract_end", "op": "<=", "value": 60}]}),
+    ("Key accounts", "重点客户", "Looked after by one person",
+     {"variable": "attribute", "name": "tier", "op": "==", "value": "key"}),
+]  # fmt: skip
+EXAMPLES: list[dict[str, Any]] = [
+    EXAMPLE,
+    *({"name": {"en": en, "zh": zh}, "rule": rule, "purpose": purpose}
+      for en, zh, purpose, rule in _READY),
+]  # fmt: skip
+"""A handful that businesses begin with, to be sent as they are or changed."""
 SegmentCode = Annotated[str, Field(description="code of the segment", examples=["high_value"])]
 _RULE = "who is in it: a rule of the language; `{segment: code}` stands for the rule of another one"
 _PARENT = "code of the segment that this one lies inside; null: none"
@@ -40,7 +59,7 @@ class SegmentName(Shape):
 class SegmentIn(Shape):
     """What a segment is."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": EXAMPLES})
 
     name: SegmentName = Field(description="what to call it")
     rule: Annotated[Expression, AfterValidator(_given)] = Field(

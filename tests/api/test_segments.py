@@ -8,6 +8,7 @@ import pytest
 from app.config import Settings
 from app.deployment import Deployment
 from app.postgres.db import Database
+from app.schemas import segments
 from app.services.runs.segments import updates
 from app.worker import Worker
 from tests.database import NOW, Clock, make_client, writing
@@ -115,6 +116,14 @@ async def test_faulty_segments_are_refused_with_pointers(client: httpx.AsyncClie
     assert await faults(asked) == [("/when/segment", "unknown_segment")]
 
 
+async def test_those_that_are_shown_as_examples_can_be_declared(client: httpx.AsyncClient) -> None:
+    for number, example in enumerate(segments.EXAMPLES):
+        answer = await client.put(f"{SEGMENTS}/example_{number}", json=example)
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["kept_on_write"] is True
+        assert await members(client, f"example_{number}") == []
+
+
 async def test_who_is_named_cannot_be_retired(client: httpx.AsyncClient) -> None:
     await declare(client, "buyers", BUYERS)
     await declare(client, "large", LARGE, parent="buyers")
@@ -186,6 +195,10 @@ async def test_writes_keep_who_is_in_and_since_when(
     later = clock.now = NOW.replace(hour=13)
     await buy(client, "a", 40, month=4)
     assert await arrays(database) == {"a": ["buyers", "large"]}
+    card = (await client.get("/v1/customers/a/scores")).json()
+    assert card["segments"] == ["buyers", "large"]
+    card = (await client.get("/v1/customers/a/scores", params={"as_of": "2026-05-20"})).json()
+    assert card["segments"] is None
     page = (await client.get(f"{SEGMENTS}/large/members")).json()
     assert page["items"][0]["entered_at"] == "2026-06-01T13:00:00Z"
     last = clock.now = NOW.replace(hour=14)
