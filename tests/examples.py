@@ -218,7 +218,7 @@ async def _segments(recorder: Recorder, work: Any) -> None:
     for name in ("get_segment", "get_segment_quality"):
         await ask(name, **own)
     await ask("list_customer_segments", customer_id="c-1001")
-    await ask("retire_segment", **own)
+    await ask("remove_segment", **own)
 
 
 async def _override(recorder: Recorder) -> None:

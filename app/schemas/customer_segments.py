@@ -48,7 +48,7 @@ class SegmentOfCustomer(Answer):
     """A segment, and where one customer is."""
 
     code: SegmentCode
-    version: int = Field(description="of the segment, that is in force", examples=[1])
+    version: int = Field(description="version of the segment that is in force", examples=[1])
     name: SegmentName = Field(description="what it is called")
     inside: bool = Field(description="whether the customer is in it at `as_of`")
     entered_at: Timestamp | None = Field(
@@ -64,7 +64,7 @@ class SegmentPeriod(Answer):
     """From when to when a customer was kept as a member of a segment."""
 
     code: SegmentCode
-    version: int = Field(description="of the segment, when it began", examples=[1])
+    version: int = Field(description="version of the segment when it began", examples=[1])
     entered_at: Timestamp = Field(description="when the customer was found inside")
     left_at: Timestamp | None = Field(description="when no longer; null: still inside")
 

@@ -74,7 +74,9 @@ class Segment(Answer):
     """A segment in force, or as it was when it was retired."""
 
     code: SegmentCode
-    version: int = Field(description="counts what it was declared to be", examples=[1])
+    version: int = Field(
+        description="version, which counts what it was declared to be", examples=[1]
+    )
     name: SegmentName = Field(description="what to call it")
     rule: dict[str, Any] = Field(description=_RULE, examples=[EXAMPLE["rule"]])
     parent: str | None = Field(description=_PARENT, examples=["company"])
@@ -107,7 +109,9 @@ class SegmentPage(Page[Segment]):
 class SegmentVersion(Answer):
     """What a segment was once declared to be."""
 
-    version: int = Field(description="counts what it was declared to be", examples=[1])
+    version: int = Field(
+        description="version, which counts what it was declared to be", examples=[1]
+    )
     document: SegmentIn = Field(description="what was declared")
     created_at: CreatedAt
     created_by: str | None = Field(description="id of the key that did", examples=["key_5f0c"])
@@ -135,7 +139,7 @@ class SegmentMemberPage(Page[SegmentMember]):
     """
 
     code: SegmentCode
-    version: int = Field(description="of the segment, that is in force", examples=[1])
+    version: int = Field(description="version of the segment that is in force", examples=[1])
     as_of: AsOfInstant
     run_id: int | None = Field(
         description="number of the published run; null if there is none", examples=[7]
@@ -151,7 +155,7 @@ class SegmentUpdateResult(Answer):
     """What came of bringing everybody's membership up to date."""
 
     as_of: AsOfInstant
-    segments: int = Field(description="segments in force", examples=[6])
+    segments: int = Field(description="how many segments are in force", examples=[6])
     customers_changed: int = Field(
         description="customers who came into one or went out", examples=[120]
     )
@@ -170,7 +174,7 @@ class SegmentPreview(Answer):
 
     code: SegmentCode
     version: int | None = Field(
-        description="of the segment, that is in force; null: there is none", examples=[1]
+        description="version of the segment that is in force; null: there is none", examples=[1]
     )
     as_of: AsOfInstant
     run_id: int | None = Field(

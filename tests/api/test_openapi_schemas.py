@@ -15,7 +15,9 @@ DOCUMENT = openapi.committed()
 SCHEMAS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]
 REFERENCE = "#/components/schemas/"
 MONEY = {f"{REFERENCE}{name}" for name in ("Money", "MoneyIn", "PaidMoneyIn", "SignedMoneyIn")}
-OF_MONEY = MONEY | {f"{REFERENCE}{name}" for name in ("Clv", "ClvTerms", "SpendModel", "Gains")}
+OF_MONEY = MONEY | {
+    f"{REFERENCE}{name}" for name in ("Clv", "ClvTerms", "SpendModel", "Gains", "RevenueCompared")
+}
 """Shapes whose amounts are money, or that tell of shares of it."""
 MONEY_WORDS = re.compile(
     r"(^|_)(amount|revenue|spend|clv|price|cost|margin|excess|paid|value_to_save)($|_)"

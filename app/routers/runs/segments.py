@@ -96,7 +96,7 @@ async def get_segment(code: SegmentPath, session: Read, response: Response) -> A
     responses={204: {"description": "Retired"}, **problems(NotFound, Conflict)},
     **scope("policies:write"),
 )
-async def retire_segment(code: SegmentPath, session: Write, now: Now) -> Response:
+async def remove_segment(code: SegmentPath, session: Write, now: Now) -> Response:
     """Take a segment out of force. What is kept of who was in it stays.
 
     One that others name cannot be retired. Declared again, it goes on with the next version.

@@ -80,12 +80,12 @@ async def compare(
         await _outcome(session, deployment, pointers, [ids[row] for row in rows], then, now)
         for rows in (members, outside)
     ]
-    return {"status": "ok", **about, **_compared(deployment, *sides)}
+    return {"status": "ok", "proves_cause": False, **about, **_compared(deployment, *sides)}
 
 
 def _none(days: int, status: str) -> dict[str, Any]:
     named = ("since", "cut", "at", "members", "outside", "bought", "revenue")
-    return {"status": status, "days": days, **dict.fromkeys(named)}
+    return {"status": status, "days": days, "proves_cause": False, **dict.fromkeys(named)}
 
 
 def _number(cut: Compare) -> float:
