@@ -157,6 +157,15 @@ async def test_members_are_those_of_the_rule_at_any_instant(
     share = {"measures": [{"kind": "share", "when": {"segment": "large"}}]}
     told = (await client.post("/v1/customers/aggregate", json=share)).json()
     assert told["groups"][0]["measures"][0]["value"] == pytest.approx(0.6)
+    inside = {"by": [{"when": {"segment": "large"}}, {"of": "kind"}],
+              "measures": [{"kind": "share", "when": {"segment": "buyers"}}]}  # fmt: skip
+    told = (await client.post("/v1/customers/aggregate", json=inside)).json()
+    groups = [(each["by"], each["customers"], each["measures"][0]["value"])
+              for each in told["groups"]]  # fmt: skip
+    assert groups == [([True, "person"], 3, 1.0), ([False, "person"], 2, 0.5)]
+    assert told["evaluated"] is (also is not None)
+    neither = await client.post("/v1/customers/aggregate", json={"by": [{}]})
+    assert neither.status_code == 422
     kept = (await client.get("/v1/customers", params={"segment": "large"})).json()["items"]
     assert kept == []  # they were there before the segment was
     await client.patch("/v1/customers/c3", json={"name": "Ada"})
