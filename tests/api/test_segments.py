@@ -108,6 +108,8 @@ async def test_faulty_segments_are_refused_with_pointers(client: httpx.AsyncClie
     assert await faults(await put(client, "x", {"variable": "nothing", "op": "<", "value": 1})) == [
         ("/rule/variable", "unknown_variable")
     ]
+    kept = {"variable": "segments", "op": "contains", "value": "buyers"}
+    assert await faults(await put(client, "x", kept)) == [("/rule/variable", "not_allowed")]
     assert await faults(await put(client, "x", {"segment": "buyers", "op": "=="})) == [
         ("/rule/segment", "not_allowed")
     ]
@@ -208,6 +210,13 @@ async def test_writes_keep_who_is_in_and_since_when(
     assert card["segments"] == ["buyers", "large"]
     card = (await client.get("/v1/customers/a/scores", params={"as_of": "2026-05-20"})).json()
     assert card["segments"] is None
+    for also in (None, HAPPY):
+        kept = {"variable": "segments", "op": "contains", "value": "large"}
+        asked = {"select": ["segments"], "when": {"all": [kept, also]} if also else kept}
+        found = (await client.post("/v1/customers/query", json=asked)).json()
+        assert [each["values"] for each in found["items"]] == [{"segments": ["buyers", "large"]}]
+    past = await client.post("/v1/customers/query", json={**asked, "as_of": "2026-05-01"})
+    assert await faults(past) == [("/as_of", "not_with_scores")]
     page = (await client.get(f"{SEGMENTS}/large/members")).json()
     assert page["items"][0]["entered_at"] == "2026-06-01T13:00:00Z"
     last = clock.now = NOW.replace(hour=14)

@@ -33,6 +33,8 @@ _OF_LIVES = frozenset(
      "inactivity_limit_days"}
 )  # fmt: skip
 _BY_SEASON = frozenset({"inactivity_limit_days", "inactivity_to_mean_gap"})
+_OF_NOW = frozenset({"scores", "segments"})
+"""Sources of which nothing is known of an earlier instant."""
 May = Callable[[str], bool]
 """Whether who asks has a scope."""
 
@@ -154,7 +156,7 @@ async def question(
     every = (*asked, *told)
     needs = {need for term in every for need in term.needs}
     _check_scopes(every, may)
-    if "scores" in needs and not as_of.is_now:
+    if needs & _OF_NOW and not as_of.is_now:
         detail = "must be absent: what the published run says is not known of an earlier instant"
         raise ValidationFailed(errors=[FieldError("/as_of", "not_with_scores", detail)])
     timeline = await policies.timeline(session, pointers.timeline)
@@ -193,7 +195,7 @@ def _missing_scopes(asked: Iterable[Term], may: May) -> dict[str, list[str]]:
 def can_be_asked(rule: Expression, as_of: AsOf, may: May) -> bool:
     """Say whether a rule may be asked by a key, and of an instant."""
     asked = tuple(terms(rule))
-    of_now = any("scores" in term.needs for term in asked)
+    of_now = any(term.needs & _OF_NOW for term in asked)
     return (as_of.is_now or not of_now) and not _missing_scopes(asked, may)
 
 

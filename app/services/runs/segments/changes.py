@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.errors import Conflict, FieldError, NotFound, ValidationFailed
 from app.lifecycle.expressions import Expression, comparisons, words
 from app.lifecycle.kinds import Kinds
+from app.lifecycle.variables.definition import Variable
 from app.models import Segment, SegmentVersion
 from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.segments import SegmentIn
@@ -117,8 +118,19 @@ async def _kinds(session: ReadSession) -> Kinds:
     return (await interaction_kinds.declared(session)).kinds
 
 
+def _no_kept(variable: Variable) -> bool:
+    return variable.source != "segments"
+
+
+class _Reader(Reader):
+    """Reads rules of segments, which may not look at what follows from them."""
+
+    allows = staticmethod(_no_kept)
+    not_allowed = "is what follows from segments: name one, as {segment: code}"
+
+
 def _reader(kinds: Kinds, rules: Mapping[str, Any], within: str) -> Reader:
-    read = Reader(kinds)
+    read = _Reader(kinds)
     read.segments, read.within = rules, [within]
     return read
 
