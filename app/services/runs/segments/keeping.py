@@ -44,6 +44,9 @@ class Rules:
         return replace(self, rules=rules, question=replace(self.question, asked=asked))
 
 
+_rules: dict[tuple[str | None, str], Mapping[str, Expression]] = {}
+"""By what the settings name: they are read anew where segments or kinds have changed."""
+_KEPT_RULES = 64
 Asks = Callable[[Expression], bool]
 """Whether a rule is to be asked."""
 
@@ -53,27 +56,36 @@ async def rules_at(
 ) -> Rules:
     """Return the rules of all segments, or of some; without those for which there is no model."""
     known = await definitions.named(session, pointers.segments)
-    read = await query_rules.reader(session, pointers)
     policy = (await policies.timeline(session, pointers.timeline)).at(as_of.micros)
     has_model = (pointers.model_id or policy.model_id) is not None
-    rules = {}
-    for code in known.by_code:
-        rule = _rule(read, code)
-        if rule is None or (_needs_model(rule) and not has_model):
-            continue
-        if asks is None or asks(rule):
-            rules[code] = rule
+    rules = {
+        code: rule
+        for code, rule in (await _read_rules(session, pointers, known)).items()
+        if (has_model or not _needs_model(rule)) and (asks is None or asks(rule))
+    }
     asked = (term for rule in rules.values() for term in terms(rule))
     question = await query_rules.question(session, pointers, ALWAYS, asked, as_of, _may_all)
     return Rules(known, rules, question)
 
 
-def _rule(read: Reader, code: str) -> Expression | None:
-    """Return the rule of a segment; None if what it names is no longer declared."""
-    one = Reader(read.kinds)
-    one.segments = read.segments
-    rule = one.when({"segment": code}, "")
-    return None if one.faults else rule
+async def _read_rules(
+    session: ReadSession, pointers: Pointers, known: Definitions
+) -> Mapping[str, Expression]:
+    """Return the rules of segments; not of one that names what is no longer declared."""
+    key = pointers.segments, pointers.interaction_kinds
+    if key not in _rules:
+        kinds = (await query_rules.reader(session, pointers)).kinds
+        found: dict[str, Expression] = {}
+        for code in known.by_code:
+            read = Reader(kinds)
+            read.segments = known.rules
+            rule = read.when({"segment": code}, "")
+            if not read.faults:
+                found[code] = rule
+        if len(_rules) >= _KEPT_RULES:
+            _rules.pop(next(iter(_rules)))
+        _rules[key] = found
+    return _rules[key]
 
 
 def _needs_model(rule: Expression) -> bool:
