@@ -30,7 +30,7 @@ _READY: list[tuple[str, str, str, dict[str, Any]]] = [
     ("Key accounts", "重点客户", "Looked after by one person",
      {"variable": "attribute", "name": "tier", "op": "==", "value": "key"}),
 ]  # fmt: skip
-EXAMPLES: list[dict[str, Any]] = [
+EXAMPLES: list[Any] = [
     EXAMPLE,
     *({"name": {"en": en, "zh": zh}, "rule": rule, "purpose": purpose}
       for en, zh, purpose, rule in _READY),

@@ -193,7 +193,7 @@ async def arrays(database: Database) -> dict[str, list[str]]:
     async with database.reads() as session:
         found = await session.connection()
         rows = await found.exec_driver_sql("SELECT customer_id, codes FROM customer_segments")
-        return {row[0]: row[1] for row in rows.all()}
+        return {row.customer_id: row.codes for row in rows.all()}
 
 
 async def test_writes_keep_who_is_in_and_since_when(

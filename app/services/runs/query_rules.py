@@ -39,7 +39,8 @@ May = Callable[[str], bool]
 """Whether who asks has a scope."""
 
 
-def _every(_: Variable) -> bool:
+def _every(variable: Variable) -> bool:
+    del variable
     return True
 
 

@@ -35,7 +35,7 @@ def segments(rng: random.Random) -> dict[str, SegmentIn]:
             rule = {"any": [rule, {"segment": rng.choice(list(found))}]}
         parent = rng.choice([None, None, *found]) if rng.random() < 0.5 else None
         code = f"s{len(found)}"
-        found[code] = SegmentIn(name={"en": code, "zh": code}, rule=rule, parent=parent)  # type: ignore[arg-type]
+        found[code] = SegmentIn(name={"en": code, "zh": code}, rule=rule, parent=parent)
     return found
 
 
