@@ -153,18 +153,13 @@ def _read(value: str | None) -> Any:
 
 _BEGINNING_SINCE = (
     "SELECT CAST(value AS text), (SELECT max(activated_at) FROM policy_activations"
-    " WHERE activation_id > 1), (SELECT CAST(value AS text) FROM settings WHERE key = 'segments')"
-    " FROM settings WHERE key = 'beginning_stage'"
+    " WHERE activation_id > 1) FROM settings WHERE key = 'beginning_stage'"
 )
 
 
 async def beginning(session: ReadSession) -> tuple[str, datetime | None]:
-    """Return where the active policy puts who is new, and since when; none for the first one.
-
-    The name of the segments is read with it, and kept with the session: every write comes by here.
-    """
-    ((value, since, segments),) = await fetch_rows(session, _BEGINNING_SINCE)
-    session.info[SEGMENTS] = _read(segments)
+    """Return where the active policy puts who is new, and since when; none for the first one."""
+    ((value, since),) = await fetch_rows(session, _BEGINNING_SINCE)
     return _read(value), since
 
 

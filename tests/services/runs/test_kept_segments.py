@@ -1,21 +1,26 @@
 """What is kept of membership says what the rules do: on write, by the worker, at random."""
 
+import asyncio
 import random
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
+from app.config import Settings
 from app.deployment import Deployment
-from app.postgres.db import WriteSession, fetch_rows
+from app.postgres.db import Database, WriteSession, fetch_rows
 from app.schemas.segments import SegmentIn
 from app.services.customers import customers
 from app.services.operations import operations, parts
 from app.services.runs import query_columns
 from app.services.runs.segments import changes, keeping, updates
 from app.services.runs.segments.keeping import Inside
+from app.worker import Worker
+from tests.database import Clock, writing
 from tests.kept import store_model
 from tests.lifecycle import at_random
 from tests.services.runs.test_query_rules import question_of, readable, stored_ids
@@ -114,3 +119,52 @@ async def _have_a_worker_look(session: WriteSession, deployment: Deployment, at:
     await updates.keep_part(session, deployment, part, at)
     assert await parts.finish(session, part)
     await updates.result(session, deployment, await parts.refresh(session, part), at)
+
+
+async def test_writers_and_a_worker_at_once_keep_what_the_rules_say(
+    own_client: httpx.AsyncClient,
+    own_database: Database,
+    deployment: Deployment,
+    settings: Settings,
+    clock: Clock,
+) -> None:
+    """Four write to the same customers while segments are declared, and brought up to date."""
+    bounds = (30, 60, 90)
+
+    async def declare() -> None:
+        for bound in bounds:
+            rule = {"variable": "revenue", "op": ">=", "value": bound}
+            body = {"name": {"en": "x", "zh": "x"}, "rule": rule}
+            answer = await own_client.put(f"/v1/segments/from_{bound}", json=body)
+            assert answer.status_code == 201, answer.text
+        async with own_database.writes() as opened, opened.begin():
+            await updates.start_due(writing(opened), deployment, clock.now)
+        while await Worker(own_database, settings, lambda: clock.now).work_once():
+            pass
+
+    async def write(writer: int) -> None:
+        for turn in range(5):
+            items = [
+                {"customer_id": f"c{number}", "transaction_id": f"{writer}.{turn}.{number}",
+                 "occurred_at": f"2026-05-{turn + 1:02}T12:00:00Z",
+                 "amount": {"amount": f"{number}"}}
+                for number in range(10)
+            ]  # fmt: skip
+            body = {"items": items[writer:] + items[:writer], "mode": "atomic"}
+            answer = await own_client.post("/v1/transactions/bulk", json=body)
+            assert answer.status_code == 200, answer.text
+
+    await asyncio.gather(declare(), *(write(writer) for writer in range(4)))
+    expected = {
+        f"c{number}": frozenset(f"from_{bound}" for bound in bounds if 20 * number >= bound)
+        for number in range(10)
+    }
+    async with own_database.writes() as opened:
+        session = writing(opened)
+        assert await _kept(session, expected) == expected
+        rows = await fetch_rows(
+            session, "SELECT customer_id, code FROM segment_periods WHERE left_at IS NULL"
+        )
+    assert sorted((row[0], row[1]) for row in rows) == sorted(
+        (each, code) for each, codes in expected.items() for code in codes
+    )

@@ -99,7 +99,7 @@ def _may_all(_: str) -> bool:
 async def follow(session: WriteSession, deployment: Deployment) -> None:
     """Bring up to date in which segments those are whom a transaction has written to."""
     taken: customers.Taken | None = session.info.pop(customers.TAKEN, None)
-    if taken is None or session.info.get(deployment_settings.SEGMENTS) is None:
+    if taken is None:
         return
     pointers = await deployment_settings.pointers(session)
     as_of = replace(deployment.as_of(taken.now), is_now=True)

@@ -13,7 +13,7 @@ from app.errors import Conflict, OperationRunning
 from app.lifecycle.version import DERIVATION_VERSION
 from app.postgres.db import WriteSession, fetch_rows
 from app.schemas.common.types import format_instant
-from app.services.common import deployment_settings
+from app.services.common import deployment_settings, fence
 from app.services.common.stored_documents import Section
 from app.services.customer_base import populations
 from app.services.customers import customers
@@ -26,6 +26,8 @@ from app.services.runs.segments.keeping import Inside
 UPDATE, KEEP = "segment_update", "keep_segments"
 PART = 5_000
 """Customers of a part: what changes of so many is written well within what a write may take."""
+AWAITED_SECONDS = 20.0
+"""How long writers are waited for before the part is put off, so that others are not kept."""
 _BY = ("name", "day", "run_id")
 _KEPT = (
     "SELECT customer_id, codes FROM customer_segments WHERE customer_id > $1 AND customer_id <= $2"
@@ -54,7 +56,9 @@ async def start_due(session: WriteSession, deployment: Deployment, now: datetime
 async def plan_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Split everybody into ranges."""
+    """Split everybody into ranges, once those have ended who may write by other segments."""
+    if not await fence.have_ended(session, await fence.writers(session), AWAITED_SECONDS):
+        raise parts.PutOff("writers")
     pointers = await deployment_settings.pointers(session)
     ranges = [
         (KEEP, {"after": after, "up_to": up_to})
