@@ -38,7 +38,10 @@ other's work.
 INTERACTION_KINDS = "interaction_kinds"
 """A name for what is declared of kinds, another one with each change: it is kept by it."""
 SEGMENTS = "segments"
-"""A name for the segments there are, another one with each change; none before the first."""
+"""A name for the segments there are, another one with each change; none before the first.
+
+A transaction keeps what it has last read of it.
+"""
 SEGMENTS_KEPT = "segments_kept"
 """Up to when everybody's membership of segments has been brought, by which of their rules."""
 COUNTRY = "country"
@@ -216,4 +219,7 @@ _POINTERS = (
 async def pointers(session: ReadSession) -> Pointers:
     """Return what is active."""
     (row,) = await fetch_rows(session, _POINTERS)
-    return Pointers(*map(_read, row))
+    found = Pointers(*map(_read, row))
+    if session.in_transaction():
+        session.info[SEGMENTS] = found.segments
+    return found

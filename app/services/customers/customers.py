@@ -49,10 +49,8 @@ async def lock_or_create(
     while len(taken) < len(ids):
         block = ids[len(taken) :]
         size = min(BLOCK, 1 << (len(block).bit_length() - 1))
-        rows = await fetch_rows(session, _take(size), now, beginning, *block[:size])
-        taken |= {row[0]: row[1] for row in rows}
-        if rows[0][2]:
-            note_taken(session, block[:size], now)
+        taken |= await fetch_rows(session, _take(size), now, beginning, *block[:size])
+    note_taken(session, ids, now)
     made = [customer_id for customer_id, created in taken.items() if created]
     if made:
         begins, _ = await deployment_settings.beginning(session)
@@ -63,18 +61,19 @@ async def lock_or_create(
 
 @dataclass
 class Taken:
-    """The customers whom a transaction has taken so far, and the latest instant it writes at.
-
-    They are kept once there are segments to follow, which the statement that takes them tells: who
-    declares the first one waits for those who have taken customers before (`common/fence`).
-    """
+    """The customers whom a transaction has taken so far, and the latest instant it writes at."""
 
     customer_ids: set[str]
     now: datetime
 
 
 def note_taken(session: WriteSession, ids: Iterable[str], now: datetime) -> None:
-    """Keep with the session whom it writes to, for what follows from all that it has written."""
+    """Keep with the session whom it writes to, for what follows from all that it has written.
+
+    What it has read of segments before is forgotten: whoever declares the first one waits for
+    those who have taken customers by then (`common/fence`), and others have to see it.
+    """
+    session.info.pop(deployment_settings.SEGMENTS, None)
     taken: Taken | None = session.info.get(TAKEN)
     if taken is None:
         session.info[TAKEN] = Taken(set(ids), now)
@@ -98,8 +97,7 @@ def _take(size: int) -> str:
         "INSERT INTO customers (customer_id, version, profile_version, attributes, stage,"  # noqa: S608  # numbers alone
         f" stage_version, created_at, updated_at) VALUES {','.join(rows)}"
         " ON CONFLICT (customer_id) DO UPDATE SET version = customers.version + 1"
-        " RETURNING customer_id, version = 1, EXISTS (SELECT FROM settings"
-        f" WHERE key = '{deployment_settings.SEGMENTS}' AND value <> 'null')"
+        " RETURNING customer_id, version = 1"
     )
 
 

@@ -99,7 +99,8 @@ def _may_all(_: str) -> bool:
 async def follow(session: WriteSession, deployment: Deployment) -> None:
     """Bring up to date in which segments those are whom a transaction has written to."""
     taken: customers.Taken | None = session.info.pop(customers.TAKEN, None)
-    if taken is None:
+    read = deployment_settings.SEGMENTS
+    if taken is None or (read in session.info and session.info[read] is None):
         return
     pointers = await deployment_settings.pointers(session)
     as_of = replace(deployment.as_of(taken.now), is_now=True)
