@@ -370,3 +370,35 @@ async def test_quality_tells_size_flow_overlap_and_holds_members_against_their_n
     assert compared["proves_cause"] is False
     few = (await client.get(f"{SEGMENTS}/large/quality", params={"days": 700})).json()
     assert few["comparison"]["status"] == "too_few"
+
+
+async def test_value_is_reported_by_segment_as_it_was_kept(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    await declare(client, "buyers", BUYERS)
+    await declare(client, "large", LARGE)
+    clock.now = NOW.replace(month=3)
+    await client.put("/v1/customers/none", json={"name": "Nobody"})
+    for customer, amounts in (("a", (10,)), ("b", (20, 30)), ("c", (40,))):
+        await buy(client, customer, *amounts, month=2)
+    clock.now = NOW
+    await buy(client, "a", 50)
+    asked = {"from": "2026-02-01", "to": "2026-05-31", "by": "segment"}
+
+    async def told(**more: str) -> dict[Any, tuple[int, str, int]]:
+        answer = await client.get("/v1/reports/value", params={**asked, **more})
+        assert answer.status_code == 200, answer.text
+        table = answer.json()
+        rows = [*table["rows"], {**table["totals"], "segment": "all"}]
+        assert "segments_overlap" in [each["code"] for each in table["notes"]]
+        return {row["segment"]: (row["customers"], row["revenue"]["amount"],
+                                 row["repurchased"]["n"]) for row in rows}  # fmt: skip
+
+    assert await told(to="2026-06-01") == {
+        None: (1, "0.00", 0), "buyers": (3, "150.00", 2), "large": (3, "150.00", 2),
+        "all": (4, "150.00", 2),
+    }  # fmt: skip
+    assert await told(to="2026-04-30") == {
+        None: (1, "0.00", 0), "buyers": (3, "100.00", 1), "large": (2, "90.00", 1),
+        "all": (4, "100.00", 1),
+    }  # fmt: skip
