@@ -37,11 +37,13 @@ class Rules:
     question: Question
 
     def stored(self) -> "Rules":
-        """Return those that look at what is stored alone."""
-        reads = self.question.reads
-        rules = {code: rule for code, rule in self.rules.items() if all(map(reads, terms(rule)))}
+        """Return those that look at what is stored alone, and by what is in force."""
+        rules = {code: rule for code, rule in self.rules.items() if self._is_stored(rule)}
         asked = tuple(dict.fromkeys(term for rule in rules.values() for term in terms(rule)))
         return replace(self, rules=rules, question=replace(self.question, asked=asked))
+
+    def _is_stored(self, rule: Expression) -> bool:
+        return replace(self.question, asked=tuple(terms(rule))).is_stored
 
 
 _rules: dict[tuple[str | None, str], Mapping[str, Expression]] = {}
@@ -105,7 +107,7 @@ async def follow(session: WriteSession, deployment: Deployment) -> None:
     pointers = await deployment_settings.pointers(session)
     as_of = replace(deployment.as_of(taken.now), is_now=True)
     rules = (await rules_at(session, pointers, as_of)).stored()
-    if not rules.rules or not rules.question.is_stored:
+    if not rules.rules:
         return
     ids = sorted(taken.customer_ids)
     for first in range(0, len(ids), PIECE):

@@ -1,7 +1,7 @@
 """Bringing everybody's membership up to date: what time, runs, models and new rules turn.
 
-A worker begins when segments, the day or the published run are others than those by which it was
-last done. It evaluates all rules on one reading of a range of customers.
+A worker begins when segments, the day, the published run or the policy that stages go by are others
+than those by which it was last done. It evaluates all rules on one reading of a range of customers.
 """
 
 from dataclasses import replace
@@ -14,6 +14,7 @@ from app.lifecycle.version import DERIVATION_VERSION
 from app.postgres.db import WriteSession, fetch_rows
 from app.schemas.common.types import format_instant
 from app.services.common import deployment_settings, fence
+from app.services.common.deployment_settings import Pointers
 from app.services.common.stored_documents import Section
 from app.services.customer_base import populations
 from app.services.customers import customers
@@ -28,7 +29,7 @@ PART = 5_000
 """Customers of a part: what changes of so many is written well within what a write may take."""
 AWAITED_SECONDS = 20.0
 """How long writers are waited for before the part is put off, so that others are not kept."""
-_BY = ("name", "day", "run_id")
+_BY = ("name", "day", "run_id", "policy_version", "derivation_version")
 _KEPT = (
     "SELECT customer_id, codes FROM customer_segments WHERE customer_id > $1 AND customer_id <= $2"
 )
@@ -39,18 +40,25 @@ class UpdateAsked(Section):
 
 
 async def start_due(session: WriteSession, deployment: Deployment, now: datetime) -> None:
-    """Begin if what was kept is by other segments, or of another day or run."""
+    """Begin if what was kept is by other segments, of another day or run, or by other rules."""
     pointers = await deployment_settings.pointers(session)
     if pointers.segments is None or pointers.derivation_version != DERIVATION_VERSION:
         return
     kept = await deployment_settings.get(session, deployment_settings.SEGMENTS_KEPT) or {}
-    asked = pointers.segments, deployment.calendar.day_of(now), pointers.run_id
-    if tuple(kept.get(each) for each in _BY) == asked:
+    asked = _by(pointers, deployment, now)
+    if all(kept.get(each) == asked[each] for each in _BY):
         return
     try:
         await operations.submit(session, UPDATE, UpdateAsked(), now=now)
     except (OperationRunning, Conflict):
         return
+
+
+def _by(pointers: Pointers, deployment: Deployment, now: datetime) -> dict[str, Any]:
+    """Return by what everybody is kept who is brought up to date now."""
+    by = (pointers.segments, deployment.calendar.day_of(now), pointers.run_id,
+          pointers.settled_policy_version, pointers.derivation_version)  # fmt: skip
+    return dict(zip(_BY, by, strict=True))
 
 
 async def plan_part(
@@ -65,8 +73,7 @@ async def plan_part(
         for after, up_to in await populations.boundaries(session, PART)
     ]
     known = await definitions.named(session, pointers.segments)
-    by = {"name": pointers.segments, "day": deployment.calendar.day_of(now),
-          "run_id": pointers.run_id, "as_of": format_instant(now),
+    by = {**_by(pointers, deployment, now), "as_of": format_instant(now),
           "versions": {code: each.version for code, each in known.by_code.items()}}  # fmt: skip
     await parts.plan(session, part, ranges, by)
 
