@@ -87,16 +87,11 @@ class Question:
         needs = self.needs
         renamed = any(policy.maps for policy in self.timeline.policies)
         return (
-            all(map(self.reads, self.asked))
+            all(can_be_read(self.policy, term) for term in self.asked)
             and (self.is_derived or not needs & {"purchases", "money"})
             and (self.is_settled or "stage" not in needs)
             and (self.as_of.is_now or not renamed or "stage" not in needs)
         )
-
-    def reads(self, term: Term) -> bool:
-        """Say whether a term can be read: not what a season of the policy counts."""
-        counted = self.policy.inactivity_limit.season is not None and term.name in _BY_SEASON
-        return is_stored(term) and not counted
 
     @cached_property
     def needs(self) -> frozenset[str]:
@@ -136,6 +131,12 @@ class Question:
             return []
         limit = self.policy.inactivity_limit
         return [each.version for each in self.timeline.policies if each.inactivity_limit != limit]
+
+
+def can_be_read(policy: Policy, term: Term) -> bool:
+    """Say whether a term can be read: not what a season of the policy counts."""
+    by_season = policy.inactivity_limit.season is not None and term.name in _BY_SEASON
+    return is_stored(term) and not by_season
 
 
 async def question(

@@ -9,17 +9,18 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.errors import Conflict, FieldError, NotFound, ValidationFailed
-from app.lifecycle.expressions import Expression, comparisons, words
+from app.lifecycle.expressions import Expression, comparisons, terms, words
 from app.lifecycle.kinds import Kinds
+from app.lifecycle.policy import Policy
 from app.lifecycle.variables.definition import Variable
 from app.models import Segment, SegmentVersion
 from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.segments import SegmentIn
 from app.services.common import deployment_settings, etags, interaction_kinds
 from app.services.common.paging import PageRequest, Sort, fetch, fetch_responses
+from app.services.policies import policies
 from app.services.runs import query_rules
 from app.services.runs.query_rules import Reader
-from app.services.runs.query_values import is_stored
 from app.services.runs.segments import definitions
 from app.services.runs.segments.definitions import Definition, Definitions
 
@@ -198,11 +199,12 @@ async def _shows(session: ReadSession) -> Callable[[AnyRow], dict[str, Any]]:
     pointers = await deployment_settings.pointers(session)
     known = await definitions.named(session, pointers.segments)
     kept = await deployment_settings.get(session, deployment_settings.SEGMENTS_KEPT) or {}
-    return partial(_shown, await query_rules.reader(session, pointers), known, kept)
+    policy = (await policies.timeline(session, pointers.timeline)).current
+    return partial(_shown, await query_rules.reader(session, pointers), policy, known, kept)
 
 
 def _shown(
-    read: Reader, known: Definitions, kept: Mapping[str, Any], row: AnyRow
+    read: Reader, policy: Policy, known: Definitions, kept: Mapping[str, Any], row: AnyRow
 ) -> dict[str, Any]:
     retired = row.retired_at is not None
     rule: Expression | None = None
@@ -211,6 +213,7 @@ def _shown(
         fresh.segments = read.segments
         rule = fresh.when({"segment": row.code}, "/rule")
     looks = [] if rule is None else list(comparisons(rule))
+    reads = partial(query_rules.can_be_read, policy)
     document = row.document
     is_kept = kept.get("versions", {}).get(row.code) == row.version
     return {
@@ -219,7 +222,7 @@ def _shown(
         "words": None if rule is None else {each: words(rule, each) for each in ("en", "zh")},
         "changed_by": row.created_by,
         "retired_at": row.retired_at,
-        "kept_on_write": rule is not None and all(is_stored(each.term) for each in looks),
+        "kept_on_write": rule is not None and all(map(reads, terms(rule))),
         "changes_with_time": any(each.changes_with_time for each in looks),
         "kept_until": kept["as_of"] if is_kept and not retired else None,
     }
