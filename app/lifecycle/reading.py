@@ -58,6 +58,8 @@ class ExpressionReader:
         """The rules that may be named by the codes of segments; None: none may be."""
         self.within: list[str] = []
         """The segments whose rules are being read, the outermost first."""
+        self.named: set[str] = set()
+        """The segments whose rules have been read."""
         self._nodes = 0
         self._named_at: str | None = None
 
@@ -141,6 +143,7 @@ class ExpressionReader:
         if outermost:
             self._named_at = place
         self.within.append(code)
+        self.named.add(code)
         found = self._expression(self.segments[code], at, depth + 1)
         self.within.pop()
         if outermost:

@@ -17,6 +17,7 @@ class Segment(Base):
     retired_at: Mapped[Instant | None]
     created_at: Mapped[Instant]
     updated_at: Mapped[Instant]
+    last_used_at: Mapped[Instant | None]
 
 
 class SegmentVersion(Base):

@@ -11,6 +11,7 @@ from app.schemas.common.types import Code, Line, Text
 from app.schemas.scores.rhythm import RhythmStatus
 from app.services.common import as_of as as_ofs
 from app.services.customers import search
+from app.services.runs.segments import usage
 
 
 async def _search_text(
@@ -65,6 +66,7 @@ async def _filters(
     ] = None,
 ) -> search.Filters:
     since = as_ofs.beginning(updated_since, deployment, "query:updated_since")
+    usage.note(() if segment is None else (segment,))
     return search.Filters(
         stage,
         owner,

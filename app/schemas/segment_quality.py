@@ -119,6 +119,13 @@ class SegmentQuality(Answer):
     last_change_at: Timestamp | None = Field(
         description="when somebody last came in or went out; null: never"
     )
+    last_used_at: Timestamp | None = Field(
+        description="when a question or a list last named it, or another segment that names it, to "
+        "about a minute; null: never"
+    )
+    unused: bool = Field(
+        description="whether it was neither used nor declared anew in the last 90 days"
+    )
     comparison: SegmentComparison = Field(
         description="members against those just outside the cut; no proof of a cause"
     )

@@ -100,6 +100,10 @@ class Segment(Answer):
     updated_at: Timestamp = Field(description="when it was last declared")
     changed_by: str | None = Field(description="id of the key that did", examples=["key_5f0c"])
     retired_at: Timestamp | None = Field(description="when it was retired; null: it is in force")
+    last_used_at: Timestamp | None = Field(
+        description="when a question or a list last named it, or another segment that names it, to "
+        "about a minute; null: never"
+    )
 
 
 class SegmentPage(Page[Segment]):

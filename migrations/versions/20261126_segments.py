@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("retired_at", INSTANT, nullable=True),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
+        sa.Column("last_used_at", INSTANT, nullable=True),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_segments")),
     )
     op.create_table(

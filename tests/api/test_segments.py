@@ -1,5 +1,6 @@
 """Segments over HTTP: declared in versions, refused, asked for members, kept with dates."""
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -370,6 +371,29 @@ async def test_quality_tells_size_flow_overlap_and_holds_members_against_their_n
     assert compared["proves_cause"] is False
     few = (await client.get(f"{SEGMENTS}/large/quality", params={"days": 700})).json()
     assert few["comparison"]["status"] == "too_few"
+
+
+async def test_what_nobody_asks_for_is_unused_after_ninety_days(
+    client: httpx.AsyncClient, clock: Clock
+) -> None:
+    state = client.app.state.clm  # type: ignore[attr-defined]
+    await state.write_usage()
+    await declare(client, "buyers", BUYERS)
+    await declare(client, "large", LARGE, parent="buyers")
+    await declare(client, "other", BUYERS)
+    await state.write_usage()
+    assert (await client.get(f"{SEGMENTS}/large")).json()["last_used_at"] is None
+    when = {"not": {"segment": "large"}}
+    await client.post("/v1/customers/query", json={"when": when})
+    await state.write_usage()
+    for code, is_used in (("large", True), ("buyers", True), ("other", False)):
+        told = (await client.get(f"{SEGMENTS}/{code}")).json()
+        assert (told["last_used_at"] is not None) is is_used, code
+        quality = (await client.get(f"{SEGMENTS}/{code}/quality")).json()
+        assert (quality["last_used_at"], quality["unused"]) == (told["last_used_at"], False)
+    clock.now = NOW + timedelta(days=91)
+    quality = (await client.get(f"{SEGMENTS}/other/quality")).json()
+    assert quality["unused"] is True
 
 
 async def test_value_is_reported_by_segment_as_it_was_kept(

@@ -12,6 +12,7 @@ from app.schemas.queries import AggregateQuery, DimensionIn, MeasureIn
 from app.services.common import deployment_settings
 from app.services.runs import query_rules
 from app.services.runs.query_rules import May, Question, Reader
+from app.services.runs.segments import usage
 
 _QUARTILES = (0.25, 0.5, 0.75)
 
@@ -87,6 +88,7 @@ async def prepare(
         _measure(read, each, f"/measures/{place}") for place, each in enumerate(asked.measures)
     ]
     read.check()
+    usage.note(read.named)
     deciding = [term for each in by if each is not None for term in each.terms]
     deciding += [each.term for each in measures if each is not None and each.term is not None]
     for each in measures:

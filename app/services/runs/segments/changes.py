@@ -33,6 +33,7 @@ _WHOLE = select(
     Segment.retired_at,
     Segment.created_at,
     Segment.updated_at,
+    Segment.last_used_at,
     SegmentVersion.document,
     SegmentVersion.created_by,
 ).join(
@@ -222,6 +223,7 @@ def _shown(
         "words": None if rule is None else {each: words(rule, each) for each in ("en", "zh")},
         "changed_by": row.created_by,
         "retired_at": row.retired_at,
+        "last_used_at": row.last_used_at,
         "kept_on_write": rule is not None and all(map(reads, terms(rule))),
         "changes_with_time": any(each.changes_with_time for each in looks),
         "kept_until": kept["as_of"] if is_kept and not retired else None,

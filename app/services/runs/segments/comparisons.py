@@ -154,8 +154,8 @@ def _compared(deployment: Deployment, members: Outcome, outside: Outcome) -> dic
         "members": len(one),
         "outside": len(other),
         "bought": {
-            "members": one.mean(), "outside": other.mean(),
-            "difference": one.mean() - other.mean(), "interval": {"low": low, "high": high},
+            "members": float(one.mean()), "outside": float(other.mean()),
+            "difference": float(one.mean() - other.mean()), "interval": {"low": low, "high": high},
         },
         "revenue": {
             "members": money(members.revenue.mean()), "outside": money(outside.revenue.mean()),

@@ -29,6 +29,8 @@ _OVERLAP = (
     " WHERE m.code = $1 AND m.left_at IS NULL AND o.left_at IS NULL AND o.code <> $1"
     " GROUP BY o.code ORDER BY 2 DESC, 1"
 )
+UNUSED = timedelta(days=90)
+_USED = "SELECT last_used_at, updated_at FROM segments WHERE code = $1"
 _LAST_MOVE = "SELECT greatest(max(entered_at), max(left_at)) FROM segment_periods WHERE code = $1"
 
 
@@ -51,6 +53,8 @@ async def describe(
     kept = await deployment_settings.get(session, deployment_settings.SEGMENTS_KEPT) or {}
     is_kept = kept.get("versions", {}).get(code) == segment.version
     last = await fetch_row(session, _LAST_MOVE, code)
+    used = await fetch_row(session, _USED, code)
+    assert used is not None
     return {
         "code": code,
         "version": segment.version,
@@ -62,6 +66,8 @@ async def describe(
         "flow": await _flow(session, deployment, code, now),
         "overlap": await _overlap(session, code, size),
         "last_change_at": None if last is None else last[0],
+        "last_used_at": used[0],
+        "unused": now - max(filter(None, used)) > UNUSED,
         "comparison": await comparisons.compare(
             session, deployment, pointers, code, days=days, now=now, may=may
         ),
