@@ -292,6 +292,15 @@ async def test_a_preview_counts_who_would_enter_and_leave(client: httpx.AsyncCli
 async def test_a_customer_is_told_since_when_and_what_would_change_that(
     client: httpx.AsyncClient, clock: Clock
 ) -> None:
+    await client.put("/v1/customers/z", json={"name": "Z", "attributes": {"vip": True}})
+    assert (await client.get("/v1/customers/z/segments")).json()["items"] == []
+    for number, value in enumerate((True, 1, "x")):
+        await declare(client, f"a{number}",
+                      {"variable": "attribute", "name": "vip", "op": "==", "value": value})  # fmt: skip
+    told = (await client.get("/v1/customers/z/segments")).json()["items"]
+    assert [each["inside"] for each in told] == [True, False, False]
+    for number in range(3):
+        assert (await client.delete(f"{SEGMENTS}/a{number}")).status_code == 204
     recent = {"variable": "tenure_days", "op": "<", "value": 90}
     await declare(client, "fast", {"all": [{**BUYERS, "value": 3}, recent]})
     await declare(client, "quiet", {"variable": "days_since_last_purchase", "op": ">", "value": 60})
