@@ -295,8 +295,8 @@ async def test_a_customer_is_told_since_when_and_what_would_change_that(
     await client.put("/v1/customers/z", json={"name": "Z", "attributes": {"vip": True}})
     assert (await client.get("/v1/customers/z/segments")).json()["items"] == []
     for number, value in enumerate((True, 1, "x")):
-        await declare(client, f"a{number}",
-                      {"variable": "attribute", "name": "vip", "op": "==", "value": value})  # fmt: skip
+        rule = {"variable": "attribute", "name": "vip", "op": "==", "value": value}
+        await declare(client, f"a{number}", rule)
     told = (await client.get("/v1/customers/z/segments")).json()["items"]
     assert [each["inside"] for each in told] == [True, False, False]
     for number in range(3):
@@ -435,3 +435,24 @@ async def test_value_is_reported_by_segment_as_it_was_kept(
         None: (1, "0.00", 0), "buyers": (3, "100.00", 1), "large": (2, "90.00", 1),
         "all": (4, "100.00", 1),
     }  # fmt: skip
+
+
+async def test_a_fact_that_has_waited_for_its_time_counts_in_groups_and_on_write(
+    client: httpx.AsyncClient, database: Database, clock: Clock
+) -> None:
+    await declare(client, "large", LARGE)
+    await buy(client, "a", 10)
+    await buy(client, "b", 40)
+    ahead = {"customer_id": "a", "transaction_id": "later", "amount": {"amount": "25.00"},
+             "occurred_at": "2026-06-01T14:00:00Z"}  # fmt: skip
+    assert (await client.post("/v1/transactions", json=ahead)).status_code == 201
+    assert await arrays(database) == {"b": ["large"]}
+    clock.now = NOW.replace(hour=15)
+    asked = {"by": [{"when": {"segment": "large"}}], "measures": [{"kind": "sum", "of": "revenue"}]}
+    told = (await client.post("/v1/customers/aggregate", json=asked)).json()
+    assert told["evaluated"] is False
+    (group,) = told["groups"]
+    assert (group["by"], group["customers"]) == ([True], 2)
+    assert group["measures"][0]["money"]["amount"] == "75.00"
+    await client.patch("/v1/customers/a", json={"name": "Ada"})
+    assert await arrays(database) == {"a": ["large"], "b": ["large"]}
