@@ -10,6 +10,7 @@ from app.config import Settings
 from app.deployment import Deployment
 from app.postgres.db import Database
 from app.schemas import segments
+from app.services.runs import queries
 from app.services.runs.segments import updates
 from app.worker import Worker
 from tests.database import NOW, Clock, make_client, writing
@@ -456,3 +457,25 @@ async def test_a_fact_that_has_waited_for_its_time_counts_in_groups_and_on_write
     assert group["measures"][0]["money"]["amount"] == "75.00"
     await client.patch("/v1/customers/a", json={"name": "Ada"})
     assert await arrays(database) == {"a": ["large"], "b": ["large"]}
+
+
+async def test_a_preview_that_takes_long_is_counted_by_a_worker(
+    client: httpx.AsyncClient, database: Database, settings: Settings, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(queries, "AT_ONCE", 0)
+    for number, amount in enumerate((10, 25, 40)):
+        await buy(client, f"c{number}", amount)
+    await declare(client, "large", LARGE)
+    rule = {"all": [{"variable": "revenue", "op": "<", "value": 40}, HAPPY]}
+    body = {"name": {"en": "l", "zh": "l"}, "rule": rule}
+    accepted = await client.post(f"{SEGMENTS}/large/preview", json=body)
+    assert accepted.status_code == 202, accepted.text
+    worker = Worker(database, settings, lambda: clock.now)
+    while await worker.work_once():
+        pass
+    told = (await client.get(accepted.headers["location"])).json()
+    assert told["state"] == "succeeded", told
+    groups = [(each["by"], each["customers"], each["measures"][0]["money"]["amount"])
+              for each in told["result"]["groups"]]  # fmt: skip
+    assert groups == [([True, False], 2, "35.00"), ([False, True], 1, "40.00")]

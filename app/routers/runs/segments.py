@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Path, Query, Response
 
-from app.errors import Conflict, InvalidCursor, NoModel, NotFound, StaleVersion
+from app.errors import Conflict, InvalidCursor, NoModel, NotFound, OperationRunning, StaleVersion
 from app.http.deps import (
     AppState,
     AsOfQuery,
@@ -17,10 +17,12 @@ from app.http.deps import (
     Principal,
     Read,
     Write,
+    WriteIfNeeded,
 )
-from app.routers.api import router, scope
+from app.routers.api import accept, router, scope
 from app.schemas.common.types import Code
 from app.schemas.customer_segments import SegmentsOfCustomer
+from app.schemas.operations import CustomerAggregateOperation
 from app.schemas.responses import headers, problems
 from app.schemas.segment_quality import SegmentQuality
 from app.schemas.segments import (
@@ -32,6 +34,7 @@ from app.schemas.segments import (
     SegmentVersionPage,
 )
 from app.services.common import etags
+from app.services.runs import aggregates, query_parts
 from app.services.runs.segments import changes, customer_segments, members, previews, quality
 
 routes = router("segments")
@@ -144,8 +147,12 @@ async def list_segment_members(
 
 @routes.post(
     "/segments/{code}/preview",
-    response_model=SegmentPreview,
-    responses=problems(NoModel),
+    response_model=SegmentPreview | CustomerAggregateOperation,
+    responses={
+        200: {"model": SegmentPreview},
+        202: {"model": CustomerAggregateOperation, **headers("Location", "Retry-After")},
+        **problems(NoModel, OperationRunning),
+    },
     **scope("customers:read"),
 )
 async def preview_segment(
@@ -156,16 +163,27 @@ async def preview_segment(
     deployment: Here,
     now: Now,
     principal: Principal,
+    begin: WriteIfNeeded,
+    response: Response,
 ) -> Any:
     """Count who would enter and leave if the segment were declared to be this, and their money.
 
     Nothing changes, and it need not be there yet. What it would do to segments that name this one
-    is not counted.
+    is not counted. A rule that has to be evaluated for many takes a worker: 202, whose groups tell
+    who would be inside, and of those and the others who is so now.
     """
-    return await previews.preview(
-        session, deployment, code, segment, secret=state.cursor_secret, now=now,
-        may=principal.may,
-    )  # fmt: skip
+    asked: dict[str, Any] = {"now": now, "may": principal.may}
+    found = await previews.preview(
+        session, deployment, code, segment, secret=state.cursor_secret, **asked
+    )
+    if found is not None:
+        return found
+    response.status_code = 202
+    body = await previews.in_groups(session, code, segment, may=principal.may)
+    operation = await query_parts.submit(
+        await begin(), aggregates.AGGREGATE, body, by=principal.key_id, **asked
+    )
+    return accept(response, operation)
 
 
 @routes.get(

@@ -4,13 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from app.deployment import Deployment
-from app.errors import FieldError, ValidationFailed
 from app.postgres.db import ReadSession
 from app.schemas.queries import CustomerQuery
 from app.schemas.segments import SegmentIn
 from app.services.common import deployment_settings
 from app.services.runs import queries
-from app.services.runs.query_rules import May
+from app.services.runs.query_rules import SCORES, May
 from app.services.runs.segments import changes, definitions
 from app.services.runs.segments.definitions import Definition
 
@@ -26,8 +25,11 @@ async def preview(
     secret: bytes,
     now: datetime,
     may: May,
-) -> dict[str, Any]:
-    """Count who would enter and leave if a segment were declared to be this; change nothing."""
+) -> dict[str, Any] | None:
+    """Count who would enter and leave if a segment were declared to be this; change nothing.
+
+    None where it takes a worker: what to ask it, `in_groups` says.
+    """
     pointers = await deployment_settings.pointers(session)
     known = (await definitions.named(session, pointers.segments)).by_code
     before = known.get(code)
@@ -41,11 +43,12 @@ async def preview(
         rules["before"] = own
         rules["enter"] = {"all": [after.rule, {"not": own}]}
         rules["leave"] = {"all": [own, {"not": after.rule}]}
-    told = {}
+    told: dict[str, Any] = dict.fromkeys(rules)
     for name, rule in rules.items():
-        told[name] = None if rule is None else await _count(
-            session, deployment, rule, secret=secret, now=now, may=may
-        )  # fmt: skip
+        if rule is not None:
+            told[name] = await _count(session, deployment, rule, secret=secret, now=now, may=may)
+            if told[name] is None:
+                return None
     return {
         "code": code,
         "version": None if before is None else before.version,
@@ -57,14 +60,25 @@ async def preview(
 
 async def _count(
     session: ReadSession, deployment: Deployment, rule: Any, **more: Any
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     asked = CustomerQuery(when=rule, count=True, limit=SHOWN)
     found = await queries.search(session, deployment, asked, **more)
     if found is None:
-        detail = (
-            "looks at what is stored nowhere, which a worker evaluates for so many: ask "
-            "POST /v1/customers/query with count"
-        )
-        raise ValidationFailed(errors=[FieldError("/rule", "evaluated", detail)])
+        return None
     ids = [item["customer_id"] for item in found["items"]]
     return {**found["count"], "sample": ids}
+
+
+async def in_groups(
+    session: ReadSession, code: str, asked: SegmentIn, *, may: May
+) -> dict[str, Any]:
+    """Return the aggregate that counts who would be inside, and who of them is so now."""
+    pointers = await deployment_settings.pointers(session)
+    known = (await definitions.named(session, pointers.segments)).by_code
+    after = Definition(code, 1, asked.model_dump(exclude_none=True))
+    own = [{"when": {"segment": code}}] if code in known else []
+    money = ["revenue", *(("clv", "value_to_save") if may(SCORES) else ())]
+    return {
+        "by": [{"when": after.rule}, *own],
+        "measures": [{"kind": "sum", "of": name} for name in money],
+    }
