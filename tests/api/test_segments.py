@@ -349,7 +349,10 @@ async def test_a_key_is_told_of_no_segment_whose_rule_it_may_not_ask(
 async def test_quality_tells_size_flow_overlap_and_holds_members_against_their_neighbours(
     client: httpx.AsyncClient, clock: Clock
 ) -> None:
-    """c00 to c59 bought for 1 to 60; of those from c30 on all bought again, of others a third."""
+    """c00 to c59 bought for 1 to 60; of those from c30 on all bought again, of others a third.
+
+    n00 to n29 came later, and are no neighbours of anybody before.
+    """
     await declare(client, "large", LARGE)
     await declare(client, "buyers", BUYERS)
     clock.now = NOW.replace(month=3)
@@ -359,14 +362,16 @@ async def test_quality_tells_size_flow_overlap_and_holds_members_against_their_n
     again = [number for number in range(60) if number >= 30 or number % 3 == 0]
     for number in again:
         await buy(client, f"c{number:02}", 100)
+    for number in range(30):
+        await buy(client, f"n{number:02}", 5)
     told = (await client.get(f"{SEGMENTS}/large/quality", params={"days": 60})).json()
-    assert (told["members"], told["customers"]) == (31 + 10, 60)
-    assert told["coverage"] == pytest.approx(41 / 60)
+    assert (told["members"], told["customers"]) == (31 + 10, 90)
+    assert told["coverage"] == pytest.approx(41 / 90)
     flow = {each["month"]: (each["entered"], each["left"]) for each in told["flow"]}
     assert len(flow) == 12
     assert (flow["2026-03"], flow["2026-06"], flow["2025-07"]) == ((31, 0), (10, 0), (0, 0))
     assert told["overlap"] == [
-        {"code": "buyers", "members": 41, "share": 1.0, "jaccard": pytest.approx(41 / 60)}
+        {"code": "buyers", "members": 41, "share": 1.0, "jaccard": pytest.approx(41 / 90)}
     ]
     compared = told["comparison"]
     assert (compared["status"], compared["cut"], compared["at"]) == ("ok", "revenue", 30)

@@ -1,8 +1,9 @@
 """Members of a segment against those just outside its cut, over the same days.
 
 Both are those of an earlier day, and what they did since is counted. Those outside fulfil all but
-one comparison of the rule, and come nearest to that; as many are taken as there are members. It is
-no proof of a cause: who is inside differs in what the cut is of, and in what goes with it.
+one comparison of the rule, and come nearest to that; as many are taken as there are members. Who
+was not known by then is on neither side. It is no proof of a cause: who is inside differs in what
+the cut is of, and in what goes with it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,13 +16,14 @@ import numpy as np
 
 from app.days import AsOf
 from app.deployment import Deployment
-from app.lifecycle.dated import Column, Floats
+from app.lifecycle.dated import Bools, Column, Floats
 from app.lifecycle.expressions import ALWAYS, ORDERED, AllOf, Compare, Expression
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import VARIABLES
-from app.postgres.db import ReadSession
+from app.postgres.db import ReadSession, fetch_rows
 from app.scoring.churn.churn_bands import wilson
 from app.services.common.deployment_settings import Pointers
+from app.services.customer_base import rule_facts
 from app.services.runs import queries, query_columns
 from app.services.runs.query_rules import May, can_be_asked
 from app.services.runs.segments import keeping
@@ -69,7 +71,8 @@ async def compare(
     found = await query_columns.of_range(
         session, deployment, rules.question, (cut.term,), rules=(whole, _without(whole, cut))
     )
-    inside, relaxed = found.shares[0].astype(bool), found.shares[1].astype(bool)
+    known = await _known(session, then, found.customer_ids)
+    inside, relaxed = (found.shares[place].astype(bool) & known for place in (0, 1))
     members = np.flatnonzero(inside)
     outside = _just_outside(found.values[cut.term], relaxed & ~inside, cut, len(members))
     about = {"days": days, "since": then.at, "cut": cut.term.key, "at": _number(cut)}
@@ -86,6 +89,15 @@ async def compare(
 def _none(days: int, status: str) -> dict[str, Any]:
     named = ("since", "cut", "at", "members", "outside", "bought", "revenue")
     return {"status": status, "days": days, "proves_cause": False, **dict.fromkeys(named)}
+
+
+async def _known(session: ReadSession, then: AsOf, ids: list[str]) -> Bools:
+    """Say who had been heard of by an instant."""
+    seen = {row[0] for row in await fetch_rows(session, _SEEN, then.at)}
+    return np.array([each in seen for each in ids], dtype=bool)
+
+
+_SEEN = f"SELECT customer_id FROM ({rule_facts.FIRST_SEEN_OF_ALL}) AS seen WHERE begun <= $1"  # noqa: S608  # ours
 
 
 def _number(cut: Compare) -> float:
