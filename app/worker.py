@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import Any
 
 from app import worker_page
 from app.config import VERSION, Settings
@@ -21,55 +20,19 @@ from app.postgres.sqlstates import hindrance
 from app.services.access import audit
 from app.services.common.stored_documents import NewerVersion
 from app.services.customers import search_rows
-from app.services.ingest.imports import running, uploads, writing
-from app.services.models import backtests, model_store, refitting
+from app.services.ingest.imports import writing
 from app.services.operations import housekeeping, leases, operations, parts
 from app.services.operations.leases import Lease
 from app.services.operations.parts import LeaseLost, Part, PutOff
-from app.services.policy_changes import activations, previews, taking_effect
 from app.services.rebuilds import rebuilds
-from app.services.runs import aggregates, query_parts, runs, schedule
+from app.services.runs import schedule
+from app.services.runs.segments import keeping, updates
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.metrics import PartOutcome
 from app.worker_page import Signs
+from app.worker_tasks import COMPLETIONS, TASKS
 
-Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[bool | None]]
-"""Returns True if it has done what may be committed of the part, and there is more to do."""
-Completion = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[dict[str, Any] | None]]
-"""Returns the result of the operation, or None if there are further parts to do."""
 Clock = Callable[[], datetime]
-
-TASKS: dict[str, Task] = {
-    model_store.FIT: refitting.fit_part,
-    backtests.BACKTEST: backtests.test_part,
-    runs.RUN: runs.plan_part,
-    "transition": runs.transition_part,
-    "score": runs.score_part,
-    "index": runs.index_part,
-    previews.PREVIEW: previews.plan_part,
-    previews.COMPARE: previews.compare_part,
-    activations.ACTIVATION: activations.plan_part,
-    taking_effect.AWAIT: taking_effect.await_writers_part,
-    taking_effect.APPLY: taking_effect.apply_part,
-    rebuilds.REBUILD: rebuilds.plan_part,
-    rebuilds.DERIVE: rebuilds.derive_part,
-    uploads.IMPORT: running.step,
-    query_parts.QUERY: query_parts.plan_part,
-    query_parts.LOOK: query_parts.look_part,
-    aggregates.AGGREGATE: aggregates.plan_part,
-    aggregates.ADD_UP: aggregates.add_up_part,
-}
-COMPLETIONS: dict[str, Completion] = {
-    model_store.FIT: refitting.fit_result,
-    backtests.BACKTEST: backtests.result,
-    runs.RUN: runs.complete,
-    previews.PREVIEW: previews.result,
-    activations.ACTIVATION: activations.apply_next_parts,
-    rebuilds.REBUILD: rebuilds.result,
-    uploads.IMPORT: running.result,
-    query_parts.QUERY: query_parts.result,
-    aggregates.AGGREGATE: aggregates.result,
-}
 
 IDLE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
@@ -192,6 +155,7 @@ class Worker:
                 lease.backend = await leases.backend(session)
             now = await self._now(session)
             more = await TASKS[part.task](session, self._deployment, part, now)
+            await keeping.follow(session, self._deployment)
             goes_on = bool(more) and time.monotonic() < until and not self._stopping.is_set()
             if goes_on:
                 await parts.go_on(session, part)
@@ -240,6 +204,8 @@ class Worker:
             await rebuilds.start_due(session, now)
         async with self._housekeeping() as (session, now):
             await schedule.start_due(session, self._settings.scoring_every, now)
+        async with self._housekeeping() as (session, _):
+            await updates.start_due(session, self._deployment, await self._now(session))
         async with self._housekeeping() as (session, now):
             await parts.fail_exhausted(session)
             more = await housekeeping.sweep(

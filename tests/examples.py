@@ -22,7 +22,7 @@ from app.demo import data
 from app.migrate import migrate
 from app.postgres.db import Database, create_engine
 from app.postgres.embedded import EmbeddedPostgres
-from app.schemas import customers, interaction_kinds, keys, queries
+from app.schemas import customers, interaction_kinds, keys, queries, segments
 from app.schemas.ingest import churn_records, interactions, sources, transactions
 from app.schemas.policies import policies
 from app.schemas.stages import stages
@@ -129,6 +129,7 @@ async def record(database: Database, settings: Settings) -> dict[str, Any]:
                 found = await client.get(f"/v1/operations/{operation['id']}")
                 backtest_id = found.json()["result"]["backtest_id"]
         await _read(recorder, clock.now, operation["id"], backtest_id)
+        await _segments(recorder, work)
         await _override(recorder)
         await _void(recorder)
         await _rebuild(recorder, database, work)
@@ -220,6 +221,21 @@ async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_i
         await ask(name, model_id=listed["items"][0]["model_id"])
     for name in ("get_backtest", "get_backtest_picture"):
         await ask(name, backtest_id=backtest_id)
+
+
+async def _segments(recorder: Recorder, work: Any) -> None:
+    ask, own, page = recorder.ask, {"code": "high_value"}, {"limit": SHOWN}
+    for _ in range(2):
+        await ask("put_segment", segments.EXAMPLE, **own)
+    await work()
+    await ask("preview_segment", segments.EXAMPLE, **own)
+    await ask("list_segments", query=page)
+    for name in ("list_segment_versions", "list_segment_members"):
+        await ask(name, query=page, **own)
+    for name in ("get_segment", "get_segment_quality"):
+        await ask(name, **own)
+    await ask("list_customer_segments", customer_id="c-1001")
+    await ask("remove_segment", **own)
 
 
 async def _override(recorder: Recorder) -> None:

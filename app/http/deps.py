@@ -27,6 +27,7 @@ from app.schemas.document import property_names
 from app.services.access import audit, idempotency, keys
 from app.services.common import as_of as as_ofs
 from app.services.common.paging import PageRequest
+from app.services.runs.segments import keeping
 
 
 # Dependencies are async although few of them wait: FastAPI sends plain functions to a thread each.
@@ -194,6 +195,7 @@ class Route(APIRoute):
         if writing is None:
             return
         session, principal, claimed = writing
+        await keeping.follow(session, request.app.state.clm.deployment)
         if claimed is not None:
             once = (self.openapi_extra or {}).get(repeats.SHOWN_ONCE)
             await idempotency.store(session, claimed, repeats.kept(response, once))

@@ -67,6 +67,11 @@ TAGS = [
         "to in groups.",
     },
     {
+        "name": "segments",
+        "description": "Named rules: who is in them, since when, and what would bring somebody in "
+        "or out.",
+    },
+    {
         "name": "reports",
         "description": "Tables of ledger and facts as they are now, and counts of the published "
         "run.",

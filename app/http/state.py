@@ -13,6 +13,7 @@ from app.edge.recognition import Recognition
 from app.postgres.db import Database, ReadSession, WriteSession
 from app.services.access.usage import EVERY_SECONDS, Usage
 from app.services.common import deployment_settings
+from app.services.runs.segments import usage as segments_usage
 from app.services.scores import shared_cards
 from app.services.scores.shared_cards import SharedCards
 from app.services.stages import shared_stages
@@ -35,16 +36,17 @@ class State:
     usage: Usage
 
     async def tell_usage(self) -> None:
-        """Keep writing which keys were used, beside the requests."""
+        """Keep writing which keys and segments were used, beside the requests."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             await self.write_usage()
 
     async def write_usage(self) -> None:
-        """Write which keys were used, if the database is there: it is only good to know."""
+        """Write which keys and segments were used, if the database is there: it is good to know."""
         with contextlib.suppress(SQLAlchemyError, OSError):
             async with self.database.writes() as session, session.begin():
                 await self.usage.write(WriteSession(ReadSession(session)))
+                await segments_usage.write(WriteSession(ReadSession(session)))
 
     watch: Watch
 

@@ -11,7 +11,8 @@ from app.lifecycle.kinds import Kinds
 from app.lifecycle.policy import Option, Policy, Role, Rule, Stage
 from app.lifecycle.presets.kinds import CORE
 from app.lifecycle.reachability import deciding
-from app.lifecycle.reading import ExpressionReader, Fault, escaped
+from app.lifecycle.reading import ExpressionReader, Fault
+from app.lifecycle.reading_faults import escaped
 from app.seasons import Season
 
 

@@ -1,7 +1,6 @@
 """Reading the expressions of a policy document: every fault is told with a pointer to its node."""
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from app.lifecycle import ranges
@@ -17,13 +16,13 @@ from app.lifecycle.expressions import (
     Not,
 )
 from app.lifecycle.kinds import Kinds, surveys
+from app.lifecycle.reading_faults import escaped, expected, no_segment, type_of, unknown
 from app.lifecycle.variables.definition import Term, Turning, Variable
-from app.lifecycle.variables.parameters import MAX_NAME, PARAMETERS, text_fault
+from app.lifecycle.variables.parameters import PARAMETERS, text_fault
 from app.lifecycle.variables.registry import VARIABLES
 
 MAX_NODES = 500
 MAX_DEPTH = 20
-MAX_NUMBER = 1e15
 _NEEDED: Final = {
     "op": f"is needed: one of {', '.join(OPERATORS)}",
     "value": "is needed: a constant (of known true or false), or an object with a variable",
@@ -55,18 +54,28 @@ class ExpressionReader:
         """What was declared of kinds when the document was written; None: nothing yet."""
         self.faults: list[Fault] = []
         self.is_read = True
+        self.segments: Mapping[str, Any] | None = None
+        """The rules that may be named by the codes of segments; None: none may be."""
+        self.within: list[str] = []
+        """The segments whose rules are being read, the outermost first."""
+        self.named: set[str] = set()
+        """The segments whose rules have been read."""
         self._nodes = 0
+        self._named_at: str | None = None
 
     def fault(self, pointer: str, code: str, detail: str) -> None:
-        self.faults.append(Fault(pointer, code, detail))
+        # Of a rule that is named, the name is all that the document has.
+        self.faults.append(Fault(self._named_at or pointer, code, detail))
 
     def when(self, given: Any, at: str) -> Expression:
         """Return an expression; one that always holds if none is given, or a faulty one."""
         if given is None:
             return ALWAYS
+        before = list(self.within)
         try:
             return self._expression(given, at, 1)
         except _Stop:
+            self.within, self._named_at = before, None
             return ALWAYS
 
     def term(self, given: Any, at: str) -> Term | None:
@@ -105,6 +114,8 @@ class ExpressionReader:
             raise self._stop(at, "expression", "must be an object: all, any, not, or a comparison")
         if "variable" in given:
             return self._compare(given, at)
+        if "segment" in given:
+            return self._segment(given, at, depth)
         if len(given) != 1 or next(iter(given)) not in ("all", "any", "not"):
             detail = "must have one of all, any, not, or else variable, op and value"
             raise self._stop(at, "expression", detail)
@@ -117,6 +128,27 @@ class ExpressionReader:
             self._expression(each, f"{at}/{word}/{n}", depth + 1) for n, each in enumerate(below)
         )
         return AllOf(parts) if word == "all" else AnyOf(parts)
+
+    def _segment(self, given: Mapping[str, Any], at: str, depth: int) -> Expression:
+        """Read the rule of a segment that is named, in the place of its name."""
+        code, place = given["segment"], f"{at}/segment"
+        if self.segments is None or len(given) != 1:
+            detail = "stands alone, in rules of other things than stages"
+            raise self._stop(place, "not_allowed", detail)
+        if not isinstance(code, str) or code not in {*self.segments, *self.within}:
+            raise self._stop(place, "unknown_segment", no_segment(code, self.segments))
+        if code in self.within:
+            raise self._stop(place, "within_itself", f"{code!r} would be a segment inside itself")
+        outermost = self._named_at is None
+        if outermost:
+            self._named_at = place
+        self.within.append(code)
+        self.named.add(code)
+        found = self._expression(self.segments[code], at, depth + 1)
+        self.within.pop()
+        if outermost:
+            self._named_at = None
+        return found
 
     def _compare(self, given: Mapping[str, Any], at: str) -> Compare:
         for key in given:
@@ -138,7 +170,7 @@ class ExpressionReader:
         name = given["variable"]
         variable = VARIABLES.get(name) if isinstance(name, str) else None
         if variable is None:
-            raise self._stop(f"{at}/variable", "unknown_variable", _unknown(name))
+            raise self._stop(f"{at}/variable", "unknown_variable", unknown(name))
         if not self.allows(variable):
             raise self._stop(f"{at}/variable", "not_allowed", f"{name} {self.not_allowed}")
         for key, parameter in PARAMETERS.items():
@@ -195,10 +227,10 @@ class ExpressionReader:
             return self._listed(variable, value, at)
         if op == "contains":
             return self._contained(variable, value, at)
-        found = _type_of(value)
+        found = type_of(value)
         asked = "text" if variable.type == "level" else variable.type
         if found is None or asked not in ("any", found):
-            raise self._stop(place, "type_mismatch", _expected(variable, value))
+            raise self._stop(place, "type_mismatch", expected(variable, value))
         if variable.type != "level" and op in ORDERED and found != "number":
             detail = f"{op} compares numbers; {variable.name} is compared by ==, != or in"
             raise self._stop(f"{at}/op", "type_mismatch", detail)
@@ -240,40 +272,3 @@ class ExpressionReader:
                 raise self._stop(f"{place}/{n}", "type_mismatch", "must be a text")
             self._check_constant(variable, "in", each, f"{place}/{n}")
         return tuple(value)
-
-
-def _type_of(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, (int, float)):
-        return "number" if abs(value) <= MAX_NUMBER else None
-    return "text" if isinstance(value, str) else None
-
-
-def _unknown(name: Any) -> str:
-    """Say that a name is none of a variable, and which may be meant."""
-    if not isinstance(name, str):
-        return "must be the name of a variable; see GET /v1/variables"
-    near = get_close_matches(name[:MAX_NAME], VARIABLES, 1)
-    meant = f"is {near[0]} meant?" if near else "see GET /v1/variables"
-    return f"there is no variable {name[:50]!r}; {meant}"
-
-
-def _expected(variable: Variable, value: Any) -> str:
-    """Say what a variable is compared with, instead of what was given."""
-    kinds = {
-        "number": "a number of at most 15 digits",
-        "text": "a text",
-        "level": f"one of {', '.join(variable.choices or ())}",
-        "boolean": "true or false",
-        "any": "a number of at most 15 digits, a text, true or false",
-    }
-    said = f"{variable.name} is compared with {kinds[variable.type]}"
-    if value is None:
-        return f"{said}; known asks whether there is a value"
-    return f"{said}; in takes a list" if isinstance(value, list) else said
-
-
-def escaped(step: str) -> str:
-    """Return a step of a JSON pointer."""
-    return step.replace("~", "~0").replace("/", "~1")

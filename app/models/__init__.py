@@ -14,6 +14,7 @@ from app.models.interaction import (
 from app.models.operation import Operation, OperationPart
 from app.models.rebuild import RebuildDifference
 from app.models.scoring import Backtest, Model, Run
+from app.models.segment import CustomerSegments, Segment, SegmentPeriod, SegmentVersion
 from app.models.stage import Policy, PolicyActivation, StageOverride, StageTransition
 from app.models.transaction import (
     PurchaseDay,
@@ -33,6 +34,7 @@ __all__ = [
     "ChurnRecordRevision",
     "Customer",
     "CustomerSearch",
+    "CustomerSegments",
     "IdempotencyKey",
     "Import",
     "ImportPiece",
@@ -53,6 +55,9 @@ __all__ = [
     "RebuildDifference",
     "RefundAllocation",
     "Run",
+    "Segment",
+    "SegmentPeriod",
+    "SegmentVersion",
     "Setting",
     "Source",
     "StageOverride",

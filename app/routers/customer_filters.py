@@ -7,10 +7,11 @@ from fastapi import Depends, Query
 from app.errors import MissingScope
 from app.http.deps import Here, Principal
 from app.schemas.common.personal import READ_PII
-from app.schemas.common.types import Line, Text
+from app.schemas.common.types import Code, Line, Text
 from app.schemas.scores.rhythm import RhythmStatus
 from app.services.common import as_of as as_ofs
 from app.services.customers import search
+from app.services.runs.segments import usage
 
 
 async def _search_text(
@@ -47,6 +48,14 @@ async def _filters(
     rhythm: Annotated[
         RhythmStatus | None, Query(description="of this rhythm by the published run")
     ] = None,
+    segment: Annotated[
+        Code | None,
+        Query(
+            description="who is kept as a member of this segment; `GET /v1/segments/{code}/members`"
+            " asks its rule",
+            examples=["high_value"],
+        ),
+    ] = None,
     updated_since: Annotated[
         str | None,
         Query(
@@ -57,6 +66,7 @@ async def _filters(
     ] = None,
 ) -> search.Filters:
     since = as_ofs.beginning(updated_since, deployment, "query:updated_since")
+    usage.note(() if segment is None else (segment,))
     return search.Filters(
         stage,
         owner,
@@ -65,6 +75,7 @@ async def _filters(
         channel,
         kind,
         rhythm,
+        segment,
         None if since is None else since.at,
         q,
     )

@@ -23,36 +23,14 @@ from app.schemas.models.clv import ClvBasis
 from app.schemas.models.risk import RiskGuard
 from app.schemas.policies.policies import PreviewCell
 from app.schemas.problems import PreviewStaleProblem
+from app.schemas.progress import Progress, Waiting
 from app.schemas.queries import AggregateAnswer, QueryResult
 from app.schemas.rebuilds import RebuildResult
+from app.schemas.segments import SegmentUpdateResult
 
 State = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 _KIND = "what work it is"
 _RESULT = "what came of it; null unless it succeeded"
-
-
-class Progress(Answer):
-    """How far it has come."""
-
-    done: int = Field(description="parts that are done")
-    total: int = Field(description="parts that there are, as far as is known")
-
-
-class Waiting(Answer):
-    """Why long work does not come further, although it has not failed: it is tried again."""
-
-    code: str = Field(
-        description="database_unavailable, disk_full, read_only, lock_timeout, statement_timeout, "
-        "serialization_failure: what the database could not do; writers: writes of before are "
-        "waited for; internal_error: a part has failed, and is tried a few times",
-        examples=["database_unavailable"],
-    )
-    detail: str = Field(
-        description="the same in words",
-        examples=["The disk of the database is full; it is tried again."],
-    )
-    since: Timestamp = Field(description="since when nothing of it has been done")
-    until: Timestamp = Field(description="when it is tried again at the earliest")
 
 
 class LostOverride(Answer):
@@ -275,6 +253,13 @@ class CustomerAggregateOperation(_LongWork):
     result: AggregateAnswer | None = Field(description=_RESULT)
 
 
+class SegmentUpdateOperation(_LongWork):
+    """Brings up to date in which segments everybody is."""
+
+    kind: Literal["segment_update"] = Field(description=_KIND)
+    result: SegmentUpdateResult | None = Field(description=_RESULT)
+
+
 AnyOperation = Annotated[
     PolicyPreviewOperation
     | PolicyActivationOperation
@@ -284,7 +269,8 @@ AnyOperation = Annotated[
     | RebuildOperation
     | ImportOperation
     | CustomerQueryOperation
-    | CustomerAggregateOperation,
+    | CustomerAggregateOperation
+    | SegmentUpdateOperation,
     Field(discriminator="kind"),
 ]
 

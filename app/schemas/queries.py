@@ -146,9 +146,10 @@ class QueryResult(Page[FoundCustomer]):
 
 
 class DimensionIn(Shape):
-    """What to group by: words as they are, numbers in bands."""
+    """What to group by: words as they are, numbers in bands, or whether a rule holds."""
 
-    of: TermIn = Field(examples=["age_years"])
+    of: TermIn = Field(None, examples=["age_years"])
+    when: When = None
     bands: list[Annotated[float, Field(strict=True, ge=-1e15, le=1e15)]] | None = Field(
         None,
         min_length=1,
@@ -157,6 +158,14 @@ class DimensionIn(Shape):
         "ends before the next one begins",
         examples=[[18, 30, 45, 60]],
     )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.of is None) is (self.when is None):
+            raise ValueError("needs either `of`, a variable, or `when`, a rule")
+        if self.when is not None and self.bands is not None:
+            raise ValueError("`bands` are of numbers")
+        return self
 
 
 MEASURES = ("n", "sum", "mean", "quantiles", "share")
@@ -244,8 +253,8 @@ class AggregateGroup(Answer):
     """Customers who are alike."""
 
     by: list[str | float | bool | None] = Field(
-        description="the word, or where the band begins in the unit of the variable, in the order "
-        "of the dimensions; null: not known, or below the first band",
+        description="the word, where the band begins in the unit of the variable, or whether the "
+        "rule holds, in the order of the dimensions; null: not known, or below the first band",
         examples=[["active", 30.0]],
     )
     customers: Customers

@@ -209,3 +209,12 @@ async def test_lines_of_json_are_taken_as_well(mapped: httpx.AsyncClient, worker
     assert (shown["totals"]["mapped_rows"], shown["totals"]["rejected_rows"]) == (1, 1)
     refused = await mapped.get(f"/v1/imports/{shown['id']}/rejected")
     assert json.loads(refused.text)["clm_field"] == "ordered_at"
+
+
+async def test_segments_follow_what_a_file_says(mapped: httpx.AsyncClient, worker: Worker) -> None:
+    body = {"name": {"en": "Large", "zh": "大额"},
+            "rule": {"variable": "revenue", "op": ">=", "value": 30}}  # fmt: skip
+    assert (await mapped.put("/v1/segments/large", json=body)).status_code == 201
+    await done(worker, mapped, await send(mapped, ORDERS))
+    kept = (await mapped.get("/v1/customers", params={"segment": "large"})).json()
+    assert [each["customer_id"] for each in kept["items"]] == ["c-1"]

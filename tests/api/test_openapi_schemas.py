@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from app import worker
+from app import worker_tasks
 from app.schemas.document import bodies, walk
 from tests import openapi
 
@@ -16,8 +16,8 @@ SCHEMAS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]
 REFERENCE = "#/components/schemas/"
 MONEY = {f"{REFERENCE}{name}" for name in ("Money", "MoneyIn", "PaidMoneyIn", "SignedMoneyIn")}
 OF_MONEY = MONEY | {f"{REFERENCE}{name}" for name in (
-    "Clv", "ClvTerms", "Coverage", "Gains", "MeanCoverage", "SpendModel", "ValueInterval",
-    "ValueTotal",
+    "Clv", "ClvTerms", "Coverage", "Gains", "MeanCoverage", "RevenueCompared", "SpendModel",
+    "ValueInterval", "ValueTotal",
 )}  # fmt: skip
 """Shapes whose amounts are money, or that tell of shares of it."""
 MONEY_WORDS = re.compile(
@@ -155,7 +155,7 @@ def test_operations_are_told_apart_by_kind_each_with_its_own_result() -> None:
     operation = SCHEMAS["Operation"]
     mapping = operation["discriminator"]["mapping"]
     assert operation["discriminator"]["propertyName"] == "kind"
-    assert mapping.keys() == worker.COMPLETIONS.keys()
+    assert mapping.keys() == worker_tasks.COMPLETIONS.keys()
     assert {each["$ref"] for each in operation["oneOf"]} == set(mapping.values())
     results = []
     for kind, reference in mapping.items():

@@ -15,7 +15,7 @@ from app.lifecycle.variables.parameters import PARAMETERS
 Type = Literal["number", "text", "boolean", "level", "any"]
 Source = Literal[
     "purchases", "money", "transactions", "interactions", "answers", "profile", "model", "stage",
-    "scores",
+    "scores", "segments",
 ]  # fmt: skip
 """What has to be read: purchase days, sums of money, the purchases themselves, and so on."""
 Texts = tuple[str, str]
@@ -87,7 +87,7 @@ class Variable:
     @property
     def in_stage_policies(self) -> bool:
         """Whether what decides a stage may look at it."""
-        return self.source not in ("stage", "scores")
+        return self.source not in ("stage", "scores", "segments")
 
 
 @dataclass(frozen=True, slots=True, repr=False)

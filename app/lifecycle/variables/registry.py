@@ -10,6 +10,7 @@ from app.lifecycle.variables import (
     profile,
     purchases,
     scores,
+    segments,
     stage,
 )
 from app.lifecycle.variables.definition import Source, Term, Variable
@@ -18,7 +19,7 @@ VARIABLES: Final[dict[str, Variable]] = {
     row.name: row
     for rows in (
         purchases.ROWS, model.ROWS, money.ROWS, interactions.ROWS, profile.ROWS, stage.ROWS,
-        scores.ROWS,
+        scores.ROWS, segments.ROWS,
     )
     for row in rows
 }  # fmt: skip

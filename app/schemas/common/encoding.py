@@ -5,7 +5,7 @@ costs more to check than to read. Tests hold what is written here against the sc
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from app.schemas.common.types import format_amount, format_instant
 
 
-def to_json(answer: Mapping[str, Any]) -> bytes:
+def to_json(answer: Mapping[str, Any] | Sequence[Any]) -> bytes:
     """Return an answer as JSON; a number that is not finite is a fault of ours."""
     return _ENCODER.encode(answer).encode()
 

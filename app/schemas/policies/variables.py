@@ -20,8 +20,8 @@ class Variable(Answer):
     )
     source: str = Field(
         examples=["purchases"],
-        description="purchases, money, interactions, profile, model, stage or scores: what it is "
-        "computed from; scores are those of the published run",
+        description="purchases, money, interactions, profile, model, stage, scores or segments: "
+        "what it is computed from; scores are those of the published run",
     )
     meaning: Named = Field(description="what it is, in words")
     minimum: float | None = Field(description="no value is less, in its unit", examples=[0])

@@ -204,6 +204,12 @@ class Scores(Answer):
         description="why the customer left, while the stage is a churned one: the latest record "
         "since the last win-back; null if there is none"
     )
+    segments: list[str] | None = Field(
+        description="codes of the segments that the customer is kept to be in, ascending; null of "
+        "an earlier instant. `GET /v1/customers/{id}/segments` says since when, and what would "
+        "change it",
+        examples=[["high_value"]],
+    )
     lookahead: bool = Field(description="the model was fitted on facts later than as_of")
     model_id: ModelKey | None
     model_as_of: Timestamp | None = Field(

@@ -37,6 +37,13 @@ other's work.
 """
 INTERACTION_KINDS = "interaction_kinds"
 """A name for what is declared of kinds, another one with each change: it is kept by it."""
+SEGMENTS = "segments"
+"""A name for the segments there are, another one with each change; none before the first.
+
+A transaction keeps what it has last read of it.
+"""
+SEGMENTS_KEPT = "segments_kept"
+"""Up to when everybody's membership of segments has been brought, by which of their rules."""
 COUNTRY = "country"
 """Whose phone numbers are those without one; `clm migrate` with another one changes it."""
 SEARCH_FILLED = "customer_search_filled"
@@ -67,6 +74,7 @@ class Pointers:
     recorded_until: str
     derivation_version: int
     interaction_kinds: str
+    segments: str | None = None
 
 
 def new_name() -> str:
@@ -203,11 +211,15 @@ _POINTERS = (
     " (SELECT CAST(value AS text) FROM settings WHERE key = 'settled_policy_version'),"
     " (SELECT CAST(value AS text) FROM settings WHERE key = 'recorded_until'),"
     " (SELECT CAST(value AS text) FROM settings WHERE key = 'derivation_version'),"
-    " (SELECT CAST(value AS text) FROM settings WHERE key = 'interaction_kinds')"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'interaction_kinds'),"
+    " (SELECT CAST(value AS text) FROM settings WHERE key = 'segments')"
 )
 
 
 async def pointers(session: ReadSession) -> Pointers:
     """Return what is active."""
     (row,) = await fetch_rows(session, _POINTERS)
-    return Pointers(*map(_read, row))
+    found = Pointers(*map(_read, row))
+    if session.in_transaction():
+        session.info[SEGMENTS] = found.segments
+    return found

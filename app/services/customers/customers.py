@@ -1,6 +1,7 @@
 """Customers: taking them for a write, and showing them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -27,6 +28,7 @@ COLUMNS = [
     Customer.updated_at,
 ]
 _NAMES = tuple(column.key for column in COLUMNS)
+TAKEN = "customers_taken"
 BLOCK = 256
 """Customers taken by one statement at most: a power of two, and a text that the driver keeps."""
 
@@ -48,12 +50,36 @@ async def lock_or_create(
         block = ids[len(taken) :]
         size = min(BLOCK, 1 << (len(block).bit_length() - 1))
         taken |= await fetch_rows(session, _take(size), now, beginning, *block[:size])
+    note_taken(session, ids, now)
     made = [customer_id for customer_id, created in taken.items() if created]
     if made:
         begins, _ = await deployment_settings.beginning(session)
         if begins != beginning:  # another policy came into force between the two
             await fetch_rows(session, _BEGIN_ANEW, begins, made)
     return taken
+
+
+@dataclass
+class Taken:
+    """The customers whom a transaction has taken so far, and the latest instant it writes at."""
+
+    customer_ids: set[str]
+    now: datetime
+
+
+def note_taken(session: WriteSession, ids: Iterable[str], now: datetime) -> None:
+    """Keep with the session whom it writes to, for what follows from all that it has written.
+
+    What it has read of segments before is forgotten: whoever declares the first one waits for
+    those who have taken customers by then (`common/fence`), and others have to see it.
+    """
+    session.info.pop(deployment_settings.SEGMENTS, None)
+    taken: Taken | None = session.info.get(TAKEN)
+    if taken is None:
+        session.info[TAKEN] = Taken(set(ids), now)
+    else:
+        taken.customer_ids.update(ids)
+        taken.now = max(taken.now, now)
 
 
 _BEGIN_ANEW = "UPDATE customers SET stage = $1 WHERE customer_id = ANY($2::text[])"

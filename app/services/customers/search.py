@@ -19,8 +19,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from app.errors import InvalidCursor
-from app.models import Customer, CustomerSearch, PurchaseSummary
+from app.errors import FieldError, InvalidCursor, ValidationFailed
+from app.models import Customer, CustomerSearch, PurchaseSummary, Segment, SegmentPeriod
 from app.models.scoring import scores_of
 from app.postgres.db import ReadSession
 from app.postgres.sqlstates import is_missing_table
@@ -59,6 +59,7 @@ class Filters:
     channel: str | None = None
     kind: str | None = None
     rhythm: str | None = None
+    segment: str | None = None
     updated_since: datetime | None = None
     q: str | None = None
 
@@ -77,6 +78,16 @@ class Filters:
         for of_customer, value in equal.items():
             if value is not None:
                 yield of_customer == value
+        if self.segment is not None:
+            yield (
+                select(SegmentPeriod.code)
+                .where(
+                    SegmentPeriod.customer_id == Customer.customer_id,
+                    SegmentPeriod.code == self.segment,
+                    SegmentPeriod.left_at.is_(None),
+                )
+                .exists()
+            )
         if self.updated_since is not None:
             yield Customer.updated_at >= self.updated_since
         if self.q is not None:
@@ -93,6 +104,8 @@ async def search(session: ReadSession, page: PageRequest, filters: Filters) -> d
     allowed = {f"{sign}{name}": name for name in SORTS for sign in ("", "-")}
     name, plain = choose(page, allowed, "customer_id")
     pointers = await deployment_settings.pointers(session)
+    if filters.segment is not None:
+        await _require_segment(session, filters.segment)
     run_id = read_bound(page, "=run_id") or pointers.run_id
     keys, rest = SORTS[plain], bool(read_bound(page, "=rest"))
     statement = select(*customers.COLUMNS).where(*filters.conditions)
@@ -132,6 +145,14 @@ async def search(session: ReadSession, page: PageRequest, filters: Filters) -> d
             more = await search(session, others, filters)
             return {**more, "items": [*found["items"], *more["items"]]}
     return {**found, "stage_policy_version": pointers.settled_policy_version}
+
+
+async def _require_segment(session: ReadSession, code: str) -> None:
+    """Refuse a segment that is not in force: a list of nobody would say less."""
+    in_force = select(Segment.code).where(Segment.code == code, Segment.retired_at.is_(None))
+    if await session.scalar(in_force) is None:
+        detail = f"there is no segment {code!r}; see GET /v1/segments"
+        raise ValidationFailed(errors=[FieldError("query:segment", "unknown_segment", detail)])
 
 
 def _bound(filters: Filters) -> dict[str, object]:

@@ -74,6 +74,8 @@ def _with_rules(measures: Sequence[Measure]) -> Iterable[tuple[Measure, int | No
 
 
 def words_of(dimension: Dimension, found: Found) -> list[Any]:
+    if dimension.term is None:
+        return list(map(bool, found.shares[dimension.place].tolist()))
     column = found.values[dimension.term]
     if dimension.bands is None:
         words = shown_values(dimension.term, column)

@@ -1,6 +1,7 @@
 """An aggregate that has been read: whatever is wrong with it is told before anybody is counted."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from app.days import AsOf
@@ -11,16 +12,28 @@ from app.schemas.queries import AggregateQuery, DimensionIn, MeasureIn
 from app.services.common import deployment_settings
 from app.services.runs import query_rules
 from app.services.runs.query_rules import May, Question, Reader
+from app.services.runs.segments import usage
 
 _QUARTILES = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """What is grouped by; `bands` are where bands of a number begin."""
+    """What is grouped by: a variable, or whether a rule holds.
 
-    term: Term
+    `bands` are where bands of a number begin; `place` is that of the rule among all.
+    """
+
+    term: Term | None
     bands: tuple[float, ...] | None
+    rule: Expression | None = None
+    place: int = 0
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """What it looks at."""
+        found = () if self.rule is None else tuple(terms(self.rule))
+        return found if self.term is None else (self.term,)
 
 
 @dataclass(frozen=True)
@@ -48,14 +61,15 @@ class Aggregate:
     @property
     def told(self) -> tuple[Term, ...]:
         """The terms whose values are needed of everybody."""
-        found = [each.term for each in self.by]
+        found = [each.term for each in self.by if each.term is not None]
         found += [each.term for each in self.measures if each.term is not None]
         return tuple(dict.fromkeys(found))
 
     @property
     def rules(self) -> tuple[Expression, ...]:
-        """The rules of shares."""
-        return tuple(each.when for each in self.measures if each.when is not None)
+        """The rules of shares, and then those that are grouped by."""
+        shares = [each.when for each in self.measures if each.when is not None]
+        return (*shares, *(each.rule for each in self.by if each.rule is not None))
 
 
 async def prepare(
@@ -74,7 +88,8 @@ async def prepare(
         _measure(read, each, f"/measures/{place}") for place, each in enumerate(asked.measures)
     ]
     read.check()
-    deciding = [each.term for each in by if each is not None]
+    usage.note(read.named)
+    deciding = [term for each in by if each is not None for term in each.terms]
     deciding += [each.term for each in measures if each is not None and each.term is not None]
     for each in measures:
         if each is not None and each.when is not None:
@@ -82,10 +97,24 @@ async def prepare(
     question = await query_rules.question(
         session, pointers, when, deciding, as_of, may, run_id=run_id
     )
-    return Aggregate(question, tuple(filter(None, by)), tuple(filter(None, measures)))
+    return Aggregate(question, _placed(by, measures), tuple(filter(None, measures)))
+
+
+def _placed(
+    by: Sequence[Dimension | None], measures: Sequence[Measure | None]
+) -> tuple[Dimension, ...]:
+    """Return the dimensions, each with the place of its rule."""
+    place = sum(each is not None and each.when is not None for each in measures)
+    found = []
+    for each in filter(None, by):
+        found.append(replace(each, place=place))
+        place += each.rule is not None
+    return tuple(found)
 
 
 def _dimension(read: Reader, given: DimensionIn, at: str) -> Dimension | None:
+    if given.when is not None:
+        return Dimension(None, None, read.when(given.when, f"{at}/when"))
     term = read.term(given.of, f"{at}/of")
     if term is None:
         return None

@@ -54,6 +54,9 @@ def _dimensions(query: Aggregate, tables: Tables) -> list[tuple[str, str, str]]:
     """Return the name, the SQL and the type of each dimension: all are texts."""
     found = []
     for place, each in enumerate(query.by):
+        if each.term is None:
+            found.append((f"d{place}", _holds(each, tables), "text"))
+            continue
         value = query_sql.value(each.term, tables)
         if each.bands is not None:
             bands = tables.bind(list(each.bands), "float8[]")
@@ -62,6 +65,11 @@ def _dimensions(query: Aggregate, tables: Tables) -> list[tuple[str, str, str]]:
             sql = _WORDS.format(value.sql) if value.kind == "json" else _text(value)
         found.append((f"d{place}", sql, "text"))
     return found
+
+
+def _holds(dimension: Dimension, tables: Tables) -> str:
+    assert dimension.rule is not None
+    return f"coalesce({query_sql.holds(dimension.rule, tables)}, false)::text"
 
 
 def _text(value: Value) -> str:
@@ -118,12 +126,14 @@ def _evaluated(
 
 
 def _words(dimension: Dimension, found: Found) -> list[str | None]:
+    words = aggregate_groups.words_of(dimension, found)
+    if dimension.term is None:
+        return [json.dumps(each) for each in words]
     column = found.values[dimension.term]
     if dimension.bands is not None:
         numbers = as_numbers(column)
         places = np.where(np.isnan(numbers), 0, np.digitize(numbers, dimension.bands))
         return [str(place) if place else None for place in places.tolist()]
-    words = aggregate_groups.words_of(dimension, found)
     if dimension.term.variable.type == "any":
         return [None if each is None else json.dumps(each, ensure_ascii=False) for each in words]
     return words
@@ -164,7 +174,8 @@ def _key(dimension: Dimension, text: str | None) -> Any:
         return None
     if dimension.bands is not None:
         return band_of(dimension, int(text))
-    return json.loads(text) if dimension.term.variable.type == "any" else text
+    is_json = dimension.term is None or dimension.term.variable.type == "any"
+    return json.loads(text) if is_json else text
 
 
 def _sum(measure: Measure, value: Any) -> float:

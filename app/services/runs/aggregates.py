@@ -47,7 +47,7 @@ async def aggregate(
 
 def _refuse_personal(by: Sequence[Dimension]) -> None:
     for place, each in enumerate(by):
-        if each.term.name in PERSONAL:
+        if each.term is not None and each.term.name in PERSONAL:
             detail = "is personal data, which is not kept with the operation that this takes"
             raise ValidationFailed(errors=[FieldError(f"/by/{place}/of", "personal", detail)])
 

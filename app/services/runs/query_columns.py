@@ -114,6 +114,9 @@ async def _found(
     if any("scores" in term.needs for term in asked):
         scores = await _scores(session, question.run_id, population.customer_ids)
         records = replace(records, scores=scores)
+    if any("segments" in term.needs for term in asked):
+        kept = {"segments": await _segments(session, population.customer_ids)}
+        records = replace(records, scores={**(records.scores or {}), **kept})
     n = len(population)
     return await threads.compute(n, _holding, question, population, records, asked, shown, when,
                                  rules)  # fmt: skip
@@ -138,6 +141,13 @@ def _holding(
         {place: rule.holds(values, n)[rows] for place, rule in enumerate(rules)},
         population.summaries.column("revenue")[rows],
     )
+
+
+async def _segments(session: ReadSession, customer_ids: Sequence[str]) -> Column:
+    """Return the codes of the segments that customers are kept to be in."""
+    query = f"SELECT customer_id, codes FROM customer_segments WHERE customer_id = ANY({NAMED})"  # noqa: S608
+    of = dict(await fetch_rows(session, query, named(customer_ids)))
+    return objects([tuple(of.get(each, ())) for each in customer_ids])
 
 
 async def _scores(

@@ -16,6 +16,7 @@ from app.services.runs import query_pages, query_rules, query_sql
 from app.services.runs.query_pages import Order, Place
 from app.services.runs.query_rules import SCORES, May, Question
 from app.services.runs.query_tables import Kind
+from app.services.runs.segments import usage
 
 CLV, TO_SAVE = (Term.of(VARIABLES[name]) for name in ("clv", "value_to_save"))
 
@@ -76,6 +77,7 @@ async def prepare(
     told = query_rules.select(read, asked.select, "/select")
     order = query_pages.order_of(read, asked.sort)
     read.check()
+    usage.note(read.named)
     page = PageRequest(asked.limit, asked.cursor, None, secret)
     try:
         as_of = query_rules.as_of_page(as_of, deployment, read_bound(page, "=as_of"))

@@ -23,6 +23,7 @@ from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.runs.query_tables import Tables
 from app.services.runs.query_values import OF_LIMIT, is_stored
+from app.services.runs.segments import definitions
 
 PERSONAL = frozenset({"attribute", "age_years"})
 """Variables that tell personal data of whom they are told of."""
@@ -31,11 +32,14 @@ _OF_LIVES = frozenset(
     {"lives", "life_purchase_days", "life_tenure_days", "mean_gap_days", "inactivity_to_mean_gap",
      "inactivity_limit_days"}
 )  # fmt: skip
+_OF_NOW = frozenset({"scores", "segments"})
+"""Sources of which nothing is known of an earlier instant."""
 May = Callable[[str], bool]
 """Whether who asks has a scope."""
 
 
-def _every(_: Variable) -> bool:
+def _every(variable: Variable) -> bool:
+    del variable
     return True
 
 
@@ -53,7 +57,9 @@ class Reader(ExpressionReader):
 
 async def reader(session: ReadSession, pointers: Pointers) -> Reader:
     """Return what reads the rules and terms of one request."""
-    return Reader((await interaction_kinds.declared(session, pointers.interaction_kinds)).kinds)
+    read = Reader((await interaction_kinds.declared(session, pointers.interaction_kinds)).kinds)
+    read.segments = (await definitions.named(session, pointers.segments)).rules
+    return read
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +86,11 @@ class Question:
         needs = self.needs
         renamed = any(policy.maps for policy in self.timeline.policies)
         return (
-            all(is_stored(term) for term in self.asked)
-            and (self.policy.inactivity_limit.season is None or not self._of_limit)
+            all(can_be_read(self.policy, term) for term in self.asked)
             and (self.is_derived or not needs & {"purchases", "money"})
             and (self.is_settled or "stage" not in needs)
             and (self.as_of.is_now or not renamed or "stage" not in needs)
         )
-
-    @property
-    def _of_limit(self) -> bool:
-        """Whether the limit of inactivity is looked at, which seasonal days would have to count."""
-        return any(term.name in OF_LIMIT for term in self.asked)
 
     @cached_property
     def needs(self) -> frozenset[str]:
@@ -132,6 +132,12 @@ class Question:
         return [each.version for each in self.timeline.policies if each.inactivity_limit != limit]
 
 
+def can_be_read(policy: Policy, term: Term) -> bool:
+    """Say whether a term can be read: not what a season of the policy counts."""
+    by_season = policy.inactivity_limit.season is not None and term.name in OF_LIMIT
+    return is_stored(term) and not by_season
+
+
 async def question(
     session: ReadSession,
     pointers: Pointers,
@@ -151,7 +157,7 @@ async def question(
     every = (*asked, *told)
     needs = {need for term in every for need in term.needs}
     _check_scopes(every, may)
-    if "scores" in needs and not as_of.is_now:
+    if needs & _OF_NOW and not as_of.is_now:
         detail = "must be absent: what the published run says is not known of an earlier instant"
         raise ValidationFailed(errors=[FieldError("/as_of", "not_with_scores", detail)])
     timeline = await policies.timeline(session, pointers.timeline)
@@ -173,13 +179,25 @@ async def question(
     )
 
 
-def _check_scopes(asked: Sequence[Term], may: May) -> None:
+def _check_scopes(asked: Iterable[Term], may: May) -> None:
     """Refuse what would tell what the key may not read."""
+    for needed, names in _missing_scopes(asked, may).items():
+        raise MissingScope(f"{names[0]} needs the scope {needed}.", missing_scope=needed)
+
+
+def _missing_scopes(asked: Iterable[Term], may: May) -> dict[str, list[str]]:
+    names = {term.name for term in asked}
     wanted = {READ_PII: PERSONAL, SCORES: _of_scores()}
-    for needed, names in wanted.items():
-        found = sorted({term.name for term in asked} & names)
-        if found and not may(needed):
-            raise MissingScope(f"{found[0]} needs the scope {needed}.", missing_scope=needed)
+    return {
+        scope: sorted(names & of) for scope, of in wanted.items() if names & of and not may(scope)
+    }
+
+
+def can_be_asked(rule: Expression, as_of: AsOf, may: May) -> bool:
+    """Say whether a rule may be asked by a key, and of an instant."""
+    asked = tuple(terms(rule))
+    of_now = any(term.needs & _OF_NOW for term in asked)
+    return (as_of.is_now or not of_now) and not _missing_scopes(asked, may)
 
 
 def _of_scores() -> frozenset[str]:

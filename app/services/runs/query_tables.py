@@ -84,6 +84,12 @@ class Tables:
         return "r"
 
     @property
+    def kept(self) -> str:
+        """What is kept of segments."""
+        self._joined["k"] = " LEFT JOIN customer_segments k ON k.customer_id = c.customer_id"
+        return "k"
+
+    @property
     def joined(self) -> str:
         """All that is read."""
         return f"customers c{''.join(self._joined.values())}"

@@ -160,6 +160,10 @@ def _of_run(column: str, kind: Any) -> Callable[[Term, Tables], Value]:
     return told
 
 
+def _segments(_: Term, tables: Tables) -> Value:
+    return Value(f"coalesce({tables.kept}.codes, '{{}}')", "list")
+
+
 VALUES: Final[Mapping[str, Callable[[Term, Tables], Value]]] = {
     "purchase_days": _count("purchase_days"),
     "life_purchase_days": _count("life_purchase_days"),
@@ -196,4 +200,5 @@ VALUES: Final[Mapping[str, Callable[[Term, Tables], Value]]] = {
     "rhythm": _of_run("rhythm", "text"),
     "rfm_group": _of_run("rfm_group", "text"),
     "call_reasons": _of_run("call_reasons", "list"),
+    "segments": _segments,
 }  # fmt: skip

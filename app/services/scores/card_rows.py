@@ -4,7 +4,7 @@ What the cards of one answer say alike is written once, and what is said of the 
 kept by model and day. The same one by one, the slow way, is in `tests/slow_cards.py`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
@@ -37,7 +37,7 @@ _FACTS = (
     b'{"customer_id":%b,"status":"%b","stage":"%b","days_since_last_purchase":%b,'
     b'"purchase_days":%d,"mean_spend":%b,"revenue":%b,"refund_excess":%b,'
 )
-_TOLD = b'"sentence":%b,"next_actions":%b,"churn_record":%b,'
+_TOLD = b'"sentence":%b,"next_actions":%b,"churn_record":%b,"segments":%b,'
 _UNSCORED = (
     b'"rhythm":null,"call_reasons":[],"r":null,"f":null,"m":null,"rfm_score":null,'
     b'"rfm_group":null,"rfm_class8":null,"rfm_few_classes":[],"model_inputs":null,'
@@ -62,11 +62,13 @@ def write(
     actions: Ints,
     why: Mapping[str, Mapping[str, Any]],
     alike: Mapping[str, Any],
+    segments: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[bytes]:
     """Yield the card of each customer; `scores` are those of the buyers, None without a model.
 
     `actions` are masks as of `next_actions.of_stages`, `why` the churn records of those who have
-    one, and `alike` is what all cards say.
+    one, and `alike` is what all cards say. `segments` are those of who is in any; None if they are
+    not known of the instant.
     """
     scored = iter(()) if scores is None else zip(
         _scored(deployment, scores), _figures(deployment, scores), strict=True
@@ -98,6 +100,7 @@ def write(
             pieces.sentence(CardFigures(**figures)),
             shared.actions(stage, mask),
             NULL if record is None else to_json(record),
+            NULL if segments is None else to_json(segments.get(customer_id, ())),
         )
         yield b"".join((_FACTS % (*facts, *amounts), model, _TOLD % told, rest))
 

@@ -58,7 +58,9 @@ async def of_customers(
     why = {}
     if snapshots.recorded_churn:
         why = await why_churned.of_placement(session, deployment, timeline, placed)
-    made = card_rows.write(deployment, placed, scored, actions, why, _alike(model, placed, now))
+    segments = snapshots.segments if as_of.at >= now else None
+    alike = _alike(model, placed, now)
+    made = card_rows.write(deployment, placed, scored, actions, why, alike, segments)
     found = [card async for card in threads.in_turns(made)]
     return Answered(dict(zip(placed.population.customer_ids, found, strict=True)), model)
 

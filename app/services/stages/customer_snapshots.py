@@ -47,6 +47,8 @@ class CustomerSnapshots:
     """Of whom there is any churn record."""
     complained: bool
     """Whether any has ever had a complaint that is not known to be solved."""
+    segments: dict[str, list[str]]
+    """The codes of the segments that customers are kept to be in, of those who are in any."""
     timeline: PolicyTimeline
     model: FittedModel | None
     settled: bool
@@ -112,7 +114,7 @@ _POINTERS = ", ".join(
 )
 _WHOLE = [field for field in FIELDS if field.kind != "float8"]
 _SUMMARY = ", ".join(summary_columns.number(field) for field in _WHOLE)
-_FIRST = 14  # the column at which the numbers of the summary begin
+_FIRST = 15  # the column at which the numbers of the summary begin
 _MOVES = (
     "ARRAY(SELECT ROW(from_stage, to_stage, cause, count(*), max(effective_at))"
     " FROM stage_transitions t WHERE t.customer_id = c.customer_id AND t.voided_at IS NULL"
@@ -125,6 +127,7 @@ _SNAPSHOTS = (
     " EXISTS (SELECT FROM churn_records r WHERE r.customer_id = c.customer_id),"
     " EXISTS (SELECT FROM interactions i WHERE i.customer_id = c.customer_id"
     " AND i.kind = 'complaint' AND i.outcome IS DISTINCT FROM 'solved'),"
+    " (SELECT k.codes FROM customer_segments k WHERE k.customer_id = c.customer_id),"
     " {pointers}, coalesce(s.sum_log_gaps, 0), {summary}"
     " FROM customers c LEFT JOIN purchase_summaries s ON s.customer_id = c.customer_id"
     " AND s.customer_id = ANY($1::text[]) WHERE c.customer_id = ANY($1::text[])"
@@ -141,7 +144,7 @@ async def read(
     rows = await fetch_rows(session, statement, list(customer_ids))
     if not rows:
         return None
-    timeline, model_id, settled, derivation, recorded_until = rows[0][8 : _FIRST - 1]
+    timeline, model_id, settled, derivation, recorded_until = rows[0][9 : _FIRST - 1]
     ids = [row[0] for row in rows]
     table = np.array([row[_FIRST:] for row in rows], dtype=np.int64)
     columns = {field.name: table[:, place] for place, field in enumerate(_WHOLE)}
@@ -158,6 +161,7 @@ async def read(
         overridden=[row[0] for row in rows if row[5]],
         recorded_churn=[row[0] for row in rows if row[6]],
         complained=any(row[7] for row in rows),
+        segments={row[0]: row[8] for row in rows if row[8]},
         timeline=known,
         model=None if model_id is None else await model_store.load(session, model_id),
         settled=settled == str(known.current.version) and derivation == str(DERIVATION_VERSION),

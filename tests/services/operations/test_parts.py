@@ -20,7 +20,8 @@ from app.services.operations import operations, parts
 from app.services.operations.parts import LeaseLost, Part
 from app.services.rebuilds.rebuilds import RebuildOrder
 from app.services.runs import runs
-from app.worker import TASKS, Worker
+from app.worker import Worker
+from app.worker_tasks import TASKS
 from tests.database import writing
 from tests.kept import ingest, kept_scores
 

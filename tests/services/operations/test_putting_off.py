@@ -17,7 +17,8 @@ from app.postgres.limits import PART
 from app.services.operations import leases, operations, parts
 from app.services.operations.parts import LeaseLost, Part, PutOff
 from app.services.runs import score_tables
-from app.worker import TASKS, Worker
+from app.worker import Worker
+from app.worker_tasks import TASKS
 from tests import chaos_proxy, documented
 from tests.database import Clock, writing
 

@@ -9,8 +9,9 @@ from app.postgres.db import Database
 from app.schemas.models.models import ModelRequest
 from app.services.operations import operations
 from app.telemetry import metrics
-from app.worker import TASKS, Worker
+from app.worker import Worker
 from app.worker_page import PATIENCE_SECONDS, Signs
+from app.worker_tasks import TASKS
 from tests.database import NOW, writing
 from tests.service import free_port
 

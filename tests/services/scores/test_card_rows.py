@@ -87,7 +87,10 @@ async def test_cards_are_what_they_are_one_by_one(
             alike = cards._alike(snapshots.model, placed, now)
             for scores in [None] if made is None else variants(made):
                 for again in (False, True):  # said for the first time, and kept
-                    written = list(card_rows.write(deployment, placed, scores, actions, why, alike))
+                    inside = {ids[0]: ["high_value"]} if again else None
+                    written = list(
+                        card_rows.write(deployment, placed, scores, actions, why, alike, inside)
+                    )
                     for row, mask in enumerate(actions.tolist()):
                         options = placed.policy.described[placed.stage[row]].actions
                         own = {
@@ -97,6 +100,9 @@ async def test_cards_are_what_they_are_one_by_one(
                                 if mask & 2**place
                             ],
                             "churn_record": why.get(placed.population.customer_ids[row]),
+                            "segments": None
+                            if inside is None
+                            else inside.get(placed.population.customer_ids[row], []),
                         }
                         expected = slow(deployment, placed, scores, row, **own, **alike)
                         assert json.loads(written[row]) == expected, again

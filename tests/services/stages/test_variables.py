@@ -11,7 +11,7 @@ import pytest
 from app.deployment import Deployment
 from app.lifecycle.documents import parse
 from app.lifecycle.evidence import shown
-from app.lifecycle.variables import scores
+from app.lifecycle.variables import scores, segments
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import VARIABLES
 from app.postgres.db import WriteSession
@@ -95,7 +95,7 @@ async def test_a_rule_on_any_variable_decides_over_http(
 async def test_a_policy_of_stages_may_not_look_at_the_stage(client: httpx.AsyncClient) -> None:
     listed = (await client.get("/v1/variables")).json()["items"]
     refused = [row["name"] for row in listed if not row["in_stage_policies"]]
-    of_runs = [row.name for row in scores.ROWS]
+    of_runs = [row.name for row in (*scores.ROWS, *segments.ROWS)]
     assert refused == ["stage", "days_in_stage", *of_runs]
     for name, value in (("stage", "active"), ("days_in_stage", 3)):
         document = at_random.asking(random.Random(1), VARIABLES["lives"])
@@ -105,6 +105,16 @@ async def test_a_policy_of_stages_may_not_look_at_the_stage(client: httpx.AsyncC
         assert (answer.status_code, error["pointer"], error["code"]) == (
             422, "/rules/0/when/variable", "not_allowed",
         )  # fmt: skip
+
+
+async def test_a_policy_of_stages_may_name_no_segment(client: httpx.AsyncClient) -> None:
+    document = at_random.asking(random.Random(1), VARIABLES["lives"])
+    document["rules"][0]["when"] = {"segment": "large"}
+    answer = await client.post("/v1/policies", json=document)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["pointer"], error["code"]) == (
+        422, "/rules/0/when/segment", "not_allowed",
+    )  # fmt: skip
 
 
 async def test_what_is_read_for_any_variable_is_what_the_slow_evaluator_sees(

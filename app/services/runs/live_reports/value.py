@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from app.days import to_micros
+from app.lifecycle.policy import Names
 from app.models import Run
 from app.models.scoring import scores_name
 from app.postgres.db import ReadSession, fetch_rows
@@ -16,9 +17,10 @@ from app.services.runs.live_reports.ledger_words import LedgerWords, standing
 from app.services.runs.live_reports.questions import Question
 from app.services.runs.live_reports.tables import OF_PROFILE, Row, Table
 from app.services.runs.reports import GROUP_NAMES
+from app.services.runs.segments import definitions
 
 _OF_RUN: Final = ("rfm_group", "value_tier")
-WAYS = ("stage", *_OF_RUN, *OF_PROFILE, "top_percent")
+WAYS = ("stage", *_OF_RUN, "segment", *OF_PROFILE, "top_percent")
 TOPS: Final = (1, 5, 10, 20, 50, 100)
 """The best so many percent of all who purchased, rounded up to whole customers."""
 
@@ -29,15 +31,9 @@ async def of_period(session: ReadSession, question: Question) -> Table:
         return await _concentration(session, question)
     run_id = await _run_at(session, question)
     words = LedgerWords(question.timeline)
-    rows = await fetch_rows(
-        session,
-        _statement(question.by, run_id),
-        question.as_of.at,
-        question.ends_at,
-        question.first_on,
-        question.last_on,
-        words.changes,
-    )
+    asked = (question.as_of.at, question.ends_at, question.first_on, question.last_on,
+             words.changes)  # fmt: skip
+    rows = await fetch_rows(session, _statement(question.by, run_id), *asked)
     sums: dict[str | None, _Sums] = defaultdict(_Sums)
     last = to_micros(question.ends_at)
     for value, stage, period, *counts in rows:
@@ -45,8 +41,11 @@ async def of_period(session: ReadSession, question: Question) -> Table:
         sums[told].add(counts)
     tables.check_groups(sums)
     whole = _Sums()
-    for own in sums.values():
-        whole.add(own.all)
+    of_all = [own.all for own in sums.values()]
+    if question.by == "segment":  # somebody may be in several
+        of_all = [row[3:] for row in await fetch_rows(session, _statement("", run_id), *asked)]
+    for one in of_all:
+        whole.add(list(one))
 
     def order(value: str | None) -> Any:
         return words.place(value or "", last) if question.by == "stage" else tables.by_name(value)
@@ -64,9 +63,14 @@ async def of_period(session: ReadSession, question: Question) -> Table:
             question,
             "none_left_out",
             "clv_of_run" if run_id else "no_clv",
+            *(("segments_overlap",) if question.by == "segment" else ()),
             stages=question.by == "stage",
         ),
-        {"stage": words.names(), "rfm_group": GROUP_NAMES},
+        {
+            "stage": words.names(),
+            "rfm_group": GROUP_NAMES,
+            "segment": await _segments(session, question),
+        },
         run_id,
     )
 
@@ -102,8 +106,19 @@ async def _run_at(session: ReadSession, question: Question) -> int | None:
     return run_id if as_of is not None and as_of <= question.as_of.at else None
 
 
+async def _segments(session: ReadSession, question: Question) -> dict[str, Names]:
+    """Return what segments are called."""
+    if question.by != "segment":
+        return {}
+    known = await definitions.named(session, question.pointers.segments)
+    return {code: each.document["name"] for code, each in known.by_code.items()}
+
+
 def _statement(by: str, run_id: int | None) -> str:
     group, scores, clv = OF_PROFILE.get(by, "CAST(NULL AS text)"), "", "CAST(NULL AS numeric)"
+    inside = ""
+    if by == "segment":
+        group, inside = "g.code", _INSIDE
     if run_id is not None:
         scores = f" LEFT JOIN {scores_name(run_id)} s USING (customer_id)"
         clv = "s.clv"
@@ -119,9 +134,16 @@ def _statement(by: str, run_id: int | None) -> str:
         " count(*), count(o.days), count(*) FILTER (WHERE o.days > 1),"
         f" count({clv}), sum(o.revenue), sum({clv})"
         " FROM customers c JOIN seen USING (customer_id) LEFT JOIN b USING (customer_id)"
-        f" LEFT JOIN bought o USING (customer_id){scores}"
+        f" LEFT JOIN bought o USING (customer_id){scores}{inside}"
         " WHERE seen.begun <= $2 GROUP BY 1, 2, 3"
     )
+
+
+_INSIDE: Final = (
+    " LEFT JOIN segment_periods g ON g.customer_id = c.customer_id AND g.entered_at <= $2"
+    " AND (g.left_at IS NULL OR g.left_at > $2)"
+)
+"""The segments that customers were kept to be in at the end of the period."""
 
 
 async def _concentration(session: ReadSession, question: Question) -> Table:

@@ -59,6 +59,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "purchase_days_before": _code("Purchase days before the silence", "沉默前购买天数"),
     "reason": _code("Reason", "流失原因"),
     "rfm_group": _code("RFM group", "RFM分组"),
+    "segment": _code("Segment", "客户群"),
     "source": _text("Source", "数据来源"),
     "stage": _code("Stage", "阶段"),
     "value_tier": _code("Tier of lifetime value", "终身价值档次"),
@@ -123,6 +124,11 @@ NOTES: Final[Mapping[str, Names]] = {
     ),
     "profile_of_now": text(
         "Customers are parted by what their profiles say now.", "按客户当前资料分组。"
+    ),
+    "segments_overlap": text(
+        "Segments are those that customers were kept to be in at the end of the period. Somebody "
+        "may be in several: rows add up to more than the totals.",
+        "客户群以期末留存的归属为准；同一客户可属于多个客户群，各行之和可大于合计。",
     ),
     "month_running": text(
         "The last month is not over at `as_of`.", "截至 `as_of`，最后一个月尚未结束。"
