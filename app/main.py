@@ -53,7 +53,7 @@ from app.routers.ingest import (
     transactions,
 )
 from app.routers.models import backtests, models
-from app.routers.runs import queries, reports, runs
+from app.routers.runs import queries, reports, runs, worklist
 from app.routers.scores import diffs, scores
 from app.telemetry import logs, metrics, tracing
 
@@ -119,6 +119,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         diffs,
         queries,
         reports,
+        worklist,
         rebuilds,
         operations,
         keys,

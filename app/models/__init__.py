@@ -23,6 +23,7 @@ from app.models.transaction import (
     TransactionRevision,
     UnallocatedRefund,
 )
+from app.models.worklist import WorklistRuleSet
 
 __all__ = [
     "ApiKey",
@@ -60,4 +61,5 @@ __all__ = [
     "Transaction",
     "TransactionRevision",
     "UnallocatedRefund",
+    "WorklistRuleSet",
 ]

@@ -58,6 +58,7 @@ CORE_KINDS: Final[dict[str, dict[str, Any]]] = {
     "care": _kind("Care", "客户关怀", "aftersale"),
     "mention": _kind("Mention", "提及", "none", contact=False),
     "payment_overdue": _kind("Payment overdue", "逾期付款", "sale", contact=False),
+    "snoozed": _kind("Snoozed until a day", "暂缓跟进", "none", contact=False),
     "contract_renewed": _kind("Contract renewed", "合同续签", "sale"),
     "cancelled": _kind("Cancelled", "取消合同", "sale"),
 }

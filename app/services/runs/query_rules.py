@@ -24,7 +24,7 @@ from app.services.policies.policies import PolicyTimeline
 from app.services.runs.query_tables import Tables
 from app.services.runs.query_values import is_stored
 
-PERSONAL = frozenset({"attribute", "age_years"})
+PERSONAL = frozenset({"attribute", "age_years", "days_until_birthday"})
 """Variables that tell personal data of whom they are told of."""
 SCORES = "scores:read"
 _OF_LIVES = frozenset(

@@ -1,0 +1,234 @@
+"""Who has a line by a rule, and what is told of them: statements on what is stored.
+
+A line is open while its rule holds, nobody had contact since the reason arose, and it is not
+snoozed. That is said here once, for the list, for a customer and for previews.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.days import from_day
+from app.deployment import Deployment
+from app.lifecycle.expressions import AllOf, AnyOf, Compare, Expression
+from app.postgres.db import ReadSession, fetch_rows
+from app.services.runs import query_sql
+from app.services.runs.query_rules import Question
+from app.services.runs.query_tables import Tables
+from app.services.runs.worklist.rule_sets import Rule
+from app.services.runs.worklist.since import Since, since
+
+SNOOZED: Final = "snoozed"
+_LATEST = "ORDER BY {0}.occurred_at DESC, {0}.source DESC, {0}.interaction_id DESC LIMIT 1"
+_IS_DAY = "~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'"
+VALUE = "coalesce({run}.value_to_save, 0)"
+OF_RUN: Final = (
+    "stage", "purchase_days", "last_purchase_on", "usual_gap_days", "rhythm", "chance_if_active",
+    "expected_purchases", "call_reasons", "value_to_save", "next_actions",
+)  # fmt: skip
+OF_PROFILE: Final = (
+    "name", "owner", "stage", "phone", "email", "preferred_language", "time_zone",
+)  # fmt: skip
+OF_CONTACT: Final = ("occurred_at", "kind", "channel", "outcome")
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What is the same for all rules of a request: instant, run, and what is no contact."""
+
+    question: Question
+    deployment: Deployment
+    no_contact: Sequence[str]
+    """Kinds that are declared as no contact."""
+
+    def tables(self) -> Tables:
+        return self.question.tables(self.deployment)
+
+
+@dataclass(frozen=True, slots=True)
+class _Conditions:
+    holds: str
+    contact: str
+    snoozed: str
+    since: Since
+
+    @property
+    def open(self) -> str:
+        """As it is, for the planner; what is null stands for false."""
+        return f"{self.holds} AND NOT {self.contact} AND NOT {self.snoozed}"
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """Whether it holds and is open, to be read: never null."""
+        return f"coalesce({self.holds}, false)", f"coalesce({self.open}, false)"
+
+
+def _conditions(rule: Rule, tables: Tables, asked: Asked) -> _Conditions:
+    began = since(rule.when, tables)
+    holds = [query_sql.holds(rule.when, tables), *began.stands]
+    if any("scores" in term.needs for term in rule.terms):
+        bought = f"{tables.summary}.last_purchase_on"
+        holds.append(f"{bought} IS NOT DISTINCT FROM {tables.run}.last_purchase_on")
+        if _is_listed(rule.when):
+            # In words of the index of the run, so that the planner knows it for its own.
+            holds.append("r.probability IS NOT NULL AND r.call_reasons <> '{}'")
+    until = f"i.occurred_at <= {tables.bind(tables.as_of.at, 'timestamptz')}"
+    after = "".join(
+        f" AND i.{column} {sign} {each}"
+        for column, sign, each in (
+            ("occurred_on", ">=", began.day), ("occurred_at", ">", began.instant),
+        ) if each is not None
+    )  # fmt: skip
+    again = tables.bind(rule.again_after_days, "int4")
+    mine = "i.customer_id = c.customer_id"
+    contact = (
+        f"EXISTS (SELECT FROM interactions i WHERE {mine} AND {until}"
+        f" AND i.occurred_on > {tables.today} - {again}"
+        f" AND {_is_contact('i', tables, asked)}{after})"
+    )
+    to = "(i.attributes ->> 'until')"
+    today = tables.bind(from_day(tables.as_of.day).isoformat(), "text")
+    snoozed = (
+        f"coalesce((SELECT {to} {_IS_DAY} AND {to} > {today} FROM interactions i WHERE {mine}"  # noqa: S608
+        f" AND i.kind = '{SNOOZED}' AND {until}{after} {_LATEST.format('i')}), false)"
+    )
+    return _Conditions(" AND ".join(holds), contact, snoozed, began)
+
+
+def _is_contact(alias: str, tables: Tables, asked: Asked) -> str:
+    return f"{alias}.kind <> ALL({tables.bind(list(asked.no_contact), 'text[]')})"
+
+
+def _is_listed(rule: Expression) -> bool:
+    """Say whether a rule holds of none but those whom the run would have called."""
+    if isinstance(rule, Compare):
+        return rule.term.name == "call_reasons" and rule.op == "contains"
+    if isinstance(rule, AllOf):
+        return any(_is_listed(part) for part in rule.parts)
+    return isinstance(rule, AnyOf) and all(_is_listed(part) for part in rule.parts)
+
+
+async def best(
+    session: ReadSession,
+    asked: Asked,
+    rule: Rule,
+    most: int,
+    owners: Sequence[str] | None,
+) -> list[tuple[Any, str, str | None]]:
+    """Return value to save, id and owner of the open lines of a rule that are worth most."""
+    tables = asked.tables()
+    conditions = _conditions(rule, tables, asked)
+    of_run = _is_listed(rule.when)
+    chosen = [conditions.open]
+    if owners is not None:
+        chosen.append(f"c.owner = ANY({tables.bind(list(owners), 'text[]')})")
+    run = tables.run
+    worth = VALUE.format(run=run)
+    # The order of the index of a run, where the rule holds of none but its rows.
+    keys = (f"{run}.value_to_save", f"{run}.customer_id") if of_run else (worth, "c.customer_id")
+    order = f" ORDER BY {', '.join(f'{key} DESC' for key in keys)} LIMIT {most}"
+    query = tables.select([worth, "c.customer_id", "c.owner"], chosen, order)
+    return [tuple(row) for row in await fetch_rows(session, query, *tables.arguments)]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A rule that holds of a customer: since when, and what has closed it, if anything."""
+
+    rule: Rule
+    day: Any
+    instant: Any
+    closed_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is read of a customer who is shown."""
+
+    customer_id: str
+    profile: dict[str, Any]
+    run: dict[str, Any] | None
+    last_contact: dict[str, Any] | None
+    consent: str | None
+    held: list[Held]
+
+
+async def told(
+    session: ReadSession, asked: Asked, rules: Sequence[Rule], ids: Sequence[str]
+) -> dict[str, Told]:
+    """Return what is told of customers, in one statement."""
+    tables = asked.tables()
+    profile = [f"c.{name}" for name in OF_PROFILE]
+    run = [f"{tables.run}.{name}" for name in OF_RUN]
+    contact = [f"l.{name}" for name in OF_CONTACT]
+    columns = ["c.customer_id", *profile, *run, *contact, "(c.attributes -> 'consent')::text"]
+    for rule in rules:
+        each = _conditions(rule, tables, asked)
+        columns += [each.told[0], each.contact, each.snoozed, each.since.day or "NULL::date",
+                    each.since.instant or "NULL::timestamptz"]  # fmt: skip
+    of_them = f"c.customer_id = ANY({tables.bind(list(ids), 'text[]')})"
+    last = (
+        " LEFT JOIN LATERAL (SELECT i.* FROM interactions i WHERE i.customer_id = c.customer_id"  # noqa: S608
+        f" AND i.occurred_at <= {tables.bind(tables.as_of.at, 'timestamptz')}"
+        f" AND {_is_contact('i', tables, asked)} {_LATEST.format('i')}) AS l ON true"
+    )
+    query = f"SELECT {', '.join(columns)} FROM {tables.joined}{last} WHERE {of_them}"  # noqa: S608
+    rows = await fetch_rows(session, query, *tables.arguments)
+    return {row[0]: _told(tuple(row), rules) for row in rows}
+
+
+def _told(row: tuple[Any, ...], rules: Sequence[Rule]) -> Told:
+    values = iter(row)
+    customer_id = next(values)
+    profile = {name: next(values) for name in OF_PROFILE}
+    run = {name: next(values) for name in OF_RUN}
+    contact = {name: next(values) for name in OF_CONTACT}
+    consent = next(values)
+    held = []
+    for rule in rules:
+        holds, contacted, snoozed, day, instant = (next(values) for _ in range(5))
+        if holds:
+            closed = "contact" if contacted else "snoozed" if snoozed else None
+            held.append(Held(rule, day, instant, closed))
+    return Told(
+        customer_id,
+        profile,
+        None if run["stage"] is None else run,
+        None if contact["occurred_at"] is None else contact,
+        consent,
+        held,
+    )
+
+
+async def counted(
+    session: ReadSession, asked: Asked, rules: Sequence[Rule], before: Sequence[Rule]
+) -> tuple[list[tuple[int, int, Any]], tuple[int, int, int]]:
+    """Count everybody: by rule who is meant, lines and their value; all lines, who comes and goes.
+
+    One statement, which reads everybody once.
+    """
+    tables = asked.tables()
+    worth = VALUE.format(run=tables.run)
+    columns, found = [], []
+    for rule in rules:
+        each = _conditions(rule, tables, asked)
+        holds, is_open = each.told
+        columns += [f"{holds} AS h{len(found) + 1}", f"{is_open} AS o{len(found) + 1}"]
+        found.append(is_open)
+    has = [_conditions(rule, tables, asked).told[1] for rule in before]
+    columns += [f"({' OR '.join(found)}) AS would", f"({' OR '.join(has)}) AS has", f"{worth} AS v"]
+    inner = tables.select(columns, [])
+    counts = ", ".join(
+        f"count(*) FILTER (WHERE h{n}), count(*) FILTER (WHERE o{n}),"
+        f" coalesce(sum(v) FILTER (WHERE o{n}), 0)"
+        for n in range(1, len(found) + 1)
+    )
+    ends = (
+        "count(*) FILTER (WHERE would), count(*) FILTER (WHERE would AND NOT has),"
+        " count(*) FILTER (WHERE has AND NOT would)"
+    )
+    query = f"SELECT {counts}, {ends} FROM ({inner}) AS each"  # noqa: S608
+    (row,) = await fetch_rows(session, query, *tables.arguments)
+    numbers = tuple(row)
+    by_rule = [(numbers[3 * n], numbers[3 * n + 1], numbers[3 * n + 2]) for n in range(len(rules))]
+    return by_rule, (numbers[-3], numbers[-2], numbers[-1])
