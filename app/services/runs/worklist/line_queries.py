@@ -41,6 +41,12 @@ class Asked:
     no_contact: Sequence[str]
     """Kinds that are declared as no contact."""
 
+    @property
+    def left(self) -> list[str]:
+        """Stages of those who have left: whoever came there since the run is not to be called."""
+        policy = self.question.policy
+        return [stage for stage in policy.stages if policy.has_left(stage)]
+
     def tables(self) -> Tables:
         return self.question.tables(self.deployment)
 
@@ -69,6 +75,8 @@ def _conditions(rule: Rule, tables: Tables, asked: Asked) -> _Conditions:
     if any("scores" in term.needs for term in rule.terms):
         bought = f"{tables.summary}.last_purchase_on"
         holds.append(f"{bought} IS NOT DISTINCT FROM {tables.run}.last_purchase_on")
+        left = tables.bind(asked.left, "text[]")
+        holds.append(f"(c.stage = r.stage OR c.stage <> ALL({left}))")
         if _is_listed(rule.when):
             # In words of the index of the run, so that the planner knows it for its own.
             holds.append("r.probability IS NOT NULL AND r.call_reasons <> '{}'")
