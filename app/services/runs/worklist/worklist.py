@@ -1,19 +1,17 @@
 """Whom to call today and why: for an owner, a team or all; and what is to be said of a customer."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
 from typing import Any, Final
 
-from app.days import AsOf, from_day, to_day
+from app.days import AsOf, from_day
 from app.deployment import Deployment
 from app.errors import DatabaseUnavailable, FieldError, ValidationFailed
 from app.lifecycle.expressions import ALWAYS
-from app.lifecycle.policy import Policy
 from app.postgres.db import ReadSession
 from app.postgres.sqlstates import is_missing_table
 from app.schemas.common import personal
@@ -23,19 +21,14 @@ from app.services.common.deployment_settings import Pointers
 from app.services.customers import customers
 from app.services.runs import query_rules
 from app.services.runs.query_rules import PERSONAL, May
-from app.services.runs.worklist import line_queries, rule_sets
-from app.services.runs.worklist.line_queries import Asked, Held, Told
+from app.services.runs.worklist import answers, line_queries, rule_sets
+from app.services.runs.worklist.line_queries import Asked
 from app.services.runs.worklist.rule_sets import Rule, RuleSet
-from app.services.scores import card_sentences, kept_runs
-from app.services.scores.card_sentences import CardFigures
-from app.services.scores.kept_runs import KeptRun
-from app.services.stages import next_actions
 
 MOST: Final = 50_000
 """Lines of a rule beyond which a list is not filled up, where owners have their share already."""
 AHEAD: Final = 366
 """Days ahead for which a list may be asked."""
-_MASKED: Final = ("name", "phone", "email", "consent")
 
 
 async def listed(
@@ -60,8 +53,10 @@ async def listed(
         if is_missing_table(error):
             raise DatabaseUnavailable("The run was dropped meanwhile; ask again.") from None
         raise
-    run, policy = await _words(session, deployment, pointers)
-    shown = [_line(deployment, run, policy, asked, found[each]) for each in ids if each in found]
+    run, policy = await answers.words(session, deployment, pointers)
+    shown = [
+        answers.line(deployment, run, policy, asked, found[each]) for each in ids if each in found
+    ]
     return {
         "date": from_day(asked.question.as_of.day),
         "rules_version": rules.version,
@@ -70,7 +65,7 @@ async def listed(
         "items": [item for item in shown if item["reasons"]],
         "more": more,
         "left_out": left_out,
-        "masked": _masked(shown),
+        "masked": answers.masked(shown),
         "computed_at": now,
     }
 
@@ -84,11 +79,11 @@ async def of_customer(
     found = await line_queries.told(session, asked, own, [customer_id])
     if customer_id not in found:
         raise customers.unknown(customer_id)
-    run, policy = await _words(session, deployment, pointers)
+    run, policy = await answers.words(session, deployment, pointers)
     told = found[customer_id]
-    line = _line(deployment, run, policy, asked, told)
+    line = answers.line(deployment, run, policy, asked, told)
     closed = [
-        {**_why(deployment, asked, each), "closed_by": each.closed_by}
+        {**answers.why(deployment, asked, each), "closed_by": each.closed_by}
         for each in told.held if each.closed_by is not None
     ]  # fmt: skip
     return {
@@ -96,7 +91,7 @@ async def of_customer(
         "date": from_day(asked.question.as_of.day),
         "closed": closed,
         "left_out": left_out,
-        "masked": _masked([line]),
+        "masked": answers.masked([line]),
     }
 
 
@@ -216,97 +211,3 @@ async def _best(
         if len(chosen) > limit:
             break
     return list(chosen)[:limit], left_behind or len(chosen) > limit
-
-
-async def _words(
-    session: ReadSession, deployment: Deployment, pointers: Pointers
-) -> tuple[KeptRun | None, Policy]:
-    """Return what is known of the run, and what stages are called now."""
-    found = None
-    if pointers.run_id is not None:
-        found = await kept_runs.find(session, deployment, pointers.run_id)
-    if found is not None and found.policy.version == pointers.policy_version:
-        return found, found.policy
-    timeline = await query_rules.policies.timeline(session, pointers.timeline)
-    return found, timeline.current
-
-
-def _line(
-    deployment: Deployment, run: KeptRun | None, policy: Policy, asked: Asked, told: Told
-) -> dict[str, Any]:
-    profile, shows = told.profile, personal.is_shown()
-    stage = profile["stage"]
-    held = sorted((each for each in told.held if each.closed_by is None),
-                  key=lambda each: each.rule.rank)  # fmt: skip
-    worth = None if told.run is None else told.run["value_to_save"]
-    name = policy.stage(stage).name if stage in policy.stages else None
-    consent = None if told.consent is None else json.loads(told.consent)
-    return {
-        "customer_id": told.customer_id,
-        "name": profile["name"] if shows else None,
-        "owner": profile["owner"],
-        "stage": {"code": stage, "name": None if name is None else dict(name)},
-        "value_to_save": None if worth is None else deployment.money(worth),
-        "reasons": [_why(deployment, asked, each) for each in held],
-        **_of_run(deployment, run, asked, told),
-        "last_contact": told.last_contact,
-        "reach": {
-            "phone": profile["phone"] if shows else None,
-            "email": profile["email"] if shows else None,
-            "preferred_language": profile["preferred_language"],
-            "time_zone": profile["time_zone"],
-            "consent": consent if shows else None,
-        },
-    }
-
-
-def _why(deployment: Deployment, asked: Asked, held: Held) -> dict[str, Any]:
-    """Return a reason in words, with the days since it is there."""
-    instant = None if held.instant is None else deployment.calendar.day_of(held.instant)
-    days = [each for each in (held.day and to_day(held.day), instant) if each is not None]
-    began: date | None = from_day(max(days)) if days else None
-    ago = "?" if not days else str(max(asked.question.as_of.day - max(days), 0))
-    said = {
-        language: sentence.replace("{days}", ago).replace("{since}", str(began or "?"))
-        for language, sentence in held.rule.sentence.items()
-    }
-    return {
-        "code": held.rule.code,
-        "duty": held.rule.duty,
-        "name": dict(held.rule.name),
-        "sentence": said,
-        "since": began,
-    }
-
-
-def _of_run(
-    deployment: Deployment, run: KeptRun | None, asked: Asked, told: Told
-) -> dict[str, Any]:
-    """Return the card in words, and what to do, as the run has it."""
-    row = told.run
-    if run is None or row is None:
-        return {"about": None, "next_actions": []}
-    stage = run.policy.stage(row["stage"])
-    last, worth = row["last_purchase_on"], row["value_to_save"]
-    figures = CardFigures(
-        stage=stage.name,
-        purchase_days=row["purchase_days"],
-        days_silent=None if last is None else asked.question.as_of.day - to_day(last),
-        usual_gap_days=None if row["rhythm"] is None else row["usual_gap_days"],
-        rhythm=row["rhythm"],
-        chance_if_active=row["chance_if_active"],
-        expected_purchases=row["expected_purchases"],
-        horizon_days=run.horizon,
-        call_reasons=row["call_reasons"],
-        to_save=None if worth is None else (worth, deployment.currency),
-        uncertain=run.model.little_history,
-    )
-    held = next_actions.held(stage.actions, row["next_actions"] or 0)
-    return {
-        "about": card_sentences.sentence(figures),
-        "next_actions": [{"code": each.code, "name": dict(each.name)} for each in held],
-    }
-
-
-def _masked(lines: Sequence[dict[str, Any]]) -> list[str]:
-    return [] if personal.is_shown() or not lines else list(_MASKED)
