@@ -43,7 +43,8 @@ def _days_until_birthday(inputs: Inputs, term: Term) -> Floats:
 
     def in_year(which: Column) -> Column:
         first = which.astype("datetime64[M]") + months.astype(np.int64) % 12
-        return first.astype("datetime64[D]").astype(np.int64) + (dates - months).astype(np.int64)
+        into_month = (dates - months).astype(np.int64)
+        return np.asarray(first.astype("datetime64[D]").astype(np.int64) + into_month)
 
     soon = in_year(year)
     days = np.where(soon >= inputs.day, soon, in_year(year + 1)) - inputs.day

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Path, Query, Request, Response
 
-from app.errors import Conflict, DatabaseUnavailable, NotFound, PreviewExpired
+from app.errors import Conflict, NotFound, PreviewExpired
 from app.http.deps import (
     AppState,
     CustomerId,
@@ -44,7 +44,6 @@ Version = Annotated[
     response_model=Worklist,
     responses={
         200: {"content": {CSV: {"schema": {"type": "string"}}}, **headers("Content-Disposition")},
-        **problems(DatabaseUnavailable),
     },
     **scope("scores:read"),
 )

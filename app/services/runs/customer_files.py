@@ -2,7 +2,6 @@
 
 import json
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -56,7 +55,7 @@ async def get(
 
 async def _provenance(session: ReadSession, row: Any, at: int) -> list[dict[str, Any]]:
     """Return of each field that has a value who told of it, and since when it holds."""
-    said = await profile_changes.of(session, SimpleNamespace(**row._asdict()))
+    said = await profile_changes.of(session, row)
     found = []
     for field, own in sorted(profiles.statements(said).items()):
         held = profiles.holding(own, at)

@@ -217,7 +217,8 @@ async def counted(
     """
     tables = asked.tables()
     worth = VALUE.format(run=tables.run)
-    columns, found = [], []
+    columns: list[str] = []
+    found: list[str] = []
     for rule in rules:
         each = _conditions(rule, tables, asked)
         holds, is_open = each.told

@@ -27,7 +27,7 @@ FRESH: Final = timedelta(hours=24)
 """How long a preview counts."""
 _COLUMNS = list(WorklistRuleSet.__table__.columns)
 _NEWEST = Sort((WorklistRuleSet.version,), descending=True)
-_RANKS: Final = {duty: min(place, 2) for place, duty in enumerate(DUTIES)}
+_RANKS: Final[Mapping[str, int]] = {duty: min(place, 2) for place, duty in enumerate(DUTIES)}
 """Complaints, promises, and all others."""
 
 
