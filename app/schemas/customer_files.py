@@ -79,7 +79,7 @@ class Habits(Answer):
     since: date = Field(description="day of the first of them")
     gaps: Gaps | None = Field(description="null with one purchase day")
     weekdays: list[WeekdayHabit] = Field(description="seven, Monday first")
-    basket: Basket
+    basket: Basket = Field(description="what a purchase is worth")
     channels: list[ChannelHabit] = Field(description="at most ten, the most used first")
     categories: list[CategoryHabit] = Field(
         description="at most ten, that with most paid first; empty without lines"

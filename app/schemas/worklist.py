@@ -1,7 +1,7 @@
 """The worklist: whom to call today and why, and the rules that make its lines."""
 
 from datetime import date
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -17,12 +17,20 @@ from app.schemas.scores.cards import SENTENCE
 from app.schemas.stages.stages import Named, NextAction
 
 MAX_RULES, MAX_TEAMS, MAX_OWNERS = 20, 200, 500
-Duty = Literal["complaint", "promise", "retention", "care"]
-DUTIES: tuple[Duty, ...] = ("complaint", "promise", "retention", "care")
+DUTIES = ("complaint", "promise", "retention", "care")
 DUTY = (
-    "kind of duty: complaints come first, then promises; `retention` and `care` follow together, "
-    "by value to save"
+    "kind of duty, `complaint`, `promise`, `retention` or `care`: complaints come first, then "
+    "promises; the other two follow together, by value to save"
 )
+
+
+def _check_duty(duty: str) -> str:
+    if duty not in DUTIES:
+        raise PydanticCustomError("duty", "must be complaint, promise, retention or care")
+    return duty
+
+
+Duty = Annotated[str, AfterValidator(_check_duty)]
 PLACES = ("{days}", "{since}")
 
 
@@ -148,7 +156,7 @@ class WorklistRules(Answer):
 
     version: Version
     in_force: bool = Field(description="whether the list is made by it")
-    lines_a_day: int = Field(description="at most so many lines of one owner at a time")
+    lines_a_day: int = Field(description="number of lines of one owner at a time, at most")
     rules: list[StoredRule] = Field(description="what makes a line")
     teams: list[StoredTeam] = Field(description="who works together")
     created_at: Timestamp | None = Field(description="when it was made; null of the ready set")
@@ -206,8 +214,9 @@ class Why(Answer):
 class ClosedWhy(Why):
     """A reason that is there, and has been seen to."""
 
-    closed_by: Literal["contact", "snoozed"] = Field(
-        description="a contact since, or `snoozed` until a day that is to come"
+    closed_by: str = Field(
+        description="`contact`: there was one since; `snoozed`: until a day that is to come",
+        examples=["contact"],
     )
 
 
@@ -233,6 +242,9 @@ class Reach(Answer):
     )
 
 
+WorkDay = Annotated[date, Field(description="the day that it is for")]
+
+
 class WorkStage(Answer):
     """The recorded stage."""
 
@@ -244,7 +256,7 @@ class _Worked(Answer):
     customer_id: CustomerKey
     name: CustomerName | None
     owner: str | None = Field(description="who looks after the customer", examples=["anna"])
-    stage: WorkStage
+    stage: WorkStage = Field(description="the recorded stage")
     value_to_save: Money | None = Field(
         description="value to save by the published run; null if the run has none"
     )
@@ -254,7 +266,7 @@ class _Worked(Answer):
         description="what the policy proposes to do in this stage, by the published run"
     )
     last_contact: LastContact | None = Field(description="null if there was none")
-    reach: Reach
+    reach: Reach = Field(description="how to reach the customer")
 
 
 class WorkLine(_Worked):
@@ -264,9 +276,9 @@ class WorkLine(_Worked):
 class CustomerWorklist(_Worked):
     """What the worklist says of a customer."""
 
-    date: date
+    date: WorkDay
     closed: list[ClosedWhy] = Field(description="reasons that are there and have been seen to")
-    left_out: "list[LeftOut]"
+    left_out: "list[LeftOut]" = Field(description="rules that this key is not told of")
     masked: list[str] = Field(description=f"{personal.DESCRIPTION}")
 
 
@@ -280,14 +292,14 @@ class LeftOut(Answer):
 class Worklist(Answer):
     """Whom to call, in order."""
 
-    date: date
+    date: WorkDay
     rules_version: Version
     run_id: int | None = Field(
         description="number of the published run that values and silence are of; null if there is "
         "none",
         examples=[7],
     )
-    lines_a_day: int = Field(description="at most so many lines of one owner are shown")
+    lines_a_day: int = Field(description="number of lines of one owner that are shown at most")
     items: list[WorkLine] = Field(description="a line a customer, the most pressing first")
     more: bool = Field(description="whether there are more lines than `limit` or the cap lets show")
     left_out: list[LeftOut] = Field(description="rules that made no lines for this key")

@@ -11,6 +11,7 @@ from typing import Any, Final
 from app.days import from_day
 from app.deployment import Deployment
 from app.lifecycle.expressions import AllOf, AnyOf, Compare, Expression
+from app.lifecycle.presets.kinds import SNOOZED
 from app.postgres.db import ReadSession, fetch_rows
 from app.services.runs import query_sql
 from app.services.runs.query_rules import Question
@@ -18,7 +19,6 @@ from app.services.runs.query_tables import Tables
 from app.services.runs.worklist.rule_sets import Rule
 from app.services.runs.worklist.since import Since, since
 
-SNOOZED: Final = "snoozed"
 _LATEST = "ORDER BY {0}.occurred_at DESC, {0}.source DESC, {0}.interaction_id DESC LIMIT 1"
 _IS_DAY = "~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'"
 VALUE = "coalesce({run}.value_to_save, 0)"

@@ -12,6 +12,7 @@ from app.days import AsOf, from_day
 from app.deployment import Deployment
 from app.errors import DatabaseUnavailable, FieldError, ValidationFailed
 from app.lifecycle.expressions import ALWAYS
+from app.lifecycle.presets.kinds import SNOOZED
 from app.postgres.db import ReadSession
 from app.postgres.sqlstates import is_missing_table
 from app.schemas.common import personal
@@ -129,7 +130,7 @@ async def _prepare(
     as_of = _day(deployment, on, now)
     question = await query_rules.question(session, pointers, ALWAYS, (), as_of, lambda _: True)
     silent = [word for word, kind in declared.kinds.items() if not kind.contact]
-    no_contact = sorted({*silent, line_queries.SNOOZED})
+    no_contact = sorted({*silent, SNOOZED})
     return pointers, Asked(question, deployment, no_contact), rules
 
 
