@@ -121,7 +121,7 @@ def _check_kind(
 
 def _is_day(given: Any) -> bool:
     try:
-        return date.fromisoformat(given).isoformat() == given
+        return bool(date.fromisoformat(given).isoformat() == given)
     except (TypeError, ValueError):
         return False
 

@@ -1,8 +1,9 @@
 """The worklist against the published run, against time, and its variables against plain Python."""
 
 import random
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 
@@ -16,6 +17,7 @@ people, run_id, worker = test_lists.people, test_lists.run_id, test_lists.worker
 """Fixtures: a published run of everybody."""
 SILENCE = ("overdue", "declining_frequency", "declining_amount")
 TODAY = date(2026, 6, 1)
+BERLIN = ZoneInfo("Europe/Berlin")
 KNOWN = {"any": [{"variable": "last_satisfaction", "op": "known", "value": each}
                  for each in (True, False)]}  # fmt: skip
 """Holds of everybody, and has to be evaluated."""
@@ -154,3 +156,62 @@ def _until(born: date) -> int:
         if day >= TODAY:
             return (day - TODAY).days
     raise AssertionError
+
+
+async def test_complaints_are_open_as_somebody_would_reckon_who_reads_all_that_happened(
+    client: httpx.AsyncClient,
+) -> None:
+    rng = random.Random(11)
+    people = {f"c{n:02}": _happened(rng) for n in range(60)}
+    items = [
+        {"customer_id": each, "interaction_id": f"i{place}", "kind": kind,
+         "occurred_at": at.isoformat(), **more}
+        for each, own in people.items() for place, (at, kind, more) in enumerate(own)
+    ]  # fmt: skip
+    done = await client.post("/v1/interactions/bulk", json={"items": items, "mode": "atomic"})
+    assert done.status_code == 200, done.text
+    sizes = set()
+    for ahead in (0, 1, 2, 5, 9, 30, 60):
+        today = TODAY + timedelta(days=ahead)
+        found = await lines(client, date=str(today), limit=500)
+        shown = {each for each, reasons in found.items() if "open_complaint" in reasons}
+        assert shown == {each for each, own in people.items() if _is_open(own, today)}, today
+        sizes.add(len(shown))
+    assert len(sizes) > 3
+
+
+Event = tuple[datetime, str, dict[str, Any]]
+
+
+def _happened(rng: random.Random) -> list[Event]:
+    found: list[Event] = []
+    for _ in range(rng.randrange(6)):
+        at = NOW - timedelta(days=rng.choice((0, 1, 2, 40, 80, 88)), hours=rng.randrange(12))
+        kind = rng.choice(("complaint", "complaint", "call", "mention", "snoozed"))
+        more: dict[str, Any] = {}
+        if kind == "complaint" and rng.random() < 0.4:
+            more = {"outcome": "solved"}
+        elif kind == "snoozed":
+            until = TODAY + timedelta(days=rng.choice((-1, 0, 1, 5, 40)))
+            more = {"attributes": {"until": str(until)}}
+        if at not in {each for each, _, _ in found}:  # of one instant, ids would decide
+            found.append((at, kind, more))
+    return found
+
+
+def _is_open(own: list[Event], today: date) -> bool:
+    """Look for the last complaint that was not solved, and for what came after it."""
+
+    def within(at: datetime) -> bool:
+        return (today - at.astimezone(BERLIN).date()).days < 90
+
+    unsolved = (at for at, kind, more in own if kind == "complaint" and "outcome" not in more)
+    complaints = list(filter(within, unsolved))
+    if not complaints:
+        return False
+    since = max(complaints)
+    if any(at > since and kind in ("complaint", "call") and within(at) for at, kind, _ in own):
+        return False
+    snoozed = [(at, more["attributes"]["until"]) for at, kind, more in own
+               if kind == "snoozed" and at > since]  # fmt: skip
+    return not snoozed or max(snoozed)[1] <= str(today)
