@@ -5,7 +5,7 @@ Everything that a caller gives is a parameter. No row is read of a table that no
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from app.days import AsOf, from_day
@@ -148,6 +148,16 @@ class Tables:
         return (
             "(SELECT max(i.occurred_at) FROM interactions i"  # noqa: S608
             f" WHERE i.customer_id = c.customer_id AND {found})"
+        )
+
+    def any_answer(self, term: Term, days: int) -> str:
+        """Return whether a survey was answered in some days, by the index of scores alone."""
+        words = self.bind([word for word, scale in term.declared or () if scale], "text[]")
+        since = self.day_began - timedelta(days=days)  # at least as long as asked for
+        return (
+            "EXISTS (SELECT FROM interactions i WHERE i.customer_id = c.customer_id"
+            f" AND i.score IS NOT NULL AND i.kind = ANY({words})"
+            f" AND i.occurred_at >= {self.bind(since, 'timestamptz')})"
         )
 
     def last_low_answer(self, term: Term, column: str = "occurred_on") -> str:

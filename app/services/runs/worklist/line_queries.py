@@ -17,7 +17,7 @@ from app.services.runs import query_sql
 from app.services.runs.query_rules import Question
 from app.services.runs.query_tables import Tables
 from app.services.runs.worklist.rule_sets import Rule
-from app.services.runs.worklist.since import Since, since
+from app.services.runs.worklist.since import Since, implied, since
 
 _LATEST = "ORDER BY {0}.occurred_at DESC, {0}.source DESC, {0}.interaction_id DESC LIMIT 1"
 _IS_DAY = "~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'"
@@ -127,7 +127,7 @@ async def best(
     tables = asked.tables()
     conditions = _conditions(rule, tables, asked)
     of_run = _is_listed(rule.when)
-    chosen = [conditions.open]
+    chosen = [*implied(rule.when, tables), conditions.open]
     if owners is not None:
         chosen.append(f"c.owner = ANY({tables.bind(list(owners), 'text[]')})")
     run = tables.run

@@ -50,6 +50,30 @@ def since(rule: Expression, tables: Tables) -> Since:
     return Since()
 
 
+def implied(rule: Expression, tables: Tables) -> list[str]:
+    """Return what follows from a rule, for the planner: it may begin with whoever had something.
+
+    Of a million customers few answered a survey lately: to look for the last answer of each takes
+    many seconds, and to look at the answers of late does not.
+    """
+    if isinstance(rule, AllOf):
+        return [each for part in rule.parts for each in implied(part, tables)]
+    if not isinstance(rule, Compare) or isinstance(rule.value, Term):
+        return []
+    if rule.op not in ("<", "<=", "=="):
+        return []
+    if rule.term.name == "days_since_low_satisfaction":
+        return [tables.any_answer(rule.term, _within(rule.value))]
+    if rule.term.name == "days_since_interaction":
+        return [tables.any_interaction(rule.term.kinds, _within(rule.value))]
+    return []
+
+
+def _within(value: Any) -> int:
+    """Return in how many days something was that was at most so many days ago."""
+    return min(math.floor(value), 36_500) + 1
+
+
 def _if_it_holds(part: Expression, tables: Tables) -> tuple[str | None, str | None]:
     own = since(part, tables)
     if own.day is None and own.instant is None:
