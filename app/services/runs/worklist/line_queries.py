@@ -43,7 +43,7 @@ class Asked:
 
     @property
     def left(self) -> list[str]:
-        """Stages of those who have left: whoever came there since the run is not to be called."""
+        """Stages of those who have left: whom somebody puts there is not called for silence."""
         policy = self.question.policy
         return [stage for stage in policy.stages if policy.has_left(stage)]
 
@@ -71,16 +71,16 @@ class _Conditions:
 
 def _conditions(rule: Rule, tables: Tables, asked: Asked) -> _Conditions:
     began = since(rule.when, tables)
+    at = tables.bind(tables.as_of.at, "timestamptz")
     holds = [query_sql.holds(rule.when, tables), *began.stands]
     if any("scores" in term.needs for term in rule.terms):
         bought = f"{tables.summary}.last_purchase_on"
         holds.append(f"{bought} IS NOT DISTINCT FROM {tables.run}.last_purchase_on")
-        left = tables.bind(asked.left, "text[]")
-        holds.append(f"(c.stage = r.stage OR c.stage <> ALL({left}))")
+        holds.append(f"NOT {_put_away(tables.bind(asked.left, 'text[]'), at)}")
         if _is_listed(rule.when):
             # In words of the index of the run, so that the planner knows it for its own.
             holds.append("r.probability IS NOT NULL AND r.call_reasons <> '{}'")
-    until = f"i.occurred_at <= {tables.bind(tables.as_of.at, 'timestamptz')}"
+    until = f"i.occurred_at <= {at}"
     after = "".join(
         f" AND i.{column} {sign} {each}"
         for column, sign, each in (
@@ -101,6 +101,15 @@ def _conditions(rule: Rule, tables: Tables, asked: Asked) -> _Conditions:
         f" AND i.kind = '{SNOOZED}' AND {until}{after} {_LATEST.format('i')}), false)"
     )
     return _Conditions(" AND ".join(holds), contact, snoozed, began)
+
+
+def _put_away(left: str, at: str) -> str:
+    """Return whether somebody has put the customer among those who left."""
+    return (
+        f"(c.stage = ANY({left}) AND EXISTS (SELECT FROM stage_overrides o"  # noqa: S608
+        " WHERE o.customer_id = c.customer_id AND o.stage = c.stage AND o.set_at >= c.stage_since"
+        f" AND coalesce(least(o.stands_until, o.released_at) > {at}, true)))"
+    )
 
 
 def _is_contact(alias: str, tables: Tables, asked: Asked) -> str:
