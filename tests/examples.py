@@ -21,7 +21,7 @@ from app.demo import data
 from app.migrate import migrate
 from app.postgres.db import Database, create_engine
 from app.postgres.embedded import EmbeddedPostgres
-from app.schemas import customers, interaction_kinds, keys, queries, worklist
+from app.schemas import customers, interaction_kinds, keys, queries, worklist_rules
 from app.schemas.ingest import churn_records, interactions, sources, transactions
 from app.schemas.policies import policies
 from app.schemas.stages import stages
@@ -232,7 +232,7 @@ async def _worklist(recorder: Recorder) -> None:
         await ask("list_worklist", accept=form)
     await ask("get_customer_worklist", **known)
     await ask("get_customer_file", **known)
-    made = await ask("create_worklist_rules", _example(worklist.WorklistRulesIn.model_config))
+    made = await ask("create_worklist_rules", _example(worklist_rules.WorklistRulesIn.model_config))
     version = {"version": made["version"]}
     preview = await ask("preview_worklist_rules", **version)
     token = {"preview_token": preview["preview_token"]}

@@ -19,9 +19,8 @@ from app.http.deps import (
 from app.routers.api import router, scope
 from app.schemas.common.types import Code, Line
 from app.schemas.responses import headers, problems
-from app.schemas.worklist import (
-    CustomerWorklist,
-    Worklist,
+from app.schemas.worklist import CustomerWorklist, Worklist
+from app.schemas.worklist_rules import (
     WorklistActivation,
     WorklistPreview,
     WorklistRules,

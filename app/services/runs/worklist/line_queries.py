@@ -106,7 +106,7 @@ def _conditions(rule: Rule, tables: Tables, asked: Asked) -> _Conditions:
 def _put_away(left: str, at: str) -> str:
     """Return whether somebody has put the customer among those who left."""
     return (
-        f"(c.stage = ANY({left}) AND EXISTS (SELECT FROM stage_overrides o"  # noqa: S608
+        f"(c.stage = ANY({left}) AND EXISTS (SELECT FROM stage_overrides o"
         " WHERE o.customer_id = c.customer_id AND o.stage = c.stage AND o.set_at >= c.stage_since"
         f" AND coalesce(least(o.stands_until, o.released_at) > {at}, true)))"
     )

@@ -13,7 +13,7 @@ from app.lifecycle.expressions import ALWAYS, Expression, terms
 from app.lifecycle.variables.definition import Term
 from app.models import WorklistRuleSet
 from app.postgres.db import AnyRow, ReadSession, WriteSession
-from app.schemas.worklist import DUTIES, WorklistRulesIn
+from app.schemas.worklist_rules import DUTIES, WorklistRulesIn
 from app.services.common import deployment_settings, signing
 from app.services.common.paging import PageRequest, Sort, fetch_responses
 from app.services.common.stored_documents import opened, stamped
