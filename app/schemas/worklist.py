@@ -112,6 +112,10 @@ class Worklist(Answer):
         examples=[7],
     )
     lines_a_day: int = Field(description="number of lines of one owner that are shown at most")
+    done_today: int | None = Field(
+        description="number of lines that a contact of the day has closed, which count among "
+        "`lines_a_day`; null unless an owner or a team is asked for"
+    )
     items: list[WorkLine] = Field(description="a line a customer, the most pressing first")
     more: bool = Field(description="whether there are more lines than `limit` or the cap lets show")
     left_out: list[LeftOut] = Field(description="rules that made no lines for this key")

@@ -106,7 +106,8 @@ class WorklistRulesIn(Shape):
         strict=True,
         ge=1,
         le=500,
-        description="at most so many lines of one owner are on the list at a time",
+        description="number of lines that an owner has on a day at most, those that are done among "
+        "them where the list of an owner or a team is asked for",
     )
     rules: list[WorklistRule] = Field(
         min_length=1, max_length=MAX_RULES, description="what makes a line; within a kind of duty "

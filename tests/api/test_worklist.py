@@ -162,6 +162,14 @@ async def test_an_owner_has_so_many_lines_and_a_team_those_of_its_owners(
     assert list(await lines(client, owner="anna")) == ["c6", "c3"]
     assert list(await lines(client, team="north")) == ["c6", "c3"]
     assert await lines(client, team="north", owner="bo") == {}
+    await interact(client, "c6", "call", timedelta(hours=1))
+    await interact(client, "c1", "call", timedelta(hours=1))
+    mine = (await client.get(WORKLIST, params={"owner": "anna"})).json()
+    assert [item["customer_id"] for item in mine["items"]] == ["c3"]  # two lines a day, one is done
+    assert (mine["done_today"], mine["more"]) == (1, True)
+    assert list(await lines(client)) == ["c7", "c5", "c4", "c3", "c2", "c0"]
+    void = {"customer_id": "c6", "interaction_id": "c6-call-1:00:00", "reason": "not reached"}
+    assert (await client.delete("/v1/interactions", params=void)).status_code == 200
     answer = (await client.get(WORKLIST, params={"limit": 3})).json()
     assert [item["customer_id"] for item in answer["items"]] == ["c7", "c6", "c5"]
     assert (answer["more"], answer["rules_version"], answer["run_id"]) == (True, 1, None)

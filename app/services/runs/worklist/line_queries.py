@@ -22,6 +22,8 @@ from app.services.runs.worklist.since import Since, implied, since
 _LATEST = "ORDER BY {0}.occurred_at DESC, {0}.source DESC, {0}.interaction_id DESC LIMIT 1"
 _IS_DAY = "~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'"
 VALUE = "coalesce({run}.value_to_save, 0)"
+MOST_CONTACTED: Final = 2_000
+"""Customers of some owners, whom these can hardly have met on one day."""
 OF_RUN: Final = (
     "stage", "purchase_days", "last_purchase_on", "usual_gap_days", "rhythm", "chance_if_active",
     "expected_purchases", "call_reasons", "value_to_save", "next_actions",
@@ -146,6 +148,22 @@ async def best(
     order = f" ORDER BY {', '.join(f'{key} DESC' for key in keys)} LIMIT {most}"
     query = tables.select([worth, "c.customer_id", "c.owner"], chosen, order)
     return [tuple(row) for row in await fetch_rows(session, query, *tables.arguments)]
+
+
+async def contacted(session: ReadSession, asked: Asked, owners: Sequence[str]) -> list[str]:
+    """Return the customers of some owners with whom somebody had contact on the day."""
+    tables = asked.tables()
+    of_them = f"c.owner = ANY({tables.bind(list(owners), 'text[]')})"
+    day = (
+        f"i.occurred_at >= {tables.bind(tables.day_began, 'timestamptz')}"
+        f" AND i.occurred_at <= {tables.bind(tables.as_of.at, 'timestamptz')}"
+    )
+    met = (
+        "EXISTS (SELECT FROM interactions i WHERE i.customer_id = c.customer_id"
+        f" AND {day} AND {_is_contact('i', tables, asked)})"
+    )
+    query = tables.select(["c.customer_id"], [of_them, met], f" LIMIT {MOST_CONTACTED}")
+    return [row[0] for row in await fetch_rows(session, query, *tables.arguments)]
 
 
 @dataclass(frozen=True, slots=True)

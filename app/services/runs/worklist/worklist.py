@@ -1,7 +1,7 @@
 """Whom to call today and why: for an owner, a team or all; and what is to be said of a customer."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -48,7 +48,10 @@ async def listed(
         pointers, asked, rules = await _prepare(session, deployment, on, now)
         owners = _owners(rules, owner, team)
         own, left_out = _readable(rules.rules, may)
-        ids, more = await _best(session, asked, own, owners, rules.lines_a_day, limit)
+        done = Counter[str]()
+        if owners is not None:
+            done = await _done(session, asked, own, owners)
+        ids, more = await _best(session, asked, own, owners, rules.lines_a_day, limit, done)
         found = await line_queries.told(session, asked, own, ids)
     except Exception as error:
         if is_missing_table(error):
@@ -63,6 +66,7 @@ async def listed(
         "rules_version": rules.version,
         "run_id": pointers.run_id,
         "lines_a_day": rules.lines_a_day,
+        "done_today": None if owners is None else done.total(),
         "items": [item for item in shown if item["reasons"]],
         "more": more,
         "left_out": left_out,
@@ -169,6 +173,19 @@ def _readable(rules: Sequence[Rule], may: May) -> tuple[list[Rule], list[dict[st
     return own, left_out
 
 
+async def _done(
+    session: ReadSession, asked: Asked, rules: Sequence[Rule], owners: Sequence[str]
+) -> Counter[str]:
+    """Count the lines of each owner that a contact of the day has closed."""
+    ids = await line_queries.contacted(session, asked, owners)
+    found = await line_queries.told(session, asked, rules, ids) if ids else {}
+    return Counter(
+        told.profile["owner"]
+        for told in found.values()
+        if any(held.closed_by == "contact" for held in told.held)
+    )
+
+
 async def _best(
     session: ReadSession,
     asked: Asked,
@@ -176,6 +193,7 @@ async def _best(
     owners: Sequence[str] | None,
     lines_a_day: int,
     limit: int,
+    done: Mapping[str, int],
 ) -> tuple[list[str], bool]:
     """Return the ids of the list in order, and whether there are more.
 
@@ -183,7 +201,7 @@ async def _best(
     is worth less than its last line may come before more of it is known.
     """
     chosen: dict[str, None] = {}
-    of_owner: Counter[str] = Counter()
+    of_owner = Counter(done)
     left_behind = False
     for _, alike in groupby(sorted(rules, key=lambda rule: rule.rank), lambda rule: rule.rank):
         own, most, whole = list(alike), limit + 1, False
