@@ -192,6 +192,11 @@ class WorklistPreview(Answer):
     """What a version would make of today's list."""
 
     version: Version
+    one_in: int = Field(
+        description="number of customers of whom one was looked at; all numbers are those of the "
+        "ones looked at, times this. 1 with up to 20,000 customers",
+        examples=[1],
+    )
     rules: list[PreviewedRule] = Field(description="by rule, before any cap a day")
     lines: int = Field(description="customers who would have a line, before any cap a day")
     entering: int = Field(description="of these, customers who have none by the rules in force")

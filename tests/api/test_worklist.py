@@ -11,6 +11,7 @@ import pytest
 from app.config import Settings
 from app.postgres.db import Database
 from app.schemas.common import personal
+from app.services.runs.worklist import worklist
 from app.services.runs.worklist.ready_rules import READY
 from tests.database import NOW, Clock, make_client
 
@@ -73,7 +74,7 @@ async def test_a_contact_takes_a_line_away_and_a_new_reason_brings_it_back(
     assert (told["last_contact"]["kind"], told["closed"]) == ("complaint", [])
     await interact(client, "c1", "mention", 9 * DAY)  # declared as no contact
     assert list(await lines(client)) == ["c1"]
-    call = await interact(client, "c1", "call", 10 * DAY - timedelta(hours=1), channel="phone")
+    await interact(client, "c1", "call", 10 * DAY - timedelta(hours=1), channel="phone")
     assert await lines(client) == {}
     told = await of(client, "c1")
     assert told["reasons"] == []
@@ -82,7 +83,6 @@ async def test_a_contact_takes_a_line_away_and_a_new_reason_brings_it_back(
     ]
     await interact(client, "c1", "complaint", 5 * DAY)
     assert list((await lines(client))["c1"]) == ["open_complaint"]
-    del call
 
 
 async def test_a_solved_complaint_makes_no_line(client: httpx.AsyncClient) -> None:
@@ -225,6 +225,23 @@ async def test_rules_are_previewed_before_they_are_in_force(client: httpx.AsyncC
     assert list(await lines(client, date="2026-06-02")) == ["long"]
     listed = (await client.get(RULES)).json()["items"]
     assert [(each["version"], each["in_force"]) for each in listed] == [(1, True), (0, False)]
+
+
+async def test_of_many_customers_a_preview_looks_at_a_sample(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(90):
+        await put(client, f"c{number}", contract_ends_on="2026-07-01")
+    whole = (await client.get(f"{RULES}/0/preview")).json()
+    assert (whole["one_in"], whole["lines"], whole["entering"], whole["leaving"]) == (1, 90, 0, 0)
+    monkeypatch.setattr(worklist, "PREVIEWED", 30)
+    some = (await client.get(f"{RULES}/0/preview")).json()
+    assert some["one_in"] == 3
+    assert some["lines"] % 3 == 0
+    assert 45 < some["lines"] < 180
+    counted = {each["code"]: each["lines"] for each in some["rules"]}
+    assert counted.pop("contract_ending") == some["lines"]
+    assert set(counted.values()) == {0}
 
 
 async def test_rules_that_cannot_be_are_refused(client: httpx.AsyncClient, clock: Clock) -> None:

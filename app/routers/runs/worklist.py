@@ -149,7 +149,8 @@ async def preview_worklist_rules(
 ) -> Any:
     """Count what a version would make of today's list, and who would come and go.
 
-    Everybody is looked at. The token is what activation takes.
+    Of more than 20,000 customers a sample is looked at, and its numbers are multiplied. The token
+    is what activation takes.
     """
     return await worklist.preview(session, deployment, version, secret=state.cursor_secret, now=now)
 

@@ -235,36 +235,41 @@ def _told(row: tuple[Any, ...], rules: Sequence[Rule]) -> Told:
     )
 
 
-async def counted(
-    session: ReadSession, asked: Asked, rules: Sequence[Rule], before: Sequence[Rule]
-) -> tuple[list[tuple[int, int, Any]], tuple[int, int, int]]:
-    """Count everybody: by rule who is meant, lines and their value; all lines, who comes and goes.
+async def one_in(session: ReadSession, most: int) -> int:
+    """Return of how many customers one is to be looked at, so that there are about `most`."""
+    ((customers,),) = await fetch_rows(session, "SELECT count(*) FROM customers")
+    return max(-(-customers // most), 1)
 
-    One statement, which reads everybody once.
+
+async def counted(
+    session: ReadSession, asked: Asked, rules: Sequence[Rule], before: Sequence[Rule], of: int
+) -> tuple[list[tuple[int, int, Any]], tuple[int, int, int]]:
+    """Count one in `of` customers: by rule who is meant, lines and their value; who comes and goes.
+
+    One statement; which customers it looks at follows from their ids alone.
     """
     tables = asked.tables()
-    worth = VALUE.format(run=tables.run)
-    columns: list[str] = []
-    found: list[str] = []
-    for rule in rules:
-        each = _conditions(rule, tables, asked)
-        holds, is_open = each.told
-        columns += [f"{holds} AS h{len(found) + 1}", f"{is_open} AS o{len(found) + 1}"]
-        found.append(is_open)
-    has = [_conditions(rule, tables, asked).told[1] for rule in before]
-    columns += [f"({' OR '.join(found)}) AS would", f"({' OR '.join(has)}) AS has", f"{worth} AS v"]
-    inner = tables.select(columns, [])
-    counts = ", ".join(
+    columns = [f"{VALUE.format(run=tables.run)} AS worth"]
+    for n, rule in enumerate(rules):
+        holds, is_open = _conditions(rule, tables, asked).told
+        columns += [f"{holds} AS h{n}", f"{is_open} AS o{n}"]
+    has = " OR ".join(_conditions(rule, tables, asked).told[1] for rule in before)
+    columns.append(f"({has}) AS has")
+    some = f"hashtext(c.customer_id) & 2147483647) % {tables.bind(of, 'int4')} = 0"
+    # Not pulled up: each condition would be looked at wherever it is counted.
+    inner = tables.select(columns, [f"({some}"], " OFFSET 0")
+    counts = "".join(
         f"count(*) FILTER (WHERE h{n}), count(*) FILTER (WHERE o{n}),"
-        f" coalesce(sum(v) FILTER (WHERE o{n}), 0)"
-        for n in range(1, len(found) + 1)
+        f" coalesce(sum(worth) FILTER (WHERE o{n}), 0), "
+        for n in range(len(rules))
     )
+    would = " OR ".join(f"o{n}" for n in range(len(rules)))
     ends = (
-        "count(*) FILTER (WHERE would), count(*) FILTER (WHERE would AND NOT has),"
-        " count(*) FILTER (WHERE has AND NOT would)"
+        f"count(*) FILTER (WHERE {would}), count(*) FILTER (WHERE ({would}) AND NOT has),"
+        f" count(*) FILTER (WHERE has AND NOT ({would}))"
     )
-    query = f"SELECT {counts}, {ends} FROM ({inner}) AS each"  # noqa: S608
+    query = f"SELECT {counts}{ends} FROM ({inner}) AS each"  # noqa: S608
     (row,) = await fetch_rows(session, query, *tables.arguments)
-    numbers = tuple(row)
+    numbers = [of * number for number in row]
     by_rule = [(numbers[3 * n], numbers[3 * n + 1], numbers[3 * n + 2]) for n in range(len(rules))]
     return by_rule, (numbers[-3], numbers[-2], numbers[-1])

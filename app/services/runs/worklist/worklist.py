@@ -28,6 +28,8 @@ from app.services.runs.worklist.rule_sets import Rule, RuleSet
 
 MOST: Final = 50_000
 """Lines of a rule beyond which a list is not filled up, where owners have their share already."""
+PREVIEWED: Final = 20_000
+"""Customers who are looked at for a preview; of more, one in so many."""
 AHEAD: Final = 366
 """Days ahead for which a list may be asked."""
 
@@ -107,11 +109,13 @@ async def preview(
     pointers, asked, before = await _prepare(session, deployment, None, now)
     read = await query_rules.reader(session, pointers)
     rules = await rule_sets.get(session, read, version)
+    of = await line_queries.one_in(session, PREVIEWED)
     by_rule, (lines, entering, leaving) = await line_queries.counted(
-        session, asked, rules.rules, before.rules
+        session, asked, rules.rules, before.rules, of
     )
     return {
         "version": version,
+        "one_in": of,
         "rules": [
             {"code": rule.code, "customers": customers_, "lines": open_,
              "value_to_save": deployment.money(worth)}
