@@ -154,7 +154,9 @@ async def test_an_owner_has_so_many_lines_and_a_team_those_of_its_owners(
 ) -> None:
     for number in range(8):
         owner = ("anna", "bo", None)[number % 3]
-        await put(client, f"c{number}", owner=owner, name=f"N{number}")
+        consent: Any = {"phone": True} if number == 6 else [1, "mail"]
+        name = "=1+1" if number == 7 else f"N{number}"
+        await put(client, f"c{number}", owner=owner, name=name, attributes={"consent": consent})
         await interact(client, f"c{number}", "complaint", 3 * DAY)
     rules = {**READY, "lines_a_day": 2, "teams": [{"code": "north", "owners": ["anna", "cy"]}]}
     await put_in_force(client, rules)
@@ -179,6 +181,8 @@ async def test_an_owner_has_so_many_lines_and_a_team_those_of_its_owners(
     rows = list(csv.DictReader(io.StringIO(text.text)))
     assert [row["customer_id"] for row in rows] == ["c7", "c6", "c5", "c4", "c3", "c2"]
     assert {row["reasons"] for row in rows} == {"open_complaint"}
+    assert (rows[0]["name"], rows[0]["consent"]) == ("'=1+1", '[1, "mail"]')
+    assert rows[1]["consent"] == '{"phone": true}'
     assert rows[0]["last_contact_kind"] == "complaint"
 
 

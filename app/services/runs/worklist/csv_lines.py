@@ -1,5 +1,6 @@
 """The worklist as lines of CSV, for whoever works it off in a spreadsheet."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -28,5 +29,10 @@ def _values(item: Mapping[str, Any]) -> tuple[Any, ...]:
         first["sentence"]["zh"], first["since"], worth and format_amount(worth["amount"]),
         [each["code"] for each in item["next_actions"]], at and at.isoformat(),
         contact.get("kind"), contact.get("channel"), reach["phone"], reach["email"],
-        reach["preferred_language"], str(consent) if isinstance(consent, dict) else consent,
+        reach["preferred_language"], _plain(consent),
     )  # fmt: skip
+
+
+def _plain(given: Any) -> Any:
+    """Return what is free JSON as a text, unless it is one."""
+    return json.dumps(given, ensure_ascii=False) if isinstance(given, (dict, list)) else given
