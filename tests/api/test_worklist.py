@@ -227,8 +227,18 @@ async def test_rules_are_previewed_before_they_are_in_force(client: httpx.AsyncC
     await interact(client, "long", "call", 19 * DAY)
     assert await lines(client) == {}
     assert list(await lines(client, date="2026-06-02")) == ["long"]
-    listed = (await client.get(RULES)).json()["items"]
-    assert [(each["version"], each["in_force"]) for each in listed] == [(1, True), (0, False)]
+    assert (await client.post(RULES, json={"rules": [CALM]})).status_code == 201
+    for limit in (1, 2, 3, 9):
+        listed: list[tuple[int, bool]] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = (await client.get(RULES, params={"limit": str(limit), **cursor})).json()
+            assert len(page["items"]) <= limit
+            listed += [(each["version"], each["in_force"]) for each in page["items"]]
+            if page["next_cursor"] is None:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+        assert listed == [(2, False), (1, True), (0, False)]
 
 
 async def test_of_many_customers_a_preview_looks_at_a_sample(

@@ -15,7 +15,7 @@ from app.models import WorklistRuleSet
 from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.worklist_rules import DUTIES, WorklistRulesIn
 from app.services.common import deployment_settings, signing
-from app.services.common.paging import PageRequest, Sort, fetch_responses
+from app.services.common.paging import PageRequest, Sort, fetch_responses, next_part
 from app.services.common.stored_documents import opened, stamped
 from app.services.runs import query_rules
 from app.services.runs.query_rules import Reader
@@ -149,16 +149,20 @@ async def search(session: ReadSession, page: PageRequest) -> dict[str, Any]:
     """Return a page of versions, newest first; the ready set is on the last one."""
     active = await _active(session)
     version = 0 if active is None else active.version
+    bound_to = {"list": "worklist_rules"}
     found = await fetch_responses(
         session,
         select(*_COLUMNS, *_NEWEST.columns),
         page,
         _NEWEST,
-        {"list": "worklist_rules"},
+        bound_to,
         lambda row: _shown(row, version),
     )
-    if found["next_cursor"] is None:
-        found["items"] = [*found["items"], _ready(version)]
+    items = found["items"]
+    if found["next_cursor"] is None and len(items) < page.limit:
+        items.append(_ready(version))
+    elif found["next_cursor"] is None:
+        found["next_cursor"] = next_part(page, [items[-1]["version"]], bound_to)
     return found
 
 
