@@ -92,6 +92,15 @@ async def test_a_solved_complaint_makes_no_line(client: httpx.AsyncClient) -> No
     assert list(await lines(client)) == []  # the customer was in touch since, and was helped
     await interact(client, "open", "complaint", 1 * DAY)
     assert list(await lines(client)) == ["open"]
+    # Nor does it where a rule asks for something else as well.
+    complained = {"variable": "interactions", "kind": "complaint", "op": ">=", "value": 1}
+    either = {"any": [complained, CALM["when"]]}
+    await put_in_force(client, {"rules": [{**CALM, "when": either}]})
+    await buy(client, "long", 100 * DAY)
+    found = await lines(client)
+    assert {each: reasons["quiet"]["since"] for each, reasons in found.items()} == {
+        "open": "2026-05-31", "long": "2026-04-23",
+    }  # fmt: skip
 
 
 async def test_a_snoozed_line_is_back_on_its_day_or_with_a_new_reason(

@@ -5,7 +5,7 @@ holds. What has no beginning, such as a value or an industry, has none here.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,11 +43,23 @@ def since(rule: Expression, tables: Tables) -> Since:
             _joined("greatest", [part.instant for part in parts]),
             tuple(each for part in parts for each in part.stands),
         )
-    if isinstance(rule, AnyOf):
-        found = [_if_it_holds(part, tables) for part in rule.parts]
-        days, instants = ([each[place] for each in found] for place in (0, 1))
-        return Since(_joined("least", days), _joined("least", instants))
-    return Since()
+    return _any(rule, tables) if isinstance(rule, AnyOf) else Since()
+
+
+def _any(rule: AnyOf, tables: Tables) -> Since:
+    parts = [since(part, tables) for part in rule.parts]
+    holds = [
+        " AND ".join((query_sql.holds(part, tables), *own.stands))
+        for part, own in zip(rule.parts, parts, strict=True)
+    ]
+
+    def first(values: Iterable[str | None]) -> str | None:
+        known = zip(holds, values, strict=True)
+        of_those = [f"(CASE WHEN {when} THEN {each} END)" for when, each in known if each]
+        return _joined("least", of_those)
+
+    stands = (f"({' OR '.join(holds)})",) if any(own.stands for own in parts) else ()
+    return Since(first(own.day for own in parts), first(own.instant for own in parts), stands)
 
 
 def implied(rule: Expression, tables: Tables) -> list[str]:
@@ -72,18 +84,6 @@ def implied(rule: Expression, tables: Tables) -> list[str]:
 def _within(value: Any) -> int:
     """Return in how many days something was that was at most so many days ago."""
     return min(math.floor(value), 36_500) + 1
-
-
-def _if_it_holds(part: Expression, tables: Tables) -> tuple[str | None, str | None]:
-    own = since(part, tables)
-    if own.day is None and own.instant is None:
-        return None, None
-    holds = " AND ".join((query_sql.holds(part, tables), *own.stands))
-    day, instant = (
-        None if each is None else f"(CASE WHEN {holds} THEN {each} END)"
-        for each in (own.day, own.instant)
-    )
-    return day, instant
 
 
 def _joined(how: str, values: Sequence[str | None]) -> str | None:
