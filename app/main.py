@@ -53,7 +53,7 @@ from app.routers.ingest import (
     transactions,
 )
 from app.routers.models import backtests, models
-from app.routers.runs import queries, reports, runs, segments
+from app.routers.runs import customer_files, queries, reports, runs, segments, worklist
 from app.routers.scores import diffs, scores
 from app.telemetry import logs, metrics, tracing
 
@@ -120,6 +120,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         queries,
         segments,
         reports,
+        worklist,
+        customer_files,
         rebuilds,
         operations,
         keys,

@@ -22,7 +22,7 @@ from app.demo import data
 from app.migrate import migrate
 from app.postgres.db import Database, create_engine
 from app.postgres.embedded import EmbeddedPostgres
-from app.schemas import customers, interaction_kinds, keys, queries, segments
+from app.schemas import customers, interaction_kinds, keys, queries, segments, worklist_rules
 from app.schemas.ingest import churn_records, interactions, sources, transactions
 from app.schemas.policies import policies
 from app.schemas.stages import stages
@@ -135,6 +135,7 @@ async def record(database: Database, settings: Settings) -> dict[str, Any]:
         await _rebuild(recorder, database, work)
         await _import(recorder, work)
         await _change_policy(recorder, client, work)
+        await _worklist(recorder)
         await _keys(recorder)
     assert not recorder.missing, recorder.missing
     return recorder.answers
@@ -255,6 +256,22 @@ async def _void(recorder: Recorder) -> None:
     query = {name: churn_records.EXAMPLE[name] for name in ("source", "churn_record_id")}
     query["reason"] = "of another customer"
     await recorder.ask("void_churn_record", query=query, customer_id="c-1001")
+
+
+async def _worklist(recorder: Recorder) -> None:
+    """Ask for the list of the ready rules, then put others in force."""
+    ask, known = recorder.ask, {"customer_id": "c-1001"}
+    for form in ("application/json", "text/csv"):
+        await ask("list_worklist", accept=form)
+    await ask("get_customer_worklist", **known)
+    await ask("get_customer_file", **known)
+    made = await ask("create_worklist_rules", _example(worklist_rules.WorklistRulesIn.model_config))
+    version = {"version": made["version"]}
+    preview = await ask("preview_worklist_rules", **version)
+    token = {"preview_token": preview["preview_token"]}
+    await ask("activate_worklist_rules", token, **version)
+    await ask("get_worklist_rules", **version)
+    await ask("list_worklist_rules", query={"limit": SHOWN})
 
 
 async def _rebuild(recorder: Recorder, database: Database, work: Any) -> None:

@@ -72,6 +72,10 @@ TAGS = [
         "or out.",
     },
     {
+        "name": "worklist",
+        "description": "Whom to call today and why, and the rules that make the list.",
+    },
+    {
         "name": "reports",
         "description": "Tables of ledger and facts as they are now, and counts of the published "
         "run.",

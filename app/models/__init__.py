@@ -24,6 +24,7 @@ from app.models.transaction import (
     TransactionRevision,
     UnallocatedRefund,
 )
+from app.models.worklist import WorklistRuleSet
 
 __all__ = [
     "ApiKey",
@@ -65,4 +66,5 @@ __all__ = [
     "Transaction",
     "TransactionRevision",
     "UnallocatedRefund",
+    "WorklistRuleSet",
 ]

@@ -18,6 +18,7 @@ from app.schemas.common.fields import (
 from app.schemas.common.types import Answer, Money, Timestamp
 from app.schemas.models.intervals import TOTALS, Totals
 from app.schemas.models.rfm import FewClasses, RfmCuts
+from app.schemas.policies.targets import Target
 from app.schemas.stages.stages import Named
 
 
@@ -32,6 +33,9 @@ class StageCount(Answer):
         description="their value to save together; null for a run of before it was told"
     )
     totals: Totals | None = Field(description=TOTALS)
+    targets: list[Target] = Field(
+        description="what the policy of the run says is to be reached with the stage"
+    )
 
 
 class ReportAnswer(Answer):

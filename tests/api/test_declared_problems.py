@@ -15,6 +15,7 @@ from app.services.operations import operations
 from app.services.policy_changes.activations import ACTIVATION, ActivationOrder
 from app.services.runs import aggregates, queries, query_parts
 from app.services.runs.query_parts import AskedInParts
+from app.services.runs.worklist import rule_sets
 from tests import openapi
 from tests.database import NOW
 
@@ -93,6 +94,20 @@ async def token(client: httpx.AsyncClient, session: WriteSession, days: int) -> 
 
 async def too_late(client: httpx.AsyncClient, session: WriteSession, name: str) -> httpx.Response:
     return await ask(client, name, await token(client, session, -1), path={"version": "2"})
+
+
+def of_worklist_rules(version: int, days: int) -> Provoke:
+    """Put rules of the worklist in force with a preview that is some days old."""
+
+    async def provoke(
+        client: httpx.AsyncClient, session: WriteSession, name: str
+    ) -> httpx.Response:
+        stored = await deployment_settings.get(session, deployment_settings.CURSOR_SECRET)
+        at = NOW - timedelta(days=days)
+        body = {"preview_token": rule_sets.token(version, bytes.fromhex(stored), at)}
+        return await ask(client, name, body, path={"version": str(version)})
+
+    return provoke
 
 
 async def amid_another(
@@ -177,8 +192,12 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("remove_key_secret", None, None), ("start_import", None, {"mapping": "none"}),
             ("get_import", None, None), ("get_rejected_rows", None, None),
             ("get_mapping", None, None), ("get_report", None, None), ("get_source", None, None),
+            ("get_customer_worklist", None, None), ("get_customer_file", None, None),
+            ("get_worklist_rules", None, None), ("preview_worklist_rules", None, None),
         )
     },
+    ("activate_worklist_rules", "not_found"): of_worklist_rules(version=9, days=0),
+    ("activate_worklist_rules", "preview_expired"): of_worklist_rules(version=9, days=2),
     ("put_mapping", "not_found"): once({}, path={"name": ""}),
     ("put_source", "not_found"): once({}, path={"source": ""}),
     ("export_lines", "not_found"): once(path={"what": "none"}),

@@ -46,6 +46,7 @@ STREAMED = {
     "get_rejected_rows": ["application/x-ndjson"],
     "export_lines": ["application/x-ndjson"],
     "get_report": ["text/csv"],
+    "list_worklist": ["text/csv"],
 }
 OPERATIONS = [
     (operation["operationId"], method, path, operation)

@@ -159,6 +159,7 @@ PROVOKED: dict[str, Provoke] = {
     "voided": voided,
     "not_churned": not_churned,
     "score_without_scale": of_interaction(score=3),
+    "snoozed_without_day": of_interaction(kind="snoozed"),
     "undeclared_kind": of_interaction(kind="complant"),
     "unknown_outcome": of_interaction(outcome="won"),
 }

@@ -30,6 +30,8 @@ def _scale(low: float, high: float, good_from: float) -> dict[str, float]:
     return {"min": low, "max": high, "good_from": good_from}
 
 
+SNOOZED: Final = "snoozed"
+"""By an interaction of this kind a line of the worklist waits until the day in `until`."""
 _REACHED = ("reached", "not_reached")
 _SOLVED = ("solved", "not_solved")
 
@@ -58,6 +60,7 @@ CORE_KINDS: Final[dict[str, dict[str, Any]]] = {
     "care": _kind("Care", "客户关怀", "aftersale"),
     "mention": _kind("Mention", "提及", "none", contact=False),
     "payment_overdue": _kind("Payment overdue", "逾期付款", "sale", contact=False),
+    SNOOZED: _kind("Snoozed until a day", "暂缓跟进", "none", contact=False),
     "contract_renewed": _kind("Contract renewed", "合同续签", "sale"),
     "cancelled": _kind("Cancelled", "取消合同", "sale"),
 }

@@ -73,6 +73,8 @@ class Variable:
     """What it is another name of: evidence and sentences say that one."""
     narrowed: "Variable | None" = None
     """What computes it where parameters are given."""
+    of_lists: bool = False
+    """Whether it is for lists and queries alone: time may turn it more than once."""
 
     @property
     def accepts(self) -> tuple[str, ...]:
@@ -87,7 +89,7 @@ class Variable:
     @property
     def in_stage_policies(self) -> bool:
         """Whether what decides a stage may look at it."""
-        return self.source not in ("stage", "scores", "segments")
+        return self.source not in ("stage", "scores", "segments") and not self.of_lists
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from app.lifecycle.dated import Column, Floats, last_place
+from app.lifecycle.dated import Bools, Column, Floats, last_place
 from app.lifecycle.records import Inputs
 from app.lifecycle.variables.definition import Term, Turning, Variable
 
@@ -27,6 +27,19 @@ def _satisfied(inputs: Inputs, term: Term) -> Column:
             own = kind == word
             found[own] = scale.is_good(score[own]).tolist()
     return found
+
+
+def _days_since_low(inputs: Inputs, term: Term) -> Floats:
+    """Return the days since the last answer, of those whom it found dissatisfied."""
+    events = inputs.interactions.of_kinds(term.kinds).answers
+    place = last_place(events.owner, events.at, inputs.owner, inputs.at)
+    since = inputs.day - np.r_[events.day.astype(np.float64), np.nan][place]
+    low = _map_is(_satisfied(inputs, term), False)
+    return np.where(low, since, np.nan)
+
+
+def _map_is(column: Column, value: object) -> Bools:
+    return np.fromiter((each is value for each in column), np.bool_, len(column))
 
 
 def _last_answer(inputs: Inputs, term: Term) -> tuple[Column, Floats]:
@@ -74,6 +87,15 @@ ROWS = (
          "最近一次调查的评分按其类型量表是否满意"),
         ("the answer to the last survey{kind} being good", "最近一次{kind}调查为满意"),
         _satisfied, needs=("answers",), kinds=("survey",), of_surveys=True, parameters=("kind",),
+    ),
+    Variable(
+        "days_since_low_satisfaction", "number", "days", "interactions",
+        (("days since the last answer to a survey, where that is not good by the scale of its kind;"
+          " not for policies of stages"),
+         "最近一次调查不满意时，该次调查至今的天数；不可用于阶段策略"),
+        ("the time since a survey found them dissatisfied", "最近一次不满意调查至今的时间"),
+        _days_since_low, Turning.AGES, minimum=0, needs=("answers",), kinds=("survey",),
+        of_surveys=True, of_lists=True,
     ),
     Variable(
         "complaints_90_days", "number", "count", "interactions",

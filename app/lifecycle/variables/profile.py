@@ -32,6 +32,25 @@ def _years_since(inputs: Inputs, term: Term) -> Floats:
     return np.where(known, years, np.nan)
 
 
+def _days_until_birthday(inputs: Inputs, term: Term) -> Floats:
+    """Return the days until the next birthday, as `_years_since` has it; none before the birth."""
+    (column,) = term.variable.columns
+    born = inputs.profile(column).astype(np.float64)
+    known = ~np.isnan(born) & (born <= inputs.day)
+    dates = np.where(known, born, 0).astype("datetime64[D]")
+    months = dates.astype("datetime64[M]")
+    year = np.asarray(inputs.day).astype("datetime64[D]").astype("datetime64[Y]")
+
+    def in_year(which: Column) -> Column:
+        first = which.astype("datetime64[M]") + months.astype(np.int64) % 12
+        into_month = (dates - months).astype(np.int64)
+        return np.asarray(first.astype("datetime64[D]").astype(np.int64) + into_month)
+
+    soon = in_year(year)
+    days = np.where(soon >= inputs.day, soon, in_year(year + 1)) - inputs.day
+    return np.where(known, days, np.nan)
+
+
 def _year_and_day(day: Column) -> tuple[Column, Column]:
     """Return the year of each day, and month and day of the month as one number."""
     on = day.astype("datetime64[D]")
@@ -74,6 +93,14 @@ ROWS = (
          "按出生日期计算的周岁，以部署时区为准；出生前为负"),
         ("the age", "年龄"),
         _years_since, Turning.GROWS, whole=True, columns=("birth_date",),
+    ),
+    Variable(
+        "days_until_birthday", "number", "days", "profile",
+        ("days until the next birthday, 0 on it; not for policies of stages",
+         "距下一次生日的天数，生日当天为0；不可用于阶段策略"),
+        ("the time until the birthday", "距生日的时间"),
+        _days_until_birthday, Turning.FALLS, minimum=0, maximum=366, whole=True,
+        columns=("birth_date",), of_lists=True,
     ),
     _text("kind", ("person or company", "个人（person）或公司（company）"),
           ("the kind of customer", "客户类型"), values=("person", "company")),

@@ -25,6 +25,7 @@ CODES: Final[Mapping[str, str]] = {
     "refund_of_nothing": "a refund gives nothing back",
     "refund_waits": "a refund names a purchase not known yet, and takes nothing back until then",
     "score_without_scale": "its kind has no scale, so that the score is no answer of a survey",
+    "snoozed_without_day": "its attribute `until` is no day, so that no line of a worklist waits",
     "superseded": "a higher revision was there before: this one is kept, and changes nothing",
     "undeclared_kind": "its kind is not declared, so that nothing may be looking at it",
     "unknown_outcome": "its kind has no such outcome",

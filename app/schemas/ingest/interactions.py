@@ -14,7 +14,7 @@ CORE_KINDS = (
     "visit", "call", "meeting", "demo", "trial", "quote", "decision", "consult", "email_open",
     "email_click", "campaign", "event", "training", "inspection", "ticket_opened",
     "ticket_closed", "complaint", "survey", "nps", "csat", "ces", "care", "mention",
-    "payment_overdue", "contract_renewed", "cancelled",
+    "payment_overdue", "contract_renewed", "cancelled", "snoozed",
 )  # fmt: skip
 EXAMPLE: dict[str, Any] = {
     "customer_id": "c-1001",

@@ -8,6 +8,7 @@ from app.schemas.common.fields import Actor, CreatedAt, PolicyVersion, RuleCode,
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Code, LongText, Money, Shape, Text, Timestamp
 from app.schemas.interaction_kinds import KindCopy
+from app.schemas.policies.targets import Targets
 from app.schemas.stages.stages import Named
 from app.seasons import LEAST
 
@@ -82,6 +83,7 @@ class StageIn(Shape):
     sub_stages: list[SubStageIn] = Field(
         default_factory=list, max_length=MAX_OPTIONS, description="places within the stage"
     )
+    targets: Targets = Field(default_factory=list, description="numbers to reach with the stage")
 
 
 class InactivityLimitIn(Shape):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy import text
 from app.days import from_day, to_day, to_micros
 from app.deployment import Deployment
 from app.lifecycle.kinds import Kind
+from app.lifecycle.presets.kinds import SNOOZED
 from app.models import Interaction
 from app.postgres.db import AnyRow, ReadSession, WriteSession
 from app.schemas.common.shapes import Rejected
@@ -101,6 +102,9 @@ def _check_kind(
         detail = f"{word} is no kind of GET /v1/interaction-kinds.{meant}"
         intake.warnings.add(index, "undeclared_kind", detail, "/kind")
         return
+    if word == SNOOZED and not _is_day((item.attributes or {}).get("until")):
+        detail = "Say until when in attributes, such as until: 2026-01-31."
+        intake.warnings.add(index, "snoozed_without_day", detail, "/attributes/until")
     if item.outcome is not None and item.outcome not in declared.outcomes[word]:
         listed = ", ".join(sorted(declared.outcomes[word])) or "none"
         detail = f"{item.outcome} is no outcome of the kind {word}; it has {listed}."
@@ -113,6 +117,13 @@ def _check_kind(
     elif _is_off(kind, item.score) and _revision_of(item) not in known:
         ends = f"{kind.scale.minimum:g} to {kind.scale.maximum:g}"
         raise Refused("/score", "out_of_scale", f"the kind {word} has a scale of {ends}")
+
+
+def _is_day(given: Any) -> bool:
+    try:
+        return bool(date.fromisoformat(given).isoformat() == given)
+    except (TypeError, ValueError):
+        return False
 
 
 async def _settle(session: WriteSession, intake: Intake, written: Written) -> None:

@@ -65,7 +65,7 @@ async def _lines(
 ) -> AsyncGenerator[bytes]:
     keys = [term.key for term in query.shown]
     if form == "text/csv":
-        yield _row(["customer_id", "name", *keys])
+        yield row(["customer_id", "name", *keys])
     async with database.reads() as opened:
         session = ReadSession(opened)
         async for ids in _found(session, deployment, query):
@@ -73,7 +73,7 @@ async def _lines(
             if not shows_names:
                 items = [{**item, "name": None} for item in items]
             if form == "text/csv":
-                yield b"".join(_row(_cells(item, keys)) for item in items)
+                yield b"".join(row(_cells(item, keys)) for item in items)
             else:
                 yield b"".join(to_json(item) + b"\n" for item in items)
 
@@ -112,11 +112,11 @@ async def _found(
 
 
 def _cells(item: dict[str, Any], keys: Sequence[str]) -> list[str]:
-    return [_cell(item["customer_id"]), _cell(item["name"]),
-            *(_cell(item["values"].get(key)) for key in keys)]  # fmt: skip
+    return [cell(item["customer_id"]), cell(item["name"]),
+            *(cell(item["values"].get(key)) for key in keys)]  # fmt: skip
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, dict):
@@ -130,7 +130,7 @@ def _cell(value: Any) -> str:
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
-def _row(cells: Sequence[str]) -> bytes:
+def row(cells: Sequence[str]) -> bytes:
     written = io.StringIO()
     csv.writer(written).writerow(cells)
     return written.getvalue().encode()

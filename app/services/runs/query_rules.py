@@ -25,7 +25,7 @@ from app.services.runs.query_tables import Tables
 from app.services.runs.query_values import OF_LIMIT, is_stored
 from app.services.runs.segments import definitions
 
-PERSONAL = frozenset({"attribute", "age_years"})
+PERSONAL = frozenset({"attribute", "age_years", "days_until_birthday"})
 """Variables that tell personal data of whom they are told of."""
 SCORES = "scores:read"
 _OF_LIVES = frozenset(

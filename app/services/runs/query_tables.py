@@ -5,11 +5,12 @@ Everything that a caller gives is a parameter. No row is read of a table that no
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from app.days import AsOf, from_day
 from app.lifecycle.inactivity import InactivityLimit
+from app.lifecycle.variables.definition import Term
 from app.models.scoring import scores_name
 
 Kind = Literal["whole", "number", "money", "text", "json", "list"]
@@ -72,9 +73,13 @@ class Tables:
             nothing = ", ".join(
                 f"NULL::{type_} AS {name}"
                 for name, type_ in (
-                    ("probability", "float8"), ("expected_purchases", "float8"),
+                    ("customer_id", "text"), ("probability", "float8"),
+                    ("expected_purchases", "float8"),
                     ("clv", "numeric"), ("value_to_save", "numeric"), ("rhythm", "text"),
-                    ("rfm_group", "text"), ("call_reasons", "text[]"),
+                    ("rfm_group", "text"), ("call_reasons", "text[]"), ("stage", "text"),
+                    ("usual_gap_days", "float8"), ("last_purchase_on", "date"),
+                    ("chance_if_active", "float8"), ("next_actions", "int8"),
+                    ("purchase_days", "int4"),
                 )
             )  # fmt: skip
             self._joined["r"] = f" CROSS JOIN (SELECT {nothing}) AS r"
@@ -134,6 +139,44 @@ class Tables:
             f"greatest((SELECT max(d.occurred_on) FROM interaction_days d"  # noqa: S608
             f" WHERE d.{mine} AND {by_day}), (SELECT max(i.occurred_on) FROM interactions i"
             f" WHERE i.{mine} AND {today}))"
+        )
+
+    def last_instant(self, kinds: frozenset[str] | None, days: int | None) -> str:
+        """Return when the last interaction of some kinds was that is not said to be solved."""
+        found = (
+            f"i.occurred_at <= {self.bind(self.as_of.at, 'timestamptz')}"
+            " AND i.outcome IS DISTINCT FROM 'solved'"
+        )
+        if kinds is not None:
+            found += f" AND i.kind = ANY({self.bind(sorted(kinds), 'text[]')})"
+        if days is not None:
+            found += f" AND i.occurred_on > {self.today} - {self.bind(days, 'int4')}"
+        return (
+            "(SELECT max(i.occurred_at) FROM interactions i"  # noqa: S608
+            f" WHERE i.customer_id = c.customer_id AND {found})"
+        )
+
+    def any_answer(self, term: Term, days: int) -> str:
+        """Return whether a survey was answered in some days, by the index of scores alone."""
+        words = self.bind([word for word, scale in term.declared or () if scale], "text[]")
+        since = self.day_began - timedelta(days=days)  # at least as long as asked for
+        return (
+            "EXISTS (SELECT FROM interactions i WHERE i.customer_id = c.customer_id"
+            f" AND i.score IS NOT NULL AND i.kind = ANY({words})"
+            f" AND i.occurred_at >= {self.bind(since, 'timestamptz')})"
+        )
+
+    def last_low_answer(self, term: Term, column: str = "occurred_on") -> str:
+        """Return the day of the last answer to a survey, or when it was, if it is not good."""
+        scales = [(word, scale.good_from) for word, scale in term.declared or () if scale]
+        words = self.bind([word for word, _ in scales], "text[]")
+        good_from = self.bind([least for _, least in scales], "float8[]")
+        return (
+            f"(SELECT CASE WHEN i.score < ({good_from})[array_position({words}, i.kind::text)]"  # noqa: S608
+            f" THEN i.{column} END FROM interactions i WHERE i.customer_id = c.customer_id"
+            f" AND i.score IS NOT NULL AND i.kind = ANY({words})"
+            f" AND i.occurred_at <= {self.bind(self.as_of.at, 'timestamptz')}"
+            " ORDER BY i.occurred_at DESC, i.source DESC, i.interaction_id DESC LIMIT 1)"
         )
 
     def _seen(self, kinds: frozenset[str] | None, days: int | None) -> tuple[str, str]:

@@ -137,6 +137,22 @@ def _age(_: Term, tables: Tables) -> Value:
     return Value(f"({year} - extract(year FROM c.birth_date)::int4 - {before})", "whole")
 
 
+def _days_until_birthday(_: Term, tables: Tables) -> Value:
+    today = from_day(tables.as_of.day)
+    month, day = (f"extract({part} FROM c.birth_date)::int4" for part in ("month", "day"))
+    this, following = (
+        f"(make_date({tables.bind(today.year + more, 'int4')}, {month}, 1) + ({day} - 1))"
+        for more in (0, 1)
+    )
+    following = f"CASE WHEN {this} >= {tables.today} THEN {this} ELSE {following} END"
+    known = f"c.birth_date <= {tables.today}"
+    return Value(f"(CASE WHEN {known} THEN {following} - {tables.today} END)", "whole")
+
+
+def _days_since_low_satisfaction(term: Term, tables: Tables) -> Value:
+    return Value(f"({tables.today} - {tables.last_low_answer(term)}::date)", "whole")
+
+
 def _attribute(term: Term, tables: Tables) -> Value:
     return Value(f"(c.attributes -> {tables.bind(term.parameter('name'), 'text')})", "json")
 
@@ -181,7 +197,9 @@ VALUES: Final[Mapping[str, Callable[[Term, Tables], Value]]] = {
     "complaints_90_days": _interactions,
     "interactions": _interactions,
     "days_since_interaction": _days_since_interaction,
+    "days_since_low_satisfaction": _days_since_low_satisfaction,
     "days_until_contract_end": _days_until_contract_end,
+    "days_until_birthday": _days_until_birthday,
     "age_years": _age,
     "country": _country,
     **dict.fromkeys(

@@ -1,5 +1,6 @@
 """Reports on the published run, as it was counted when it was made."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -42,6 +43,7 @@ async def stages(session: ReadSession, deployment: Deployment) -> dict[str, Any]
     between = model_parts.between(document) if document else Between()
     version = head["policy_version"] or (await deployment_settings.pointers(session)).policy_version
     head["stages"] = []
+    everybody = sum(totals.customers for totals in summary.stages.values())
     for stage in await policies.described_stages(session, version):
         code = stage["code"]
         totals = summary.stages.get(code, _NO_CUSTOMERS)
@@ -54,10 +56,27 @@ async def stages(session: ReadSession, deployment: Deployment) -> dict[str, Any]
                 "revenue": deployment.money(totals.revenue),
                 "value_to_save": to_save if to_save is None else deployment.money(to_save),
                 "totals": intervals.totals(deployment, totals.sums if document else None, between),
+                "targets": [
+                    _target(each, totals, everybody) for each in stage.get("targets") or ()
+                ],
             }
         )
     head["totals"] = intervals.totals(deployment, summary.sums if document else None, between)
     return head
+
+
+def _target(asked: Mapping[str, Any], totals: StageTotals, everybody: int) -> dict[str, Any]:
+    """Return a target of a stage, and whether it is met; nothing is known before the first run."""
+    metric, least, most = asked["metric"], asked.get("at_least"), asked.get("at_most")
+    found: Any = None
+    if everybody:
+        share = totals.customers / everybody
+        found = share if metric == "share" else getattr(totals, metric)
+    value = None if found is None else float(found)
+    met = None
+    if value is not None:
+        met = (least is None or value >= least) and (most is None or value <= most)
+    return {"metric": metric, "at_least": least, "at_most": most, "value": value, "met": met}
 
 
 async def rfm_grid(session: ReadSession, deployment: Deployment) -> dict[str, Any]:

@@ -22,7 +22,7 @@ LONG: Final = 2
 LITTLE: Final = Decimal(1)
 """Less than this, in the currency of the deployment, is hardly anything to save."""
 COMPLAINT: Final = "open_complaint"
-_WHY: Final = {
+WHY: Final = {
     "overdue": ("overdue", "已超期"),
     "declining_frequency": ("buys less often", "购买频次下降"),
     "declining_amount": ("spends less", "消费金额下降"),
@@ -179,7 +179,7 @@ def _advice(card: CardFigures) -> Both | None:
 def _call(card: CardFigures) -> Both:
     """Say why to call; what the word for the silence has said is not said again."""
     others = [
-        _WHY.get(reason, (reason.replace("_", " "), reason))
+        WHY.get(reason, (reason.replace("_", " "), reason))
         for reason in card.call_reasons
         if reason != COMPLAINT and (reason != OVERDUE or card.rhythm != OVERDUE)
     ]

@@ -96,7 +96,8 @@ async def test_a_policy_of_stages_may_not_look_at_the_stage(client: httpx.AsyncC
     listed = (await client.get("/v1/variables")).json()["items"]
     refused = [row["name"] for row in listed if not row["in_stage_policies"]]
     of_runs = [row.name for row in (*scores.ROWS, *segments.ROWS)]
-    assert refused == ["stage", "days_in_stage", *of_runs]
+    of_lists = ["days_since_low_satisfaction", "days_until_birthday"]
+    assert refused == [*of_lists, "stage", "days_in_stage", *of_runs]
     for name, value in (("stage", "active"), ("days_in_stage", 3)):
         document = at_random.asking(random.Random(1), VARIABLES["lives"])
         document["rules"][0]["when"] = {"variable": name, "op": "==", "value": value}
