@@ -1,6 +1,6 @@
 """rules of the worklist
 
-Revision: 0022, after 0020. Created 2026-11-26 22:30:00.
+Revision: 0022, after 0021. Created 2026-11-26 22:30:00.
 """
 
 import sqlalchemy as sa

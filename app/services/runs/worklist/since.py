@@ -70,7 +70,7 @@ def implied(rule: Expression, tables: Tables) -> list[str]:
     """
     if isinstance(rule, AllOf):
         return [each for part in rule.parts for each in implied(part, tables)]
-    if not isinstance(rule, Compare) or isinstance(rule.value, Term):
+    if not isinstance(rule, Compare) or not isinstance(rule.value, int | float):
         return []
     if rule.op not in ("<", "<=", "=="):
         return []
