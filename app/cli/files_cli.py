@@ -53,6 +53,9 @@ def add_to(commands: typer.Typer, settings: Callable[[], Settings]) -> None:
         ] = None,
         delimiter: Annotated[str | None, typer.Option(help="what parts fields of CSV")] = None,
         encoding: Annotated[str | None, typer.Option(help="encoding of the text")] = None,
+        skip_lines: Annotated[
+            int | None, typer.Option("--skip-lines", help="lines above the header, as of a title")
+        ] = None,
         as_of: Annotated[
             str | None, typer.Option("--as-of", help="day of the scores: last, now or 2011-12-09")
         ] = None,
@@ -66,12 +69,13 @@ def add_to(commands: typer.Typer, settings: Callable[[], Settings]) -> None:
         --preset and --mapping gets a proposal, which is used once it is agreed to.
         """
         with _told():
-            said = {"columns": columns and columns.split(","), "delimiter": delimiter,
-                    "encoding": encoding}  # fmt: skip
+            said = {"columns": columns.split(",") if columns else None, "delimiter": delimiter,
+                    "encoding": encoding, "skip_lines": skip_lines}  # fmt: skip
             one = Asked(
                 mapping=mapping, parameters=dict(map(_parameter, parameter or ())),
-                file={name: value for name, value in said.items() if value}, time_zone=time_zone,
-                source=source, exchange_rates=dict(map(_field, rate or ())), dry_run=dry_run,
+                file={name: value for name, value in said.items() if value is not None},
+                time_zone=time_zone, source=source,
+                exchange_rates=dict(map(_field, rate or ())), dry_run=dry_run,
             )  # fmt: skip
             asked = _asked(files, preset, one)
             _check_day(as_of)

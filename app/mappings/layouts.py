@@ -16,4 +16,5 @@ class Layout(NamedTuple):
     delimiter: str | None = None
     list_at: str | None = None
     has_header: bool = False
+    title: str = ""
     notes: tuple[str, ...] = ()

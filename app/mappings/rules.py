@@ -78,14 +78,14 @@ class Rule:
 
     def add_facts(self, rows: Sequence[Any], facts: list[Fact], warnings: list[Problem]) -> None:
         """Add the facts that rows make; raise `Bad` if they cannot."""
-        first = rows[0]
-        if self.when is not None and not self.when(first):
-            return
+        when = self.when
         if self.each is None:
-            seen = rows if self.grouped else first
-            facts.append(Fact(self.kind, self._item(seen, rows, warnings)))
+            if when is None or when(rows[0]):
+                seen = rows if self.grouped else rows[0]
+                facts.append(Fact(self.kind, self._item(seen, rows, warnings)))
             return
-        facts += [Fact(self.kind, self._item(part, (part,), warnings)) for part in self.each(rows)]
+        parts = (part for part in self.each(rows) if when is None or when(part))
+        facts += [Fact(self.kind, self._item(part, (part,), warnings)) for part in parts]
 
     def _item(self, seen: Any, rows: Sequence[Any], warnings: list[Problem]) -> dict[str, Any]:
         item = values_of(self.fields, seen, warnings)

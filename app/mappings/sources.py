@@ -139,7 +139,8 @@ def _of_part(name: str, blanks: frozenset[str]) -> Getter:
 def unguarded(text: str, column: str) -> str:
     """Take off what spreadsheets are kept from computing by; refuse what they would compute."""
     if text.startswith("'"):
-        return text[1:].strip() if text[1:2] in tuple("=+-@") else text
+        is_guard = text[1:2] in tuple("=+-@") or (text.isascii() and text[1:].isdecimal())
+        return text[1:].strip() if is_guard else text
     if text.startswith('="') and text.endswith('"') and len(text) >= 3:
         return text[2:-1].replace('""', '"').strip()
     raise Bad("formula", "it is a formula of a spreadsheet, not its value", column)

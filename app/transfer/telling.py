@@ -17,6 +17,8 @@ def proposal(console: Console, file: str, found: Mapping[str, Any]) -> None:
     """Print a proposed mapping, and what remains to be said."""
     by = f"the preset {found['preset']}" if found["preset"] else "the names and values of columns"
     console.print(f"{file}: proposed by {by}, confidence {found['confidence']:.0%}")
+    for note in found["layout"]["notes"]:
+        console.print(f"  {note}")
     for question in found["questions"]:
         needed = "needed" if question["required"] else f"assumed: {question['assumed']}"
         choices = ", ".join(map(str, question["choices"][:8]))
