@@ -17,7 +17,7 @@ from app.mappings.values import ReadAs, Value
 
 Convert = Callable[[str], Any]
 MOST_REVISION: Final = 2_147_483_647
-PLAIN_ID: Final = re.compile(r"(?!\d[eE]\+\d)[\w\-:@+,~]{1,100}", re.ASCII)
+PLAIN_ID: Final = re.compile(r"(?!\d(,\d+)?[eE]\+\d)[\w\-:@+,~]{1,100}", re.ASCII)
 """What is an id as it stands, and no number that a spreadsheet has rounded."""
 _FORBIDDEN_IN_ID: Final = re.compile(r"[/\\?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
 _FORBIDDEN_IN_FACT_ID: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")

@@ -41,7 +41,8 @@ def refunds(
     if column is None:
         return _by_status(header, answers, find, purchase), []
     name = column["column"]
-    there = {"any": [{"column": name, "sign": sign} for sign in ("positive", "negative")]}
+    signs = [{"column": name, "sign": sign} for sign in ("positive", "negative")]
+    there = {"column": name, "blank": False, "any": signs}
     dated = time(header, answers, "refunded_at")
     if answers["undated_refunds"] == "leave_out" and dated is None:
         text = "its refund has no date, and is left out: the purchase stays as it is"
