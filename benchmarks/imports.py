@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import csv
 import io
+import json
 import os
 import random
 import time
@@ -45,6 +46,11 @@ def rows(number: int, *, by_customer: bool = False) -> str:
     if by_customer:
         made.sort(key=lambda row: row.split(",")[1])
     return HEADER + "".join(made)
+
+
+def as_lines(content: str) -> str:
+    """Return a file as objects of JSON, one a line."""
+    return "".join(f"{json.dumps(row)}\n" for row in csv.DictReader(io.StringIO(content)))
 
 
 def peak(pid: int) -> int:
@@ -160,6 +166,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--by-customer", action="store_true")
     parser.add_argument("--compare", action="store_true")
+    parser.add_argument("--ndjson", action="store_true")
     asked = parser.parse_args()
     number: int = asked.rows
     content = rows(number, by_customer=asked.by_customer)
@@ -169,7 +176,8 @@ def main() -> None:
     ):
         before = (processor(service.pid), processor(worker_of(service)), database(service))
         begun = time.perf_counter()
-        sent = client.post("/v1/imports", params=QUERY, content=content.encode())
+        body = as_lines(content) if asked.ndjson else content
+        sent = client.post("/v1/imports", params=QUERY, content=body.encode())
         assert sent.status_code == 202, sent.text
         uploaded = time.perf_counter() - begun
         seconds, steps = follow(client, sent.json()["id"])

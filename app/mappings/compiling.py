@@ -146,7 +146,7 @@ class _Compiler:
             rules=tuple(self._with_rest(rules, unused)),
             numbered=self.numbered,
             header=detected.columns if detected.form == "csv" else None,
-            owner=self._owner(rules) if detected.form == "csv" else None,
+            owner=self._owner(rules),
         )
 
     def _owner(self, rules: Sequence[Rule]) -> Make | None:
