@@ -169,11 +169,10 @@ class _Compiler:
 
     def _unused(self) -> Iterator[str]:
         ignored = {name for each in self.document.ignored for name in self.columns.matching(each)}
+        looked_at, names = self.columns.used | ignored, frozenset(self.columns.names)
         for name in self.columns.names:
-            below = self.columns.is_json and "." in name and name.split(".", 1)[0] in (
-                self.columns.names
-            )  # fmt: skip
-            if not below and name not in self.columns.used | ignored:
+            below = self.columns.is_json and "." in name and name.split(".", 1)[0] in names
+            if not below and name not in looked_at:
                 yield name
 
     def _with_rest(self, rules: Sequence[Rule], unused: Sequence[str]) -> Iterator[Rule]:

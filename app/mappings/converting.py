@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
+from math import isinf
 from typing import Any, Final
 
 from app.mappings import times
@@ -210,7 +211,13 @@ def _revision(value: Any) -> int:
 def _number(value: Any) -> float:
     if not isinstance(value, Decimal):
         raise Bad("not_a_number", "it is not read as a number")
-    return float(value)
+    return _finite(float(value))
+
+
+def _finite(number: float) -> float:
+    if isinf(number):
+        raise Bad("out_of_range", "it is too large a number")
+    return number
 
 
 def _decimal(value: Any) -> Decimal:
@@ -225,7 +232,7 @@ def _rate(value: Any) -> str:
 
 def _jsonable(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return float(value) if value != int(value) else int(value)
+        return _finite(float(value)) if value != int(value) else int(value)
     if isinstance(value, datetime):
         return times.written(value)
     return value.isoformat() if isinstance(value, date) else value

@@ -8,7 +8,7 @@ from app.mappings import spreadsheets
 from app.mappings.csv_rows import CsvRows, fields_of, is_delimiter_line
 from app.mappings.document import MOST_TITLE_LINES, FileForm
 from app.mappings.faults import UnreadableFile
-from app.mappings.layouts import SAMPLE_ROWS, Layout
+from app.mappings.layouts import SAMPLE_ROWS, Layout, refuse_too_many
 from app.mappings.rows import LIMITS, Row
 from app.mappings.text_lines import TextLines
 
@@ -23,7 +23,8 @@ def csv_layout(text: str, said: FileForm, *, whole: bool) -> Layout:
     Raises
     ------
     UnreadableFile
-        missing_header, double_header, title_lines, wrong_delimiter.
+        missing_header, double_header, title_lines, too_many_columns,
+        wrong_delimiter.
     """
     lines = TextLines(LIMITS.line).feed(text, final=whole) or [text]
     told = lines[0][4] if is_delimiter_line(lines[0]) else None
@@ -113,7 +114,12 @@ def _header(
     first: list[str], said: list[str] | None
 ) -> tuple[tuple[str, ...], bool, tuple[str, ...]]:
     """Return the columns, whether the first line names them, and what was seen of it."""
+    refuse_too_many(first)
     names = [name.strip() for name in first]
+    if any("\0" in name for name in names):
+        raise UnreadableFile(
+            "binary", "the header holds the character NUL", "export the file as UTF-8 or UTF-16"
+        )
     if said is not None:
         if len(said) != len(names):
             detail = f"{len(said)} columns are named, and the first line has {len(names)} fields"

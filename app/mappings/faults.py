@@ -28,6 +28,7 @@ FILE_CODES: Final = {
     "decompression_bomb": "the file inflates to more than is allowed",
     "missing_header": "the first line names no columns",
     "double_header": "two columns have one name",
+    "too_many_columns": "it has more columns than a file may have",
     "title_lines": "the header seems to stand further down, below a title",
     "wrong_delimiter": "the lines are not parted by what was said",
     "json": "the file is no JSON, or no list of objects is in it",

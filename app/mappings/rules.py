@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any, NamedTuple
 
 from app.mappings.attributes import attributes_of
 from app.mappings.bad import Bad
 from app.mappings.conditions import Test
-from app.mappings.document import FactKind
+from app.mappings.document import MOST_ROWS, FactKind
 from app.mappings.fields import Field, Make
 from app.mappings.numbers import exponent_of, money_of
 from app.mappings.parts import Each
@@ -85,7 +86,10 @@ class Rule:
                 facts.append(Fact(self.kind, self._item(seen, rows, warnings)))
             return
         parts = (part for part in self.each(rows) if when is None or when(part))
-        facts += [Fact(self.kind, self._item(part, (part,), warnings)) for part in parts]
+        made = (Fact(self.kind, self._item(part, (part,), warnings)) for part in parts)
+        facts += islice(made, MOST_ROWS + 1)
+        if len(facts) > MOST_ROWS:
+            raise Bad("order_too_large", f"it makes more than {MOST_ROWS} facts")
 
     def _item(self, seen: Any, rows: Sequence[Any], warnings: list[Problem]) -> dict[str, Any]:
         item = values_of(self.fields, seen, warnings)
@@ -111,7 +115,7 @@ class Rule:
         self, item: dict[str, Any], rows: Sequence[Any], rules: LineRules, warnings: list[Problem]
     ) -> None:
         try:
-            lines = list(_lines(item["amount"], rows, rules, warnings))
+            lines = list(islice(_lines(item["amount"], rows, rules, warnings), MOST_LINES + 1))
         except Bad as bad:
             warnings.append(Problem(bad.column or "items", bad.code, bad.detail))
             return

@@ -9,6 +9,8 @@ from app.mappings.bad import Bad
 from app.mappings.faults import Fault
 from app.mappings.texts import Getter, as_text, text_of, value_of
 
+_LOOKED_AT = 500
+"""Names of columns among which one is looked for that is not there."""
 Part = dict[str, str]
 
 
@@ -99,7 +101,7 @@ class Columns:
         return get
 
     def _unknown(self, name: str) -> str:
-        near = get_close_matches(name, self.names, 3)
+        near = get_close_matches(name[:100], self.names[:_LOOKED_AT], 3)
         meant = f"is {' or '.join(map(repr, near))} meant?" if near else "the header has no such"
         return f"there is no column {name[:100]!r}; {meant}"
 

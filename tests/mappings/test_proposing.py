@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.mappings.compiling import Context
+from app.mappings.compiling import Context, compile_mapping
 from app.mappings.detection import detect
 from app.mappings.document import FileForm
 from app.mappings.faults import InvalidMapping, UnreadableFile
@@ -362,3 +362,10 @@ def test_an_amount_that_is_the_same_for_all_makes_purchases_of_a_log_without_one
     found = propose(detect(data), Context("EUR"), answers)
     assert found.preset == "orders"
     assert [item["amount"]["amount"] for item in apply(data, found.document).sales()] == ["1", "1"]
+
+
+def test_a_list_without_objects_is_no_layout():
+    for preset in ("orders", "order_lines", "customers", "interactions"):
+        with pytest.raises(InvalidMapping):
+            compile_mapping(propose(detect(b"[]"), HERE, {"preset": preset}).document,
+                            detect(b"[]"), HERE)  # fmt: skip

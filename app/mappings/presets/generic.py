@@ -53,7 +53,9 @@ def customers(header: Header, answers: Mapping[str, Any]) -> Said:
     )
     rule = {"fact": "customers", "fields": fields, "rest": True}
     words = [word + sign for word in answers["total_words"] for sign in ("", ":", "：")]
-    labels = {header.detected.columns[0], (find("customer_id") or {"column": ""})["column"]} - {""}
+    labels = {*header.detected.columns[:1], (find("customer_id") or {"column": ""})["column"]} - {
+        ""
+    }
     left = filters(("total_line", either(*(among(name, words) for name in sorted(labels)))))
     return document("Customers", answers, filters=left, facts=[rule])
 

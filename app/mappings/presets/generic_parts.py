@@ -121,7 +121,7 @@ def totals(header: Header, find: Find, answers: Mapping[str, Any], at: str) -> S
     """Return the condition that a row, which has no time, sums up others."""
     moment = find(at)
     labels = {
-        header.detected.columns[0],
+        *header.detected.columns[:1],
         *(value["column"] for value in map(find, _LABELS) if value),
     }
     words = answers["total_words"]

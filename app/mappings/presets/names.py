@@ -1,6 +1,5 @@
 """What columns are called, by the field that they are: in English, Chinese, and some German."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -106,29 +105,18 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = dict(_read())
 """Names by field, compared without capitals, blanks and signs; the first that fits counts."""
 
 
-_UNIT: Final = re.compile(r"[(（\[][^()（）\[\]]*[)）\]]\s*$")
-
-
 def named(header: Header, field: str, said: Mapping[str, str]) -> str | None:
     """Return the column of a field: the one that was said, or else one that is called so."""
     if field in said:
         return said[field]
-    columns = header.detected.columns[::-1]
-    # What stands in brackets behind a name is its unit, unless the whole is a name.
-    found = {folded(_UNIT.sub("", name)): name for name in columns}
-    found |= {folded(name): name for name in columns}
+    found = header.folded
     return next((found[key] for each in NAMES[field] if (key := folded(each)) in found), None)
 
 
 def all_named(header: Header, field: str) -> list[str]:
     """Return all columns that are called like a field, the likeliest first, each once."""
-    found, names = dict[str, str](), {folded(each): n for n, each in enumerate(NAMES[field])}
-    for name in header.detected.columns:
-        keys = (folded(name), folded(_UNIT.sub("", name)))
-        place = min((names[key] for key in keys if key in names), default=None)
-        if place is not None:
-            found[name] = f"{place:05}"
-    return sorted(found, key=lambda name: found[name])
+    found = (header.folded.get(folded(each)) for each in NAMES[field])
+    return list(dict.fromkeys(name for name in found if name is not None))
 
 
 def moment(header: Header, field: str, said: Mapping[str, str]) -> list[str]:

@@ -53,7 +53,7 @@ OBJECTS = [
     for n in range(60)
 ]  # fmt: skip
 NDJSON = "\n".join([*OBJECTS[:30], "no object", "", "[1]", *OBJECTS[30:]]).encode()
-ANSWER = f'{{\n"data": {{"list": [{", ".join(OBJECTS)}]}}}}'.encode()
+ANSWER = f"[\n{', '.join(OBJECTS)}]".encode()
 BEGINNING = Checkpoint(0, 0)
 
 
