@@ -2,13 +2,16 @@
 
 In the order of time, as systems export it, or customer by customer. Memory of API and worker, CPU
 of them and the database, and the time of the last hundred thousand rows beside the first, are told
-as well; everything derived is derived anew at the end, and has to be the same.
+as well; everything derived is derived anew at the end, and has to be the same. With `--compare` the
+same rows go through the door of bulks into another database: all that is stored has to be equal.
 """
 
 import argparse
 import asyncio
 import contextlib
+import csv
 import io
+import json
 import os
 import random
 import time
@@ -23,6 +26,10 @@ from tests.service import Service, running_service
 TABLES = ("customers", "transactions", "purchase_summaries", "stage_transitions")
 HEADER = "order_id,customer_id,order_date,amount\n"
 STEP = 100_000
+BATCH = 1_000
+WRITTEN = ("received_at", "recorded_at", "created_at", "updated_at", "transition_id", "version",
+           "stage_version")  # fmt: skip
+"""What tells when and how often something was written."""
 QUERY = {"preset": "orders", "parameters": '{"time_zone":"UTC"}'}
 
 
@@ -39,6 +46,11 @@ def rows(number: int, *, by_customer: bool = False) -> str:
     if by_customer:
         made.sort(key=lambda row: row.split(",")[1])
     return HEADER + "".join(made)
+
+
+def as_lines(content: str) -> str:
+    """Return a file as objects of JSON, one a line."""
+    return "".join(f"{json.dumps(row)}\n" for row in csv.DictReader(io.StringIO(content)))
 
 
 def peak(pid: int) -> int:
@@ -112,10 +124,49 @@ def rebuild(client: httpx.Client) -> dict[str, Any]:
     return result
 
 
+async def digest(dsn: str) -> dict[str, tuple[int, int]]:
+    """Return by table how many rows it has, and what stands for all of them in any order."""
+    connection = await asyncpg.connect(dsn)
+    found = {}
+    for table in TABLES:
+        row = "CAST(to_jsonb(t) - CAST($1 AS text[]) AS text)"
+        asked = f"SELECT count(*), sum(hashtextextended({row}, 0)) FROM {table} t"
+        if table == "stage_transitions":
+            asked += " WHERE voided_at IS NULL"
+        found[table] = tuple(await connection.fetchrow(asked, WRITTEN))
+    await connection.close()
+    return found
+
+
+def by_bulk(content: str) -> tuple[float, dict[str, tuple[int, int]]]:
+    """Send the rows of a file in batches; return the seconds of CPU, and the digest."""
+    with (
+        running_service(worker=False, CLM_SCORING_EVERY="off") as service,
+        httpx.Client(base_url=service.url, headers=service.headers, timeout=600) as client,
+    ):
+        before = processor(service.pid) + database(service)
+        lines = list(csv.DictReader(io.StringIO(content)))
+        for start in range(0, len(lines), BATCH):
+            items = [
+                {
+                    "transaction_id": line["order_id"],
+                    "customer_id": line["customer_id"],
+                    "occurred_at": f"{line['order_date']}T00:00:00Z",
+                    "amount": {"amount": line["amount"]},
+                }
+                for line in lines[start : start + BATCH]
+            ]
+            client.post("/v1/transactions/bulk", json={"items": items}).raise_for_status()
+        spent = processor(service.pid) + database(service) - before
+        return spent, asyncio.run(digest(service.dsn))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--by-customer", action="store_true")
+    parser.add_argument("--compare", action="store_true")
+    parser.add_argument("--ndjson", action="store_true")
     asked = parser.parse_args()
     number: int = asked.rows
     content = rows(number, by_customer=asked.by_customer)
@@ -125,12 +176,14 @@ def main() -> None:
     ):
         before = (processor(service.pid), processor(worker_of(service)), database(service))
         begun = time.perf_counter()
-        sent = client.post("/v1/imports", params=QUERY, content=content.encode())
+        body = as_lines(content) if asked.ndjson else content
+        sent = client.post("/v1/imports", params=QUERY, content=body.encode())
         assert sent.status_code == 202, sent.text
         uploaded = time.perf_counter() - begun
         seconds, steps = follow(client, sent.json()["id"])
         spent = (processor(service.pid), processor(worker_of(service)), database(service))
         memory = peak(service.pid), peak(worker_of(service))
+        kept = asyncio.run(digest(service.dsn))
         plain = asyncio.run(copied(service.dsn))
         found = rebuild(client)
     assert found["differing"] == 0, found
@@ -146,6 +199,10 @@ def main() -> None:
         last = (steps[-1] - steps[-2]) / (steps[1] - steps[0])
         print(f"last {STEP:,} rows: {last:.2f} x the first")
     print(f"rows a second: {number / total:,.0f}, {plain / total:.3f} of COPY")
+    if asked.compare:
+        seconds, others = by_bulk(content)
+        assert kept == others, (kept, others)
+        print(f"by bulk: CPU {seconds:.1f} s, and all rows are equal: {kept}")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,16 @@ Parameters = Annotated[
     list[str] | None,
     typer.Option("--parameter", help="NAME=VALUE that a preset asks for; VALUE may be JSON"),
 ]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="address of the service, instead of CLM_URL; its key is CLM_KEY"),
+]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        "--port", help="where the service of the data folder listens, instead of CLM_PORT"
+    ),
+]
 
 
 def add_to(commands: typer.Typer, settings: Callable[[], Settings]) -> None:
@@ -53,30 +63,37 @@ def add_to(commands: typer.Typer, settings: Callable[[], Settings]) -> None:
         ] = None,
         delimiter: Annotated[str | None, typer.Option(help="what parts fields of CSV")] = None,
         encoding: Annotated[str | None, typer.Option(help="encoding of the text")] = None,
+        skip_lines: Annotated[
+            int | None, typer.Option("--skip-lines", help="lines above the header, as of a title")
+        ] = None,
         as_of: Annotated[
             str | None, typer.Option("--as-of", help="day of the scores: last, now or 2011-12-09")
         ] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="keep nothing")] = False,
         no_scores: Annotated[bool, typer.Option("--no-scores", help="only take in")] = False,
         yes: Annotated[bool, typer.Option("--yes", help="agree to what is proposed")] = False,
+        url: Url = None,
+        port: Port = None,
     ) -> None:
         """Take files in, and say whom to call.
 
-        To the service of CLM_URL, with the key of CLM_KEY; else to the embedded one. A file without
+        To the service of --url or CLM_URL, with the key of CLM_KEY; else to that of the data
+        folder, which is run meanwhile if it does not run. A file without
         --preset and --mapping gets a proposal, which is used once it is agreed to.
         """
         with _told():
-            said = {"columns": columns and columns.split(","), "delimiter": delimiter,
-                    "encoding": encoding}  # fmt: skip
+            said = {"columns": columns.split(",") if columns else None, "delimiter": delimiter,
+                    "encoding": encoding, "skip_lines": skip_lines}  # fmt: skip
             one = Asked(
                 mapping=mapping, parameters=dict(map(_parameter, parameter or ())),
-                file={name: value for name, value in said.items() if value}, time_zone=time_zone,
-                source=source, exchange_rates=dict(map(_field, rate or ())), dry_run=dry_run,
+                file={name: value for name, value in said.items() if value is not None},
+                time_zone=time_zone, source=source,
+                exchange_rates=dict(map(_field, rate or ())), dry_run=dry_run,
             )  # fmt: skip
             asked = _asked(files, preset, one)
             _check_day(as_of)
             console = show.console(sys.stdout)
-            with services.opened(settings()) as client:
+            with services.opened(_at(settings(), url, port)) as client:
                 whole = importing.run(
                     console, client, files, asked, as_of=as_of, score=not no_scores,
                     confirm=lambda question: yes or _agreed(question),
@@ -95,14 +112,27 @@ def add_to(commands: typer.Typer, settings: Callable[[], Settings]) -> None:
             list[str] | None,
             typer.Option("--field", help="of `zoho`: a field of theirs and ours, CLM_Stage=stage"),
         ] = None,
+        url: Url = None,
+        port: Port = None,
     ) -> None:
         """Write out all scores, customers or facts, or the refused rows of an import.
 
         `zoho`: customers with their scores, as bodies for its upsert of contacts, one a line.
         """
-        with _told(), services.opened(settings()) as client:
+        with _told(), services.opened(_at(settings(), url, port)) as client:
             fields = dict(map(_field, field or ()))
             exporting.run(client, what, form, out, import_id, fields)
+
+
+def _at(settings: Settings, url: str | None, port: int | None) -> Settings:
+    """Return the settings with the service that was named."""
+    if url is not None and port is not None:
+        raise DemoError("name one of --url and --port")
+    if url is not None:
+        if not url.startswith(("http://", "https://")):
+            raise DemoError("--url is an address such as https://clm.example.com")
+        return settings.model_copy(update={"url": url})
+    return settings if port is None else settings.model_copy(update={"url": None, "port": port})
 
 
 def _asked(files: list[Path], preset: list[str] | None, one: Asked) -> list[Asked]:

@@ -146,7 +146,7 @@ class _Compiler:
             rules=tuple(self._with_rest(rules, unused)),
             numbered=self.numbered,
             header=detected.columns if detected.form == "csv" else None,
-            owner=self._owner(rules) if detected.form == "csv" else None,
+            owner=self._owner(rules),
         )
 
     def _owner(self, rules: Sequence[Rule]) -> Make | None:
@@ -169,11 +169,10 @@ class _Compiler:
 
     def _unused(self) -> Iterator[str]:
         ignored = {name for each in self.document.ignored for name in self.columns.matching(each)}
+        looked_at, names = self.columns.used | ignored, frozenset(self.columns.names)
         for name in self.columns.names:
-            below = self.columns.is_json and "." in name and name.split(".", 1)[0] in (
-                self.columns.names
-            )  # fmt: skip
-            if not below and name not in self.columns.used | ignored:
+            below = self.columns.is_json and "." in name and name.split(".", 1)[0] in names
+            if not below and name not in looked_at:
                 yield name
 
     def _with_rest(self, rules: Sequence[Rule], unused: Sequence[str]) -> Iterator[Rule]:

@@ -5,18 +5,21 @@ import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
+from math import isinf
 from typing import Any, Final
 
 from app.mappings import times
 from app.mappings.bad import Bad
 from app.mappings.numbers import PLAIN_AMOUNT, currency_of, number_reader, rate_of
+from app.mappings.spreadsheets import ROUNDED
 from app.mappings.targets import WORDS, Target, Type
 from app.mappings.times import LocalTimes
 from app.mappings.values import ReadAs, Value
 
 Convert = Callable[[str], Any]
 MOST_REVISION: Final = 2_147_483_647
-_PLAIN_ID: Final = re.compile(r"[\w\-:@+,~]{1,100}", re.ASCII)
+PLAIN_ID: Final = re.compile(r"(?!\d(,\d+)?[eE]\+\d)[\w\-:@+,~]{1,100}", re.ASCII)
+"""What is an id as it stands, and no number that a spreadsheet has rounded."""
 _FORBIDDEN_IN_ID: Final = re.compile(r"[/\\?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
 _FORBIDDEN_IN_FACT_ID: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
 _LONGEST: Final[dict[Type, int]] = {"line": 200, "text": 200, "long_text": 4000}
@@ -73,6 +76,8 @@ def finisher(target: Target) -> Callable[[Any], Any]:
 def _reader(value: Value, read_as: ReadAs, clocks: LocalTimes, decimal: str) -> Convert:
     if read_as in ("time", "day"):
         return clocks.reader(value.patterns)
+    if read_as == "spreadsheet_days":
+        return clocks.spreadsheet_days
     if read_as in ("number", "money", "minor_units"):
         return number_reader(decimal)
     if read_as == "list":
@@ -91,6 +96,8 @@ def _day(value: Value, read_as: ReadAs, clocks: LocalTimes) -> Convert:
     if read_as in ("seconds", "milliseconds"):
         read = _SIMPLE[read_as]
         return lambda text: clocks.local(read(text)).date().isoformat()
+    if read_as == "spreadsheet_days":
+        return lambda text: clocks.day_of_count(text).isoformat()
     forms = [form for each in value.patterns or () if (form := times.compiled(each)) is not None]
     return lambda text: clocks.day(text, forms).isoformat()
 
@@ -146,8 +153,10 @@ _SIMPLE: Final[dict[str, Convert]] = {
 
 def _identifier(forbidden: re.Pattern[str]) -> Callable[[Any], str]:
     def check(value: Any) -> str:
-        if _PLAIN_ID.fullmatch(value):
+        if PLAIN_ID.fullmatch(value):
             return str(value)
+        if ROUNDED.fullmatch(value):
+            raise Bad("digits_lost", "a spreadsheet has rounded it: export it as text")
         text = unicodedata.normalize("NFC", value)
         if not 1 <= len(text) <= 128 or text in (".", "..") or text != text.strip():
             raise Bad("identifier", "an id has 1 to 128 characters, with no blank around")
@@ -202,7 +211,13 @@ def _revision(value: Any) -> int:
 def _number(value: Any) -> float:
     if not isinstance(value, Decimal):
         raise Bad("not_a_number", "it is not read as a number")
-    return float(value)
+    return _finite(float(value))
+
+
+def _finite(number: float) -> float:
+    if isinf(number):
+        raise Bad("out_of_range", "it is too large a number")
+    return number
 
 
 def _decimal(value: Any) -> Decimal:
@@ -217,7 +232,7 @@ def _rate(value: Any) -> str:
 
 def _jsonable(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return float(value) if value != int(value) else int(value)
+        return _finite(float(value)) if value != int(value) else int(value)
     if isinstance(value, datetime):
         return times.written(value)
     return value.isoformat() if isinstance(value, date) else value

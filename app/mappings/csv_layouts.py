@@ -4,10 +4,11 @@ import re
 from collections import Counter
 from typing import Final
 
+from app.mappings import spreadsheets
 from app.mappings.csv_rows import CsvRows, fields_of, is_delimiter_line
-from app.mappings.document import FileForm
+from app.mappings.document import MOST_TITLE_LINES, FileForm
 from app.mappings.faults import UnreadableFile
-from app.mappings.layouts import SAMPLE_ROWS, Layout
+from app.mappings.layouts import SAMPLE_ROWS, Layout, refuse_too_many
 from app.mappings.rows import LIMITS, Row
 from app.mappings.text_lines import TextLines
 
@@ -22,11 +23,15 @@ def csv_layout(text: str, said: FileForm, *, whole: bool) -> Layout:
     Raises
     ------
     UnreadableFile
-        missing_header, double_header, wrong_delimiter.
+        missing_header, double_header, title_lines, too_many_columns,
+        wrong_delimiter.
     """
     lines = TextLines(LIMITS.line).feed(text, final=whole) or [text]
     told = lines[0][4] if is_delimiter_line(lines[0]) else None
     lines = lines[1:] if told else lines
+    title, lines = lines[: said.skip_lines or 0], lines[said.skip_lines or 0 :]
+    if not "".join(lines).strip():
+        raise UnreadableFile("empty", "the file holds nothing below its title")
     widths = {each: _widths(lines, each) for each in DELIMITERS}
     # Blanks part texts of all kinds: only where nothing else parts them, and all lines alike.
     best = max(DELIMITERS[:-1], key=lambda each: (widths[each][1], widths[each][0]))
@@ -43,6 +48,8 @@ def csv_layout(text: str, said: FileForm, *, whole: bool) -> Layout:
             f"lines are not parted by {delimiter!r}",
             f"{best!r} parts them into {widths[best][0]} fields",
         )
+    if said.skip_lines is None and said.columns is None:
+        _refuse_title(lines, delimiter)
     first: list[str] = next(iter(fields_of(lines, delimiter)), [])
     columns, has_header, notes = _header(first, said.columns)
     rows = CsvRows(columns, delimiter, LIMITS, header=has_header, skip=0)
@@ -52,6 +59,7 @@ def csv_layout(text: str, said: FileForm, *, whole: bool) -> Layout:
     sample = [fields for fields in read if fields != first][:SAMPLE_ROWS]
     if not sample:
         notes += ("there is no row that has a field for each column",)
+    notes += tuple(spreadsheets.notes(columns, sample))
     return Layout(
         "csv",
         columns,
@@ -59,13 +67,46 @@ def csv_layout(text: str, said: FileForm, *, whole: bool) -> Layout:
         delimiter=delimiter,
         has_header=has_header,
         notes=notes,
+        title="".join(title),
     )
 
 
+def _refuse_title(lines: list[str], delimiter: str) -> None:
+    """Refuse a file whose header seems to stand below a title: somebody has to say so.
+
+    A title is a line or a few with a cell or two, or none, above lines with many.
+    """
+    filled = [sum(map(bool, map(str.strip, cells))) for cells in _parted(lines, delimiter)]
+    usual, alike = Counter(filled[1:]).most_common(1)[0] if len(filled) > 1 else (1, 0)
+    most = max(filled)
+    if alike < 2 and len(filled) < 4:
+        usual = most
+    if usual < 3 or filled[0] * 2 > min(usual, 5):
+        return
+    place = next(n for n, number in enumerate(filled) if number * 2 > usual)
+    names = _parted(lines[place : place + 1], delimiter)[0]
+    if place <= MOST_TITLE_LINES and not any(map(_DATA.fullmatch, filter(None, names))):
+        raise UnreadableFile(
+            "title_lines",
+            f"the header seems to stand in line {place + 1}, below a title",
+            f"say `skip_lines`: {place} if it does, 0 if it does not",
+            place,
+        )
+
+
+def _parted(lines: list[str], delimiter: str) -> list[list[str]]:
+    return [next(iter(fields_of([line], delimiter)), []) for line in lines[:200]]
+
+
 def _widths(lines: list[str], delimiter: str) -> tuple[int, int]:
-    """Return into how many fields the first line is parted, and how many lines have as many."""
+    """Return into how many fields the first line is parted, and how many lines have as many.
+
+    Where the first is a title, those that are usual below it.
+    """
     counts = [len(fields) for fields in fields_of(lines[:200], delimiter) if fields]
     width = counts[0] if counts else 1
+    if width == 1 and len(counts) > 2:
+        width = Counter(counts).most_common(1)[0][0]
     return width, 0 if width == 1 else Counter(counts)[width]
 
 
@@ -73,7 +114,12 @@ def _header(
     first: list[str], said: list[str] | None
 ) -> tuple[tuple[str, ...], bool, tuple[str, ...]]:
     """Return the columns, whether the first line names them, and what was seen of it."""
+    refuse_too_many(first)
     names = [name.strip() for name in first]
+    if any("\0" in name for name in names):
+        raise UnreadableFile(
+            "binary", "the header holds the character NUL", "export the file as UTF-8 or UTF-16"
+        )
     if said is not None:
         if len(said) != len(names):
             detail = f"{len(said)} columns are named, and the first line has {len(names)} fields"

@@ -45,7 +45,14 @@ class CsvRows:
     """Parses CSV that comes in blocks of text, cut anywhere."""
 
     def __init__(
-        self, columns: Sequence[str], delimiter: str, limits: Limits, *, header: bool, skip: int
+        self,
+        columns: Sequence[str],
+        delimiter: str,
+        limits: Limits,
+        *,
+        header: bool,
+        skip: int,
+        titles: int = 0,
     ) -> None:
         csv.field_size_limit(_UNBOUNDED)
         self.rows = 0
@@ -56,6 +63,7 @@ class CsvRows:
         self._held: list[str] = []
         self._recoveries = 0
         self._begun = False
+        self._titles = titles
 
     def feed(self, text: str, *, final: bool = False) -> Iterator[Row | BadRow]:
         """Return the records that end in a block."""
@@ -65,6 +73,10 @@ class CsvRows:
             if is_delimiter_line(lines[0]):
                 self._line += 1
                 del lines[0]
+        if self._titles and lines:
+            passed = min(self._titles, len(lines))
+            self._titles, self._line = self._titles - passed, self._line + passed
+            del lines[:passed]
         lines, self._held = self._held + lines, []
         while lines:
             lines = yield from self._records(lines)

@@ -35,6 +35,8 @@ class Detected:
     """The first rows, as texts in the order of `columns`; at most 200."""
     notes: tuple[str, ...] = ()
     """What was seen that one should know, in words."""
+    title: str = ""
+    """Of CSV: the lines above the header, which are passed over as was said."""
 
 
 def detect(head: bytes, said: FileForm | None = None) -> Detected:
@@ -43,8 +45,8 @@ def detect(head: bytes, said: FileForm | None = None) -> Detected:
     Raises
     ------
     UnreadableFile
-        empty, binary, compression, missing_header, double_header, wrong_delimiter, json,
-        error_answer.
+        empty, binary, compression, missing_header, double_header, title_lines, wrong_delimiter,
+        json, error_answer.
     """
     said = said or FileForm()
     compression, head = inflate_head(head, HEAD_BYTES)
@@ -71,4 +73,20 @@ def detect(head: bytes, said: FileForm | None = None) -> Detected:
         layout.has_header,
         layout.sample,
         notes,
+        layout.title,
     )
+
+
+def detect_below_title(head: bytes, said: FileForm | None = None) -> tuple[Detected, FileForm]:
+    """Return what a file is, with its header below a title if it seems to stand there.
+
+    That is to be asked: `skip_lines` of the form that is returned says how many lines it takes.
+    """
+    said = said or FileForm()
+    try:
+        return detect(head, said), said
+    except UnreadableFile as error:
+        if not error.title_lines:
+            raise
+        said = said.model_copy(update={"skip_lines": error.title_lines})
+    return detect(head, said), said

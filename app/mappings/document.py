@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 from app.mappings.values import Condition, Value
 
 SCHEMA_VERSION = 1
+MOST_TITLE_LINES = 50
 MOST_ROWS = 20_000
 """Rows that an order may have, and within which its rows may stand."""
 FactKind = Literal["customers", "transactions", "interactions", "churn_records", "overrides"]
@@ -35,6 +36,14 @@ class FileForm(Shape):
         min_length=1,
         max_length=1000,
         description="names of the columns of a CSV without header, in order",
+    )
+    skip_lines: int | None = Field(
+        None,
+        ge=0,
+        le=MOST_TITLE_LINES,
+        description="lines of a CSV above its header, such as the title of a report, that are "
+        "passed over",
+        examples=[2],
     )
     list_at: str | None = Field(
         None,
@@ -195,7 +204,9 @@ class FactRule(Shape):
     """One fact that a row makes, or that the rows of one order make."""
 
     fact: FactKind = Field(description="which door it goes to")
-    when: Condition | None = Field(None, description="the rows that make it; null: all")
+    when: Condition | None = Field(
+        None, description="the rows that make it, with `each` the parts; null: all"
+    )
     each: Parts | None = Field(None, description="one fact for each of these; null: one")
     fields: dict[str, Value] = Field(description="what its fields are made of, by their names")
     negative: Literal["reject", "refund"] = Field(

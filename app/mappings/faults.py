@@ -28,6 +28,8 @@ FILE_CODES: Final = {
     "decompression_bomb": "the file inflates to more than is allowed",
     "missing_header": "the first line names no columns",
     "double_header": "two columns have one name",
+    "too_many_columns": "it has more columns than a file may have",
+    "title_lines": "the header seems to stand further down, below a title",
     "wrong_delimiter": "the lines are not parted by what was said",
     "json": "the file is no JSON, or no list of objects is in it",
     "error_answer": "the file is an answer that reports an error",
@@ -39,13 +41,17 @@ FILE_CODES: Final = {
 class UnreadableFile(ValueError):
     """A file that cannot be read, or not further. What was read before stays true."""
 
-    def __init__(self, code: str, detail: str, hint: str | None = None) -> None:
+    def __init__(
+        self, code: str, detail: str, hint: str | None = None, title_lines: int = 0
+    ) -> None:
         super().__init__(detail if hint is None else f"{detail}; {hint}")
         self.code = code
         """One of `FILE_CODES`."""
         self.detail = detail
         self.hint = hint
         """What to do about it."""
+        self.title_lines = title_lines
+        """Of `title_lines`: how many lines stand above what seems to be the header."""
 
 
 ROW_CODES: Final = {
@@ -71,6 +77,7 @@ ROW_CODES: Final = {
     "unknown_currency": "it is no currency code of ISO 4217",
     "too_precise": "it has more decimals than can be stored",
     "identifier": "it cannot be an id",
+    "digits_lost": "it is an id that a spreadsheet has rounded, such as 1.23E+15",
     "formula": "it is a formula of a spreadsheet, not its value",
     "order_too_large": "an order has more lines than are held",
     "conflicting_lines": "lines of one order contradict each other",

@@ -8,7 +8,7 @@ from app.mappings.document import FileForm
 from app.mappings.faults import UnreadableFile
 from app.mappings.json_answers import AnswerRows
 from app.mappings.json_rows import DECODER, NdjsonRows
-from app.mappings.layouts import SAMPLE_ROWS, Layout
+from app.mappings.layouts import SAMPLE_ROWS, Layout, refuse_too_many
 from app.mappings.rows import LIMITS, Row
 from app.mappings.texts import text_of
 
@@ -25,7 +25,7 @@ def json_layout(text: str, said: FileForm) -> Layout:
     Raises
     ------
     UnreadableFile
-        json, error_answer.
+        json, error_answer, too_many_columns.
     """
     _refuse_error(text)
     if said.form == "ndjson" or (said.form is None and said.list_at is None and _is_lined(text)):
@@ -81,6 +81,7 @@ def _layout(form: Any, list_at: str | None, rows: list[Row]) -> Layout:
             columns[key] = None
             if isinstance(value, dict):
                 columns.update(dict.fromkeys(f"{key}.{below}" for below in value))
+        refuse_too_many(list(columns))
     sample = tuple(tuple(text_of(row.fields, each) for each in columns) for row in rows)
     notes = () if rows else ("the list is empty",)
     return Layout(form, tuple(columns), sample, list_at=list_at, notes=notes)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from math import isinf
 from typing import Any, Final, NoReturn, Self
 
 from app.mappings.rows import BadRow, Limits, Problem, Row
@@ -26,7 +27,9 @@ def _no_constant(name: str) -> NoReturn:
 
 
 DECODER: Final = json.JSONDecoder(parse_float=JsonNumber, parse_constant=_no_constant)
-_SUSPECT: Final = re.compile("\0|\ufffd|\\\\u(?:0000|[dD][89a-fA-F])")
+_SUSPECT: Final = re.compile(
+    "\0|\ufffd|\\\\u(?:0000|[dD][89a-fA-F])|[0-9][eE][+]?[0-9]{3}|[0-9]{309}"
+)
 _SURROGATE: Final = re.compile("[\ud800-\udfff\ufffd]")
 
 
@@ -68,6 +71,8 @@ class ObjectRows:
                 yield column, "nul", "it holds the character NUL"
             if any(_SURROGATE.search(text) for text in texts):
                 yield column, "undecodable", "it holds bytes that are none of the encoding"
+            if any(map(isinf, _numbers_in(each))):
+                yield column, "out_of_range", "it holds a number that is too large"
 
     def _refuse(
         self, raw: str, line: int | None, code: str, detail: str, column: str | None = None
@@ -79,12 +84,20 @@ class ObjectRows:
 
 def _texts_in(value: Any) -> Iterator[str]:
     """Give the texts in a value, however deep."""
+    return (each for each in _all_in(value) if isinstance(each, str))
+
+
+def _numbers_in(value: Any) -> Iterator[float]:
+    return (each for each in _all_in(value) if isinstance(each, float))
+
+
+def _all_in(value: Any) -> Iterator[Any]:
+    """Give all that is in a value, the keys of objects too."""
     left = [value]
     while left:
         each = left.pop()
-        if isinstance(each, str):
-            yield each
-        elif isinstance(each, dict):
+        yield each
+        if isinstance(each, dict):
             left += [*each, *each.values()]
         elif isinstance(each, list):
             left += each

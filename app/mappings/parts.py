@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from app.mappings.document import Parts
 from app.mappings.sources import Columns, Part, with_part
 from app.mappings.texts import as_text, value_of
 
+_NAME_AHEAD: Final = r"(?=\s{0,9}\w{1,99}:)"
+"""Bounded, as it is looked for behind every separator, whatever that is."""
 Each = Callable[[Sequence[Any]], Iterator[Any]]
 """Returns rows as they are seen from each part in the rows of an order."""
 
@@ -67,7 +69,7 @@ def _flat(value: dict[str, Any]) -> Part:
 def _split(cell: str, parts: Parts) -> list[str]:
     if parts.split is None:
         return [cell]
-    ahead = r"(?=\s*\w+:)" if parts.pairs else ""
+    ahead = _NAME_AHEAD if parts.pairs else ""
     found = re.split(re.escape(parts.split) + ahead, cell)
     return [text for each in found if (text := each.strip())]
 
@@ -75,7 +77,7 @@ def _split(cell: str, parts: Parts) -> list[str]:
 def _pairs(text: str, separator: str) -> Part:
     """Read `name:value` pairs; what parts them may itself stand in a value."""
     part: Part = {}
-    for pair in re.split(rf"{re.escape(separator)}(?=\w+:)", text):
+    for pair in re.split(re.escape(separator) + _NAME_AHEAD, text):
         name, _, value = pair.partition(":")
         part[name.strip()] = value.strip()
     return part

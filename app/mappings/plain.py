@@ -4,7 +4,6 @@ Cells that come again are read once. A row of which anything is odd is left to t
 says what is wrong with it; of the others it makes the same.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -12,6 +11,7 @@ from typing import Any, Final
 from app.mappings.attributes import attributes_of
 from app.mappings.bad import Bad
 from app.mappings.compiling import Plan
+from app.mappings.converting import PLAIN_ID
 from app.mappings.fields import Field
 from app.mappings.numbers import money_of
 from app.mappings.rows import Problem, Row
@@ -20,7 +20,6 @@ from app.mappings.values import Value
 
 _IDS: Final = ("customer_id", "transaction_id")
 _OTHERS: Final = ("occurred_at", "amount", "kind", "currency", "channel")
-_ID: Final = re.compile(r"[\w\-:@+,~]{1,100}", re.ASCII)
 _READ_AS_IT_IS: Final = (None, "text", "id", "whole_number_id")
 _REMEMBERED: Final = 20_000
 _ODD: Final = object()
@@ -86,8 +85,8 @@ class PlainRows:
         customer_id, fact_id = fields[self._places[0]], fields[self._places[1]]
         blanks = self._blanks
         if (
-            not _ID.fullmatch(customer_id)
-            or not _ID.fullmatch(fact_id)
+            not PLAIN_ID.fullmatch(customer_id)
+            or not PLAIN_ID.fullmatch(fact_id)
             or customer_id in blanks
             or fact_id in blanks
         ):

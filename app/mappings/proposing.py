@@ -1,12 +1,12 @@
 """A mapping proposed for a file that has none; nothing is applied by it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from app.mappings.compiling import Context
-from app.mappings.detection import Detected
-from app.mappings.document import MappingDocument
+from app.mappings.detection import Detected, detect_below_title
+from app.mappings.document import FileForm, MappingDocument
 from app.mappings.faults import InvalidMapping
 from app.mappings.presets import evidence
 from app.mappings.presets.header import Header
@@ -14,6 +14,7 @@ from app.mappings.presets.lookalikes import refuse_look_alikes
 from app.mappings.presets.names import NAMES, named
 from app.mappings.presets.preset import Parameter, Preset
 from app.mappings.presets.registry import PRESETS, build, preset_of, recognise
+from app.mappings.presets.told import Told, told_by_values
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,25 @@ class Proposal:
     """Other presets that may be meant, with their confidence."""
 
 
+def propose_for(
+    head: bytes, said: FileForm, context: Context, parameters: Mapping[str, Any] | None = None
+) -> tuple[Proposal, Detected]:
+    """Return a mapping for a file by its first bytes, and what the file is.
+
+    Where its header seems to stand below a title, the mapping says so, and it is asked.
+    """
+    detected, form = detect_below_title(head, said)
+    found = propose(detected, context, parameters)
+    if form != said:
+        asked = replace(_TITLE, assumed=form.skip_lines, choices=(form.skip_lines, 0))
+        found = replace(found, questions=(asked, *found.questions))
+    if found.document is not None:
+        file = found.document.file.model_copy(update=form.model_dump(exclude_none=True))
+        document = found.document.model_copy(update={"file": file})
+        found = replace(found, document=document)
+    return found, detected
+
+
 def propose(
     detected: Detected, context: Context, parameters: Mapping[str, Any] | None = None
 ) -> Proposal:
@@ -83,7 +103,7 @@ def propose(
         return _unknown(detected)
     preset, confidence = found[0]
     header = Header(detected)
-    told = dict(_told_by_values(preset, header, given, context.currency)) if preset.generic else {}
+    told = dict(told_by_values(preset, header, given, context.currency)) if preset.generic else {}
     assumed = {name: each.value for name, each in told.items() if each.value is not None}
     if preset.generic and context.zone is not None:
         assumed["time_zone"] = context.zone
@@ -117,6 +137,13 @@ _UNKNOWN: Final = Question(
     assumed=None,
     choices=_GENERIC,
 )
+_TITLE: Final = Question(
+    "/file/skip_lines",
+    "How many lines stand above the header, such as the title of a report? They are passed over.",
+    required=False,
+    assumed=None,
+    choices=(),
+)
 _OF_WHAT: Final = Question(
     "preset",
     "Customers, or purchases? Columns of days and of amounts are there whose names tell nothing: "
@@ -147,7 +174,7 @@ def _questions(
     header: Header,
     assumed: Mapping[str, Any],
     given: Mapping[str, Any],
-    told: Mapping[str, "_Told"],
+    told: Mapping[str, Told],
     context: Context,
 ) -> Iterator[Question]:
     for parameter in preset.parameters:
@@ -173,7 +200,7 @@ def _columns_of(column: str, header: Header, given: Mapping[str, Any]) -> tuple[
     return (column,) if found is None else (found,)
 
 
-def _is_worth_asking(parameter: Parameter, told: Mapping[str, "_Told"]) -> bool:
+def _is_worth_asking(parameter: Parameter, told: Mapping[str, Told]) -> bool:
     """Say whether the file leaves it open; what is usual is told without being asked."""
     if parameter.column in NAMES and parameter.name not in told:
         return parameter.required
@@ -183,55 +210,3 @@ def _is_worth_asking(parameter: Parameter, told: Mapping[str, "_Told"]) -> bool:
         or parameter.type in ("choice", "currency")
         or parameter.column is not None
     )
-
-
-class _Told(NamedTuple):
-    """What values tell of a parameter."""
-
-    value: Any = None
-    """The only answer that fits; None if there is no one such."""
-    is_open: bool = False
-    """Whether somebody has to say, since several fit or none does."""
-    choices: tuple[Any, ...] = ()
-
-
-def _told_by_values(
-    preset: Preset, header: Header, given: Mapping[str, Any], home: str
-) -> Iterator[tuple[str, _Told]]:
-    """Give what the values of columns tell, or leave open."""
-    names = {parameter.name for parameter in preset.parameters} - given.keys()
-    said = given.get("columns") or {}
-    said = said if isinstance(said, dict) else {}
-    times = evidence.times_of(header, ("occurred_at", "due_date", "set_at"), said)
-    if "date_patterns" in names and times:
-        counted, forms = evidence.counted_in(times), evidence.forms_of(times)
-        if counted is not None:
-            yield "date_patterns", _Told([counted])
-        elif forms is not None:
-            only = [*forms] if len(forms) == 1 else None
-            yield "date_patterns", _Told(only, only is None, tuple([form] for form in forms))
-    amounts = evidence.texts_of(header, ("amount", "unit_price", "outstanding"), said)
-    if "decimal_sign" in names:
-        signs = evidence.decimal_signs(amounts)
-        yield "decimal_sign", _Told(signs[0] if len(signs) == 1 else None, len(signs) > 1)
-    if "currency" in names and named(header, "currency", said) is None:
-        yield "currency", _currency_of(amounts, home)
-    if "round_amounts" in names and evidence.is_computed(amounts):
-        yield "round_amounts", _Told(value=True)
-    for name, is_open in (
-        ("amount", not amounts), ("amount_is", evidence.repeats_its_total(header, said)),
-    ):  # fmt: skip
-        if name in names and is_open:
-            yield name, _Told(is_open=True)
-    statuses = evidence.texts_of(header, ("order_status",), said)
-    if "kept_statuses" in names and statuses:
-        yield "kept_statuses", _Told(is_open=evidence.may_be_no_sales(statuses))
-
-
-def _currency_of(amounts: Sequence[str], home: str) -> _Told:
-    """Give the currency whose sign amounts bear, unless that may be the deployment's."""
-    currencies = evidence.currencies_of(amounts)
-    if home in currencies:
-        return _Told()
-    only = currencies[0] if len(currencies) == 1 else None
-    return _Told(only, len(currencies) > 1, currencies)

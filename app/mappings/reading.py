@@ -13,6 +13,7 @@ from app.mappings.faults import UnreadableFile
 from app.mappings.json_answers import AnswerRows
 from app.mappings.json_rows import NdjsonRows
 from app.mappings.rows import LIMITS, BadRow, Limits, Row
+from app.mappings.text_lines import lines_of
 
 
 class _Rows(Protocol):
@@ -80,7 +81,8 @@ def _rows(detected: Detected, skip: int, limits: Limits) -> _Rows:
     if detected.form == "json":
         return AnswerRows(detected.list_at or "", limits, skip=skip)
     delimiter, header = detected.delimiter or ",", detected.has_header
-    return CsvRows(detected.columns, delimiter, limits, header=header, skip=skip)
+    titles = len(lines_of(detected.title))
+    return CsvRows(detected.columns, delimiter, limits, header=header, skip=skip, titles=titles)
 
 
 def read(
@@ -96,11 +98,12 @@ def read(
 def refusals_header(detected: Detected) -> str:
     """Return what a file of refused rows begins with, before the `raw` of each.
 
-    The header of a CSV; nothing for NDJSON, and for a JSON answer, of which refused objects are
-    written one a line: the same mapping reads that.
+    The header of a CSV, and what stands above it; nothing for NDJSON, and for a JSON answer, of
+    which refused objects are written one a line: the same mapping reads that.
     """
     if detected.form != "csv" or not detected.has_header:
-        return ""
+        return detected.title
     header = io.StringIO()
+    header.write(detected.title)
     csv.writer(header, delimiter=detected.delimiter or ",").writerow(detected.columns)
     return header.getvalue()

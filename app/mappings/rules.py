@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any, NamedTuple
 
 from app.mappings.attributes import attributes_of
 from app.mappings.bad import Bad
 from app.mappings.conditions import Test
-from app.mappings.document import FactKind
+from app.mappings.document import MOST_ROWS, FactKind
 from app.mappings.fields import Field, Make
 from app.mappings.numbers import exponent_of, money_of
 from app.mappings.parts import Each
@@ -78,14 +79,17 @@ class Rule:
 
     def add_facts(self, rows: Sequence[Any], facts: list[Fact], warnings: list[Problem]) -> None:
         """Add the facts that rows make; raise `Bad` if they cannot."""
-        first = rows[0]
-        if self.when is not None and not self.when(first):
-            return
+        when = self.when
         if self.each is None:
-            seen = rows if self.grouped else first
-            facts.append(Fact(self.kind, self._item(seen, rows, warnings)))
+            if when is None or when(rows[0]):
+                seen = rows if self.grouped else rows[0]
+                facts.append(Fact(self.kind, self._item(seen, rows, warnings)))
             return
-        facts += [Fact(self.kind, self._item(part, (part,), warnings)) for part in self.each(rows)]
+        parts = (part for part in self.each(rows) if when is None or when(part))
+        made = (Fact(self.kind, self._item(part, (part,), warnings)) for part in parts)
+        facts += islice(made, MOST_ROWS + 1)
+        if len(facts) > MOST_ROWS:
+            raise Bad("order_too_large", f"it makes more than {MOST_ROWS} facts")
 
     def _item(self, seen: Any, rows: Sequence[Any], warnings: list[Problem]) -> dict[str, Any]:
         item = values_of(self.fields, seen, warnings)
@@ -111,7 +115,7 @@ class Rule:
         self, item: dict[str, Any], rows: Sequence[Any], rules: LineRules, warnings: list[Problem]
     ) -> None:
         try:
-            lines = list(_lines(item["amount"], rows, rules, warnings))
+            lines = list(islice(_lines(item["amount"], rows, rules, warnings), MOST_LINES + 1))
         except Bad as bad:
             warnings.append(Problem(bad.column or "items", bad.code, bad.detail))
             return

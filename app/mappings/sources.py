@@ -9,6 +9,8 @@ from app.mappings.bad import Bad
 from app.mappings.faults import Fault
 from app.mappings.texts import Getter, as_text, text_of, value_of
 
+_LOOKED_AT = 500
+"""Names of columns among which one is looked for that is not there."""
 Part = dict[str, str]
 
 
@@ -99,7 +101,7 @@ class Columns:
         return get
 
     def _unknown(self, name: str) -> str:
-        near = get_close_matches(name, self.names, 3)
+        near = get_close_matches(name[:100], self.names[:_LOOKED_AT], 3)
         meant = f"is {' or '.join(map(repr, near))} meant?" if near else "the header has no such"
         return f"there is no column {name[:100]!r}; {meant}"
 
@@ -139,7 +141,8 @@ def _of_part(name: str, blanks: frozenset[str]) -> Getter:
 def unguarded(text: str, column: str) -> str:
     """Take off what spreadsheets are kept from computing by; refuse what they would compute."""
     if text.startswith("'"):
-        return text[1:].strip() if text[1:2] in tuple("=+-@") else text
+        is_guard = text[1:2] in tuple("=+-@") or (text.isascii() and text[1:].isdecimal())
+        return text[1:].strip() if is_guard else text
     if text.startswith('="') and text.endswith('"') and len(text) >= 3:
         return text[2:-1].replace('""', '"').strip()
     raise Bad("formula", "it is a formula of a spreadsheet, not its value", column)

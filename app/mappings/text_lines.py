@@ -32,4 +32,9 @@ class TextLines:
             self._dropping = not self._partial.endswith("\r")
             end = "" if self._dropping else "\r"
             self._partial = self._partial[: self._most + 1] + end
-        return list(io.StringIO(text[:cut], newline="")) if cut else []
+        return lines_of(text[:cut])
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text, with their ends."""
+    return list(io.StringIO(text, newline="")) if text else []

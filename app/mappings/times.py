@@ -43,6 +43,8 @@ _DIRECTIVES: Final = {
     "%z": r"(?P<z>Z|[+-]\d{2}:?\d{2})",
     "%%": "%",
 }
+_DAY_ZERO: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - on local clocks
+_DAYS_AND_PART: Final = re.compile(r"\d{3,6}([.,]\d{1,20})?", re.ASCII)
 _ONCE: Final = timedelta(0)
 _KEPT_DAYS: Final = 100_000
 
@@ -92,6 +94,10 @@ class LocalTimes:
             raise _no_time() from None
         return self._instant(at, is_day=len(text) <= 10)
 
+    def day_of_count(self, text: str) -> date:
+        """Return the day of a count of days."""
+        return _checked(_counted_days(text)[0]).date()
+
     def day(self, text: str, forms: Sequence[re.Pattern[str]] = ()) -> date:
         """Read a day; of a time that has an offset it is the day in the zone."""
         try:
@@ -99,6 +105,11 @@ class LocalTimes:
         except ValueError:
             raise _no_time() from None
         return _checked(at if at.tzinfo is None else self.local(_to_utc(at))).date()
+
+    def spreadsheet_days(self, text: str) -> Instant:
+        """Read a count of days since the end of 1899, to the second."""
+        at, is_day = _counted_days(text)
+        return self._instant(at, is_day=is_day)
 
     def local(self, at: Instant) -> datetime:
         """Return what clocks of the zone show."""
@@ -165,6 +176,15 @@ def since_epoch(text: str, per_second: int) -> Instant:
         return _checked(EPOCH + timedelta(microseconds=micros))
     except OverflowError:
         raise Bad("out_of_range", "it lies before 1901 or after 2199") from None
+
+
+def _counted_days(text: str) -> tuple[datetime, bool]:
+    """Return the local time that spreadsheets mean by a number, and whether it is a day alone."""
+    if not _DAYS_AND_PART.fullmatch(text):
+        raise Bad("not_a_time", "it is no count of days since the end of 1899")
+    days, _, part = text.replace(",", ".").partition(".")
+    seconds = round(float(f"0.{part or 0}") * 86_400)
+    return _DAY_ZERO + timedelta(days=int(days), seconds=seconds), seconds == 0
 
 
 def written(at: Instant) -> str:

@@ -21,6 +21,7 @@ ReadAs = Literal[
     "day",
     "seconds",
     "milliseconds",
+    "spreadsheet_days",
     "list",
     "first_of_list",
 ]
@@ -77,7 +78,8 @@ class Value(_Shape):
         description="how the text is read; if absent as the field has it. `whole_number_id` "
         "drops `.0`, `salesforce_id` makes 18 characters of 15, `person_name` puts given and "
         "family name in the order of their script, `minor_units` are counted in the smallest "
-        "unit of their currency, `seconds` and `milliseconds` are counted since 1970",
+        "unit of their currency, `seconds` and `milliseconds` are counted since 1970, "
+        "`spreadsheet_days` such as 45231.5 since the end of 1899, on the clocks of the zone",
     )
     patterns: Annotated[list[str], Field(min_length=1, max_length=10)] | None = Field(
         None,

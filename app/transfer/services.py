@@ -30,7 +30,7 @@ def opened(settings: Settings) -> Iterator[Client]:
 def _named(settings: Settings) -> Client:
     if settings.key is None:
         raise DemoError(
-            "CLM_URL is set: set CLM_KEY as well, to a key with the scope imports:write"
+            "with --url or CLM_URL, set CLM_KEY as well, to a key with the scope imports:write"
         )
     return Client(str(settings.url).rstrip("/"), settings.key, own=False)
 

@@ -9,12 +9,16 @@ from rich.text import Text
 from app.demo.show import money, table
 
 _KINDS = 10
+_OUTCOMES = ("created", "updated", "replaced", "duplicate")
+"""What is stored has grown by the first two less the third."""
 
 
 def proposal(console: Console, file: str, found: Mapping[str, Any]) -> None:
     """Print a proposed mapping, and what remains to be said."""
     by = f"the preset {found['preset']}" if found["preset"] else "the names and values of columns"
     console.print(f"{file}: proposed by {by}, confidence {found['confidence']:.0%}")
+    for note in found["layout"]["notes"]:
+        console.print(f"  {note}")
     for question in found["questions"]:
         needed = "needed" if question["required"] else f"assumed: {question['assumed']}"
         choices = ", ".join(map(str, question["choices"][:8]))
@@ -42,17 +46,29 @@ def totals(console: Console, found: Mapping[str, Any]) -> None:
         said = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
         console.print(f"  {kind}: {said}")
     for sums in told["money"]:
-        console.print(
-            f"  {sums['purchased']['currency']}: {sums['purchases']:,} purchases of"
-            f" {money(sums['purchased']['amount'])}, {sums['refunds']:,} refunds of"
-            f" {money(sums['refunded']['amount'])}"
-        )
+        code = sums["purchased"]["currency"]
+        console.print(f"  {code}: {_sums(sums)}")
+        if _has(sums["duplicate"]) or _has(sums["updated"]):
+            for name in _OUTCOMES:
+                if _has(sums[name]):
+                    console.print(f"    {name}: {_sums(sums[name])}")
     if told["first_on"]:
         console.print(f"  from {told['first_on']} to {told['last_on']}")
     _problems(console, "Refused", told["rejections"])
     _problems(console, "Left out of rows", told["warnings"])
     if told["rejected_rows"]:
         console.print(f"  clm export rejected --import {found['id']}  # mend them, send them again")
+
+
+def _sums(sums: Mapping[str, Any]) -> str:
+    return (
+        f"{sums['purchases']:,} purchases of {money(sums['purchased']['amount'])},"
+        f" {sums['refunds']:,} refunds of {money(sums['refunded']['amount'])}"
+    )
+
+
+def _has(sums: Mapping[str, Any]) -> bool:
+    return bool(sums["purchases"] or sums["refunds"])
 
 
 def _problems(console: Console, title: str, problems: list[Mapping[str, Any]]) -> None:

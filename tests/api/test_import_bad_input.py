@@ -63,6 +63,27 @@ async def test_a_row_that_is_none_is_refused_alone(
     assert "clm_reason" in refused.text.splitlines()[0]
 
 
+async def test_a_title_above_the_header_is_said_and_stays_in_the_file_of_refused_rows(
+    mapped: httpx.AsyncClient,  # noqa: F811
+    worker: Any,  # noqa: F811
+) -> None:
+    content = "Orders of 2026\n\n" + ORDERS
+    answer = await send(mapped, content)
+    assert answer.json()["errors"][0]["code"] == "title_lines", answer.text
+    proposed = (await mapped.post("/v1/mappings/propose", json={"sample": content})).json()
+    asked = {each["parameter"]: each["assumed"] for each in proposed["questions"]}
+    assert asked["/file/skip_lines"] == 2
+    said = {"file": '{"skip_lines": 2}'}
+    shown = await done(worker, mapped, await send(mapped, content, **said))
+    totals = shown["totals"]
+    assert (totals["rows"], totals["rejections"][0]["first_line"]) == (6, 6)
+    refused = (await mapped.get(f"/v1/imports/{shown['id']}/rejected")).text
+    assert refused.startswith("Orders of 2026\n\norder_id,")
+    mended = refused.replace(",abc,", ",30.00,").replace('"7,5"', "7.50")
+    shown = await done(worker, mapped, await send(mapped, mended, **said))
+    assert (shown["totals"]["mapped_rows"], shown["totals"]["rejected_rows"]) == (2, 0)
+
+
 async def test_line_ends_and_a_byte_order_mark_do_not_matter(
     mapped: httpx.AsyncClient,  # noqa: F811
     worker: Any,  # noqa: F811

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from backports import zstd
+from sqlalchemy import text
 
 from app.config import Settings
 from app.postgres.db import Database
@@ -85,14 +86,14 @@ async def test_a_file_becomes_facts_totals_and_refused_rows(
         "transactions": {"created": 3, "updated": 0, "duplicate": 0, "rejected": 0}
     }
     assert totals["customers_created"] == 2
-    assert totals["money"] == [
-        {
-            "purchases": 2,
-            "purchased": {"amount": "32.50", "currency": "EUR"},
-            "refunds": 1,
-            "refunded": {"amount": "2.00", "currency": "EUR"},
-        }
-    ]
+    (money,) = totals["money"]
+    sums = {
+        "purchases": 2,
+        "purchased": {"amount": "32.50", "currency": "EUR"},
+        "refunds": 1,
+        "refunded": {"amount": "2.00", "currency": "EUR"},
+    }
+    assert {name: money[name] for name in sums} == money["created"] == sums
     assert (totals["first_on"], totals["last_on"]) == ("2026-01-31", "2026-02-04")
     assert [
         (each["code"], each["column"], each["first_line"]) for each in totals["rejections"]
@@ -120,6 +121,60 @@ async def test_refused_rows_are_mended_and_sent_again(
     assert (shown["totals"]["mapped_rows"], shown["totals"]["rejected_rows"]) == (2, 0)
     again = await done(worker, mapped, await send(mapped, ORDERS))
     assert again["totals"]["facts"]["transactions"]["duplicate"] == 3
+
+
+def sums_of(money: dict[str, Any]) -> tuple[int, str, int, str]:
+    return (
+        money["purchases"], money["purchased"]["amount"],
+        money["refunds"], money["refunded"]["amount"],
+    )  # fmt: skip
+
+
+async def test_money_is_told_to_hold_against_the_source_and_against_what_is_stored(
+    own_client: httpx.AsyncClient, worker: Worker, own_database: Database
+) -> None:
+    fields = {**MAPPING["facts"][0]["fields"], "revision": {"column": "status"}}
+    document = {**MAPPING, "filters": [], "facts": [{**MAPPING["facts"][0], "fields": fields}]}
+    await own_client.put("/v1/mappings/shop", json={"document": document})
+    first = HEADER + (
+        "A-1,c-1,2026-01-31 12:00,10.00,1\n"
+        "A-1,c-1,2026-01-31 12:00,10.00,1\n"  # again
+        "A-1,c-1,2026-01-31 12:00,12.00,2\n"  # in place of it
+        "A-2,c-1,2026-01-31 13:00,5.00,3\n"
+        "A-2,c-1,2026-01-31 13:00,4.00,2\n"  # lower than what is in force
+        "A-3,c-1,2026-02-01 13:00,-3.00,1\n"
+        "A-4,c-1,2026-02-01 13:00,7.00,1\n"
+        "A-4,c-1,2026-02-01 13:00,8.00,1\n"  # contradicts
+    )
+    second = HEADER + (
+        "A-1,c-1,2026-01-31 12:00,20.00,4\n"
+        "A-1,c-1,2026-01-31 12:00,21.00,5\n"
+        "A-3,c-1,2026-02-01 13:00,3.50,2\n"  # a purchase now
+        "A-4,c-1,2026-02-01 13:00,7.00,1\n"
+    )
+    expected: list[dict[str, Any]] = [
+        {"created": (3, "22.00", 1, "3.00"), "updated": (1, "12.00", 0, "0.00"),
+         "replaced": (1, "10.00", 0, "0.00"), "duplicate": (2, "14.00", 0, "0.00"),
+         "all": (6, "48.00", 1, "3.00"), "stored": "24.00 3.00"},
+        {"created": (0, "0.00", 0, "0.00"), "updated": (3, "44.50", 0, "0.00"),
+         "replaced": (2, "32.00", 1, "3.00"), "duplicate": (1, "7.00", 0, "0.00"),
+         "all": (4, "51.50", 0, "0.00"), "stored": "36.50 0.00"},
+    ]  # fmt: skip
+    asked = (
+        "SELECT sum(amount) FILTER (WHERE kind = 'purchase'),"
+        " sum(amount) FILTER (WHERE kind = 'refund') FROM transactions"
+    )
+    for content, sums in zip((first, second), expected, strict=True):
+        shown = await done(worker, own_client, await send(own_client, content))
+        (money,) = shown["totals"]["money"]
+        found: dict[str, Any] = {
+            name: sums_of(money[name]) for name in sums if name not in ("all", "stored")
+        }
+        async with own_database.reads() as session:
+            bought, back = (await session.execute(text(asked))).one()
+        stored = f"{bought:.2f} {back or 0:.2f}"
+        found |= {"all": sums_of(money), "stored": stored}
+        assert found == sums
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,23 @@ def test_a_proposal_is_used_when_it_is_agreed_to(
     assert len(found["items"]) == 2
 
 
+def test_a_report_of_a_shop_is_read_once_what_is_open_is_agreed_to(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLM_KEY", service.key)
+    report = Path(__file__).parents[1] / "mappings/layouts/weimob.csv"
+    words = ["import", str(report), "--time-zone", "Asia/Shanghai", "--no-scores",
+             "--url", service.url]  # fmt: skip
+    done = clm(*words, "--source", "weimob", "--yes")
+    assert "/file/skip_lines (assumed: 3)" in done.output
+    assert "undated_refunds (assumed: at_order)" in done.output
+    assert "5 rows: 4 taken in, 0 refused, 1 left out (total_line 1)" in done.output
+    assert "EUR: 3 purchases of 580.00, 2 refunds of 260.00" in done.output
+    again = clm(*words, "--source", "weimob", "--preset", "order_lines", "--skip-lines", "3")
+    assert "duplicate: 3 purchases of 580.00, 2 refunds of 260.00" in again.output
+    assert "below a title" in clm(*words, "--preset", "order_lines", code=1).output
+
+
 def test_a_dry_run_keeps_nothing(commands: None, service: Service, tmp_path: Path) -> None:
     file = tmp_path / "tried.csv"
     file.write_text(HEADER + "T-1,tried,2026-01-31,5.00\n")
@@ -114,6 +131,8 @@ def test_what_is_stored_goes_out_whole(commands: None, tmp_path: Path) -> None:
         (("import", __file__, "--preset", "none"), "none is no preset"),
         (("import", __file__, "--parameter", "x"), "write NAME=VALUE"),
         (("import", __file__, "--as-of", "soon"), "--as-of is last, now, or a day"),
+        (("export", "scores", "--url", "here"), "--url is an address"),
+        (("export", "scores", "--url", "http://a", "--port", "1"), "name one of"),
         (("export", "rejected"), "name the import with --import"),
         (("export", "rejected", "--import", "none"), "There is no import"),
     ],

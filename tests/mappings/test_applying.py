@@ -375,3 +375,27 @@ def test_a_kind_is_one_of_its_words():
                     with_fields(kind={"column": "order"}))  # fmt: skip
     assert [item["kind"] for item in result.sales("refund")] == ["refund"]
     assert result.refusals == [(2, "unknown_value")]
+
+
+def test_a_row_that_makes_more_facts_than_anybody_wants_is_rejected_in_no_time():
+    cell = "a" * 60_000
+    parts = {"each": {"columns": ["at"], "split": "a", "pairs": "b"}}
+    (rule,) = ORDERS["facts"]
+    fields = {**rule["fields"], "occurred_at": {"constant": "2024-01-01"},
+              "transaction_id": {"join": ["order", "@number"]}}  # fmt: skip
+    document = {**ORDERS, "facts": [{**rule, **parts, "fields": fields}]}
+    assert len(mapped(rows(f"c,1,{cell},5"), document).facts) == 1
+    many = {"each": {"columns": ["at"], "split": ";"}}
+    document = {**ORDERS, "facts": [{**rule, **many, "fields": fields}]}
+    result = mapped(rows(f"c,1,{'1;' * 20_001},5", "c,2,1;2,5"), document)
+    assert result.refusals == [(1, "order_too_large")]
+    assert [item["transaction_id"] for item in result.sales()] == ["2 1", "2 2"]
+
+
+def test_a_computed_number_beyond_all_bounds_is_none():
+    document = {"name": "x", "facts": [{"fact": "interactions", "fields": {
+        "customer_id": {"column": "customer"}, "interaction_id": {"column": "order"},
+        "occurred_at": {"column": "at"}, "kind": {"constant": "visit"},
+        "score": {"product": ["amount"] * 4},
+    }}], "times": {"zone": "UTC"}}  # fmt: skip
+    assert mapped(rows("c,1,2024-01-01,1e99"), document).refusals == [(1, "out_of_range")]

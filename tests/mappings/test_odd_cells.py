@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from app.mappings.compiling import Context, parse
 from app.mappings.detection import detect
+from app.mappings.document import FileForm
 from app.mappings.faults import ROW_CODES, InvalidMapping, UnreadableFile
 from app.mappings.presets.registry import build
-from app.mappings.proposing import propose
+from app.mappings.proposing import propose_for
 from app.schemas.customers import BulkProfile
 from app.schemas.ingest.interactions import InteractionIn
 from app.schemas.ingest.transactions import TransactionIn
@@ -87,17 +88,22 @@ def test_a_fact_fits_its_door_whatever_stands_in_the_cells(name):
     check()
 
 
-ROWS = st.lists(st.lists(ODD | st.text(max_size=6), min_size=3, max_size=3), min_size=1, max_size=5)
+WORDS = st.sampled_from(
+    ["合计", "Total:", "退款成功", "45231.5", "1.23E+15", "'007", '="8"', "***1"]
+)
+CELL = ODD | WORDS | st.text(max_size=6)
+ROWS = st.lists(st.lists(CELL, min_size=5, max_size=5), min_size=1, max_size=5)
+COLUMNS = ["customer_id", "date", "amount", "order_id", "status", "price", "qty", "id", "refunded",
+           "退款状态", "refund date", "付款时间", "email"]  # fmt: skip
 
 
-@given(ROWS, st.permutations(["customer_id", "date", "amount", "order_id", "status", "price"]))
+@given(ROWS, st.permutations(COLUMNS))
 def test_a_proposal_for_any_file_is_one_or_a_clear_error(rows, names):
     out = io.StringIO()
-    csv.writer(out).writerows([names[:3], *rows])
+    csv.writer(out).writerows([names[:5], *rows])
     data = out.getvalue().encode("utf-8", "replace")
     try:
-        detected = detect(data)
-        proposal = propose(detected, Context("EUR", zone="UTC"))
+        proposal, _ = propose_for(data, FileForm(), Context("EUR", zone="UTC"))
     except (UnreadableFile, InvalidMapping):
         return
     assert (proposal.document is None) is any(each.required for each in proposal.questions)

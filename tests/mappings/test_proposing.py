@@ -8,11 +8,12 @@ from decimal import Decimal
 
 import pytest
 
-from app.mappings.compiling import Context
+from app.mappings.compiling import Context, compile_mapping
 from app.mappings.detection import detect
 from app.mappings.document import FileForm
 from app.mappings.faults import InvalidMapping, UnreadableFile
 from app.mappings.presets.evidence import counted_in, decimal_signs, forms_of
+from app.mappings.presets.registry import build
 from app.mappings.proposing import propose
 from tests.mappings.files import SAMPLES, apply, total
 
@@ -362,3 +363,10 @@ def test_an_amount_that_is_the_same_for_all_makes_purchases_of_a_log_without_one
     found = propose(detect(data), Context("EUR"), answers)
     assert found.preset == "orders"
     assert [item["amount"]["amount"] for item in apply(data, found.document).sales()] == ["1", "1"]
+
+
+@pytest.mark.parametrize("preset", ["orders", "order_lines", "customers", "interactions"])
+def test_a_list_without_objects_is_no_layout(preset):
+    detected = detect(b"[]")
+    with pytest.raises(InvalidMapping):
+        compile_mapping(build(preset, detected, ZONED), detected, HERE)

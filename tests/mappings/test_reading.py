@@ -178,6 +178,13 @@ def test_lines_of_objects_that_are_none_are_rejected():
     assert [row.line for row in found] == [1, 2, 3, 4, 6, 7, 8]
 
 
+def test_objects_with_numbers_beyond_all_bounds_are_rejected():
+    texts = ["1e999", "-1e400", '{"deep": [1e309]}', "1" * 320 + ".5", "1e308", "1" * 310]
+    data = "\n".join(f'{{"a": {text}}}' for text in texts).encode()
+    codes = [row.problem.code if isinstance(row, BadRow) else None for row in rows_of(data)]
+    assert codes == ["out_of_range"] * 4 + [None] * 2
+
+
 def test_objects_as_deep_as_a_stack_are_rejected():
     data = b'{"a": "1"}\n{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}\n"
     assert [type(row) for row in rows_of(data)] == [Row, BadRow]
@@ -190,6 +197,10 @@ def test_objects_as_deep_as_a_stack_are_rejected():
         (b" \n\n", "empty"),
         (b"PK\x03\x04rest of a sheet", "binary"),
         (bytes(range(256)) * 8, "binary"),
+        (b"a\0b,customer,order\n" + b"1,2,3\n" * 9, "binary"),
+        ("a,b\n1,2\n".encode("utf-32"), "binary"),
+        (b",".join(b"c%d" % n for n in range(5_001)) + b"\n1\n", "too_many_columns"),
+        (json.dumps({f"c{n}": 1 for n in range(5_001)}).encode(), "too_many_columns"),
         (b"1,2,3\n4,5,6\n", "missing_header"),
         (b"2024-01-01,ann@example.com\n", "missing_header"),
         (b",,\n1,2,3\n", "missing_header"),

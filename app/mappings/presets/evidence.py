@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-from app.mappings.numbers import currencies_beside
+from app.mappings.bad import Bad
+from app.mappings.numbers import currencies_beside, number_reader
 from app.mappings.presets.header import Header
 from app.mappings.presets.names import moment, named
 from app.mappings.times import compiled
@@ -23,16 +24,22 @@ _SIGN: Final = re.compile(r"[.,](?=(\d{1,2}|\d{4,})\D*$)")
 _THOUSANDS: Final = re.compile(r"\d([.,])\d{3}(?=[.,])")
 _EITHER: Final = re.compile(r"\d[.,]\d{3}\D*$")
 _PURCHASES: Final = ("purchase", "sale", "sell", "order", "invoice", "payment", "charge", "buy",
-                     "销售", "购买", "消费", "订单", "支付")  # fmt: skip
+                     "销售", "购买", "消费", "订单", "支付", "销售单", "auftrag", "rechnung",
+                     "verkauf")  # fmt: skip
 _REFUNDS: Final = ("refund", "return", "credit", "credit note", "creditnote", "chargeback",
-                   "退款", "退货", "gutschrift", "retoure")  # fmt: skip
+                   "退款", "退货", "退款单", "退货单", "gutschrift", "retoure")  # fmt: skip
 KINDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(_PURCHASES, "purchase"),
     **dict.fromkeys(_REFUNDS, "refund"),
 }
 _NO_SALE: Final = ("cancel", "void", "fail", "pending", "test", "draft", "declin", "abandon",
                    "unpaid", "refund", "return", "取消", "作废", "关闭", "待付款", "未付款", "失败",
-                   "退款", "storniert", "offen")  # fmt: skip
+                   "退款", "等待买家付款", "storniert", "offen")  # fmt: skip
+_GIVEN_BACK: Final = ("退款成功", "已退款", "全额退款", "refunded", "erstattet")
+TOTAL_WORDS: Final = ("合计", "总计", "小计", "汇总", "total", "grand total", "subtotal", "sum",
+                      "summe", "gesamt", "zwischensumme")  # fmt: skip
+_COUNTED_DAYS: Final = re.compile(r"[2-7]\d{4}([.,]\d+)?", re.ASCII)
+"""Days of 1954 to 2118 as spreadsheets count them."""
 
 
 def texts_of(header: Header, fields: Sequence[str], said: Mapping[str, str]) -> tuple[str, ...]:
@@ -60,9 +67,11 @@ def times_of(header: Header, fields: Sequence[str], said: Mapping[str, str]) -> 
 def counted_in(texts: Sequence[str]) -> str | None:
     """Return what times are counted in, where they are counts since 1970."""
     if texts and all(text.isascii() and text.isdecimal() for text in texts):
-        lengths = {len(text) for text in texts}
-        return {frozenset({10}): "seconds", frozenset({13}): "milliseconds"}.get(frozenset(lengths))
-    return None
+        lengths = frozenset(len(text) for text in texts)
+        known = {frozenset({10}): "seconds", frozenset({13}): "milliseconds"}.get(lengths)
+        if known is not None:
+            return known
+    return "spreadsheet_days" if texts and all(map(_COUNTED_DAYS.fullmatch, texts)) else None
 
 
 def forms_of(texts: Sequence[str]) -> tuple[str, ...] | None:
@@ -104,9 +113,9 @@ def currencies_of(amounts: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(frozenset.intersection(*told))) if told else ()
 
 
-def is_computed(texts: Sequence[str]) -> bool:
+def is_computed(texts: Sequence[str], decimal: str) -> bool:
     """Say whether amounts have more decimals than money has."""
-    return any(len(text.partition(".")[2]) > 4 for text in texts)
+    return any(len(text.partition(decimal)[2]) > 4 for text in texts)
 
 
 def are_kinds(texts: Sequence[str]) -> bool:
@@ -146,16 +155,58 @@ def has_several_lines(header: Header, said: Mapping[str, str]) -> bool:
     return any(before == after != "" for before, after in pairwise(ids))
 
 
-def repeats_its_total(header: Header, said: Mapping[str, str]) -> bool:
+def repeats_its_total(header: Header, said: Mapping[str, str], field: str = "amount") -> bool:
     """Say whether the lines of each order all have the same amount: that of the order, it seems."""
     order = named(header, "transaction_id", said)
-    amount = named(header, "amount", said)
+    amount = named(header, field, said)
     columns = header.detected.columns
     if order not in columns or amount not in columns:
         return False
     places = columns.index(order or ""), columns.index(amount or "")
     amounts: dict[str, list[str]] = {}
     for row in header.detected.sample:
-        amounts.setdefault(row[places[0]], []).append(row[places[1]])
+        if field == "amount" or _is_something(row[places[1]]):
+            amounts.setdefault(row[places[0]], []).append(row[places[1]])
     several = [each for each in amounts.values() if len(each) > 1]
-    return len(several) >= 3 and all(len(set(each)) == 1 for each in several)
+    return bool(several) and all(len(set(each)) == 1 for each in several)
+
+
+def _is_something(text: str) -> bool:
+    return any(digit in text for digit in "123456789")
+
+
+def given_back(texts: Sequence[str]) -> list[str]:
+    """Return the states, among some, by which the whole of an order was given back."""
+    return [text for text in texts if any(word in text.casefold() for word in _GIVEN_BACK)]
+
+
+def total_words(header: Header) -> list[str]:
+    """Return the words for sums that begin a row in the sample, in its first cell with a text."""
+    firsts = (next(filter(None, map(str.strip, row)), "") for row in header.detected.sample)
+    return [word for first in firsts for word in TOTAL_WORDS if is_total(first, word)]
+
+
+def is_total(text: str, word: str) -> bool:
+    """Say whether a text is a word for sums, with a colon perhaps."""
+    return text.casefold().rstrip(":：= ") == word
+
+
+def is_masked(texts: Sequence[str]) -> bool:
+    """Say whether texts have been made unreadable in part, so that several are alike."""
+    return any("**" in text for text in texts)
+
+
+def exceed(header: Header, refund: str, amount: str | None, decimal: str) -> bool:
+    """Say whether more was given back of a row than it has: then amounts are what is left."""
+    columns = header.detected.columns
+    if amount not in columns or refund not in columns:
+        return False
+    read, places = number_reader(decimal), (columns.index(refund), columns.index(amount))
+    for row in header.detected.sample:
+        try:
+            back, whole = (read(row[place].strip()) for place in places)
+        except Bad:
+            continue
+        if abs(back) > abs(whole):
+            return True
+    return False

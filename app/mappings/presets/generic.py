@@ -1,6 +1,7 @@
 """Files of nobody's layout: their columns are told, or known by their names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from app.mappings.presets.evidence import KINDS, are_kinds
@@ -13,6 +14,7 @@ from app.mappings.presets.generic_parts import (
     PROFILE,
     ROUND,
     STATUSES,
+    TOTALS,
     WITHIN,
     Find,
     customer,
@@ -20,9 +22,21 @@ from app.mappings.presets.generic_parts import (
     finder,
     names,
     no_sales,
+    not_paid,
     time,
+    totals,
 )
-from app.mappings.presets.header import Header, Said, constant, filters, known
+from app.mappings.presets.generic_refunds import REFUND_IS, UNDATED, refunds
+from app.mappings.presets.generic_refunds import STATUSES as REFUNDED
+from app.mappings.presets.header import (
+    Header,
+    Said,
+    among,
+    constant,
+    either,
+    filters,
+    known,
+)
 from app.mappings.presets.names import moment, named
 from app.mappings.presets.preset import Preset
 
@@ -38,7 +52,12 @@ def customers(header: Header, answers: Mapping[str, Any]) -> Said:
         first_contact_at=time(header, answers, "first_contact_at"),
     )
     rule = {"fact": "customers", "fields": fields, "rest": True}
-    return document("Customers", answers, facts=[rule])
+    words = [word + sign for word in answers["total_words"] for sign in ("", ":", "：")]
+    labels = {*header.detected.columns[:1], (find("customer_id") or {"column": ""})["column"]} - {
+        ""
+    }
+    left = filters(("total_line", either(*(among(name, words) for name in sorted(labels)))))
+    return document("Customers", answers, filters=left, facts=[rule])
 
 
 def _kind(header: Header, find: Find) -> Said | None:
@@ -59,7 +78,7 @@ def orders(header: Header, answers: Mapping[str, Any]) -> Said:
     texts = [named(header, each, columns) for each in ("customer_id", "amount")]
     texts += moment(header, "occurred_at", columns)
     hashed = [name for name in texts if name is not None]
-    identity = find("transaction_id", read_as="whole_number_id")
+    identity = find("transaction_id", read_as="whole_number_id") or _plain_id(header, texts)
     if identity is None and hashed:
         identity = {"hash_of": hashed, "numbered": True}
     fields = known(
@@ -78,18 +97,37 @@ def orders(header: Header, answers: Mapping[str, Any]) -> Said:
         "negative": answers["negative"],
         "rest": True,
     }
-    left = filters(("not_a_sale", no_sales(find, answers)))
-    return document("Orders", answers, filters=left, facts=[rule])
+    left = filters(
+        ("total_line", totals(header, find, answers, "occurred_at")),
+        ("not_a_sale", no_sales(find, answers)),
+        ("not_paid", not_paid(find)),
+    )
+    given_back, notices = refunds(header, answers, find, fields) if identity else ([], [])
+    facts = [rule, *given_back]
+    return document("Orders", answers, filters=left, notices=notices, facts=facts)
+
+
+def _plain_id(header: Header, others: Sequence[str | None]) -> Said | None:
+    """Return a column that is called `id` where it is another thing in every row."""
+    column = header.find("id") if header.has("id") else None
+    if column is None or column in others:
+        return None
+    place = header.detected.columns.index(column)
+    ids = [row[place].strip() for row in header.detected.sample]
+    is_one = all(ids) and len(set(ids)) == len(ids)
+    return {"column": column, "read_as": "whole_number_id"} if is_one else None
 
 
 def _sum_of_lines(find: Find, answers: Mapping[str, Any]) -> Said | None:
     """Return the amount of an order by the amounts, or prices and quantities, of its lines."""
-    quantity, price = find("quantity"), find("unit_price")
-    if answers["amount_is"] == "of_the_order":
-        return find("amount")
-    if quantity is None or price is None:
-        return find("amount", across="sum", round_to=4)
-    return {"product": [quantity["column"], price["column"]], "across": "sum", "round_to": 4}
+    quantity, price, amount = find("quantity"), find("unit_price"), find("amount")
+    if answers["amount_is"] == "of_the_order" and amount is not None:
+        return amount
+    by_price = amount is None or answers["amount_is"] == "price_times_quantity"
+    if by_price and quantity is not None and price is not None:
+        factors = [quantity["column"], price["column"]]
+        return {"product": factors, "across": "sum", "round_to": 4}
+    return find("amount", across="sum", round_to=4)
 
 
 def order_lines(header: Header, answers: Mapping[str, Any]) -> Said:
@@ -125,10 +163,19 @@ def order_lines(header: Header, answers: Mapping[str, Any]) -> Said:
         "lines": {"each": {"rows": True}, "fields": lines} if is_whole else None,
     }
     no_customer = None if owner is None else {"column": owner, "blank": True}
-    left = filters(("no_customer", no_customer), ("not_a_sale", no_sales(find, answers)))
+    left = filters(
+        ("total_line", totals(header, find, answers, "occurred_at")),
+        ("no_customer", no_customer),
+        ("not_a_sale", no_sales(find, answers)),
+        ("not_paid", not_paid(find)),
+    )
     by = [column for column in (order, owner) if column is not None]
     group = {"by": by, "within": answers["within"]}
-    return document("Lines of orders", answers, filters=left, group=group, facts=[rule])
+    given_back, notices = refunds(header, answers, find, fields, lines=True) if order else ([], [])
+    facts = [rule, *given_back]
+    return document(
+        "Lines of orders", answers, filters=left, notices=notices, group=group, facts=facts
+    )
 
 
 PRESETS: Final = (
@@ -138,7 +185,18 @@ PRESETS: Final = (
         ("transactions",),
         (("transaction_id",), ("customer_id",), ("occurred_at",), ("unit_price", "amount")),
         order_lines,
-        (*COMMON, CURRENCY, NEGATIVE, STATUSES, AMOUNT_IS, WITHIN),
+        (
+            *COMMON,
+            CURRENCY,
+            NEGATIVE,
+            STATUSES,
+            AMOUNT_IS,
+            WITHIN,
+            TOTALS,
+            UNDATED,
+            REFUND_IS,
+            REFUNDED,
+        ),
         generic=True,
     ),
     Preset(
@@ -147,7 +205,7 @@ PRESETS: Final = (
         ("transactions",),
         (("customer_id",), ("occurred_at",), ("amount",)),
         orders,
-        (*COMMON, CURRENCY, NEGATIVE, STATUSES, ROUND, CONSTANT),
+        (*COMMON, CURRENCY, NEGATIVE, STATUSES, ROUND, CONSTANT, TOTALS, UNDATED, REFUNDED),
         generic=True,
     ),
     Preset(
@@ -156,7 +214,7 @@ PRESETS: Final = (
         ("customers",),
         (("customer_id",),),
         customers,
-        COMMON,
+        (*COMMON, replace(TOTALS, default=())),
         generic=True,
     ),
 )

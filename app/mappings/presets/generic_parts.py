@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from app.mappings.presets.evidence import TOTAL_WORDS
 from app.mappings.presets.header import Header, Said
 from app.mappings.presets.names import moment, named
 from app.mappings.presets.preset import DECIMAL, Parameter, source
@@ -23,7 +24,7 @@ PATTERNS: Final = Parameter(
     "date_patterns",
     "list",
     "Which forms do dates and times have, as of strptime, such as %d/%m/%Y %H:%M, if not those of "
-    "ISO 8601?",
+    "ISO 8601? Counts are `seconds`, `milliseconds` or `spreadsheet_days`, such as 45231.5.",
     default=(),
 )
 ROUND: Final = Parameter(
@@ -55,14 +56,21 @@ STATUSES: Final = Parameter(
 AMOUNT_IS: Final = Parameter(
     "amount_is",
     "choice",
-    "Is the amount in a row that of the line, or that of the order, which all its rows repeat?",
+    "Is the amount in a row that of the line, or that of the order, which all its rows repeat, or "
+    "is it not what was paid for the line, which is its price times its quantity?",
     default="of_the_line",
-    choices=("of_the_line", "of_the_order"),
+    choices=("of_the_line", "of_the_order", "price_times_quantity"),
 )
 WITHIN: Final = Parameter(
     "within",
     "count",
     "Within how many rows do the lines of an order stand, if they do not follow each other?",
+)
+TOTALS: Final = Parameter(
+    "total_words",
+    "list",
+    "With which words do lines of totals begin, which are no rows of their own?",
+    default=TOTAL_WORDS,
 )
 Find = Callable[..., Said | None]
 
@@ -93,7 +101,7 @@ def time(header: Header, answers: Mapping[str, Any], field: str) -> Said | None:
         return None
     value: Said = {"column": columns[0]} if len(columns) == 1 else {"join": columns}
     patterns = answers["date_patterns"]
-    if patterns in (["seconds"], ["milliseconds"]):
+    if patterns in (["seconds"], ["milliseconds"], ["spreadsheet_days"]):
         return {**value, "read_as": patterns[0]}
     return {**value, "patterns": list(patterns)} if patterns else value
 
@@ -109,10 +117,32 @@ def document(name: str, answers: Mapping[str, Any], **more: Any) -> Said:
     }
 
 
+def totals(header: Header, find: Find, answers: Mapping[str, Any], at: str) -> Said | None:
+    """Return the condition that a row, which has no time, sums up others."""
+    moment = find(at)
+    labels = {
+        *header.detected.columns[:1],
+        *(value["column"] for value in map(find, _LABELS) if value),
+    }
+    words = answers["total_words"]
+    if moment is None or not words:
+        return None
+    begins = [{"column": name, "starts_with": words} for name in sorted(labels)]
+    return {"all": [{"column": moment["column"], "blank": True}, {"any": begins}]}
+
+
 def no_sales(find: Find, answers: Mapping[str, Any]) -> Said | None:
     """Return the condition that the status of an order is none of those that are sales."""
     status, kept = find("order_status"), answers["kept_statuses"]
     return None if status is None or not kept else {"column": status["column"], "not_in": kept}
+
+
+def not_paid(find: Find) -> Said | None:
+    """Return the condition that an order has no time of a payment, where it is what is dated by."""
+    at = find("occurred_at")
+    if at is None or not any(word in at["column"].casefold() for word in _PAID):
+        return None
+    return {"column": at["column"], "blank": True}
 
 
 def names(header: Header, answers: Mapping[str, Any]) -> Said | None:
@@ -123,6 +153,8 @@ def names(header: Header, answers: Mapping[str, Any]) -> Said | None:
     return {"join": found, "read_as": "person_name"} if found else None
 
 
+_PAID: Final = ("paid", "payment", "付款", "支付")
+_LABELS: Final = ("customer_id", "transaction_id")
 PROFILE: Final = ("email", "phone", "country", "region", "city", "gender", "industry", "owner",
                    "acquisition_channel")  # fmt: skip
 COMMON: Final = (ZONE, source("default"), DECIMAL, COLUMNS, PATTERNS)

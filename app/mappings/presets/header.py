@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 from app.mappings.detection import Detected
 
 Said = dict[str, Any]
 """A part of the document of a mapping."""
+
+
+_UNIT: Final = re.compile(r"[(（\[][^()（）\[\]]*[)）\]]\s*$")
 
 
 def folded(name: str) -> str:
@@ -22,6 +26,17 @@ class Header:
         self.detected = detected
         self._is_open = detected.form != "csv"
         self._names = {name.strip().casefold(): name for name in detected.columns}
+
+    @cached_property
+    def folded(self) -> dict[str, str]:
+        """Columns by their names as they are compared, the first of each.
+
+        What stands in brackets behind a name is its unit, unless the whole is a name.
+        """
+        columns = self.detected.columns[::-1]
+        return {folded(_UNIT.sub("", name)): name for name in columns} | {
+            folded(name): name for name in columns
+        }
 
     def find(self, *names: str) -> str | None:
         """Return the first of these columns that there is."""

@@ -35,13 +35,33 @@ class LineProblem(Answer):
     count: int = Field(description="how many rows, or orders of several rows, have it")
 
 
-class ImportedMoney(Answer):
-    """Money of the facts of a file that are stored now, in one currency."""
+class SumsOfMoney(Answer):
+    """Number and sum of purchases and of refunds, in one currency."""
 
     purchases: int = Field(description="number of purchases")
     purchased: Money = Field(description="sum of their amounts")
     refunds: int = Field(description="number of refunds")
     refunded: Money = Field(description="sum of their amounts")
+
+
+class ImportedMoney(SumsOfMoney):
+    """Money of a file, in one currency: to hold against its source, and against what is stored.
+
+    At the top are all transactions that were taken in, those that came again too: the sum of the
+    source, less rows that were refused or left out. That is `created`, `updated` and `duplicate`
+    together. What is stored has grown by `created` and `updated` less `replaced`.
+    """
+
+    created: SumsOfMoney = Field(description="of transactions that were not known before")
+    updated: SumsOfMoney = Field(
+        description="of higher revisions of transactions that were known: from before, or from "
+        "another row of the file"
+    )
+    replaced: SumsOfMoney = Field(description="of what those took the place of")
+    duplicate: SumsOfMoney = Field(
+        description="of rows that say again what is known, from before or from another row of the "
+        "file, or that are of a lower revision than is in force: they change nothing"
+    )
 
 
 class ImportTotals(Answer):
@@ -56,13 +76,14 @@ class ImportTotals(Answer):
     )
     customers_created: int = Field(description="customers that were not known before")
     facts: dict[str, BulkCounts] = Field(
-        description="by door, how many facts each outcome had: `updated` ones replaced others"
+        description="by door, how many facts each outcome had: `updated` ones replaced others, "
+        "`duplicate` ones said again what was known, from before or from another row of the file"
     )
     rejections: list[LineProblem] = Field(description="each kind of refusal")
     warnings: list[LineProblem] = Field(
         description="each kind of field that was left out as it could not be read"
     )
-    money: list[ImportedMoney] = Field(description="money of what is stored now, by currency")
+    money: list[ImportedMoney] = Field(description="money of what was taken in, by currency")
     first_on: str | None = Field(
         description="the first day with a fact, in the deployment's zone; null without one",
         examples=["2026-01-02"],

@@ -20,7 +20,11 @@ EXAMPLE: dict[str, Any] = {
 USUAL_RANK = 100
 _KIND = "what kind of system it is"
 _NAME = "what people call it"
-_RANK = "its place among all sources, from 1: the lower, the more it is trusted"
+_RANK = (
+    "its place among all sources, from 1: the lower, the more it is trusted. It is kept and told "
+    "for whoever weighs what sources say, and decides nothing: of a profile the latest word on a "
+    "field holds, of a fact the highest revision, whichever source they are of"
+)
 _CONSENT = (
     "on what basis its personal data are held, in your words; data that a partner shares need one"
 )

@@ -1,8 +1,10 @@
 """A file in chunks: the same outcomes however it is cut, and wherever it is gone on with."""
 
 import itertools
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import pytest
 
@@ -42,6 +44,16 @@ LINES = {
     ],
 }
 PIECE = 700
+OBJECTS = [
+    json.dumps(
+        {"order_id": f"O-{n}", "customer": f"c-{n % 7}", "amount": "?" if n % 13 == 0 else n,
+         "ordered_at": f"2026-01-{1 + n % 28:02} 12:00", "status": "paid", "é": {"no": [n, 1.50]}},
+        ensure_ascii=n % 2 == 0,
+    )
+    for n in range(60)
+]  # fmt: skip
+NDJSON = "\n".join([*OBJECTS[:30], "no object", "", "[1]", *OBJECTS[30:]]).encode()
+ANSWER = f"[\n{', '.join(OBJECTS)}]".encode()
 BEGINNING = Checkpoint(0, 0)
 
 
@@ -50,8 +62,8 @@ def plan(request: pytest.FixtureRequest) -> Plan:
     return compile_mapping(parse(request.param), detect(CONTENT), Context("EUR"))
 
 
-async def piece(position: int) -> bytes:
-    return CONTENT[position : position + PIECE]
+async def piece(position: int, content: bytes = CONTENT) -> bytes:
+    return content[position : position + PIECE]
 
 
 class Outcomes:
@@ -70,14 +82,14 @@ def opened(plan: Plan, checkpoint: Checkpoint) -> OpenFile[list[Outcome]]:
     return OpenFile(plan, Checkpoint.of(checkpoint.as_json()), Outcomes())
 
 
-async def read(plan: Plan, *, anew: bool) -> list[Outcome]:
+async def read(plan: Plan, *, anew: bool, content: bytes = CONTENT) -> list[Outcome]:
     """Return all outcomes of a file; `anew`: from what was committed, after each chunk."""
     file, found, ended = opened(plan, BEGINNING), list[Outcome](), False
     position = 0
     while not ended:
-        chunk = await file.next(piece)
+        chunk = await file.next(partial(piece, content=content))
         assert chunk.error is None
-        assert position <= chunk.position <= len(CONTENT)
+        assert position <= chunk.position <= len(content)
         found, ended, position = found + chunk.ready, chunk.ended, chunk.position
         if anew and not ended:
             file, position = opened(plan, chunk.checkpoint), 0
@@ -94,6 +106,22 @@ def by_customer(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:
         if isinstance(outcome, Mapped):
             found[outcome.facts[0].item["customer_id"]].append(outcome)
     return found
+
+
+@pytest.mark.parametrize("content", [NDJSON, ANSWER], ids=["lines", "answer"])
+@pytest.mark.parametrize("anew", [False, True])
+async def test_windows_of_objects_come_to_the_same(
+    monkeypatch: pytest.MonkeyPatch, content: bytes, anew: bool
+) -> None:
+    plan = compile_mapping(parse(MAPPING), detect(content), Context("EUR"))
+    whole = await read(plan, anew=False, content=content)
+    assert len(whole) == len(OBJECTS) + (2 if content is NDJSON else 0)
+    monkeypatch.setattr(chunks, "FIRST_CHUNK", 4)
+    monkeypatch.setattr(windows, "BYTES", 2_500)
+    found = await read(plan, anew=anew, content=content)
+    assert found != whole
+    assert in_order(found) == in_order(whole)
+    assert by_customer(found) == by_customer(in_order(whole))
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])

@@ -13,11 +13,10 @@ from app.deployment import Deployment
 from app.errors import Conflict
 from app.mappings.applying import LeftOut, Mapped, Mapper, Rejected, outcomes
 from app.mappings.compiling import Context, Plan
-from app.mappings.detection import detect
 from app.mappings.document import MappingDocument
 from app.mappings.faults import InvalidMapping, UnreadableFile
 from app.mappings.presets import registry
-from app.mappings.proposing import propose
+from app.mappings.proposing import propose_for
 from app.mappings.reading import read
 from app.models import Mapping as StoredMapping
 from app.postgres.db import AnyRow, ReadSession, WriteSession
@@ -189,14 +188,13 @@ async def proposal(deployment: Deployment, asked: MappingProposalRequest) -> dic
 def _proposal(deployment: Deployment, asked: MappingProposalRequest) -> dict[str, Any]:
     form = orders.form_of(asked.file, "/file")
     try:
-        detected = detect(asked.content(), form)
-        zone = deployment.calendar.zone.key
-        found = propose(detected, Context(deployment.currency, zone=zone), asked.parameters)
+        here = Context(deployment.currency, zone=deployment.calendar.zone.key)
+        found, detected = propose_for(asked.content(), form, here, asked.parameters)
     except UnreadableFile as error:
         raise orders.unreadable(error) from None
     except InvalidMapping as invalid:
         raise orders.refused(invalid, "") from None
-    document = found.document and orders.with_form(found.document, form)
+    document = found.document
     return {
         "preset": found.preset,
         "confidence": found.confidence,

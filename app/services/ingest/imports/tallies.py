@@ -2,27 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
-
 from app.days import from_micros
 from app.mappings.applying import LeftOut, Mapped, Outcome
 from app.mappings.rows import Problem
-from app.money import to_amount
-from app.schemas.common.types import format_amount, format_instant
+from app.schemas.common.types import format_instant
 from app.services.ingest.fact_intake import IncomingFacts
+from app.services.ingest.imports import money
 
 BEGINNING = {"skip": 0, "drop": 0}
 FIRST_FACTS = 10
 """Mapped facts that are kept to be looked at."""
 _NOT_TOTALS = ("first_facts", "first_at", "last_at")
 _STATUSES = ("created", "updated", "duplicate", "rejected")
-
-_MONEY = {"purchase": ("purchases", "purchased"), "refund": ("refunds", "refunded")}
 
 Tally = dict[str, Any]
 
@@ -97,20 +92,6 @@ def count_days(tally: Tally, stored: IncomingFacts) -> None:
     tally["last_at"] = max(tally["last_at"] or last, last)
 
 
-def count_money(tally: Tally, stored: IncomingFacts) -> None:
-    """Add the money of transactions that are stored now, whether they were before or not."""
-    amounts = np.asarray(stored.content["amount"]).tolist()
-    keys = list(zip(stored.content["currency"], stored.kinds, strict=True))
-    for key in dict.fromkeys(keys):
-        code, kind = key
-        own = [units for units, of in zip(amounts, keys, strict=True) if of == key]
-        none = {"purchases": 0, "purchased": "0.00", "refunds": 0, "refunded": "0.00"}
-        sums = tally["money"].setdefault(code, none)
-        number, amount = _MONEY[kind]
-        sums[number] += len(own)
-        sums[amount] = format_amount(Decimal(sums[amount]) + to_amount(sum(own)))
-
-
 def keep_first(tally: Tally, mapped: Sequence[Mapped]) -> None:
     """Keep the first facts as they were mapped."""
     missing = FIRST_FACTS - len(tally["first_facts"])
@@ -133,16 +114,8 @@ def result_of(tally: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:
         name: _day(tally[f"{name.removesuffix('_on')}_at"], zone)
         for name in ("first_on", "last_on")
     }
-    money = [_told(currency, sums) for currency, sums in sorted(tally["money"].items())]
-    return {**told, **lists, **days, "money": money}
+    return {**told, **lists, **days, "money": money.told(tally["money"])}
 
 
 def _day(at: str | None, zone: ZoneInfo) -> str | None:
     return None if at is None else datetime.fromisoformat(at).astimezone(zone).date().isoformat()
-
-
-def _told(currency: str, sums: Mapping[str, Any]) -> dict[str, Any]:
-    amounts = {
-        name: {"amount": Decimal(sums[name]), "currency": currency} for _, name in _MONEY.values()
-    }
-    return {**sums, **amounts}

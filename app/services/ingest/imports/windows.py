@@ -7,7 +7,7 @@ Those of each stay in the order of the file, since later ones may say something 
 
 import io
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -17,6 +17,7 @@ import numpy as np
 from app.mappings.bad import Bad
 from app.mappings.compiling import Plan
 from app.mappings.csv_rows import fields_of
+from app.mappings.json_rows import DECODER
 from app.mappings.rows import BadRow, Row
 
 ORDER = 1
@@ -91,8 +92,10 @@ class Window:
         """Read records anew; each was whole, and has its line end."""
         raws = [self._raw[self._ends[place] : self._ends[place + 1]] for place in places]
         texts = [raw.decode("utf-8", "surrogatepass") for raw in raws]
-        lines = io.StringIO("".join(texts), newline="")
-        read = fields_of(lines, self.plan.detected.delimiter or ",")
+        read: Iterable[Any] = map(DECODER.decode, texts)
+        if self.plan.detected.form == "csv":
+            lines = io.StringIO("".join(texts), newline="")
+            read = fields_of(lines, self.plan.detected.delimiter or ",")
         for place, raw, fields in zip(places, texts, read, strict=True):
             written = raw[:-1] if place == self._unended else raw
             yield Row(self.skip + place + 1, self._lines[place], written, fields)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from app.mappings.applying import Rejected
 from app.mappings.rows import BadRow, Problem, Row
 from app.postgres.db import copy_rows
-from app.services.ingest.imports import named_purchases, tallies
+from app.services.ingest.imports import money, named_purchases, tallies
 from app.services.ingest.imports.doors import DOORS, Door, Writer, problem_of
 from app.services.ingest.imports.preparing import Facts, Prepared
 from app.services.ingest.imports.tallies import Tally
@@ -65,7 +65,8 @@ async def _write_kind(writer: Writer, door: Door, facts: Facts, tally: Tally) ->
         )
         tallies.count_days(tally, stored)
         if facts.kind == "transactions":
-            tallies.count_money(tally, stored)
+            outcomes = [written.outcomes[index][0] for index in stored.indexes]
+            await money.count(writer.session, tally["money"], stored, outcomes)
     return refused
 
 
