@@ -15,6 +15,7 @@ _REFERENCE = "#/components/schemas/"
 
 def tidy(document: Part) -> None:
     """Make the schemas say each thing once, and in the plainest way."""
+    _join_twins(document)
     schemas: dict[str, Part] = document["components"]["schemas"]
     for part in walk(document):
         if isinstance(part.get("title"), str) and part is not document["info"]:
@@ -29,6 +30,23 @@ def tidy(document: Part) -> None:
         for field in schema.get("properties", {}).values():
             _lift_from_union(field)
     _tell_defaults(document)
+
+
+def _join_twins(document: Part) -> None:
+    """Call by one name what goes in and comes out alike: of what holds its own kind, two are made.
+
+    A rule that was read can then be sent back.
+    """
+    schemas: dict[str, Part] = document["components"]["schemas"]
+    twins = {name: name.removesuffix("-Input") for name in schemas if name.endswith("-Input")}
+    names = {f"{plain}{end}": plain for plain in twins.values() for end in ("-Input", "-Output")}
+    for part in walk(document):
+        reference = part.get("$ref")
+        if isinstance(reference, str) and reference.removeprefix(_REFERENCE) in names:
+            part["$ref"] = _REFERENCE + names[reference.removeprefix(_REFERENCE)]
+    for given, plain in twins.items():
+        schemas[plain] = schemas.pop(given)
+        assert schemas.pop(f"{plain}-Output") == schemas[plain], plain
 
 
 def operations(document: Part) -> Iterator[Part]:

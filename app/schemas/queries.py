@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common import personal
 from app.schemas.common.fields import AsOfInstant, CustomerKey, CustomerName, Customers
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Money, Shape
-from app.schemas.policies.policies import Expression
+from app.schemas.policies.expressions import Expression, Term
 
 MAX_SELECTED, MAX_DIMENSIONS, MAX_MEASURES, MAX_BANDS = 30, 3, 20, 50
 
@@ -21,18 +21,7 @@ def _given(value: object) -> object:
 
 
 When = Annotated[Expression, BeforeValidator(_given)]
-TermIn = Annotated[
-    Any,
-    BeforeValidator(_given),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "string"}, {"type": "object"}],
-            "description": "the name of a variable, or an object with `variable` and its "
-            "parameters, as a comparison has them. Variables: `GET /v1/variables`",
-            "examples": ["revenue", {"variable": "interactions", "kind": "complaint", "days": 90}],
-        }
-    ),
-]
+TermIn = Annotated[Term, BeforeValidator(_given)]
 _WHEN: dict[str, Any] = {"variable": "days_since_last_purchase", "op": ">", "value": 60}
 AS_OF = "an instant, or a day that means its end; now if absent. Values of the published run "
 _RUN_ID = (
