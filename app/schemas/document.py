@@ -26,6 +26,10 @@ def tidy(document: Part) -> None:
         for parameter in operation.get("parameters", ()):
             _drop_null(parameter["schema"])
             _lift(parameter["schema"], parameter)
+        for response in operation["responses"].values():
+            for content in response.get("content", {}).values():
+                if "$ref" in content.get("schema", {}):
+                    content["schema"].pop("anyOf", None)  # forms of other statuses
     for schema in schemas.values():
         for field in schema.get("properties", {}).values():
             _lift_from_union(field)

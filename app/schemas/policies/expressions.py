@@ -4,14 +4,12 @@ Bodies are taken as they come, so that one reader tells each fault with a pointe
 tell generators of clients what to send, and what comes back.
 """
 
-from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, GetJsonSchemaHandler, TypeAdapter
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field
 from typing_extensions import TypeAliasType
 
+from app.schemas.common.shown_as import ShownAs
 from app.schemas.common.types import Shape
 
 _LOYAL = {
@@ -96,26 +94,10 @@ for _shape in (RuleAll, RuleAny, RuleNot):
     _shape.model_rebuild()
 
 
-class _ShownAs:
-    """Shows in the document what is taken as it comes."""
-
-    def __init__(self, kind: Any) -> None:
-        self.kind = kind
-
-    @cached_property
-    def _schema(self) -> CoreSchema:
-        return TypeAdapter(self.kind).core_schema
-
-    def __get_pydantic_json_schema__(
-        self, _: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return handler(self._schema)
-
-
-Expression = Annotated[Any, _ShownAs(Rule), Field(description=DESCRIPTION, examples=[_LOYAL])]
+Expression = Annotated[Any, ShownAs(Rule), Field(description=DESCRIPTION, examples=[_LOYAL])]
 Term = Annotated[
     Any,
-    _ShownAs(str | RuleVariable),
+    ShownAs(str | RuleVariable),
     Field(
         description="the name of a variable, or an object with `variable` and its parameters, as a "
         "comparison has them. Variables: `GET /v1/variables`",

@@ -67,6 +67,25 @@ def shown_total(deployment: Deployment, total: Total) -> dict[str, Any]:
     }
 
 
+def columns_of(query: Prepared) -> list[dict[str, Any]]:
+    """Return what is told of each customer, and what it is called."""
+    return [
+        {
+            "name": term.key,
+            "title": {language: _title(said) for language, said in term.words().items()},
+            "type": term.variable.type,
+            "unit": term.variable.unit,
+        }
+        for term in query.shown
+    ]
+
+
+def _title(said: str) -> str:
+    """Return a heading of what stands within a sentence."""
+    plain = said.removeprefix("the ")
+    return plain[:1].upper() + plain[1:]
+
+
 async def items_of(
     session: ReadSession,
     deployment: Deployment,
