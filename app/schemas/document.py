@@ -26,10 +26,7 @@ def tidy(document: Part) -> None:
         for parameter in operation.get("parameters", ()):
             _drop_null(parameter["schema"])
             _lift(parameter["schema"], parameter)
-        for response in operation["responses"].values():
-            for content in response.get("content", {}).values():
-                if "$ref" in content.get("schema", {}):
-                    content["schema"].pop("anyOf", None)  # forms of other statuses
+        _part_statuses(operation)
     for schema in schemas.values():
         for field in schema.get("properties", {}).values():
             _lift_from_union(field)
@@ -68,6 +65,14 @@ def walk(part: Any) -> Iterator[Part]:
     elif isinstance(part, list):
         for child in part:
             yield from walk(child)
+
+
+def _part_statuses(operation: Part) -> None:
+    """Let a status that says its form say no other: FastAPI adds those of all statuses."""
+    for response in operation["responses"].values():
+        for content in response.get("content", {}).values():
+            if "$ref" in content.get("schema", {}):
+                content["schema"].pop("anyOf", None)
 
 
 def _drop_null(schema: Part) -> None:

@@ -1,6 +1,7 @@
 """The customer file: all that is known of one, in one answer; each part as its own door has it."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from app.services.common.paging import PageRequest
 from app.services.customers import customers, profile_changes
 from app.services.runs import habits
 from app.services.runs.query_rules import May
+from app.services.runs.segments import customer_segments
 from app.services.runs.worklist import worklist
 from app.services.scores import cards
 from app.services.stages import ledger, stages
@@ -46,6 +48,9 @@ async def get(
         "stage": stage,
         "transitions": moves["items"],
         "scores": json.loads(scored.cards[customer_id]),
+        "segments": await customer_segments.describe(
+            session, deployment, customer_id, replace(as_of, is_now=True), may=may
+        ),
         "habits": await habits.of_customer(session, deployment, customer_id, as_of),
         "worklist": await worklist.of_customer(session, deployment, customer_id, now=now, may=may),
         "interactions": await _interactions(session, customer_id, now),
