@@ -85,6 +85,31 @@ async def test_a_contact_takes_a_line_away_and_a_new_reason_brings_it_back(
     assert list((await lines(client))["c1"]) == ["open_complaint"]
 
 
+async def test_who_was_called_in_vain_is_still_to_be_called(client: httpx.AsyncClient) -> None:
+    await interact(client, "c1", "call", 20 * DAY, outcome="reached")
+    await interact(client, "c1", "complaint", 10 * DAY)
+    await interact(client, "c1", "call", 9 * DAY, outcome="not_reached")
+    await interact(client, "c1", "campaign", 8 * DAY, outcome="no_response")
+    assert list((await lines(client))["c1"]) == ["open_complaint"]
+    assert (await of(client, "c1"))["last_contact"]["kind"] == "complaint"
+    await interact(client, "c1", "call", 7 * DAY, outcome="reached")
+    assert await lines(client) == {}
+
+
+@pytest.mark.parametrize(
+    ("ago", "en", "zh"),
+    [(2, "Complained 2 days ago", "2天前投诉"), (1, "Complained 1 day ago", "1天前投诉"),
+     (0, "Complained today", "今天投诉")],
+)  # fmt: skip
+async def test_days_are_said_as_people_say_them(
+    client: httpx.AsyncClient, ago: int, en: str, zh: str
+) -> None:
+    await interact(client, "c1", "complaint", ago * DAY + timedelta(minutes=1))
+    said = (await lines(client))["c1"]["open_complaint"]["sentence"]
+    assert said["en"].startswith(f"{en},")
+    assert said["zh"].startswith(f"{zh}，")
+
+
 async def test_a_solved_complaint_makes_no_line(client: httpx.AsyncClient) -> None:
     await interact(client, "solved", "complaint", 3 * DAY, outcome="solved")
     await interact(client, "open", "complaint", 3 * DAY, outcome="not_solved")
