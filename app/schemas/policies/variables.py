@@ -23,6 +23,7 @@ class Variable(Answer):
         description="purchases, money, interactions, profile, model, stage, scores or segments: "
         "what it is computed from; scores are those of the published run",
     )
+    title: Named = Field(description="what it is called, as a heading")
     meaning: Named = Field(description="what it is, in words")
     minimum: float | None = Field(description="no value is less, in its unit", examples=[0])
     maximum: float | None = Field(description="no value is more, in its unit")

@@ -242,6 +242,7 @@ def _variable(row: Variable, called: Mapping[str, Mapping[str, str]]) -> dict[st
         "type": row.type,
         "unit": row.unit,
         "source": row.source,
+        "title": Term.of(row.narrowed or row).title(),
         "meaning": dict(zip(("en", "zh"), row.meaning, strict=True)),
         "minimum": row.minimum,
         "maximum": row.maximum,

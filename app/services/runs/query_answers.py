@@ -72,18 +72,12 @@ def columns_of(query: Prepared) -> list[dict[str, Any]]:
     return [
         {
             "name": term.key,
-            "title": {language: _title(said) for language, said in term.words().items()},
+            "title": term.title(),
             "type": term.variable.type,
             "unit": term.variable.unit,
         }
         for term in query.shown
     ]
-
-
-def _title(said: str) -> str:
-    """Return a heading of what stands within a sentence."""
-    plain = said.removeprefix("the ")
-    return plain[:1].upper() + plain[1:]
 
 
 async def items_of(
