@@ -139,8 +139,10 @@ async def test_a_snoozed_line_is_back_on_its_day_or_with_a_new_reason(
     assert await lines(client, date="2026-06-04") == {}
     assert list(await lines(client, date="2026-06-05")) == ["c1"]
     # The last one counts; what is no day hides nothing.
-    await interact(client, "c1", "snoozed", 1 * DAY, attributes={"until": "soon"})
-    assert list(await lines(client)) == ["c1"]
+    for hour, until in enumerate(("soon", "2026-13-01", "2026-06-31", "2026-02-30", 20260605)):
+        ago = 1 * DAY - timedelta(hours=hour)
+        await interact(client, "c1", "snoozed", ago, attributes={"until": until})
+        assert list(await lines(client)) == ["c1"]
     await interact(client, "c1", "snoozed", DAY / 2, attributes={"until": "2026-06-09"})
     assert await lines(client) == {}
     await interact(client, "c1", "complaint", DAY / 4)

@@ -12,6 +12,7 @@ from app.deployment import Deployment
 from app.lifecycle import profiles
 from app.models import Customer, Interaction
 from app.postgres.db import ReadSession
+from app.schemas.common import personal
 from app.services.common.paging import PageRequest
 from app.services.customers import customers, profile_changes
 from app.services.runs import habits
@@ -36,7 +37,9 @@ async def get(
     if row is None:
         raise customers.unknown(customer_id)
     as_of = deployment.as_of(now)
-    scored = await cards.of_customers(session, deployment, [customer_id], as_of=as_of, now=now)
+    scored = await cards.of_customers(
+        session, deployment, [customer_id], as_of=as_of, now=now, tells_segments=personal.is_shown()
+    )
     stage, _ = await stages.get(
         session, deployment, customer_id, as_of=as_of, policy_version=None, now=now
     )

@@ -20,7 +20,11 @@ from app.services.runs.worklist.rule_sets import Rule
 from app.services.runs.worklist.since import Since, implied, since
 
 _LATEST = "ORDER BY {0}.occurred_at DESC, {0}.source DESC, {0}.interaction_id DESC LIMIT 1"
-_IS_DAY = "~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'"
+_IS_DAY = (
+    "~ '^[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    "|02-(0[1-9]|[12][0-9]))$'"
+)
+"""What is no day of a calendar hides nothing, as the warning of its write says."""
 VALUE = "coalesce({run}.value_to_save, 0)"
 MOST_CONTACTED: Final = 2_000
 """Customers of some owners, whom these can hardly have met on one day."""
