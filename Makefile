@@ -7,13 +7,14 @@ BENCHMARKS := reads ingest imports growth stages absurd rhythms call_list agreem
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
 CLIENTS := tests/clients
+PAGE := clients/lifecycle-page
 CLIENTS_VENV := .venv-clients
 CLIENTS_STAMP := $(CLIENTS_VENV)/.installed
 # Tests and tools start many processes: none should compile again what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 MINUTES ?= 30
-.PHONY: help setup demo test faults run check bench bench-scoring migrate migration lock openapi tables territories examples fmt
+.PHONY: help setup demo page test faults run check bench bench-scoring migrate migration lock openapi tables territories examples fmt
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +80,11 @@ $(CLIENTS_STAMP): requirements-clients.lock $(CLIENTS)/package.json $(CLIENTS)/p
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(CLIENTS_VENV)/bin/python --require-hashes -r requirements-clients.lock
 	PATH="$(CURDIR)/$(CLIENTS_VENV)/bin:$$PATH" npm --prefix $(CLIENTS) ci --ignore-scripts --silent
 	@touch $@
+
+page: $(CLIENTS_STAMP)  ## Build the page that shows the API to front-end developers, and serve it
+	@cd $(PAGE) && PATH="$(CURDIR)/$(CLIENTS_VENV)/bin:$$PATH" sh build.sh
+	@echo "Open http://127.0.0.1:5173; the service must run with CLM_CORS_ORIGINS=http://127.0.0.1:5173"
+	@$(BIN)/python -m http.server 5173 --bind 127.0.0.1 --directory $(PAGE)/built
 
 fmt: setup  ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -133,6 +133,7 @@ def _environment(settings: Settings, folder: Path, port: int, *, scheduled: bool
         "HOST": settings.host,
         "PORT": str(port),
         "LOG_LEVEL": settings.log_level,
+        "CORS_ORIGINS": ",".join(settings.cors_origins),
         "SCORING_EVERY": "24h" if scheduled else "off",
     }
     rest = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}

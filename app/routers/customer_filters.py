@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query
 
 from app.errors import MissingScope
-from app.http.deps import Here, Principal
+from app.http.deps import Here, Principal, Read
 from app.schemas.common.personal import READ_PII
 from app.schemas.common.types import Code, Line, Text
 from app.schemas.scores.rhythm import RhythmStatus
 from app.services.common import as_of as as_ofs
 from app.services.customers import search
+from app.services.runs import query_rules
 from app.services.runs.segments import usage
 
 
@@ -34,6 +35,8 @@ async def _search_text(
 
 async def _filters(
     deployment: Here,
+    session: Read,
+    principal: Principal,
     q: Annotated[str | None, Depends(_search_text)],
     stage: Annotated[Text | None, Query(description="the recorded stage")] = None,
     owner: Annotated[Line | None, Query(description="who looks after them")] = None,
@@ -66,7 +69,9 @@ async def _filters(
     ] = None,
 ) -> search.Filters:
     since = as_ofs.beginning(updated_since, deployment, "query:updated_since")
-    usage.note(() if segment is None else (segment,))
+    if segment is not None:
+        await query_rules.require_segment(session, segment, principal.may)
+        usage.note((segment,))
     return search.Filters(
         stage,
         owner,

@@ -182,6 +182,6 @@ async def activate_policy(
 
 
 @routes.get("/variables", response_model=Variables, **scope("customers:read"))
-async def list_variables() -> Any:
-    """List the variables that rules may name."""
-    return versions.variables()
+async def list_variables(session: Read) -> Any:
+    """List the variables that rules may name, and what their values are called."""
+    return await versions.variables(session)

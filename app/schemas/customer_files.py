@@ -6,6 +6,7 @@ from pydantic import Field
 
 from app.schemas.common.fields import Actor, AsOfInstant, Share, Source
 from app.schemas.common.types import Answer, Money, Timestamp
+from app.schemas.customer_segments import SegmentsOfCustomer
 from app.schemas.customers import Customer
 from app.schemas.ingest.interactions import Interaction
 from app.schemas.scores.cards import Scores
@@ -101,6 +102,9 @@ class CustomerFile(Answer):
         description="the last 20 recorded transitions, newest first"
     )
     scores: Scores = Field(description="the score card: value, churn risk, rhythm, next actions")
+    segments: SegmentsOfCustomer = Field(
+        description="segments the customer is in, and what would change that"
+    )
     habits: Habits | None = Field(description="how the customer buys; null before any purchase")
     worklist: CustomerWorklist = Field(description="open lines of the worklist, and closed ones")
     interactions: list[Interaction] = Field(description="the last 10, newest first")

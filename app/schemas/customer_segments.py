@@ -1,11 +1,10 @@
 """Segments of one customer: since when, and what would bring in or out."""
 
-from typing import Any
-
 from pydantic import Field
 
 from app.schemas.common.fields import AsOfInstant, CustomerKey
 from app.schemas.common.types import Answer, Day, Timestamp
+from app.schemas.queries import Value
 from app.schemas.segments import SegmentCode, SegmentName
 from app.schemas.stages.stages import Named
 
@@ -18,7 +17,7 @@ class TurnOfSegment(Answer):
     variable: str = Field(
         description="name of the variable, with its parameters", examples=["purchase_days"]
     )
-    value: Any = Field(
+    value: Value = Field(
         description="what it is now, in the unit of the variable; null where it is not known",
         examples=[1],
     )

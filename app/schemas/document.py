@@ -15,6 +15,7 @@ _REFERENCE = "#/components/schemas/"
 
 def tidy(document: Part) -> None:
     """Make the schemas say each thing once, and in the plainest way."""
+    _join_twins(document)
     schemas: dict[str, Part] = document["components"]["schemas"]
     for part in walk(document):
         if isinstance(part.get("title"), str) and part is not document["info"]:
@@ -25,10 +26,28 @@ def tidy(document: Part) -> None:
         for parameter in operation.get("parameters", ()):
             _drop_null(parameter["schema"])
             _lift(parameter["schema"], parameter)
+        _part_statuses(operation)
     for schema in schemas.values():
         for field in schema.get("properties", {}).values():
             _lift_from_union(field)
     _tell_defaults(document)
+
+
+def _join_twins(document: Part) -> None:
+    """Call by one name what goes in and comes out alike: of what holds its own kind, two are made.
+
+    A rule that was read can then be sent back.
+    """
+    schemas: dict[str, Part] = document["components"]["schemas"]
+    twins = {name: name.removesuffix("-Input") for name in schemas if name.endswith("-Input")}
+    names = {f"{plain}{end}": plain for plain in twins.values() for end in ("-Input", "-Output")}
+    for part in walk(document):
+        reference = part.get("$ref")
+        if isinstance(reference, str) and reference.removeprefix(_REFERENCE) in names:
+            part["$ref"] = _REFERENCE + names[reference.removeprefix(_REFERENCE)]
+    for given, plain in twins.items():
+        schemas[plain] = schemas.pop(given)
+        assert schemas.pop(f"{plain}-Output") == schemas[plain], plain
 
 
 def operations(document: Part) -> Iterator[Part]:
@@ -46,6 +65,14 @@ def walk(part: Any) -> Iterator[Part]:
     elif isinstance(part, list):
         for child in part:
             yield from walk(child)
+
+
+def _part_statuses(operation: Part) -> None:
+    """Let a status that says its form say no other: FastAPI adds those of all statuses."""
+    for response in operation["responses"].values():
+        for content in response.get("content", {}).values():
+            if "$ref" in content.get("schema", {}):
+                content["schema"].pop("anyOf", None)
 
 
 def _drop_null(schema: Part) -> None:

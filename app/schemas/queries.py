@@ -2,14 +2,16 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common import personal
 from app.schemas.common.fields import AsOfInstant, CustomerKey, CustomerName, Customers
 from app.schemas.common.shapes import Page
+from app.schemas.common.shown_as import ShownAs
 from app.schemas.common.types import Answer, Money, Shape
-from app.schemas.policies.policies import Expression
+from app.schemas.policies.expressions import Expression, Term
+from app.schemas.stages.stages import Named
 
 MAX_SELECTED, MAX_DIMENSIONS, MAX_MEASURES, MAX_BANDS = 30, 3, 20, 50
 
@@ -21,18 +23,7 @@ def _given(value: object) -> object:
 
 
 When = Annotated[Expression, BeforeValidator(_given)]
-TermIn = Annotated[
-    Any,
-    BeforeValidator(_given),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "string"}, {"type": "object"}],
-            "description": "the name of a variable, or an object with `variable` and its "
-            "parameters, as a comparison has them. Variables: `GET /v1/variables`",
-            "examples": ["revenue", {"variable": "interactions", "kind": "complaint", "days": 90}],
-        }
-    ),
-]
+TermIn = Annotated[Term, BeforeValidator(_given)]
 _WHEN: dict[str, Any] = {"variable": "days_since_last_purchase", "op": ">", "value": 60}
 AS_OF = "an instant, or a day that means its end; now if absent. Values of the published run "
 _RUN_ID = (
@@ -87,12 +78,37 @@ class CustomerQuery(Shape):
     )
 
 
+_Value = str | float | bool | Money | list[str] | None
+Value = Annotated[Any, ShownAs(_Value)]
+Values = Annotated[
+    dict[str, Any],
+    ShownAs(dict[str, _Value]),
+    Field(description=_VALUES, examples=[_VALUES_EXAMPLE]),
+]
+
+
+class QueryColumn(Answer):
+    """One of the values that are told, and what it is called."""
+
+    name: str = Field(description="its name in `values`", examples=["purchase_days(90 days)"])
+    title: Named = Field(description="what it is called")
+    type: str = Field(
+        description="type of the variable: number, text, boolean, level, or any for attributes; "
+        "a number whose unit is `currency` is told as money",
+        examples=["number"],
+    )
+    unit: str | None = Field(description="unit of a number; else null", examples=["count"])
+
+
+_COLUMNS = "what is in the `values` of each: what was selected, then what is sorted by"
+
+
 class QueriedCustomer(Answer):
     """A customer for whom the rule holds."""
 
     customer_id: CustomerKey
     name: CustomerName | None
-    values: dict[str, Any] = Field(description=_VALUES, examples=[_VALUES_EXAMPLE])
+    values: Values
 
 
 class QueryCount(Answer):
@@ -121,6 +137,7 @@ class QueryPage(Page[QueriedCustomer]):
     evaluated: bool = Field(
         description="whether the rule looks at something that is stored nowhere, and was evaluated"
     )
+    columns: list[QueryColumn] = Field(default_factory=list, description=_COLUMNS)
     count: QueryCount | None = Field(description="null unless it was asked for")
     masked: list[str] = Field(
         default_factory=list,
@@ -134,7 +151,7 @@ class FoundCustomer(Answer):
     """A customer for whom the rule holds."""
 
     customer_id: CustomerKey
-    values: dict[str, Any] = Field(description=_VALUES, examples=[_VALUES_EXAMPLE])
+    values: Values
 
 
 class QueryResult(Page[FoundCustomer]):
@@ -142,6 +159,7 @@ class QueryResult(Page[FoundCustomer]):
 
     as_of: AsOfInstant
     run_id: int | None = Field(description=_RUN_ID, examples=[7])
+    columns: list[QueryColumn] = Field(default_factory=list, description=_COLUMNS)
     count: QueryCount | None = Field(description="null unless it was asked for")
 
 

@@ -19,7 +19,7 @@ from app.schemas.common.types import Answer, Money, Timestamp
 from app.schemas.models.intervals import TOTALS, Totals
 from app.schemas.models.rfm import FewClasses, RfmCuts
 from app.schemas.policies.targets import Target
-from app.schemas.stages.stages import Named
+from app.schemas.stages.stages import InWords, Named
 
 
 class StageCount(Answer):
@@ -75,13 +75,6 @@ class RfmReport(ReportAnswer):
     groups: list[RfmGroup] = Field(description="the groups, in order")
     cuts: RfmCuts | None = Field(description="the cuts of the model of the run")
     rfm_few_classes: FewClasses
-
-
-class InWords(Answer):
-    """A code and what it is called."""
-
-    code: str = Field(description="the code", examples=["active"])
-    name: Named = Field(description="what it is called")
 
 
 class OfferedReport(Answer):

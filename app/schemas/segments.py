@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from app.schemas.common.fields import AsOfInstant, CreatedAt, CustomerKey, CustomerName
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Code, LongText, Shape, Text, Timestamp
-from app.schemas.policies.policies import Expression
+from app.schemas.policies.expressions import Expression
 from app.schemas.queries import QueryCount
 from app.schemas.stages.stages import Named
 
@@ -78,7 +78,7 @@ class Segment(Answer):
         description="version, which counts what it was declared to be", examples=[1]
     )
     name: SegmentName = Field(description="what to call it")
-    rule: dict[str, Any] = Field(description=_RULE, examples=[EXAMPLE["rule"]])
+    rule: Expression = Field(description=_RULE, examples=[EXAMPLE["rule"]])
     parent: str | None = Field(description=_PARENT, examples=["company"])
     words: Named | None = Field(
         description="the rule in words, with those that it names; null of one that is retired"

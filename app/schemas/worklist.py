@@ -73,7 +73,10 @@ class _Worked(Answer):
         description="value to save by the published run; null if the run has none"
     )
     reasons: list[Why] = Field(description="open reasons, the first duty first")
-    about: Named | None = Field(description=f"{SENTENCE}; null without a run")
+    about: Named | None = Field(
+        description=f"{SENTENCE}, unless another reason than those of the run is open; null "
+        "without a run"
+    )
     next_actions: list[NextAction] = Field(
         description="what the policy proposes to do in this stage, by the published run"
     )

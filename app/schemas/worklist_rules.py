@@ -9,6 +9,7 @@ from app.schemas.common.fields import Actor
 from app.schemas.common.fields import Customers as Number
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Code, Line, Money, Shape, Text, Timestamp
+from app.schemas.policies.expressions import Expression
 from app.schemas.policies.policies import Names
 from app.schemas.queries import When
 from app.schemas.stages.stages import Named
@@ -135,7 +136,7 @@ class StoredRule(Answer):
     sentence: Named = Field(
         description="the reason in a sentence; `{days}` and `{since}` are since when it is there"
     )
-    when: dict[str, Any] = Field(description="the condition", examples=[_EXAMPLE["when"]])
+    when: Expression = Field(description="the condition", examples=[_EXAMPLE["when"]])
     again_after_days: int = Field(description="days for which a contact closes the line")
 
 

@@ -27,6 +27,9 @@ async def file_of(client: httpx.AsyncClient, customer_id: str = "c1") -> Any:
 async def test_each_part_of_the_file_is_what_its_own_operation_answers(
     client: httpx.AsyncClient,
 ) -> None:
+    quiet = {"variable": "days_since_last_purchase", "op": ">", "value": 60}
+    segment = {"name": {"en": "Quiet", "zh": "沉默"}, "rule": quiet}
+    assert (await client.put("/v1/segments/quiet", json=segment)).status_code == 201
     await put(client, "c1", name="W", country="DE", owner="anna", attributes={"consent": "phone"})
     patch = {"country": "FR", "source": "crm"}
     assert (await client.patch(CUSTOMER, json=patch)).status_code == 200
@@ -50,6 +53,8 @@ async def test_each_part_of_the_file_is_what_its_own_operation_answers(
     assert found["scores"] == await of("/scores")
     assert found["transitions"] == (await of("/transitions"))["items"] != []
     assert found["worklist"] == await of("/worklist")
+    assert found["segments"] == await of("/segments")
+    assert [each["inside"] for each in found["segments"]["items"]] == [True]
     assert [each["code"] for each in found["worklist"]["reasons"]] == ["open_complaint"]
     assert found["interactions"] == (await of("/interactions?limit=10"))["items"]
     said = (await of("/profile-history"))["items"]

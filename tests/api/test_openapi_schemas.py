@@ -165,3 +165,16 @@ def test_operations_are_told_apart_by_kind_each_with_its_own_result() -> None:
         assert SCHEMAS[result["$ref"].removeprefix(REFERENCE)]["additionalProperties"] is False
         results.append(result["$ref"])
     assert len(set(results)) == len(results)
+
+
+def test_no_object_of_a_request_is_without_anything_to_send() -> None:
+    """Generators let nothing be sent in place of an object of which no property is known."""
+    asked = bodies(DOCUMENT)
+    empty = [
+        name
+        for name, said in properties()
+        if name.partition(".")[0] in asked
+        for each in forms(said)
+        if each.get("type") == "object" and not each.keys() & {"properties", "additionalProperties"}
+    ]
+    assert not empty, f"say what these hold: {empty}"

@@ -86,6 +86,14 @@ async def test_every_variable_is_described(client: httpx.AsyncClient) -> None:
     assert ranges["churn_probability"] == (0, 1)
     assert ranges["r"] == (1, 5)
     assert ranges["days_until_contract_end"] == (None, None)
+    titles = {each["name"]: each["title"] for each in body["items"]}
+    assert titles["value_to_save"] == {"en": "Value to save", "zh": "可挽回价值"}
+    assert titles["interactions"]["en"] == "Number of interactions"
+    words = {each["name"]: {w["code"]: w["name"] for w in each["words"]} for each in body["items"]}
+    assert words["stage"]["active"] == {"en": "Active", "zh": "活跃客户"}
+    for each in body["items"]:
+        listed = each["values"] or each["levels"]
+        assert set(words[each["name"]]) >= set(listed or ()), each["name"]
     values = {each["name"]: each["values"] for each in body["items"]}
     assert (values["kind"], values["city"]) == (["person", "company"], None)
 

@@ -106,6 +106,13 @@ async def test_a_rule_is_counted_with_its_money_and_told_what_was_selected(
             "satisfied": None,
         },
     }
+    assert [(each["name"], each["unit"]) for each in page["columns"]] == [
+        ("revenue", "currency"), ("interactions(30 days)", "count"), ("purchase_days", "count"),
+        ("owner", None), ("attribute(tier)", None), ("satisfied", None),
+    ]  # fmt: skip
+    assert page["columns"][1]["title"] == {
+        "en": "Number of interactions in the last 30 days", "zh": "近30天互动次数",
+    }  # fmt: skip
     assert page["count"] == {
         "customers": 3,
         "revenue": {"amount": "60.00", "currency": "EUR"},

@@ -9,10 +9,10 @@ import pytest
 
 from app.config import Settings
 from app.lifecycle.presets import PRESETS
+from app.lifecycle.variables.choices import RFM_GROUPS
 from app.postgres.db import Database
 from app.scoring.rfm import rfm
 from app.services.models import refitting
-from app.services.runs.reports import GROUP_NAMES
 from app.worker import Worker
 from tests.api.test_models import fitted
 from tests.database import NOW, writing
@@ -29,13 +29,13 @@ def words(codes: set[str]) -> set[str]:
 def test_names_of_groups_share_no_word_with_stages_or_flags() -> None:
     stages = [stage for preset in PRESETS.values() for stage in preset["stages"]]
     taken = words({stage["code"] for stage in stages} | FLAGS)
-    named = set(rfm.GROUPS) | {name["en"] for name in GROUP_NAMES.values()}
+    named = set(rfm.GROUPS) | {name["en"] for name in RFM_GROUPS.values()}
     assert words(named) & taken == set()
     assert not any(word.startswith(("loyal", "potential")) for word in words(named))
     chinese = {stage["name"]["zh"].removesuffix("客户").removesuffix("期") for stage in stages}
-    for name in GROUP_NAMES.values():
+    for name in RFM_GROUPS.values():
         assert not any(each in name["zh"] for each in chinese), name
-    assert list(GROUP_NAMES) == list(rfm.GROUPS)
+    assert list(RFM_GROUPS) == list(rfm.GROUPS)
 
 
 async def buy(client: httpx.AsyncClient, customers: dict[str, list[tuple[int, str]]]) -> None:

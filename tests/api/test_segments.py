@@ -120,12 +120,19 @@ async def test_faulty_segments_are_refused_with_pointers(client: httpx.AsyncClie
     assert await faults(asked) == [("/when/segment", "unknown_segment")]
 
 
-async def test_those_that_are_shown_as_examples_can_be_declared(client: httpx.AsyncClient) -> None:
+async def test_those_that_are_shown_as_examples_can_be_declared_and_written_under(
+    client: httpx.AsyncClient,
+) -> None:
     for number, example in enumerate(segments.EXAMPLES):
-        answer = await client.put(f"{SEGMENTS}/example_{number}", json=example)
+        path = f"{SEGMENTS}/example_{number}"
+        answer = await client.put(path, json=example)
         assert answer.status_code == 201, answer.text
         assert answer.json()["kept_on_write"] is True
-        assert await members(client, f"example_{number}") == []
+        assert set(await members(client, f"example_{number}")) <= {"c1"}
+        # Each by itself: what a write looks at is what this one's rule does.
+        written = await client.put("/v1/customers/c1", json={"owner": f"owner {number}"})
+        assert written.status_code in (200, 201), (example, written.text)
+        assert (await client.delete(path)).status_code == 204
 
 
 async def test_who_is_named_cannot_be_retired(client: httpx.AsyncClient) -> None:

@@ -85,6 +85,31 @@ async def test_a_contact_takes_a_line_away_and_a_new_reason_brings_it_back(
     assert list((await lines(client))["c1"]) == ["open_complaint"]
 
 
+async def test_who_was_called_in_vain_is_still_to_be_called(client: httpx.AsyncClient) -> None:
+    await interact(client, "c1", "call", 20 * DAY, outcome="reached")
+    await interact(client, "c1", "complaint", 10 * DAY)
+    await interact(client, "c1", "call", 9 * DAY, outcome="not_reached")
+    await interact(client, "c1", "campaign", 8 * DAY, outcome="no_response")
+    assert list((await lines(client))["c1"]) == ["open_complaint"]
+    assert (await of(client, "c1"))["last_contact"]["kind"] == "complaint"
+    await interact(client, "c1", "call", 7 * DAY, outcome="reached")
+    assert await lines(client) == {}
+
+
+@pytest.mark.parametrize(
+    ("ago", "en", "zh"),
+    [(2, "Complained 2 days ago", "2天前投诉"), (1, "Complained 1 day ago", "1天前投诉"),
+     (0, "Complained today", "今天投诉")],
+)  # fmt: skip
+async def test_days_are_said_as_people_say_them(
+    client: httpx.AsyncClient, ago: int, en: str, zh: str
+) -> None:
+    await interact(client, "c1", "complaint", ago * DAY + timedelta(minutes=1))
+    said = (await lines(client))["c1"]["open_complaint"]["sentence"]
+    assert said["en"].startswith(f"{en},")
+    assert said["zh"].startswith(f"{zh}，")
+
+
 async def test_a_solved_complaint_makes_no_line(client: httpx.AsyncClient) -> None:
     await interact(client, "solved", "complaint", 3 * DAY, outcome="solved")
     await interact(client, "open", "complaint", 3 * DAY, outcome="not_solved")
@@ -114,8 +139,10 @@ async def test_a_snoozed_line_is_back_on_its_day_or_with_a_new_reason(
     assert await lines(client, date="2026-06-04") == {}
     assert list(await lines(client, date="2026-06-05")) == ["c1"]
     # The last one counts; what is no day hides nothing.
-    await interact(client, "c1", "snoozed", 1 * DAY, attributes={"until": "soon"})
-    assert list(await lines(client)) == ["c1"]
+    for hour, until in enumerate(("soon", "2026-13-01", "2026-06-31", "2026-02-30", 20260605)):
+        ago = 1 * DAY - timedelta(hours=hour)
+        await interact(client, "c1", "snoozed", ago, attributes={"until": until})
+        assert list(await lines(client)) == ["c1"]
     await interact(client, "c1", "snoozed", DAY / 2, attributes={"until": "2026-06-09"})
     assert await lines(client) == {}
     await interact(client, "c1", "complaint", DAY / 4)

@@ -29,6 +29,7 @@ from tests.database import NOW, _administer, _named, copy_database, writing
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 DOCUMENT = ROOT / "openapi.json"
+PAGE = ROOT / "clients" / "lifecycle-page"
 TOOLS = ROOT / ".venv-clients" / "bin"
 SCRIPTS = HERE / "node_modules" / ".bin"
 OURS = {"amount": "12.50", "currency": "EUR"}
@@ -97,6 +98,16 @@ def test_a_typescript_client_compiles_and_calls(service: list[str], tmp_path: Pa
     run(SCRIPTS / "openapi-typescript", DOCUMENT, "-o", types)
     run(SCRIPTS / "tsc", "-p", ".", cwd=tmp_path)
     assert json.loads(run(TOOLS / "node", "call.ts", *service, cwd=tmp_path)) == TOLD
+
+
+def test_the_page_for_front_end_developers_fits_the_document(tmp_path: Path) -> None:
+    page = tmp_path / "clients" / "page"
+    shutil.copytree(PAGE / "src", page / "src", ignore=shutil.ignore_patterns("generated"))
+    shutil.copy(PAGE / "tsconfig.json", page)
+    (tmp_path / "tests" / "clients").mkdir(parents=True)
+    (tmp_path / "tests" / "clients" / "node_modules").symlink_to(HERE / "node_modules")
+    run(SCRIPTS / "openapi-typescript", DOCUMENT, "-o", page / "src" / "generated" / "api.d.ts")
+    run(SCRIPTS / "tsc", "-p", ".", "--noEmit", cwd=page)
 
 
 def test_a_python_client_is_typed_and_calls(service: list[str], tmp_path: Path) -> None:

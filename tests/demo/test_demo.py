@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from app.children import CLM
-from app.demo import DemoError, data, folder, truth
+from app.config import Settings
+from app.demo import DemoError, data, folder, server, truth
 from app.demo.panel import line
 from tests.prepared import reachable_folder
 
@@ -274,3 +275,9 @@ def test_nothing_outlives_the_demo(data_dir, number):
         process.communicate()
     assert process.returncode != 0
     assert not _gone(data_dir, within=60)
+
+
+def test_pages_of_other_sites_may_call_the_demo_if_they_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("CLM_CORS_ORIGINS", "https://a.example, https://b.example")
+    own = server._environment(Settings(), tmp_path, 8000, scheduled=False)
+    assert own["CLM_CORS_ORIGINS"] == "https://a.example,https://b.example"

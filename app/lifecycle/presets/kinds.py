@@ -32,6 +32,8 @@ def _scale(low: float, high: float, good_from: float) -> dict[str, float]:
 
 SNOOZED: Final = "snoozed"
 """By an interaction of this kind a line of the worklist waits until the day in `until`."""
+IN_VAIN: Final = ("not_reached", "no_response")
+"""Outcomes of an attempt: nobody was met, so that there is still a contact to make."""
 _REACHED = ("reached", "not_reached")
 _SOLVED = ("solved", "not_solved")
 

@@ -189,3 +189,8 @@ class Term:
             "en": en.format(**{name: phrase[0] for name, phrase in said.items()}),
             "zh": zh.format(**{name: phrase[1] for name, phrase in said.items()}),
         }
+
+    def title(self) -> dict[str, str]:
+        """Return what headings call it."""
+        plain = {language: said.removeprefix("the ") for language, said in self.words().items()}
+        return {language: said[:1].upper() + said[1:] for language, said in plain.items()}

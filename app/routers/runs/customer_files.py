@@ -24,8 +24,9 @@ async def get_customer_file(
 ) -> Any:
     """Return all that is known of a customer, in one call.
 
-    The profile and who told of it, stage and history, score card, habits, worklist and the last
-    interactions, each as its own operation answers it. It needs `customers:read` as well.
+    The profile and who told of it, stage and history, score card, segments, habits, worklist
+    and the last interactions, each as its own operation answers it. It needs
+    `customers:read` as well.
     """
     if not principal.may(CUSTOMERS):
         raise MissingScope("The file of a customer needs customers:read.", missing_scope=CUSTOMERS)

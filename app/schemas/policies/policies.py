@@ -2,37 +2,18 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field
 
 from app.schemas.common.fields import Actor, CreatedAt, PolicyVersion, RuleCode, StageCode
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Code, LongText, Money, Shape, Text, Timestamp
 from app.schemas.interaction_kinds import KindCopy
+from app.schemas.policies.expressions import Expression
 from app.schemas.policies.targets import Targets
 from app.schemas.stages.stages import Named
 from app.seasons import LEAST
 
 MAX_STAGES, MAX_RULES, MAX_OPTIONS = 30, 100, 50
-_LOYAL = {
-    "all": [
-        {"variable": "life_purchase_days", "op": ">=", "value": 5},
-        {"variable": "tenure_days", "op": ">=", "value": 180},
-    ]
-}
-Expression = Annotated[
-    Any,
-    WithJsonSchema(
-        {
-            "type": "object",
-            "description": "`{all: […]}`, `{any: […]}`, `{not: {…}}`, or a comparison "
-            "`{variable, op, value}` with `op` one of < <= > >= == != in contains known, and "
-            "`value` a constant or another `{variable}`. `contains` asks whether an attribute is "
-            "a list that holds a text. At most 500 nodes in a policy, 20 levels deep. A "
-            "comparison with an unknown value is false. Variables: `GET /v1/variables`.",
-            "examples": [_LOYAL],
-        }
-    ),
-]
 
 
 class Names(Shape):

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from app.schemas.common.types import Answer
-from app.schemas.stages.stages import Named
+from app.schemas.stages.stages import InWords, Named
 
 
 class Variable(Answer):
@@ -23,10 +23,15 @@ class Variable(Answer):
         description="purchases, money, interactions, profile, model, stage, scores or segments: "
         "what it is computed from; scores are those of the published run",
     )
+    title: Named = Field(description="what it is called, as a heading")
     meaning: Named = Field(description="what it is, in words")
     minimum: float | None = Field(description="no value is less, in its unit", examples=[0])
     maximum: float | None = Field(description="no value is more, in its unit")
     values: list[str] | None = Field(description="of a text, if these are all there are")
+    words: list[InWords] = Field(
+        description="what its values are called, where these can be listed; of `stage`, the stages "
+        "of the policy in force. Kinds of interactions: `GET /v1/interaction-kinds`"
+    )
     changes_with_time: bool = Field(description="also while no fact arrives")
     parameters: list[str] = Field(description="further fields of the comparison", examples=[[]])
     levels: list[str] | None = Field(description="of type `level`, ascending")

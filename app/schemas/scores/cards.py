@@ -206,7 +206,8 @@ class Scores(Answer):
     )
     segments: list[str] | None = Field(
         description="codes of the segments that the customer is kept to be in, ascending; null of "
-        "an earlier instant. `GET /v1/customers/{id}/segments` says since when, and what would "
+        "an earlier instant, and without the scope `customers:read_pii`, which rules of segments "
+        "may take. `GET /v1/customers/{id}/segments` says since when, and what would "
         "change it",
         examples=[["high_value"]],
     )

@@ -45,6 +45,13 @@ class Named(Answer):
     zh: str = Field(description="the name in Chinese", examples=["邀请试用体验"])
 
 
+class InWords(Answer):
+    """A code and what it is called."""
+
+    code: str = Field(description="the code", examples=["active"])
+    name: Named = Field(description="what it is called")
+
+
 class NextAction(Answer):
     """Something to do with a customer."""
 

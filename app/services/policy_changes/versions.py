@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, or_, select, text
 from app.errors import Conflict, FieldError, NotFound, ValidationFailed, printable
 from app.lifecycle import documents, kinds
 from app.lifecycle.expressions import OPERATORS, words
+from app.lifecycle.variables.choices import CHOICES
 from app.lifecycle.variables.definition import Term, Turning, Variable
 from app.lifecycle.variables.registry import VARIABLES
 from app.models import Operation, Policy, PolicyActivation
@@ -225,22 +226,28 @@ def _head(row: AnyRow, active: int) -> dict[str, Any]:
     }
 
 
-def variables() -> dict[str, Any]:
-    """Return the registry of what rules may name."""
-    return {"items": list(map(_variable, VARIABLES.values())), "operators": list(OPERATORS)}
+async def variables(session: ReadSession) -> dict[str, Any]:
+    """Return the registry of what rules may name, with the stages of the policy in force."""
+    pointers = await deployment_settings.pointers(session)
+    stages = await policies.described_stages(session, pointers.policy_version)
+    called = {**CHOICES, "stage": {stage["code"]: stage["name"] for stage in stages}}
+    items = [_variable(row, called.get(row.name, {})) for row in VARIABLES.values()]
+    return {"items": items, "operators": list(OPERATORS)}
 
 
-def _variable(row: Variable) -> dict[str, Any]:
+def _variable(row: Variable, called: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     turning = (row.narrowed or row).turning
     return {
         "name": row.name,
         "type": row.type,
         "unit": row.unit,
         "source": row.source,
+        "title": Term.of(row.narrowed or row).title(),
         "meaning": dict(zip(("en", "zh"), row.meaning, strict=True)),
         "minimum": row.minimum,
         "maximum": row.maximum,
         "values": row.values,
+        "words": [{"code": code, "name": name} for code, name in called.items()],
         "changes_with_time": turning is not Turning.STILL,
         "parameters": list(row.accepts),
         "levels": row.levels,

@@ -1,6 +1,7 @@
 """The customer file: all that is known of one, in one answer; each part as its own door has it."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,10 +12,12 @@ from app.deployment import Deployment
 from app.lifecycle import profiles
 from app.models import Customer, Interaction
 from app.postgres.db import ReadSession
+from app.schemas.common import personal
 from app.services.common.paging import PageRequest
 from app.services.customers import customers, profile_changes
 from app.services.runs import habits
 from app.services.runs.query_rules import May
+from app.services.runs.segments import customer_segments
 from app.services.runs.worklist import worklist
 from app.services.scores import cards
 from app.services.stages import ledger, stages
@@ -34,7 +37,9 @@ async def get(
     if row is None:
         raise customers.unknown(customer_id)
     as_of = deployment.as_of(now)
-    scored = await cards.of_customers(session, deployment, [customer_id], as_of=as_of, now=now)
+    scored = await cards.of_customers(
+        session, deployment, [customer_id], as_of=as_of, now=now, tells_segments=personal.is_shown()
+    )
     stage, _ = await stages.get(
         session, deployment, customer_id, as_of=as_of, policy_version=None, now=now
     )
@@ -46,6 +51,9 @@ async def get(
         "stage": stage,
         "transitions": moves["items"],
         "scores": json.loads(scored.cards[customer_id]),
+        "segments": await customer_segments.describe(
+            session, deployment, customer_id, replace(as_of, is_now=True), may=may
+        ),
         "habits": await habits.of_customer(session, deployment, customer_id, as_of),
         "worklist": await worklist.of_customer(session, deployment, customer_id, now=now, may=may),
         "interactions": await _interactions(session, customer_id, now),

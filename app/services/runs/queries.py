@@ -22,7 +22,14 @@ from app.schemas.queries import CustomerQuery
 from app.services.common import as_of as as_ofs
 from app.services.common.paging import next_part
 from app.services.runs import query_columns, query_pages, query_sql
-from app.services.runs.query_answers import Total, items_of, rows_of, shown_total, total_of
+from app.services.runs.query_answers import (
+    Total,
+    columns_of,
+    items_of,
+    rows_of,
+    shown_total,
+    total_of,
+)
 from app.services.runs.query_pages import Row, Told
 from app.services.runs.query_prepared import Prepared, prepare
 from app.services.runs.query_rules import PERSONAL, May, Question
@@ -201,6 +208,7 @@ async def _answer(
         "as_of": query.question.as_of.at,
         "run_id": query.question.run_id,
         "evaluated": page.evaluated,
+        "columns": columns_of(query),
         "count": None if page.total is None else shown_total(deployment, page.total),
         "masked": ["name"] if masked else [],
     }

@@ -67,6 +67,19 @@ def shown_total(deployment: Deployment, total: Total) -> dict[str, Any]:
     }
 
 
+def columns_of(query: Prepared) -> list[dict[str, Any]]:
+    """Return what is told of each customer, and what it is called."""
+    return [
+        {
+            "name": term.key,
+            "title": term.title(),
+            "type": term.variable.type,
+            "unit": term.variable.unit,
+        }
+        for term in query.shown
+    ]
+
+
 async def items_of(
     session: ReadSession,
     deployment: Deployment,

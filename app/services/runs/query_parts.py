@@ -17,7 +17,14 @@ from app.services.customer_base import populations
 from app.services.operations import operations, parts
 from app.services.operations.parts import Part
 from app.services.runs import query_columns, query_pages
-from app.services.runs.query_answers import Total, items_of, rows_of, shown_total, total_of
+from app.services.runs.query_answers import (
+    Total,
+    columns_of,
+    items_of,
+    rows_of,
+    shown_total,
+    total_of,
+)
 from app.services.runs.query_pages import Row
 from app.services.runs.query_prepared import Prepared, prepare
 from app.services.runs.query_rules import SCORES, May
@@ -127,6 +134,7 @@ async def result(
         "next_cursor": cursor,
         "as_of": format_instant(query.question.as_of.at),
         "run_id": query.question.run_id,
+        "columns": columns_of(query),
         "count": shown_total(deployment, total) if query.counts else None,
     }
 

@@ -1,6 +1,7 @@
 """What is asked of customers: the rule and its variables, by the policy and the run of now."""
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +18,7 @@ from app.lifecycle.variables.registry import VARIABLES
 from app.lifecycle.version import DERIVATION_VERSION
 from app.postgres.db import ReadSession
 from app.schemas.common.personal import READ_PII
-from app.services.common import interaction_kinds
+from app.services.common import deployment_settings, interaction_kinds
 from app.services.common.deployment_settings import Pointers
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
@@ -28,6 +29,8 @@ from app.services.runs.segments import definitions
 PERSONAL = frozenset({"attribute", "age_years", "days_until_birthday"})
 """Variables that tell personal data of whom they are told of."""
 SCORES = "scores:read"
+SEGMENTS = "segments"
+"""The variable that tells in which segments somebody is kept to be."""
 _OF_LIVES = frozenset(
     {"lives", "life_purchase_days", "life_tenure_days", "mean_gap_days", "inactivity_to_mean_gap",
      "inactivity_limit_days"}
@@ -108,9 +111,13 @@ class Question:
         At the present, profiles and stages are what they are stored as, and a summary is one of
         before only where a fact has waited for its time.
         """
+        found: list[str] = []
+        now = self.as_of.is_now
+        of_purchases = money or bool(self.needs & {"purchases", "money"})
+        if now and not of_purchases:
+            return found
         at = tables.bind(self.as_of.at, "timestamptz")
-        found, now = [], self.as_of.is_now
-        if money or self.needs & {"purchases", "money"}:
+        if of_purchases:
             found.append(f"{tables.summary}.next_fact_at <= {at}")
             if not now:
                 found.append(f"s.facts_until > {at}")
@@ -156,7 +163,7 @@ async def question(
     asked = tuple(dict.fromkeys((*terms(when), *deciding)))
     every = (*asked, *told)
     needs = {need for term in every for need in term.needs}
-    _check_scopes(every, may)
+    await _check_scopes(session, pointers, every, may)
     if needs & _OF_NOW and not as_of.is_now:
         detail = "must be absent: what the published run says is not known of an earlier instant"
         raise ValidationFailed(errors=[FieldError("/as_of", "not_with_scores", detail)])
@@ -179,14 +186,28 @@ async def question(
     )
 
 
-def _check_scopes(asked: Iterable[Term], may: May) -> None:
-    """Refuse what would tell what the key may not read."""
-    for needed, names in _missing_scopes(asked, may).items():
-        raise MissingScope(f"{names[0]} needs the scope {needed}.", missing_scope=needed)
+async def require_segment(session: ReadSession, code: str, may: May) -> None:
+    """Refuse to tell who is kept in a segment, by whose rule a key may not ask."""
+    pointers = await deployment_settings.pointers(session)
+    rule = (await reader(session, pointers)).when({"segment": code}, "")
+    await _check_scopes(session, pointers, terms(rule), may)
 
 
-def _missing_scopes(asked: Iterable[Term], may: May) -> dict[str, list[str]]:
+async def _check_scopes(
+    session: ReadSession, pointers: Pointers, asked: Iterable[Term], may: May
+) -> None:
+    """Refuse what would tell what the key may not read.
+
+    Who is kept in which segments tells what all their rules look at.
+    """
     names = {term.name for term in asked}
+    if SEGMENTS in names:
+        names |= (await definitions.named(session, pointers.segments)).variables
+    for needed, found in _missing_scopes(names, may).items():
+        raise MissingScope(f"{found[0]} needs the scope {needed}.", missing_scope=needed)
+
+
+def _missing_scopes(names: AbstractSet[str], may: May) -> dict[str, list[str]]:
     wanted = {READ_PII: PERSONAL, SCORES: _of_scores()}
     return {
         scope: sorted(names & of) for scope, of in wanted.items() if names & of and not may(scope)
@@ -197,7 +218,7 @@ def can_be_asked(rule: Expression, as_of: AsOf, may: May) -> bool:
     """Say whether a rule may be asked by a key, and of an instant."""
     asked = tuple(terms(rule))
     of_now = any(term.needs & _OF_NOW for term in asked)
-    return (as_of.is_now or not of_now) and not _missing_scopes(asked, may)
+    return (as_of.is_now or not of_now) and not _missing_scopes({term.name for term in asked}, may)
 
 
 def _of_scores() -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select
 
 from app.deployment import Deployment
+from app.lifecycle.variables.choices import RFM_GROUPS
 from app.models import Model, Run
 from app.postgres.db import ReadSession
 from app.scoring.rfm import rfm
@@ -17,20 +18,6 @@ from app.services.models.model_documents import ModelDocument
 from app.services.policies import policies
 from app.services.scores import intervals
 from app.services.scores.run_summaries import RunSummary, StageTotals
-
-GROUP_NAMES = {
-    "champions": {"en": "Champions", "zh": "冠军客户"},
-    "regulars": {"en": "Regulars", "zh": "常客"},
-    "rising": {"en": "Rising", "zh": "上升客户"},
-    "recent": {"en": "Recent", "zh": "近期首购"},
-    "promising": {"en": "Promising", "zh": "有望客户"},
-    "need_attention": {"en": "Need attention", "zh": "需要关注"},
-    "about_to_sleep": {"en": "About to sleep", "zh": "即将沉睡"},
-    "cant_lose_them": {"en": "Can't lose them", "zh": "不可失去"},
-    "slipping": {"en": "Slipping", "zh": "渐行渐远"},
-    "hibernating": {"en": "Hibernating", "zh": "休眠客户"},
-}
-
 
 _NO_CUSTOMERS = StageTotals(
     customers=0, revenue=Decimal(0), value_to_save=Decimal(0), sums=intervals.Sums()
@@ -93,7 +80,7 @@ async def rfm_grid(session: ReadSession, deployment: Deployment) -> dict[str, An
     head["groups"] = [
         {
             "group": code,
-            "name": GROUP_NAMES[code],
+            "name": RFM_GROUPS[code],
             "customers": totals.customers,
             "revenue": deployment.money(totals.revenue),
         }

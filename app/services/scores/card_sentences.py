@@ -34,8 +34,9 @@ class CardFigures:
     """What the sentence of a card is made of.
 
     `rhythm`, `chance_if_active` and `expected_purchases` are None without a model; `uncertain`
-    says that the model had too little history to learn from. `to_save` is an amount with its
-    currency, None where the model cannot tell.
+    says that the model had too little history to learn from; `advises` whether to say if to call,
+    and what that may save: not where there is another reason than those that are known here.
+    `to_save` is an amount with its currency, None where the model cannot tell.
     """
 
     stage: Mapping[str, str]
@@ -49,6 +50,7 @@ class CardFigures:
     call_reasons: Sequence[str] = ()
     to_save: tuple[Decimal, str] | None = None
     uncertain: bool = False
+    advises: bool = True
 
 
 Both = tuple[str, str]
@@ -59,7 +61,8 @@ def sentence(card: CardFigures) -> dict[str, str]:
     """Return the card in words, in English and in Chinese."""
     en, zh = _habit(card)
     parts = [(f"{card.stage['en']}; {en}", f"{card.stage['zh']}；{zh}")]
-    parts += [found for found in (_outlook(card), _advice(card), _stake(card)) if found]
+    told = (_outlook(card), *((_advice(card), _stake(card)) if card.advises else ()))
+    parts += [found for found in told if found]
     return {
         "en": " ".join(f"{each}." for each, _ in parts),
         "zh": "".join(f"{each}。" for _, each in parts),

@@ -34,12 +34,13 @@ async def of_customers(
     horizon_days: int | None = None,
     asked: AskedTerms | None = None,
     now: datetime,
+    tells_segments: bool,
     pointer: str = "/",
     rfm_cuts: Mapping[str, list[float]] | None = None,
 ) -> Answered:
     """Return the score cards of customers, made at once on columns; the unknown have none.
 
-    Horizon and terms are those of the model if None.
+    Horizon and terms are those of the model if None. Segments may follow from personal data.
     """
     snapshots = await customer_snapshots.read(session, customer_ids)
     model = await _model(session) if snapshots is None else snapshots.model
@@ -58,7 +59,7 @@ async def of_customers(
     why = {}
     if snapshots.recorded_churn:
         why = await why_churned.of_placement(session, deployment, timeline, placed)
-    segments = snapshots.segments if as_of.at >= now else None
+    segments = snapshots.segments if as_of.at >= now and tells_segments else None
     alike = _alike(model, placed, now)
     made = card_rows.write(deployment, placed, scored, actions, why, alike, segments)
     found = [card async for card in threads.in_turns(made)]

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from app.deployment import Deployment
 from app.postgres.db import ReadSession
+from app.schemas.common import personal
 from app.schemas.common.encoding import to_json
 from app.schemas.scores.lists import LookupRequest
 from app.services.common import as_of as as_ofs
@@ -25,6 +26,7 @@ async def find(
         horizon_days=request.horizon_days,
         asked=request,
         now=now,
+        tells_segments=personal.is_shown(),
         rfm_cuts=given_cuts.read(deployment, request.rfm_cuts),
     )
     found, model = answered.cards, answered.model

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from app.days import AsOf
 from app.deployment import Deployment
 from app.postgres.db import Database, ReadSession
+from app.schemas.common import personal
 from app.services.common.microbatches import MicroBatches
 from app.services.models.clv_terms import GivenTerms
 from app.services.scores import cards
@@ -19,6 +20,7 @@ class Question(NamedTuple):
     as_of: AsOf | None
     horizon_days: int | None
     terms: GivenTerms
+    tells_segments: bool
 
 
 class Asked(NamedTuple):
@@ -46,6 +48,7 @@ def share(database: Database, deployment: Deployment) -> SharedCards:
                 as_of=question.as_of or deployment.as_of(now),
                 horizon_days=question.horizon_days,
                 asked=question.terms,
+                tells_segments=question.tells_segments,
                 now=now,
                 pointer="query:",
             )
@@ -70,5 +73,5 @@ async def get(
     now: datetime,
 ) -> bytes:
     """Return a score card in JSON; horizon and terms are those of the model if None."""
-    question = Question(None if as_of.is_now else as_of, horizon_days, terms)
+    question = Question(None if as_of.is_now else as_of, horizon_days, terms, personal.is_shown())
     return await shared.ask(question, Asked(customer_id, now))

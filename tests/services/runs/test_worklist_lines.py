@@ -50,6 +50,14 @@ async def test_who_is_on_the_list_for_silence_is_whom_the_run_would_have_called(
         page = (await own_client.get(WORKLIST, params={"limit": limit})).json()
         assert page["items"] == answer["items"][:limit]
         assert page["more"] == (limit < len(items))
+    # With a reason of which the run knows nothing, it does not say whether to call.
+    first = next(iter(risks))
+    at = datetime.fromisoformat(answer["computed_at"])
+    await interact(own_client, first, "complaint", NOW - at)
+    about = (await own_client.get(f"/v1/customers/{first}/worklist")).json()["about"]
+    assert "call" in risks[first]["sentence"]["en"]
+    assert risks[first]["sentence"]["en"].startswith(about["en"])
+    assert "call" not in about["en"]
 
 
 async def test_what_the_run_said_of_silence_is_over_with_a_purchase_and_for_those_who_left(

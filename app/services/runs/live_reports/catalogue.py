@@ -123,7 +123,8 @@ async def make(
 def _column(name: str, table: Table) -> dict[str, Any]:
     column = COLUMNS[name]
     words = table.words.get(name, OTHER) if column.type == "code" else {}
-    met = {row.get(name) for row in table.rows} if words else ()
+    told = [*table.rows, table.totals or {}] if words else ()
+    met = {row.get(name) for row in told}
     return {
         "name": name,
         "title": column.title,

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from app.days import to_micros
 from app.lifecycle.policy import Names
+from app.lifecycle.variables.choices import RFM_GROUPS
 from app.models import Run
 from app.models.scoring import scores_name
 from app.postgres.db import ReadSession, fetch_rows
@@ -16,7 +17,6 @@ from app.services.runs.live_reports import tables
 from app.services.runs.live_reports.ledger_words import LedgerWords, standing
 from app.services.runs.live_reports.questions import Question
 from app.services.runs.live_reports.tables import OF_PROFILE, Row, Table
-from app.services.runs.reports import GROUP_NAMES
 from app.services.runs.segments import definitions
 
 _OF_RUN: Final = ("rfm_group", "value_tier")
@@ -68,7 +68,7 @@ async def of_period(session: ReadSession, question: Question) -> Table:
         ),
         {
             "stage": words.names(),
-            "rfm_group": GROUP_NAMES,
+            "rfm_group": RFM_GROUPS,
             "segment": await _segments(session, question),
         },
         run_id,

@@ -1,6 +1,6 @@
 """The segments there are, with their rules: kept in memory until the settings name others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -43,12 +43,27 @@ class Definitions:
     def rules(self) -> dict[str, Any]:
         return {code: each.rule for code, each in self.by_code.items()}
 
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The names of all variables that their rules look at."""
+        return frozenset(_variables([each.document["rule"] for each in self.by_code.values()]))
+
     def require(self, code: str) -> Definition:
         """Return a segment in force, or raise NotFound."""
         if code not in self.by_code:
             said = no_segment(code, self.by_code)
             raise NotFound(f"{said[0].upper()}{said[1:]}.")
         return self.by_code[code]
+
+
+def _variables(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("variable"), str):
+            yield part["variable"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            yield from _variables(each)
 
 
 NONE = Definitions()

@@ -1,7 +1,7 @@
 """What is said of a line: why in a sentence, the card in words, what to do, how to reach them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from app.postgres.db import ReadSession
 from app.schemas.common import personal
 from app.services.common.deployment_settings import Pointers
 from app.services.policies import policies
+from app.services.runs.worklist import line_queries
 from app.services.runs.worklist.line_queries import Asked, Held, Told
 from app.services.scores import card_sentences, kept_runs
 from app.services.scores.card_sentences import CardFigures
@@ -19,6 +20,10 @@ from app.services.scores.kept_runs import KeptRun
 from app.services.stages import next_actions
 
 _MASKED: Final = ("name", "phone", "email", "consent")
+_DAYS: Final[Mapping[int | None, Sequence[tuple[str, str]]]] = {
+    0: (("{days} days ago", "today"), ("{days}天前", "今天")),
+    1: (("{days} days", "1 day"),),
+}
 
 
 async def words(
@@ -68,10 +73,9 @@ def why(deployment: Deployment, asked: Asked, held: Held) -> dict[str, Any]:
     instant = None if held.instant is None else deployment.calendar.day_of(held.instant)
     days = [each for each in (held.day and to_day(held.day), instant) if each is not None]
     began: date | None = from_day(max(days)) if days else None
-    ago = "?" if not days else str(max(asked.question.as_of.day - max(days), 0))
+    ago = max(asked.question.as_of.day - max(days), 0) if days else None
     said = {
-        language: sentence.replace("{days}", ago).replace("{since}", str(began or "?"))
-        for language, sentence in held.rule.sentence.items()
+        language: _filled(sentence, ago, began) for language, sentence in held.rule.sentence.items()
     }
     return {
         "code": held.rule.code,
@@ -80,6 +84,14 @@ def why(deployment: Deployment, asked: Asked, held: Held) -> dict[str, Any]:
         "sentence": said,
         "since": began,
     }
+
+
+def _filled(sentence: str, ago: int | None, began: date | None) -> str:
+    """Return a sentence with its days in place: of one day and of none as people say it."""
+    for unit, said in _DAYS.get(ago, ()):
+        sentence = sentence.replace(unit, said)
+    told = "?" if ago is None else str(ago)
+    return sentence.replace("{days}", told).replace("{since}", str(began or "?"))
 
 
 def _of_run(
@@ -103,6 +115,9 @@ def _of_run(
         call_reasons=row["call_reasons"],
         to_save=None if worth is None else (worth, deployment.currency),
         uncertain=run.model.little_history,
+        advises=all(
+            line_queries.is_of_run(each.rule.when) for each in told.held if each.closed_by is None
+        ),
     )
     held = next_actions.held(stage.actions, row["next_actions"] or 0)
     return {

@@ -11,7 +11,7 @@ from typing import Any, Final
 from app.days import from_day
 from app.deployment import Deployment
 from app.lifecycle.expressions import AllOf, AnyOf, Compare, Expression
-from app.lifecycle.presets.kinds import SNOOZED
+from app.lifecycle.presets.kinds import IN_VAIN, SNOOZED
 from app.postgres.db import ReadSession, fetch_rows
 from app.services.runs import query_sql
 from app.services.runs.query_rules import Question
@@ -20,7 +20,11 @@ from app.services.runs.worklist.rule_sets import Rule
 from app.services.runs.worklist.since import Since, implied, since
 
 _LATEST = "ORDER BY {0}.occurred_at DESC, {0}.source DESC, {0}.interaction_id DESC LIMIT 1"
-_IS_DAY = "~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'"
+_IS_DAY = (
+    "~ '^[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    "|02-(0[1-9]|[12][0-9]))$'"
+)
+"""What is no day of a calendar hides nothing, as the warning of its write says."""
 VALUE = "coalesce({run}.value_to_save, 0)"
 MOST_CONTACTED: Final = 2_000
 """Customers of some owners, whom these can hardly have met on one day."""
@@ -79,7 +83,7 @@ def _conditions(rule: Rule, tables: Tables, asked: Asked) -> _Conditions:
         bought = f"{tables.summary}.last_purchase_on"
         holds.append(f"{bought} IS NOT DISTINCT FROM {tables.run}.last_purchase_on")
         holds.append(f"NOT {_put_away(tables.bind(asked.left, 'text[]'), at)}")
-        if _is_listed(rule.when):
+        if is_of_run(rule.when):
             # In words of the index of the run, so that the planner knows it for its own.
             holds.append("r.probability IS NOT NULL AND r.call_reasons <> '{}'")
     until = f"i.occurred_at <= {at}"
@@ -115,16 +119,22 @@ def _put_away(left: str, at: str) -> str:
 
 
 def _is_contact(alias: str, tables: Tables, asked: Asked) -> str:
-    return f"{alias}.kind <> ALL({tables.bind(list(asked.no_contact), 'text[]')})"
+    """Return whether somebody was met: who was called in vain is still to be called."""
+    kinds = tables.bind(list(asked.no_contact), "text[]")
+    in_vain = tables.bind(list(IN_VAIN), "text[]")
+    return (
+        f"({alias}.kind <> ALL({kinds})"
+        f" AND ({alias}.outcome IS NULL OR {alias}.outcome <> ALL({in_vain})))"
+    )
 
 
-def _is_listed(rule: Expression) -> bool:
+def is_of_run(rule: Expression) -> bool:
     """Say whether a rule holds of none but those whom the run would have called."""
     if isinstance(rule, Compare):
         return rule.term.name == "call_reasons" and rule.op == "contains"
     if isinstance(rule, AllOf):
-        return any(_is_listed(part) for part in rule.parts)
-    return isinstance(rule, AnyOf) and all(_is_listed(part) for part in rule.parts)
+        return any(is_of_run(part) for part in rule.parts)
+    return isinstance(rule, AnyOf) and all(is_of_run(part) for part in rule.parts)
 
 
 async def best(
@@ -137,7 +147,7 @@ async def best(
     """Return value to save, id and owner of the open lines of a rule that are worth most."""
     tables = asked.tables()
     conditions = _conditions(rule, tables, asked)
-    of_run = _is_listed(rule.when)
+    of_run = is_of_run(rule.when)
     chosen = [*implied(rule.when, tables), conditions.open]
     if owners is not None:
         chosen.append(f"c.owner = ANY({tables.bind(list(owners), 'text[]')})")

@@ -50,7 +50,7 @@ READY: Final[dict[str, Any]] = {
         ),
         _rule(
             "contract_ending", "promise", ("contract ending", "合同即将到期"),
-            ("The contract ends soon: time to talk about renewal since {since}",
+            ("The contract ends soon: its renewal is to be talked about, since {since}",
              "合同即将到期，自{since}起应洽谈续签"),
             _all(compare("days_until_contract_end", "<=", _ENDING),
                  compare("days_until_contract_end", ">=", 0)),
@@ -58,8 +58,8 @@ READY: Final[dict[str, Any]] = {
         ),
         _rule(
             "quiet_after_demo", "promise", ("quiet after a demonstration", "演示后无音讯"),
-            ("Saw a demonstration, has not bought, and nothing was heard since {since}",
-             "看过演示但尚未购买，自{since}起无音讯"),
+            (f"Saw a demonstration, has not bought, and has been quiet for over {_QUIET} days",
+             f"看过演示但尚未购买，已超过{_QUIET}天无音讯"),
             _all(_NEVER_BOUGHT,
                  {"variable": "days_since_interaction", "kind": "demo", "op": "<=", "value": 120},
                  compare("days_since_interaction", ">", _QUIET)),
@@ -67,7 +67,7 @@ READY: Final[dict[str, Any]] = {
         ),
         _rule(
             "new_customer", "promise", ("new customer to welcome", "新客户待欢迎"),
-            ("Bought for the first time, and is to be welcomed since {since}",
+            ("Bought for the first time: to be welcomed, since {since}",
              "首次购买，自{since}起待欢迎"),
             _all(compare("purchase_days", "==", 1),
                  compare("days_since_last_purchase", ">=", 1),
@@ -90,7 +90,7 @@ READY: Final[dict[str, Any]] = {
         ),
         _rule(
             "birthday", "care", ("birthday", "生日"),
-            ("Has birthday today", "今天生日"),
+            ("Has a birthday today", "今天生日"),
             compare("days_until_birthday", "<=", 0), 300,
         ),
     ],

@@ -157,7 +157,9 @@ def _of_run(rule: Compare, tables: Tables) -> Since:
     if _COMPLAINT in said:
         return Since(instant=tables.last_instant(_COMPLAINTS, None))
     if any(each in _SILENCE for each in said):
-        return Since(day=f"(r.last_purchase_on + {gap})")
+        # A silence may be too long before the usual gap is over: no reason is of days to come.
+        over = f"r.last_purchase_on + {gap} <= {tables.today}"
+        return Since(day=f"(r.last_purchase_on + CASE WHEN {over} THEN {gap} ELSE 1 END)")
     if any(each in _DECLINES for each in said):
         return Since(day="(r.last_purchase_on + 1)")
     return Since()

@@ -22,6 +22,7 @@ from app.services.common.deployment_settings import Pointers
 from app.services.customers import customers
 from app.services.runs import query_rules
 from app.services.runs.query_rules import PERSONAL, May
+from app.services.runs.segments import definitions
 from app.services.runs.worklist import answers, line_queries, rule_sets
 from app.services.runs.worklist.line_queries import Asked
 from app.services.runs.worklist.rule_sets import Rule, RuleSet
@@ -49,7 +50,7 @@ async def listed(
     try:
         pointers, asked, rules = await _prepare(session, deployment, on, now)
         owners = _owners(rules, owner, team)
-        own, left_out = _readable(rules.rules, may)
+        own, left_out = await _readable(session, pointers, rules.rules, may)
         done = Counter[str]()
         if owners is not None:
             done = await _done(session, asked, own, owners)
@@ -82,7 +83,7 @@ async def of_customer(
 ) -> dict[str, Any]:
     """Return what the list says of a customer, and which reasons have been seen to."""
     pointers, asked, rules = await _prepare(session, deployment, None, now)
-    own, left_out = _readable(rules.rules, may)
+    own, left_out = await _readable(session, pointers, rules.rules, may)
     found = await line_queries.told(session, asked, own, [customer_id])
     if customer_id not in found:
         raise customers.unknown(customer_id)
@@ -166,11 +167,16 @@ def _owners(rules: RuleSet, owner: str | None, team: str | None) -> tuple[str, .
     return owners if owner is None else tuple(each for each in owners if each == owner)
 
 
-def _readable(rules: Sequence[Rule], may: May) -> tuple[list[Rule], list[dict[str, str]]]:
+async def _readable(
+    session: ReadSession, pointers: Pointers, rules: Sequence[Rule], may: May
+) -> tuple[list[Rule], list[dict[str, str]]]:
     """Return the rules that a key may be told of, and the others by the scope that they take."""
+    guarded = set(PERSONAL)
+    if (await definitions.named(session, pointers.segments)).variables & PERSONAL:
+        guarded.add(query_rules.SEGMENTS)
     own, left_out = [], []
     for rule in rules:
-        if may(personal.READ_PII) or not {term.name for term in rule.terms} & PERSONAL:
+        if may(personal.READ_PII) or not {term.name for term in rule.terms} & guarded:
             own.append(rule)
         else:
             left_out.append({"code": rule.code, "missing_scope": personal.READ_PII})
