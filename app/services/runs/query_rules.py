@@ -32,6 +32,7 @@ _OF_LIVES = frozenset(
     {"lives", "life_purchase_days", "life_tenure_days", "mean_gap_days", "inactivity_to_mean_gap",
      "inactivity_limit_days"}
 )  # fmt: skip
+_OF_SUMMARIES = frozenset({"purchases", "money"})
 _OF_NOW = frozenset({"scores", "segments"})
 """Sources of which nothing is known of an earlier instant."""
 May = Callable[[str], bool]
@@ -87,7 +88,7 @@ class Question:
         renamed = any(policy.maps for policy in self.timeline.policies)
         return (
             all(can_be_read(self.policy, term) for term in self.asked)
-            and (self.is_derived or not needs & {"purchases", "money"})
+            and (self.is_derived or not needs & _OF_SUMMARIES)
             and (self.is_settled or "stage" not in needs)
             and (self.as_of.is_now or not renamed or "stage" not in needs)
         )
@@ -102,6 +103,13 @@ class Question:
         limit = self.policy.inactivity_limit
         return Tables(self.as_of, began, limit, self.run_id, everybody)
 
+    def any_doubt(self, tables: Tables) -> str | None:
+        """Return whether there is anybody in doubt at the present, as a column; None if nobody."""
+        if not self.needs & _OF_SUMMARIES:
+            return None
+        any_of = " OR ".join(f"({each})" for each in self.doubts(tables))
+        return f"EXISTS (SELECT FROM purchase_summaries s WHERE {any_of})"
+
     def doubts(self, tables: Tables, *, money: bool = False) -> list[str]:
         """Return the conditions of whom what is stored says another instant.
 
@@ -110,7 +118,7 @@ class Question:
         """
         at = tables.bind(self.as_of.at, "timestamptz")
         found, now = [], self.as_of.is_now
-        if money or self.needs & {"purchases", "money"}:
+        if money or self.needs & _OF_SUMMARIES:
             found.append(f"{tables.summary}.next_fact_at <= {at}")
             if not now:
                 found.append(f"s.facts_until > {at}")
