@@ -104,11 +104,18 @@ class Question:
         return Tables(self.as_of, began, limit, self.run_id, everybody)
 
     def any_doubt(self, tables: Tables) -> str | None:
-        """Return whether there is anybody in doubt at the present, as a column; None if nobody."""
+        """Return whether there is anybody in doubt at the present, as a column; None if nobody.
+
+        The first fact that waits is the end of an index, whatever the planner makes of an instant.
+        """
         if not self.needs & _OF_SUMMARIES:
             return None
-        any_of = " OR ".join(f"({each})" for each in self.doubts(tables))
-        return f"EXISTS (SELECT FROM purchase_summaries s WHERE {any_of})"
+        at = tables.bind(self.as_of.at, "timestamptz")
+        first = f"coalesce((SELECT min(next_fact_at) FROM purchase_summaries) <= {at}, false)"  # noqa: S608
+        if not (versions := self._of_other_lives()):
+            return first
+        other = f"policy_version = ANY({tables.bind(versions, 'int4[]')}) AND facts > 0"
+        return f"({first} OR EXISTS (SELECT FROM purchase_summaries WHERE {other}))"
 
     def doubts(self, tables: Tables, *, money: bool = False) -> list[str]:
         """Return the conditions of whom what is stored says another instant.
