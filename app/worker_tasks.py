@@ -12,6 +12,7 @@ from app.services.operations.parts import Part
 from app.services.policy_changes import activations, previews, taking_effect
 from app.services.rebuilds import rebuilds
 from app.services.runs import aggregates, query_parts, runs
+from app.services.runs.live_reports import long_reports
 from app.services.runs.segments import updates
 
 Task = Callable[[WriteSession, Deployment, Part, datetime], Awaitable[bool | None]]
@@ -38,6 +39,7 @@ TASKS: dict[str, Task] = {
     query_parts.LOOK: query_parts.look_part,
     aggregates.AGGREGATE: aggregates.plan_part,
     aggregates.ADD_UP: aggregates.add_up_part,
+    long_reports.REPORT: long_reports.make_part,
     updates.UPDATE: updates.plan_part,
     updates.KEEP: updates.keep_part,
 }
@@ -51,5 +53,6 @@ COMPLETIONS: dict[str, Completion] = {
     uploads.IMPORT: running.result,
     query_parts.QUERY: query_parts.result,
     aggregates.AGGREGATE: aggregates.result,
+    long_reports.REPORT: long_reports.result,
     updates.UPDATE: updates.result,
 }

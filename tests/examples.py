@@ -68,6 +68,7 @@ class Recorder:
         query: Mapping[str, Any] | None = None,
         accept: str = "*/*",
         content: str | None = None,
+        prefer: str = "",
         **path: Any,
     ) -> Any:
         """Ask an operation, keep its answer, and return it."""
@@ -78,7 +79,7 @@ class Recorder:
             json=body,
             content=content,
             params=query,
-            headers={"Accept": accept},
+            headers={"Accept": accept, "Prefer": prefer},
         )
         assert answer.is_success, (asked, answer.text)
         if answer.status_code == 204:
@@ -211,6 +212,7 @@ async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_i
         await ask("list_scores", accept=form)
     for form in ("application/json", "text/csv"):
         await ask("get_report", accept=form, name="flow")
+    await ask("get_report", prefer="respond-async", name="flow")
     since = (now - timedelta(days=30)).date().isoformat()
     await ask("get_score_diff", query={"from": since}, **known)
     await ask("score_customers", {"customer_ids": ["c-1001", "c-9999"]})

@@ -10,7 +10,7 @@ from app.models.base import Base, Instant, Json
 
 
 class Operation(Base):
-    """One piece of long work; at most one of a kind is pending or running, but for imports.
+    """One piece of long work; at most one of a kind is open, but for imports and reports.
 
     While parts of it are put off, `waiting_since` and those beside it say since when, why, and when
     the next of them is tried again; the next part that is done takes them away.
@@ -22,10 +22,12 @@ class Operation(Base):
             "state IN ('pending', 'running', 'succeeded', 'failed', 'cancelled')", name="state"
         ),
         Index(
-            "uq_operations_alone",
+            "uq_operations_one_open",
             "kind",
             unique=True,
-            postgresql_where=text("state IN ('pending', 'running') AND kind <> 'import'"),
+            postgresql_where=text(
+                "state IN ('pending', 'running') AND kind NOT IN ('import', 'report')"
+            ),
         ),
         Index("ix_operations_created_at", "created_at", "operation_id"),
     )

@@ -26,6 +26,7 @@ from app.schemas.problems import PreviewStaleProblem
 from app.schemas.progress import Progress, Waiting
 from app.schemas.queries import AggregateAnswer, QueryResult
 from app.schemas.rebuilds import RebuildResult
+from app.schemas.reports import Report
 from app.schemas.segments import SegmentUpdateResult
 
 State = Literal["pending", "running", "succeeded", "failed", "cancelled"]
@@ -253,6 +254,13 @@ class CustomerAggregateOperation(_LongWork):
     result: AggregateAnswer | None = Field(description=_RESULT)
 
 
+class ReportOperation(_LongWork):
+    """Makes a report that takes longer than a request may."""
+
+    kind: Literal["report"] = Field(description=_KIND)
+    result: Report | None = Field(description=_RESULT)
+
+
 class SegmentUpdateOperation(_LongWork):
     """Brings up to date in which segments everybody is."""
 
@@ -270,6 +278,7 @@ AnyOperation = Annotated[
     | ImportOperation
     | CustomerQueryOperation
     | CustomerAggregateOperation
+    | ReportOperation
     | SegmentUpdateOperation,
     Field(discriminator="kind"),
 ]

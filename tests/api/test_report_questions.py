@@ -2,14 +2,21 @@
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from app.services.runs.live_reports import csv_lines, tables
+from app.config import Settings
+from app.postgres.db import Database, ReadSession, fetch_rows
+from app.services.runs.live_reports import catalogue, csv_lines, long_reports, tables
 from app.services.runs.live_reports.catalogue import REPORTS
+from app.services.runs.live_reports.questions import Question
+from app.services.runs.live_reports.tables import Table
 from app.services.runs.live_reports.words import COLUMNS, NOTES
+from app.worker import Worker
+from tests.database import NOW
 
 PURCHASE = {"transaction_id": "t1", "occurred_at": "2026-03-01T12:00:00Z",
             "amount": {"amount": "12.50"}}  # fmt: skip
@@ -94,6 +101,69 @@ async def test_too_many_values_are_no_report(
     answer = await client.get("/v1/reports/acquisition")
     assert answer.status_code == 422
     assert [each["pointer"] for each in answer.json()["errors"]] == ["query:by"]
+
+
+ASYNC = {"Prefer": "respond-async"}
+
+
+async def test_what_takes_a_worker_is_the_same_report(
+    own_client: httpx.AsyncClient,
+    own_database: Database,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = Worker(own_database, settings, clock=lambda: NOW)
+    await buy(own_client, "one", "web")
+    asked = [("value", {"by": "channel"}), ("acquisition", {"from": "2026-01-01", "by": "month"}),
+             ("movers", {"as_of": "2026-04-01"})]  # fmt: skip
+    places = {}
+    for name, query in asked:
+        answer = await own_client.get(f"/v1/reports/{name}", params=query, headers=ASYNC)
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["kind"] == long_reports.REPORT
+        places[name] = answer.headers["location"]
+        again = await own_client.get(f"/v1/reports/{name}", params=query, headers=ASYNC)
+        assert again.headers["location"] == places[name]
+    assert len(set(places.values())) == len(asked)
+    monkeypatch.setattr(long_reports, "MOST", 3)
+    refused = await own_client.get("/v1/reports/churn", headers=ASYNC)
+    assert (refused.status_code, refused.json()["code"]) == (409, "operation_running")
+    senseless = await own_client.get("/v1/reports/flow", params={"by": "x"}, headers=ASYNC)
+    assert senseless.status_code == 422
+    while await worker.work_once():
+        pass
+    for name, query in asked:
+        operation = (await own_client.get(places[name])).json()
+        assert operation["state"] == "succeeded", operation
+        at_once = (await own_client.get(f"/v1/reports/{name}", params=query)).json()
+        assert operation["result"] == at_once
+
+
+async def test_a_report_whose_statement_takes_too_long_takes_a_worker(
+    own_client: httpx.AsyncClient,
+    own_database: Database,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report, tries = REPORTS["flow"], iter(("request",))
+
+    async def slow(session: ReadSession, question: Question) -> Table:
+        if next(tries, "worker") == "worker":
+            return await report.make(session, question)
+        limited = "SELECT set_config('statement_timeout', '{}', false)"
+        await fetch_rows(session, limited.format(20))
+        try:
+            await fetch_rows(session, "SELECT pg_sleep(6)")
+        finally:
+            await fetch_rows(session, limited.format(7000))
+        raise AssertionError
+
+    monkeypatch.setattr(catalogue, "REPORTS", {**REPORTS, "flow": replace(report, make=slow)})
+    answer = await own_client.get("/v1/reports/flow")
+    assert answer.status_code == 202, answer.text
+    assert await Worker(own_database, settings, clock=lambda: NOW).work_once()
+    operation = (await own_client.get(answer.headers["location"])).json()
+    assert operation["result"]["name"] == "flow"
 
 
 async def test_csv_has_the_rows_and_no_formula(client: httpx.AsyncClient) -> None:

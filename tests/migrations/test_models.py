@@ -154,7 +154,7 @@ def change_check(customers: Table) -> None:
 
 
 def change_predicate(customers: Table) -> None:
-    index = index_of(customers.metadata.tables["operations"], "uq_operations_alone")
+    index = index_of(customers.metadata.tables["operations"], "uq_operations_one_open")
     index.dialect_options["postgresql"]["where"] = text("state = 'pending'")
 
 

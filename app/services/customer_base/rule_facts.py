@@ -41,6 +41,19 @@ FIRST_SEEN_OF_ALL = (
     )
 )
 """A query of when each customer was first heard of: the same of everybody, by whole tables."""
+
+
+def heard_of_by(at: str) -> str:
+    """Return whether customer `c` was heard of by an instant: facts are looked for where needed."""
+    told = " OR ".join(f"c.{column} <= {at}" for column in ("created_at", "first_contact_at"))
+    facts = " OR ".join(
+        f"EXISTS (SELECT FROM {table} f WHERE f.customer_id = c.customer_id"
+        f" AND f.occurred_at <= {at})"
+        for table in ("transactions", "interactions", "churn_records")
+    )
+    return f"coalesce({told} OR {facts}, false)"
+
+
 _AT, _ON = sql_numbers.micros("occurred_at"), sql_numbers.day("occurred_on")
 _LAST_DAY, _FIRST_DAY = sql_numbers.date_of("$4"), sql_numbers.date_of("$5")
 _OF_KINDS = f"customer_id = ANY({NAMED}) AND ($2::text[] IS NULL OR kind = ANY($2))"

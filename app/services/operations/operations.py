@@ -81,6 +81,16 @@ async def find_open(session: ReadSession, kind: str) -> AnyRow | None:
     return (await session.execute(statement)).one_or_none()
 
 
+async def find_all_open(session: ReadSession, kind: str) -> Sequence[AnyRow]:
+    """Return those of a kind that have not ended, the oldest first."""
+    statement = (
+        select(*Operation.__table__.columns)
+        .where(Operation.kind == kind, Operation.state.in_(OPEN))
+        .order_by(Operation.created_at, Operation.operation_id)
+    )
+    return (await session.execute(statement)).all()
+
+
 async def add_parts(
     session: WriteSession, operation_id: str, task: str, arguments: Sequence[Mapping[str, Any]]
 ) -> None:

@@ -7,6 +7,7 @@ by a worker where they are many. Both say the same; see docs/decisions/0052.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,7 +31,7 @@ from app.services.runs.query_answers import (
     shown_total,
     total_of,
 )
-from app.services.runs.query_pages import Row, Told
+from app.services.runs.query_pages import Doubtful, Row, Told
 from app.services.runs.query_prepared import Prepared, prepare
 from app.services.runs.query_rules import PERSONAL, May, Question
 
@@ -93,6 +94,9 @@ async def find(session: ReadSession, deployment: Deployment, query: Prepared) ->
     for question, told in ((query.with_told, {}), (query.question, None)):
         if question is None:
             continue
+        if question.is_stored and question.as_of.is_now and not query.counts:
+            with suppress(Doubtful):
+                return await _stored(session, deployment, query, (), told, doubting=question)
         doubted = await doubts(session, deployment, question, money=query.counts)
         if doubted is not None:
             return await _stored(session, deployment, query, doubted, told)
@@ -129,13 +133,24 @@ async def _stored(
     query: Prepared,
     doubted: Sequence[str],
     told: Told | None,
+    *,
+    doubting: Question | None = None,
 ) -> Page:
+    """Find a page of those of whom what is stored tells, and of some others.
+
+    Raises
+    ------
+    Doubtful
+        If it is not known who these are, and there are some by what is `doubting`, or may be.
+    """
     question, most = query.question, query.page.limit + 1
-    found = await query_columns.of_customers(session, deployment, question, query.wanted, doubted)
     rows = await query_pages.stored(
         session, deployment, question, query.order, query.place, most, doubted,
-        shown=query.shown, told=told,
+        shown=query.shown, told=told, doubting=doubting,
     )  # fmt: skip
+    if doubting is not None:
+        return Page(rows, None, told)
+    found = await query_columns.of_customers(session, deployment, question, query.wanted, doubted)
     rows += rows_of(query, found)
     total = None
     if query.counts:

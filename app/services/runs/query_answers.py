@@ -91,12 +91,10 @@ async def items_of(
 
     Of those of whom it is not `told` yet it is evaluated.
     """
-    keys = [term.key for term in query.shown]
+    terms = query.shown
+    keys = [term.key for term in terms]
     found = {
-        each: (
-            name,
-            [of_stored(term, value) for term, value in zip(query.shown, values, strict=True)],
-        )
+        each: (name, [of_stored(term, value) for term, value in zip(terms, values, strict=True)])
         for each, (name, *values) in (told or {}).items()
     }
     others = [each for each in ids if each not in found]
@@ -110,7 +108,7 @@ async def items_of(
             "name": found[each][0],
             "values": {
                 key: told_of(deployment, term, value)
-                for key, term, value in zip(keys, query.shown, found[each][1], strict=True)
+                for key, term, value in zip(keys, terms, found[each][1], strict=True)
             },
         }
         for each in ids

@@ -130,6 +130,10 @@ def _key(value: Any, kind: Kind | None) -> Any:
     return int(value) if kind == "whole" else value
 
 
+class Doubtful(Exception):
+    """A page cannot be told without looking for those of whom another instant is stored."""
+
+
 Told = dict[str, tuple[Any, ...]]
 """By customer the name, and what is stored of the terms that are told."""
 
@@ -145,20 +149,22 @@ async def stored(
     *,
     shown: Sequence[Term] = (),
     told: Told | None = None,
+    doubting: Question | None = None,
 ) -> list[Row]:
     """Return the first rows behind a place of whom what is stored tells, but for some.
 
-    With `told` what is shown of them is read beside, and kept there.
+    With `told` what is shown of them is read beside, and kept there. With `doubting` it is asked
+    beside whether anybody is in doubt by that question, of which a page without rows says nothing.
     """
     read = partial(_read, session, deployment, question, order, doubted, shown, told)
     found: list[Row] = []
     if order.term is not None and not place.rest:
-        found = await read(place, most)
+        found = await read(place, most, doubting)
         if order.term.variable.always_known:
             return found
-        place = Place(rest=True)
+        place, doubting = Place(rest=True), None
     if len(found) < most:
-        found += await read(place, most - len(found))
+        found += await read(place, most - len(found), doubting)
     return found
 
 
@@ -172,6 +178,7 @@ async def _read(
     told: Told | None,
     place: Place,
     most: int,
+    doubting: Question | None,
 ) -> list[Row]:
     tables = question.tables(deployment)
     conditions = [] if question.when == ALWAYS else [query_sql.holds(question.when, tables)]
@@ -193,12 +200,17 @@ async def _read(
     columns = ["c.customer_id", key]
     if told is not None:
         columns += ["c.name", *(_shown(query_sql.value(term, tables)) for term in shown)]
+    doubt = None if doubting is None else doubting.any_doubt(tables)
+    columns += [doubt] if doubt else []
     way = " DESC" if backwards else ""
     ordered = ", ".join(f"{each}{way}" for each in keys)
     more = f" ORDER BY {ordered} LIMIT {most}"
     rows = await fetch_rows(session, tables.select(columns, conditions, more), *tables.arguments)
+    if doubt and (not rows or rows[0][-1]):
+        raise Doubtful
     if told is not None:
-        told.update({row[0]: tuple(row)[2:] for row in rows})
+        last = len(columns) - bool(doubt)
+        told.update({row[0]: tuple(row)[2:last] for row in rows})
     return [(row[1], row[0]) for row in rows]
 
 

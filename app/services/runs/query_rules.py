@@ -35,6 +35,7 @@ _OF_LIVES = frozenset(
     {"lives", "life_purchase_days", "life_tenure_days", "mean_gap_days", "inactivity_to_mean_gap",
      "inactivity_limit_days"}
 )  # fmt: skip
+_OF_SUMMARIES = frozenset({"purchases", "money"})
 _OF_NOW = frozenset({"scores", "segments"})
 """Sources of which nothing is known of an earlier instant."""
 May = Callable[[str], bool]
@@ -90,7 +91,7 @@ class Question:
         renamed = any(policy.maps for policy in self.timeline.policies)
         return (
             all(can_be_read(self.policy, term) for term in self.asked)
-            and (self.is_derived or not needs & {"purchases", "money"})
+            and (self.is_derived or not needs & _OF_SUMMARIES)
             and (self.is_settled or "stage" not in needs)
             and (self.as_of.is_now or not renamed or "stage" not in needs)
         )
@@ -105,6 +106,20 @@ class Question:
         limit = self.policy.inactivity_limit
         return Tables(self.as_of, began, limit, self.run_id, everybody)
 
+    def any_doubt(self, tables: Tables) -> str | None:
+        """Return whether there is anybody in doubt at the present, as a column; None if nobody.
+
+        The first fact that waits is the end of an index, whatever the planner makes of an instant.
+        """
+        if not self.needs & _OF_SUMMARIES:
+            return None
+        at = tables.bind(self.as_of.at, "timestamptz")
+        first = f"coalesce((SELECT min(next_fact_at) FROM purchase_summaries) <= {at}, false)"  # noqa: S608
+        if not (versions := self._of_other_lives()):
+            return first
+        other = f"policy_version = ANY({tables.bind(versions, 'int4[]')}) AND facts > 0"
+        return f"({first} OR EXISTS (SELECT FROM purchase_summaries WHERE {other}))"
+
     def doubts(self, tables: Tables, *, money: bool = False) -> list[str]:
         """Return the conditions of whom what is stored says another instant.
 
@@ -113,7 +128,7 @@ class Question:
         """
         found: list[str] = []
         now = self.as_of.is_now
-        of_purchases = money or bool(self.needs & {"purchases", "money"})
+        of_purchases = money or bool(self.needs & _OF_SUMMARIES)
         if now and not of_purchases:
             return found
         at = tables.bind(self.as_of.at, "timestamptz")

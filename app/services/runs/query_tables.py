@@ -37,6 +37,7 @@ class Tables:
     """Customers `c`, and what is joined to them: summaries `s`, the published run `r`, windows.
 
     Of windows, those who are met are counted one by one; of `everybody` all are counted at once.
+    Where `few` are asked for whom an index knows, nothing begins with who had an interaction.
     """
 
     as_of: AsOf
@@ -44,6 +45,7 @@ class Tables:
     inactivity_limit: InactivityLimit
     run_id: int | None
     everybody: bool = False
+    few: bool = False
     arguments: list[Any] = field(default_factory=list)
     _joined: dict[str, str] = field(default_factory=dict)
     _windows: dict[tuple[frozenset[str] | None, int | None], str] = field(default_factory=dict)
@@ -114,6 +116,12 @@ class Tables:
     def any_interaction(self, kinds: frozenset[str] | None, days: int | None) -> str:
         """Return whether there was any, so that the planner may begin with those who had one."""
         by_day, today = self._seen(kinds, days)
+        if self.few:
+            mine = "customer_id = c.customer_id"
+            return (
+                f"(EXISTS (SELECT FROM interaction_days d WHERE d.{mine} AND {by_day})"  # noqa: S608
+                f" OR EXISTS (SELECT FROM interactions i WHERE i.{mine} AND {today}))"
+            )
         return (
             f"EXISTS (SELECT FROM (SELECT d.customer_id FROM interaction_days d WHERE {by_day}"  # noqa: S608
             f" UNION ALL SELECT i.customer_id FROM interactions i WHERE {today}) AS seen"

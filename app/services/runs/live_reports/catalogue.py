@@ -82,7 +82,7 @@ def offered() -> dict[str, Any]:
     }
 
 
-async def make(
+async def read(
     session: ReadSession,
     deployment: Deployment,
     name: str,
@@ -91,15 +91,20 @@ async def make(
     until: str | None,
     by: str | None,
     as_of: AsOf,
-    now: datetime,
-) -> dict[str, Any]:
-    """Return a report as the API answers it."""
+) -> Question:
+    """Return what is asked of a report; refuse one that there is not, and what makes no sense."""
     if name not in REPORTS:
         raise NotFound(f"There is no report {name!r}; there are {', '.join(REPORTS)}.")
-    report = REPORTS[name]
-    question = await questions.read(
-        session, deployment, report.ways, since=since, until=until, by=by, as_of=as_of
+    return await questions.read(
+        session, deployment, REPORTS[name].ways, since=since, until=until, by=by, as_of=as_of
     )
+
+
+async def make(
+    session: ReadSession, name: str, question: Question, *, now: datetime
+) -> dict[str, Any]:
+    """Return a report as the API answers it."""
+    report, as_of, deployment = REPORTS[name], question.as_of, question.deployment
     table = await report.make(session, question)
     return {
         "name": name,

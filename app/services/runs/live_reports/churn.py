@@ -24,9 +24,13 @@ async def of_period(session: ReadSession, question: Question) -> Table:
     """Return departures and win-backs of a period; changes of policy are neither."""
     words = LedgerWords(question.timeline)
     stages, periods = words.all()
+    changes, plain = words.changes, words.roles_are_plain()
+    if plain:  # in all periods alike
+        changes, stages = [], list(dict.fromkeys(stages))
+        periods = [0] * len(stages)
     roles = [words.role(*pair) for pair in zip(stages, periods, strict=True)]
-    given = [words.changes, stages, periods, roles]
-    events = _events(beginnings=words.begins_as_customer())
+    given = [changes, stages, periods, roles]
+    events = _events(beginnings=words.begins_as_customer(), plain=plain)
     if question.by == "month":
         return await _by_month(session, question, events, given)
     if question.by in _REASONS:
@@ -34,8 +38,11 @@ async def of_period(session: ReadSession, question: Question) -> Table:
     return await _by_group(session, question, events, given)
 
 
-def _events(*, beginnings: bool) -> str:
-    """Return the CTEs of changes between roles; $1 to $4 are the words, $5 is the last instant."""
+def _events(*, beginnings: bool, plain: bool) -> str:
+    """Return the CTEs of changes between roles; $1 to $4 are the words, $5 is the last instant.
+
+    Where roles are plain, transitions within a role say nothing that those around do not.
+    """
 
     def role(name: str, stage: str) -> str:
         return (
@@ -43,6 +50,7 @@ def _events(*, beginnings: bool) -> str:
             f" AND {name}.period = width_bucket(t.effective_at, CAST($1 AS timestamptz[]))"
         )
 
+    within = " AND was.role <> becomes.role" if plain else ""
     begun = (
         f" UNION ALL SELECT s.customer_id, s.begun, 0, 'beginning', 'none', w.role"  # noqa: S608  # no value of a caller
         f" FROM ({rule_facts.FIRST_SEEN_OF_ALL}) AS s JOIN words w ON w.stage = '{NOWHERE}'"
@@ -56,7 +64,7 @@ def _events(*, beginnings: bool) -> str:
         " SELECT t.customer_id, t.effective_at AS at, 1 AS nth, t.cause, was.role AS before,"
         " becomes.role AS after FROM stage_transitions t"
         f"{role('was', 'from_stage')}{role('becomes', 'to_stage')}"
-        " WHERE t.voided_at IS NULL AND t.effective_at <= $5"
+        f" WHERE t.voided_at IS NULL AND t.effective_at <= $5{within}"
         f"{begun if beginnings else ''})"
     )
 

@@ -19,7 +19,7 @@ async def of_days(session: ReadSession, question: Question) -> Table:
     words = LedgerWords(question.timeline)
     column, group, _ = tables.parted(question)
     rows = await fetch_rows(
-        session, _statement(group), question.first_ends_at, question.ends_at, words.changes
+        session, _statement(group, words), question.first_ends_at, question.ends_at, words.changes
     )
     cells, bases = Counter[tuple[Any, ...]](), Counter[tuple[Any, ...]]()
     for value, known, *stages, n in rows:
@@ -78,14 +78,13 @@ def _between(
     return before, after, "stayed" if before == after else "renamed"
 
 
-def _statement(group: str) -> str:
+def _statement(group: str, words: LedgerWords) -> str:
+    begun = words.beginnings("$3")
     return (
-        f"WITH seen AS ({rule_facts.FIRST_SEEN_OF_ALL}),"  # noqa: S608  # no value of a caller
-        f" a AS ({standing('$1')}), b AS ({standing('$2')})"
-        f" SELECT {group}, seen.begun <= $1, a.to_stage,"
-        " width_bucket(coalesce(a.effective_at, seen.begun), CAST($3 AS timestamptz[])),"
-        " b.to_stage,"
-        " width_bucket(coalesce(b.effective_at, seen.begun), CAST($3 AS timestamptz[])), count(*)"
-        " FROM customers c JOIN seen USING (customer_id) LEFT JOIN a USING (customer_id)"
-        " LEFT JOIN b USING (customer_id) WHERE seen.begun <= $2 GROUP BY 1, 2, 3, 4, 5, 6"
+        f"WITH {begun.cte}a AS ({standing('$1')}), b AS ({standing('$2')})"  # noqa: S608  # no value of a caller
+        f" SELECT {group}, {rule_facts.heard_of_by('$1')}, a.to_stage,"
+        f" {begun.period('a.effective_at')}, b.to_stage, {begun.period('b.effective_at')}, count(*)"
+        f" FROM customers c{begun.join} LEFT JOIN a USING (customer_id)"
+        f" LEFT JOIN b USING (customer_id) WHERE {rule_facts.heard_of_by('$2')}"
+        " GROUP BY 1, 2, 3, 4, 5, 6"
     )

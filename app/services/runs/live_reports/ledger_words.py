@@ -10,6 +10,7 @@ from typing import Any
 
 from app.days import from_micros
 from app.lifecycle.policy import Names, Policy, Role
+from app.services.customer_base import rule_facts
 from app.services.policies.policies import PolicyTimeline
 
 NOWHERE = ""
@@ -25,6 +26,24 @@ def standing(at: str) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Beginnings:
+    """SQL of the policy period of a transition, of none that in which somebody was first seen.
+
+    Nobody has to be looked for where there was one policy alone. `changes` are the parameter.
+    """
+
+    cte: str
+    join: str
+    changes: str
+
+    def period(self, effective_at: str) -> str:
+        if not self.join:
+            return f"cardinality(CAST({self.changes} AS timestamptz[]))"  # none: the first period
+        at = f"coalesce({effective_at}, seen.begun)"
+        return f"width_bucket({at}, CAST({self.changes} AS timestamptz[]))"
+
+
 @dataclass(frozen=True)
 class LedgerWords:
     """The words of a policy timeline."""
@@ -35,6 +54,17 @@ class LedgerWords:
     def changes(self) -> list[datetime]:
         """The instants at which another period began."""
         return [from_micros(at) for at in self.timeline.starts[1:]]
+
+    def beginnings(self, changes: str) -> Beginnings:
+        if not self.changes:
+            return Beginnings("", "", changes)
+        cte = f"seen AS ({rule_facts.FIRST_SEEN_OF_ALL}), "
+        return Beginnings(cte, " JOIN seen USING (customer_id)", changes)
+
+    def roles_are_plain(self) -> bool:
+        """Whether a role changes by transitions alone, and everybody begins as a prospect."""
+        no_renames = not any(policy.maps for policy in self.timeline.policies)
+        return no_renames and self.timeline.has_one_role_each and not self.begins_as_customer()
 
     def name(self, stage: str | None, period: int, until: int) -> str:
         """Return what a stage of a period is called at a later instant."""

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from app.postgres.db import ReadSession, fetch_rows
 from app.services.customer_base import net_purchases
@@ -17,7 +17,12 @@ async def of_first_purchases(session: ReadSession, question: Question) -> Table:
     """Return the triangle: cohorts by their first purchase day, months counted from its month."""
     column, group, whose = tables.parted(question)
     rows = await fetch_rows(
-        session, _statement(group, whose), question.as_of.at, question.first_on, question.last_on
+        session,
+        _statement(group, whose),
+        question.as_of.at,
+        question.first_on,
+        question.last_on,
+        question.begins_at,
     )
     until = question.until_on.year * 12 + question.until_on.month - 1
     active, revenue = Counter[tuple[Any, int]](), defaultdict[tuple[Any, int], Decimal](Decimal)
@@ -50,14 +55,23 @@ async def of_first_purchases(session: ReadSession, question: Question) -> Table:
     )
 
 
+# Whose first fact came before the period is of an earlier cohort, unless it was taken back since.
+_MAY_BEGIN: Final = (
+    "SELECT customer_id FROM transactions GROUP BY 1 HAVING min(occurred_at) >= $4"
+    " UNION SELECT customer_id FROM refund_allocations"
+    " UNION SELECT customer_id FROM unallocated_refunds"
+)
+
+
 def _statement(group: str, whose: str) -> str:
-    month = "CAST(extract(year FROM occurred_on) * 12 + extract(month FROM occurred_on) - 1 AS int)"
+    year, month = (f"CAST(date_part('{part}', occurred_on) AS int)" for part in ("year", "month"))
     return (
-        f"WITH months AS (SELECT customer_id, {month} AS month, min(occurred_on) AS first_on,"  # noqa: S608  # no value of a caller
-        f" sum(net) AS net FROM ({net_purchases.snapshot('$1')}) AS p GROUP BY 1, 2"
+        f"WITH months AS (SELECT customer_id, {year} * 12 + {month} - 1 AS month,"  # noqa: S608  # no value of a caller
+        f" min(occurred_on) AS first_on, sum(net) AS net FROM ({net_purchases.snapshot('$1')}) AS p"
+        f" WHERE customer_id IN ({_MAY_BEGIN}) GROUP BY 1, 2"
         "), begun AS ("
-        " SELECT customer_id, min(first_on) AS first_on, min(month) AS month FROM months GROUP BY 1"
-        f") SELECT {group}, b.month, m.month - b.month, count(*), sum(m.net)"
-        f" FROM months m JOIN begun b USING (customer_id){whose}"
-        " WHERE b.first_on BETWEEN $2 AND $3 GROUP BY 1, 2, 3"
+        " SELECT customer_id, month, net, min(first_on) OVER own AS begun_on,"
+        " min(month) OVER own AS begun FROM months WINDOW own AS (PARTITION BY customer_id)"
+        f") SELECT {group}, b.begun, b.month - b.begun, count(*), sum(b.net) FROM begun b{whose}"
+        " WHERE b.begun_on BETWEEN $2 AND $3 GROUP BY 1, 2, 3"
     )

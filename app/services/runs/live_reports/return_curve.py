@@ -21,12 +21,15 @@ _MANY: Final = "5_or_more"
 async def of_silences(session: ReadSession, question: Question) -> Table:
     """Return for each length of silence how many lasted so long, and how they went on."""
     column, group, whose = tables.parted(question)
+    # What came before the first silence that counts is looked at for its number alone.
+    since = f" WHERE occurred_on >= CAST($2 AS date) - {SILENCES[-1]}"
     if question.by == "purchase_days_before":
         cases = " ".join(f"WHEN {test} THEN '{code}'" for code, test in _BEFORE.items())
+        since = ""
         column, group = [question.by], f"CASE {cases} ELSE '{_MANY}' END"
     rows = await fetch_rows(
         session,
-        _statement(group, whose),
+        _statement(group, whose, since),
         question.as_of.at,
         question.first_on,
         question.last_on,
@@ -52,7 +55,7 @@ async def of_silences(session: ReadSession, question: Question) -> Table:
     )
 
 
-def _statement(group: str, whose: str) -> str:
+def _statement(group: str, whose: str, since: str) -> str:
     """Return how to count silences: first those alike, so that few are held against lengths."""
     counts = ", ".join(
         f"coalesce(sum(n) FILTER (WHERE {over}), 0), coalesce(sum(n) FILTER (WHERE {over}"
@@ -64,7 +67,7 @@ def _statement(group: str, whose: str) -> str:
     longest = SILENCES[-1] + WINDOWS[-1] + 1
     return (
         "WITH days AS (SELECT DISTINCT customer_id, occurred_on"  # noqa: S608  # no value of a caller
-        f" FROM ({net_purchases.snapshot('$1')}) AS p"
+        f" FROM ({net_purchases.snapshot('$1')}) AS p{since}"
         "), gaps AS ("
         f" SELECT customer_id, occurred_on, least(lead(occurred_on, 1, 'infinity') OVER own,"
         f" occurred_on + {longest}) - occurred_on AS gap, row_number() OVER own AS nth FROM days"

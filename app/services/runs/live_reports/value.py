@@ -33,7 +33,8 @@ async def of_period(session: ReadSession, question: Question) -> Table:
     words = LedgerWords(question.timeline)
     asked = (question.as_of.at, question.ends_at, question.first_on, question.last_on,
              words.changes)  # fmt: skip
-    rows = await fetch_rows(session, _statement(question.by, run_id), *asked)
+    statement = _statement(question.by, run_id, words)
+    rows = await fetch_rows(session, statement, *asked)
     sums: dict[str | None, _Sums] = defaultdict(_Sums)
     last = to_micros(question.ends_at)
     for value, stage, period, *counts in rows:
@@ -43,7 +44,9 @@ async def of_period(session: ReadSession, question: Question) -> Table:
     whole = _Sums()
     of_all = [own.all for own in sums.values()]
     if question.by == "segment":  # somebody may be in several
-        of_all = [row[3:] for row in await fetch_rows(session, _statement("", run_id), *asked)]
+        of_all = [
+            row[3:] for row in await fetch_rows(session, _statement("", run_id, words), *asked)
+        ]
     for one in of_all:
         whole.add(list(one))
 
@@ -114,7 +117,8 @@ async def _segments(session: ReadSession, question: Question) -> dict[str, Names
     return {code: each.document["name"] for code, each in known.by_code.items()}
 
 
-def _statement(by: str, run_id: int | None) -> str:
+def _statement(by: str, run_id: int | None, words: LedgerWords) -> str:
+    begun = words.beginnings("$5")
     group, scores, clv = OF_PROFILE.get(by, "CAST(NULL AS text)"), "", "CAST(NULL AS numeric)"
     inside = ""
     if by == "segment":
@@ -124,18 +128,17 @@ def _statement(by: str, run_id: int | None) -> str:
         clv = "s.clv"
         group = f"s.{by}" if by in _OF_RUN else group
     return (
-        f"WITH seen AS ({rule_facts.FIRST_SEEN_OF_ALL}), b AS ({standing('$2')}),"  # noqa: S608  # no value of a caller
+        f"WITH {begun.cte}b AS ({standing('$2')}),"  # noqa: S608  # no value of a caller
         " bought AS (SELECT customer_id, sum(net) AS revenue,"
-        " count(DISTINCT occurred_on) AS days"
+        " min(occurred_on) AS first_on, max(occurred_on) AS last_on"
         f" FROM ({net_purchases.snapshot('$1')}) AS p WHERE occurred_on BETWEEN $3 AND $4"
         " GROUP BY 1)"
-        f" SELECT {group}, b.to_stage,"
-        " width_bucket(coalesce(b.effective_at, seen.begun), CAST($5 AS timestamptz[])),"
-        " count(*), count(o.days), count(*) FILTER (WHERE o.days > 1),"
+        f" SELECT {group}, b.to_stage, {begun.period('b.effective_at')},"
+        " count(*), count(o.first_on), count(*) FILTER (WHERE o.last_on > o.first_on),"
         f" count({clv}), sum(o.revenue), sum({clv})"
-        " FROM customers c JOIN seen USING (customer_id) LEFT JOIN b USING (customer_id)"
+        f" FROM customers c{begun.join} LEFT JOIN b USING (customer_id)"
         f" LEFT JOIN bought o USING (customer_id){scores}{inside}"
-        " WHERE seen.begun <= $2 GROUP BY 1, 2, 3"
+        f" WHERE {rule_facts.heard_of_by('$2')} GROUP BY 1, 2, 3"
     )
 
 

@@ -146,6 +146,7 @@ async def best(
 ) -> list[tuple[Any, str, str | None]]:
     """Return value to save, id and owner of the open lines of a rule that are worth most."""
     tables = asked.tables()
+    tables.few = owners is not None and len(owners) == 1
     conditions = _conditions(rule, tables, asked)
     of_run = is_of_run(rule.when)
     chosen = [*implied(rule.when, tables), conditions.open]
