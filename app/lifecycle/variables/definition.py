@@ -73,6 +73,9 @@ class Variable:
     """What it is another name of: evidence and sentences say that one."""
     narrowed: "Variable | None" = None
     """What computes it where parameters are given."""
+    lies_between: bool = True
+    """Whether at any instant of a day of purchases without refunds, once the first is made, it lies
+    between what it would be if they were all of nothing and what it is at the end of the day."""
 
     @property
     def accepts(self) -> tuple[str, ...]:

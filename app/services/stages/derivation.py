@@ -30,6 +30,7 @@ from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import (
+    kept_days,
     long_histories,
     overrides,
     resuming,
@@ -62,7 +63,7 @@ async def settle(
     overridden = await _overridden(session, deployment, ids, new.created)
     if overridden:
         going_on &= [customer_id not in overridden for customer_id in ids]
-    asked = long_histories.Asked(in_order, going_on)
+    asked = long_histories.Asked(in_order, going_on, overridden)
     days = await long_histories.read(session, deployment, timeline, kept, new, asked, now)
     facts = new.facts
     bought = PurchaseColumns(facts.owner, facts.at, facts.day, facts.value)
@@ -110,8 +111,18 @@ async def revise(
     going_on, standing = await resumption.find(
         session, timeline, ids, kept, resuming.holds_at(kept, to_micros(now)), first, to_micros(now)
     )
+    overridden = await _overridden(session, deployment, ids, ())
+    if overridden:
+        going_on &= [customer_id not in overridden for customer_id in ids]
+    asked = long_histories.Asked(going_on, going_on, overridden)
+    days = await long_histories.unchanged(
+        session, deployment, timeline, kept, ids, first, asked, now
+    )
     start = Start(going_on, standing, PurchaseColumns.none())
-    await _record(session, deployment, timeline, ids, start, kept, now, floor)
+    await _record(
+        session, deployment, timeline, ids, start, kept, now, floor,
+        overridden=overridden, days=days,
+    )  # fmt: skip
 
 
 async def _begun_anew(
@@ -181,7 +192,7 @@ async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
     Days of long histories are made anew: another release has kept none, or not kept them up.
     """
     await purchase_summaries.confirm(session, customer_ids)
-    await long_histories.make(session, customer_ids)
+    await kept_days.make(session, customer_ids)
 
 
 async def history(
@@ -255,12 +266,8 @@ async def _record(
         overridden = await _overridden(session, deployment, customer_ids, created)
     if overridden:
         start.going_on[:] &= [customer_id not in overridden for customer_id in customer_ids]
-    in_hand = [number for number, each in enumerate(customer_ids) if each in overridden]
-    # Some thousand days are folded one after another where refunds ended some.
-    by_days = await threads.compute(
-        sum(map(len, days.known.values())), days.resume, deployment, timeline, in_hand
-    )
-    resumed = ResumePoints.join([start.resume(deployment, timeline), by_days])
+    going_on = start.resume(deployment, timeline)
+    resumed = await _resumed(deployment, timeline, going_on, days)
     since = np.full(len(customer_ids), NEVER)
     since[resumed.owners] = resumed.since
     live = await transitions.live(session, customer_ids, since, created=set(created))
@@ -274,6 +281,11 @@ async def _record(
     found = await tracing.derive(
         session, deployment, timeline, customer_ids, resumed, until, overridden, days.known
     )
+    while more := await days.told_more(session, deployment, timeline, found.history):
+        days, resumed = more, await _resumed(deployment, timeline, going_on, more)
+        found = await tracing.derive(
+            session, deployment, timeline, customer_ids, resumed, until, overridden, days.known
+        )
     refunds = (found.summaries.refunds > 0) | (kept.summaries.refunds > 0)
     with_refunds = [customer_ids[number] for number in np.flatnonzero(refunds).tolist()]
     await refund_allocations.save(
@@ -291,7 +303,18 @@ async def _record(
         found.summaries.take(stands),
         known=kept.known[stands],
     )
-    await long_histories.keep(session, customer_ids, kept, found.summaries, days)
+    await kept_days.keep(session, customer_ids, kept, found.summaries, days)
     return await transitions.record(
         session, customer_ids, found.history, live, since, now, rewrite=rewrite
     )
+
+
+async def _resumed(
+    deployment: Deployment, timeline: PolicyTimeline, going_on: ResumePoints, days: DaysWritten
+) -> ResumePoints:
+    """Return where all begin who go on, by their summaries or by their days."""
+    # Some thousand days are folded one after another where refunds ended some.
+    by_days = await threads.compute(
+        sum(map(len, days.known.values())), days.resume, deployment, timeline
+    )
+    return ResumePoints.join([going_on, by_days])

@@ -1,26 +1,32 @@
 """Facts of long histories that do not come in order: gone on with by days, without a fact read.
 
 What is proven here to follow from the days on which purchases were made costs by what lies after
-the earliest change; for the rest, the caller folds all facts.
+the earliest change; for the rest, the caller folds all facts. Where rules look at money, the facts
+of some of these days are read, too: see `app.lifecycle.whole_days`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
 
 from app.days import from_micros, to_day, to_micros
 from app.deployment import Deployment
-from app.lifecycle.dated import Bools
+from app.lifecycle import whole_days
+from app.lifecycle.dated import Bools, Ints
 from app.lifecycle.facts import Summary
+from app.lifecycle.history import History
 from app.lifecycle.inactivity import InactivityLimit
+from app.lifecycle.money_by_day import Followed, WholeDays
 from app.lifecycle.purchase_days import PurchaseDays, fold_days
 from app.lifecycle.purchases import Fact, Key
+from app.lifecycle.records import Purchases
 from app.lifecycle.steps import Worth
 from app.lifecycle.summary_columns import NEVER, PointColumns, SummaryColumns
-from app.postgres.db import WriteSession
-from app.services.customer_base import late_refunds, purchase_days, summary_rows
+from app.postgres.db import ReadSession, WriteSession
+from app.services.common import threads
+from app.services.customer_base import late_refunds, money_by_day, purchase_days
 from app.services.customer_base.summary_rows import StoredSummaries
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages.resume_points import ResumePoints
@@ -31,15 +37,29 @@ from app.services.stages.resuming import NewFacts, Removed
 class LongHistory:
     """The purchase days of a customer, as they are now, and up to when nothing of them is new.
 
-    That is `since`, up to which the ledger has certainly been brought, too.
+    That is `since`, up to which the ledger has certainly been brought, too: who `resumes` is gone
+    on with from there. `money` follows what purchases are worth, if any rule looks at that, of
+    which it is asked for `each` purchase of some days.
     """
 
+    customer_id: str
     days: PurchaseDays
     counted: Summary
     since: int
+    resumes: bool
+    each: frozenset[int] = frozenset()
+    money: Followed | None = None
 
     def __len__(self) -> int:
         return len(self.days.day) + len(self.days.turns)
+
+    @property
+    def worth(self) -> Worth:
+        return Worth.none() if self.money is None else self.money.worth
+
+    @property
+    def purchases(self) -> Purchases | None:
+        return None if self.money is None else self.money.purchases
 
     def folded(self, limit: InactivityLimit) -> tuple[Summary, PointColumns]:
         """Return what all facts fold to."""
@@ -54,13 +74,26 @@ class LongHistory:
         at[0], day[0] = self.since, deployment.calendar.day_of(from_micros(self.since))
         return summary, PointColumns(points.owner, at, day, points.states)
 
+    def asks(self, timeline: PolicyTimeline) -> money_by_day.Asked:
+        """Say what has to be known of the money."""
+        return money_by_day.Asked(
+            self.since if self.resumes else NEVER,
+            self.counted.refunds > 0,
+            self.each,
+            whole_days.need_facts(timeline.terms),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whose new facts are all purchases behind the old ones, and who of them goes on from there."""
+    """Whose new facts are all purchases behind the old ones, and who of them goes on from there.
+
+    Who is `overridden` is followed from the first day.
+    """
 
     in_order: Bools
     going_on: Bools
+    overridden: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +109,9 @@ class DaysWritten:
     all_of_them: bool = False
     """Also of who has no long history, and should have no days."""
 
-    def resume(
-        self, deployment: Deployment, timeline: PolicyTimeline, overridden: Collection[int]
-    ) -> ResumePoints:
-        """Go on from before the earliest change with those of whom purchases alone decide."""
-        resumed = {
-            number: one
-            for number, one in self.known.items()
-            if timeline.is_plain and number not in overridden and one.days.begun <= one.since
-        }
+    def resume(self, deployment: Deployment, timeline: PolicyTimeline) -> ResumePoints:
+        """Go on from before the earliest change with those of whom something came before it."""
+        resumed = {number: one for number, one in self.known.items() if one.resumes}
         if not resumed:
             return ResumePoints.none()
         summaries, points = list[Summary](), dict[InactivityLimit, PointColumns]()
@@ -95,14 +122,33 @@ class DaysWritten:
             )
             if limit == timeline.current.inactivity_limit:
                 summaries = [summary for summary, _ in own]
+        worth = [
+            one.worth.of_owners(np.array([place])) for place, one in enumerate(resumed.values())
+        ]
         return ResumePoints(
             np.array(list(resumed), dtype=np.int64),
             np.array([one.since for one in resumed.values()], dtype=np.int64),
             np.full(len(resumed), NEVER),
             SummaryColumns.of(summaries),
             points,
-            Worth.none(),
+            Worth.join(worth),
         )
+
+    async def told_more(
+        self, session: ReadSession, deployment: Deployment, timeline: PolicyTimeline, found: History
+    ) -> "DaysWritten | None":
+        """Read the facts of the days whose sums do not tell all of what was found; None if none."""
+        parts = {number: one.money.whole for number, one in self.known.items() if one.money}
+        undecided = whole_days.undecided(found, WholeDays.join(parts)) if parts else {}
+        if not undecided:
+            return None
+        asked = {
+            number: replace(self.known[number], each=self.known[number].each | days)
+            for number, days in undecided.items()
+        }
+        more = await _followed(session, deployment, timeline, asked)
+        kept = {number: one for number, one in self.known.items() if number not in asked}
+        return replace(self, known={**kept, **more})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +177,14 @@ class _Change:
         bought = {fact.day for fact in self.facts if fact.refunds is None}
         return bought | {to_day(day) for _, day in self.removed}
 
-    def is_told_by_days(self, now: int) -> bool:
-        """Whether days may decide: no fact waits for its time."""
+    def is_told_by_days(self, timeline: PolicyTimeline, now: int) -> bool:
+        """Whether days may decide: no fact waits for its time.
+
+        What refunds leave of lines and channels is told by all facts alone.
+        """
         return (
             purchase_days.is_long(self.count)
+            and not ((self.refunds or self.before.refunds) and whole_days.by_line(timeline.terms))
             and self.before.next_fact_at is None
             and self.before.policy_version > 0
             and (self.before.facts_until is None or self.before.facts_until <= now)
@@ -168,33 +218,91 @@ async def read(
     ids = new.facts.customer_ids
     facts = new.facts.take_owners(long)
     changed = {}
-    if not any(policy.follows_transactions for policy in timeline.policies):
-        late = long[~asked.going_on[long] & kept.exact[long]]
-        for number, before in zip(
-            late.tolist(), kept.summaries.take(late).summaries(), strict=True
-        ):
-            removed = new.replaced.get(ids[number], ())
-            voided = [name[1:] for name in new.voided if name[0] == ids[number]]
-            change = _Change(before, facts[number], removed, voided)
-            if change.is_told_by_days(to_micros(now)):
-                changed[ids[number]] = number, change
-    known = await _known(session, deployment, changed, now) if changed else {}
+    late = long[~asked.going_on[long] & kept.exact[long]]
+    for number, before in zip(late.tolist(), kept.summaries.take(late).summaries(), strict=True):
+        removed = new.replaced.get(ids[number], ())
+        voided = [name[1:] for name in new.voided if name[0] == ids[number]]
+        change = _Change(before, facts[number], removed, voided)
+        if change.is_told_by_days(timeline, to_micros(now)):
+            changed[number] = change
+    known = await _known(session, deployment, ids, changed, now) if changed else {}
+    resumed = {
+        number: replace(
+            one, resumes=one.days.begun <= one.since and one.customer_id not in asked.overridden
+        )
+        for number, one in known.items()
+    }
     # The days of those who were looked at have been made anew.
-    looked_at = {number for number, _ in changed.values()}
     in_order = {
         number: facts[number]
         for number in long[asked.in_order[long]].tolist()
-        if number not in looked_at
+        if number not in changed
     }
-    return DaysWritten(known, in_order, outdated=True)
+    return DaysWritten(
+        await _followed(session, deployment, timeline, resumed), in_order, outdated=True
+    )
+
+
+async def unchanged(
+    session: ReadSession,
+    deployment: Deployment,
+    timeline: PolicyTimeline,
+    kept: StoredSummaries,
+    customer_ids: Sequence[str],
+    first: Ints,
+    asked: Asked,
+    now: datetime,
+) -> DaysWritten:
+    """Say whose days suffice where something else than purchases is new from an instant on."""
+    long = np.flatnonzero(kept.summaries.facts >= purchase_days.LONG_HISTORY)
+    late = long[~asked.going_on[long] & kept.exact[long]]
+    changed = {
+        customer_ids[number]: (number, before, min(int(first[number]) - 1, before.facts_until))
+        for number, before in zip(late.tolist(), kept.summaries.take(late).summaries(), strict=True)
+        if before.facts_until is not None
+        and _Change(before, (), (), ()).is_told_by_days(timeline, to_micros(now))
+    }
+    if not changed:
+        return DaysWritten()
+    known = {}
+    days = await purchase_days.read(session, deployment.calendar, list(changed))
+    for customer_id, one in days.items():
+        number, before, since = changed[customer_id]
+        if one.purchases == before.facts - before.refunds and one.days.in_order:
+            resumes = one.days.begun <= since and customer_id not in asked.overridden
+            known[number] = LongHistory(customer_id, one.days, before, since, resumes)
+    return DaysWritten(await _followed(session, deployment, timeline, known))
+
+
+async def _followed(
+    session: ReadSession,
+    deployment: Deployment,
+    timeline: PolicyTimeline,
+    known: Mapping[int, LongHistory],
+) -> dict[int, LongHistory]:
+    """Follow the money of customers, if rules look at it; leave out whose days do not tell it."""
+    if not known or not any(policy.follows_transactions for policy in timeline.policies):
+        return dict(known)
+    asked = {one.customer_id: one.asks(timeline) for one in known.values()}
+    told = await money_by_day.read(session, deployment.calendar, asked)
+    return {
+        number: replace(
+            one,
+            money=await threads.compute(len(one), told[one.customer_id].followed, one.days),
+        )
+        for number, one in known.items()
+        if one.customer_id in told
+    }
 
 
 async def _known(
     session: WriteSession,
     deployment: Deployment,
-    changed: Mapping[str, tuple[int, _Change]],
+    customer_ids: Sequence[str],
+    changes: Mapping[int, _Change],
     now: datetime,
 ) -> dict[int, LongHistory]:
+    changed = {customer_ids[number]: (number, change) for number, change in changes.items()}
     days = {customer_id: change.days for customer_id, (_, change) in changed.items()}
     refunded = {
         each: late_refunds.Change(
@@ -228,50 +336,6 @@ async def _known(
                 facts_until=one.facts_until,
                 refund_excess=one.refund_excess,
             )
-            found[number] = LongHistory(one.days, counted, change.since(deployment))
+            since = change.since(deployment)
+            found[number] = LongHistory(customer_id, one.days, counted, since, resumes=False)
     return found
-
-
-async def keep(
-    session: WriteSession,
-    customer_ids: Sequence[str],
-    before: StoredSummaries,
-    after: SummaryColumns,
-    written: DaysWritten,
-) -> None:
-    """Keep the days of those whose history is long: added to where facts came in order.
-
-    They are made anew of those who are outdated or were last written by another release, which may
-    not have kept them, and where a fact has begun to count.
-    """
-    was_long = before.summaries.facts >= purchase_days.LONG_HISTORY
-    is_long = (after.facts >= purchase_days.LONG_HISTORY) & (after.facts_until != NEVER)
-    counts_more = after.facts_until != before.summaries.facts_until
-    of_another_release = before.known & (before.summaries.policy_version == 0)
-    outdated = counts_more | of_another_release | written.outdated
-    outdated[list(written.known)] = False
-    added = {}
-    for number, facts in written.in_order.items():
-        added[customer_ids[number]] = facts
-        outdated[number] = False
-    short = ~is_long & (was_long | of_another_release | written.all_of_them)
-    await purchase_days.add(session, added)
-    await purchase_days.make(
-        session,
-        {
-            customer_ids[number]: int(after.facts_until[number])
-            for number in np.flatnonzero(is_long & outdated).tolist()
-        },
-    )
-    await purchase_days.drop(
-        session, [customer_ids[number] for number in np.flatnonzero(short).tolist()]
-    )
-
-
-async def make(session: WriteSession, customer_ids: Sequence[str]) -> None:
-    """Make the days of customers, who are locked, anew where their summaries tell of many facts."""
-    kept = (await summary_rows.read(session, customer_ids)).summaries
-    long = (kept.facts >= purchase_days.LONG_HISTORY) & (kept.facts_until != NEVER)
-    until = {customer_ids[row]: int(kept.facts_until[row]) for row in np.flatnonzero(long).tolist()}
-    await purchase_days.drop(session, set(customer_ids) - set(until))
-    await purchase_days.make(session, until)

@@ -1,0 +1,232 @@
+"""Long histories under rules on money, windows, interactions, models: as all facts have it."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from app.deployment import Deployment
+from app.lifecycle.documents import InvalidPolicy, parse
+from app.lifecycle.variables.registry import VARIABLES
+from app.postgres.db import ReadSession, WriteSession
+from app.schemas.common.types import format_instant
+from app.services.customer_base import purchase_days, purchase_folds
+from app.services.ingest import interactions, transactions
+from app.services.ingest.voids import Voiding
+from app.services.stages.long_histories import DaysWritten
+from tests.kept import MODEL, as_item, ingest, store_model
+from tests.lifecycle import at_random
+from tests.services.stages.test_any_policy import ledger, post_profile, put_in_force
+from tests.services.stages.test_going_on import check, post
+from tests.slow_policy import Interaction, Person, fitted, history
+from tests.twin import Fact, start_of
+
+MONEY = [row for row in at_random.NUMBERS if row.source in ("money", "model", "interactions")]
+MONEY += [VARIABLES["revenue"], VARIABLES["purchase_days"]] * 3
+AMOUNTS = tuple(map(Decimal, ("0", "0.0001", "1", "5", "5", "10", "12.34")))
+Draw = Callable[[random.Random], dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def all_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purchase_days, "LONG_HISTORY", 1)
+
+
+@pytest.fixture
+def by_days(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Count who was told by days, and of how many of them more facts had to be read."""
+    counts = {"known": 0, "more": 0}
+    told_more = DaysWritten.told_more
+
+    async def counting(self: DaysWritten, *args: Any) -> DaysWritten | None:
+        found = await told_more(self, *args)
+        counts["known" if found is None else "more"] += len(self.known)
+        return found
+
+    monkeypatch.setattr(DaysWritten, "told_more", counting)
+    return counts
+
+
+def on_money(rng: random.Random) -> dict[str, Any]:
+    """Return a policy of which most rules look at sums, windows, models or interactions."""
+    stages = list(at_random.STAGES[: rng.randint(2, 5)])
+    while True:
+        whens = [
+            {rng.choice(("all", "any")): [
+                at_random.leaf(rng)
+                if rng.random() < 0.2
+                else at_random.comparison(rng, rng.choice(MONEY))
+                for _ in range(rng.randint(1, 2))
+            ]}
+            for _ in range(rng.randint(1, 4))
+        ]  # fmt: skip
+        rules: list[dict[str, Any]] = [
+            {"code": f"rule_{n}", "stage": rng.choice(stages), "when": when}
+            for n, when in enumerate(whens)
+        ]
+        rules.append({"code": "default", "stage": rng.choice(stages)})
+        entered = {each["stage"] for each in rules}
+        found = at_random.in_season({
+            "stages": [
+                {"code": code, "name": {"en": code, "zh": code}} for code in stages
+                if code in entered
+            ],
+            "inactivity_limit": {"floor_days": rng.choice((1, 10, 30)), "gap_multiple": 2,
+                                 "gap_margin_days": rng.choice((0, 4, 365))},
+            "rules": rules,
+            "model_id": at_random.MODEL_ID,
+        })  # fmt: skip
+        try:
+            parse(1, found)
+        except InvalidPolicy:
+            continue
+        return found
+
+
+def by_days_alone(rng: random.Random) -> dict[str, Any]:
+    """Return a policy that no channel, no line and no value tier decides."""
+    while True:
+        found = on_money(rng)
+        if not any(
+            word in repr(found) for word in ("'channel'", "'product'", "'category'", "tier")
+        ):
+            return found
+
+
+def busy(rng: random.Random, deployment: Deployment, *, refunds: bool) -> Person:
+    """Return somebody who buys several times on a day, and is heard of on the same days."""
+    zone = deployment.calendar.zone
+    one = at_random.person(rng, zone)
+    day, facts, events = rng.choice(at_random.BASES), list[Fact](), list[Interaction]()
+    for _ in range(rng.randint(2, 6)):
+        start = start_of(zone, day)
+        for _ in range(rng.randint(1, 4)):
+            at = start + timedelta(hours=rng.choice((0, 0, 1, 9, 9, 22)), minutes=rng.randint(0, 1))
+            bought = Fact(("default", f"p{len(facts)}"), at, rng.choice(AMOUNTS))
+            facts.append(replace(bought, channel=rng.choice((None, "web"))))
+            if refunds and rng.random() < 0.25:
+                amount = rng.choice((bought.amount, bought.amount / 2, Decimal(3)))
+                later = timedelta(days=rng.choice((0, 0, 1, 10, 40)), hours=rng.randint(-1, 5))
+                named = rng.choice((bought.name, bought.name, None, ("default", "unknown")))
+                facts.append(Fact(("default", f"r{len(facts)}"), at + later,
+                                  amount.quantize(Decimal("0.0001")), "refund", named))  # fmt: skip
+        if rng.random() < 0.5:
+            events.append(Interaction(start + timedelta(hours=rng.choice((0, 5, 9, 20))),
+                                      rng.choice(at_random.KINDS), None))  # fmt: skip
+        day += timedelta(days=rng.choice((1, 2, 5, 11, 30, 90)))
+    return replace(one, facts=tuple(facts), interactions=tuple(events), said=())
+
+
+def last_of(one: Person) -> datetime:
+    told = [one.begun_at, *(each.at for each in one.facts), *(each.at for each in one.interactions)]
+    return max(told)
+
+
+@pytest.mark.parametrize("refunds", [True, False])
+@pytest.mark.parametrize("draw", [by_days_alone, on_money])
+@pytest.mark.parametrize("seed", range(12))
+async def test_what_is_told_late_revised_or_voided_ends_where_all_facts_lead(
+    session: WriteSession, deployment: Deployment, by_days: dict[str, int], seed: int, draw: Draw,
+    refunds: bool,
+) -> None:  # fmt: skip
+    rng = random.Random(seed)
+    one, document = busy(rng, deployment, refunds=refunds), draw(random.Random(seed))
+    now = last_of(one) + timedelta(days=rng.choice((0, 1, 100)))
+    await store_model(session, at_random.MODEL_ID)
+    await put_in_force(session, 50, document)
+    await post_profile(session, deployment, "c", one, now)
+    facts: dict[tuple[str, str], Fact] = {}
+    told: list[tuple[str, Any]] = [("purchase", fact) for fact in one.facts]
+    told += [("interaction", (n, event)) for n, event in enumerate(one.interactions)]
+    rng.shuffle(told)
+    seen: dict[int, Interaction] = {}
+    for kind, what in told:
+        if kind == "purchase":
+            facts[what.name] = what
+            await ingest(session, deployment, [as_item("c", what)], now)
+        else:
+            seen[what[0]] = what[1]
+            await post(session, deployment, "interaction", {
+                "customer_id": "c", "interaction_id": f"i{what[0]}", "kind": what[1].kind,
+                "occurred_at": format_instant(what[1].at),
+            }, now)  # fmt: skip
+        if rng.random() < 0.4:
+            await change(session, deployment, rng, facts, seen, now)
+        if rng.random() < 0.5:
+            await check(session, deployment, ["c"])
+    await check(session, deployment, ["c"])
+    left = replace(one, facts=tuple(facts.values()), interactions=tuple(seen.values()))
+    assert await ledger(session, "c") == history(left, [(document, None)], now, model=MODELLED)
+    assert draw is on_money or sum(by_days.values()) > 0
+
+
+MODELLED = fitted(MODEL)
+
+
+async def change(
+    session: WriteSession, deployment: Deployment, rng: random.Random,
+    facts: dict[tuple[str, str], Fact], seen: dict[int, Interaction], now: datetime,
+) -> None:  # fmt: skip
+    """Revise or void something that was told."""
+    if seen and rng.random() < 0.3:
+        number = rng.choice(sorted(seen))
+        del seen[number]
+        asked = Voiding(("c", "default", f"i{number}"), None, "tests", "wrong")
+        await interactions.void(session, deployment, asked, now=now)
+    elif facts:
+        name = rng.choice(sorted(facts))
+        if rng.random() < 0.3 and len(facts) > 1:
+            del facts[name]
+            asked = Voiding(("c", *name), None, "tests", "wrong")
+            await transactions.void(session, deployment, asked, now=now)
+        else:
+            one = facts[name]
+            facts[name] = replace(one, amount=rng.choice(AMOUNTS), revision=one.revision + 1)
+            await ingest(session, deployment, [as_item("c", facts[name])], now)
+
+
+RULE: dict[str, Any] = {"variable": "revenue", "op": ">=", "value": 1000}
+VISITED: dict[str, Any] = {"variable": "interactions", "kind": "call", "op": ">=", "value": 1}
+WINDOW: dict[str, Any] = {"variable": "revenue", "days": 90, "op": ">=", "value": 1000}
+
+
+@pytest.mark.parametrize("rule", [RULE, VISITED, WINDOW], ids=["sum", "interactions", "window"])
+async def test_sums_that_turn_no_rule_read_the_facts_of_one_day(
+    session: WriteSession, deployment: Deployment, monkeypatch: pytest.MonkeyPatch,
+    by_days: dict[str, int], rule: dict[str, Any],
+) -> None:  # fmt: skip
+    document = on_money(random.Random(1)) | {
+        "stages": [
+            {"code": code, "name": {"en": code, "zh": code}} for code in ("potential", "first")
+        ],
+        "rules": [{"code": "so", "stage": "first", "when": rule},
+                  {"code": "otherwise", "stage": "potential"}],
+    }  # fmt: skip
+    await store_model(session, at_random.MODEL_ID)
+    await put_in_force(session, 50, document)
+    start = start_of(deployment.calendar.zone, at_random.BASES[0])
+    now = start + timedelta(days=60)
+    for day in range(30):
+        fact = Fact(("default", f"p{day}"), start + timedelta(days=day, hours=3), Decimal(5))
+        await ingest(session, deployment, [as_item("c", fact)], now)
+
+    read = purchase_folds._read  # the one place where all facts are read
+
+    async def refuse(session: ReadSession, customer_ids: Sequence[str]) -> Any:
+        assert not customer_ids, "all facts were read"
+        return await read(session, customer_ids)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(purchase_folds, "_read", refuse)
+        late = Fact(("default", "late"), start + timedelta(days=9, hours=1), Decimal(5))
+        await ingest(session, deployment, [as_item("c", late)], now)
+        await post(session, deployment, "interaction", {
+            "customer_id": "c", "interaction_id": "i", "kind": "complaint",
+            "occurred_at": format_instant(start + timedelta(days=12)),
+        }, now)  # fmt: skip
+    assert by_days["known"] > 0
+    await check(session, deployment, ["c"])
