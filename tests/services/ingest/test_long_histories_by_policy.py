@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from app.deployment import Deployment
-from app.lifecycle.documents import InvalidPolicy, parse
-from app.lifecycle.variables.registry import VARIABLES
 from app.postgres.db import ReadSession, WriteSession
 from app.schemas.common.types import format_instant
 from app.services.customer_base import purchase_days, purchase_folds
@@ -19,15 +17,13 @@ from app.services.ingest import interactions, transactions
 from app.services.ingest.voids import Voiding
 from app.services.stages.long_histories import DaysWritten
 from tests.kept import MODEL, as_item, ingest, store_model
-from tests.lifecycle import at_random
+from tests.lifecycle import at_random, busy
 from tests.services.stages.test_any_policy import ledger, post_profile, put_in_force
 from tests.services.stages.test_going_on import check, post
-from tests.slow_policy import Interaction, Person, fitted, history
+from tests.slow_policy import Interaction, fitted, history
 from tests.twin import Fact, start_of
 
-MONEY = [row for row in at_random.NUMBERS if row.source in ("money", "model", "interactions")]
-MONEY += [VARIABLES["revenue"], VARIABLES["purchase_days"]] * 3
-AMOUNTS = tuple(map(Decimal, ("0", "0.0001", "1", "5", "5", "10", "12.34")))
+AMOUNTS = busy.AMOUNTS
 Draw = Callable[[random.Random], dict[str, Any]]
 
 
@@ -51,91 +47,19 @@ def by_days(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     return counts
 
 
-def on_money(rng: random.Random) -> dict[str, Any]:
-    """Return a policy of which most rules look at sums, windows, models or interactions."""
-    stages = list(at_random.STAGES[: rng.randint(2, 5)])
-    while True:
-        whens = [
-            {rng.choice(("all", "any")): [
-                at_random.leaf(rng)
-                if rng.random() < 0.2
-                else at_random.comparison(rng, rng.choice(MONEY))
-                for _ in range(rng.randint(1, 2))
-            ]}
-            for _ in range(rng.randint(1, 4))
-        ]  # fmt: skip
-        rules: list[dict[str, Any]] = [
-            {"code": f"rule_{n}", "stage": rng.choice(stages), "when": when}
-            for n, when in enumerate(whens)
-        ]
-        rules.append({"code": "default", "stage": rng.choice(stages)})
-        entered = {each["stage"] for each in rules}
-        found = at_random.in_season({
-            "stages": [
-                {"code": code, "name": {"en": code, "zh": code}} for code in stages
-                if code in entered
-            ],
-            "inactivity_limit": {"floor_days": rng.choice((1, 10, 30)), "gap_multiple": 2,
-                                 "gap_margin_days": rng.choice((0, 4, 365))},
-            "rules": rules,
-            "model_id": at_random.MODEL_ID,
-        })  # fmt: skip
-        try:
-            parse(1, found)
-        except InvalidPolicy:
-            continue
-        return found
-
-
-def by_days_alone(rng: random.Random) -> dict[str, Any]:
-    """Return a policy that no channel, no line and no value tier decides."""
-    while True:
-        found = on_money(rng)
-        if not any(
-            word in repr(found) for word in ("'channel'", "'product'", "'category'", "tier")
-        ):
-            return found
-
-
-def busy(rng: random.Random, deployment: Deployment, *, refunds: bool) -> Person:
-    """Return somebody who buys several times on a day, and is heard of on the same days."""
-    zone = deployment.calendar.zone
-    one = at_random.person(rng, zone)
-    day, facts, events = rng.choice(at_random.BASES), list[Fact](), list[Interaction]()
-    for _ in range(rng.randint(2, 6)):
-        start = start_of(zone, day)
-        for _ in range(rng.randint(1, 4)):
-            at = start + timedelta(hours=rng.choice((0, 0, 1, 9, 9, 22)), minutes=rng.randint(0, 1))
-            bought = Fact(("default", f"p{len(facts)}"), at, rng.choice(AMOUNTS))
-            facts.append(replace(bought, channel=rng.choice((None, "web"))))
-            if refunds and rng.random() < 0.25:
-                amount = rng.choice((bought.amount, bought.amount / 2, Decimal(3)))
-                later = timedelta(days=rng.choice((0, 0, 1, 10, 40)), hours=rng.randint(-1, 5))
-                named = rng.choice((bought.name, bought.name, None, ("default", "unknown")))
-                facts.append(Fact(("default", f"r{len(facts)}"), at + later,
-                                  amount.quantize(Decimal("0.0001")), "refund", named))  # fmt: skip
-        if rng.random() < 0.5:
-            events.append(Interaction(start + timedelta(hours=rng.choice((0, 5, 9, 20))),
-                                      rng.choice(at_random.KINDS), None))  # fmt: skip
-        day += timedelta(days=rng.choice((1, 2, 5, 11, 30, 90)))
-    return replace(one, facts=tuple(facts), interactions=tuple(events), said=())
-
-
-def last_of(one: Person) -> datetime:
-    told = [one.begun_at, *(each.at for each in one.facts), *(each.at for each in one.interactions)]
-    return max(told)
-
-
 @pytest.mark.parametrize("refunds", [True, False])
-@pytest.mark.parametrize("draw", [by_days_alone, on_money])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("draw", [busy.by_days_alone, busy.on_money])
+@pytest.mark.parametrize("seed", range(5))
 async def test_what_is_told_late_revised_or_voided_ends_where_all_facts_lead(
     session: WriteSession, deployment: Deployment, by_days: dict[str, int], seed: int, draw: Draw,
     refunds: bool,
 ) -> None:  # fmt: skip
     rng = random.Random(seed)
-    one, document = busy(rng, deployment, refunds=refunds), draw(random.Random(seed))
-    now = last_of(one) + timedelta(days=rng.choice((0, 1, 100)))
+    one, document = (
+        busy.person(rng, deployment.calendar.zone, refunds=refunds),
+        draw(random.Random(seed)),
+    )
+    now = busy.last_of(one) + timedelta(days=rng.choice((0, 1, 100)))
     await store_model(session, at_random.MODEL_ID)
     await put_in_force(session, 50, document)
     await post_profile(session, deployment, "c", one, now)
@@ -161,7 +85,7 @@ async def test_what_is_told_late_revised_or_voided_ends_where_all_facts_lead(
     await check(session, deployment, ["c"])
     left = replace(one, facts=tuple(facts.values()), interactions=tuple(seen.values()))
     assert await ledger(session, "c") == history(left, [(document, None)], now, model=MODELLED)
-    assert draw is on_money or sum(by_days.values()) > 0
+    assert draw is busy.on_money or sum(by_days.values()) > 0
 
 
 MODELLED = fitted(MODEL)
@@ -199,7 +123,7 @@ async def test_sums_that_turn_no_rule_read_the_facts_of_one_day(
     session: WriteSession, deployment: Deployment, monkeypatch: pytest.MonkeyPatch,
     by_days: dict[str, int], rule: dict[str, Any],
 ) -> None:  # fmt: skip
-    document = on_money(random.Random(1)) | {
+    document = busy.on_money(random.Random(1)) | {
         "stages": [
             {"code": code, "name": {"en": code, "zh": code}} for code in ("potential", "first")
         ],
