@@ -15,22 +15,33 @@ from tests.twin import Fact, start_of
 
 MONEY = [row for row in at_random.NUMBERS if row.source in ("money", "model", "interactions")]
 MONEY += [VARIABLES["revenue"], VARIABLES["purchase_days"]] * 3
-AMOUNTS = tuple(map(Decimal, ("0", "0.0001", "1", "5", "5", "10", "12.34")))
+AMOUNTS = tuple(map(Decimal, ("0", "0.0001", "1", "5", "5", "5", "10", "12.34")))
+
+
+def _when(rng: random.Random) -> dict[str, Any]:
+    """Return a condition: mostly that a sum lies between two bounds which a day may well pass."""
+    if rng.random() < 0.3:
+        row = rng.choice(MONEY) if rng.random() < 0.7 else rng.choice(at_random.NUMBERS)
+        return at_random.comparison(rng, row)
+    row = rng.choice([row for row in MONEY if row.unit in ("currency", "ratio")])
+    term = at_random.asked(rng, row)
+    if rng.random() < 0.8:  # of all lines and channels
+        term = {name: own for name, own in term.items() if name in ("variable", "days")}
+    if row.unit == "ratio":
+        low = rng.choice((0.8, 0.95, 1))
+        return {"all": [{**term, "op": ">=", "value": low}, {**term, "op": "<", "value": 1.1}]}
+    low = rng.choice((5, 5.5, 10, 15, 20, 27.34, 30, 40))
+    if rng.random() < 0.35:
+        return {**term, "op": "==", "value": low}
+    return {"all": [{**term, "op": ">=", "value": low},
+                    {**term, "op": "<", "value": low + rng.choice((0.5, 4, 10))}]}  # fmt: skip
 
 
 def on_money(rng: random.Random) -> dict[str, Any]:
     """Return a policy of which most rules look at sums, windows, models or interactions."""
-    stages = list(at_random.STAGES[: rng.randint(2, 5)])
+    stages = list(at_random.STAGES[: rng.randint(2, 4)])
     while True:
-        whens = [
-            {rng.choice(("all", "any")): [
-                at_random.leaf(rng)
-                if rng.random() < 0.2
-                else at_random.comparison(rng, rng.choice(MONEY))
-                for _ in range(rng.randint(1, 2))
-            ]}
-            for _ in range(rng.randint(1, 4))
-        ]  # fmt: skip
+        whens = [_when(rng) for _ in range(rng.randint(1, 3))]
         rules: list[dict[str, Any]] = [
             {"code": f"rule_{n}", "stage": rng.choice(stages), "when": when}
             for n, when in enumerate(whens)
@@ -68,13 +79,15 @@ def person(rng: random.Random, zone: ZoneInfo, *, refunds: bool) -> Person:
     """Return somebody who buys several times on a day, and is heard of on the same days."""
     one = at_random.person(rng, zone)
     day, facts, events = rng.choice(at_random.BASES), list[Fact](), list[Interaction]()
-    for _ in range(rng.randint(2, 6)):
+    for _ in range(rng.randint(3, 7)):
         start = start_of(zone, day)
-        for _ in range(rng.randint(1, 4)):
-            at = start + timedelta(hours=rng.choice((0, 0, 1, 9, 9, 22)), minutes=rng.randint(0, 1))
+        for _ in range(rng.randint(1, 5)):
+            at = start + timedelta(
+                hours=rng.choice((0, 1, 9, 9, 15, 22)), minutes=rng.randint(0, 1)
+            )
             bought = Fact(("default", f"p{len(facts)}"), at, rng.choice(AMOUNTS))
             facts.append(replace(bought, channel=rng.choice((None, "web"))))
-            if refunds and rng.random() < 0.25:
+            if refunds and rng.random() < 0.2:
                 amount = rng.choice((bought.amount, bought.amount / 2, Decimal(3)))
                 later = timedelta(days=rng.choice((0, 0, 1, 10, 40)), hours=rng.randint(-1, 5))
                 named = rng.choice((bought.name, bought.name, None, ("default", "unknown")))

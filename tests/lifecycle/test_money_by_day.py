@@ -118,5 +118,5 @@ def compare(rng: random.Random, *, refunds: bool) -> None:
     expected = followed([one], [(policy, None)], instant(until)).transitions()
     begun = min(micros(fact.at) for fact in one.facts if fact.kind == "purchase")
     instants = [micros(fact.at) - rng.choice((0, 1)) for fact in one.facts]
-    since = rng.choice([NEVER, *(at for at in instants if at >= begun)])
+    since = rng.choice([NEVER, *sorted(at for at in instants if at >= begun)[:8]])
     assert transitions(one, policy, since, until) == [each for each in expected if each.at > since]
