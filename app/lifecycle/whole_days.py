@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from app.lifecycle.dated import Bools, Column, Ints, last_place
-from app.lifecycle.expressions import ORDERED, Compare, Values, comparisons
+from app.lifecycle.expressions import Compare, Values, compare, comparisons
 from app.lifecycle.history import History
 from app.lifecycle.instants import PolicyPeriod
 from app.lifecycle.money_by_day import WholeDays
@@ -82,14 +82,17 @@ def _turning(period: PolicyPeriod, whole: WholeDays) -> Ints:
 
 
 def _may_turn(comparison: Compare, before: Values, after: Values, n: int) -> Bools:
+    """Say where a comparison may hold within a day otherwise than at its ends."""
+    own = before[comparison.term], after[comparison.term]
     if isinstance(comparison.value, Term):
-        other = comparison.value
-        return _differs(before[comparison.term], after[comparison.term]) | _differs(
-            before[other], after[other]
-        )
-    if comparison.op in ORDERED:
-        return comparison.holds(before, n) != comparison.holds(after, n)
-    return _differs(before[comparison.term], after[comparison.term])
+        return _differs(*own) | _differs(before[comparison.value], after[comparison.value])
+    if own[0] is own[1]:
+        return np.zeros(n, np.bool_)
+    turns = np.isnan(own[0]) ^ np.isnan(own[1])
+    for op, bound in comparison.thresholds() if comparison.op != "known" else ():
+        assert not isinstance(bound, Term)
+        turns |= compare(op, own[0], bound) ^ compare(op, own[1], bound)
+    return np.asarray(turns, dtype=np.bool_)
 
 
 def _differs(before: Column, after: Column) -> Bools:

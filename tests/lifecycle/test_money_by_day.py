@@ -3,6 +3,8 @@
 import random
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from app.lifecycle.summary_columns import NEVER
 from tests.lifecycle import at_random, busy
 from tests.lifecycle.assembled import (
     as_lifecycle,
+    day_number,
     day_of,
     followed,
     instant,
@@ -31,6 +34,8 @@ from tests.lifecycle.assembled import (
     through_time,
 )
 from tests.slow_policy import Person
+from tests.twin import Fact as Sold
+from tests.twin import start_of
 
 _EARLIEST = -719_000
 
@@ -120,3 +125,57 @@ def compare(rng: random.Random, *, refunds: bool) -> None:
     instants = [micros(fact.at) - rng.choice((0, 1)) for fact in one.facts]
     since = rng.choice([NEVER, *sorted(at for at in instants if at >= begun)[:8]])
     assert transitions(one, policy, since, until) == [each for each in expected if each.at > since]
+
+
+REVENUE = {"variable": "revenue"}
+WINDOW = {"variable": "revenue", "days": 7}
+MEAN = {"variable": "mean_purchase_value"}
+BOUGHT = {"variable": "purchase_days", "op": ">=", "value": 3}
+
+
+@pytest.mark.parametrize(
+    ("when", "facts_of"),
+    [
+        ({**REVENUE, "op": "==", "value": 30}, {1, 2}),
+        ({**WINDOW, "op": "==", "value": 30}, {1, 2}),
+        (
+            {"all": [{**REVENUE, "op": ">=", "value": 30}, {**REVENUE, "op": "<", "value": 35}]},
+            {1, 2},
+        ),
+        ({**MEAN, "op": "!=", "value": 10}, {0, 1, 2}),
+        ({**REVENUE, "op": ">=", "value": {**MEAN}}, {0, 1, 2, 3}),
+        ({"all": [BOUGHT, {**REVENUE, "op": ">=", "value": 1}]}, {0, 2}),
+        ({"all": [BOUGHT, {**REVENUE, "op": ">=", "value": 100}]}, set()),
+    ],
+)  # fmt: skip
+def test_facts_are_read_of_days_within_which_something_turns(
+    when: dict[str, Any], facts_of: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On each of four days three purchases of 5; a comparison holds in between alone, or not."""
+    zone, day = at_random.ZONES[0], at_random.BASES[0]
+    start = start_of(zone, day)
+    facts = [
+        Sold(("default", f"p{n}"), start + timedelta(days=n // 3, hours=1 + n % 3), Decimal(5))
+        for n in range(12)
+    ]
+    one = replace(at_random.person(random.Random(1), zone), facts=tuple(facts), interactions=(),
+                  said=(), begun_at=start)  # fmt: skip
+    stages = [{"code": code, "name": {"en": code, "zh": code}} for code in ("no", "yes")]
+    rules = [{"code": "so", "stage": "yes", "when": when}, {"code": "otherwise", "stage": "no"}]
+    document = {"stages": stages, "rules": rules, "inactivity_limit": LIMIT}
+    policy, until = parse(1, document), micros(start + timedelta(days=5))
+    read: set[int] = set()
+    undecided = whole_days.undecided
+
+    def telling(*args: Any) -> dict[int, set[int]]:
+        found = undecided(*args)
+        read.update(each - day_number(day) for each in found.get(0, ()))
+        return found
+
+    monkeypatch.setattr(whole_days, "undecided", telling)
+    expected = followed([one], [(policy, None)], instant(until)).transitions()
+    assert transitions(one, policy, NEVER, until) == expected
+    assert read == facts_of
+
+
+LIMIT = {"floor_days": 10, "gap_multiple": 2, "gap_margin_days": 5}

@@ -9,11 +9,9 @@ from datetime import datetime
 
 import numpy as np
 
-from app.days import AsOf, to_micros
+from app.days import to_micros
 from app.deployment import Deployment
 from app.lifecycle.column_fold import PurchaseColumns
-from app.lifecycle.facts import Summary
-from app.lifecycle.history import History
 from app.lifecycle.instants import Override
 from app.lifecycle.summary_columns import NEVER, NO_MORE
 from app.postgres.db import ReadSession, WriteSession
@@ -38,9 +36,9 @@ from app.services.stages import (
     tracing,
     transitions,
 )
-from app.services.stages.long_histories import DaysWritten
 from app.services.stages.resume_points import ResumePoints
 from app.services.stages.resuming import Change, NewFacts, Start
+from app.services.stages.told_by_days import DaysWritten
 
 _NO_DAYS = DaysWritten()
 
@@ -193,55 +191,6 @@ async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
     """
     await purchase_summaries.confirm(session, customer_ids)
     await kept_days.make(session, customer_ids)
-
-
-async def history(
-    session: ReadSession,
-    deployment: Deployment,
-    timeline: PolicyTimeline,
-    customer_id: str,
-    summary: Summary,
-    as_of: AsOf,
-    *,
-    whole: bool = False,
-) -> History:
-    """Follow one customer up to an instant, from the beginning or from where the summary stands.
-
-    Nothing is written, and nobody needs to have been taken.
-    """
-    overridden = await overrides.of(session, deployment, [customer_id])
-    kept = StoredSummaries.of(summary)
-    going_on = resuming.holds_at(kept, as_of.micros) & (not whole and not overridden)
-    if going_on[0]:
-        first = np.array([as_of.micros + 1])
-        going_on, standing = await resumption.find(
-            session, timeline, [customer_id], kept, going_on, first, as_of.micros
-        )
-    start = Start(going_on, standing, PurchaseColumns.none()) if going_on[0] else Start.anew(1)
-    resumed = start.resume(deployment, timeline)
-    until = np.array([as_of.micros])
-    ids = [customer_id]
-    anew = slice(0, 0) if going_on[0] else slice(0, 1)
-    folding = await tracing.fold(session, timeline, ids[anew], until[anew])
-    return await tracing.trace(
-        session, deployment, timeline, ids, resumed, folding, until, overridden
-    )
-
-
-async def follow_overridden(
-    session: ReadSession,
-    deployment: Deployment,
-    timeline: PolicyTimeline,
-    overridden: Mapping[str, Sequence[Override]],
-    as_of: AsOf,
-) -> History:
-    """Follow customers with overrides, from their beginnings up to an instant."""
-    ids, until = list(overridden), np.full(len(overridden), as_of.micros)
-    folding = await tracing.fold(session, timeline, ids, until)
-    resumed = ResumePoints.none()
-    return await tracing.trace(
-        session, deployment, timeline, ids, resumed, folding, until, overridden
-    )
 
 
 async def _record(

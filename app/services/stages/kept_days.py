@@ -8,7 +8,7 @@ from app.lifecycle.summary_columns import NEVER, SummaryColumns
 from app.postgres.db import WriteSession
 from app.services.customer_base import purchase_days, summary_rows
 from app.services.customer_base.summary_rows import StoredSummaries
-from app.services.stages.long_histories import DaysWritten
+from app.services.stages.told_by_days import DaysWritten
 
 
 async def keep(

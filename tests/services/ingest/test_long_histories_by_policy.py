@@ -15,7 +15,7 @@ from app.schemas.common.types import format_instant
 from app.services.customer_base import purchase_days, purchase_folds
 from app.services.ingest import interactions, transactions
 from app.services.ingest.voids import Voiding
-from app.services.stages.long_histories import DaysWritten
+from app.services.stages.told_by_days import DaysWritten
 from tests.kept import MODEL, as_item, ingest, store_model
 from tests.lifecycle import at_random, busy
 from tests.services.stages.test_any_policy import ledger, post_profile, put_in_force
