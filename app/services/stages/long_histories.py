@@ -187,7 +187,7 @@ async def _known(
             del days[customer_id]
     if not days:
         return {}
-    await purchase_days.make_some(session, days, now)
+    await purchase_days.make_some(session, deployment.calendar, days, now)
     found = {}
     for customer_id, one in (
         await purchase_days.read(session, deployment.calendar, list(days))

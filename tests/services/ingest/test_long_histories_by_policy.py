@@ -49,7 +49,7 @@ def by_days(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 @pytest.mark.parametrize("refunds", [True, False])
 @pytest.mark.parametrize("draw", [busy.by_days_alone, busy.on_money])
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(4))
 async def test_what_is_told_late_revised_or_voided_ends_where_all_facts_lead(
     session: WriteSession, deployment: Deployment, by_days: dict[str, int], seed: int, draw: Draw,
     refunds: bool,
