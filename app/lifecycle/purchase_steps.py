@@ -35,7 +35,7 @@ def purchases_of(
         steps = sorted(_steps(facts, shares))
         value += [(owner, *step[:4]) for step in steps if step.value]
         days += [(owner, *each) for each in _day_steps(steps)]
-    return Purchases(_amounts(days), _amounts(value))
+    return Purchases(amounts(days), amounts(value))
 
 
 def _steps(facts: Iterable[Fact], shares: Mapping[Hashable, Fraction]) -> Iterator[_Step]:
@@ -73,7 +73,7 @@ def _day_steps(steps: Iterable[_Step]) -> Iterator[tuple[int, int, int, int]]:
             yield at, today, day, (after > 0) - (before > 0)
 
 
-def _amounts(rows: Sequence[tuple[int, ...]]) -> Amounts:
+def amounts(rows: Sequence[tuple[int, ...]]) -> Amounts:
     """Return columns of (owner, at, day of that, day, amount)."""
     table = np.array(rows, dtype=np.int64).reshape(len(rows), 5)
     owner, at, today, day, amount = table[np.lexsort((table[:, 1], table[:, 0]))].T

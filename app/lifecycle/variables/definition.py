@@ -75,6 +75,9 @@ class Variable:
     """What computes it where parameters are given."""
     of_lists: bool = False
     """Whether it is for lists and queries alone: time may turn it more than once."""
+    lies_between: bool = True
+    """Whether at any instant of a day of purchases without refunds, once the first is made, it lies
+    between what it would be if they were all of nothing and what it is at the end of the day."""
 
     @property
     def accepts(self) -> tuple[str, ...]:

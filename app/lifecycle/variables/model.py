@@ -49,5 +49,6 @@ ROWS = (
         ("value tier by 12-month CLV", "按12个月客户终身价值划分的价值等级"),
         ("the value tier", "价值等级"),
         _computed, Turning.FALLS, levels=TIERS, needs=("model", "money"),
+        lies_between=False,  # a day may be paid before the first of its purchases is of anything
     ),
 )  # fmt: skip

@@ -6,7 +6,7 @@ so. Who has fewer than `LONG_HISTORY` facts has none.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ from app.services.common import sql_numbers
 
 LONG_HISTORY = 1_000
 """From how many facts on days are kept: fewer are folded as soon as their days are read."""
+
+
+_CLOCKS = timedelta(hours=2)
 
 
 def is_long(facts: int) -> bool:
@@ -169,20 +172,24 @@ _WHOLE = _of_facts(
 )
 _MAKE = text(_INSERT + _WHOLE)
 _DROP = text("DELETE FROM purchase_days WHERE customer_id = ANY(CAST(:customer_ids AS text[]))")
-_ASKED_DAYS = "unnest(CAST(:owners AS text[]), CAST(:days AS date[]))"
+_ASKED_DAYS = (
+    "unnest(CAST(:owners AS text[]), CAST(:days AS date[]), CAST(:starts AS timestamptz[]),"
+    " CAST(:ends AS timestamptz[]))"
+)
 _DROP_DAYS = text(
-    f"DELETE FROM purchase_days d USING {_ASKED_DAYS} AS asked (customer_id, day)"  # noqa: S608
+    f"DELETE FROM purchase_days d USING {_ASKED_DAYS} AS asked (customer_id, day, start, ends)"  # noqa: S608
     " WHERE d.customer_id = asked.customer_id AND d.purchased_on = asked.day"
     " AND d.customer_id = ANY(CAST(:customer_ids AS text[]))"
 )
-# The index has instants: a day begins within a day of its beginning in UTC.
+# The index has instants. Clocks that are put back make a day end a little after the next one began;
+# where it is more, purchases are missing, so that the days are of no use.
 _MAKE_DAYS = text(
     _INSERT
     + _of_facts(
-        f"SELECT customer_id, day, CAST(:until AS timestamptz) AS until FROM {_ASKED_DAYS}"  # noqa: S608
-        " AS asked (customer_id, day)",
-        " AND t.occurred_on = asked.day AND t.occurred_at >= CAST(asked.day - 1 AS timestamptz)"
-        " AND t.occurred_at < CAST(asked.day + 2 AS timestamptz)",
+        f"SELECT asked.*, CAST(:until AS timestamptz) AS until FROM {_ASKED_DAYS}"  # noqa: S608
+        " AS asked (customer_id, day, start, ends)",
+        " AND t.occurred_on = asked.day AND t.occurred_at >= asked.start"
+        " AND t.occurred_at < asked.ends",
     )
 )
 
@@ -206,7 +213,10 @@ async def drop(session: WriteSession, customer_ids: Collection[str]) -> None:
 
 
 async def make_some(
-    session: WriteSession, days: Mapping[str, Collection[int]], until: datetime
+    session: WriteSession,
+    calendar: Calendar,
+    days: Mapping[str, Collection[int]],
+    until: datetime,
 ) -> None:
     """Make some days of customers anew, from the facts of these days up to an instant."""
     asked = [
@@ -216,6 +226,8 @@ async def make_some(
         "customer_ids": list(days),
         "owners": [customer_id for customer_id, _ in asked],
         "days": [from_day(day) for _, day in asked],
+        "starts": [calendar.start_of(day) - _CLOCKS for _, day in asked],
+        "ends": [calendar.start_of(day + 1) + _CLOCKS for _, day in asked],
     }
     if asked:
         await session.execute(_DROP_DAYS, values)

@@ -1,6 +1,6 @@
 """The purchases that rules look at by window, category, product or channel, read for many."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -57,6 +57,9 @@ _ONE_BY_ONE = (
     f" ON asked.customer_id = t.customer_id AND t.occurred_on >= asked.first_on{_FITTING}"
 )
 
+_ALL = PurchaseFilter()
+_NOBODY = (np.zeros(0, np.int64), purchases_of([]).days)
+
 
 def _filters(terms: Iterable[Term]) -> list[PurchaseFilter]:
     """Return which purchases terms look at, each filter once."""
@@ -107,34 +110,44 @@ async def through_time(
     customer_ids: Sequence[str],
     since: Ints,
     until: AsOf,
+    known: Mapping[int, Purchases],
 ) -> dict[PurchaseFilter, Purchases]:
     """Return what terms look at of purchases from a day of each customer on up to an instant.
 
     Where that is `NEVER`, with every change that a refund makes; where not, no refund is later, and
-    of the days before only those count that windows can still see.
+    of the days before only those count that windows can still see. Of some, by number, all
+    purchases are `known`: they are asked for their channels and lines alone.
     """
     looking = [term for term in terms if "transactions" in term.needs]
     asked = _filters(looking)
     if not asked:
         return {}
-    anew, resumed = np.flatnonzero(since == NEVER), np.flatnonzero(since != NEVER)
     first = rule_facts.looks_back_to(looking, since)
-    parts = [
-        (anew, await _all(session, asked, [customer_ids[owner] for owner in anew.tolist()], until)),
-        (
-            resumed,
-            await _seen(
-                session, asked, [customer_ids[owner] for owner in resumed.tolist()],
-                first[resumed], until,
-            ),
-        ),
-    ]  # fmt: skip
+    by_line = [each for each in asked if each != _ALL]
+    found: dict[PurchaseFilter, list[tuple[Ints, Purchases]]] = {each: [] for each in asked}
+    if _ALL in found:
+        found[_ALL] = [(np.array([number]), own) for number, own in known.items()]
+    is_known = np.isin(np.arange(len(since)), list(known))
+    for filters, own in ((asked, ~is_known), (by_line, is_known)):
+        for owners in (
+            np.flatnonzero(own & (since == NEVER)),
+            np.flatnonzero(own & (since != NEVER)),
+        ):
+            ids = [customer_ids[owner] for owner in owners.tolist()]
+            if not filters or not ids:
+                continue
+            if since[owners[0]] == NEVER:
+                read = await _all(session, filters, ids, until)
+            else:
+                read = await _seen(session, filters, ids, first[owners], until)
+            for each, purchases in zip(filters, read, strict=True):
+                found[each].append((owners, purchases))
     return {
         each: Purchases(
-            Amounts.join([(owners, found[place].days) for owners, found in parts], first),
-            Amounts.join([(owners, found[place].value) for owners, found in parts], first),
+            Amounts.join([_NOBODY, *((owners, one.days) for owners, one in parts)], first),
+            Amounts.join([_NOBODY, *((owners, one.value) for owners, one in parts)], first),
         )
-        for place, each in enumerate(asked)
+        for each, parts in found.items()
     }
 
 
@@ -142,8 +155,6 @@ async def _all(
     session: ReadSession, asked: Sequence[PurchaseFilter], ids: Sequence[str], until: AsOf
 ) -> list[Purchases]:
     """Return by filter all that purchases of customers ever counted for."""
-    if not ids:
-        return [purchases_of([]) for _ in asked]
     facts = {
         customer_id: [fact for fact in own if fact.at <= until.micros]
         for customer_id, own in (await purchase_facts.of_customers(session, ids)).items()
@@ -166,8 +177,6 @@ async def _seen(
     until: AsOf,
 ) -> list[Purchases]:
     """Return by filter what purchases from a day of each customer on count for by now."""
-    if not ids:
-        return [purchases_of([]) for _ in asked]
     days = [from_day(day) for day in first.tolist()]
     rows = await fetch_rows(session, _ONE_BY_ONE, ids, *_arrays(asked), until.at, days)
     number = {customer_id: place for place, customer_id in enumerate(ids)}

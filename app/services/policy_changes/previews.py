@@ -22,7 +22,7 @@ from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.policy_changes import matrices
 from app.services.scores import model_scores
-from app.services.stages import derivation, overrides, placement
+from app.services.stages import following, overrides, placement
 from app.services.stages.overridden_stages import FOLLOWED_AT_ONCE
 
 PREVIEW = "policy_preview"
@@ -128,7 +128,7 @@ async def compare(
         decided = await overrides.of(
             session, deployment, overridden[start : start + FOLLOWED_AT_ONCE]
         )
-        history = await derivation.follow_overridden(session, deployment, follows, decided, as_of)
+        history = await following.follow_overridden(session, deployment, follows, decided, as_of)
         owners = list(decided)
         for owner, row in history.last_rows().items():
             found[owners[owner]], new[owners[owner]] = history.step(row)

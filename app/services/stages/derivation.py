@@ -9,11 +9,9 @@ from datetime import datetime
 
 import numpy as np
 
-from app.days import AsOf, to_micros
+from app.days import to_micros
 from app.deployment import Deployment
 from app.lifecycle.column_fold import PurchaseColumns
-from app.lifecycle.facts import Summary
-from app.lifecycle.history import History
 from app.lifecycle.instants import Override
 from app.lifecycle.summary_columns import NEVER, NO_MORE
 from app.postgres.db import ReadSession, WriteSession
@@ -30,6 +28,7 @@ from app.services.customers import derived_profiles
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
 from app.services.stages import (
+    kept_days,
     long_histories,
     overrides,
     resuming,
@@ -37,9 +36,9 @@ from app.services.stages import (
     tracing,
     transitions,
 )
-from app.services.stages.long_histories import DaysWritten
 from app.services.stages.resume_points import ResumePoints
 from app.services.stages.resuming import Change, NewFacts, Start
+from app.services.stages.told_by_days import DaysWritten
 
 _NO_DAYS = DaysWritten()
 
@@ -62,7 +61,7 @@ async def settle(
     overridden = await _overridden(session, deployment, ids, new.created)
     if overridden:
         going_on &= [customer_id not in overridden for customer_id in ids]
-    asked = long_histories.Asked(in_order, going_on)
+    asked = long_histories.Asked(in_order, going_on, overridden)
     days = await long_histories.read(session, deployment, timeline, kept, new, asked, now)
     facts = new.facts
     bought = PurchaseColumns(facts.owner, facts.at, facts.day, facts.value)
@@ -110,8 +109,18 @@ async def revise(
     going_on, standing = await resumption.find(
         session, timeline, ids, kept, resuming.holds_at(kept, to_micros(now)), first, to_micros(now)
     )
+    overridden = await _overridden(session, deployment, ids, ())
+    if overridden:
+        going_on &= [customer_id not in overridden for customer_id in ids]
+    asked = long_histories.Asked(going_on, going_on, overridden)
+    days = await long_histories.unchanged(
+        session, deployment, timeline, kept, ids, first, asked, now
+    )
     start = Start(going_on, standing, PurchaseColumns.none())
-    await _record(session, deployment, timeline, ids, start, kept, now, floor)
+    await _record(
+        session, deployment, timeline, ids, start, kept, now, floor,
+        overridden=overridden, days=days,
+    )  # fmt: skip
 
 
 async def _begun_anew(
@@ -181,56 +190,7 @@ async def confirm(session: WriteSession, customer_ids: Sequence[str]) -> None:
     Days of long histories are made anew: another release has kept none, or not kept them up.
     """
     await purchase_summaries.confirm(session, customer_ids)
-    await long_histories.make(session, customer_ids)
-
-
-async def history(
-    session: ReadSession,
-    deployment: Deployment,
-    timeline: PolicyTimeline,
-    customer_id: str,
-    summary: Summary,
-    as_of: AsOf,
-    *,
-    whole: bool = False,
-) -> History:
-    """Follow one customer up to an instant, from the beginning or from where the summary stands.
-
-    Nothing is written, and nobody needs to have been taken.
-    """
-    overridden = await overrides.of(session, deployment, [customer_id])
-    kept = StoredSummaries.of(summary)
-    going_on = resuming.holds_at(kept, as_of.micros) & (not whole and not overridden)
-    if going_on[0]:
-        first = np.array([as_of.micros + 1])
-        going_on, standing = await resumption.find(
-            session, timeline, [customer_id], kept, going_on, first, as_of.micros
-        )
-    start = Start(going_on, standing, PurchaseColumns.none()) if going_on[0] else Start.anew(1)
-    resumed = start.resume(deployment, timeline)
-    until = np.array([as_of.micros])
-    ids = [customer_id]
-    anew = slice(0, 0) if going_on[0] else slice(0, 1)
-    folding = await tracing.fold(session, timeline, ids[anew], until[anew])
-    return await tracing.trace(
-        session, deployment, timeline, ids, resumed, folding, until, overridden
-    )
-
-
-async def follow_overridden(
-    session: ReadSession,
-    deployment: Deployment,
-    timeline: PolicyTimeline,
-    overridden: Mapping[str, Sequence[Override]],
-    as_of: AsOf,
-) -> History:
-    """Follow customers with overrides, from their beginnings up to an instant."""
-    ids, until = list(overridden), np.full(len(overridden), as_of.micros)
-    folding = await tracing.fold(session, timeline, ids, until)
-    resumed = ResumePoints.none()
-    return await tracing.trace(
-        session, deployment, timeline, ids, resumed, folding, until, overridden
-    )
+    await kept_days.make(session, customer_ids)
 
 
 async def _record(
@@ -255,12 +215,8 @@ async def _record(
         overridden = await _overridden(session, deployment, customer_ids, created)
     if overridden:
         start.going_on[:] &= [customer_id not in overridden for customer_id in customer_ids]
-    in_hand = [number for number, each in enumerate(customer_ids) if each in overridden]
-    # Some thousand days are folded one after another where refunds ended some.
-    by_days = await threads.compute(
-        sum(map(len, days.known.values())), days.resume, deployment, timeline, in_hand
-    )
-    resumed = ResumePoints.join([start.resume(deployment, timeline), by_days])
+    going_on = start.resume(deployment, timeline)
+    resumed = await _resumed(deployment, timeline, going_on, days)
     since = np.full(len(customer_ids), NEVER)
     since[resumed.owners] = resumed.since
     live = await transitions.live(session, customer_ids, since, created=set(created))
@@ -274,6 +230,11 @@ async def _record(
     found = await tracing.derive(
         session, deployment, timeline, customer_ids, resumed, until, overridden, days.known
     )
+    while more := await days.told_more(session, deployment, timeline, found.history):
+        days, resumed = more, await _resumed(deployment, timeline, going_on, more)
+        found = await tracing.derive(
+            session, deployment, timeline, customer_ids, resumed, until, overridden, days.known
+        )
     refunds = (found.summaries.refunds > 0) | (kept.summaries.refunds > 0)
     with_refunds = [customer_ids[number] for number in np.flatnonzero(refunds).tolist()]
     await refund_allocations.save(
@@ -291,7 +252,18 @@ async def _record(
         found.summaries.take(stands),
         known=kept.known[stands],
     )
-    await long_histories.keep(session, customer_ids, kept, found.summaries, days)
+    await kept_days.keep(session, customer_ids, kept, found.summaries, days)
     return await transitions.record(
         session, customer_ids, found.history, live, since, now, rewrite=rewrite
     )
+
+
+async def _resumed(
+    deployment: Deployment, timeline: PolicyTimeline, going_on: ResumePoints, days: DaysWritten
+) -> ResumePoints:
+    """Return where all begin who go on, by their summaries or by their days."""
+    # Some thousand days are folded one after another where refunds ended some.
+    by_days = await threads.compute(
+        sum(map(len, days.known.values())), days.resume, deployment, timeline
+    )
+    return ResumePoints.join([going_on, by_days])

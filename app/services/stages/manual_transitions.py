@@ -15,7 +15,7 @@ from app.services.common import etags
 from app.services.customer_base import purchase_summaries
 from app.services.customers import customers
 from app.services.policies import policies
-from app.services.stages import derivation, overrides, why_churned
+from app.services.stages import derivation, following, overrides, why_churned
 
 LONGEST_PIN = timedelta(days=3_653)
 OVERRIDE_REMOVED = "override_removed"
@@ -76,7 +76,7 @@ async def remove(
 ) -> datetime:
     """Let rules decide again from now on; return since when they do."""
     set_at, _ = await _take(session, deployment, customer_id, if_match, now)
-    found = await derivation.history(
+    found = await following.history(
         session,
         deployment,
         await policies.timeline(session),

@@ -11,7 +11,7 @@ from app.days import AsOf
 from app.deployment import Deployment
 from app.postgres.db import ReadSession, fetch_rows
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages import derivation, overrides
+from app.services.stages import following, overrides
 
 FOLLOWED_AT_ONCE = 2_000
 # Where the last override has ended, nothing stands.
@@ -73,7 +73,7 @@ async def _follow(
     for start in range(0, len(customer_ids), FOLLOWED_AT_ONCE):
         ids = customer_ids[start : start + FOLLOWED_AT_ONCE]
         overridden = await overrides.of(session, deployment, ids)
-        history = await derivation.follow_overridden(
+        history = await following.follow_overridden(
             session, deployment, timeline, overridden, as_of
         )
         ends = history.last(len(overridden))

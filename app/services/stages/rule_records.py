@@ -123,8 +123,12 @@ async def through_time(
     policies: Sequence[Policy],
     followed: Mapping[InactivityLimit, Timelines],
     until: AsOf,
+    purchases: Mapping[int, Purchases],
 ) -> list[Records]:
-    """Return for each policy a record for each instant at which its rules may look anew."""
+    """Return for each policy a record for each instant at which its rules may look anew.
+
+    Of some customers, by number, what windows look at of all `purchases` is known.
+    """
     terms = tuple(dict.fromkeys(term for policy in policies for term in policy.terms))
     one = next(iter(followed.values()))
     ids = list(one.customer_ids)
@@ -137,7 +141,7 @@ async def through_time(
         followed,
         await rule_facts.through_time(session, deployment, terms, ids, days, until),
         await rule_profiles.through_time(session, terms, ids, one.since.tolist()),
-        await rule_purchases.through_time(session, terms, ids, days, until),
+        await rule_purchases.through_time(session, terms, ids, days, until, purchases),
     )
     made: dict[_RuleInputs, Records] = {}
     found = []

@@ -10,7 +10,7 @@ from app.lifecycle import facts
 from app.lifecycle.history import History
 from app.postgres.db import ReadSession
 from app.services.customer_base import purchase_facts, rule_facts
-from app.services.stages import customer_snapshots, derivation, stages
+from app.services.stages import customer_snapshots, following, stages
 
 
 async def get(
@@ -18,7 +18,7 @@ async def get(
 ) -> dict[str, Any]:
     """Return the periods a customer spent in stages up to an instant, and the lives."""
     snapshot = await customer_snapshots.get(session, customer_id)
-    found = await derivation.history(
+    found = await following.history(
         session, deployment, snapshot.timeline, customer_id, snapshot.summary, as_of, whole=True
     )
     first_seen = await rule_facts.first_seen(session, [customer_id])

@@ -16,7 +16,7 @@ from app.models import StageTransition
 from app.postgres.db import AnyRow, ReadSession
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages import customer_snapshots, derivation, next_actions, why_churned
+from app.services.stages import customer_snapshots, following, next_actions, why_churned
 from app.services.stages.customer_snapshots import CustomerSnapshot
 from app.services.stages.placement import Placement
 from app.services.stages.recorded_stages import LOOKED_AHEAD
@@ -36,7 +36,7 @@ class View:
 
     async def history(self, session: ReadSession, deployment: Deployment, as_of: AsOf) -> History:
         """Follow the customer to the instant; under another policy, from the beginning."""
-        return await derivation.history(
+        return await following.history(
             session,
             deployment,
             self.timeline,

@@ -19,6 +19,7 @@ from app.lifecycle.history import History
 from app.lifecycle.inactivity import InactivityLimit
 from app.lifecycle.instants import Customers, Override, PolicyPeriod
 from app.lifecycle.purchases import SetOff
+from app.lifecycle.records import Purchases
 from app.lifecycle.steps import Worth
 from app.lifecycle.summary_columns import NEVER, PointColumns, SummaryColumns
 from app.postgres.db import ReadSession
@@ -56,8 +57,12 @@ async def trace(
     folding: Folding,
     until: Ints,
     overridden: Mapping[str, Sequence[Override]],
+    purchases: Mapping[int, Purchases] = MappingProxyType({}),
 ) -> History:
-    """Follow the stages of customers up to an instant each, by the folding of all not resumed."""
+    """Follow the stages of customers up to an instant each, by the folding of all not resumed.
+
+    Of some, what windows look at of all their `purchases` is known.
+    """
     anew = _others(len(customer_ids), resumed.owners)
     since, begun_at = np.full((2, len(customer_ids)), NEVER)
     since[resumed.owners], begun_at[resumed.owners] = resumed.since, resumed.begun_at
@@ -84,7 +89,7 @@ async def trace(
     }
     latest = deployment.as_of(from_micros(until.max()))
     records = await rule_records.through_time(
-        session, deployment, timeline.policies, followed, latest
+        session, deployment, timeline.policies, followed, latest, purchases
     )
     periods = [
         PolicyPeriod(
@@ -163,6 +168,16 @@ class FoldedByDays(Protocol):
         """Return what all facts fold to."""
         ...
 
+    @property
+    def worth(self) -> Worth:
+        """What the purchases are worth through time, if any rule looks at that."""
+        ...
+
+    @property
+    def purchases(self) -> Purchases | None:
+        """What windows look at."""
+        ...
+
 
 async def derive(
     session: ReadSession,
@@ -195,8 +210,9 @@ async def derive(
             np.searchsorted(anew, read),
             {int(np.searchsorted(anew, number)): one for number, one in told.items()},
         )
+    purchases = {number: one.purchases for number, one in by_days.items() if one.purchases}
     found = await trace(
-        session, deployment, timeline, customer_ids, resumed, folding, until, overridden
+        session, deployment, timeline, customer_ids, resumed, folding, until, overridden, purchases
     )
     folded = folding.by_limit[timeline.current.inactivity_limit].summaries
     place = np.argsort(np.concatenate([resumed.owners, anew]))
@@ -218,7 +234,8 @@ def _beside(folding: Folding, read: Ints, by_days: Mapping[int, FoldedByDays]) -
             PointColumns.join([folded.points.of_owners(read), *points]),
         )
     set_off = {int(read[place]): own for place, own in folding.set_off.items()}
-    return Folding(by_limit, folding.worth.of_owners(read), set_off)
+    worth = [one.worth.of_owners(np.array([number])) for number, one in by_days.items()]
+    return Folding(by_limit, Worth.join([folding.worth.of_owners(read), *worth]), set_off)
 
 
 def _others(customers: int, owners: Ints) -> Ints:

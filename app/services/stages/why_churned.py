@@ -17,7 +17,7 @@ from app.models import ChurnRecord
 from app.postgres.db import AnyRow, ReadSession
 from app.services.policies import policies
 from app.services.policies.policies import PolicyTimeline
-from app.services.stages import derivation, overrides
+from app.services.stages import following, overrides
 from app.services.stages.placement import Placement
 
 REASONS: Final = tuple(reason["code"] for reason in CHURN_REASONS)
@@ -42,7 +42,7 @@ async def of_churned(
     if not recorded:
         return {}
     overridden = await overrides.of(session, deployment, list(recorded))
-    history = await derivation.follow_overridden(
+    history = await following.follow_overridden(
         session,
         deployment,
         timeline,
