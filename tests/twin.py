@@ -145,6 +145,7 @@ class Twin:
         self._ledgers: dict[datetime, list[Transition]] = {}
         self._days: dict[datetime, date] = {}
         self._set_off: dict[int, tuple[list[Allocation], dict[Name, Decimal]]] = {}
+        self._net: dict[int, dict[Name, Decimal | None]] = {}
 
     def day(self, t: datetime) -> date:
         if t not in self._days:
@@ -234,6 +235,12 @@ class Twin:
 
     def net_purchases(self, t: datetime) -> dict[Name, Decimal | None]:
         """Return what refunds leave of each purchase's value; None if it is refunded in full."""
+        count = self.count(t)
+        if count not in self._net:
+            self._net[count] = self._left(t)
+        return self._net[count]
+
+    def _left(self, t: datetime) -> dict[Name, Decimal | None]:
         made, _ = self.set_off(t)
         found: dict[Name, Decimal | None] = {}
         for purchase in self.purchases(t):
