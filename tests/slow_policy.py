@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from tests import slow_profile
 from tests.slow_profile import Said
-from tests.twin import MICROSECOND, Fact, Line, Twin, scores, start_of
+from tests.twin import MICROSECOND, Card, Fact, Line, Twin, start_of
 from tests.twin import Model as Fitted
 
 Document = Mapping[str, Any]
@@ -439,20 +439,20 @@ def _declared(document: Document, kind: str) -> Mapping[str, Any]:
 
 def fitted(model: Fitted) -> Model:
     """Return what a fitted model says, at any instant, of those who have purchased."""
-    known: dict[tuple[Any, ...], dict[str, Any]] = {}
+    known: dict[tuple[Twin, int, date], Card] = {}
 
     def value(slow: "Slow", name: str, t: datetime) -> Value:
         values, _ = slow.purchases(t)
         if not values:
             return None
-        revenue = slow.value({"variable": "revenue"}, t)
-        key = (tuple(values.items()), revenue, slow.person.day(t))
+        key = slow.twin, slow.twin.count(t), slow.twin.day(t)
         if key not in known:
-            known[key] = scores(slow.twin, model, t)
+            known[key] = Card(slow.twin, model, t, 90)
         card = known[key]
         if name == "inactivity_to_usual_gap":
-            return float(card["days_since_last_purchase"] / card["usual_gap_days"])
-        found = card[{"churn_probability": "probability"}.get(name, name)]
+            assert card.usual_gap_days is not None
+            return card.days_since_last_purchase / card.usual_gap_days
+        found = getattr(card, {"churn_probability": "probability"}.get(name, name))
         return found if isinstance(found, str) else float(found)
 
     return value
