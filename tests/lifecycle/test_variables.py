@@ -167,7 +167,7 @@ def test_between_facts_it_turns_as_it_says(row: Variable) -> None:
 @each_row
 def test_a_rule_on_it_is_followed_through_time(row: Variable) -> None:
     rng, moved = random.Random(row.name), 0
-    for _ in range(drawn(25, 600)):
+    for _ in range(drawn(60, 600)):
         person, document = at_random.person(rng, BERLIN), at_random.asking(rng, row)
         try:
             policy = parse(1, document)
