@@ -131,7 +131,7 @@ def any_policy(rng: random.Random) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("draw", [any_policy, plain])
-@pytest.mark.parametrize("seed", range(drawn(6, 100)))
+@pytest.mark.parametrize("seed", range(drawn(8, 100)))
 async def test_it_ends_where_all_facts_lead(
     session: WriteSession, deployment: Deployment, went_on: list[int], seed: int, draw: Draw
 ) -> None:
@@ -164,7 +164,7 @@ async def test_it_ends_where_all_facts_lead(
 
 
 @pytest.mark.parametrize("draw", [any_policy, plain])
-@pytest.mark.parametrize("seed", range(drawn(4, 100)))
+@pytest.mark.parametrize("seed", range(drawn(6, 100)))
 async def test_what_is_told_after_policies_have_changed_follows_those_of_its_time(
     session: WriteSession, deployment: Deployment, went_on: list[int], seed: int, draw: Draw
 ) -> None:
