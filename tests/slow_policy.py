@@ -6,6 +6,7 @@ is lists of what happened, and history is what changes when t runs over all inst
 
 import math
 import operator
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from tests import slow_profile
 from tests.slow_profile import Said
-from tests.twin import MICROSECOND, Fact, Line, Twin, scores, start_of
+from tests.twin import MICROSECOND, Card, Fact, Line, Twin, start_of
 from tests.twin import Model as Fitted
 
 Document = Mapping[str, Any]
@@ -31,6 +32,18 @@ MODEL_VARIABLES = {
     "m",
     "churn_probability",
     "value_tier",
+}
+OF_PURCHASES = {
+    "purchase_days",
+    "life_purchase_days",
+    "lives",
+    "mean_gap_days",
+    "tenure_days",
+    "life_tenure_days",
+    "days_since_last_purchase",
+    "inactivity_limit_days",
+    "inactivity_to_mean_gap",
+    "seasonal_days_since_last_purchase",
 }
 NARROWED = {"category", "product", "channel", "days"}
 """The parameters that say which purchases count."""
@@ -206,6 +219,8 @@ class Slow:
         self._bought: dict[int, tuple[dict[date, Fraction], list[list[date]]]] = {}
         self._limits: dict[tuple[date, date, int], Fraction] = {}
         self._told: tuple[datetime | None, dict[str, Any]] = None, {}
+        self._turns = sorted(slow_profile.instants(person.told))
+        self._profiles: dict[int, Mapping[str, Any]] = {}
 
     def decide(self, t: datetime) -> tuple[str, str]:
         """Return the stage at t, and the rule that decides it."""
@@ -288,9 +303,11 @@ class Slow:
         return self._of_profile(name, term, t)
 
     def _of_purchases(self, name: str, t: datetime) -> Any:
+        if name not in OF_PURCHASES:
+            return NotImplemented
         if self._told[0] != t:  # rules ask for several at once
             self._told = t, self._all_of_purchases(t)
-        return self._told[1].get(name, NotImplemented)
+        return self._told[1][name]
 
     def _all_of_purchases(self, t: datetime) -> dict[str, Any]:
         values, lived = self.purchases(t)
@@ -382,8 +399,15 @@ class Slow:
         worst, best = scale["min"], scale["max"]
         return float(min(max((last.score - worst) / (best - worst), 0), 1))
 
+    def profile(self, t: datetime) -> Mapping[str, Any]:
+        """Return the profile at t; kept, since only what was said changes it."""
+        count = bisect_right(self._turns, t)
+        if count not in self._profiles:
+            self._profiles[count] = self.person.profile_at(t)
+        return self._profiles[count]
+
     def _of_profile(self, name: str, term: Document, t: datetime) -> Value:
-        profile = self.person.profile_at(t)
+        profile = self.profile(t)
         if name == "days_until_contract_end":
             ends = profile.get("contract_ends_on")
             return None if ends is None else (ends - self.person.day(t)).days
@@ -415,20 +439,20 @@ def _declared(document: Document, kind: str) -> Mapping[str, Any]:
 
 def fitted(model: Fitted) -> Model:
     """Return what a fitted model says, at any instant, of those who have purchased."""
-    known: dict[tuple[Any, ...], dict[str, Any]] = {}
+    known: dict[tuple[Twin, int, date], Card] = {}
 
     def value(slow: "Slow", name: str, t: datetime) -> Value:
         values, _ = slow.purchases(t)
         if not values:
             return None
-        revenue = slow.value({"variable": "revenue"}, t)
-        key = (tuple(values.items()), revenue, slow.person.day(t))
+        key = slow.twin, slow.twin.count(t), slow.twin.day(t)
         if key not in known:
-            known[key] = scores(slow.twin, model, t)
+            known[key] = Card(slow.twin, model, t, 90)
         card = known[key]
         if name == "inactivity_to_usual_gap":
-            return float(card["days_since_last_purchase"] / card["usual_gap_days"])
-        found = card[{"churn_probability": "probability"}.get(name, name)]
+            assert card.usual_gap_days is not None
+            return card.days_since_last_purchase / card.usual_gap_days
+        found = getattr(card, {"churn_probability": "probability"}.get(name, name))
         return found if isinstance(found, str) else float(found)
 
     return value
@@ -514,7 +538,7 @@ def differs(person: Person, cell: str, t: datetime) -> bool:
     return repr(before) != repr(after)
 
 
-def looked_at(person: Person, document: Document, t: datetime) -> bool:
+def looked_at(person: Person, document: Document, t: datetime, slow: Slow | None = None) -> bool:
     """Say whether at t a fact came that rules of a policy look at."""
     used = variables(document)
     for term in used:
@@ -535,7 +559,7 @@ def looked_at(person: Person, document: Document, t: datetime) -> bool:
     narrowed = any(term["variable"] == "purchase_days" and NARROWED & term.keys() for term in used)
     if narrowed or money & {term["variable"] for term in used}:
         return any(fact.at == t for fact in person.facts)
-    slow = Slow(person, document)
+    slow = slow or Slow(person, document)
     return list(slow.purchases(t)[0]) != list(slow.purchases(t - MICROSECOND)[0])
 
 
@@ -604,7 +628,9 @@ def walk(
         number = in_force(t)
         policies = list(zip(documents[last:number], documents[last + 1 : number + 1], strict=True))
         says, rule = slow[number].decide(t)
-        by_fact = t == first or (t in happened and looked_at(person, documents[number], t))
+        by_fact = t == first or (
+            t in happened and looked_at(person, documents[number], t, slow[number])
+        )
         made = [each for each in decisions if each.at == t]
         if snapshot is not None and snapshot.until is None:
             by_fact = by_fact or t in bought

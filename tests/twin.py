@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -102,16 +102,16 @@ def in_force(revisions: Iterable[Fact]) -> list[Fact]:
 
 @cache
 def start_of(zone: ZoneInfo, day: date) -> datetime:
-    """Return the first instant that falls on the day or after it, by bisection."""
-    low = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=36)
-    high = low + timedelta(hours=72)
-    while high - low > MICROSECOND:
-        middle = low + (high - low) // 2
-        if middle.astimezone(zone).date() >= day:
+    """Return the first instant that falls on the day or after it, by bisection of seconds."""
+    long_before = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=36)
+    low, high = 0, 72 * 3600
+    while high - low > 1:
+        middle = (low + high) // 2
+        if (long_before + timedelta(seconds=middle)).astimezone(zone).date() >= day:
             high = middle
         else:
             low = middle
-    return high
+    return long_before + timedelta(seconds=high)
 
 
 def limit(life: list[date]) -> Fraction:
@@ -145,6 +145,7 @@ class Twin:
         self._ledgers: dict[datetime, list[Transition]] = {}
         self._days: dict[datetime, date] = {}
         self._set_off: dict[int, tuple[list[Allocation], dict[Name, Decimal]]] = {}
+        self._net: dict[int, dict[Name, Decimal | None]] = {}
 
     def day(self, t: datetime) -> date:
         if t not in self._days:
@@ -234,6 +235,12 @@ class Twin:
 
     def net_purchases(self, t: datetime) -> dict[Name, Decimal | None]:
         """Return what refunds leave of each purchase's value; None if it is refunded in full."""
+        count = self.count(t)
+        if count not in self._net:
+            self._net[count] = self._left(t)
+        return self._net[count]
+
+    def _left(self, t: datetime) -> dict[Name, Decimal | None]:
         made, _ = self.set_off(t)
         found: dict[Name, Decimal | None] = {}
         for purchase in self.purchases(t):
@@ -443,68 +450,122 @@ def flat(card: dict[str, Any]) -> dict[str, Any]:
     return {"rhythm_status": rhythm.pop("status", None), **rhythm, **card}
 
 
-def scores(
-    twin: Twin, model: Model, t: datetime, horizon: int = 90, *, churned: bool | None = None
-) -> dict[str, Any]:
-    """Return the numbers of a buyer's score card at t, one customer at a time.
+class Card:
+    """The numbers of a buyer's score card at t, each found when it is asked for."""
 
-    Who has `churned` is said by the default policy, where nothing else is.
-    """
-    values, _ = twin.at(t)
-    days = list(values)
-    silent, n = (twin.day(t) - days[-1]).days, len(days)
-    x, t_x, T = n - 1, (days[-1] - days[0]).days, (twin.day(t) - days[0]).days
-    usual = None if model.gap is None else (t_x + 2 * model.gap) / (n + 1)
-    chance = so_long_a_silence(model, x, t_x, T)
-    seen = list(values.values())[model.evidence == "repeat_purchases" :]
-    paid = [float(value) for value in seen if value > 0]
-    mean = sum(paid) / len(paid) if paid else 0.0
-    if churned is None:
-        churned = twin.stage(t) == "churned"
+    def __init__(self, twin: Twin, model: Model, t: datetime, horizon: int) -> None:
+        values, _ = twin.at(t)
+        days, today = list(values), twin.day(t)
+        self._model, self._horizon, self._values = model, horizon, list(values.values())
+        self.days_since_last_purchase = self.days_silent = (today - days[-1]).days
+        self.purchase_days = len(days)
+        self.x, self.t_x = len(days) - 1, (days[-1] - days[0]).days
+        self.T = (today - days[0]).days
 
-    def worth(x: int, t_x: int, T: int) -> float:
+    @property
+    def usual_gap_days(self) -> float | None:
+        gap = self._model.gap
+        return None if gap is None else (self.t_x + 2 * gap) / (self.purchase_days + 1)
+
+    @cached_property
+    def chance_if_active(self) -> float:
+        return so_long_a_silence(self._model, self.x, self.t_x, self.T)
+
+    @property
+    def rhythm_status(self) -> str:
+        return rhythm_status(self._model, self.chance_if_active, self.x, self.t_x, self.T)
+
+    def _class(self, name: str, own: float) -> int:
+        return 1 + sum(cut < own for cut in self._model.cuts[name])
+
+    @property
+    def r(self) -> int:
+        return self._class("r", -self.days_silent)
+
+    @property
+    def f(self) -> int:
+        return self._class("f", self.purchase_days)
+
+    @property
+    def m(self) -> int:
+        return self._class("m", float(sum(self._values)))
+
+    @property
+    def rfm_group(self) -> str:
+        r, mean = str(self.r), str(math.floor((self.f + self.m) / 2))
+        return next(g for g, (rs, means) in GROUPS.items() if r in rs and mean in means)
+
+    @property
+    def p_alive(self) -> float:
+        return float(self._model.purchases.p_alive(self.x, self.t_x, self.T))
+
+    @property
+    def expected_purchases(self) -> float:
+        history = self.x, self.t_x, self.T
+        return float(self._model.purchases.expected_purchases(*history, horizon=self._horizon))
+
+    def _returns_not(self, horizon: int) -> float:
+        history = self.x, self.t_x, self.T
+        return float(self._model.purchases.p_no_purchase(*history, horizon=horizon))
+
+    @cached_property
+    def probability(self) -> float:
+        return self._returns_not(self._horizon)
+
+    def _worth(self, x: int, t_x: int, T: int) -> float:
+        seen = self._values[self._model.evidence == "repeat_purchases" :]
+        paid = [float(value) for value in seen if value > 0]
+        mean = sum(paid) / len(paid) if paid else 0.0
         rate = {"annual_discount": 0.1, "periods_per_year": clv.DAYS_PER_YEAR}
-        purchases = model.purchases.discounted_purchases(x, t_x, T, horizon=365, **rate)
-        return float(purchases * model.spend.expected_value(len(paid), mean))
+        purchases = self._model.purchases.discounted_purchases(x, t_x, T, horizon=365, **rate)
+        return float(purchases * self._model.spend.expected_value(len(paid), mean))
 
-    value = worth(x, t_x, T)
-    ideal = worth(x, T, T) if x else worth(0, 0, 0)
-    returns = 1 - float(model.purchases.p_no_purchase(x, t_x, T, horizon=365))
-    revenue = float(twin.summary(t)["revenue"])
-    r, f, m = (
-        1 + sum(cut < own for cut in model.cuts[name])
-        for name, own in (("r", -silent), ("f", n), ("m", revenue))
-    )
-    parts = contributions.contributions(
-        model.purchases, x, t_x, T, reference=model.reference, horizon=horizon
-    )
-    return {
-        "days_since_last_purchase": silent,
-        "purchase_days": n,
-        "usual_gap_days": usual,
-        "days_silent": silent,
-        "chance_if_active": chance,
-        "rhythm_status": rhythm_status(model, chance, x, t_x, T),
-        "r": r,
-        "f": f,
-        "m": m,
-        "rfm_group": next(
-            g for g, (rs, means) in GROUPS.items()
-            if str(r) in rs and str(math.floor((f + m) / 2)) in means
-        ),
-        "x": x,
-        "t_x": t_x,
-        "T": T,
-        "p_alive": float(model.purchases.p_alive(x, t_x, T)),
-        "expected_purchases": float(
-            model.purchases.expected_purchases(x, t_x, T, horizon=horizon)
-        ),
-        "probability": float(model.purchases.p_no_purchase(x, t_x, T, horizon=horizon)),
-        "clv": value,
-        "value_tier": "low" if round(value, 2) < model.tier_cuts[1] or round(value, 2) <= 0
-        else "medium" if round(value, 2) < model.tier_cuts[0] else "high",
-        "value_to_save": max(ideal - value, 0.0) * returns,
-        "purchases": float(parts.purchases),
-        "age": float(parts.age),
-        "inactivity": float(parts.silence),
-    }  # fmt: skip
+    @cached_property
+    def clv(self) -> float:
+        return self._worth(self.x, self.t_x, self.T)
+
+    @property
+    def value_tier(self) -> str:
+        high, medium = self._model.tier_cuts
+        value = round(self.clv, 2)
+        if value < medium or value <= 0:
+            return "low"
+        return "medium" if value < high else "high"
+
+    @property
+    def value_to_save(self) -> float:
+        ideal = self._worth(self.x, self.T, self.T) if self.x else self._worth(0, 0, 0)
+        return max(ideal - self.clv, 0.0) * (1 - self._returns_not(365))
+
+    @cached_property
+    def _parts(self) -> Any:
+        history, reference = (self.x, self.t_x, self.T), self._model.reference
+        return contributions.contributions(
+            self._model.purchases, *history, reference=reference, horizon=self._horizon
+        )
+
+    @property
+    def purchases(self) -> float:
+        return float(self._parts.purchases)
+
+    @property
+    def age(self) -> float:
+        return float(self._parts.age)
+
+    @property
+    def inactivity(self) -> float:
+        return float(self._parts.silence)
+
+
+NUMBERS = (
+    "days_since_last_purchase", "purchase_days", "usual_gap_days", "days_silent",
+    "chance_if_active", "rhythm_status", "r", "f", "m", "rfm_group", "x", "t_x", "T", "p_alive",
+    "expected_purchases", "probability", "clv", "value_tier", "value_to_save", "purchases", "age",
+    "inactivity",
+)  # fmt: skip
+
+
+def scores(twin: Twin, model: Model, t: datetime, horizon: int = 90) -> dict[str, Any]:
+    """Return the numbers of a buyer's score card at t, one customer at a time."""
+    card = Card(twin, model, t, horizon)
+    return {name: getattr(card, name) for name in NUMBERS}

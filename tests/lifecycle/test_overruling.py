@@ -109,8 +109,8 @@ def test_a_purchase_or_a_new_answer_ends_it(
 
 
 def test_of_many_purchases_only_those_that_may_end_an_override_are_looked_at() -> None:
-    """Forty a day, of which the rules see one: each override is ended by the next one after it."""
-    often = bought(*(number + minute / 1440 for number in range(30) for minute in range(40)))
+    """Twenty a day, of which the rules see one: each override is ended by the next one after it."""
+    often = bought(*(number + minute / 1440 for number in range(30) for minute in range(20)))
     person = replace(PERSON, facts=often)
     made = [
         Decision(day(10.005), "big"),

@@ -25,11 +25,10 @@ def day_by_day(policy: Policy, records: Records, first: int) -> list[tuple[int, 
     for row in range(len(records.owner)):
         for term, op, other in thresholds:
             asked = (term, other) if isinstance(other, Term) else (term,)
-            held = []
-            for day in range(first, first + AHEAD + 1):
-                values = records.values(asked, np.array([row]), np.array([day]))
-                threshold = values[other] if isinstance(other, Term) else other
-                held.append(bool(compare(op, values[term], threshold)[0]))
+            days = first + np.arange(AHEAD + 1)
+            values = records.values(asked, np.full(days.size, row), days)
+            threshold = values[other] if isinstance(other, Term) else other
+            held = compare(op, values[term], threshold).tolist()
             found += [(row, first + n) for n in range(1, len(held)) if held[n] != held[n - 1]]
     return sorted(found)
 

@@ -24,6 +24,7 @@ from app.lifecycle.variables.registry import VARIABLES
 from app.models import Customer
 from app.schemas.customers import Profile
 from app.seasons import Season
+from tests.depth import drawn
 from tests.lifecycle import at_random
 from tests.lifecycle.assembled import at_instant, changes, followed, slow_stand_in, through_time
 from tests.slow_policy import KINDS, Interaction, Person, Slow, history, looked_at
@@ -166,7 +167,7 @@ def test_between_facts_it_turns_as_it_says(row: Variable) -> None:
 @each_row
 def test_a_rule_on_it_is_followed_through_time(row: Variable) -> None:
     rng, moved = random.Random(row.name), 0
-    for _ in range(60):
+    for _ in range(drawn(60, 600)):
         person, document = at_random.person(rng, BERLIN), at_random.asking(rng, row)
         try:
             policy = parse(1, document)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from app.scoring.purchases import registry
+from tests.depth import deep
 from tests.scoring.populations import population
 
 STATUSES = {"ok", "weakly_identified", "no_dropout_identified", "fallback"}
@@ -35,8 +36,8 @@ def check(kind, seed):
     assert np.isfinite(model.log_likelihood_each(*few)).all()
 
 
-# All five hundred for the models that take milliseconds, one in twenty or so for the others, with
-# large and degenerate ones among them.
+# One in two for the models that take milliseconds, degenerate ones all; one in twenty or so for the
+# others, with large and degenerate ones among them.
 EVERY = {"pareto_nbd": 20, "mbg_cnbd_k": 25, "bg_cnbd_k": 25}
 
 
@@ -45,6 +46,8 @@ EVERY = {"pareto_nbd": 20, "mbg_cnbd_k": 25, "bg_cnbd_k": 25}
 def test_every_population_gets_a_usable_model(kind, part):
     every = EVERY.get(kind.name, 1)
     for seed in range(0, 500, every):
+        if every == 1 and seed % 4 and seed % 3 and not deep():
+            continue
         if seed // every % 5 == part:
             try:
                 check(kind, seed)

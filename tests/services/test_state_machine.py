@@ -37,7 +37,7 @@ def test_every_answer_is_what_follows_from_what_was_told(world: World) -> None:
     run_state_machine_as_test(
         lambda: Lives(world),
         settings=settings(
-            max_examples=profile.max_examples // 8,
+            max_examples=profile.max_examples // 12,
             stateful_step_count=30,
             phases=[Phase.generate] if profile.derandomize else profile.phases,
             suppress_health_check=list(HealthCheck),

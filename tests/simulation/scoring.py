@@ -34,7 +34,7 @@ class Scorer:
     """Whether churn risk is that of the model of purchases."""
 
     def expected(self, life: Life, t: datetime) -> dict[str, Any]:
-        found = twin_scores(life.twin, self.model, t, self.horizon_days, churned=life.has_left(t))
+        found = twin_scores(life.twin, self.model, t, self.horizon_days)
         if abs(found["clv"] * 100 % 1 - 0.5) < 1e-6:
             del found["value_tier"]  # half a cent is rounded either way
         if not self.is_plain:

@@ -32,11 +32,12 @@ class ErlangNoDropout:
 
     def __init__(self, rows: Histories, k: int) -> None:
         self._rows = _Rows(rows, k, 0)
-        self._phases = NoDropout(replace(rows, x=k * rows.x))
+        self.phases = NoDropout(replace(rows, x=k * rows.x))
+        """All but ``log Q``."""
 
     def __call__(self, theta: FloatArray) -> Evaluation:
         """Return value, gradient and Hessian at ``theta = log (r, alpha)``."""
-        value, gradient, hessian = self._phases(theta)
+        value, gradient, hessian = self.phases(theta)
         params = np.exp(theta)
         for block in blocks(self._rows.x.size):
             weight = self._rows.weight[block]
@@ -47,13 +48,12 @@ class ErlangNoDropout:
         return value, gradient, hessian
 
 
-def waiting(
-    rows: _Rows, params: FloatArray, block: slice
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return ``log Q`` of each row and its derivatives in ``log r, log alpha``.
+Waiting = tuple[FloatArray, FloatArray, FloatArray]
+"""``log Q`` of each row and its derivatives: shapes (g,), (2, g) and (2, 2, g)."""
 
-    Shapes (g,), (2, g) and (2, 2, g).
-    """
+
+def waiting(rows: _Rows, params: FloatArray, block: slice) -> Waiting:
+    """Return ``log Q`` of each row and its derivatives in ``log r, log alpha``."""
     r, alpha = params[:2].tolist()
     age = alpha + rows.T[block]
     m, y = r + rows.k * rows.x[block], rows.idle[block] / age
@@ -97,7 +97,7 @@ class ErlangBetaGeometric:
         params = np.exp(theta)
         a, b = params[2:].tolist()
         gradient, hessian = np.zeros(4), np.zeros((4, 4))
-        value, gradient[:2], hessian[:2, :2] = self.no_dropout(theta[:2])
+        value, gradient[:2], hessian[:2, :2] = self.no_dropout.phases(theta[:2])
         up, down = self._survived(b), self._survived(a + b)
         value += up[0] - down[0]
         slope = params[2:] * (-down[1], up[1] - down[1])
@@ -105,23 +105,29 @@ class ErlangBetaGeometric:
         gradient[2:] += slope
         hessian[2:, 2:] += np.outer(params[2:], params[2:]) * curve + np.diag(slope)
         for block in blocks(self._rows.x.size):
-            part = self._dead_or_alive(params, block)
-            value += part[0]
+            weight, of_gap = self._rows.weight[block], waiting(self._rows, params, block)
+            part = self._dead_or_alive(params, block, of_gap)
+            value += float(weight @ of_gap[0]) + part[0]
             gradient += part[1]
+            gradient[:2] += of_gap[1] @ weight
             hessian += part[2]
+            hessian[:2, :2] += of_gap[2] @ weight
         return value, gradient, hessian
 
     def share_left(self, theta: FloatArray) -> float:
         """Return the share of all customers that have left, in expectation."""
         params = np.exp(theta)
-        left = sum(self._dead_or_alive(params, block)[1][2] for block in blocks(self._rows.x.size))
-        return float(left) / float(self._rows.weight.sum())
+        left = 0.0
+        for block in blocks(self._rows.x.size):
+            of_gap = waiting(self._rows, params, block)
+            left += float(self._dead_or_alive(params, block, of_gap)[1][2])
+        return left / float(self._rows.weight.sum())
 
-    def _dead_or_alive(self, params: FloatArray, block: slice) -> Evaluation:
+    def _dead_or_alive(self, params: FloatArray, block: slice, of_gap: Waiting) -> Evaluation:
         """Return the sum of ``log(1 + e^u)`` over a block, and its derivatives in the logs."""
         r, alpha, a, b = params.tolist()
         rows = self._rows
-        log_q, d_q, dd_q = waiting(rows, params, block)
+        log_q, d_q, dd_q = of_gap
         m, idle = r + rows.k * rows.x[block], rows.idle[block]
         inverse = 1 / (alpha + rows.t_x[block])
         log_ratio = np.log1p(idle * inverse)

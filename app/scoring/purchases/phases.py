@@ -11,8 +11,9 @@ stays, so that :math:`E = E[(1 - (1-p)^{\lfloor (N+j)/K \rfloor}) / p]`. ``N`` i
     \quad z_l = q \omega^l,
 
 and ``p ~ Beta(a, b + n)`` is integrated out as in `app.scoring.purchases.alive`. Near ``p = 1``,
-where the sum cancels, it is replaced by its series in ``1 - p``; where few phases are expected, and
-``E`` itself is small, by the plain sum over purchases. No customer depends on any other.
+where the sum cancels, it is replaced by its series in ``1 - p``. Where no more than some dozens of
+phases are expected, the plain sum over purchases, of which nothing cancels, is the quicker one, and
+``p`` needs no integral. No customer depends on any other.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from app.scoring.purchases.pairs import on_pairs
 
 _NEAR_ONE = math.log(0.01)
 _TERMS = 8
-_FEW = 64
+_PLAIN = (1.0, 64), (8.0, 80), (32.0, 144)
+"""Phases expected, and how many beyond a purchase are more than ever come, where ``s <= 1``."""
 _NEGLIGIBLE = 45.0
 _UNDERFLOW = 600.0
 
@@ -58,12 +60,21 @@ def expected_phased(
     s : FloatArray
         Horizons in units of ``alpha + T``, shape (g, h).
     """
-    value = partial(_value, phases, j)
-    result = np.maximum(over_p(a, b, n, m, s, value), 0.0)
-    few = (s <= 1) & (s * m[:, None] <= 1)
-    if few.any():
-        row = np.nonzero(few)[0]
-        result[few] = _plain_sum(a, b + n[row], phases, j, m[row], s[few])
+    result = np.empty(s.shape)
+    expected = np.where(s <= 1, s * m[:, None], np.inf)
+    least = -1.0
+    for most, terms in _PLAIN:
+        few = (expected > least) & (expected <= most)
+        if few.any():
+            row = np.nonzero(few)[0]
+            result[few] = _plain_sum(a, b + n[row], phases, j, m[row], s[few], terms + phases)
+        least = most
+    many = expected > least
+    if many.any():
+        part = np.ix_(many.any(axis=1), many.any(axis=0))
+        rows = part[0][:, 0]
+        found = over_p(a, b, n[rows], m[rows], s[part], partial(_value, phases, j))
+        result[part] = np.where(many[part], np.maximum(found, 0.0), result[part])
     return result
 
 
@@ -100,12 +111,11 @@ def _value(phases: int, j: int, grid: Grid, m: FloatArray, s: FloatArray) -> Flo
 def _pmf(m: FloatArray, s: FloatArray, size: int) -> FloatArray:
     """Return ``P(N = i), i < size``, in a new last axis."""
     pmf = np.empty((*s.shape, size))
-    share = s / (1 + s)
-    term = np.exp(np.maximum(-m * np.log1p(s), -_UNDERFLOW))
-    for i in range(size):
-        pmf[..., i] = term
-        term = term * (share * ((m + i) / (i + 1)))
-    return pmf
+    pmf[..., 0] = np.exp(np.maximum(-m * np.log1p(s), -_UNDERFLOW))
+    i = np.arange(size - 1)
+    np.divide(m[..., None] + i, i + 1, out=pmf[..., 1:])
+    pmf[..., 1:] *= (s / (1 + s))[..., None]
+    return np.cumprod(pmf, axis=-1, out=pmf)
 
 
 def _series(phases: int, j: int, m: FloatArray, s: FloatArray, rest: FloatArray) -> FloatArray:
@@ -118,13 +128,13 @@ def _series(phases: int, j: int, m: FloatArray, s: FloatArray, rest: FloatArray)
 
 
 def _plain_sum(
-    a: float, c: FloatArray, phases: int, j: int, m: FloatArray, s: FloatArray
+    a: float, c: FloatArray, phases: int, j: int, m: FloatArray, s: FloatArray, terms: int
 ) -> FloatArray:
     """Return ``sum_i P(survived i - 1 purchases) P(N >= i K - j)``, shape (g,)."""
-    at_least = np.cumsum(_pmf(m, s, _FEW + phases)[:, ::-1], axis=1)[:, ::-1]
+    at_least = np.cumsum(_pmf(m, s, terms)[:, ::-1], axis=1)[:, ::-1]
     result = np.zeros(s.size)
     survived = np.ones(s.size)
-    for i, needed in enumerate(range(phases - j, _FEW + phases, phases)):
+    for i, needed in enumerate(range(phases - j, terms, phases)):
         result += survived * at_least[:, needed]
         survived = survived * (c + i) / (a + c + i)
     return result

@@ -13,6 +13,7 @@ from app.scoring.churn.verdicts import LOST
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import Facts, Features, features_at
 from benchmarks import invented
+from tests.depth import drawn
 from tests.scoring.churn import populations
 
 FEW = ("mbg_nbd", "mbg_cnbd_k")
@@ -80,7 +81,7 @@ def test_monthly_donors_have_a_regular_process_and_a_late_one_is_at_risk(days, l
     Told .11 to .30 after 61 days, before the late were looked at by themselves.
     """
     late, fresh = [], []
-    for seed in range(3):
+    for seed in range(drawn(1, 3)):
         facts = populations.donors(np.random.default_rng(seed), days, leave=leave, spread=60)
         choice = churn_selection.choose(facts, as_of=days, horizon=30)
         assert choice.risk.process_kind in ("mbg_cnbd_k", "bg_cnbd_k")

@@ -19,11 +19,12 @@ from app.services.ingest import transactions
 from app.services.stages import derivation, stages
 from tests import histories, slow_cards
 from tests.database import NOW, Clock, writing
+from tests.depth import drawn
 from tests.kept import MODEL, as_item, ingest, kept_ledger, kept_summary, store_model
 from tests.twin import Fact, Twin, flat
 from tests.twin import scores as twin_scores
 
-SEEDS = range(10)
+SEEDS = range(drawn(6, 100))
 
 
 Facts = dict[str, list[Fact]]
@@ -171,7 +172,7 @@ async def test_two_writers_at_once_agree_with_the_twin(
             async with own_database.writes() as session, session.begin():
                 await ingest(writing(session), deployment, batch, NOW)
 
-    for number in range(20):
+    for number in range(drawn(12, 100)):
         facts = people(rng, deployment, f"round{number}-", 4)
         stream = shuffled(rng, facts)
         half = [fact for fact in stream if rng.random() < 0.6]

@@ -17,13 +17,14 @@ from app.services.ingest.voids import Voiding
 from app.services.stages import derivation, derived_state
 from tests import histories
 from tests.database import NOW, writing
+from tests.depth import drawn
 from tests.kept import as_item, ingest, kept_ledger, kept_summary, store_model
 from tests.services.ingest.test_ingest_properties import Facts, batches, check, people, shuffled
 from tests.twin import Fact, Twin
 
-LIVES = [(seed, (1, 4)[seed % 2]) for seed in range(10)]
+LIVES = [(seed, (1, 4)[seed % 2]) for seed in range(drawn(6, 100))]
 """Seeds of facts, each with the bound from which on a history is long."""
-REFUNDED = [(seed, (1, 4)[seed % 2], (2, 64)[seed // 2 % 2]) for seed in range(12)]
+REFUNDED = [(seed, (1, 4)[seed % 2], (2, 64)[seed // 2 % 2]) for seed in range(drawn(8, 100))]
 """Seeds of refunds, each also with how many candidates are read at once."""
 
 

@@ -29,6 +29,7 @@ from app.services.stages import (
     rule_records,
 )
 from tests.database import NOW
+from tests.depth import drawn
 from tests.kept import as_item, ingest, store_model
 from tests.lifecycle import at_random
 from tests.services.stages.test_any_policy import (
@@ -170,7 +171,7 @@ async def test_a_record_says_nothing_of_days_before_the_last_fact(
         only.values(policy.terms, only.owner, np.array([deployment.calendar.day_of(on(29))]))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(drawn(12, 100)))
 async def test_the_ledger_is_the_same_whenever_runs_come(
     session: WriteSession, deployment: Deployment, seed: int
 ) -> None:

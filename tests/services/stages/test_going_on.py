@@ -23,6 +23,7 @@ from app.services.common import deployment_settings
 from app.services.ingest import interactions, profiles
 from app.services.policies import policies
 from app.services.stages import derivation, derived_state, resumption
+from tests.depth import drawn
 from tests.kept import as_item, ingest, store_model
 from tests.lifecycle import at_random
 from tests.services.stages.test_any_policy import ledger, patch_of, profile_of, put_in_force
@@ -130,7 +131,7 @@ def any_policy(rng: random.Random) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("draw", [any_policy, plain])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(drawn(8, 100)))
 async def test_it_ends_where_all_facts_lead(
     session: WriteSession, deployment: Deployment, went_on: list[int], seed: int, draw: Draw
 ) -> None:
@@ -163,7 +164,7 @@ async def test_it_ends_where_all_facts_lead(
 
 
 @pytest.mark.parametrize("draw", [any_policy, plain])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(drawn(6, 100)))
 async def test_what_is_told_after_policies_have_changed_follows_those_of_its_time(
     session: WriteSession, deployment: Deployment, went_on: list[int], seed: int, draw: Draw
 ) -> None:

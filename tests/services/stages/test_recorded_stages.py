@@ -17,6 +17,7 @@ from app.schemas.stages.stages import OverrideRequest
 from app.services.common import deployment_settings
 from app.services.ingest import churn_records
 from app.services.stages import manual_transitions, recorded_stages, stages
+from tests.depth import drawn
 from tests.kept import store_model
 from tests.lifecycle import at_random
 from tests.services.stages.test_any_policy import post_all, put_in_force
@@ -80,7 +81,7 @@ async def decide(
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(drawn(2, 20)))
 async def test_under_ready_policies_most_stages_are_told_by_what_is_stored(
     session: WriteSession, deployment: Deployment, preset: str, seed: int
 ) -> None:
@@ -96,7 +97,7 @@ async def test_under_ready_policies_most_stages_are_told_by_what_is_stored(
         await compare(session, deployment, later(rng, now), known)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(drawn(6, 100)))
 async def test_what_is_stored_tells_what_histories_tell_under_any_policy(
     session: WriteSession, deployment: Deployment, seed: int
 ) -> None:
