@@ -4,10 +4,12 @@ import gc
 import os
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+TESTS = Path(__file__).parent
 # Before anything imports numpy: the processes of a run share the processors, each has one.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 # All that is imported and collected stays: to look for garbage in it takes seconds.
@@ -25,11 +27,17 @@ settings.load_profile("repeatable")
 # As the service does: by default what tests make is looked at again and again.
 COLLECTED_AFTER = 10_000, 20, 50
 LONGEST = "test_every_answer_is_what_follows_from_what_was_told"
+LONG = frozenset(("cli", "clients", "demo", "embedded", "faults"))
+"""Folders whose tests start processes, and wait for them."""
+
+
+def _place(item: pytest.Item) -> tuple[bool, bool]:
+    return item.name != LONGEST, LONG.isdisjoint(item.path.relative_to(TESTS).parts)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest test: begun last, all processes but its own would wait for it."""
-    items.sort(key=lambda item: item.name != LONGEST)
+    """Begin with the longest tests: begun last, all processes but theirs would wait for them."""
+    items.sort(key=_place)
 
 
 def _refuse_shared_names(names: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """A real `clm serve` on an embedded database of its own, for tests and benchmarks of the whole."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -7,13 +8,17 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
 from app.children import CLM
 from app.postgres import embedded
+from app.postgres.db import Database, ReadSession, WriteSession, create_engine
+from app.services.access import keys
 from tests.prepared import ENVIRONMENT, copy_of, reachable_folder
 
 
@@ -61,15 +66,32 @@ def running_service(
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until_ready(url, process)
-            create = [*CLM, "keys", "create", "--name", "bench", "--scopes", "admin"]
-            made = subprocess.run(create, env=environment, check=True, capture_output=True)
-            dsn = embedded.running(data)
-            assert dsn is not None
-            dsn = dsn.replace("+asyncpg", "")
-            yield Service(url, made.stdout.decode().strip(), dsn, process.pid, data)
+            database = embedded.running(data)
+            assert database is not None
+            key = _key(database, environment, of_this_code=prepared is not None)
+            yield Service(url, key, database.replace("+asyncpg", ""), process.pid, data)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
+
+
+async def make_key(url: str, name: str) -> str:
+    """Make a key on a database of this code: to start the command would take seconds."""
+    database = Database.on(create_engine(url, pool_size=1))
+    async with database.writes() as session, session.begin():
+        writing = WriteSession(ReadSession(session))
+        key = await keys.create(writing, name, ("admin",), now=datetime.now(UTC))
+    await database.close()
+    return key
+
+
+def _key(url: str, environment: dict[str, str], *, of_this_code: bool) -> str:
+    if of_this_code:
+        with ThreadPoolExecutor(1) as elsewhere:  # whoever asks may be in an event loop
+            return elsewhere.submit(asyncio.run, make_key(url, "tests")).result()
+    create = [*CLM, "keys", "create", "--name", "bench", "--scopes", "admin"]
+    made = subprocess.run(create, env=environment, check=True, capture_output=True)
+    return made.stdout.decode().strip()
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -52,6 +52,7 @@ START_SECONDS: Final = 180  # a start that replays a long log must not be cut of
 LASTING_SECONDS: Final = 5  # after which the end of a server is no sign that the next one will end
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 8.0  # before one is started again that did not last
 RETRY_SECONDS: Final = (0.5, 1, 2, 4, 8)  # between starts in a row that fail
+AGAIN_SECONDS: Final = 0.5  # after which a server that is to end is told again
 LOG_BYTES: Final = 10_000_000
 ELSEWHERE: Final = "choose another folder with CLM_DATA_DIR"
 LEFTOVERS: Final = "pre-existing shared memory block"
@@ -601,10 +602,12 @@ def _wait_until_ready(
 def _end(process: _Process) -> None:
     """A fast shutdown, which writes a checkpoint; then an immediate one; then none of its own."""
     for number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 10), (signal.SIGKILL, 5)):
-        process.send_signal(number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-            return
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:  # one that only begins may have missed the last one
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(AGAIN_SECONDS)
+                return
 
 
 if __name__ == "__main__":

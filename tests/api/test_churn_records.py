@@ -155,7 +155,7 @@ async def test_its_identity_and_its_revisions_are_those_of_any_fact(
     assert contents[0][1].keys() == contents[1][1].keys()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 3])
 async def test_the_last_record_since_the_last_win_back_applies(
     client: httpx.AsyncClient, seed: int
 ) -> None:

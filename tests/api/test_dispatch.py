@@ -28,7 +28,12 @@ VARYING = re.compile(
     r"|/v1/operations/\w+"
 )
 QUERIES = ("", "?limit=0&as_of=never", "?limit=2", "?unknown=1", "?as_of=2026-01-31")
-BODIES = (None, b"", b"{", b"[]", b"{}", b'{"items": 5, "nonsense": 1}', b'{"items": [{}]}')
+BODIES = (b"", b"{", b"[]", b"{}", b'{"items": 5, "nonsense": 1}', b'{"items": [{}]}')
+WRONG = QUERIES[1]
+ASKED = [(query, body) for query in QUERIES for body in BODIES
+         if query in ("", WRONG) or body == b"{}"]  # fmt: skip
+"""What is wrong with a query and with a body is told together; else each is by itself."""
+UNASKED = [(query, None) for query in QUERIES]
 
 
 class _Without:
@@ -93,18 +98,13 @@ async def test_every_operation_answers_as_fastapi_has_it(
     twin.headers["Authorization"] = client.headers["Authorization"]
     await client.put("/v1/customers/c1", json={"name": "Ada"})
     for method, path in operations():
-        for query in QUERIES:
-            for body in BODIES if method in ("POST", "PUT", "PATCH") else (None,):
-                if body is None and method not in ("GET", "DELETE"):
-                    continue
-                asked = {"content": body} if body is not None else {}
-                await client.request(method, path + query, **asked)  # so that both find it done
-                answers = [
-                    await each.request(method, path + query, **asked) for each in (twin, client)
-                ]
-                first, second = map(plain, answers)
-                assert first == second, (method, path, query, body)
-                compared.add(answers[1].status_code)
+        for query, body in ASKED if method in ("POST", "PUT", "PATCH") else UNASKED:
+            asked = {"content": body} if body is not None else {}
+            await client.request(method, path + query, **asked)  # so that both find it done
+            answers = [await each.request(method, path + query, **asked) for each in (twin, client)]
+            first, second = map(plain, answers)
+            assert first == second, (method, path, query, body)
+            compared.add(answers[1].status_code)
     assert {200, 404, 422, 400} <= compared
 
 

@@ -122,8 +122,8 @@ def ask_sql(url: str, statement: str) -> list[Any]:
 def test_a_key_is_made_listed_and_revoked(
     own_url: str, run_here: Run, refused_here: Refuse
 ) -> None:
-    made = clm("keys", "create", "--name", "王", "--scopes", "scores:read, admin",
-               "--expires-in-days", "30", CLM_DATABASE_URL=own_url)  # fmt: skip
+    made = run_here("keys", "create", "--name", "王", "--scopes", "scores:read, admin",
+                    "--expires-in-days", "30", CLM_DATABASE_URL=own_url)  # fmt: skip
     assert made.returncode == 0, made.stderr
     key = made.stdout.strip()
     assert re.fullmatch(r"clm_[A-Za-z0-9]{8}_[A-Za-z0-9]{32}_[A-Za-z0-9]{6}", key)
@@ -245,12 +245,12 @@ def test_a_database_is_migrated_before_it_is_served(
     own_url: str, run_here: Run, refused_here: Refuse
 ) -> None:
     ask_sql(own_url, "DELETE FROM alembic_version")
-    assert "clm migrate" in refused("serve", CLM_DATABASE_URL=own_url)
+    assert "clm migrate" in refused_here("serve", CLM_DATABASE_URL=own_url)
     ask_sql(own_url, "DROP SCHEMA public CASCADE")
     ask_sql(own_url, "CREATE SCHEMA public")
     assert "clm migrate" in refused_here("worker", CLM_DATABASE_URL=own_url)
-    for run in (clm, run_here):
-        done = run("migrate", CLM_DATABASE_URL=own_url.replace("+asyncpg", ""))
+    for _ in range(2):
+        done = run_here("migrate", CLM_DATABASE_URL=own_url.replace("+asyncpg", ""))
         assert (done.returncode, done.stdout) == (0, "the schema is the newest\n"), done.stderr
     assert run_here("keys", "list", CLM_DATABASE_URL=own_url).returncode == 0
 
@@ -379,7 +379,7 @@ def tree_of(serving: Serving) -> dict[int, str]:
 
 
 def test_serve_answers_and_other_commands_use_its_database(
-    serving: Serving, made: Path, run_here: Run
+    serving: Serving, made: Path, run_here: Run, refused_here: Refuse
 ) -> None:
     data = str(made / "data")
     key = run_here("keys", "create", "--name", "k", "--scopes", "admin", CLM_DATA_DIR=data)
@@ -388,8 +388,18 @@ def test_serve_answers_and_other_commands_use_its_database(
     assert info is not None
     assert (info.status_code, info.json()["time_zone"]) == (200, "Europe/Berlin")
     assert run_here("migrate", CLM_DATA_DIR=data).returncode == 0
-    second = refused("serve", "--port", str(free_port()), CLM_DATA_DIR=data)
+    second = refused_here("serve", "--port", str(free_port()), CLM_DATA_DIR=data)
     assert f"in use by process {serving.process.pid}" in second
+    assert serving.is_ready()
+
+
+def test_a_worker_that_dies_is_started_again(serving: Serving) -> None:
+    def workers() -> set[int]:
+        return {pid for pid, each in tree_of(serving).items() if "clm_service worker" in each}
+
+    (first,) = workers()
+    os.kill(first, signal.SIGKILL)
+    until(lambda: bool(workers() - {first}))
     assert serving.is_ready()
 
 
@@ -406,14 +416,29 @@ def test_sigterm_stops_the_api_then_the_worker_then_the_database(serving: Servin
     assert "database away" not in log
 
 
-def test_a_worker_that_dies_is_started_again(serving: Serving) -> None:
-    def workers() -> set[int]:
-        return {pid for pid, each in tree_of(serving).items() if "clm_service worker" in each}
+def _postmaster(folder: Path) -> int:
+    return int((folder / "data/postgres/postmaster.pid").read_text().split()[0])
 
-    (first,) = workers()
-    os.kill(first, signal.SIGKILL)
-    until(lambda: bool(workers() - {first}))
-    assert serving.is_ready()
+
+def test_a_database_that_dies_is_started_again(serving: Serving, made: Path) -> None:
+    until(lambda: "worker started" in serving.log.read_text())
+    worker = [pid for pid, each in tree_of(serving).items() if "clm_service worker" in each]
+    for _ in range(2):
+        os.kill(victim := _postmaster(made), signal.SIGKILL)
+        until(lambda victim=victim: _postmaster(made) != victim and serving.is_ready())
+    assert [pid for pid, each in tree_of(serving).items() if "clm_service worker" in each] == worker
+
+
+def test_nothing_outlives_a_serve_that_is_killed_and_it_starts_again(
+    serving: Serving, made: Path, begun: list[Serving]
+) -> None:
+    below = tree_of(serving)
+    assert len(below) >= 2
+    serving.process.kill()
+    serving.process.wait()
+    until(lambda: not [each for pid, each in below.items() if lives(pid)])
+    begun.append(Serving(made, CLM_DATA_DIR=str(made / "data")))
+    until(begun[-1].is_ready)
 
 
 def test_ctrl_c_stops_it_as_well(serving: Serving) -> None:
@@ -422,10 +447,6 @@ def test_ctrl_c_stops_it_as_well(serving: Serving) -> None:
     assert serving.process.wait(PATIENCE) == 0, serving.log.read_text()
     assert not [each for pid, each in below.items() if lives(pid)]
     assert "Traceback" not in serving.log.read_text()
-
-
-def _postmaster(folder: Path) -> int:
-    return int((folder / "data/postgres/postmaster.pid").read_text().split()[0])
 
 
 def test_a_database_that_cannot_be_started_again_ends_the_service_with_a_line(
@@ -449,7 +470,7 @@ def test_a_database_that_cannot_be_started_again_ends_the_service_with_a_line(
             serving.end()
 
 
-def test_a_worker_alone_keeps_its_database_too(prepared: Path) -> None:
+def test_a_worker_alone_keeps_its_database_too_and_sigterm_ends_it(prepared: Path) -> None:
     with reachable_folder() as folder:
         copy_of(prepared, folder / "data")
         settings = environment(CLM_DATA_DIR=str(folder / "data"))
@@ -466,32 +487,6 @@ def test_a_worker_alone_keeps_its_database_too(prepared: Path) -> None:
             assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
-
-
-def test_a_database_that_dies_is_started_again(serving: Serving, made: Path) -> None:
-    until(lambda: "worker started" in serving.log.read_text())
-    worker = [pid for pid, each in tree_of(serving).items() if "clm_service worker" in each]
-    for _ in range(2):
-        os.kill(victim := _postmaster(made), signal.SIGKILL)
-        until(lambda victim=victim: _postmaster(made) != victim and serving.is_ready())
-    assert [pid for pid, each in tree_of(serving).items() if "clm_service worker" in each] == worker
-
-
-def test_nothing_outlives_a_serve_that_is_killed_and_it_starts_again(
-    serving: Serving, made: Path
-) -> None:
-    below = tree_of(serving)
-    assert len(below) >= 2
-    serving.process.kill()
-    serving.process.wait()
-    until(lambda: not [each for pid, each in below.items() if lives(pid)])
-    again = Serving(made, CLM_DATA_DIR=str(made / "data"))
-    try:
-        until(again.is_ready)
-    finally:
-        again.process.terminate()
-        again.process.wait(PATIENCE)
-        again.end()
 
 
 def test_before_it_closes_it_says_for_a_while_that_it_is_not_ready(own_url: str) -> None:
@@ -512,8 +507,7 @@ def test_before_it_closes_it_says_for_a_while_that_it_is_not_ready(own_url: str)
             found.end()
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-async def test_a_worker_alone_ends_when_it_is_told(own_url: str, sent: int) -> None:
+async def test_ctrl_c_ends_a_worker_alone(own_url: str) -> None:
     process = subprocess.Popen(
         [*CLM, "worker"],
         env=environment(CLM_DATABASE_URL=own_url),
@@ -527,7 +521,7 @@ async def test_a_worker_alone_ends_when_it_is_told(own_url: str, sent: int) -> N
         while not await run_sql(own_url, at_work):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.2)
-        process.send_signal(sent)
+        process.send_signal(signal.SIGINT)
         output = process.communicate(timeout=PATIENCE)[0]
     finally:
         process.kill()

@@ -1,10 +1,13 @@
 """`clm import` and `clm export` against a service that runs: files in, lines out."""
 
+import asyncio
 import json
 import signal
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 from typer.testing import CliRunner, Result
@@ -12,6 +15,7 @@ from typer.testing import CliRunner, Result
 from app.cli import commands as cli
 from app.demo import data
 from app.postgres import embedded
+from app.postgres.embedded import EmbeddedPostgres
 from tests.prepared import ENVIRONMENT, copy_of, prepared, reachable_folder  # noqa: F401
 from tests.service import Service, running_service
 
@@ -154,6 +158,13 @@ def test_a_service_that_is_not_there_is_said(
     assert "broke off" in clm("export", "scores", code=1).output
 
 
+async def transactions(url: str) -> list[tuple[str, Decimal]]:
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    rows = await connection.fetch("SELECT transaction_id, amount FROM transactions ORDER BY 1")
+    await connection.close()
+    return [tuple(row) for row in rows]
+
+
 def test_without_an_address_files_go_to_the_service_of_the_data_folder(
     prepared: Path,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
@@ -171,7 +182,8 @@ def test_without_an_address_files_go_to_the_service_of_the_data_folder(
         assert "transactions: created 2" in clm(*words).output
         assert embedded.running(folder / "data") is None
         # What was taken in is still there when the service that was run for it has ended.
-        assert "transactions: duplicate 2" in clm(*words).output
+        with EmbeddedPostgres.start(folder / "data", throwaway=True) as server:
+            assert asyncio.run(transactions(server.url)) == [("E-1", 5), ("E-2", Decimal("7.5"))]
     signal.signal(signal.SIGTERM, handler)
 
 

@@ -189,11 +189,20 @@ def _gone(data_dir: Path, within: float) -> list[str]:
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
+def _until(process: subprocess.Popen[str], words: str) -> str:
+    """Read what it says until it says these words; return all of it."""
+    assert process.stdout is not None
+    said = []
+    for text in process.stdout:
+        said.append(text)
+        if words in text:
+            return "".join(said)
+    return pytest.fail("".join(said))
+
+
 @on_linux
-@pytest.mark.parametrize("proof", [False, True])
-def test_demo_once(data_dir, proof):
-    words = ["--once", *(["--proof"] if proof else [])]
-    process = _start(data_dir, *words, CLM_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+def test_once_it_shows_all_and_ends(data_dir):
+    process = _start(data_dir, "--once", "--proof")
     try:
         assert _using(data_dir)
         output, _ = process.communicate(timeout=BOUND_SECONDS)
@@ -201,20 +210,36 @@ def test_demo_once(data_dir, proof):
         process.kill()
     assert process.returncode == 0, output
     assert not _gone(data_dir, within=10)
-    assert (f"fitted here  {PUBLISHED}" in output, "RFM grid: customers" in output) == (
-        proof,
-        proof,
-    )
-    assert "1997-08-31 is shown as " in output
+    assert f"fitted here  {PUBLISHED}" in output
+    assert output.index("RFM grid: customers") < output.index("Customers per stage")
+    assert output.index("Truth panel") < output.index("Customers per stage")
+    _check(output)
+
+
+@on_linux
+def test_it_serves_until_it_is_told_to_end_and_nothing_is_left(data_dir):
+    process = _start(data_dir, CLM_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    try:
+        output = _until(process, "Serving until Ctrl-C")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.communicate()
+    assert not _gone(data_dir, within=10)
     assert "CLM_DATABASE_URL is set and left alone" in output
+    assert not [t for t in ("fitted here", "RFM grid: customers", "Truth panel") if t in output]
+    _check(output)
+
+
+def _check(output: str) -> None:
+    assert "1997-08-31 is shown as " in output
     assert max(len(line) for line in output.splitlines() if not line.startswith("curl")) <= 100
     stages, calls, steps = (
         output.index(title)
         for title in ("Customers per stage", "people worth a call", "What to do next")
     )
-    assert (
-        max(output.find("RFM grid: customers"), output.find("Truth panel")) < stages < calls < steps
-    )
+    assert stages < calls < steps
     _check_stages(output[stages:calls])
     _check_calls(output[calls:steps])
     _check_steps(output[steps:])
@@ -256,20 +281,10 @@ def _check_steps(shown: str) -> None:
 
 
 @on_linux
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_nothing_outlives_the_demo(data_dir, number):
+def test_nothing_outlives_a_demo_that_is_killed_amid_its_work(data_dir):
     process = _start(data_dir)
     try:
-        assert process.stdout is not None
-        seen = []
-        for text in process.stdout:
-            seen.append(text)
-            if "schema migrated" in text:
-                break
-        else:
-            pytest.fail("".join(seen))
-        process.send_signal(number)
-        process.wait(timeout=60)
+        _until(process, "schema migrated")
     finally:
         process.kill()
         process.communicate()

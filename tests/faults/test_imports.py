@@ -24,7 +24,7 @@ from tests.faults.test_database_death import PATIENCE
 from tests.faults.test_runs import finished, worker_of
 from tests.service import Service
 
-LINES = 4_000
+LINES = 2_500
 
 
 def orders(chance: random.Random) -> tuple[str, Counter[str], Decimal]:
@@ -100,12 +100,12 @@ async def test_an_import_whose_worker_is_killed_often_writes_each_line_once(
     assert found["result"]["differing"] == 0
 
 
-LOG = data.read_log()
+LOG = data.read_log()[:3_500]
 PARTED = {"preset": "orders", "parameters": '{"time_zone":"UTC"}', "source": "cdnow"}
 
 
 def log_of_purchases() -> bytes:
-    """Return the whole sample as a file; each row has an id of its own."""
+    """Return half of the sample as a file; each row has an id of its own."""
     rows = [f"{row.number},{row.customer},{row.on},{row.amount}\n" for row in LOG]
     return ("order_id,customer_id,order_date,amount\n" + "".join(rows)).encode()
 

@@ -6,22 +6,20 @@ import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import httpx
 from sqlalchemy.engine import make_url
 
-from app.postgres.db import Database, ReadSession, WriteSession, create_engine
 from app.postgres.embedded import EmbeddedPostgres
-from app.services.access import keys
 from tests import chaos_proxy
 from tests.chaos_proxy import ChaosProxy
 from tests.faults.chaos.disk import Disk
 from tests.faults.chaos.processes import Process
 from tests.prepared import ENVIRONMENT, copy_of, reachable_folder
-from tests.service import free_port
+from tests.service import free_port, make_key
 
 MEGABYTES = 400
 APIS = WORKERS = 2
@@ -125,11 +123,7 @@ class Deployment:
 
     async def make_key(self) -> None:
         """Make the key that all callers show."""
-        database = Database.on(create_engine(self.postgres.url, pool_size=1))
-        async with database.writes() as session, session.begin():
-            writing = WriteSession(ReadSession(session))
-            self.key = await keys.create(writing, "chaos", ("admin",), now=datetime.now(UTC))
-        await database.close()
+        self.key = await make_key(self.postgres.url, "chaos")
 
     def end(self) -> list[str]:
         """End APIs and workers in order; return those that did not end by themselves."""
