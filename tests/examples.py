@@ -41,6 +41,7 @@ FILE = (
     "A-2,c-1002,2026-01-31 12:30,twelve\n"
 )
 _STREAMS = ("application/x-ndjson", "text/csv")
+_EVALUATED = {"variable": "usual_gap_days", "op": ">=", "value": 1}
 
 
 class Recorder:
@@ -203,10 +204,9 @@ async def _read(recorder: Recorder, now: datetime, operation_id: str, backtest_i
         await ask("query_customers", {"select": ["revenue", "stage"]}, accept=form)
     await ask("query_customers", {**_example(query), "limit": SHOWN})
     await ask("aggregate_customers", _example(aggregate))
-    evaluated = {"variable": "usual_gap_days", "op": ">=", "value": 1}
     with _too_many_at_once():
-        await ask("query_customers", {"when": evaluated, "limit": SHOWN, "count": True})
-        await ask("aggregate_customers", {"when": evaluated, "by": [{"of": "stage"}],
+        await ask("query_customers", {"when": _EVALUATED, "limit": SHOWN, "count": True})
+        await ask("aggregate_customers", {"when": _EVALUATED, "by": [{"of": "stage"}],
                                           "measures": [{"kind": "n"}]})  # fmt: skip
     for form in _STREAMS:
         await ask("list_scores", accept=form)
@@ -232,6 +232,8 @@ async def _segments(recorder: Recorder, work: Any) -> None:
         await ask("put_segment", segments.EXAMPLE, **own)
     await work()
     await ask("preview_segment", segments.EXAMPLE, **own)
+    with _too_many_at_once():
+        await ask("preview_segment", {**segments.EXAMPLE, "rule": _EVALUATED}, **own)
     await ask("list_segments", query=page)
     for name in ("list_segment_versions", "list_segment_members"):
         await ask(name, query=page, **own)

@@ -101,11 +101,17 @@ class CustomerFile(Answer):
     transitions: list[Transition] = Field(
         description="the last 20 recorded transitions, newest first"
     )
-    scores: Scores = Field(description="the score card: value, churn risk, rhythm, next actions")
+    scores: Scores | None = Field(
+        description="the score card: value, churn risk, rhythm, next actions; null without the "
+        "scope `scores:read`"
+    )
     segments: SegmentsOfCustomer = Field(
         description="segments the customer is in, and what would change that"
     )
     habits: Habits | None = Field(description="how the customer buys; null before any purchase")
-    worklist: CustomerWorklist = Field(description="open lines of the worklist, and closed ones")
+    worklist: CustomerWorklist | None = Field(
+        description="open lines of the worklist, and closed ones; null without the scope "
+        "`scores:read`"
+    )
     interactions: list[Interaction] = Field(description="the last 10, newest first")
     as_of: AsOfInstant

@@ -67,6 +67,9 @@ _EXAMPLE: dict[str, Any] = {
 }
 
 
+RULES_EXAMPLE: dict[str, Any] = {"rules": [_EXAMPLE]}
+
+
 class WorklistRule(Shape):
     """What makes a line."""
 
@@ -100,7 +103,7 @@ class Team(Shape):
 class WorklistRulesIn(Shape):
     """Rules of the worklist, as a whole."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"rules": [_EXAMPLE]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [RULES_EXAMPLE]})
 
     lines_a_day: int = Field(
         20,

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from app.postgres.db import WriteSession
+from app.schemas import segments
 from app.schemas.ingest.transactions import EXAMPLE
 from app.services.common import deployment_settings, signing
 from app.services.operations import operations
@@ -37,12 +38,15 @@ NOBODY = {
     "customer_id": "nobody", "version": "999", "model_id": "none", "backtest_id": "none",
     "operation_id": "none", "kind": "complant", "key_id": "none", "secret": "previous",
     "import_id": "none", "name": "none", "source": "none", "what": "customers",
+    "code": "none",
 }  # fmt: skip
 OVERRIDE = {"stage": "active", "reason": "a talk on the phone"}
 ROW = {"x": 0, "t_x": 0, "T": 9}
 FROM = {"from": "2026-01-31"}
 VOIDED = {"customer_id": "c1", "reason": "entered twice"}
 STALE = {"If-Match": '"99"'}
+SEGMENT = segments.EXAMPLE
+OF_A_MODEL = {"variable": "r", "op": ">=", "value": 4}
 
 Provoke = Callable[[httpx.AsyncClient, WriteSession, str], Awaitable[httpx.Response]]
 
@@ -122,7 +126,7 @@ async def amid_another_question(
     client: httpx.AsyncClient, session: WriteSession, name: str
 ) -> httpx.Response:
     """Ask what takes a worker, as there are many customers, while one is at another question."""
-    kind = {"query_customers": query_parts.QUERY, "aggregate_customers": aggregates.AGGREGATE}[name]
+    kind = query_parts.QUERY if name == "query_customers" else aggregates.AGGREGATE
     asked = AskedInParts(asked={}, scores=True)
     await operations.submit(session, kind, asked, now=NOW)
     many = "INSERT INTO customers (customer_id, version, profile_version, attributes, stage,"
@@ -130,8 +134,20 @@ async def amid_another_question(
     many += f" now(), now() FROM generate_series(1, {queries.AT_ONCE}) AS n"
     await session.execute(text(many))
     when = {"variable": "satisfied", "op": "known", "value": False}
-    more = {"count": True} if name == "query_customers" else {}
-    return await ask(client, name, {"when": when, **more})
+    body: dict[str, Any] = {
+        "query_customers": {"when": when, "count": True},
+        "aggregate_customers": {"when": when},
+        "preview_segment": {**SEGMENT, "rule": when},
+    }[name]
+    return await ask(client, name, body)
+
+
+async def of_a_model(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
+    """Ask of a segment whose rule looks at what a model computes."""
+    path = {"code": "high_value"}
+    asked = await ask(client, "put_segment", {**SEGMENT, "rule": OF_A_MODEL}, path=path)
+    assert asked.status_code == 201
+    return await ask(client, name, path=path)
 
 
 async def atomically(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
@@ -194,10 +210,20 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("get_mapping", None, None), ("get_report", None, None), ("get_source", None, None),
             ("get_customer_worklist", None, None), ("get_customer_file", None, None),
             ("get_worklist_rules", None, None), ("preview_worklist_rules", None, None),
+            ("get_segment", None, None), ("get_segment_quality", None, None),
+            ("list_segment_members", None, None), ("list_segment_versions", None, None),
+            ("list_customer_segments", None, None), ("remove_segment", None, None),
         )
     },
     ("activate_worklist_rules", "not_found"): of_worklist_rules(version=9, days=0),
     ("activate_worklist_rules", "preview_expired"): of_worklist_rules(version=9, days=2),
+    ("put_segment", "not_found"): once(SEGMENT, path={"code": ""}),
+    ("preview_segment", "not_found"): once(SEGMENT, path={"code": ""}),
+    ("preview_segment", "no_model"): once({**SEGMENT, "rule": OF_A_MODEL}),
+    ("preview_segment", "operation_running"): amid_another_question,
+    ("get_segment_quality", "no_model"): of_a_model,
+    ("list_segment_members", "no_model"): of_a_model,
+    ("put_segment", "stale_version"): once(SEGMENT, headers=STALE),
     ("put_mapping", "not_found"): once({}, path={"name": ""}),
     ("put_source", "not_found"): once({}, path={"source": ""}),
     ("export_lines", "not_found"): once(path={"what": "none"}),

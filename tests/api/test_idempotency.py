@@ -14,6 +14,7 @@ from app.config import Settings
 from app.models import IdempotencyKey
 from app.postgres.db import Database, database_time
 from app.schemas.policies.policies import POLICY_EXAMPLE
+from app.schemas.worklist_rules import RULES_EXAMPLE
 from app.services.operations import housekeeping
 from tests import openapi
 from tests.database import Clock, make_client, writing
@@ -62,6 +63,7 @@ REPEATABLE: dict[str, Any] = {
     "/v1/scoring-runs": {},
     "/v1/rebuilds": {},
     "/v1/policies": POLICY_EXAMPLE,
+    "/v1/worklist-rules": RULES_EXAMPLE,
 }
 SHOWN_ONCE = {"/v1/keys"}
 """Their answers are replayed without the secret."""
@@ -73,6 +75,7 @@ PATHS_OF_ONE = {
     "/v1/policies/{version}/activate",
     "/v1/policies/{version}/preview",
     "/v1/policies/{version}/season",
+    "/v1/worklist-rules/{version}/activate",
     "/v1/keys/{key_id}/rotate",
 }
 
@@ -85,7 +88,7 @@ def test_the_list_of_repeatable_operations_is_whole() -> None:
     assert posts == {
         *REPEATABLE, *PATHS_OF_ONE, *SHOWN_ONCE, "/v1/score", "/v1/scores/lookup",
         "/v1/imports", "/v1/mappings/propose", "/v1/mappings/test",
-        "/v1/customers/query", "/v1/customers/aggregate",
+        "/v1/customers/query", "/v1/customers/aggregate", "/v1/segments/{code}/preview",
     }  # fmt: skip
     for path in (*REPEATABLE, *PATHS_OF_ONE, *SHOWN_ONCE):
         names = [each["name"] for each in document["paths"][path]["post"]["parameters"]]

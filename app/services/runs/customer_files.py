@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from app.days import from_micros
+from app.days import AsOf, from_micros
 from app.deployment import Deployment
 from app.lifecycle import profiles
 from app.models import Customer, Interaction
@@ -16,7 +16,7 @@ from app.schemas.common import personal
 from app.services.common.paging import PageRequest
 from app.services.customers import customers, profile_changes
 from app.services.runs import habits
-from app.services.runs.query_rules import May
+from app.services.runs.query_rules import SCORES, May
 from app.services.runs.segments import customer_segments
 from app.services.runs.worklist import worklist
 from app.services.scores import cards
@@ -36,10 +36,7 @@ async def get(
     row = (await session.execute(statement)).one_or_none()
     if row is None:
         raise customers.unknown(customer_id)
-    as_of = deployment.as_of(now)
-    scored = await cards.of_customers(
-        session, deployment, [customer_id], as_of=as_of, now=now, tells_segments=personal.is_shown()
-    )
+    as_of, scored = deployment.as_of(now), may(SCORES)
     stage, _ = await stages.get(
         session, deployment, customer_id, as_of=as_of, policy_version=None, now=now
     )
@@ -50,15 +47,27 @@ async def get(
         "provenance": await _provenance(session, row, as_of.micros),
         "stage": stage,
         "transitions": moves["items"],
-        "scores": json.loads(scored.cards[customer_id]),
+        "scores": await _card(session, deployment, customer_id, as_of, now) if scored else None,
         "segments": await customer_segments.describe(
             session, deployment, customer_id, replace(as_of, is_now=True), may=may
         ),
         "habits": await habits.of_customer(session, deployment, customer_id, as_of),
-        "worklist": await worklist.of_customer(session, deployment, customer_id, now=now, may=may),
+        "worklist": await worklist.of_customer(session, deployment, customer_id, now=now, may=may)
+        if scored
+        else None,
         "interactions": await _interactions(session, customer_id, now),
         "as_of": now,
     }
+
+
+async def _card(
+    session: ReadSession, deployment: Deployment, customer_id: str, as_of: AsOf, now: datetime
+) -> Any:
+    tells = personal.is_shown()
+    found = await cards.of_customers(
+        session, deployment, [customer_id], as_of=as_of, now=now, tells_segments=tells
+    )
+    return json.loads(found.cards[customer_id])
 
 
 async def _provenance(session: ReadSession, row: Any, at: int) -> list[dict[str, Any]]:
