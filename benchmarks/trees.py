@@ -6,6 +6,7 @@ a horizon, an answer what was told at the cut of everybody known by then.
 """
 
 import contextlib
+import importlib
 import inspect
 import os
 import pickle
@@ -19,18 +20,31 @@ HERE = Path(__file__).parents[1]
 CHOSEN, RAW = "chosen", "its process"
 PURCHASES = "purchases"  # the model of purchases by itself, in its season
 LEFT_OUT = ("risk", "table")  # of a choice: what is big, or told elsewhere
+CHURN, REGRESSION = "app.scoring.churn", "app.scoring.regression"
+PIECES: dict[str, list[tuple[str, str, Any]]] = {  # what to set where, to do without each
+    "more than six landmarks": [(f"{CHURN}.rolling", "APART", 1),
+                                (f"{CHURN}.rolling", "MOST", 6)],
+    "the regression": [(f"{CHURN}.landmark", "MIN_EVENTS", 10**9)],
+    "the process in the average": [(f"{CHURN}.landmark", "SHARES", (1.0,) * 3)],
+    "levels of windows": [(f"{REGRESSION}.windows", "forecast", lambda *_, **__: 0.0)],
+    "the pace": [(f"{CHURN}.walk_forward", "OF_PACE", 0.0)],
+    "the season": [("app.scoring.purchases.season_learning", "LEAST_DAYS", 10**9)],
+    "the guard": [(f"{CHURN}.verdicts", "loses", lambda *_: False),
+                  (f"{CHURN}.verdicts", "ENOUGH", 0),
+                  (f"{CHURN}.verdicts", "ENOUGH_OF_AVERAGE", 0)],
+}  # fmt: skip
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class Tree:
     """A process that answers for the tree in a folder; it ends with the block."""
 
-    def __init__(self, folder: Path = HERE) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path = HERE, *, without: str | None = None) -> None:
+        self._folder, self._without = folder, without
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", __file__],
+            [sys.executable, "-P", "-W", "ignore", __file__, *filter(None, [self._without])],
             env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(self._folder)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -177,6 +191,9 @@ def _fitted(features: Any, kind: str) -> Any:
 def main() -> None:
     stdin, stdout = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed meanwhile is no answer
+    for module, name, value in PIECES.get("".join(sys.argv[1:]), []):
+        assert hasattr(importlib.import_module(module), name)
+        setattr(importlib.import_module(module), name, value)
     while True:
         try:
             facts, cut, horizon, beside = pickle.load(stdin)

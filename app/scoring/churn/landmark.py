@@ -49,6 +49,7 @@ from app.scoring.regression.recalibration import sigmoid
 from app.scoring.regression.windows import level
 
 MIN_EVENTS: Final = 25  # customers of either outcome
+FEW: Final = 10  # customers who came years before all others make no history
 RIDGE: Final = 30.0
 SHARES: Final = (0.75, 0.5, 1.0)  # of the regression in the average; the first unless it is outdone
 CLEARLY: Final = 2.0  # standard errors
@@ -103,7 +104,9 @@ def fit(
 def label_window(facts: Facts, as_of: int, horizon: int, *, parts: int = 3) -> int:
     """Return the days in which outcomes are watched: the horizon, or a part of the history."""
     _, now = features_at(facts, as_of=as_of)
-    return max(min(horizon, int(now.T.max(initial=0)) // parts), 1)
+    ages = np.sort(now.T)[::-1]
+    known = int(ages[min(FEW, ages.size // FEW)]) if ages.size else 0
+    return max(min(horizon, known // parts), 1)
 
 
 def along(past: Past, process: str) -> Track | None:

@@ -25,6 +25,7 @@ from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.numerics.array_types import FloatArray
 from app.scoring.regression.level_forecast import forecast
 from app.scoring.regression.recalibration import sigmoid
+from app.seasons import Season
 
 CUSTOMERS: Final = 10_000  # drawn: a share is known to a hundredth by them
 MOST: Final = 60  # parts
@@ -53,11 +54,14 @@ class Pace:
     facts : Facts
     as_of, window : int
         The last day, and the length of every window.
+    season : Season or None
+        In which a part is asked for as many days as it has seasonal ones.
     """
 
     facts: Facts
     as_of: int
     window: int
+    season: Season | None = None
     _found: dict[tuple[int, int], float | None] = field(init=False, default_factory=dict)
 
     @property
@@ -93,19 +97,21 @@ class Pace:
             return None
         n = np.array([part.history[0].size for part in parts], dtype=np.float64)
         share = np.array([part.share for part in parts])
-        told = np.array([self._told(process, part.history, self.days) for part in parts])
+        told = np.array([self._told(process, part.history, part.day, self.days) for part in parts])
         variance = (1 - share) / (share * (n + 1) * np.log(share) ** 2)
         starts = np.array([part.day for part in parts], dtype=np.float64)
         pace = _log_hazard(share) - _log_hazard(told)
         ahead = forecast(pace, variance, starts, float(day), shared=ANY_PACE)
         own = known.x, known.t_x, known.T
-        expected = _log_hazard(np.array(self._told(process, own, self.window)))
+        expected = _log_hazard(np.array(self._told(process, own, day, self.window)))
         return float(np.clip(np.exp(-np.exp(expected + ahead)), _RARE, 1 - _RARE))
 
-    @staticmethod
-    def _told(process: Any, history: tuple[FloatArray, FloatArray, FloatArray], days: int) -> float:
-        """Return the share without a purchase by the process."""
-        found = float(sigmoid(design.process_log_odds(process, *history, days)).mean())
+    def _told(
+        self, process: Any, history: tuple[FloatArray, FloatArray, FloatArray], day: int, days: int
+    ) -> float:
+        """Return the share without a purchase in the days after a day, by the process."""
+        ahead = days if self.season is None else float(self.season.between(day, day + days))
+        found = float(sigmoid(design.process_log_odds(process, *history, ahead)).mean())
         return min(max(found, _RARE), 1 - _RARE)
 
     @cached_property

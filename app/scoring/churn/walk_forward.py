@@ -133,7 +133,8 @@ def look_back(facts: Facts, as_of: int, window: int, *, season: Season | None = 
     known = tuple(mark for mark in marks if mark.customer.size)
     _, now = features_at(facts, as_of=as_of)
     recent = sum(mark.day >= as_of - max(YEAR, 2 * window) for mark in known)
-    return Past(facts, as_of, window, now, known, recent, Pace(facts, as_of, window), season)
+    pace = Pace(facts, as_of, window, season)
+    return Past(facts, as_of, window, now, known, recent, pace, season)
 
 
 def days(first: int, as_of: int, window: int) -> list[int]:

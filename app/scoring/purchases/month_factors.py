@@ -5,13 +5,14 @@ Of each month of the past, actual over expected purchases are told by
 .. math:: \log (A_t / E_t) = \text{level} + w_t + f_{m(t)} + o_t + e_t
 
 with ``w`` a slow random walk, for the base rate moves; ``f`` what comes again in that month of each
-year, half of it like in the months beside it; ``o`` what happened once, such as a strike or a stock
-out; and ``e`` the error of counting, ``1 / E``, and one of each month's own. All are normal, save
-that a single month may have an `o` and a month seen in more than one year a large ``f`` of its own,
-each where it pays for its small prior chance (`_ONCE`, `_AGAIN`). How large they are is not known:
-the posterior mean over a grid of sizes is returned, one of which is that there is no season, with a
-prior chance of a half. So factors shrink to 1 by how little the history supports them, and what
-happened in one year alone is no season.
+year: half of it like in the months beside it, as of single months, or nearly all, as of a wave;
+``o`` what happened once, such as a strike or a stock out; and ``e`` the error of counting,
+``1 / E``, and one of each month's own. All are normal, save that a single month may have an ``o``
+and a month seen in more than one year a large ``f`` of its own, each where it pays for its small
+prior chance (`_ONCE`, `_AGAIN`). How large they are is not known: the posterior mean over a grid of
+sizes is returned. In half of it, by the prior, there is no season, and in half of that half ``w``
+swings as a wave does without coming again. So factors shrink to 1 by how little the history
+supports them, and what happened in one year alone is no season.
 
 References
 ----------
@@ -35,7 +36,14 @@ MONTHS: Final = 12
 LEAST_EXPECTED: Final = 3.0
 """Of months with fewer purchases expected nothing is told."""
 
-_SEASONS: Final = ((0.0, 0.5), (0.1, 0.125), (0.2, 0.125), (0.4, 0.125), (0.8, 0.125))
+_SIZES: Final = (0.1, 0.2, 0.4, 0.8)
+_SEASONS: Final = (
+    (0.0, 0.5, 0.0, 0.25),
+    *((0.0, 0.5, size, 0.25 / 3) for size in _SIZES[1:]),
+    *((size, own, 0.0, 0.0625) for size in _SIZES for own in (0.5, 0.05)),
+)
+"""Size of the season, how much of a month's factor is its own, size of swings that pass, and prior
+chance: nothing, swings that do not come again, a season of single months, or one that is a wave."""
 _WALKS: Final = ((0.0, 0.3), (0.03, 0.3), (0.1, 0.3), (0.3, 0.1))
 _ERRORS: Final = (0.03, 0.06, 0.12, 0.25)
 _LEVEL: Final = 1.0
@@ -98,11 +106,16 @@ def fit(actual: ArrayLike, expected: ArrayLike, month: ArrayLike) -> MonthFactor
     return _averaged(y, 1 / (told + 0.5), at, years)
 
 
-def _alike() -> FloatArray:
-    """Return how alike the months of the year are: half their own, half like those beside them."""
+def _alike(own: FloatArray) -> FloatArray:
+    """Return how alike the months of a year are, by how much is a month's own, shape (g, 12, 12).
+
+    The rest is like in the months beside it.
+    """
     apart = np.abs(np.arange(MONTHS)[:, None] - np.arange(MONTHS))
     apart = np.minimum(apart, MONTHS - apart)
-    found: FloatArray = 0.5 * np.eye(MONTHS) + 0.5 * np.exp(-(apart**2) / (2 * 1.5**2))
+    found: FloatArray = np.where(
+        apart == 0, 1.0, (1 - own)[:, None, None] * np.exp(-(apart**2) / (2 * 1.5**2))
+    )
     return found
 
 
@@ -110,14 +123,15 @@ def _averaged(y: FloatArray, counting: FloatArray, at: IntArray, years: IntArray
     """Return the posterior, averaged over the grid of sizes."""
     n = y.size
     sizes = [(*season, *walk, error) for season in _SEASONS for walk in _WALKS for error in _ERRORS]
-    season, prior, walk, prior_of_walk, error = np.array(sizes).T
+    season, own_share, passing, prior, walk, prior_of_walk, error = np.array(sizes).T
     log_prior = np.log(prior) + np.log(prior_of_walk)
     since = np.arange(n)
-    alike = _alike()
+    alike = (season**2)[:, None, None] * _alike(own_share)
     covariance = (
         _LEVEL**2
         + (walk**2)[:, None, None] * np.minimum(since[:, None], since)
-        + (season**2)[:, None, None] * alike[np.ix_(at, at)]
+        + alike[:, at[:, None], at]
+        + (passing**2)[:, None, None] * np.exp(-((since[:, None] - since) ** 2) / (2 * 1.5**2))
         + (counting + (error**2)[:, None])[:, :, None] * np.eye(n)
     )
     again = np.flatnonzero(years > 1)
@@ -130,7 +144,7 @@ def _averaged(y: FloatArray, counting: FloatArray, at: IntArray, years: IntArray
     own[:, again] = _AGAIN[0] * taken[:, n:]
     weight = np.exp(log_evidence - log_evidence.max())
     weight /= weight.sum()
-    of_months = (season**2)[:, None, None] * alike + own[:, :, None] * np.eye(MONTHS)
+    of_months = alike + own[:, :, None] * np.eye(MONTHS)
     seen = of_months[:, :, at]
     # Over their mean: how high all of them are together is the level.
     centred = np.eye(MONTHS) - 1 / MONTHS

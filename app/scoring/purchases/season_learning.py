@@ -32,8 +32,12 @@ from app.seasons import UNITS, Season
 LEAST_DAYS: Final = 500
 MOST_MONTHS: Final = 120
 """Months at most that are looked at, the last ones."""
+LEAST_MONTHS: Final = 16
+"""Months that are told anything of: who began years before all others makes no long history."""
+DAYS_OF_MONTH: Final = 365.25 / MONTHS
 LIKELY: Final = 0.5
 ROUNDS: Final = 3
+_WHOLE: Final = 15  # days of the first and the last month: of fewer, counts tell little
 _AGES: Final = 800
 """Ages at which expected purchases are computed; between them they lie on straight lines."""
 
@@ -153,6 +157,9 @@ def learn(log: Log, kind: Kind, *, as_of: int, unit: float = 1.0) -> LearntSeaso
     for _ in range(ROUNDS):
         model = _fitted(kind, seen, as_of, season, 1.0)
         found = _factors(seen, as_of, season, model.expected_purchases_new)
+        if found.years.sum() < LEAST_MONTHS:
+            told = round(found.years.sum() * DAYS_OF_MONTH)
+            return LearntSeason("too_little_history", None, told, None, None)
         season = None if found.support < LIKELY else Season.nearest(np.exp(found.log_factor))
         if season is None:
             return LearntSeason("no_season", None, as_of - began, found, None)
@@ -194,10 +201,11 @@ def _factors(
     upto = np.append(0, np.cumsum(seen.repeats))
     actual = np.diff(upto[edges - seen.began])
     expected = np.diff(_expected_until(seen, edges - 1, season, expected_by))
+    whole = np.diff(edges) >= _WHOLE
     of_year = month.astype(np.int64) % MONTHS
     if season is not None:  # as it would be were all months alike
         expected = expected / np.array(season.factors)[of_year]
-    return month_factors.fit(actual, expected, of_year)
+    return month_factors.fit(actual[whole], expected[whole], of_year[whole])
 
 
 def _expected_until(

@@ -83,6 +83,7 @@ class FittedModel:
     season: Season | None = None
     """What `purchases` was fitted in the time of; `plain` is the same model in plain time."""
     plain: Any = None
+    plain_tier_cuts: tuple[float, float] | None = None
     between: Between = field(default_factory=Between)
     _in_season: dict[int, InSeason] = field(default_factory=dict, repr=False)
 
@@ -252,16 +253,16 @@ class FittedModel:
         assert self.margins is not None, "whoever asks for margins checks that some are known"
         return self.margins.rate if sums is None else self.margins.of(sums.revenue, sums.margin)
 
-    def tiers(self, values: Floats) -> Ints:
-        """Return the tier of lifetime values by the terms of the model, compared as shown."""
-        assert self.tier_cuts is not None
-        high, medium = cents(np.array(self.tier_cuts)).tolist()
+    def tiers(self, values: Floats, *, plain: bool = False) -> Ints:
+        """Return the tier of lifetime values by the model's terms, as shown, or in plain time."""
+        cuts = (self.plain_tier_cuts if plain else None) or self.tier_cuts
+        high, medium = cents(np.array(cuts)).tolist()
         return clv.tiers(cents(values), (high, medium))
 
 
 def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument) -> FittedModel:
     """Make a stored document ready to score with."""
-    cuts, means, tiers = document.rfm_cuts, document.rfm_means, document.tier_cuts
+    cuts, means = document.rfm_cuts, document.rfm_means
     reference, risk = document.reference_customer, document.risk
     purchases, first = document.purchases, document.window.first_purchase_on
     return FittedModel(
@@ -278,7 +279,7 @@ def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument
         rfm_cuts=None if cuts is None else rfm.Cuts.from_dict(cuts),
         rfm_classes=model_parts.rfm_classes(document),
         rfm_means=None if means is None else rfm.Means.from_dict(means),
-        tier_cuts=None if tiers is None else (tiers.high, tiers.medium),
+        tier_cuts=model_parts.tier_cuts(document.tier_cuts),
         gap_days=document.population_gap_days,
         reference_days=None if reference is None else reference.triple,
         risk=None if risk is None else ChurnRisk.from_dict(risk),
@@ -294,5 +295,6 @@ def read(model_id: str, as_of: datetime, time_unit: str, document: ModelDocument
         history_days=None if first is None else (as_of.date() - first).days,
         season=model_parts.season(document),
         plain=model_parts.plain(document),
+        plain_tier_cuts=model_parts.plain_tier_cuts(document),
         between=model_parts.between(document),
     )

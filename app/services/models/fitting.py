@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from app.days import AsOf, from_day
+from app.lifecycle.dated import Floats
 from app.lifecycle.records import inactivity_limit
 from app.money import CENTS, cents
 from app.scoring.churn import contributions, rhythm
@@ -103,7 +104,9 @@ def learn(
         bought = np.flatnonzero(population.columns.purchase_days > 0)
         model = read("", as_of.at, time_unit, ModelDocument(**document))
         inputs = _inputs(model, buyers, as_of, past, sums.take(bought))
-        document["tier_cuts"] = _tier_cuts(inputs)
+        document["tier_cuts"] = _tier_cuts(inputs.clv(model.clv_terms))
+        if season is not None:  # rules look at plain time
+            document["season"]["tier_cuts"] = _tier_cuts(inputs.plain_clv(model.clv_terms))
     return chosen, str(process["status"]), document
 
 
@@ -174,10 +177,9 @@ def _quiet(features: Features) -> Known:
     return Known(features, np.zeros(len(features), np.bool_))
 
 
-def _tier_cuts(inputs: ModelInputs) -> dict[str, float]:
+def _tier_cuts(values: Floats) -> dict[str, float]:
     """Return the cuts of tiers, by lifetime values as they are shown."""
-    shown = cents(inputs.clv(inputs.model.clv_terms)) / CENTS
-    high, medium = clv.tier_cuts(shown)
+    high, medium = clv.tier_cuts(cents(values) / CENTS)
     return {"high": high, "medium": medium}
 
 

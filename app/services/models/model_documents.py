@@ -94,11 +94,17 @@ class MonthOfYear(Section):
     years: int
 
 
+class TierCuts(Section):
+    high: float
+    medium: float
+
+
 class FittedSeason(Section):
     """The season that purchases are counted in; `months` are None where none were looked at.
 
     With a season `plain` is the model of purchases in plain time, for rules and for histories
-    without dates; without one `purchases` is.
+    without dates, and `tier_cuts` part the values that rules see; without one, or in models of
+    before they were learnt, those of everybody do.
     """
 
     status: Literal["seasonal", "no_season", "too_little_history"]
@@ -106,6 +112,7 @@ class FittedSeason(Section):
     support: float | None
     months: list[MonthOfYear] | None
     plain: FittedProcess | None
+    tier_cuts: TierCuts | None = None
 
 
 class BetweenWindows(Section):
@@ -116,11 +123,6 @@ class BetweenWindows(Section):
 
     sd: float
     windows: int
-
-
-class TierCuts(Section):
-    high: float
-    medium: float
 
 
 class RiskChoice(Section):

@@ -160,6 +160,16 @@ class ModelInputs:
             self._clv[terms] = self._value(terms, self.history, log_odds)
         return self._clv[terms]
 
+    def plain_clv(self, terms: ClvTerms) -> Floats:
+        """Return the lifetime value that rules see: of purchases alone, in plain time."""
+        model = self.model
+        reach = terms.horizon_days / model.unit
+        log_odds = model.churn.no_purchase_log_odds(*self.history, horizon=reach)
+        rate, process = model.margin_rates(terms, None), model.process(None)
+        return model.clv(
+            terms, self.history, self._mean_spend, log_odds, process=process, margin=rate
+        )
+
     def value_to_save(self, terms: ClvTerms) -> Floats:
         """Return what silence has cost of the lifetime value and may still be won back."""
         x, _, age = self.history

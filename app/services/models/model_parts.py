@@ -15,7 +15,7 @@ from app.scoring.rfm import rfm
 from app.scoring.spend.intervals import Between
 from app.scoring.spend.margins import MarginRates
 from app.seasons import Season
-from app.services.models.model_documents import ModelDocument
+from app.services.models.model_documents import ModelDocument, TierCuts
 
 
 def probability(log_odds: Floats) -> Floats:
@@ -54,6 +54,15 @@ def margins(document: ModelDocument) -> MarginRates | None:
         return None
     own = math.inf if found.prior_revenue is None else found.prior_revenue
     return MarginRates(found.rate, own, found.customers)
+
+
+def tier_cuts(found: TierCuts | None) -> tuple[float, float] | None:
+    return None if found is None else (found.high, found.medium)
+
+
+def plain_tier_cuts(document: ModelDocument) -> tuple[float, float] | None:
+    """Return the cuts of the values that rules see; None where those of everybody part them."""
+    return None if document.season is None else tier_cuts(document.season.tier_cuts)
 
 
 def plain(document: ModelDocument) -> Any:

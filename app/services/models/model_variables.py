@@ -74,7 +74,7 @@ def _value_tier(model: FittedModel, columns: Columns, money: Money, day: Ints) -
     rate = model.margin_rates(terms, None)
     process = model.process(None)  # rules look at plain time, whatever the season
     value = model.clv(terms, history, worth, log_odds, process=process, margin=rate)
-    return model.tiers(value).astype(np.float64)
+    return model.tiers(value, plain=True).astype(np.float64)
 
 
 def _history(model: FittedModel, columns: Columns, day: Ints) -> tuple[Ints, Floats, Floats]:

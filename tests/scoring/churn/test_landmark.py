@@ -15,6 +15,7 @@ from app.scoring.churn import landmark, observation, rolling, walk_forward
 from app.scoring.churn.design import RISING, Scales
 from app.scoring.evaluation import metrics
 from app.scoring.histories.features import COMPLAINT, CONTACT, Facts, Features, features_at
+from tests.scoring.churn import populations
 
 DAY = dt.date(1997, 9, 30).toordinal()
 
@@ -311,3 +312,14 @@ def test_thin_pasts_are_said_to_be_thin(cdnow_facts):
         landmark.fit(few, as_of=DAY, horizon=1.5)
     with pytest.raises(ValueError, match="horse"):
         landmark.fit(few, as_of=DAY, horizon=90, process="horse")
+
+
+def test_a_few_who_came_years_before_all_others_make_no_long_history():
+    facts = populations.facts([(n, day) for n in range(200) for day in range(n % 30, 300, 40)])
+    early = Facts(
+        customer=np.append(facts.customer, [900, 901]),
+        day=np.append(facts.day, [-900, -700]),
+        amount=np.ones(facts.customer.size + 2),
+    )
+    window, by_early = (landmark.label_window(some, 299, 365) for some in (facts, early))
+    assert window == by_early == 99

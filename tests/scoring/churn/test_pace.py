@@ -9,6 +9,7 @@ from app.scoring.churn import observation, walk_forward
 from app.scoring.churn.pace import MOST, Pace
 from app.scoring.histories.features import Facts, Features, features_at
 from app.scoring.purchases.registry import MODELS
+from app.seasons import Season
 from tests.scoring.churn import populations
 
 CUT, WINDOW = 690, 90
@@ -46,6 +47,27 @@ def test_a_pace_that_changed_within_the_last_window_is_followed(pace):
     track = walk_forward.plain(walk_forward.look_back(facts, CUT, WINDOW), "mbg_nbd")
     by_windows = track.recalibrated(None).probability(track.past.now, horizon=WINDOW).mean()
     assert abs(by_windows - came) < abs(expected - came)
+
+
+def test_a_season_is_no_change_of_pace():
+    """More than three times as fast in summer, looked at in spring: faster days lie ahead."""
+    season = Season.of([0.6, 0.6, 0.6, 0.8, 1.0, 1.6, 2.0, 1.6, 1.2, 0.8, 0.6, 0.6])
+    rng, spring = np.random.default_rng(8), 480
+    rate = rng.gamma(3, 1 / 300, 900) + 1e-3
+
+    def factor(day):
+        month = np.asarray(day).astype("datetime64[D]").astype("datetime64[M]").astype(int) % 12
+        return np.array(season.factors)[month]
+
+    facts = populations.poisson(rng, rng.uniform(0, 300, 900), rate, spring + WINDOW, factor)
+    who, known = features_at(facts, as_of=spring)
+    process = observation.fit_process(known, "mbg_nbd")
+    came = observation.churned(facts, who, spring, WINDOW).mean()
+    plain, own = (
+        abs(Pace(facts, spring, WINDOW, of).share(process, known, spring) - came)
+        for of in (None, season)
+    )
+    assert own < 0.3 * plain
 
 
 def test_nothing_after_the_day_matters():

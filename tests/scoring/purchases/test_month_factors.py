@@ -46,6 +46,29 @@ def test_what_happened_once_is_no_season(n, seed):
     assert np.abs(found.log_factor).max() < 0.1
 
 
+WAVE = np.exp(0.4 * np.cos(2 * np.pi * np.arange(12) / 12))
+
+
+def test_of_a_wave_months_tell_each_other_in_a_business_whose_rate_moves():
+    off = []
+    for seed in range(6):
+        rng = np.random.default_rng([seed, 36])
+        month = np.arange(36) % 12
+        pace = np.exp(np.cumsum(rng.normal(0, 0.1, 36))) * WAVE[month]
+        found = month_factors.fit(rng.poisson(100 * pace), np.full(36, 100.0), month)
+        off.append(np.sqrt(((found.log_factor - np.log(WAVE)) ** 2).mean()))
+    assert np.mean(off) < 0.075
+
+
+@pytest.mark.parametrize("n", [24, 36])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rise_of_some_months_that_did_not_come_again_is_no_season(n, seed):
+    rng = np.random.default_rng(seed)
+    rise = np.exp(0.8 * np.exp(-0.5 * ((np.arange(n) - 7) / 2) ** 2))
+    found = month_factors.fit(rng.poisson(300 * rise), np.full(n, 300.0), np.arange(n) % 12)
+    assert found.support < 0.2
+
+
 def test_a_strike_does_not_hide_a_season():
     """Nobody bought in the second November."""
     usual, struck = told(36, seed=3), told(36, seed=3, once=(22,))

@@ -64,6 +64,25 @@ def test_a_short_history_tells_of_no_season():
     assert (found.status, found.history_days) == ("too_little_history", 480)
 
 
+def test_one_who_came_years_before_all_others_makes_no_long_history():
+    customer, day, amount = seasonal.log("summer", days=400, seed=0)
+    early = np.append(customer, customer.max() + 1), np.append(day, BEGAN - 900)
+    found = learnt((*early, np.append(amount, 1.0)), 400)
+    assert (found.status, found.season, found.months) == ("too_little_history", None, None)
+    assert found.history_days < season_learning.LEAST_DAYS
+
+
+def test_a_month_that_has_hardly_begun_tells_nothing():
+    customer, day, amount = seasonal.log("summer", days=730, seed=1)
+    last = int((np.datetime64("2020-03-03") - np.datetime64("1970-01-01")).astype(int))
+    none_yet = (day <= last - 3) | (day > last)
+    log = customer[none_yet], day[none_yet], amount[none_yet]
+    found = season_learning.learn(log, MBG, as_of=last)
+    before = season_learning.learn(log, MBG, as_of=last - 3)
+    gap = found.months.log_factor - before.months.log_factor
+    assert np.abs(gap).max() < 0.02
+
+
 def test_weeks_and_days_are_one():
     log = seasonal.log("summer", days=730, seed=1)
     day, week = (learnt(log, 730, unit=unit) for unit in (1.0, 7.0))

@@ -143,6 +143,26 @@ async def test_a_run_tells_what_cards_do_and_rules_and_given_histories_know_no_s
     assert told["p_alive"] == pytest.approx(float(plain.p_alive(2, 100, 200)))
     expected = float(plain.expected_purchases(2, 100, 200, horizon=60))
     assert told["expected_purchases"] == pytest.approx(expected)
+    await _rules_part_values_of_plain_time(own_client, stored)
+
+
+async def _rules_part_values_of_plain_time(
+    client: httpx.AsyncClient, stored: dict[str, Any]
+) -> None:
+    """The fewest who hold half of the value that rules see are high."""
+    twin = Twin({**stored, "purchases": stored["season"]["plain"]})
+    values = {}
+    for each, card in (await cards(client, [f"c{n:03d}" for n in range(500)], as_of=AS_OF)).items():
+        if card["status"] == "ok":
+            history = [card["model_inputs"][name] for name in ("x", "t_x", "T")]
+            p = float(twin.process.p_no_purchase(*history, horizon=365))
+            paid = twin.value([20.0] * (history[0] + 1))
+            values[each] = twin.worth(*history, p, 365, 0.1) * paid
+    asked = {"when": {"variable": "value_tier", "op": "==", "value": "high"}, "as_of": AS_OF}
+    answer = await client.post("/v1/customers/query", json={**asked, "limit": 500})
+    held = [values[item["customer_id"]] for item in answer.json()["items"]]
+    half = sum(values.values()) / 2
+    assert sum(held) - min(held) < half <= sum(held) * (1 + 1e-9)
 
 
 @pytest.mark.parametrize(
