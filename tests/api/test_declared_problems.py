@@ -14,6 +14,8 @@ from app.services.common import deployment_settings, signing
 from app.services.operations import operations
 from app.services.policy_changes.activations import ACTIVATION, ActivationOrder
 from app.services.runs import aggregates, queries, query_parts
+from app.services.runs.live_reports import long_reports
+from app.services.runs.live_reports.long_reports import ReportAsked
 from app.services.runs.query_parts import AskedInParts
 from app.services.runs.worklist import rule_sets
 from tests import openapi
@@ -134,6 +136,16 @@ async def amid_another_question(
     return await ask(client, name, {"when": when, **more})
 
 
+async def amid_many_reports(
+    client: httpx.AsyncClient, session: WriteSession, name: str
+) -> httpx.Response:
+    """Ask for a report while as many are being made as may be."""
+    for number in range(long_reports.MOST):
+        asked = ReportAsked(name="flow", since=None, until=None, by=str(number), as_of=None)
+        await long_reports.submit(session, asked, now=NOW, requested_by="tests")
+    return await ask(client, name, path={"name": "flow"}, headers={"Prefer": "respond-async"})
+
+
 async def atomically(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
     return await ask(client, name, {"items": [{"surprise": 1}], "mode": "atomic"})
 
@@ -218,6 +230,7 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
     ("aggregate_customers", "no_model"): once({"by": [{"of": "value_tier"}]}),
     ("query_customers", "operation_running"): amid_another_question,
     ("aggregate_customers", "operation_running"): amid_another_question,
+    ("get_report", "operation_running"): amid_many_reports,
     ("fit_model", "operation_running"): twice({}, {"kind": "nbd"}),
     ("start_backtest", "operation_running"): twice({}, {"folds": 2}),
     ("start_rebuild", "operation_running"): twice({}, {"repair": True}),

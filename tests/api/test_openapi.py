@@ -212,6 +212,7 @@ def test_headers_that_callers_need_are_named() -> None:
         ("query_customers", "202"): {"Location", "Retry-After"},
         ("aggregate_customers", "202"): {"Location", "Retry-After"},
         ("get_report", "200"): {"CLM-As-Of", "Content-Disposition"},
+        ("get_report", "202"): {"Location", "Retry-After"},
     }
     for name, _, _, operation in OPERATIONS:
         named = {parameter["name"] for parameter in operation.get("parameters", ())}
