@@ -80,7 +80,7 @@ async def main(
                 answer = await client.get(f"/v1/reports/{name}", params={"by": by})
                 seconds.append(time.perf_counter() - began)
             assert answer is not None
-            rows = len(answer.json()["rows"]) if answer.is_success else 0
+            rows = len(answer.json()["rows"]) if answer.status_code == 200 else 0
             median = statistics.median(seconds)
             print(f"{name:13} by {by:21} {median:6.2f} s  {answer.status_code}  {rows} rows")
 

@@ -15,6 +15,8 @@ from app.services.common import deployment_settings, signing
 from app.services.operations import operations
 from app.services.policy_changes.activations import ACTIVATION, ActivationOrder
 from app.services.runs import aggregates, queries, query_parts
+from app.services.runs.live_reports import long_reports
+from app.services.runs.live_reports.long_reports import ReportAsked
 from app.services.runs.query_parts import AskedInParts
 from app.services.runs.worklist import rule_sets
 from tests import openapi
@@ -150,6 +152,16 @@ async def of_a_model(client: httpx.AsyncClient, _: WriteSession, name: str) -> h
     return await ask(client, name, path=path)
 
 
+async def amid_many_reports(
+    client: httpx.AsyncClient, session: WriteSession, name: str
+) -> httpx.Response:
+    """Ask for a report while as many are being made as may be."""
+    for number in range(long_reports.MOST):
+        asked = ReportAsked(name="flow", since=None, until=None, by=str(number), as_of=None)
+        await long_reports.submit(session, asked, now=NOW, requested_by="tests")
+    return await ask(client, name, path={"name": "flow"}, headers={"Prefer": "respond-async"})
+
+
 async def atomically(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
     return await ask(client, name, {"items": [{"surprise": 1}], "mode": "atomic"})
 
@@ -244,6 +256,7 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
     ("aggregate_customers", "no_model"): once({"by": [{"of": "value_tier"}]}),
     ("query_customers", "operation_running"): amid_another_question,
     ("aggregate_customers", "operation_running"): amid_another_question,
+    ("get_report", "operation_running"): amid_many_reports,
     ("fit_model", "operation_running"): twice({}, {"kind": "nbd"}),
     ("start_backtest", "operation_running"): twice({}, {"folds": 2}),
     ("start_rebuild", "operation_running"): twice({}, {"repair": True}),

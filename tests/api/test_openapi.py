@@ -218,6 +218,7 @@ def test_headers_that_callers_need_are_named() -> None:
         ("preview_segment", "202"): {"Location", "Retry-After"},
         ("list_worklist", "200"): {"Content-Disposition"},
         ("create_worklist_rules", "201"): {"Location"},
+        ("get_report", "202"): {"Location", "Retry-After"},
     }
     for name, _, _, operation in OPERATIONS:
         named = {parameter["name"] for parameter in operation.get("parameters", ())}

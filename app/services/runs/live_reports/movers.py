@@ -28,7 +28,7 @@ async def between_days(session: ReadSession, question: Question) -> Table:
     last = to_micros(question.ends_at)
     rows = await fetch_rows(
         session,
-        _statement(group, words, _EACH if listed else _TOGETHER),
+        _statement(group, _EACH if listed else _TOGETHER),
         question.as_of.at,
         question.first_ends_at,
         question.ends_at,
@@ -116,39 +116,31 @@ _EACH = (
 )
 
 
-def _statement(group: str, words: LedgerWords, told: str) -> str:
+def _statement(group: str, told: str) -> str:
     """Return how to read who moved; `words` calls each stage as it is called on the last day."""
-    begun = words.beginnings("$4")
     return (
-        f"WITH {begun.cte}a AS ({standing('$2')}),"  # noqa: S608  # no value of a caller
+        f"WITH seen AS ({rule_facts.FIRST_SEEN_OF_ALL}), a AS ({standing('$2')}),"  # noqa: S608  # no value of a caller
         f" b AS ({standing('$3')}), words AS ("
         " SELECT * FROM unnest(CAST($5 AS text[]), CAST($6 AS int[]), CAST($7 AS text[]))"
         " AS w (stage, period, name)"
         "), placed AS ("
         f" SELECT c.customer_id, {group} AS value, a.to_stage, b.effective_at AS at,"
-        f" {begun.period('a.effective_at')} AS period,"
-        f" w.name AS after FROM customers c{begun.join}"
+        " width_bucket(coalesce(a.effective_at, seen.begun), CAST($4 AS timestamptz[])) AS period,"
+        " w.name AS after FROM customers c JOIN seen USING (customer_id)"
         " JOIN b USING (customer_id) LEFT JOIN a USING (customer_id)"
         " JOIN words w ON w.stage = b.to_stage"
         " AND w.period = width_bucket(b.effective_at, CAST($4 AS timestamptz[]))"
-        f" WHERE {rule_facts.heard_of_by('$2')} AND b.effective_at > $2"
-        "), movers AS MATERIALIZED ("
-        " SELECT m.* FROM placed m"
-        " JOIN words w ON w.stage = coalesce(m.to_stage, '') AND w.period = m.period"
-        " WHERE w.name <> m.after"
-        "), amounts AS ("
-        " SELECT customer_id, NULL AS value, NULL AS to_stage, NULL::timestamptz AS at,"
-        " NULL::int AS period, NULL AS after,"
-        " CASE WHEN occurred_on <= $9 THEN net END AS before,"
-        " CASE WHEN occurred_on > $10 THEN net END AS since"
-        f" FROM ({net_purchases.snapshot('$1')}) AS p WHERE occurred_on > $8"
-        " AND occurred_on <= $11 AND customer_id IN (SELECT customer_id FROM movers)"
-        # Added up rather than joined: of how few move the planner guesses far too little.
+        " WHERE seen.begun <= $2 AND b.effective_at > $2"
+        "), bought AS ("
+        " SELECT customer_id,"
+        " sum(net) FILTER (WHERE occurred_on > $8 AND occurred_on <= $9) AS before,"
+        " sum(net) FILTER (WHERE occurred_on > $10 AND occurred_on <= $11) AS after"
+        f" FROM ({net_purchases.snapshot('$1')}) AS p"
+        " WHERE occurred_on > $8 AND occurred_on <= $11 GROUP BY 1"
         "), moved AS ("
-        " SELECT customer_id, max(value) AS value, max(to_stage) AS to_stage, max(at) AS at,"
-        " max(period) AS period, max(after) AS after, coalesce(sum(before), 0) AS revenue_before,"
-        " coalesce(sum(since), 0) AS revenue_after FROM ("
-        "SELECT customer_id, value, to_stage, at, period, after, NULL::numeric AS before,"
-        " NULL::numeric AS since FROM movers UNION ALL SELECT * FROM amounts) AS m GROUP BY 1"
+        " SELECT m.*, coalesce(o.before, 0) AS revenue_before,"
+        " coalesce(o.after, 0) AS revenue_after"
+        " FROM placed m JOIN words w ON w.stage = coalesce(m.to_stage, '') AND w.period = m.period"
+        " LEFT JOIN bought o USING (customer_id) WHERE w.name <> m.after"
         f") {told}"
     )
