@@ -212,6 +212,12 @@ def test_headers_that_callers_need_are_named() -> None:
         ("query_customers", "202"): {"Location", "Retry-After"},
         ("aggregate_customers", "202"): {"Location", "Retry-After"},
         ("get_report", "200"): {"CLM-As-Of", "Content-Disposition"},
+        ("put_segment", "200"): {"ETag", "Location"},
+        ("put_segment", "201"): {"ETag", "Location"},
+        ("get_segment", "200"): {"ETag"},
+        ("preview_segment", "202"): {"Location", "Retry-After"},
+        ("list_worklist", "200"): {"Content-Disposition"},
+        ("create_worklist_rules", "201"): {"Location"},
     }
     for name, _, _, operation in OPERATIONS:
         named = {parameter["name"] for parameter in operation.get("parameters", ())}

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from app.days import from_micros
 from app.deployment import Deployment
+from app.errors import MissingScope
 from app.lifecycle import profiles
 from app.models import Customer, Interaction
 from app.postgres.db import ReadSession
@@ -22,6 +23,7 @@ from app.services.runs.worklist import worklist
 from app.services.scores import cards
 from app.services.stages import ledger, stages
 
+CUSTOMERS: Final = "customers:read"
 INTERACTIONS: Final = 10
 TRANSITIONS: Final = 20
 _INTERACTIONS = list(Interaction.__table__.columns)
@@ -36,6 +38,8 @@ async def get(
     row = (await session.execute(statement)).one_or_none()
     if row is None:
         raise customers.unknown(customer_id)
+    if not may(CUSTOMERS):
+        raise MissingScope("The file of a customer needs customers:read.", missing_scope=CUSTOMERS)
     as_of = deployment.as_of(now)
     scored = await cards.of_customers(
         session, deployment, [customer_id], as_of=as_of, now=now, tells_segments=personal.is_shown()
