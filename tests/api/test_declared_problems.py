@@ -43,6 +43,8 @@ ROW = {"x": 0, "t_x": 0, "T": 9}
 FROM = {"from": "2026-01-31"}
 VOIDED = {"customer_id": "c1", "reason": "entered twice"}
 STALE = {"If-Match": '"99"'}
+OF_A_MODEL: dict[str, Any] = {"variable": "r", "op": ">=", "value": 1}
+SEGMENT: dict[str, Any] = {"name": {"en": "n", "zh": "名"}, "rule": OF_A_MODEL}
 
 Provoke = Callable[[httpx.AsyncClient, WriteSession, str], Awaitable[httpx.Response]]
 
@@ -118,11 +120,20 @@ async def amid_another(
     return await ask(client, name, await token(client, session, 1), path={"version": "2"})
 
 
+async def of_a_segment(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
+    """Ask of a segment whose rule looks at what no model has said yet."""
+    assert (await client.put("/v1/segments/s", json=SEGMENT)).status_code == 201
+    return await ask(client, name, SEGMENT if name == "preview_segment" else None, path=CODE)
+
+
+CODE = {"code": "s"}
+
+
 async def amid_another_question(
     client: httpx.AsyncClient, session: WriteSession, name: str
 ) -> httpx.Response:
     """Ask what takes a worker, as there are many customers, while one is at another question."""
-    kind = {"query_customers": query_parts.QUERY, "aggregate_customers": aggregates.AGGREGATE}[name]
+    kind = query_parts.QUERY if name == "query_customers" else aggregates.AGGREGATE
     asked = AskedInParts(asked={}, scores=True)
     await operations.submit(session, kind, asked, now=NOW)
     many = "INSERT INTO customers (customer_id, version, profile_version, attributes, stage,"
@@ -131,6 +142,8 @@ async def amid_another_question(
     await session.execute(text(many))
     when = {"variable": "satisfied", "op": "known", "value": False}
     more = {"count": True} if name == "query_customers" else {}
+    if name == "preview_segment":
+        return await ask(client, name, {**SEGMENT, "rule": when}, path=CODE)
     return await ask(client, name, {"when": when, **more})
 
 
@@ -216,6 +229,17 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
     ("get_score_diff", "no_model"): once(path=KNOWN, query=FROM),
     ("query_customers", "no_model"): once({"select": ["r"]}),
     ("aggregate_customers", "no_model"): once({"by": [{"of": "value_tier"}]}),
+    **{(name, "not_found"): once(path=CODE) for name in (
+        "get_segment", "get_segment_quality", "list_segment_members", "list_segment_versions",
+        "remove_segment",
+    )},
+    ("list_customer_segments", "not_found"): once(),
+    ("put_segment", "not_found"): once(SEGMENT, path={"code": ""}),
+    ("preview_segment", "not_found"): once(SEGMENT, path={"code": ""}),
+    ("put_segment", "stale_version"): once(SEGMENT, path=CODE, headers=STALE),
+    ("list_segment_members", "no_model"): of_a_segment,
+    ("preview_segment", "no_model"): of_a_segment,
+    ("preview_segment", "operation_running"): amid_another_question,
     ("query_customers", "operation_running"): amid_another_question,
     ("aggregate_customers", "operation_running"): amid_another_question,
     ("fit_model", "operation_running"): twice({}, {"kind": "nbd"}),
