@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import text
 
 from app.postgres.db import WriteSession
-from app.schemas import segments
 from app.schemas.ingest.transactions import EXAMPLE
 from app.services.common import deployment_settings, signing
 from app.services.operations import operations
@@ -47,8 +46,8 @@ ROW = {"x": 0, "t_x": 0, "T": 9}
 FROM = {"from": "2026-01-31"}
 VOIDED = {"customer_id": "c1", "reason": "entered twice"}
 STALE = {"If-Match": '"99"'}
-SEGMENT = segments.EXAMPLE
-OF_A_MODEL = {"variable": "r", "op": ">=", "value": 4}
+OF_A_MODEL: dict[str, Any] = {"variable": "r", "op": ">=", "value": 1}
+SEGMENT: dict[str, Any] = {"name": {"en": "n", "zh": "名"}, "rule": OF_A_MODEL}
 
 Provoke = Callable[[httpx.AsyncClient, WriteSession, str], Awaitable[httpx.Response]]
 
@@ -124,6 +123,15 @@ async def amid_another(
     return await ask(client, name, await token(client, session, 1), path={"version": "2"})
 
 
+async def of_a_segment(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
+    """Ask of a segment whose rule looks at what no model has said yet."""
+    assert (await client.put("/v1/segments/s", json=SEGMENT)).status_code == 201
+    return await ask(client, name, SEGMENT if name == "preview_segment" else None, path=CODE)
+
+
+CODE = {"code": "s"}
+
+
 async def amid_another_question(
     client: httpx.AsyncClient, session: WriteSession, name: str
 ) -> httpx.Response:
@@ -136,20 +144,10 @@ async def amid_another_question(
     many += f" now(), now() FROM generate_series(1, {queries.AT_ONCE}) AS n"
     await session.execute(text(many))
     when = {"variable": "satisfied", "op": "known", "value": False}
-    body: dict[str, Any] = {
-        "query_customers": {"when": when, "count": True},
-        "aggregate_customers": {"when": when},
-        "preview_segment": {**SEGMENT, "rule": when},
-    }[name]
-    return await ask(client, name, body)
-
-
-async def of_a_model(client: httpx.AsyncClient, _: WriteSession, name: str) -> httpx.Response:
-    """Ask of a segment whose rule looks at what a model computes."""
-    path = {"code": "high_value"}
-    asked = await ask(client, "put_segment", {**SEGMENT, "rule": OF_A_MODEL}, path=path)
-    assert asked.status_code == 201
-    return await ask(client, name, path=path)
+    more = {"count": True} if name == "query_customers" else {}
+    if name == "preview_segment":
+        return await ask(client, name, {**SEGMENT, "rule": when}, path=CODE)
+    return await ask(client, name, {"when": when, **more})
 
 
 async def amid_many_reports(
@@ -222,20 +220,10 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
             ("get_mapping", None, None), ("get_report", None, None), ("get_source", None, None),
             ("get_customer_worklist", None, None), ("get_customer_file", None, None),
             ("get_worklist_rules", None, None), ("preview_worklist_rules", None, None),
-            ("get_segment", None, None), ("get_segment_quality", None, None),
-            ("list_segment_members", None, None), ("list_segment_versions", None, None),
-            ("list_customer_segments", None, None), ("remove_segment", None, None),
         )
     },
     ("activate_worklist_rules", "not_found"): of_worklist_rules(version=9, days=0),
     ("activate_worklist_rules", "preview_expired"): of_worklist_rules(version=9, days=2),
-    ("put_segment", "not_found"): once(SEGMENT, path={"code": ""}),
-    ("preview_segment", "not_found"): once(SEGMENT, path={"code": ""}),
-    ("preview_segment", "no_model"): once({**SEGMENT, "rule": OF_A_MODEL}),
-    ("preview_segment", "operation_running"): amid_another_question,
-    ("get_segment_quality", "no_model"): of_a_model,
-    ("list_segment_members", "no_model"): of_a_model,
-    ("put_segment", "stale_version"): once(SEGMENT, headers=STALE),
     ("put_mapping", "not_found"): once({}, path={"name": ""}),
     ("put_source", "not_found"): once({}, path={"source": ""}),
     ("export_lines", "not_found"): once(path={"what": "none"}),
@@ -254,6 +242,17 @@ PROVOKED: dict[tuple[str, str], Provoke] = {
     ("get_score_diff", "no_model"): once(path=KNOWN, query=FROM),
     ("query_customers", "no_model"): once({"select": ["r"]}),
     ("aggregate_customers", "no_model"): once({"by": [{"of": "value_tier"}]}),
+    **{(name, "not_found"): once(path=CODE) for name in (
+        "get_segment", "get_segment_quality", "list_segment_members", "list_segment_versions",
+        "remove_segment",
+    )},
+    ("list_customer_segments", "not_found"): once(),
+    ("put_segment", "not_found"): once(SEGMENT, path={"code": ""}),
+    ("preview_segment", "not_found"): once(SEGMENT, path={"code": ""}),
+    ("put_segment", "stale_version"): once(SEGMENT, path=CODE, headers=STALE),
+    ("list_segment_members", "no_model"): of_a_segment,
+    ("preview_segment", "no_model"): of_a_segment,
+    ("preview_segment", "operation_running"): amid_another_question,
     ("query_customers", "operation_running"): amid_another_question,
     ("aggregate_customers", "operation_running"): amid_another_question,
     ("get_report", "operation_running"): amid_many_reports,

@@ -211,7 +211,7 @@ async def list_customer_segments(
 @routes.get(
     "/segments/{code}/quality",
     response_model=SegmentQuality,
-    responses=problems(NotFound, NoModel),
+    responses=problems(NotFound),
     **scope("customers:read"),
 )
 async def get_segment_quality(
