@@ -234,6 +234,7 @@ async def _segments(recorder: Recorder, work: Any) -> None:
     await ask("preview_segment", segments.EXAMPLE, **own)
     with _too_many_at_once():
         await ask("preview_segment", {**segments.EXAMPLE, "rule": _EVALUATED}, **own)
+    await work()
     await ask("list_segments", query=page)
     for name in ("list_segment_versions", "list_segment_members"):
         await ask(name, query=page, **own)
