@@ -15,6 +15,9 @@ down_revision = "0018"
 branch_labels = None
 depends_on = None
 
+# The oldest revision whose release still works on this one.
+oldest_served = "0018"
+
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
 OPEN = "state IN ('pending', 'running')"
 

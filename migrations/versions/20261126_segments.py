@@ -13,7 +13,7 @@ branch_labels = None
 depends_on = None
 
 # The oldest revision whose release still works on this one.
-oldest_served = "0019"
+oldest_served = "0018"
 
 # A statement that waits for a lock makes every later request wait behind it: give up soon, and
 # run again. Add columns without a volatile default; build indexes CONCURRENTLY in an autocommit

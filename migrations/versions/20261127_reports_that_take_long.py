@@ -15,7 +15,7 @@ branch_labels = None
 depends_on = None
 
 # The oldest revision whose release still works on this one.
-oldest_served = "0019"
+oldest_served = "0018"
 
 OPEN = "state IN ('pending', 'running')"
 

@@ -111,7 +111,8 @@ async def test_the_release_before_serves_on_what_the_next_one_migrates_until_it_
             callers = Callers(client)
             calling = asyncio.gather(*(callers.go_on(name) for name in "abcd"))
             assert await migrate(next_one, url) == "the schema is the newest"
-            assert (await client.get("/readyz")).status_code == 200
+            ready = await client.get("/readyz")
+            assert ready.status_code == 200, ready.text
             so_far = len(callers.acknowledged)
             while len(callers.acknowledged) < so_far + 20 and not calling.done():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

@@ -104,7 +104,7 @@ def shape_of(document: type[StoredDocument]) -> str:
 
 SHAPES = {
     BacktestDocument: (2, "67b43392cee2"),
-    ModelDocument: (6, "ffdbc28f3026"),
+    ModelDocument: (7, "105e4c7ba570"),
     RunExplanation: (1, "c61d8896563d"),
     RunMonitor: (1, "f036e0a17c2d"),
     RunSummary: (4, "7659cf3f646c"),

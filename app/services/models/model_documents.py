@@ -156,8 +156,8 @@ class ModelDocument(StoredDocument):
     before it was counted have none.
     """
 
-    version: ClassVar[int] = 6
-    reads: ClassVar[tuple[int, ...]] = (4, 5)
+    version: ClassVar[int] = 7
+    reads: ClassVar[tuple[int, ...]] = (4, 5, 6)
 
     requested: str
     purchases: FittedProcess
