@@ -1,6 +1,6 @@
 """indexes of queries
 
-Revision: 0020, after 0018. Created 2026-11-26 21:00:00.
+Revision: 0020, after 0019. Created 2026-11-26 21:00:00.
 
 Nothing else: what is built concurrently commits what came before it in the same revision, and a
 revision that broke off after that could not be run again.
