@@ -10,7 +10,7 @@ from app.schemas.common.fields import ComputedAt, CustomerKey, CustomerName
 from app.schemas.common.types import Answer, Money, Timestamp
 from app.schemas.scores.cards import SENTENCE
 from app.schemas.stages.stages import Named, NextAction
-from app.schemas.worklist_rules import DUTY, Version
+from app.schemas.worklist_rules import ACTION, DUTY, Version
 
 
 class Why(Answer):
@@ -20,6 +20,7 @@ class Why(Answer):
     duty: str = Field(description=DUTY, examples=["retention"])
     name: Named = Field(description="the reason in a few words")
     sentence: Named = Field(description="the reason in one sentence")
+    action: Named | None = Field(description=ACTION)
     since: date | None = Field(description="day since which it is there; null if nothing tells")
 
 

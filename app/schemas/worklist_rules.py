@@ -10,7 +10,7 @@ from app.schemas.common.fields import Customers as Number
 from app.schemas.common.shapes import Page
 from app.schemas.common.types import Answer, Code, Line, Money, Shape, Text, Timestamp
 from app.schemas.policies.expressions import Expression
-from app.schemas.policies.policies import Names
+from app.schemas.policies.policies import Names, Texts
 from app.schemas.queries import When
 from app.schemas.stages.stages import Named
 
@@ -58,6 +58,7 @@ _EXAMPLE: dict[str, Any] = {
     "duty": "retention",
     "name": {"en": "Key account quiet", "zh": "重点客户沉默"},
     "sentence": {"en": "No purchase for {days} days beyond 60", "zh": "超过60天未购买已{days}天"},
+    "action": {"en": "Ask what they need this season", "zh": "询问本季需求"},
     "when": {
         "all": [
             {"variable": "revenue", "op": ">=", "value": 10000},
@@ -67,6 +68,7 @@ _EXAMPLE: dict[str, Any] = {
 }
 
 
+ACTION = "what to do about it, in a few words; absent: what the stage says"
 RULES_EXAMPLE: dict[str, Any] = {"rules": [_EXAMPLE]}
 
 
@@ -77,6 +79,7 @@ class WorklistRule(Shape):
     duty: Duty = Field(description=DUTY, examples=["retention"])
     name: Names = Field(description="the reason in a few words")
     sentence: Sentences = Field(description="the reason in a sentence")
+    action: Texts | None = Field(None, description=ACTION)
     when: When = Field(examples=[_EXAMPLE["when"]])
     again_after_days: int = Field(
         90,
@@ -139,6 +142,7 @@ class StoredRule(Answer):
     sentence: Named = Field(
         description="the reason in a sentence; `{days}` and `{since}` are since when it is there"
     )
+    action: Named | None = Field(description=ACTION)
     when: Expression = Field(description="the condition", examples=[_EXAMPLE["when"]])
     again_after_days: int = Field(description="days for which a contact closes the line")
 

@@ -67,6 +67,7 @@ async def test_a_contact_takes_a_line_away_and_a_new_reason_brings_it_back(
     why = found["c1"]["open_complaint"]
     assert (why["duty"], why["since"]) == ("complaint", "2026-05-22")
     assert why["sentence"]["en"].startswith("Complained 10 days ago")
+    assert why["action"]["en"] == "Call, listen, and resolve the complaint"
     assert "10天前投诉" in why["sentence"]["zh"]
     told = await of(client, "c1")
     assert [each["code"] for each in told["reasons"]] == ["open_complaint"]

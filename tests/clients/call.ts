@@ -26,6 +26,8 @@ function outcome(operation: Operation): string {
       return operation.result ? operation.result.digest : operation.state;
     case "import":
       return operation.result ? `${operation.result.rows} rows` : operation.state;
+    case "report":
+      return operation.result ? `${operation.result.rows.length} rows` : operation.state;
     case "segment_update":
       return operation.result ? `${operation.result.customers_changed} changed` : operation.state;
     case "customer_query":

@@ -34,7 +34,7 @@ async def of_customers(
     horizon_days: int | None = None,
     asked: AskedTerms | None = None,
     now: datetime,
-    tells_segments: bool,
+    tells_segments: bool = False,
     pointer: str = "/",
     rfm_cuts: Mapping[str, list[float]] | None = None,
 ) -> Answered:

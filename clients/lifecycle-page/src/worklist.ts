@@ -44,7 +44,10 @@ const columns: Column<Line>[] = [
     el("small", {}, named(line.about)),
   ] },
   { get title() { return say("todo"); }, cell: (line) =>
-    el("ul", {}, line.next_actions.map((each) => el("li", {}, named(each.name)))) },
+    el("ul", {}, [
+      ...line.reasons.flatMap((why) => (why.action ? [el("li", {}, el("b", {}, named(why.action)))] : [])),
+      ...line.next_actions.map((each) => el("li", {}, named(each.name))),
+    ]) },
   { get title() { return say("toSave"); }, number: true, cell: (line) => money(line.value_to_save) },
   { get title() { return say("lastContact"); }, cell: (line) =>
     line.last_contact

@@ -63,11 +63,13 @@ async def put(
     await session.execute(_ALONE, {"key": deployment_settings.SEGMENTS})
     document = asked.model_dump(exclude_none=True)
     before = await _find(session, code)
-    etags.check(if_match, None if before is None else before.version, f"the segment {code!r}")
     is_new = before is None or before.retired_at is not None
-    if is_new or (before is not None and before.document != document):
-        version = 1 if before is None else before.version + 1
+    differs = is_new or (before is not None and before.document != document)
+    version = 1 if before is None else before.version + 1
+    if differs:
         await check(session, Definition(code, version, document), is_new=is_new)
+    etags.check(if_match, None if before is None else before.version, f"the segment {code!r}")
+    if differs:
         await _write(session, code, version, document, now, by)
     return await describe(session, code), before is None
 

@@ -82,6 +82,7 @@ def why(deployment: Deployment, asked: Asked, held: Held) -> dict[str, Any]:
         "duty": held.rule.duty,
         "name": dict(held.rule.name),
         "sentence": said,
+        "action": None if held.rule.action is None else dict(held.rule.action),
         "since": began,
     }
 

@@ -39,6 +39,7 @@ class Rule:
     duty: str
     name: Mapping[str, str]
     sentence: Mapping[str, str]
+    action: Mapping[str, str] | None
     again_after_days: int
     when: Expression
 
@@ -79,7 +80,7 @@ def compiled(read: Reader, version: int, document: Mapping[str, Any]) -> RuleSet
     return RuleSet(version, document["lines_a_day"], tuple(rules), teams)
 
 
-_PLAIN = ("code", "duty", "name", "sentence", "again_after_days")
+_PLAIN = ("code", "duty", "name", "sentence", "action", "again_after_days")
 
 
 async def in_force(session: ReadSession, read: Reader) -> RuleSet:
