@@ -9,11 +9,12 @@ import httpx
 import pytest
 from sqlalchemy import event, func, select, text
 
+from app.config import Settings
 from app.models import Customer, CustomerSearch
 from app.postgres.db import Database, ReadSession, fetch_rows
 from app.services.common.paging import PageRequest
 from app.services.customers import search
-from tests.database import Clock
+from tests.database import Clock, make_client
 
 WORDS = {
     "Müller": {"muller"}, "ANNA": {"anna"}, "Łukasz": {"lukasz"}, "Straße": {"strasse"},
@@ -343,6 +344,21 @@ async def test_a_list_is_filtered_by_what_the_profile_says(
     assert await found(rhythm="lost") == []
     refused = await client.get("/v1/customers", params={"updated_since": "yesterday"})
     assert refused.json()["errors"][0]["pointer"] == "query:updated_since"
+
+
+async def test_what_a_run_found_is_asked_for_by_those_alone_who_may_read_it(
+    settings: Settings, database: Database, clock: Clock, client: httpx.AsyncClient
+) -> None:
+    """A filter tells it of whoever is listed, and so does an order."""
+    asked = [{"rhythm": "lost"}, *({"sort": f"{sign}{name}"} for name in ("clv", "value_to_save")
+                                   for sign in ("", "-"))]  # fmt: skip
+    asked += [{**each, "sub_stage": "quoted"} for each in asked]
+    scopes = ("customers:read", "customers:read_pii")
+    async with await make_client(settings, database, clock, scopes) as other:
+        for each in asked:
+            assert (await client.get("/v1/customers", params=each)).status_code == 200
+            refused = await other.get("/v1/customers", params=each)
+            assert (refused.status_code, refused.json()["missing_scope"]) == (403, "scores:read")
 
 
 async def test_a_list_of_a_sub_stage_is_of_whom_the_stage_says_it(

@@ -21,6 +21,8 @@ TELLING: list[tuple[str, str, Any]] = [
     ("POST", AGGREGATE, {"by": [{"when": KEPT}]}),
     ("GET", "/v1/customers?segment=by_phone", None),
     ("GET", "/v1/segments/by_phone/members", None),
+    ("GET", "/v1/segments/by_phone/quality", None),
+    ("GET", "/v1/segments/within/quality", None),
 ]  # fmt: skip
 
 
@@ -44,6 +46,12 @@ async def segments_told(client: httpx.AsyncClient) -> list[Any]:
     return [card["segments"], found["segments"], file["scores"]["segments"], sorted(periods)]
 
 
+async def overlapping(client: httpx.AsyncClient) -> list[str]:
+    quality = await client.get("/v1/segments/of_anna/quality")
+    assert (quality.status_code, quality.json()["members"]) == (200, 1), quality.text
+    return sorted(each["code"] for each in quality.json()["overlap"])
+
+
 async def test_membership_is_told_to_those_alone_who_may_read_what_it_follows_from(
     settings: Settings, database: Database, clock: Clock, client: httpx.AsyncClient, declared: None
 ) -> None:
@@ -51,6 +59,7 @@ async def test_membership_is_told_to_those_alone_who_may_read_what_it_follows_fr
         assert (await client.request(method, path, json=body)).status_code == 200, path
     everything = ["by_phone", "of_anna", "within"]
     assert await segments_told(client) == [everything] * 4
+    assert await overlapping(client) == ["by_phone", "within"]
     scopes = ("customers:read", "scores:read")
     async with await make_client(settings, database, clock=clock, scopes=scopes) as other:
         for method, path, body in TELLING:
@@ -58,6 +67,7 @@ async def test_membership_is_told_to_those_alone_who_may_read_what_it_follows_fr
             assert answer.status_code == 403, (path, body, answer.text)
             assert answer.json()["missing_scope"] == "customers:read_pii"
         assert await segments_told(other) == [None, None, None, ["of_anna"]]
+        assert await overlapping(other) == []
         allowed = await other.get("/v1/customers", params={"segment": "of_anna"})
         assert [each["customer_id"] for each in allowed.json()["items"]] == ["c1"]
         asked = await other.post(QUERY, json={"when": {"segment": "of_anna"}})

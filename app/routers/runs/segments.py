@@ -227,6 +227,7 @@ async def get_segment_quality(
     """Tell how large and steady a segment is, what it shares with others, and if its cut matters.
 
     Members of an earlier day are held against as many who were just outside, over the days since;
-    this is no proof that being inside causes what differs.
+    this is no proof that being inside causes what differs. Scopes are those that the variables of
+    the rule ask for; other segments whose rules the key may not ask are left out.
     """
     return await quality.describe(session, deployment, code, days=days, now=now, may=principal.may)

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.config import Settings
 from app.deployment import Deployment
@@ -46,9 +47,13 @@ def segments(rng: random.Random) -> dict[str, SegmentIn]:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_what_is_kept_is_what_the_rules_say(
-    session: WriteSession, deployment: Deployment, seed: int
+    session: WriteSession, deployment: Deployment, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After writes, a little later with facts that waited for their time, and after a worker."""
+    """After writes, a little later with facts that waited for their time, and after a worker.
+
+    The worker splits everybody at first, and later on whoever are too many to be written at once.
+    """
+    monkeypatch.setattr(updates, "SLICE", 2)
     rng, zone = random.Random(seed), deployment.calendar.zone
     people = {f"c{number}": at_random.person(rng, zone) for number in range(PEOPLE)}
     await store_model(session, at_random.MODEL_ID)
@@ -68,7 +73,12 @@ async def test_what_is_kept_is_what_the_rules_say(
     at = now + timedelta(hours=20)
     everything, _ = await _by_rules(session, deployment, declared, at)
     assert any(everything.values())
-    await _have_a_worker_look(session, deployment, at)
+    assert await _have_a_worker_look(session, deployment, at) == PEOPLE / 2
+    assert await _kept(session, people) == everything
+    for table in ("customer_segments", "segment_periods"):
+        await session.execute(text(f"DELETE FROM {table}"))
+    inside = len([codes for codes in everything.values() if codes])
+    assert await _have_a_worker_look(session, deployment, at) == -(-inside // 2)
     assert await _kept(session, people) == everything
     customers.note_taken(session, people, at)
     await keeping.follow(session, deployment)
@@ -107,18 +117,26 @@ async def _by_rules(
                  for found in (every, stored))  # type: ignore[return-value]  # fmt: skip
 
 
-async def _have_a_worker_look(session: WriteSession, deployment: Deployment, at: datetime) -> None:
+async def _have_a_worker_look(session: WriteSession, deployment: Deployment, at: datetime) -> int:
+    """Bring everybody up to date; return in how many parts."""
     asked = await operations.submit(session, updates.UPDATE, updates.UpdateAsked(), now=at)
     part = await parts.claim(session)
     assert part is not None
     assert part.operation_id == asked.operation_id
     await updates.plan_part(session, deployment, part, at)
     await parts.finish(session, part)
-    part = await parts.claim(session)
-    assert part is not None
-    await updates.keep_part(session, deployment, part, at)
-    assert await parts.finish(session, part)
-    await updates.result(session, deployment, await parts.refresh(session, part), at)
+    done, is_last = 0, False
+    while not is_last:
+        part = await parts.claim(session)
+        assert part is not None
+        await updates.keep_part(session, deployment, part, at)
+        done, is_last = done + 1, await parts.finish(session, part)
+    noted = [each["changed"] for each in await parts.noted(session, part)]
+    assert max(noted, default=0) <= updates.SLICE
+    told = await updates.result(session, deployment, await parts.refresh(session, part), at)
+    assert told["customers_changed"] == sum(noted)
+    await operations.succeed(session, part.operation_id, told)
+    return done
 
 
 async def test_writers_and_a_worker_at_once_keep_what_the_rules_say(

@@ -1,14 +1,19 @@
 """How good a segment is: how large, how steady, how much of others, and whether its cut matters."""
 
+from collections.abc import Container
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from app.days import from_day, to_day
 from app.deployment import Deployment
+from app.lifecycle.expressions import Expression
 from app.postgres.db import ReadSession, fetch_row, fetch_rows
 from app.services.common import deployment_settings
+from app.services.common.deployment_settings import Pointers
+from app.services.runs import query_rules
 from app.services.runs.query_rules import May
-from app.services.runs.segments import comparisons, definitions
+from app.services.runs.segments import comparisons, definitions, keeping
 
 MONTHS = 12
 _SIZE = (
@@ -43,10 +48,15 @@ async def describe(
     now: datetime,
     may: May,
 ) -> dict[str, Any]:
-    """Tell of what is kept of a segment, and hold its members against those just outside."""
+    """Tell of what is kept of a segment, and hold its members against those just outside.
+
+    How many are in a segment tells what its rule looks at, as who is in it does.
+    """
     pointers = await deployment_settings.pointers(session)
     known = await definitions.named(session, pointers.segments)
     segment = known.require(code)
+    await query_rules.require_segment(session, code, may)
+    others = await _readable(session, deployment, pointers, now, may)
     row = await fetch_row(session, _SIZE, code)
     assert row is not None
     size, customers = row
@@ -64,7 +74,7 @@ async def describe(
         "customers": customers,
         "coverage": size / customers if customers else None,
         "flow": await _flow(session, deployment, code, now),
-        "overlap": await _overlap(session, code, size),
+        "overlap": await _overlap(session, code, size, others),
         "last_change_at": None if last is None else last[0],
         "last_used_at": used[0],
         "unused": now - max(filter(None, used)) > UNUSED,
@@ -72,6 +82,18 @@ async def describe(
             session, deployment, pointers, code, days=days, now=now, may=may
         ),
     }
+
+
+async def _readable(
+    session: ReadSession, deployment: Deployment, pointers: Pointers, now: datetime, may: May
+) -> Container[str]:
+    """Return the segments that the key may be told of."""
+    today = replace(deployment.as_of(now), is_now=True)
+
+    def asks(rule: Expression) -> bool:
+        return query_rules.can_be_asked(rule, today, may)
+
+    return (await keeping.rules_at(session, pointers, today, asks)).rules
 
 
 def _months(today: date) -> list[date]:
@@ -97,10 +119,13 @@ async def _flow(
     return found
 
 
-async def _overlap(session: ReadSession, code: str, size: int) -> list[dict[str, Any]]:
+async def _overlap(
+    session: ReadSession, code: str, size: int, others: Container[str]
+) -> list[dict[str, Any]]:
     rows = await fetch_rows(session, _OVERLAP, code)
     return [
         {"code": other, "members": both, "share": both / size if size else None,
          "jaccard": both / (size + of - both)}
         for other, both, of in rows
+        if other in others
     ]  # fmt: skip

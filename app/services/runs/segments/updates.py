@@ -6,6 +6,7 @@ than those by which it was last done. It evaluates all rules on one reading of a
 
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from app.deployment import Deployment
@@ -26,7 +27,9 @@ from app.services.runs.segments.keeping import Inside
 
 UPDATE, KEEP = "segment_update", "keep_segments"
 PART = 5_000
-"""Customers of a part: what changes of so many is written well within what a write may take."""
+"""Customers of a part, of whom on most days few have changed."""
+SLICE = 1_000
+"""Customers who are taken and written at once: who writes to one of them waits for that long."""
 AWAITED_SECONDS = 20.0
 """How long writers are waited for before the part is put off, so that others are not kept."""
 _BY = ("name", "day", "run_id", "policy_version", "derivation_version")
@@ -64,13 +67,17 @@ def _by(pointers: Pointers, deployment: Deployment, now: datetime) -> dict[str, 
 async def plan_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Split everybody into ranges, once those have ended who may write by other segments."""
+    """Split everybody into ranges, once those have ended who may write by other segments.
+
+    The first time about everybody changes: parts are no more than a slice then, and looked at once.
+    """
     if not await fence.have_ended(session, await fence.writers(session), AWAITED_SECONDS):
         raise parts.PutOff("writers")
     pointers = await deployment_settings.pointers(session)
+    kept = await deployment_settings.get(session, deployment_settings.SEGMENTS_KEPT)
     ranges = [
         (KEEP, {"after": after, "up_to": up_to})
-        for after, up_to in await populations.boundaries(session, PART)
+        for after, up_to in await populations.boundaries(session, PART if kept else SLICE)
     ]
     known = await definitions.named(session, pointers.segments)
     by = {**_by(pointers, deployment, now), "as_of": format_instant(now),
@@ -81,7 +88,10 @@ async def plan_part(
 async def keep_part(
     session: WriteSession, deployment: Deployment, part: Part, now: datetime
 ) -> None:
-    """Find who of a range has come into segments or gone out, take them, and look again."""
+    """Find who of a range has come into segments or gone out, take them, and look again.
+
+    Where there are many, the first are done here, and the others in parts of their own.
+    """
     pointers = await deployment_settings.pointers(session)
     as_of = replace(deployment.as_of(now), is_now=True)
     rules = await keeping.rules_at(session, pointers, as_of)
@@ -93,6 +103,8 @@ async def keep_part(
     kept: Inside = {row[0]: frozenset(row[1]) for row in await fetch_rows(session, _KEPT, *bounds)}
     none: frozenset[str] = frozenset()
     differ = [each for each, codes in inside.items() if codes != kept.get(each, none)]
+    ends = [*differ[SLICE - 1 : -1 : SLICE], part.arguments["up_to"]]
+    differ = differ[:SLICE]
     if differ:
         await customers.lock_or_create(session, differ, now)
         inside = await keeping.evaluated(session, deployment, rules, differ)
@@ -100,6 +112,9 @@ async def keep_part(
         changed = await keeping.write(session, rules.known, kept, inside, now)
         session.info.pop(customers.TAKEN, None)  # they have just been looked at
         await parts.note(session, part, {"changed": changed})
+    rest = [(KEEP, {"after": after, "up_to": up_to}) for after, up_to in pairwise(ends)]
+    if rest:
+        await parts.plan(session, part, rest, part.context)
 
 
 async def result(
