@@ -1,5 +1,5 @@
 // Any report, drawn from what it says of its own columns.
-import { api, must, type Schemas } from "./api.ts";
+import { api, must, outcome, type Schemas } from "./api.ts";
 import { choice, el, table } from "./dom.ts";
 import { go } from "./main.ts";
 import { money, named, number, percent, say } from "./words.ts";
@@ -14,7 +14,7 @@ let by: string | undefined;
 export async function reports(): Promise<Node[]> {
   const [offered, told] = await Promise.all([
     must(api.GET("/v1/reports")),
-    must(api.GET("/v1/reports/{name}", { params: { path: { name }, query: { ...(by && { by }) } } })),
+    must(api.GET("/v1/reports/{name}", { params: { path: { name }, query: { ...(by && { by }) } } })).then(settled),
   ]);
   const ways = offered.items.find((each) => each.name === name)?.by ?? [];
   const cells = told.columns.map((column) => ({
@@ -32,6 +32,14 @@ export async function reports(): Promise<Node[]> {
     el("div", { class: told.totals ? "report totals" : "report" }, table(cells, rows, say("nobody"))),
     el("ul", { class: "quiet" }, told.notes.map((each) => el("li", {}, named(each.text)))),
   ];
+}
+
+/** What takes long is an operation: wait for it. */
+async function settled(asked: Report | Schemas["ReportOperation"]): Promise<Report> {
+  if ("columns" in asked) return asked;
+  const done = await outcome(asked.id);
+  if (done.kind !== "report" || !done.result) throw new Error(done.kind);
+  return done.result;
 }
 
 function shown(column: Column, cell: Row[string] | undefined): string {
