@@ -395,8 +395,13 @@ async def test_quality_tells_size_flow_overlap_and_holds_members_against_their_n
     assert few["comparison"]["status"] == "too_few"
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/customers/query", {"when": {"not": {"segment": "large"}}}),
+     ("/v1/customers?segment=large", None)],
+)  # fmt: skip
 async def test_what_nobody_asks_for_is_unused_after_ninety_days(
-    client: httpx.AsyncClient, clock: Clock
+    client: httpx.AsyncClient, clock: Clock, path: str, body: Any
 ) -> None:
     state = client.app.state.clm  # type: ignore[attr-defined]
     await state.write_usage()
@@ -405,8 +410,8 @@ async def test_what_nobody_asks_for_is_unused_after_ninety_days(
     await declare(client, "other", BUYERS)
     await state.write_usage()
     assert (await client.get(f"{SEGMENTS}/large")).json()["last_used_at"] is None
-    when = {"not": {"segment": "large"}}
-    await client.post("/v1/customers/query", json={"when": when})
+    asked = await client.request("GET" if body is None else "POST", path, json=body)
+    assert asked.status_code == 200, asked.text
     await state.write_usage()
     for code, is_used in (("large", True), ("buyers", True), ("other", False)):
         told = (await client.get(f"{SEGMENTS}/{code}")).json()
