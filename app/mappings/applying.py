@@ -11,6 +11,8 @@ from app.mappings.orders import Orders
 from app.mappings.rows import BadRow, Problem, Row
 from app.mappings.rules import Fact
 
+TOTAL_LINE = "total_line"
+"""The code of a filter that leaves out rows that sum up others."""
 _NUMBERED_APART = 100_000
 """Rows after which it is forgotten how often the same texts came, twice over."""
 
@@ -35,7 +37,7 @@ class Rejected(NamedTuple):
 class LeftOut(NamedTuple):
     """A row that a filter leaves out."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Row | BadRow, ...]
     filter: str
     """Its code; `repeated_header` for a row that is the header again, `blank_row` for one of blanks
     alone, `no_fact` for rows that no rule makes a fact of."""
@@ -84,7 +86,7 @@ class Mapper:
             return
         found = self._unread(row)
         if found is not None:
-            if isinstance(row, BadRow):
+            if isinstance(row, BadRow) and isinstance(found, Rejected):
                 orders.doubt(row)
             yield self._done(found, row.row)
             return
@@ -117,7 +119,8 @@ class Mapper:
     def _unread(self, row: Row | BadRow) -> Outcome | None:
         """Return the outcome of a row that makes nothing, None for others."""
         if isinstance(row, BadRow):
-            return Rejected((row,), row.problem)
+            sums_up = row.short is not None and self._sums_up(row.short)
+            return LeftOut((row,), TOTAL_LINE) if sums_up else Rejected((row,), row.problem)
         fields, header = row.fields, self._plan.header
         if header is not None and fields[0] == header[0] and tuple(fields) == header:  # type: ignore[index]
             return LeftOut((row,), "repeated_header")
@@ -128,6 +131,15 @@ class Mapper:
         except Bad as bad:
             return self._rejected((row,), bad)
         return None
+
+    def _sums_up(self, short: Sequence[str]) -> bool:
+        """Say whether a row with too few fields is one of totals, which are often written so."""
+        missing = len(self._plan.detected.columns) - len(short)
+        fields = [*short, *("",) * missing]
+        try:
+            return any(test(fields) for code, test in self._plan.filters if code == TOTAL_LINE)
+        except Bad:
+            return False
 
     def _alone(self, row: Row | BadRow) -> Outcome:
         found = self._unread(row)

@@ -121,7 +121,8 @@ class CsvRows:
             yield from self._refuse(raw[: self._limits.line] + "\n", line, "line_too_long", detail)
         elif len(fields) != len(self._columns):
             detail = f"it has {len(fields)} fields, and there are {len(self._columns)} columns"
-            yield from self._refuse(raw, line, "ragged", detail)
+            short = fields if len(fields) < len(self._columns) else None
+            yield from self._refuse(raw, line, "ragged", detail, short=short)
         else:
             found = fault_of(raw, zip(self._columns, fields, strict=True), self._limits)
             if found is not None:
@@ -132,11 +133,17 @@ class CsvRows:
                     yield Row(self.rows, line, raw, fields)
 
     def _refuse(
-        self, raw: str, line: int, code: str, detail: str, column: str | None = None
+        self,
+        raw: str,
+        line: int,
+        code: str,
+        detail: str,
+        column: str | None = None,
+        short: list[str] | None = None,
     ) -> Iterator[BadRow]:
         self.rows += 1
         if self.rows > self._skip:
-            yield BadRow(self.rows, line, raw, Problem(column, code, detail))
+            yield BadRow(self.rows, line, raw, Problem(column, code, detail), short)
 
 
 UNDECODABLE: Final = "it holds bytes that are none of the encoding, which a mapping may name"

@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Final
 
 from app.mappings.faults import UnreadableFile
 from app.mappings.json_rows import DECODER, ObjectRows
-from app.mappings.rows import BadRow, Limits, Row
+from app.mappings.rows import LIMITS, BadRow, Limits, Row
 
 _DEEPEST: Final = 200
 _TOKEN: Final = re.compile(r'[{}\[\]:,]|"(?:[^"\\]|\\.)*"|[^\s{}\[\]:,"]+')
@@ -31,7 +31,8 @@ class AnswerRows(ObjectRows):
     def __init__(self, list_at: str, limits: Limits, *, skip: int) -> None:
         super().__init__(limits, skip)
         self.lists = 0
-        self._target: list[str | None] = [*keys_of(list_at)]
+        self._sought: Mapping[tuple[str | None, ...], str] = {tuple(keys_of(list_at)): list_at}
+        """Where lists are looked for, as keys and as JSON pointers."""
         self._text = ""
         self._open: list[str | None] = []
         """What is open: of an object the key that was last read, of a list None."""
@@ -89,7 +90,7 @@ class AnswerRows(ObjectRows):
             if token.end() == len(self._text) and word[0] not in '{}[]:,"' and not final:
                 return place
             place = token.end()
-            if word == "[" and self._open == self._target:
+            if word == "[" and tuple(self._open) in self._sought:
                 self._in_list = True
                 return place
             self._step(word)
@@ -107,6 +108,35 @@ class AnswerRows(ObjectRows):
             self._open[-1] = self._string
         elif word[0] == '"':
             self._string = _text_of(word)
+
+
+class _Seeker(AnswerRows):
+    """Looks for several lists at once: to go through a text for each takes as often as long."""
+
+    def __init__(self, text: str, places: Sequence[str]) -> None:
+        super().__init__("", LIMITS, skip=0)
+        self._text = text
+        self._sought = {tuple(keys_of(each)): each for each in places}
+
+    def found(self) -> Iterator[str]:
+        """Give where lists begin; what they hold is passed over, and what is cut off is the end."""
+        place = 0
+        while True:
+            self._in_list = False
+            try:
+                place = self._walk(place, final=True)
+                if not self._in_list:
+                    return
+                yield self._sought[tuple(self._open)]
+                _, place = DECODER.raw_decode(self._text, place - 1)
+            except (ValueError, RecursionError):
+                return
+
+
+def lists_at(text: str, places: Sequence[str]) -> list[str]:
+    """Return at which of some JSON pointers lists begin in a text, in the order of those."""
+    found = set(_Seeker(text, places).found())
+    return [place for place in places if place in found]
 
 
 def _text_of(word: str) -> str:

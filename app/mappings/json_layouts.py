@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from app.mappings.document import FileForm
 from app.mappings.faults import UnreadableFile
-from app.mappings.json_answers import AnswerRows
+from app.mappings.json_answers import AnswerRows, lists_at
 from app.mappings.json_rows import DECODER, NdjsonRows
 from app.mappings.layouts import SAMPLE_ROWS, Layout, refuse_too_many
 from app.mappings.rows import LIMITS, Row
@@ -17,6 +17,8 @@ _ANSWERS: Final = ("/data/dataList", "/data", "/results", "/records", "/value", 
 """Where lists stand in the answers that are known."""
 _PAGED: Final = ("/data/dataList",)
 """Where one stands even if several answers follow each other."""
+_CELLS: Final = 200_000
+"""Texts of a sample: objects may have other keys each, and a sample has all for each of them."""
 
 
 def json_layout(text: str, said: FileForm) -> Layout:
@@ -33,7 +35,7 @@ def json_layout(text: str, said: FileForm) -> Layout:
         if rows:
             return _layout("ndjson", None, rows)
     places = _ANSWERS if said.list_at is None else (said.list_at,)
-    for place in places:
+    for place in lists_at(text, places):
         found = AnswerRows(place, LIMITS, skip=0)
         rows = list(_first(found, text))
         if rows or found.lists:
@@ -82,7 +84,10 @@ def _layout(form: Any, list_at: str | None, rows: list[Row]) -> Layout:
             if isinstance(value, dict):
                 columns.update(dict.fromkeys(f"{key}.{below}" for below in value))
         refuse_too_many(list(columns))
-    sample = tuple(tuple(text_of(row.fields, each) for each in columns) for row in rows)
+    sample = tuple(
+        tuple(text_of(row.fields, each) for each in columns)
+        for row in rows[: _CELLS // max(len(columns), 1)]
+    )
     notes = () if rows else ("the list is empty",)
     return Layout(form, tuple(columns), sample, list_at=list_at, notes=notes)
 

@@ -7,13 +7,13 @@ from typing import Any, Final
 from app.mappings.compiling import Context
 from app.mappings.detection import Detected, detect_below_title
 from app.mappings.document import FileForm, MappingDocument
-from app.mappings.faults import InvalidMapping
+from app.mappings.faults import Fault, InvalidMapping
 from app.mappings.presets import evidence
 from app.mappings.presets.header import Header
 from app.mappings.presets.lookalikes import refuse_look_alikes
 from app.mappings.presets.names import NAMES, named
 from app.mappings.presets.preset import Parameter, Preset
-from app.mappings.presets.registry import PRESETS, build, preset_of, recognise
+from app.mappings.presets.registry import PRESETS, build, faults_of, preset_of, recognise
 from app.mappings.presets.told import Told, told_by_values
 
 
@@ -91,17 +91,18 @@ def propose(
     """
     given = dict(parameters or {})
     refuse_look_alikes(detected)
-    columns = given.get("columns")
-    said = dict(columns) if isinstance(columns, dict) else {}
+    said = _said(given.get("columns"))
     if "amount" in given:  # the same for all, so that no column needs to have it
         said.setdefault("amount", "")
     found = recognise(detected, said)
     wanted = given.pop("preset", None)
     if wanted is not None:
-        found = [each for each in found if each[0].name == wanted] or [(preset_of(wanted), 0.0)]
+        found = [each for each in found if each[0].name == wanted] or [(_preset_of(wanted), 0.0)]
     if not found:
         return _unknown(detected)
     preset, confidence = found[0]
+    if faults := faults_of(preset, given):
+        raise InvalidMapping(faults)
     header = Header(detected)
     told = dict(told_by_values(preset, header, given, context.currency)) if preset.generic else {}
     assumed = {name: each.value for name, each in told.items() if each.value is not None}
@@ -126,6 +127,23 @@ def propose(
         () if document is None else _unrecognised(detected, document),
         tuple((each.name, share) for each, share in found[1:4]),
     )
+
+
+def _said(columns: Any) -> dict[str, str]:
+    """Return which columns are said to be which fields, as far as that is an answer."""
+    given = columns if isinstance(columns, dict) else {}
+    return {field: name for field, name in given.items() if isinstance(name, str)}
+
+
+def _preset_of(name: Any) -> Preset:
+    if not isinstance(name, str):
+        raise InvalidMapping([Fault("/parameters/preset", "invalid", "must be a text")])
+    try:
+        return preset_of(name)
+    except InvalidMapping as invalid:
+        raise InvalidMapping(
+            [fault._replace(pointer="/parameters/preset") for fault in invalid.faults]
+        ) from None
 
 
 _GENERIC: Final = tuple(name for name, preset in PRESETS.items() if preset.generic)

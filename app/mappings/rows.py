@@ -39,6 +39,8 @@ class BadRow(NamedTuple):
     raw: str
     """As it was written; cut where it is longer than a line may be."""
     problem: Problem
+    short: Sequence[str] | None = None
+    """Of CSV: its fields, if they are too few and nothing else is wrong with it."""
 
 
 @dataclass(frozen=True)

@@ -70,8 +70,7 @@ async def _filters(
 ) -> search.Filters:
     since = as_ofs.beginning(updated_since, deployment, "query:updated_since")
     if segment is not None:
-        await query_rules.require_segment(session, segment, principal.may)
-        usage.note((segment,))
+        usage.note(await query_rules.require_segment(session, segment, principal.may))
     return search.Filters(
         stage,
         owner,

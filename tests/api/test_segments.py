@@ -395,8 +395,13 @@ async def test_quality_tells_size_flow_overlap_and_holds_members_against_their_n
     assert few["comparison"]["status"] == "too_few"
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/customers/query", {"when": {"not": {"segment": "large"}}}),
+     ("/v1/customers?segment=large", None)],
+)  # fmt: skip
 async def test_what_nobody_asks_for_is_unused_after_ninety_days(
-    client: httpx.AsyncClient, clock: Clock
+    client: httpx.AsyncClient, clock: Clock, path: str, body: Any
 ) -> None:
     state = client.app.state.clm  # type: ignore[attr-defined]
     await state.write_usage()
@@ -405,8 +410,8 @@ async def test_what_nobody_asks_for_is_unused_after_ninety_days(
     await declare(client, "other", BUYERS)
     await state.write_usage()
     assert (await client.get(f"{SEGMENTS}/large")).json()["last_used_at"] is None
-    when = {"not": {"segment": "large"}}
-    await client.post("/v1/customers/query", json={"when": when})
+    asked = await client.request("GET" if body is None else "POST", path, json=body)
+    assert asked.status_code == 200, asked.text
     await state.write_usage()
     for code, is_used in (("large", True), ("buyers", True), ("other", False)):
         told = (await client.get(f"{SEGMENTS}/{code}")).json()
@@ -491,3 +496,25 @@ async def test_a_preview_that_takes_long_is_counted_by_a_worker(
     groups = [(each["by"], each["customers"], each["measures"][0]["money"]["amount"])
               for each in told["result"]["groups"]]  # fmt: skip
     assert groups == [([True, False], 2, "35.00"), ([False, True], 1, "40.00")]
+
+
+async def test_long_work_that_names_a_segment_ends_with_a_reason_if_that_changes_meanwhile(
+    client: httpx.AsyncClient, database: Database, settings: Settings, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(queries, "AT_ONCE", 0)
+    await buy(client, "c1", 40)
+    await declare(client, "large", {"all": [LARGE, HAPPY]})
+    await declare(client, "other", LARGE)
+    worker = Worker(database, settings, lambda: clock.now)
+    for named, state in (("large", "failed"), (None, "succeeded")):
+        when = {"all": [HAPPY, {"segment": named} if named else LARGE]}
+        accepted = await client.post("/v1/customers/query", json={"when": when, "count": True})
+        assert accepted.status_code == 202, accepted.text
+        assert await worker.work_once()  # it has been split
+        assert (await client.delete(f"{SEGMENTS}/{named or 'other'}")).status_code == 204
+        while await worker.work_once():
+            pass
+        told = (await client.get(accepted.headers["location"])).json()
+        assert told["state"] == state, told
+        assert (told["error"] or {}).get("code") == ("conflict" if named else None)

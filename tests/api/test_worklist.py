@@ -278,6 +278,53 @@ async def test_rules_are_previewed_before_they_are_in_force(client: httpx.AsyncC
         assert listed == [(2, False), (1, True), (0, False)]
 
 
+async def test_segments_that_the_rules_in_force_name_stay_as_they_can_be_read(
+    client: httpx.AsyncClient,
+) -> None:
+    name, bought = {"en": "n", "zh": "名"}, {"variable": "purchase_days", "op": ">=", "value": 1}
+    buyers = "/v1/segments/buyers"
+    assert (await client.put(buyers, json={"name": name, "rule": bought})).status_code == 201
+    named = {"rules": [{**CALM, "when": {"segment": "buyers"}}]}
+    assert (await client.post(RULES, json=named)).status_code == 201
+    previewed = (await client.get(f"{RULES}/1/preview")).json()
+    body = {"preview_token": previewed["preview_token"]}
+    # Not in force yet, they hold nothing; nor are they put in force when it is gone.
+    assert (await client.delete(buyers)).status_code == 204
+    late = await client.post(f"{RULES}/1/activate", json=body)
+    assert (late.status_code, late.json()["code"]) == (412, "preview_expired")
+    assert (await client.put(buyers, json={"name": name, "rule": bought})).status_code == 200
+    assert (await client.post(f"{RULES}/1/activate", json=body)).status_code == 200
+    assert (await client.delete(buyers)).status_code == 409
+    evaluated = {"variable": "last_satisfaction", "op": "<", "value": 0.5}
+    spoilt = await client.put(buyers, json={"name": name, "rule": evaluated})
+    fault = spoilt.json()["errors"][0]
+    assert (fault["pointer"], fault["code"]) == ("/rule", "spoils_worklist")
+    other = "/v1/segments/other"
+    assert (await client.put(other, json={"name": name, "rule": evaluated})).status_code == 201
+    assert (await client.delete(other)).status_code == 204
+    assert (await client.get(WORKLIST)).status_code == 200
+
+
+async def test_a_contact_closes_a_line_of_which_nobody_knows_since_when(
+    client: httpx.AsyncClient,
+) -> None:
+    complained = {"variable": "interactions", "kind": "complaint", "op": ">=", "value": 1}
+    valuable = {"variable": "revenue", "op": ">=", "value": 5}
+    new = {"variable": "stage", "op": "==", "value": "potential"}
+    rules = [{**CALM, "code": f"rule_{n}", "when": {"any": [complained, when]}}
+             for n, when in enumerate((valuable, new))]  # fmt: skip
+    await put_in_force(client, {"rules": rules})
+    await buy(client, "valuable", 10 * DAY)
+    await put(client, "new", owner="anna")
+    found = await lines(client)
+    assert {each: list(reasons) for each, reasons in found.items()} == {
+        "valuable": ["rule_0"], "new": ["rule_1"],
+    }  # fmt: skip
+    await interact(client, "valuable", "call", DAY)
+    await interact(client, "new", "snoozed", DAY, attributes={"until": "2026-06-09"})
+    assert await lines(client) == {}
+
+
 async def test_of_many_customers_a_preview_looks_at_a_sample(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

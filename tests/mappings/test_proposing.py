@@ -59,6 +59,24 @@ def test_answers_make_the_mapping():
     assert error.value.faults[0].pointer == "/parameters/won_stages"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("preset", "order", "unknown_preset"), ("preset", ["orders"], "invalid"),
+        ("columns", {"customer_id": ["c"]}, "invalid"), ("columns", ["c"], "invalid"),
+        ("decimal_sign", "x", "invalid"), ("decimal_sign", [","], "invalid"),
+        ("amount", 1, "invalid"), ("nothing", None, "unknown_parameter"),
+    ],
+)  # fmt: skip
+def test_answers_that_are_none_are_refused_where_they_stand(name, value, code):
+    rows = ("customer", "order", "date", "amount", "refunded"), ("c", "o", "2024-01-01", "5", "1")
+    with pytest.raises(InvalidMapping) as error:
+        proposed(file(*rows), {name: value})
+    (fault,) = error.value.faults
+    assert (fault.pointer, fault.code) == (f"/parameters/{name}", code)
+    assert proposed(file(*rows), {"decimal_sign": None}).document is not None
+
+
 def test_orders_of_a_chinese_shop_are_known_by_the_names_of_their_columns():
     data = file(
         ("订单编号", "会员号", "下单时间", "订单金额", "门店"),

@@ -201,6 +201,7 @@ def test_objects_as_deep_as_a_stack_are_rejected():
         ("a,b\n1,2\n".encode("utf-32"), "binary"),
         (b",".join(b"c%d" % n for n in range(5_001)) + b"\n1\n", "too_many_columns"),
         (json.dumps({f"c{n}": 1 for n in range(5_001)}).encode(), "too_many_columns"),
+        (json.dumps({f"c{n}": 1 for n in range(60_000)}).encode(), "json"),
         (b"1,2,3\n4,5,6\n", "missing_header"),
         (b"2024-01-01,ann@example.com\n", "missing_header"),
         (b",,\n1,2,3\n", "missing_header"),
@@ -215,6 +216,23 @@ def test_a_file_that_is_none_is_a_clear_error(data, code):
         detect(data)
     assert error.value.code == code
     assert error.value.detail
+
+
+def test_of_several_lists_in_an_answer_the_likeliest_is_taken():
+    within = [{"data": {"dataList": [{"id": 1}]}}]
+    answer = {"other": within, "orders": [{"id": 2}], "results": [{"id": 3}]}
+    assert detect(json.dumps(answer).encode()).list_at == "/results"
+    answer["data"] = {"dataList": [{"id": 4}]}
+    assert detect(json.dumps(answer).encode()).sample == (("4",),)
+    # Of what is cut off, what comes before that is seen.
+    cut = json.dumps({"orders": [], "items": [{"id": n} for n in range(99_999)]}).encode()
+    assert detect(cut).list_at == "/items"
+
+
+def test_objects_without_a_key_in_common_give_a_short_sample():
+    rows = [{f"k{n}.{place}": 1 for place in range(25)} for n in range(200)]
+    detected = detect("\n".join(map(json.dumps, rows)).encode())
+    assert (len(detected.columns), len(detected.sample)) == (5_000, 40)
 
 
 def test_a_delimiter_that_parts_nothing_is_told_with_the_one_that_does():

@@ -120,6 +120,25 @@ def test_lines_of_totals_are_no_facts():
     assert result.filters == [(2, "total_line")]
 
 
+def test_lines_of_totals_may_have_too_few_fields():
+    data = file(NAMES, ("c1", "o1", "2024-01-01", "5"), ("合计",), ("Total:", "1"), ("c2", "o2"))
+    result = apply(data, proposed(data)[0].document)
+    assert (result.filters, result.refusals) == (
+        [(2, "total_line"), (3, "total_line")], [(4, "ragged")],
+    )  # fmt: skip
+    # A mapping that has no such filter makes nothing of them.
+    assert mapped(file(HEAD, ("合计",)), ORDERS).refusals == [(1, "ragged")]
+
+
+def test_a_line_of_totals_does_not_make_the_order_before_it_doubtful():
+    names = (*NAMES, "product", "quantity", "unit_price")
+    lines = [("c1", "o1", "2024-01-01", "5", each, "1", "5") for each in ("p1", "p2")]
+    data = file(names, *lines, ("合计 o1",))
+    found, _ = proposed(data, {"preset": "order_lines", "amount_is": "of_the_line"})
+    result = apply(data, found.document)
+    assert (len(result.sales()), result.refusals) == (1, [])
+
+
 def test_customers_whose_ids_have_been_masked_are_asked_for():
     data = file(("手机", "订单号", "支付时间", "实付金额"), ("139****0001", "1", "2024-01-01", "5"))
     found, _ = proposed(data)

@@ -34,26 +34,33 @@ PRESETS: Final[Mapping[str, Preset]] = {
 
 def answers_of(preset: Preset, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the answers to all parameters; raise `InvalidMapping` for those that are none."""
+    faults = faults_of(preset, given)
+    answers = {}
+    for parameter in preset.parameters:
+        value = given.get(parameter.name)
+        if value is None:
+            if parameter.required and parameter.default is None:
+                at = f"/parameters/{parameter.name}"
+                faults.append(Fault(at, "missing", parameter.question))
+            value = parameter.default
+        answers[parameter.name] = _plain(value)
+    if faults:
+        raise InvalidMapping(faults)
+    return answers
+
+
+def faults_of(preset: Preset, given: Mapping[str, Any]) -> list[Fault]:
+    """Return why answers are none to the parameters of a preset."""
     known = {each.name: each for each in preset.parameters}
     faults = []
-    for name in given:
+    for name, value in given.items():
         if name not in known:
             near = get_close_matches(name, known, 1)
             detail = f"is none of {preset.name}'s: {', '.join(near or known)}"
             faults.append(Fault(f"/parameters/{name}", "unknown_parameter", detail))
-    answers = {}
-    for name, parameter in known.items():
-        value = given.get(name)
-        if value is None:
-            if parameter.required and parameter.default is None:
-                faults.append(Fault(f"/parameters/{name}", "missing", parameter.question))
-            value = parameter.default
-        elif (fault := _fault_of(parameter, value)) is not None:
+        elif value is not None and (fault := _fault_of(known[name], value)) is not None:
             faults.append(Fault(f"/parameters/{name}", "invalid", fault))
-        answers[name] = _plain(value)
-    if faults:
-        raise InvalidMapping(faults)
-    return answers
+    return faults
 
 
 def _plain(value: Any) -> Any:

@@ -27,7 +27,6 @@ def told_by_values(
     """Give what the values of columns tell, or leave open."""
     names = {parameter.name for parameter in preset.parameters} - given.keys()
     said = given.get("columns") or {}
-    said = said if isinstance(said, dict) else {}
     for found in (
         _columns(header, preset, said), _forms(header, said, home), _orders(header, said, given),
     ):  # fmt: skip
@@ -76,9 +75,7 @@ def _orders(
         if named(header, "refunded_at", said) is None:
             amount = named(header, "amount", said)
             signs = evidence.decimal_signs(header.values(refund, amount or refund, most=200))
-            is_net = evidence.exceed(
-                header, refund, amount, str(given.get("decimal_sign", signs[0]))
-            )
+            is_net = evidence.exceed(header, refund, amount, given.get("decimal_sign") or signs[0])
             yield "undated_refunds", Told(is_open=is_net, choices=("at_order", "leave_out"))
 
 

@@ -62,7 +62,8 @@ async def put_segment(
 ) -> Any:
     """Declare what a segment is; another rule, name or owner makes another version.
 
-    At most 200 are in force. One inside itself, by its rule or its parent, is refused.
+    At most 200 are in force. One inside itself, by its rule or its parent, is refused, and a rule
+    by which others, or those of the worklist in force, could not be read any more.
     """
     found, created = await changes.put(
         session, code, segment, if_match=if_match, now=now, by=principal.key_id
@@ -102,7 +103,8 @@ async def get_segment(code: SegmentPath, session: Read, response: Response) -> A
 async def remove_segment(code: SegmentPath, session: Write, now: Now) -> Response:
     """Take a segment out of force. What is kept of who was in it stays.
 
-    One that others name cannot be retired. Declared again, it goes on with the next version.
+    One that others name, or the worklist in force, cannot be retired. Declared again, it goes on
+    with the next version.
     """
     await changes.retire(session, code, now=now)
     return Response(status_code=204)

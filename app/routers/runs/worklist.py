@@ -170,7 +170,10 @@ async def activate_worklist_rules(
     state: AppState,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Put a version in force that was previewed within the last 24 hours."""
+    """Put a version in force that was previewed within the last 24 hours.
+
+    The preview of one that names a segment that has been retired since is too old, too.
+    """
     del idempotency_key
     return await rule_sets.activate(
         session, version, activation.preview_token, secret=state.cursor_secret, now=now,

@@ -28,7 +28,7 @@ MIN_CUSTOMERS: Final = 30
 MIN_SHARE: Final = 0.05
 FIXED: Final = (1 / 3, 2 / 3)
 
-_Z = 1.959963984540054  # of a two-sided interval of 95 %
+NORMAL_95: Final = 1.959963984540054  # of a two-sided interval of 95 %
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,9 @@ def wilson(events: ArrayLike, n: ArrayLike) -> tuple[FloatArray, FloatArray]:
     the American Statistical Association 22, 209-212.
     """
     k, size = np.asarray(events, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    share, z2 = k / size, _Z * _Z / size
+    share, z2 = k / size, NORMAL_95 * NORMAL_95 / size
     centre = (share + z2 / 2) / (1 + z2)
-    half = _Z * np.sqrt(share * (1 - share) / size + z2 / (4 * size)) / (1 + z2)
+    half = NORMAL_95 * np.sqrt(share * (1 - share) / size + z2 / (4 * size)) / (1 + z2)
     return np.clip(centre - half, 0.0, share), np.clip(centre + half, share, 1.0)
 
 

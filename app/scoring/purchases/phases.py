@@ -60,7 +60,7 @@ def expected_phased(
     s : FloatArray
         Horizons in units of ``alpha + T``, shape (g, h).
     """
-    result = np.empty(s.shape)
+    result = np.full(s.shape, np.nan)
     expected = np.where(s <= 1, s * m[:, None], np.inf)
     least = -1.0
     for most, terms in _PLAIN:

@@ -70,7 +70,7 @@ class Taken:
 def note_taken(session: WriteSession, ids: Iterable[str], now: datetime) -> None:
     """Keep with the session whom it writes to, for what follows from all that it has written.
 
-    What it has read of segments before is forgotten: whoever declares the first one waits for
+    What it has read of segments before is forgotten: who keeps everybody by the first one waits for
     those who have taken customers by then (`common/fence`), and others have to see it.
     """
     session.info.pop(deployment_settings.SEGMENTS, None)

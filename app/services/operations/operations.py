@@ -156,7 +156,7 @@ HINDRANCES = {
     "read_only": "The database accepts no writes",
     "serialization_failure": "Somebody else changed the same data at the same time",
     "statement_timeout": "A statement of a part of it took too long",
-    "writers": "Writes that began under the policy before have not ended",
+    "writers": "Writes that began before what it goes by was changed have not ended",
 }
 """What may put off a part of long work, in words."""
 

@@ -87,6 +87,7 @@ async def plan_part(
 
 
 async def _prepared(session: ReadSession, deployment: Deployment, part: Part) -> Aggregate:
+    await query_parts.check_segments(session, part)
     asked = AggregateQuery.model_validate(part.asked(AskedInParts).asked)
     as_of = query_parts.as_of_part(deployment, part, asked.as_of)
     may, run_id = query_parts.may_of(part), part.context["run_id"]

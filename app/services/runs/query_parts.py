@@ -7,6 +7,7 @@ from typing import Any
 
 from app.days import AsOf
 from app.deployment import Deployment
+from app.errors import Conflict
 from app.postgres.db import ReadSession, WriteSession
 from app.schemas.common.types import format_instant
 from app.schemas.queries import CustomerQuery
@@ -28,6 +29,7 @@ from app.services.runs.query_answers import (
 from app.services.runs.query_pages import Row
 from app.services.runs.query_prepared import Prepared, prepare
 from app.services.runs.query_rules import SCORES, May
+from app.services.runs.segments import definitions
 
 QUERY, LOOK = "customer_query", "query_customers"
 PART = 20_000
@@ -51,12 +53,21 @@ async def submit(
 
 async def plan(session: WriteSession, part: Part, task: str, now: datetime) -> None:
     """Split everybody into ranges that are looked at as of one instant and by one run."""
-    run_id = (await deployment_settings.pointers(session)).run_id
+    pointers = await deployment_settings.pointers(session)
     ranges = [
         (task, {"after": after, "up_to": up_to})
         for after, up_to in await populations.boundaries(session, PART)
     ]
-    await parts.plan(session, part, ranges, {"now": now.isoformat(), "run_id": run_id})
+    by = {"now": now.isoformat(), "run_id": pointers.run_id, "segments": pointers.segments}
+    await parts.plan(session, part, ranges, by)
+
+
+async def check_segments(session: ReadSession, part: Part) -> None:
+    """End what names segments if they have changed: its parts would go by different rules."""
+    now = (await deployment_settings.pointers(session)).segments
+    has_changed = part.context.get("segments", now) != now
+    if has_changed and any(definitions.named_in(part.asked(AskedInParts).asked, "segment")):
+        raise Conflict("Segments have changed since this was begun: ask again.")
 
 
 def may_of(part: Part) -> May:
@@ -80,6 +91,7 @@ async def plan_part(
 
 
 async def _prepared(session: ReadSession, deployment: Deployment, part: Part) -> Prepared:
+    await check_segments(session, part)
     secret = await deployment_settings.get(session, deployment_settings.CURSOR_SECRET)
     asked = CustomerQuery.model_validate(part.asked(AskedInParts).asked)
     return await prepare(

@@ -201,11 +201,15 @@ async def question(
     )
 
 
-async def require_segment(session: ReadSession, code: str, may: May) -> None:
-    """Refuse to tell who is kept in a segment, by whose rule a key may not ask."""
+async def require_segment(session: ReadSession, code: str, may: May) -> AbstractSet[str]:
+    """Refuse to tell who is kept in a segment, by whose rule a key may not ask.
+
+    Returns the segments whose rules that takes: none if there is no such one.
+    """
     pointers = await deployment_settings.pointers(session)
-    rule = (await reader(session, pointers)).when({"segment": code}, "")
-    await _check_scopes(session, pointers, terms(rule), may)
+    read = await reader(session, pointers)
+    await _check_scopes(session, pointers, terms(read.when({"segment": code}, "")), may)
+    return read.named
 
 
 async def _check_scopes(

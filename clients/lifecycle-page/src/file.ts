@@ -8,18 +8,15 @@ type File = Schemas["CustomerFile"];
 export const file = (customer_id: string) => async (): Promise<Node[]> => {
   const path = { customer_id };
   const found = await must(api.GET("/v1/customers/{customer_id}/file", { params: { path } }));
-  const { customer, scores, stage, worklist } = found; // without its scope there are no scores
+  const { customer, scores, stage, worklist } = found;
   return [
     el("h2", {}, customer.name ?? customer.customer_id),
-    el("p", {}, named(scores?.sentence)),
+    scores ? el("p", {}, named(scores.sentence)) : null,
     el("dl", { class: "figures" },
       figure(say("stage"), word("stage", stage.stage), `${say("since")} ${day(stage.since)}`),
-      figure(say("revenue"), money(scores?.revenue)),
-      figure(say("clv"), money(scores?.clv?.value)),
-      figure(say("toSave"), money(scores?.value_to_save)),
-      scores?.rhythm ? figure(title("rhythm"), word("rhythm", scores.rhythm.status)) : null),
+      scores ? worth(scores) : null),
     (worklist?.reasons ?? []).map((why) => el("p", { class: why.duty }, el("b", {}, named(why.name)), ` ${named(why.sentence)}`)),
-    section(say("todo"), el("ul", {}, (scores?.next_actions ?? []).map((each) => el("li", {}, named(each.name))))),
+    scores ? section(say("todo"), el("ul", {}, scores.next_actions.map((each) => el("li", {}, named(each.name))))) : null,
     section(say("segments"), segments(found)),
     section(say("history"), table(
       [{ title: say("since"), cell: (move) => day(move.effective_at) },
@@ -34,6 +31,14 @@ export const file = (customer_id: string) => async (): Promise<Node[]> => {
     section(say("profile"), profile(found)),
   ].flat().filter((each) => each !== null);
 };
+
+/** Without the scope `scores:read` there is none of it. */
+const worth = (scores: Schemas["Scores"]) => [
+  figure(say("revenue"), money(scores.revenue)),
+  figure(say("clv"), money(scores.clv?.value)),
+  figure(say("toSave"), money(scores.value_to_save)),
+  scores.rhythm ? figure(title("rhythm"), word("rhythm", scores.rhythm.status)) : null,
+];
 
 const figure = (heading: string, value: string, small = "") =>
   el("div", {}, el("dt", {}, heading), el("dd", {}, value, small ? el("small", {}, small) : null));

@@ -12,11 +12,10 @@ let name = "flow";
 let by: string | undefined;
 
 export async function reports(): Promise<Node[]> {
-  const [offered, asked] = await Promise.all([
+  const [offered, told] = await Promise.all([
     must(api.GET("/v1/reports")),
-    must(api.GET("/v1/reports/{name}", { params: { path: { name }, query: { ...(by && { by }) } } })),
+    must(api.GET("/v1/reports/{name}", { params: { path: { name }, query: { ...(by && { by }) } } })).then(settled),
   ]);
-  const told = await settled(asked);
   const ways = offered.items.find((each) => each.name === name)?.by ?? [];
   const cells = told.columns.map((column) => ({
     title: named(column.title), number: !["code", "text", "month", "day"].includes(column.type),
@@ -37,7 +36,7 @@ export async function reports(): Promise<Node[]> {
 
 /** What takes long is an operation: wait for it. */
 async function settled(asked: Report | Schemas["ReportOperation"]): Promise<Report> {
-  if ("rows" in asked) return asked;
+  if ("columns" in asked) return asked;
   const done = await outcome(asked.id);
   if (done.kind !== "report" || !done.result) throw new Error(done.kind);
   return done.result;

@@ -13,6 +13,7 @@ from sqlalchemy import delete, insert, update
 
 from app.deployment import Deployment
 from app.mappings.detection import HEAD_BYTES
+from app.mappings.document import MappingDocument
 from app.models import Import
 from app.postgres.db import Database, ReadSession, WriteSession
 from app.services.common.stored_documents import stamped
@@ -45,7 +46,8 @@ async def take_in(
     await _begin(database, import_id, order, file_name=file_name, now=now, by=by)
     try:
         _, packed_with = await spool.store(database, import_id, arriving, most)
-        return await _complete(session, deployment, import_id, order, packed_with, now, by)
+        document, layout = await _read(database, deployment, import_id, order, packed_with)
+        return await _complete(session, import_id, order, document, layout, now, by)
     except BaseException:
         with contextlib.suppress(Exception):  # housekeeping removes what is left
             await _forget(database, import_id)
@@ -78,25 +80,41 @@ async def _begin(
         )
 
 
-async def _complete(
-    session: WriteSession,
+async def _read(
+    database: Database,
     deployment: Deployment,
     import_id: str,
     order: ImportOrder,
     packed_with: list[str],
+) -> tuple[MappingDocument, dict[str, Any]]:
+    """Return the mapping of a file that is here, and how it is written.
+
+    To find that out takes a while, in which no transaction is open: it would be ended as idle.
+    """
+    async with database.reads() as opened:
+        reading = ReadSession(opened)
+        head = await spool.head(reading, import_id, HEAD_BYTES)
+        document = await orders.document_of(reading, order, head)
+    detected, _ = await asyncio.to_thread(orders.plan_of, document, head, deployment)
+    return document, orders.layout_of(detected, packed_with)
+
+
+async def _complete(
+    session: WriteSession,
+    import_id: str,
+    order: ImportOrder,
+    document: MappingDocument,
+    layout: dict[str, Any],
     now: datetime,
     by: str,
 ) -> dict[str, Any]:
-    head = await spool.head(session, import_id, HEAD_BYTES)
-    document = await orders.document_of(session, order, head)
-    detected, _ = await asyncio.to_thread(orders.plan_of, document, head, deployment)
     await session.execute(
         update(Import)
         .where(Import.import_id == import_id)
         .values(
             received_at=now,
             source=document.source,
-            layout=orders.layout_of(detected, packed_with),
+            layout=layout,
             mapping=document.model_dump(mode="json", by_alias=True, exclude_none=True),
         )
     )

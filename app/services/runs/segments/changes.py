@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.errors import Conflict, FieldError, NotFound, ValidationFailed
@@ -23,6 +23,7 @@ from app.services.runs import query_rules
 from app.services.runs.query_rules import Reader
 from app.services.runs.segments import definitions
 from app.services.runs.segments.definitions import Definition, Definitions
+from app.services.runs.worklist import rule_sets
 
 MOST = 200
 _BY_CODE = Sort((Segment.code,))
@@ -40,11 +41,6 @@ _WHOLE = select(
     SegmentVersion,
     (SegmentVersion.code == Segment.code) & (SegmentVersion.version == Segment.version),
 )
-# One change at a time: of two, each of which is fine, both may lead in a circle.
-_ALONE = text(
-    "INSERT INTO settings (key, value) VALUES (:key, 'null')"
-    " ON CONFLICT (key) DO UPDATE SET value = settings.value"
-)
 
 
 async def put(
@@ -60,7 +56,7 @@ async def put(
 
     What is said again as it is makes no version.
     """
-    await session.execute(_ALONE, {"key": deployment_settings.SEGMENTS})
+    await definitions.change_alone(session)
     document = asked.model_dump(exclude_none=True)
     before = await _find(session, code)
     is_new = before is None or before.retired_at is not None
@@ -103,8 +99,8 @@ async def _name_anew(session: WriteSession) -> None:
 
 
 async def retire(session: WriteSession, code: str, *, now: datetime) -> None:
-    """Take a segment out of force that no other one names."""
-    await session.execute(_ALONE, {"key": deployment_settings.SEGMENTS})
+    """Take a segment out of force that no other one names, nor a rule of the worklist."""
+    await definitions.change_alone(session)
     known = await definitions.in_force(session)
     known.require(code)
     kinds = await _kinds(session)
@@ -114,6 +110,8 @@ async def retire(session: WriteSession, code: str, *, now: datetime) -> None:
         read.when(rule, "/rule")
         if not read.is_read:
             raise Conflict(f"The segment {other!r} names {code!r}: change it first.")
+    if await _spoilt_worklist(session, kinds, known.rules, rules) is not None:
+        raise Conflict(f"A rule of the worklist in force names {code!r}: change it first.")
     await session.execute(update(Segment).where(Segment.code == code).values(retired_at=now))
     await _name_anew(session)
 
@@ -139,8 +137,25 @@ def _reader(kinds: Kinds, rules: Mapping[str, Any], within: str) -> Reader:
     return read
 
 
+async def _spoilt_worklist(
+    session: ReadSession, kinds: Kinds, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> FieldError | None:
+    """Return why the rules of the worklist in force, which can be read, could be no more."""
+    faults = []
+    for rules in (after, before):
+        read = Reader(kinds)
+        read.segments = rules
+        try:
+            await rule_sets.in_force(session, read)
+        except ValidationFailed as error:
+            faults.append(error.errors[0])
+        else:
+            break
+    return faults[0] if len(faults) == 1 else None
+
+
 async def check(session: ReadSession, asked: Definition, *, is_new: bool = False) -> None:
-    """Refuse a segment with a faulty rule, inside itself, or that would spoil another one."""
+    """Refuse a segment with a faulty rule, inside itself, or that would spoil what names it."""
     known = (await definitions.in_force(session)).by_code
     if is_new and len(known) >= MOST:
         raise Conflict(f"There are {MOST} segments, as many as are kept. Retire some.")
@@ -158,6 +173,10 @@ async def check(session: ReadSession, asked: Definition, *, is_new: bool = False
         if not other.is_read:
             detail = f"the segment {code!r} could not be read any more: {other.faults[0].detail}"
             raise ValidationFailed(errors=[FieldError("/rule", "spoils_segment", detail)])
+    spoilt = await _spoilt_worklist(session, kinds, Definitions(known).rules, after.rules)
+    if spoilt is not None:
+        detail = f"{spoilt.pointer} of the worklist could not be read any more: {spoilt.detail}"
+        raise ValidationFailed(errors=[FieldError("/rule", "spoils_worklist", detail)])
 
 
 async def _find(session: ReadSession, code: str) -> AnyRow | None:

@@ -21,7 +21,7 @@ from app.lifecycle.expressions import ALWAYS, ORDERED, AllOf, Compare, Expressio
 from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.registry import VARIABLES
 from app.postgres.db import ReadSession, fetch_rows
-from app.scoring.churn.churn_bands import wilson
+from app.scoring.churn.churn_bands import NORMAL_95, wilson
 from app.services.common.deployment_settings import Pointers
 from app.services.customer_base import rule_facts
 from app.services.runs import queries, query_columns
@@ -30,7 +30,6 @@ from app.services.runs.segments import keeping
 
 FEWEST = 20
 """Customers of each side, below which nothing is said."""
-NORMAL_95 = 1.959963984540054
 _BOUGHT, _REVENUE = (Term.of(VARIABLES[name]) for name in ("days_since_last_purchase", "revenue"))
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, select, text
 
 from app.errors import NotFound
 from app.lifecycle.reading_faults import no_segment
 from app.models import Segment, SegmentVersion
-from app.postgres.db import ReadSession
+from app.postgres.db import ReadSession, WriteSession
+from app.services.common import deployment_settings
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Definitions:
     @cached_property
     def variables(self) -> frozenset[str]:
         """The names of all variables that their rules look at."""
-        return frozenset(_variables([each.document["rule"] for each in self.by_code.values()]))
+        rules = [each.document["rule"] for each in self.by_code.values()]
+        return frozenset(named_in(rules, "variable"))
 
     def require(self, code: str) -> Definition:
         """Return a segment in force, or raise NotFound."""
@@ -56,14 +58,15 @@ class Definitions:
         return self.by_code[code]
 
 
-def _variables(part: Any) -> Iterator[str]:
+def named_in(part: Any, key: str) -> Iterator[str]:
+    """Give what rules name by a key, however deep: a `variable`, a `segment`."""
     if isinstance(part, dict):
-        if isinstance(part.get("variable"), str):
-            yield part["variable"]
+        if isinstance(part.get(key), str):
+            yield part[key]
         part = list(part.values())
     if isinstance(part, list):
         for each in part:
-            yield from _variables(each)
+            yield from named_in(each, key)
 
 
 NONE = Definitions()
@@ -78,6 +81,18 @@ _IN_FORCE = (
     .where(Segment.retired_at.is_(None))
     .order_by(SegmentVersion.code)
 )
+_ALONE = text(
+    "INSERT INTO settings (key, value) VALUES (:key, 'null')"
+    " ON CONFLICT (key) DO UPDATE SET value = settings.value"
+)
+
+
+async def change_alone(session: WriteSession) -> None:
+    """Let nobody else change segments, or what names them, before this transaction has ended.
+
+    Of two changes, each of which is fine, both may lead in a circle, or to a name of nothing.
+    """
+    await session.execute(_ALONE, {"key": deployment_settings.SEGMENTS})
 
 
 async def named(session: ReadSession, name: str | None) -> Definitions:

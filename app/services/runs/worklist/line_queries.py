@@ -87,8 +87,9 @@ def _conditions(rule: Rule, tables: Tables, asked: Asked) -> _Conditions:
             # In words of the index of the run, so that the planner knows it for its own.
             holds.append("r.probability IS NOT NULL AND r.call_reasons <> '{}'")
     until = f"i.occurred_at <= {at}"
+    # Of a customer a beginning may not be known: then what counts for a while closes the line.
     after = "".join(
-        f" AND i.{column} {sign} {each}"
+        f" AND i.{column} {sign} coalesce({each}, '-infinity')"
         for column, sign, each in (
             ("occurred_on", ">=", began.day), ("occurred_at", ">", began.instant),
         ) if each is not None

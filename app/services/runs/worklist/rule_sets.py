@@ -20,6 +20,7 @@ from app.services.common.stored_documents import opened, stamped
 from app.services.runs import query_rules
 from app.services.runs.query_rules import Reader
 from app.services.runs.query_values import is_stored
+from app.services.runs.segments import definitions
 from app.services.runs.worklist.ready_rules import READY
 
 MOST = 1_000
@@ -88,7 +89,7 @@ async def in_force(session: ReadSession, read: Reader) -> RuleSet:
     row = await _active(session)
     if row is None:
         return compiled(read, 0, READY)
-    return compiled(read, row.version, opened(row.document, "WorklistRuleSet"))
+    return compiled(read, row.version, _document(row))
 
 
 async def _active(session: ReadSession) -> AnyRow | None:
@@ -114,7 +115,11 @@ async def get(session: ReadSession, read: Reader, version: int) -> RuleSet:
     if version == 0:
         return compiled(read, 0, READY)
     row = await find(session, version)
-    return compiled(read, row.version, opened(row.document, "WorklistRuleSet"))
+    return compiled(read, row.version, _document(row))
+
+
+def _document(row: AnyRow) -> dict[str, Any]:
+    return opened(row.document, "WorklistRuleSet")
 
 
 async def create(
@@ -178,7 +183,7 @@ def _shown(row: AnyRow, in_force_version: int) -> dict[str, Any]:
     return {
         "version": row.version,
         "in_force": row.version == in_force_version,
-        **opened(row.document, "WorklistRuleSet"),
+        **_document(row),
         "created_at": row.created_at,
         "created_by": row.created_by,
         "activated_at": row.activated_at,
@@ -206,7 +211,15 @@ async def activate(
         raise ValidationFailed(errors=[FieldError("/preview_token", "unknown", detail)])
     if now - datetime.fromisoformat(seen["at"]) > FRESH:
         raise PreviewExpired("The preview is more than 24 hours old; make another.")
-    await find(session, version)
+    await definitions.change_alone(session)
+    pointers = await deployment_settings.pointers(session)
+    row = await find(session, version)
+    try:  # what it names may have been retired since
+        compiled(await query_rules.reader(session, pointers), version, _document(row))
+    except ValidationFailed as error:
+        fault = error.errors[0]
+        detail = f"The rules cannot be read any more, {fault.pointer}: {fault.detail}"
+        raise PreviewExpired(detail) from None
     statement = update(WorklistRuleSet).where(WorklistRuleSet.version == version)
     await session.execute(statement.values(activated_at=now, activated_by=by))
     return await describe(session, version)
