@@ -117,6 +117,7 @@ def add_to(commands: typer.Typer, settings: Callable[[], Settings]) -> None:
     ) -> None:
         """Write out all scores, customers or facts, or the refused rows of an import.
 
+        `segments`: who is in which of them, a line for each membership.
         `zoho`: customers with their scores, as bodies for its upsert of contacts, one a line.
         """
         with _told(), services.opened(_at(settings(), url, port)) as client:

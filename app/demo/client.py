@@ -45,15 +45,15 @@ class Client:
         return self._call("POST", path, content=content, params=params).json()
 
     @contextlib.contextmanager
-    def lines(self, path: str, form: str, **params: str | int) -> Iterator[Iterator[bytes]]:
-        """Yield an answer of all lines while it arrives."""
+    def lines(self, path: str, form: str, **params: str | int) -> Iterator[httpx.Response]:
+        """Yield an answer of all lines, to be read while it arrives."""
         headers = {"Accept": form}
         try:
             with self._http.stream("GET", path, params=params, headers=headers) as answer:
                 if not answer.is_success:
                     answer.read()
                     raise DemoError(f"GET {path} was answered {_told(answer)}")
-                yield answer.iter_bytes()
+                yield answer
         except httpx.TransportError as error:
             raise DemoError(f"GET {path} broke off: {error}") from None
 

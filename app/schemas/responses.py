@@ -68,6 +68,12 @@ HEADERS: Mapping[str, Described] = {
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
         "example": "7",
     },
+    "CLM-Segments-Left-Out": {
+        "description": "of lines of segments: how many segments are left out, as the key may not "
+        "ask their rules, or there is no model; absent of other lines",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+        "example": "0",
+    },
     "CLM-Stage-Policy-Version": {
         "description": "of lines: the policy by which the stages of the run are",
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
@@ -124,7 +130,11 @@ HEADERS: Mapping[str, Described] = {
         "example": "0b6bd6f3a0fd4d6c8f2a1c9e4d5b6a70",
     },
 }
-OF_STREAMS = tuple(name for name in HEADERS if name.startswith(("CLM-", "Content-")))
+OF_STREAMS = tuple(
+    name
+    for name in HEADERS
+    if name.startswith(("CLM-", "Content-")) and not name.startswith("CLM-Segments-")
+)
 """What lines cannot say of the whole run."""
 CODES = "x-problem-codes"
 """Where a declared response says which problems it stands for."""

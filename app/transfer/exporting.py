@@ -10,7 +10,9 @@ from app.demo.client import Client
 from app.demo.errors import DemoError
 from app.mappings.upserts import zoho_upserts
 
-What = Literal["scores", "customers", "transactions", "interactions", "rejected", "zoho"]
+What = Literal[
+    "scores", "customers", "transactions", "interactions", "segments", "rejected", "zoho"
+]
 Form = Literal["csv", "ndjson"]
 _FORMS: Mapping[Form, str] = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 
@@ -30,8 +32,12 @@ def run(
     if what == "rejected" and import_id is None:
         raise DemoError("name the import with --import")
     paths = {"rejected": f"/imports/{import_id}/rejected", "scores": "/scores"}
-    with client.lines(paths.get(what, f"/exports/{what}"), _FORMS[form]) as pieces:
-        _write(pieces, out)
+    with client.lines(paths.get(what, f"/exports/{what}"), _FORMS[form]) as answer:
+        _write(answer.iter_bytes(), out)
+    left_out = int(answer.headers.get("CLM-Segments-Left-Out", 0))
+    if left_out:
+        needs = "customers:read_pii, scores:read or a model"
+        sys.stderr.write(f"clm: {left_out} segments are left out, whose rules need {needs}\n")
 
 
 def _write(pieces: Iterable[bytes], out: Path | None) -> None:
@@ -66,8 +72,8 @@ def _upserts(client: Client, fields: Mapping[str, str]) -> Iterator[bytes]:
 def _objects(client: Client, path: str) -> Iterator[dict[str, Any]]:
     """Yield an answer of lines object by object."""
     rest = b""
-    with client.lines(path, _FORMS["ndjson"]) as pieces:
-        for piece in pieces:
+    with client.lines(path, _FORMS["ndjson"]) as answer:
+        for piece in answer.iter_bytes():
             *whole, rest = (rest + piece).split(b"\n")
             yield from map(json.loads, whole)
     if rest.strip():

@@ -207,7 +207,7 @@ def test_headers_that_callers_need_are_named() -> None:
         ("put_mapping", "200"): {"Location"},
         ("put_mapping", "201"): {"Location"},
         ("get_rejected_rows", "200"): {"Content-Disposition"},
-        ("export_lines", "200"): {"Content-Disposition"},
+        ("export_lines", "200"): {"CLM-As-Of", "CLM-Segments-Left-Out", "Content-Disposition"},
         ("query_customers", "200"): {"CLM-As-Of", "CLM-Run-Id", "Content-Disposition"},
         ("query_customers", "202"): {"Location", "Retry-After"},
         ("aggregate_customers", "202"): {"Location", "Retry-After"},

@@ -128,6 +128,31 @@ def test_what_is_stored_goes_out_whole(commands: None, tmp_path: Path) -> None:
     assert {"active", "loyal", "churned"} & {record.get("CLM_Stage") for record in records}
 
 
+def test_who_is_in_which_segments_goes_out_and_what_is_left_out_is_said(
+    commands: None, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = {"in_germany": {"variable": "country", "op": "==", "value": "DE"},
+             "young": {"variable": "age_years", "op": "<", "value": 30}}  # fmt: skip
+    with httpx.Client(base_url=f"{service.url}/v1", headers=service.headers) as client:
+        for code, rule in rules.items():
+            body = {"name": {"en": code, "zh": code}, "rule": rule}
+            client.put(f"/segments/{code}", json=body).raise_for_status()
+        client.put("/customers/of-de", json={"country": "DE"}).raise_for_status()
+        listed = client.get("/segments/in_germany/members").json()["items"]
+        asked = {"name": "reader", "scopes": ["customers:read"]}
+        monkeypatch.setenv("CLM_KEY", client.post("/keys", json=asked).json()["key"])
+    for form in ("csv", "ndjson"):
+        out = tmp_path / f"segments.{form}"
+        done = clm("export", "segments", "--format", form, "--out", str(out))
+        lines = out.read_text().splitlines()
+        assert len(lines) == len(listed) + (form == "csv")
+        assert "of-de" in lines[-1]
+        assert "1 segments are left out" in done.output
+    assert json.loads(lines[-1]).keys() == {
+        "customer_id", "segment", "version", "name", "entered_at",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

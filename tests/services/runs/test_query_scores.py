@@ -1,5 +1,6 @@
 """What a published run found, in rules and lists: SQL and evaluation against what it says."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -89,6 +90,21 @@ async def test_rules_and_lists_see_what_the_run_found(
             assert float(count[name]["amount"]) == pytest.approx(total)
         assert page.json()["run_id"] == run_id
     assert len(scores) < queries.AT_ONCE
+
+
+async def test_exported_members_of_segments_are_those_that_the_run_found(
+    own_client: httpx.AsyncClient, run_id: int
+) -> None:
+    scores = await listed(own_client, "/v1/scores")
+    expected = []
+    for number, (rule, holds) in enumerate(RULES):
+        body = {"name": {"en": "n", "zh": "名"}, "rule": rule}
+        assert (await own_client.put(f"/v1/segments/s{number}", json=body)).status_code == 201
+        expected += [(row["customer_id"], f"s{number}") for row in scores if holds(row)]
+    lines = (await own_client.get("/v1/exports/segments")).text.splitlines()
+    found = [(line["customer_id"], line["segment"]) for line in map(json.loads, lines)]
+    assert found == sorted(expected)
+    assert {segment for _, segment in found} >= {"s0", "s1", "s2", "s3", "s5"}
 
 
 async def test_the_plain_list_is_filtered_and_sorted_by_what_the_run_found(
