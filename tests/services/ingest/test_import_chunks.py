@@ -78,13 +78,13 @@ class Outcomes:
         return [outcome for row in rows for outcome in feed(row)]
 
 
-def opened(plan: Plan, checkpoint: Checkpoint) -> OpenFile[list[Outcome]]:
-    return OpenFile(plan, Checkpoint.of(checkpoint.as_json()), Outcomes())
+def opened(plan: Plan, checkpoint: Checkpoint, size: int = 0) -> OpenFile[list[Outcome]]:
+    return OpenFile(plan, Checkpoint.of(checkpoint.as_json()), Outcomes(), size or len(CONTENT))
 
 
 async def read(plan: Plan, *, anew: bool, content: bytes = CONTENT) -> list[Outcome]:
     """Return all outcomes of a file; `anew`: from what was committed, after each chunk."""
-    file, found, ended = opened(plan, BEGINNING), list[Outcome](), False
+    file, found, ended = opened(plan, BEGINNING, len(content)), list[Outcome](), False
     position = 0
     while not ended:
         chunk = await file.next(partial(piece, content=content))
@@ -92,7 +92,7 @@ async def read(plan: Plan, *, anew: bool, content: bytes = CONTENT) -> list[Outc
         assert position <= chunk.position <= len(content)
         found, ended, position = found + chunk.ready, chunk.ended, chunk.position
         if anew and not ended:
-            file, position = opened(plan, chunk.checkpoint), 0
+            file, position = opened(plan, chunk.checkpoint, len(content)), 0
     return found
 
 
@@ -150,6 +150,24 @@ async def test_rows_of_a_customer_are_written_together(
     ]
     changes = sum(one != other for one, other in itertools.pairwise(found))
     assert (changes == len(set(found)) - 1) == (plan.owner is not None)
+
+
+@pytest.mark.parametrize("most", [1_000, 1_800, 2_900, 4_000])
+async def test_no_window_is_cut_short_by_the_end_of_the_file(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    plan = compile_mapping(parse(MAPPING), detect(CONTENT), Context("EUR"))
+    monkeypatch.setattr(chunks, "FIRST_CHUNK", 2)
+    monkeypatch.setattr(windows, "BYTES", most)
+    file, ends, ended = opened(plan, BEGINNING), list[int](), False
+    while not ended:
+        chunk = await file.next(piece)
+        ended = chunk.ended
+        if chunk.checkpoint.order == 0 or ended:
+            ends.append(chunk.checkpoint.skip)
+    rows = [end - begin for begin, end in itertools.pairwise(ends)]
+    assert len(rows) == -(-len(CONTENT) // most)
+    assert min(rows) > 0.7 * max(rows), rows
 
 
 async def test_what_another_order_has_written_of_a_window_is_written_again() -> None:

@@ -148,6 +148,8 @@ class OpenFile(Generic[Ready]):
     checkpoint: Checkpoint
     """After the chunk that was given last."""
     prepare: Prepares[Ready]
+    size: int
+    """Bytes of the file."""
     chunk: int = field(default_factory=lambda: FIRST_CHUNK)
     _window: Window | None = field(default=None, repr=False)
     _done: int = 0
@@ -167,7 +169,7 @@ class OpenFile(Generic[Ready]):
         self._in_order = _InOrder(self.plan, begun)
         # The first rows are written as they come: they show soon what becomes of a file.
         if self.plan.owner is not None and begun.skip:
-            self._window = Window(begun.skip, self.plan)
+            self._window = self._window_after(begun.skip)
             self._done = begun.drop if begun.order == windows.ORDER else 0
 
     async def next(self, read: Read) -> Chunk[Ready]:
@@ -213,7 +215,7 @@ class OpenFile(Generic[Ready]):
             in_order.finish()
         outcomes, checkpoint = in_order.take()
         if self.plan.owner is not None:
-            self._window, self._window_from = Window(checkpoint.skip, self.plan), rows.position
+            self._window, self._window_from = self._window_after(checkpoint.skip), rows.position
         ready, is_empty = self.prepare.of_outcomes(outcomes), not outcomes
         return self._chunk(ready, checkpoint, rows.position, ended=not is_full, is_empty=is_empty)
 
@@ -234,9 +236,12 @@ class OpenFile(Generic[Ready]):
             position = self._window_from + read * self._done // len(window)
             return self._chunk(ready, checkpoint, position, ended=False, is_empty=False)
         checkpoint = Checkpoint(window.skip + len(window), 0)
-        self._window, self._window_from = Window(checkpoint.skip, self.plan), position
+        self._window, self._window_from = self._window_after(checkpoint.skip), position
         self._done, is_empty = 0, not len(window)
         return self._chunk(ready, checkpoint, position, ended=self._is_last, is_empty=is_empty)
+
+    def _window_after(self, skip: int) -> Window:
+        return Window(skip, self.plan, windows.share_of(self.size))
 
     def _chunk(
         self, ready: Ready, checkpoint: Checkpoint, position: int, *, ended: bool, is_empty: bool

@@ -81,7 +81,7 @@ async def _open(
     head = await spool.head(session, row.import_id, HEAD_BYTES)
     _, plan = orders.plan_of(parse(row.mapping), head, deployment)
     preparer = Preparer(plan, deployment, order.exchange_rates, row.created_at)
-    return OpenFile(plan, Checkpoint.of(row.checkpoint), preparer)
+    return OpenFile(plan, Checkpoint.of(row.checkpoint), preparer, row.size)
 
 
 def _remember(import_id: str, file: OpenFile[Prepared]) -> None:

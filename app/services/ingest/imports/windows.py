@@ -20,11 +20,20 @@ from app.mappings.csv_rows import fields_of
 from app.mappings.json_rows import DECODER
 from app.mappings.rows import BadRow, Row
 
-ORDER = 1
+ORDER = 2
 """Which way of cutting and ordering this is. Where a file is gone on with by another one, what is
 written of its window is not known: raise it with any change of what follows."""
 BYTES, ROWS, BAD_ROWS = 32_000_000, 1_000_000, 10_000
 """What a window holds at most."""
+
+
+def share_of(size: int) -> int:
+    """Return the bytes of each of as few windows as a file of some size takes, all alike.
+
+    A window cut short by the end of the file would hold few rows of each customer, and its rows
+    take twice the time of the others.
+    """
+    return -(-size // -(-size // BYTES)) if size else BYTES
 
 
 @dataclass
@@ -33,6 +42,8 @@ class Window:
 
     skip: int
     plan: Plan
+    size: int
+    """Bytes after which it is full."""
     is_closed: bool = False
     _raw: bytearray = field(default_factory=bytearray, repr=False)
     _ends: "array[int]" = field(default_factory=lambda: array("q", [0]), repr=False)
@@ -69,7 +80,7 @@ class Window:
             ends(len(held))
             lines(row.line)
             keys(key)
-            if len(held) >= BYTES or len(self) >= ROWS or len(self._bad) >= BAD_ROWS:
+            if len(held) >= self.size or len(self) >= ROWS or len(self._bad) >= BAD_ROWS:
                 return True
         return False
 
