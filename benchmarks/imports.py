@@ -1,56 +1,77 @@
 """A file of orders taken in, beside plain COPY of the rows that came of it into the same tables.
 
 In the order of time, as systems export it, or customer by customer. Memory of API and worker, CPU
-of them and the database, and the time of the last hundred thousand rows beside the first, are told
-as well; everything derived is derived anew at the end, and has to be the same. With `--compare` the
+of them and the database, and the time of each hundred thousand rows beside the first, are told as
+well; everything derived is derived anew at the end, and has to be the same. With `--compare` the
 same rows go through the door of bulks into another database: all that is stored has to be equal.
+Files and tables are on disk, so that there may be any number of rows.
+
+A row of a customer who is known costs more than one of a new one: with `--generations 3` customers
+buy within a third of the file, and the last rows meet new ones as the first do.
 """
 
 import argparse
 import asyncio
 import contextlib
 import csv
-import io
+import itertools
 import json
 import os
 import random
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 
+from tests.customer_tables import TABLES, WRITTEN
 from tests.service import Service, running_service
 
-TABLES = ("customers", "transactions", "purchase_summaries", "stage_transitions")
 HEADER = "order_id,customer_id,order_date,amount\n"
 STEP = 100_000
 BATCH = 1_000
-WRITTEN = ("received_at", "recorded_at", "created_at", "updated_at", "transition_id", "version",
-           "stage_version")  # fmt: skip
-"""What tells when and how often something was written."""
 QUERY = {"preset": "orders", "parameters": '{"time_zone":"UTC"}'}
 
 
-def rows(number: int, *, by_customer: bool = False) -> str:
-    """Return a file, in the order of time or of customers, who buy ten times each."""
+def rows(number: int, generations: int = 1) -> Iterator[str]:
+    """Yield rows in the order of time, of customers who buy ten times each."""
     chance = random.Random(5)
-    buyers = max(number // 10, 1)
-    made = [
-        f"O-{row},c-{chance.randrange(buyers):07},{2015 + row * 10 // number}-"
-        f"{1 + row * 120 // number % 12:02}-{1 + chance.randrange(28):02},"
-        f"{chance.randrange(500, 9_999) / 100}\n"
-        for row in range(number)
-    ]
-    if by_customer:
-        made.sort(key=lambda row: row.split(",")[1])
-    return HEADER + "".join(made)
+    buyers = max(number // 10 // generations, 1)
+    for row in range(number):
+        customer = row * generations // number * buyers + chance.randrange(buyers)
+        yield (
+            f"O-{row},c-{customer:07},{2015 + row * 10 // number}-"
+            f"{1 + row * 120 // number % 12:02}-{1 + chance.randrange(28):02},"
+            f"{chance.randrange(500, 9_999) / 100}\n"
+        )
 
 
-def as_lines(content: str) -> str:
-    """Return a file as objects of JSON, one a line."""
-    return "".join(f"{json.dumps(row)}\n" for row in csv.DictReader(io.StringIO(content)))
+def write(file: Path, asked: argparse.Namespace) -> None:
+    """Write the rows to a file."""
+    made = rows(asked.rows, asked.generations)
+    if asked.by_customer:
+        made = iter(sorted(made, key=lambda row: row.split(",")[1]))
+    with file.open("w") as out:
+        if asked.ndjson:
+            read = csv.DictReader(itertools.chain([HEADER], made))
+            out.writelines(f"{json.dumps(row)}\n" for row in read)
+        else:
+            out.writelines(itertools.chain([HEADER], made))
+
+
+def items(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file as items of a bulk."""
+    with file.open() as opened:
+        for line in map(json.loads, opened) if file.suffix == ".ndjson" else csv.DictReader(opened):
+            yield {
+                "transaction_id": line["order_id"],
+                "customer_id": line["customer_id"],
+                "occurred_at": f"{line['order_date']}T00:00:00Z",
+                "amount": {"amount": line["amount"]},
+            }
 
 
 def peak(pid: int) -> int:
@@ -103,14 +124,14 @@ async def copied(dsn: str) -> float:
     """Return the seconds that COPY takes for the rows of all tables, with their indexes."""
     connection = await asyncpg.connect(dsn)
     seconds = 0.0
-    for table in TABLES:
-        held = io.BytesIO()
-        await connection.copy_from_table(table, output=held, format="binary")
-        await connection.execute(f"CREATE TABLE copy_of_{table} (LIKE {table} INCLUDING ALL)")
-        held.seek(0)
-        begun = time.perf_counter()
-        await connection.copy_to_table(f"copy_of_{table}", source=held, format="binary")
-        seconds += time.perf_counter() - begun
+    with tempfile.NamedTemporaryFile() as held:
+        for table in TABLES:
+            await connection.copy_from_table(table, output=held.name, format="binary")
+            await connection.execute(f"CREATE TABLE copy_of_{table} (LIKE {table} INCLUDING ALL)")
+            begun = time.perf_counter()
+            await connection.copy_to_table(f"copy_of_{table}", source=held.name, format="binary")
+            seconds += time.perf_counter() - begun
+            await connection.execute(f"DROP TABLE copy_of_{table}")
     await connection.close()
     return seconds
 
@@ -133,32 +154,24 @@ async def digest(dsn: str) -> dict[str, tuple[int, int]]:
         asked = f"SELECT count(*), sum(hashtextextended({row}, 0)) FROM {table} t"
         if table == "stage_transitions":
             asked += " WHERE voided_at IS NULL"
-        found[table] = tuple(await connection.fetchrow(asked, WRITTEN))
+        found[table] = tuple(await connection.fetchrow(asked, list(WRITTEN)))
     await connection.close()
     return found
 
 
-def by_bulk(content: str) -> tuple[float, dict[str, tuple[int, int]]]:
-    """Send the rows of a file in batches; return the seconds of CPU, and the digest."""
+def by_bulk(file: Path) -> tuple[float, float, dict[str, tuple[int, int]]]:
+    """Send the rows of a file in batches; return seconds, those of CPU, and the digest."""
     with (
         running_service(worker=False, CLM_SCORING_EVERY="off") as service,
         httpx.Client(base_url=service.url, headers=service.headers, timeout=600) as client,
     ):
-        before = processor(service.pid) + database(service)
-        lines = list(csv.DictReader(io.StringIO(content)))
-        for start in range(0, len(lines), BATCH):
-            items = [
-                {
-                    "transaction_id": line["order_id"],
-                    "customer_id": line["customer_id"],
-                    "occurred_at": f"{line['order_date']}T00:00:00Z",
-                    "amount": {"amount": line["amount"]},
-                }
-                for line in lines[start : start + BATCH]
-            ]
-            client.post("/v1/transactions/bulk", json={"items": items}).raise_for_status()
+        begun, before = time.perf_counter(), processor(service.pid) + database(service)
+        left = items(file)
+        while batch := list(itertools.islice(left, BATCH)):
+            client.post("/v1/transactions/bulk", json={"items": batch}).raise_for_status()
+        passed = time.perf_counter() - begun
         spent = processor(service.pid) + database(service) - before
-        return spent, asyncio.run(digest(service.dsn))
+        return passed, spent, asyncio.run(digest(service.dsn))
 
 
 def main() -> None:
@@ -167,17 +180,28 @@ def main() -> None:
     parser.add_argument("--by-customer", action="store_true")
     parser.add_argument("--compare", action="store_true")
     parser.add_argument("--ndjson", action="store_true")
+    parser.add_argument("--generations", type=int, default=1)
     asked = parser.parse_args()
-    number: int = asked.rows
-    content = rows(number, by_customer=asked.by_customer)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, f"orders.{'ndjson' if asked.ndjson else 'csv'}")
+        write(file, asked)
+        kept = by_file(file, asked.rows)
+        if asked.compare:
+            seconds, spent, others = by_bulk(file)
+            assert kept == others, (kept, others)
+            print(f"by bulk: {seconds:.1f} s, CPU {spent:.1f} s, and all rows are equal: {kept}")
+
+
+def by_file(file: Path, number: int) -> dict[str, tuple[int, int]]:
+    """Have a file taken in, and tell of it; return the digest."""
     with (
         running_service(worker=True, CLM_SCORING_EVERY="off") as service,
         httpx.Client(base_url=service.url, headers=service.headers, timeout=600) as client,
+        file.open("rb") as content,
     ):
         before = (processor(service.pid), processor(worker_of(service)), database(service))
         begun = time.perf_counter()
-        body = as_lines(content) if asked.ndjson else content
-        sent = client.post("/v1/imports", params=QUERY, content=body.encode())
+        sent = client.post("/v1/imports", params=QUERY, content=content)
         assert sent.status_code == 202, sent.text
         uploaded = time.perf_counter() - begun
         seconds, steps = follow(client, sent.json()["id"])
@@ -188,21 +212,20 @@ def main() -> None:
         found = rebuild(client)
     assert found["differing"] == 0, found
     total = uploaded + seconds
-    print(f"{number:,} rows of {len(content):,} bytes: sent in {uploaded:.1f} s, in {total:.1f} s")
+    size = file.stat().st_size
+    print(f"{number:,} rows of {size:,} bytes: sent in {uploaded:.1f} s, in {total:.1f} s")
     told = ", ".join(
         f"{who} {end - start:.1f} s"
         for who, start, end in zip(("API", "worker", "database"), before, spent, strict=True)
     )
     print(f"CPU: {told}; load {os.getloadavg()[0]:.1f}")
     print(f"memory at most: API {memory[0]} MB, worker {memory[1]} MB")
-    if len(steps) > 2:
-        last = (steps[-1] - steps[-2]) / (steps[1] - steps[0])
-        print(f"last {STEP:,} rows: {last:.2f} x the first")
+    took = [end - begin for begin, end in itertools.pairwise(steps)]
+    if len(took) > 1:
+        beside = " ".join(f"{each / took[0]:.2f}" for each in took)
+        print(f"each {STEP:,} rows beside the first: {beside}")
     print(f"rows a second: {number / total:,.0f}, {plain / total:.3f} of COPY")
-    if asked.compare:
-        seconds, others = by_bulk(content)
-        assert kept == others, (kept, others)
-        print(f"by bulk: CPU {seconds:.1f} s, and all rows are equal: {kept}")
+    return kept
 
 
 if __name__ == "__main__":

@@ -18,19 +18,12 @@ from app.models.base import Base
 from app.postgres.db import Database
 from app.services.ingest.imports import chunks, windows
 from tests.api.test_imports import done, worker  # noqa: F401  # a fixture
+from tests.customer_tables import TABLES, WRITTEN
 from tests.histories import facts
 from tests.kept import as_item
 
 Record = dict[str, Any]
 BERLIN = ZoneInfo("Europe/Berlin")
-WRITTEN = {"received_at", "recorded_at", "created_at", "updated_at", "profile_holds_from",
-           "version", "stage_version", "transition_id", "content"}  # fmt: skip
-"""What tells when and how often something was written. The content of revisions that are not in
-force is spelt by who put them aside; their fingerprints are of the same."""
-TABLES = ("customers", "customer_search", "transactions", "transaction_revisions", "interactions",
-          "interaction_revisions", "interaction_days", "refund_allocations", "purchase_days",
-          "unallocated_refunds", "purchase_summaries", "profile_changes",
-          "stage_transitions")  # fmt: skip
 DOORS = ("customers", "transactions", "interactions")
 PROFILE = ("customer_id", "source", "name", "email", "phone", "country", "city", "birth_date")
 FACT = (
