@@ -4,8 +4,10 @@ Customers are looked at once, by id and in pieces, with the rules of all segment
 is needed for each, and what is said of one customer fits together.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from app.deployment import Deployment
@@ -22,6 +24,7 @@ from app.services.runs import query_columns
 from app.services.runs.query_lines import cell, row
 from app.services.runs.query_rules import May, can_be_asked
 from app.services.runs.segments import keeping
+from app.services.runs.segments.definitions import Definition
 from app.services.runs.segments.keeping import Inside, Rules
 
 PIECE = 1_000
@@ -30,6 +33,15 @@ _SINCE = (
     "SELECT customer_id, code, entered_at FROM segment_periods"  # noqa: S608  # no value of a caller
     f" WHERE customer_id = ANY({NAMED}) AND left_at IS NULL"
 )
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The parts of lines in one form; what is said of a segment is the same in all of its lines."""
+
+    customer: Callable[[str], str]
+    segments: Mapping[str, str]
+    since: Callable[[datetime | None], str]
 
 
 async def open_lines(
@@ -64,12 +76,12 @@ async def _lines(
 ) -> AsyncGenerator[bytes]:
     if form == "text/csv":
         yield row(_CSV)
+    written = _written(rules, form)
     async with database.reads() as opened:
         session = ReadSession(opened)
         async for inside in _pieces(session, deployment, rules):
-            told = _told(rules, inside, await _since(session, inside))
-            write = _row if form == "text/csv" else _object
-            yield b"".join([write(each) async for each in in_turns(told)])
+            told = _told(written, inside, await _since(session, inside))
+            yield "".join([line async for line in in_turns(told)]).encode()
 
 
 async def _pieces(
@@ -95,25 +107,46 @@ async def _since(session: ReadSession, inside: Inside) -> dict[tuple[str, str], 
 
 
 def _told(
-    rules: Rules, inside: Inside, since: dict[tuple[str, str], datetime]
-) -> Iterator[dict[str, Any]]:
+    written: _Written, inside: Inside, since: Mapping[tuple[str, str], datetime]
+) -> Iterator[str]:
+    """Yield the lines of some customers."""
     for customer_id, codes in inside.items():
+        begin = written.customer(customer_id)
         for code in sorted(codes):
-            segment = rules.known.by_code[code]
-            yield {
-                "customer_id": customer_id,
-                "segment": code,
-                "version": segment.version,
-                "name": segment.document["name"],
-                "entered_at": since.get((customer_id, code)),
-            }
+            entered_at = written.since(since.get((customer_id, code)))
+            yield f"{begin}{written.segments[code]}{entered_at}"
 
 
-def _object(told: dict[str, Any]) -> bytes:
-    return to_json(told) + b"\n"
+def _written(rules: Rules, form: Form) -> _Written:
+    known = [rules.known.by_code[code] for code in rules.rules]
+    if form == "text/csv":
+        cells = {each.code: [each.code, each.version, *_names(each)] for each in known}
+        segments = {code: f",{_cells(of)}" for code, of in cells.items()}
+        return _Written(lambda each: _cells([each]), segments, _cell_of)
+    said = {
+        each.code: {
+            "segment": each.code, "version": each.version, "name": each.document["name"]
+        }
+        for each in known
+    }  # fmt: skip
+    segments = {code: f",{to_json(of).decode()[1:-1]}" for code, of in said.items()}
+    return _Written(lambda each: to_json({"customer_id": each}).decode()[:-1], segments, _pair_of)
 
 
-def _row(told: dict[str, Any]) -> bytes:
-    customer_id, segment, version, name, entered_at = told.values()
-    since = None if entered_at is None else format_instant(entered_at)
-    return row(list(map(cell, (customer_id, segment, version, name["en"], name["zh"], since))))
+def _names(segment: Definition) -> list[str]:
+    return [segment.document["name"][language] for language in ("en", "zh")]
+
+
+def _cells(values: Sequence[Any]) -> str:
+    return row(list(map(cell, values))).decode().rstrip("\r\n")
+
+
+# Many have been found at once, by a worker.
+@lru_cache
+def _cell_of(entered_at: datetime | None) -> str:
+    return f",{'' if entered_at is None else format_instant(entered_at)}\r\n"
+
+
+@lru_cache
+def _pair_of(entered_at: datetime | None) -> str:
+    return f",{to_json({'entered_at': entered_at}).decode()[1:]}\n"
