@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 HERE = Path(__file__).parents[1]
 CHOSEN, RAW = "chosen", "its process"
 PURCHASES = "purchases"  # the model of purchases by itself, in its season
@@ -27,7 +29,7 @@ PIECES: dict[str, list[tuple[str, str, Any]]] = {  # what to set where, to do wi
     "the regression": [(f"{CHURN}.landmark", "MIN_EVENTS", 10**9)],
     "the process in the average": [(f"{CHURN}.landmark", "SHARES", (1.0,) * 3)],
     "levels of windows": [(f"{REGRESSION}.windows", "forecast", lambda *_, **__: 0.0)],
-    "the pace": [(f"{CHURN}.walk_forward", "OF_PACE", 0.0)],
+    "the pace": [(f"{CHURN}.walk_forward", "PARTS", np.zeros(1))],
     "the season": [("app.scoring.purchases.season_learning", "LEAST_DAYS", 10**9)],
     "the guard": [(f"{CHURN}.verdicts", "loses", lambda *_: False),
                   (f"{CHURN}.verdicts", "ENOUGH", 0),

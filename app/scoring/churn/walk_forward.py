@@ -9,9 +9,9 @@
 3. In a season, a window is as long a horizon as it has seasonal days: what windows then still
    differ by is no season.
 4. What is told at a window is recalibrated by a line that was fitted to the windows that had ended
-   by then (`app.scoring.regression.windows`), as it would have been in use. Its level is half that
-   of the windows, half that of the pace of late (`app.scoring.churn.pace`), where that gained over
-   at least `ENOUGH` windows that had ended.
+   by then (`app.scoring.regression.windows`), as it would have been in use. Its level lies between
+   that of the windows and that of the pace of late (`app.scoring.churn.pace`): where, they tell,
+   drawn to the middle.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ FITS: Final = (5, 1)  # of the landmark model, in the last year and before it
 PLAIN_FITS: Final = (3, 1)  # of each process by itself
 ANY_SHARE: Final = 3.0  # log-odds: beforehand hardly anything is known of a share
 PACED: Final = "mbg_nbd"  # what the pace is beside, one for all candidates: it is of everybody
-ENOUGH: Final = 2  # windows: one may gain by chance
-OF_PACE: Final = 0.5  # how far the pace of late moves a level to its own
+PARTS: Final = np.linspace(0, 1, 5)  # of the way from the level of windows to that of the pace
+OF_PACE: Final = 0.5  # the part that the choice among them is drawn to
+DRAWN: Final = 0.01  # log loss of a window, times the squared distance from it
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +169,7 @@ class Track:
     odds: Mapping[int, FloatArray]
     shared: float = SHARED
     _windows: Mapping[int, windows.Window] = field(init=False, default_factory=dict)
-    _gains: dict[int, float] = field(init=False, default_factory=dict)
+    _losses: dict[int, FloatArray] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Prepare the windows once."""
@@ -197,41 +198,41 @@ class Track:
 
     def _line(self, at: int | None, odds: FloatArray) -> Platt:
         """Return the line for what is told at the start of a window, or at the last day."""
-        found, moved = self._levelled(at, odds)
-        day = self.past.as_of if at is None else self.past.marks[at].day
-        if not moved or self._gained(day) <= 0:
+        found, away = self._levelled(at, odds)
+        if not away:
             return found
+        day = self.past.as_of if at is None else self.past.marks[at].day
+        moved = self._part_of_pace(day) * away
         return dataclasses.replace(found, intercept=found.intercept + moved)
 
     def _levelled(self, at: int | None, odds: FloatArray) -> tuple[Platt, float]:
-        """Return the line by the windows alone, and how far the pace moves its level."""
+        """Return the line by the windows alone, and how far its level is from that of the pace."""
         day = self.past.as_of if at is None else self.past.marks[at].day
         over = [self._windows[each] for each in self.odds if self.past.marks[each].end <= day]
         found = windows.line(over, day=day, centre=windows.middle(odds), shared=self.shared)
         share = self.past.foreseen(at) if over else None
         if share is None:
             return found, 0.0
-        return found, OF_PACE * windows.level(found.log_odds(odds), share)
+        return found, windows.level(found.log_odds(odds), share)
 
-    def _gained(self, day: int) -> float:
-        """Return by how much less the pace would have lost in the windows that ended by a day.
+    def _part_of_pace(self, day: int) -> float:
+        """Return how much of the way to its level the pace may move what is told at a day.
 
-        0 of fewer than `ENOUGH`.
+        What would have lost the least in the windows that ended by then; 0 without any.
         """
-        gained, judged = 0.0, 0
+        lost, judged = DRAWN * (PARTS - OF_PACE) ** 2, False
         for at, odds in self.odds.items():
             mark = self.past.marks[at]
             if mark.end > day or at not in self.past.judged:
                 continue
-            if at not in self._gains:
-                line, moved = self._levelled(at, odds)
+            if at not in self._losses:
+                line, away = self._levelled(at, odds)
                 told = line.log_odds(odds)
-                without, by_pace = (
-                    metrics.log_loss(sigmoid(each), mark.churned) for each in (told, told + moved)
+                self._losses[at] = np.array(
+                    [metrics.log_loss(sigmoid(told + part * away), mark.churned) for part in PARTS]
                 )
-                self._gains[at] = without - by_pace
-            gained, judged = gained + self._gains[at], judged + 1
-        return gained if judged >= ENOUGH else 0.0
+            lost, judged = lost + self._losses[at], True
+        return float(PARTS[np.argmin(lost)]) if judged else 0.0
 
 
 def track(

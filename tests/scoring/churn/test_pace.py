@@ -100,3 +100,28 @@ def test_parts_lie_end_to_end_up_to_the_last_day_and_are_not_too_many():
     assert days[0] == CUT - pace.days
     assert set(np.diff(days)) == {-pace.days}
     assert len(days) == min(MOST, (CUT - 15) // pace.days)
+
+
+def followed(facts, end, window=30):
+    """How much of the way to the level of the pace is gone."""
+    track = walk_forward.plain(walk_forward.look_back(facts, end, window), "mbg_nbd")
+    return track._part_of_pace(end)
+
+
+def test_the_pace_is_followed_as_far_as_it_would_have_helped():
+    """Where the business moves all of it; of subscriptions, which no part of a window tells, none.
+
+    Where there is nothing to judge by, it is not followed either.
+    """
+    rng = np.random.default_rng(3)
+    rate = rng.gamma(3, 1 / 150, 900) + 1e-3
+
+    def slower(day):
+        """Five times a year as fast as the slowest, by turns of some months."""
+        return np.where(np.asarray(day) // 130 % 2 == 0, 1.0, 0.2)
+
+    moving = populations.poisson(rng, rng.uniform(0, 100, 900), rate, CUT, slower)
+    assert followed(moving, CUT) > walk_forward.OF_PACE
+    assert followed(populations.subscriptions(rng, 900), 900) == 0
+    early = int(moving.day.min()) + 60
+    assert followed(moving, early) == 0
