@@ -273,6 +273,11 @@ class DatabaseUnavailable(Unavailable):
     title = "The database cannot be reached or did not answer in time"
 
 
+class ReportTooLong(Unavailable):
+    code = "report_too_long"
+    title = "The report takes longer than a statement of a worker may"
+
+
 class Draining(Unavailable):
     code = "draining"
     title = "This process is shutting down"

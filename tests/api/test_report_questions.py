@@ -166,6 +166,29 @@ async def test_a_report_whose_statement_takes_too_long_takes_a_worker(
     assert operation["result"]["name"] == "flow"
 
 
+async def test_a_report_that_takes_even_a_worker_too_long_ends(
+    own_client: httpx.AsyncClient,
+    own_database: Database,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker that tried again and again would come to nothing else."""
+
+    async def endless(session: ReadSession, question: Question) -> Table:
+        await fetch_rows(session, "SELECT set_config('statement_timeout', '20', true)")
+        await fetch_rows(session, "SELECT pg_sleep(6)")
+        raise AssertionError
+
+    report = replace(REPORTS["flow"], make=endless)
+    monkeypatch.setattr(catalogue, "REPORTS", {**REPORTS, "flow": report})
+    answer = await own_client.get("/v1/reports/flow", headers=ASYNC)
+    worker = Worker(own_database, settings, clock=lambda: NOW)
+    assert await worker.work_once()
+    operation = (await own_client.get(answer.headers["location"])).json()
+    assert (operation["state"], operation["error"]["code"]) == ("failed", "report_too_long")
+    assert not await worker.work_once()
+
+
 async def test_csv_has_the_rows_and_no_formula(client: httpx.AsyncClient) -> None:
     await buy(client, "one", "=1+1")
     await buy(client, "two", "web")

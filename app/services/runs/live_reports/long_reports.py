@@ -8,14 +8,16 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.deployment import Deployment
-from app.errors import OperationRunning
+from app.errors import OperationRunning, ReportTooLong
 from app.postgres.db import WriteSession
+from app.postgres.sqlstates import hindrance
 from app.schemas.reports import Report
 from app.services.common import as_of as as_ofs
 from app.services.common.stored_documents import Section
 from app.services.operations import operations, parts
 from app.services.operations.parts import Part
 from app.services.runs.live_reports import catalogue
+from app.services.runs.live_reports.questions import Question
 
 REPORT: Final = "report"
 MOST: Final = 20
@@ -67,9 +69,23 @@ async def make_part(
         session, deployment, asked.name, since=asked.since, until=asked.until, by=asked.by,
         as_of=as_of,
     )  # fmt: skip
-    told = await catalogue.make(session, asked.name, question, now=now)
+    told = await _made(session, asked.name, question, now)
+    if told is None:  # it would take as long again, and keep the worker from all else meanwhile
+        raise ReportTooLong("Ask for a shorter time, or let the database have more to do it with.")
     shown = Report.model_validate(told).model_dump(mode="json", by_alias=True)
     await parts.note(session, part, {"report": shown})
+
+
+async def _made(
+    session: WriteSession, name: str, question: Question, now: datetime
+) -> dict[str, Any] | None:
+    """Return the report; None where its statement takes longer than one may."""
+    try:
+        return await catalogue.make(session, name, question, now=now)
+    except Exception as error:
+        if hindrance(error) != "statement_timeout":
+            raise
+    return None
 
 
 async def result(
