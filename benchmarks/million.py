@@ -4,10 +4,13 @@ Purchases are simulated day by day, so that gaps, lives and sums belong together
 them are left out, save for those of customers whose stage time is to change.
 """
 
+import argparse
 import asyncio
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,7 @@ from app.migrate import migrate
 from app.postgres import binary_copy
 from app.postgres.binary_copy import Column
 from app.postgres.db import Database, ReadSession, WriteSession, create_engine
+from app.postgres.embedded import EmbeddedPostgres
 from app.services.policies import policies
 
 SETTINGS = Settings(scoring_every=None)
@@ -233,6 +237,25 @@ def on_database(url: str, main: Callable[[Database], Awaitable[None]]) -> None:
         await database.close()
 
     asyncio.run(inner())
+
+
+def main(
+    description: str | None,
+    measure: Callable[[Database, int, int], Awaitable[None]],
+    *,
+    customers: int,
+) -> None:
+    """Measure on a database of its own, with as many customers and rounds as are asked for."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--customers", type=int, default=customers)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="clm-bench-") as folder:
+        Path(folder).chmod(0o755)
+        with EmbeddedPostgres.start(Path(folder), throwaway=True) as server:
+            on_database(
+                server.url, lambda database: measure(database, given.customers, given.rounds)
+            )
 
 
 def instant() -> datetime:

@@ -5,9 +5,7 @@ server that answers, which is the only one (no parallel workers). The hand-writt
 what a page shows of those found, too, in one statement.
 """
 
-import argparse
 import resource
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,7 +15,6 @@ from sqlalchemy import text
 
 from app.models.scoring import SCORE_INDEXES, score_index, scores_name, scores_of
 from app.postgres.db import Database, ReadSession, fetch_rows
-from app.postgres.embedded import EmbeddedPostgres
 from app.schemas.queries import AggregateQuery, CustomerQuery
 from app.services.runs import aggregates, queries, query_columns, query_parts
 from app.services.runs.query_prepared import prepare
@@ -227,18 +224,5 @@ async def evaluate(session: ReadSession, clock: Clock, now: Any) -> None:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--customers", type=int, default=CUSTOMERS)
-    parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="clm-bench-") as folder:
-        Path(folder).chmod(0o755)
-        with EmbeddedPostgres.start(Path(folder), throwaway=True) as server:
-            million.on_database(
-                server.url, lambda database: measure(database, given.customers, given.rounds)
-            )
-
-
 if __name__ == "__main__":
-    main()
+    million.main(__doc__, measure, customers=CUSTOMERS)

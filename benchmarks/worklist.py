@@ -7,17 +7,13 @@ contacts; a thousand owners have a thousand customers each. What counts is CPU, 
 rounds, as in `benchmarks/queries.py`, whose clock it is.
 """
 
-import argparse
-import tempfile
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 
 from app.models.scoring import SCORE_INDEXES, score_index, scores_name, scores_of
 from app.postgres.db import Database, ReadSession, fetch_rows
-from app.postgres.embedded import EmbeddedPostgres
 from app.services.runs.worklist import worklist
 from benchmarks import million
 from benchmarks.queries import CUSTOMERS, SECRET, Clock
@@ -85,18 +81,5 @@ async def measure(database: Database, customers: int, rounds: int) -> None:
             print(f"{name:34} {1e3 * both:9.1f} {1e3 * server:9.1f}", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--customers", type=int, default=CUSTOMERS)
-    parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="clm-bench-") as folder:
-        Path(folder).chmod(0o755)
-        with EmbeddedPostgres.start(Path(folder), throwaway=True) as server:
-            million.on_database(
-                server.url, lambda database: measure(database, given.customers, given.rounds)
-            )
-
-
 if __name__ == "__main__":
-    main()
+    million.main(__doc__, measure, customers=CUSTOMERS)
