@@ -46,6 +46,7 @@ ANY_SHARE: Final = 3.0  # log-odds: beforehand hardly anything is known of a sha
 PACED: Final = "mbg_nbd"  # what the pace is beside, one for all candidates: it is of everybody
 PARTS: Final = np.linspace(0, 1, 5)  # of the way from the level of windows to that of the pace
 OF_PACE: Final = 0.5  # the part that the choice among them is drawn to
+ENOUGH: Final = 2  # windows: one may gain by chance
 DRAWN: Final = 0.01  # log loss of a window, times the squared distance from it
 
 
@@ -218,9 +219,9 @@ class Track:
     def _part_of_pace(self, day: int) -> float:
         """Return how much of the way to its level the pace may move what is told at a day.
 
-        What would have lost the least in the windows that ended by then; 0 without any.
+        What would have lost the least in the windows that ended by then; 0 of fewer than `ENOUGH`.
         """
-        lost, judged = DRAWN * (PARTS - OF_PACE) ** 2, False
+        lost, judged = DRAWN * (PARTS - OF_PACE) ** 2, 0
         for at, odds in self.odds.items():
             mark = self.past.marks[at]
             if mark.end > day or at not in self.past.judged:
@@ -231,8 +232,8 @@ class Track:
                 self._losses[at] = np.array(
                     [metrics.log_loss(sigmoid(told + part * away), mark.churned) for part in PARTS]
                 )
-            lost, judged = lost + self._losses[at], True
-        return float(PARTS[np.argmin(lost)]) if judged else 0.0
+            lost, judged = lost + self._losses[at], judged + 1
+        return float(PARTS[np.argmin(lost)]) if judged >= ENOUGH else 0.0
 
 
 def track(
