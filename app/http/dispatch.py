@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
 
 from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,8 +32,7 @@ def operations(app: FastAPI) -> Operations:
         If an endpoint asks for what is not done here, see `app/http/endpoints.py`.
     """
     found: Operations = {}
-    for context in iter_route_contexts(app.routes):
-        route = context.original_route
+    for route in app.routes:
         if not isinstance(route, Route):
             continue
         route.prepare()

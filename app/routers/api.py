@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Depends, Response
+from fastapi.routing import APIRoute
 
 from app.errors import Conflict, MissingScope, ValidationFailed
 from app.http.deps import Route, Scope
@@ -18,7 +19,19 @@ _SHAPES = problems(MissingScope, ValidationFailed)
 
 def router(tag: str) -> APIRouter:
     """Return a router of `/v1` whose operations carry a tag."""
-    return APIRouter(prefix="/v1", tags=[tag], route_class=Route, responses=_SHAPES)
+    return APIRouter(
+        prefix="/v1",
+        tags=[tag],
+        route_class=Route,
+        responses=_SHAPES,
+        generate_unique_id_function=operation_id,
+        strict_content_type=False,  # without a content type, a body counts as JSON
+    )
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return what the document calls an operation: as its function is called."""
+    return route.name
 
 
 def scope(name: str) -> dict[str, Any]:

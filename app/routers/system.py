@@ -7,7 +7,7 @@ from pydantic import Field
 
 from app.errors import DatabaseUnavailable, Draining, Unavailable
 from app.http.deps import AppState, Now, Read
-from app.routers.api import router, scope
+from app.routers.api import operation_id, router, scope
 from app.schemas.common.types import Answer
 from app.schemas.info import Info
 from app.schemas.responses import problems
@@ -15,8 +15,8 @@ from app.services.system import health, info
 from app.telemetry import metrics
 
 routes = router("info")
-bare_routes = APIRouter(tags=["health"])
-metrics_routes = APIRouter(tags=["health"])
+bare_routes = APIRouter(tags=["health"], generate_unique_id_function=operation_id)
+metrics_routes = APIRouter(tags=["health"], generate_unique_id_function=operation_id)
 _OPEN: dict[str, Any] = {"openapi_extra": {"security": []}}
 """Nobody needs a key to watch over a process."""
 

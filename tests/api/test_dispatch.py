@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from fastapi import BackgroundTasks, Cookie, Depends, FastAPI, Request, Response
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute, request_response
 from fastapi.security import SecurityScopes
 from starlette.types import ASGIApp
 
@@ -63,10 +63,11 @@ async def twin(
 ) -> AsyncIterator[httpx.AsyncClient]:
     with monkeypatch.context() as patched:
         patched.setattr(main, "Dispatch", _Without)
-        patched.setattr(Route, "get_route_handler", _by_fastapi)
         app = create_app(settings, database)
-        for _ in iter_route_contexts(app.routes):  # made while they are made in this way
-            pass
+        for route in app.routes:  # which the dispatcher of the other app does not look at
+            if isinstance(route, Route):
+                patched.setattr(route, "dependency_overrides_provider", app)
+                patched.setattr(route, "app", request_response(_by_fastapi(route)))
         async with await make_client(settings, database, clock, app=app) as client:
             client._free = []  # type: ignore[attr-defined]  # it serves no other test
             yield client
