@@ -56,6 +56,15 @@ def test_every_problem_is_shown_as_its_schema_has_it() -> None:
             assert not faults(content["schema"], shown["value"]), (name, code)
 
 
+def test_every_example_of_a_header_or_parameter_is_one() -> None:
+    held = 0
+    for part in walk(DOCUMENT):
+        if "schema" in part and "example" in part:
+            assert not faults(part["schema"], part["example"]), part
+            held += 1
+    assert held > 100
+
+
 def test_every_example_of_a_property_is_one() -> None:
     for part in walk(DOCUMENT["components"]["schemas"]):
         if isinstance(part.get("examples"), list):
