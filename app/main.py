@@ -127,9 +127,9 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     ):
         app.routes.extend(module.routes.routes)
     app.routes.extend(system.routes.routes)
-    app.routes.extend(system.bare_routes.routes)
+    app.include_router(system.bare_routes)  # FastAPI runs these, for this app
     if settings.metrics:
-        app.routes.extend(system.metrics_routes.routes)
+        app.include_router(system.metrics_routes)
     if settings.docs:
         app.routes.extend(docs.routes.routes)
     handlers.install(app)

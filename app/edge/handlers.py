@@ -11,9 +11,11 @@ from urllib.parse import quote
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from app.edge.jsonbody import malformed
 from app.errors import (
@@ -126,8 +128,8 @@ def _allow(scope: Mapping[str, Any]) -> dict[str, str]:
     path = scope["path"].removeprefix(scope.get("root_path", ""))
     methods = {
         method
-        for route in scope["app"].routes
-        if route.path_regex.match(path)
+        for route in iter_route_contexts(scope["app"].routes)
+        if route.path is not None and compile_path(route.path)[0].match(path)
         for method in route.methods or ()
     }
     if "GET" in methods:
