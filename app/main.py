@@ -124,9 +124,9 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         operations,
         keys,
         audit,
+        system,
     ):
         app.routes.extend(module.routes.routes)
-    app.routes.extend(system.routes.routes)
     app.include_router(system.bare_routes)  # FastAPI runs these, for this app
     if settings.metrics:
         app.include_router(system.metrics_routes)
