@@ -30,6 +30,7 @@ AppError
     ├── Overloaded 503 overloaded
     ├── TooManyConnections 503 too_many_connections
     ├── DatabaseUnavailable 503 database_unavailable
+    ├── ReportTooLong 503 report_too_long
     ├── Draining 503 draining
     ├── ExportsBusy 503 exports_busy
     └── ImportsBusy 503 imports_busy
@@ -66,6 +67,7 @@ class AppError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Something went wrong on our side"
+    own_headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class AppError(Exception):
         super().__init__(detail or self.title)
         self.detail = detail or self.title
         self.errors = tuple(errors)
-        self.headers = dict(headers or {})
+        self.headers = {**self.own_headers, **(headers or {})}
         self.extra = extra
         self.key_id: str | None = None  # who is refused, for the access log
 
@@ -112,10 +114,7 @@ class Unauthorized(AppError):
     status = 401
     code = "unauthorized"
     title = "A valid API key is needed"
-
-    def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
-        kwargs.setdefault("headers", {"WWW-Authenticate": "Bearer"})
-        super().__init__(detail, **kwargs)
+    own_headers: ClassVar = {"WWW-Authenticate": "Bearer"}
 
 
 class MissingScope(AppError):
@@ -230,10 +229,7 @@ class RateLimited(AppError):
     status = 429
     code = "rate_limited"
     title = "The API key makes more requests than it may"
-
-    def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
-        kwargs.setdefault("headers", {"Retry-After": "1"})
-        super().__init__(detail, **kwargs)
+    own_headers: ClassVar = {"Retry-After": "1"}
 
 
 class HeadTooLarge(AppError):
@@ -250,12 +246,7 @@ class Unavailable(AppError):
     status = 503
     code = "unavailable"
     title = "The service cannot answer right now; try again"
-    retry_after = 1
-    """Seconds to wait at least."""
-
-    def __init__(self, detail: str | None = None, **kwargs: Any) -> None:
-        kwargs.setdefault("headers", {"Retry-After": str(self.retry_after)})
-        super().__init__(detail, **kwargs)
+    own_headers: ClassVar = {"Retry-After": "1"}
 
 
 class Overloaded(Unavailable):
@@ -286,13 +277,13 @@ class Draining(Unavailable):
 class ExportsBusy(Unavailable):
     code = "exports_busy"
     title = "As many exports as this process allows are under way"
-    retry_after = 5
+    own_headers: ClassVar = {"Retry-After": "5"}
 
 
 class ImportsBusy(Unavailable):
     code = "imports_busy"
     title = "As many files as this process takes in at once are on their way"
-    retry_after = 5
+    own_headers: ClassVar = {"Retry-After": "5"}
 
 
 def tree(root: type[AppError] = AppError) -> Iterator[type[AppError]]:

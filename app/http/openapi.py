@@ -16,6 +16,7 @@ from app.errors import (
     InternalError,
     InvalidCursor,
     NotFound,
+    ReportTooLong,
     Unavailable,
     ValidationFailed,
     tree,
@@ -109,7 +110,7 @@ ABOUT: dict[str, Any] = {
 _BEFORE_ANY = (400, 408, 413, 415, 431)
 """How any request is refused before its operation begins, whatever it asks for."""
 _BEFORE_AUTHORISED = (401, 403, 429, 503)
-_OF_FEW = (InvalidCursor, Unavailable, Draining, ExportsBusy, ImportsBusy)
+_OF_FEW = (InvalidCursor, Unavailable, ReportTooLong, Draining, ExportsBusy, ImportsBusy)
 """What only some operations answer: they say so themselves, or their form does."""
 _OF_EVERY = (
     *(kind for kind in tree() if kind.status in _BEFORE_ANY and kind not in _OF_FEW),

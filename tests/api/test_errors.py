@@ -42,7 +42,8 @@ def check(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 NO_ANSWERS = {
     "method_not_allowed",  # of no operation
-    "preview_stale",  # the error of an operation, never the answer to a request
+    "preview_stale",
+    "report_too_long",  # errors of operations, never the answer to a request
 }
 
 
