@@ -22,7 +22,8 @@ from app.services.models import churn_learning
 from app.services.models.model_documents import ModelDocument
 from app.services.runs import score_tables
 from tests.database import NOW
-from tests.twin import Fact, Model, Transition
+from tests.twin import Fact, Transition
+from tests.twin_scores import Model
 
 MODEL = Model(
     purchases=mbg_nbd.Model.from_params(r=0.6, alpha=55.0, a=0.5, b=1.5),

@@ -34,7 +34,8 @@ from app.lifecycle.variables.definition import Term
 from app.lifecycle.variables.model import TIERS
 from app.lifecycle.variables.registry import VARIABLES
 from app.lifecycle.variables.transactions import filter_of
-from tests.slow_policy import Change, Decision, Person, Slow, Value, differs, share_of
+from tests.slow_history import differs
+from tests.slow_policy import Change, Decision, Person, Slow, Value, share_of
 from tests.slow_profile import EVER, instants
 from tests.twin import Fact, start_of
 

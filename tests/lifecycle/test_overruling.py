@@ -12,7 +12,8 @@ import pytest
 from app.lifecycle.documents import parse
 from app.lifecycle.history import History
 from tests.lifecycle.assembled import changes, followed, instant
-from tests.slow_policy import Decision, Interaction, Person, walk
+from tests.slow_history import walk
+from tests.slow_policy import Decision, Interaction, Person
 from tests.slow_profile import Said
 from tests.twin import Fact
 

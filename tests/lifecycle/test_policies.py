@@ -38,16 +38,8 @@ from tests.lifecycle.assembled import (
     worth_of,
 )
 from tests.simulation.policies import described, renamed
-from tests.slow_policy import (
-    Change,
-    Decision,
-    Person,
-    Slow,
-    beginning,
-    history,
-    role_of,
-    walk,
-)
+from tests.slow_history import beginning, history, role_of, walk
+from tests.slow_policy import Change, Decision, Person, Slow
 from tests.twin import Fact, start_of
 
 seeds = st.integers(0, 2**32)

@@ -27,7 +27,8 @@ from app.seasons import Season
 from tests.depth import drawn
 from tests.lifecycle import at_random
 from tests.lifecycle.assembled import at_instant, changes, followed, slow_stand_in, through_time
-from tests.slow_policy import KINDS, Interaction, Person, Slow, history, looked_at
+from tests.slow_history import history, looked_at
+from tests.slow_policy import KINDS, Interaction, Person, Slow
 from tests.slow_profile import Said
 from tests.twin import MICROSECOND, Fact, start_of
 

@@ -8,20 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests import slow_profile
-from tests.slow_policy import (
-    Change,
-    Decision,
-    Document,
-    Interaction,
-    Left,
-    Person,
-    Slow,
-    beginning,
-    called,
-    history,
-    variables,
-    walk,
-)
+from tests.slow_history import beginning, called, history, walk
+from tests.slow_policy import Change, Decision, Document, Interaction, Left, Person, Slow, variables
 from tests.slow_profile import Said
 from tests.twin import MICROSECOND, Fact, Name, Twin, in_force
 

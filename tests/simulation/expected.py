@@ -21,8 +21,9 @@ from app.services.scores.run_selects import Asked
 from tests.simulation.customers import Customers, Life
 from tests.simulation.scoring import Scorer
 from tests.simulation.world import World
-from tests.slow_policy import Document, called, carried
-from tests.twin import flat
+from tests.slow_history import called, carried
+from tests.slow_policy import Document
+from tests.twin_scores import flat
 
 Matrix = dict[tuple[str, str], tuple[int, Decimal]]
 """By stages from and to: how many customers, and what they have brought."""

@@ -12,8 +12,8 @@ from app.postgres.db import ReadSession
 from app.scoring.purchases.registry import MODELS
 from app.scoring.spend import gamma_gamma
 from tests.simulation.customers import Life
-from tests.twin import Model, flat
-from tests.twin import scores as twin_scores
+from tests.twin_scores import Model, flat
+from tests.twin_scores import scores as twin_scores
 
 LEARNT_APART = (
     "probability", "rhythm_status", "purchases", "age", "inactivity", "expected_purchases",

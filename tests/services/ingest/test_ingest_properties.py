@@ -21,8 +21,9 @@ from tests import histories, slow_cards
 from tests.database import NOW, Clock, writing
 from tests.depth import drawn
 from tests.kept import MODEL, as_item, ingest, kept_ledger, kept_summary, store_model
-from tests.twin import Fact, Twin, flat
-from tests.twin import scores as twin_scores
+from tests.twin import Fact, Twin
+from tests.twin_scores import flat
+from tests.twin_scores import scores as twin_scores
 
 SEEDS = range(drawn(6, 100))
 

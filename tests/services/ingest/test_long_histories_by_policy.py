@@ -20,7 +20,8 @@ from tests.kept import MODEL, as_item, ingest, store_model
 from tests.lifecycle import at_random, busy
 from tests.services.stages.test_any_policy import ledger, post_profile, put_in_force
 from tests.services.stages.test_going_on import check, post
-from tests.slow_policy import Interaction, fitted, history
+from tests.slow_history import history
+from tests.slow_policy import Interaction, fitted
 from tests.twin import Fact, start_of
 
 AMOUNTS = busy.AMOUNTS

@@ -39,7 +39,8 @@ from tests.services.stages.test_any_policy import (
     profile_of,
     put_in_force,
 )
-from tests.slow_policy import Change, Person, history
+from tests.slow_history import history
+from tests.slow_policy import Change, Person
 from tests.slow_profile import Said
 
 EVERYBODY = {"after": "", "up_to": "~"}

@@ -24,7 +24,8 @@ from tests.kept import MODEL, store_model
 from tests.services.policy_changes import test_policy_changes as changes
 from tests.services.runs import test_runs as made
 from tests.slow_policy import Person, Slow
-from tests.twin import Fact, Twin, scores
+from tests.twin import Fact, Twin
+from tests.twin_scores import scores
 
 CUSTOMERS = 150
 SAMPLES = 5

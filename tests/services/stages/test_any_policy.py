@@ -26,7 +26,8 @@ from tests.database import NOW
 from tests.depth import drawn
 from tests.kept import MODEL, as_item, ingest, store_model
 from tests.lifecycle import at_random
-from tests.slow_policy import Change, Person, Slow, beginning, fitted, history
+from tests.slow_history import beginning, history
+from tests.slow_policy import Change, Person, Slow, fitted
 from tests.slow_profile import Said
 
 PEOPLE = 4

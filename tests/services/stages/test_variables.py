@@ -31,7 +31,8 @@ from tests.services.stages.test_any_policy import (
     profile_of,
     put_in_force,
 )
-from tests.slow_policy import Person, Slow, beginning, history
+from tests.slow_history import beginning, history
+from tests.slow_policy import Person, Slow
 
 CUSTOMERS = 3
 
