@@ -113,7 +113,17 @@ def test_a_dry_run_keeps_nothing(commands: None, service: Service, tmp_path: Pat
     assert found.status_code == 404
 
 
-def test_what_is_stored_goes_out_whole(commands: None, tmp_path: Path) -> None:
+@pytest.fixture
+def taken_in(commands: None, tmp_path: Path) -> None:
+    """The purchases of `orders`, also in a process that has not run the test of their import."""
+    content, number = orders()
+    if len(clm("export", "transactions", "--format", "ndjson").output.splitlines()) < number:
+        file = tmp_path / "orders.csv"
+        file.write_text(content)
+        clm("import", str(file), "--preset", "orders", "--time-zone", "UTC")
+
+
+def test_what_is_stored_goes_out_whole(taken_in: None, tmp_path: Path) -> None:
     out = tmp_path / "transactions.ndjson"
     clm("export", "transactions", "--format", "ndjson", "--out", str(out))
     lines = [json.loads(line) for line in out.read_text().splitlines()]
